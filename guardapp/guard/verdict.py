@@ -1,0 +1,107 @@
+"""The values that travel through the product: Sample in, Judgement and Rollout out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture the guard saw: a lossless file and its true time in the source (0.0 for an image)."""
+
+    path: Path
+    timestamp_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenMedia:
+    """Media as the guard sees it: already decoded, sampled and resized frames, in order (one for an image)."""
+
+    kind: MediaKind
+    frames: tuple[Frame, ...]
+    fps: float | None = None  # frames per second of the sampled frames; None for an image
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the guard is given: the person's prompt, the assistant's response or None, and media."""
+
+    id: str
+    prompt: str = ""
+    response: str | None = None
+    media: tuple[SeenMedia, ...] = ()
+
+    @property
+    def modality(self) -> Modality:
+        return modality_of(self.prompt, [medium.kind for medium in self.media])
+
+
+def modality_of(prompt: str, kinds: list[MediaKind]) -> Modality:
+    """Name what a sample holds. Video wins over image; an image beside a prompt is text-image."""
+    if MediaKind.VIDEO in kinds:
+        return Modality.VIDEO
+    if MediaKind.IMAGE in kinds:
+        return Modality.TEXT_IMAGE if prompt.strip() else Modality.IMAGE
+    return Modality.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The labels. None means "no label": the task does not apply, or the guard said None."""
+
+    prompt: Harmfulness | None = None
+    response: Harmfulness | None = None
+    refusal: Refusal | None = None
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Reasoning as an ordered tuple of steps, and the verdict."""
+
+    steps: tuple[str, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One sampled completion. A completion that does not parse has judgement None: it is data, not a crash."""
+
+    completion: str
+    judgement: Judgement | None
+    tokens: int
+    finished: bool = True  # False: cut at max_new_tokens
+    # P(harmful) against P(unharmful) at the label's first token, 0 to 1; None where no label was read
+    prompt_score: float | None = None
+    response_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How completions are drawn. temperature 0 is greedy. Source: spec of the released checkpoints."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    n: int = 1
+    max_new_tokens: int = 4096
+    seed: int = 0
+
+
+GREEDY = Decoding()
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPreset:
+    """How media becomes frames: sampling rate, frame count and pixel budget (pixels = width x height)."""
+
+    name: str
+    fps: float = 2.0
+    max_frames: int = 128
+    min_frames: int = 1
+    max_pixels_per_frame: int = 65_536
+    min_pixels_per_frame: int = 4_096
+    image_max_pixels: int = 589_824
+    image_min_pixels: int = 4_096
+    size_multiple: int = 32  # both sides are rounded to it: patch size x merge size of the base model
+    extra: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,113 @@
+"""The files that a job reads and writes. A run directory is the whole interface between the product and a job.
+
+    RUN_DIR/config.json      written by the product before the job starts
+    RUN_DIR/progress.json    the job's heartbeat: rewritten atomically every few seconds and at every logged step
+    RUN_DIR/metrics.jsonl    one JSON object a logged step: {"step", "epoch", "loss", "lr", "tokens", "seconds", ...}
+    RUN_DIR/checkpoints/     checkpoint-N folders; the job resumes from the newest one
+    RUN_DIR/model/           the finished model with its processor, loadable by an engine
+    RUN_DIR/predictions.jsonl  (evaluate) one row a sample; appended, so that a stopped evaluation resumes
+    RUN_DIR/result.json      written last, atomically: the job is done when it exists
+    RUN_DIR/cancel           created by the product: the job stops at the next step, saves a checkpoint, exits with EXIT_CANCELLED
+    RUN_DIR/log.txt          stdout and stderr of the process
+
+This module imports neither Django nor torch.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+EXIT_CANCELLED = 75  # EX_TEMPFAIL: asked to stop, may be resumed
+
+CONFIG = "config.json"
+PROGRESS = "progress.json"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+PREDICTIONS = "predictions.jsonl"
+RESULT = "result.json"
+CANCEL = "cancel"
+LOG = "log.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class SftConfig:
+    """What `training.jobs.sft` needs. Paths are absolute or relative to the run directory's parent process."""
+
+    base_model: str  # local folder or hub id of the checkpoint that training starts from
+    dataset: str  # snapshot JSONL, see training.jobs.rows for the row
+    media_root: str  # folder that the rows' frame paths are relative to
+    epochs: float = 3.0
+    max_steps: int = -1  # > 0 wins over epochs
+    learning_rate: float = 5e-5
+    lr_scheduler: str = "cosine"
+    warmup_ratio: float = 0.03
+    weight_decay: float = 0.0
+    batch_size: int = 8  # rows a device a step
+    gradient_accumulation: int = 1
+    max_grad_norm: float = 1.0
+    cutoff_tokens: int = 4096  # longer rows are dropped and counted, never cut inside media
+    lora_rank: int = 0  # 0: full fine-tuning
+    lora_alpha: int = 32
+    freeze_vision: bool = True
+    bf16: bool = False
+    seed: int = 17
+    save_every: int = 50  # steps
+    log_every: int = 5  # steps
+    threads: int = 0  # 0: torch's own choice
+    loss_on_prompt: float = 0.0  # weight of the prompt tokens' loss; 0 is the papers' completion-only loss
+    replay_dataset: str = ""  # optional second JSONL mixed in against forgetting
+    replay_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateConfig:
+    """What `training.jobs.evaluate` needs."""
+
+    model: str
+    dataset: str
+    media_root: str
+    split: str = "holdout"  # rows with this split are scored; "" scores all
+    batch_size: int = 32
+    max_new_tokens: int = 4096
+    bootstrap_samples: int = 1000
+    seed: int = 17
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A job's heartbeat. `at` is Unix time in seconds."""
+
+    stage: str  # loading, encoding, training, saving, predicting, scoring
+    done: int
+    total: int  # 0: not known yet
+    at: float = 0.0
+    eta_s: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write atomically: a reader sees the old file or the new one, never half of one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1))
+    os.replace(temporary, path)
+
+
+def write_progress(run_dir: Path, progress: Progress) -> None:
+    write_json(run_dir / PROGRESS, asdict(progress) | {"at": time.time()})
+
+
+def read_json(path: Path) -> Any | None:
+    """The value, or None where the file is not there yet."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def cancel_requested(run_dir: Path) -> bool:
+    return (run_dir / CANCEL).exists()

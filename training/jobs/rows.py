@@ -1,0 +1,84 @@
+"""One row of a snapshot: the only dataset format that jobs read. Django-free."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from guardapp.guard.taxonomy import Harmfulness, MediaKind
+from guardapp.guard.verdict import Frame, Sample, SeenMedia, Verdict
+
+
+class RowNotReadable(ValueError):
+    """A snapshot line is not a row; the message names the line and the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A sample with its gold verdict and, for training, the target completion.
+
+    As JSON: {"id", "split": "train"|"holdout", "group", "modality", "prompt", "response", "media": [{"kind", "fps",
+    "frames": [{"path", "timestamp_s"}]}], "completion", "labels": {"prompt", "response"}, "categories", "source",
+    "target_source", "weight"}; frame paths are relative to the media root.
+    """
+
+    sample: Sample
+    verdict: Verdict
+    completion: str  # "" where a row is only for evaluation
+    split: str = "train"
+    group: str = ""
+    source: str = ""
+    target_source: str = ""
+    weight: float = 1.0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self, media_root: Path) -> dict[str, Any]:
+        return {
+            "id": self.sample.id, "split": self.split, "group": self.group, "modality": self.sample.modality.value,
+            "prompt": self.sample.prompt, "response": self.sample.response,
+            "media": [
+                {"kind": medium.kind.value, "fps": medium.fps,
+                 "frames": [{"path": str(frame.path.relative_to(media_root)), "timestamp_s": frame.timestamp_s}
+                            for frame in medium.frames]}
+                for medium in self.sample.media
+            ],
+            "completion": self.completion,
+            "labels": {"prompt": self.verdict.prompt, "response": self.verdict.response},
+            "categories": list(self.verdict.categories),
+            "source": self.source, "target_source": self.target_source, "weight": self.weight, **self.extra,
+        }
+
+
+def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
+    """Raises KeyError or ValueError where a field is missing or has a value that is not of the vocabulary."""
+    labels = value["labels"]
+    media = tuple(
+        SeenMedia(
+            kind=MediaKind(medium["kind"]), fps=medium.get("fps"),
+            frames=tuple(Frame(media_root / frame["path"], frame["timestamp_s"]) for frame in medium["frames"]),
+        )
+        for medium in value.get("media") or ()
+    )
+    return Row(
+        sample=Sample(id=value["id"], prompt=value["prompt"] or "", response=value["response"], media=media),
+        verdict=Verdict(
+            prompt=Harmfulness(labels["prompt"]) if labels.get("prompt") else None,
+            response=Harmfulness(labels["response"]) if labels.get("response") else None,
+            categories=tuple(value.get("categories") or ()),
+        ),
+        completion=value.get("completion", ""), split=value.get("split", "train"), group=value.get("group", ""),
+        source=value.get("source", ""), target_source=value.get("target_source", ""), weight=value.get("weight", 1.0),
+    )
+
+
+def read_rows(path: Path, media_root: Path, *, split: str = "") -> Iterator[Row]:
+    """Stream the rows of a snapshot, of one split or of all."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = row_from_json(json.loads(line), media_root)
+            except (KeyError, ValueError, TypeError) as error:
+                raise RowNotReadable(f"{path.name}, line {number}: {type(error).__name__}: {error}") from error
+            if not split or row.split == split:
+                yield row
