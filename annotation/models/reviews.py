@@ -1,0 +1,146 @@
+"""People's work: leases, drafts, reviews, and the gold that comes of them."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from annotation.models.guards import LABELS, Prediction
+from annotation.models.items import Item, ReviewQueue
+from annotation.models.people import User
+from annotation.models.policies import PolicyVersion
+from annotation.status import REOPENABLE, AssignmentState, GoldSource, Lane, ReviewKind, ReviewMode, TargetSource
+
+
+class Assignment(models.Model):
+    """A reviewer's timed hold on an item. `token` fences: a submit with another token is refused."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
+    queue = models.ForeignKey(ReviewQueue, on_delete=models.PROTECT, related_name="assignments")
+    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="assignments")
+    token = models.UUIDField(default=uuid.uuid4, unique=True)
+    state = models.CharField(max_length=16, choices=AssignmentState, default=AssignmentState.ACTIVE)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True, help_text="why it was escalated")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "reviewer"], condition=~Q(state__in=REOPENABLE),
+                                    name="a_reviewer_never_sees_an_item_twice"),
+        ]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(state=AssignmentState.ACTIVE), name="assignment_leases"),
+            models.Index(fields=["reviewer", "queue"], condition=Q(state=AssignmentState.ACTIVE), name="assignment_of_reviewer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reviewer_id} holds {self.item_id}"
+
+
+class Draft(models.Model):
+    """A reviewer's unfinished review of an item; it outlives the lease."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="drafts")
+    reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="drafts")
+    payload = models.JSONField(default=dict)
+    saved_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item", "reviewer"], name="one_draft_an_item_and_reviewer")]
+
+
+class Review(models.Model):
+    """One person's judgement of an item. Append-only: an undo adds a ReviewRetraction, it changes nothing here.
+
+    steps: [{"text": the guard's step or null for an added one, "mark": "right"|"unsure"|"wrong"|null, "edit": new text or null}].
+    """
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="reviews")
+    prediction = models.ForeignKey(Prediction, null=True, blank=True, on_delete=models.PROTECT, related_name="reviews")
+    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
+    assignment = models.OneToOneField(Assignment, on_delete=models.PROTECT, related_name="review")
+    idempotency_key = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16, choices=ReviewKind)
+    prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
+    response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
+    categories = models.JSONField(default=list)
+    severity = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 none to 3 severe")
+    confidence = models.PositiveSmallIntegerField(null=True, blank=True, help_text="1 low to 3 high")
+    note = models.TextField(blank=True)
+    steps = models.JSONField(default=list)
+    mode = models.CharField(max_length=16, choices=ReviewMode)
+    lane = models.CharField(max_length=16, choices=Lane)
+    seconds = models.FloatField(help_text="from lease to submit, as the server measured it")
+    policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["reviewer", "idempotency_key"], name="the_same_submit_is_one_review"),
+            models.CheckConstraint(condition=Q(severity__isnull=True) | Q(severity__lte=3), name="review_severity_is_0_to_3"),
+            models.CheckConstraint(condition=Q(confidence__isnull=True) | Q(confidence__gte=1, confidence__lte=3),
+                                   name="review_confidence_is_1_to_3"),
+        ]
+        indexes = [models.Index(fields=["reviewer", "-id"], name="review_last_of_reviewer")]
+
+    def __str__(self) -> str:
+        return f"{self.reviewer_id} on {self.item_id}"
+
+
+class ReviewRetraction(models.Model):
+    """An undo: the review stands in history and counts no more."""
+
+    review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="retraction")
+    at = models.DateTimeField(default=timezone.now)
+
+
+class GoldLabel(models.Model):
+    """The settled judgement of an item. One stands at a time; a withdrawn one stays in history.
+
+    `target_steps` is the reasoning that training learns from, `target_source` says whose it is. `used_at` is set when a
+    snapshot takes the row: from then on it cannot be undone.
+    """
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="gold_labels")
+    review = models.ForeignKey(Review, on_delete=models.PROTECT, related_name="gold_labels", help_text="the review that settled it")
+    prediction = models.ForeignKey(Prediction, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
+    response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
+    categories = models.JSONField(default=list)
+    source = models.CharField(max_length=16, choices=GoldSource)
+    policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    target_steps = models.JSONField(default=list)
+    target_source = models.CharField(max_length=16, choices=TargetSource)
+    target_claimed_until = models.DateTimeField(null=True, blank=True)
+    target_attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(help_text="from then on training may take it")
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item"], condition=Q(withdrawn_at__isnull=True), name="one_gold_label_stands_an_item"),
+            models.CheckConstraint(condition=Q(used_at__isnull=True) | Q(withdrawn_at__isnull=True),
+                                   name="gold_that_a_snapshot_used_is_not_withdrawn"),
+        ]
+        indexes = [models.Index(fields=["settled_at"], condition=Q(withdrawn_at__isnull=True), name="gold_standing"),
+                   models.Index(fields=["id"], condition=Q(target_source=TargetSource.PENDING), name="gold_without_target")]
+
+    def __str__(self) -> str:
+        return f"gold of {self.item_id}"
+
+
+class HardSample(models.Model):
+    """Gold that contradicts the prediction that the reviewer saw. `errors`: which of prompt, response, unparsed."""
+
+    gold = models.OneToOneField(GoldLabel, on_delete=models.CASCADE, related_name="hard_sample")
+    prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="hard_samples")
+    errors = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"hard sample {self.gold_id}"
