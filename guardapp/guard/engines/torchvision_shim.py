@@ -1,0 +1,43 @@
+"""Make a CUDA-built torchvision importable beside a CPU-only torch.
+
+The registry's torchvision wheel declares its operators in a CUDA library. Beside a CPU torch that library does not
+load and `import torchvision` raises `operator torchvision::nms does not exist`; transformers' image and video
+processors, and trl, then fail with misleading errors. Declaring the two schemas is enough for what the guard needs
+(resizing and normalising); the box operators themselves stay unusable.
+
+Call `ensure_torchvision()` before transformers is imported. Where torchvision is native it does nothing.
+"""
+
+import importlib
+import importlib.util
+import sys
+from typing import Any, Literal
+
+import torch
+
+_BOX_OPERATORS = ("nms", "qnms")
+_declared: list[Any] = []  # the library must stay referenced, or its schemas vanish
+
+
+def ensure_torchvision() -> Literal["native", "shim", "absent"]:
+    """Say how torchvision is there. Raises RuntimeError where it is broken in another way than the known one."""
+    if importlib.util.find_spec("torchvision") is None:
+        return "absent"
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    else:
+        return "shim" if _declared else "native"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    library = torch.library.Library("torchvision", "DEF")
+    for operator in _BOX_OPERATORS:
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _declared.append(library)
+    importlib.import_module("torchvision")
+    return "shim"
+
+
+ensure_torchvision()
