@@ -60,7 +60,11 @@ class SftConfig:
     threads: int = 0  # 0: torch's own choice
     loss_on_prompt: float = 0.0  # weight of the prompt tokens' loss; 0 is the papers' completion-only loss
     replay_dataset: str = ""  # optional second JSONL mixed in against forgetting
-    replay_rows: int = 0
+    replay_media_root: str = ""  # "": the same media root
+    replay_rows: int = 0  # how many of its train rows, drawn by the seed
+    adam_beta2: float = 0.999
+    gradient_checkpointing: bool = False  # less memory for about a third more time
+    save_bf16: bool = False  # weights of the finished model; checkpoints to resume from keep fp32
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,215 @@
+"""Supervised fine-tuning: `python -m training.jobs.sft RUN_DIR`.
+
+Reads RUN_DIR/config.json (SftConfig), trains on the completions of the snapshot's train rows (text, image and video
+rows in one batch), resumes from the newest whole checkpoint, and writes RUN_DIR/model and RUN_DIR/result.json.
+Killed at any moment, the same command goes on from the last checkpoint.
+"""
+
+import argparse
+import logging
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import torch
+import transformers
+import trl
+from datasets import Dataset
+from peft import LoraConfig
+from torch.nn.functional import cross_entropy
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from guardapp.guard.engines.checkpoint import load_model, load_processor
+from training.contract import CHECKPOINTS, CONFIG, EXIT_CANCELLED, MODEL, RESULT, SftConfig, read_json, write_json
+from training.jobs.heartbeat import Heartbeat
+from training.jobs.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
+
+LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"  # never the vision tower
+LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"  # the trainer writes it last: without it the folder is half written
+
+log = logging.getLogger("training.jobs.sft")
+
+
+def main(run_dir: Path) -> int:
+    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped with a checkpoint to resume from."""
+    if (run_dir / RESULT).exists():
+        log.info("result.json is there: nothing left to do")
+        return 0
+    config = SftConfig(**read_json(run_dir / CONFIG))
+    heartbeat = Heartbeat(run_dir)
+    heartbeat.listen()
+    began = time.time()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+
+    heartbeat.beat("loading", 0, 0)
+    processor = load_processor(config.base_model)
+    model = load_model(config.base_model, dtype=torch.float32)
+    try:
+        rows = EncodedRows.measure(processor, training_rows(config), config.cutoff_tokens, heartbeat)
+    except JobCancelled:
+        return EXIT_CANCELLED
+    log.info("%d rows, %d dropped as longer than %d tokens", len(rows), rows.dropped, config.cutoff_tokens)
+
+    if config.freeze_vision:
+        for parameter in vision_tower(model).parameters():
+            parameter.requires_grad = False
+    trainer = GuardTrainer(
+        model=model, args=trainer_arguments(config, run_dir), processing_class=processor,
+        train_dataset=Dataset.from_dict({"index": list(range(len(rows)))}),
+        data_collator=GuardCollator(rows, processor.tokenizer.pad_token_id, config.loss_on_prompt),
+        peft_config=lora(config), callbacks=[Reporter(heartbeat)],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    checkpoint = newest_checkpoint(run_dir)
+    log.info("resuming from %s", checkpoint) if checkpoint else log.info("starting from %s", config.base_model)
+    outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    steps, total = trainer.state.global_step, trainer.state.max_steps
+    if steps < total:
+        log.info("cancelled at step %d of %d", steps, total)
+        return EXIT_CANCELLED
+
+    heartbeat.beat("saving", steps, total)
+    save_model(trainer, processor, run_dir / MODEL, bf16=config.save_bf16)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    write_json(run_dir / RESULT, {
+        "steps": steps, "epochs": trainer.state.epoch, "final_loss": losses[-1] if losses else outcome.training_loss,
+        "train_rows": len(rows), "dropped": rows.dropped, "tokens": trainer.state.num_input_tokens_seen,
+        "seconds": round(time.time() - began, 2), "base_model": config.base_model, "lora_rank": config.lora_rank,
+        "transformers_version": transformers.__version__, "trl_version": trl.__version__, "torch_version": torch.__version__,
+    })
+    return 0
+
+
+def vision_tower(model: Any) -> torch.nn.Module:
+    tower: torch.nn.Module = model.model.visual
+    return tower
+
+
+def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
+    """The config in TRL's words. On a GPU bf16 needs its support; on a CPU it is autocast, asked for by `bf16`."""
+    cpu = not torch.cuda.is_available()
+    return trl.SFTConfig(
+        output_dir=str(run_dir / CHECKPOINTS), use_cpu=cpu, bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
+        num_train_epochs=config.epochs, max_steps=config.max_steps, learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler, warmup_steps=config.warmup_ratio, weight_decay=config.weight_decay,
+        adam_beta2=config.adam_beta2, max_grad_norm=config.max_grad_norm,
+        per_device_train_batch_size=config.batch_size, gradient_accumulation_steps=config.gradient_accumulation,
+        gradient_checkpointing=config.gradient_checkpointing, seed=config.seed, save_steps=config.save_every, save_total_limit=2,
+        logging_steps=config.log_every, logging_first_step=True, include_num_input_tokens_seen="non_padding",
+        remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None,
+        report_to="none", disable_tqdm=True, dataloader_pin_memory=not cpu, average_tokens_across_devices=False,
+    )
+
+
+def lora(config: SftConfig) -> LoraConfig | None:
+    """An adapter on the language model's linear layers; None for full fine-tuning."""
+    if not config.lora_rank:
+        return None
+    return LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+
+
+def newest_checkpoint(run_dir: Path) -> Path | None:
+    """The whole checkpoint with the most steps; folders that a killed job left half written are removed."""
+    whole = []
+    for folder in (run_dir / CHECKPOINTS).glob("checkpoint-*"):
+        if (folder / LAST_FILE_OF_A_CHECKPOINT).exists():
+            whole.append(folder)
+        else:
+            shutil.rmtree(folder)
+    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with this project's loss, row order and nothing written for a model hub."""
+
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
+                     num_items_in_batch: torch.Tensor | None = None) -> Any:
+        """Mean cross-entropy weighted by `loss_weights`, over all rows of one optimizer step.
+
+        Logits are computed only at positions whose next token has a weight in some row.
+        """
+        weights = inputs.pop("loss_weights")[:, 1:]
+        positions = weights.sum(dim=0).nonzero().squeeze(1)
+        targets, weights = inputs["input_ids"][:, 1:][:, positions], weights[:, positions]
+        outputs = model(**inputs, use_cache=False, logits_to_keep=positions)
+        token_losses = cross_entropy(outputs.logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+        loss = (token_losses * weights.flatten()).sum() / (weights.sum() if num_items_in_batch is None else num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
+        """The loss weight of one optimizer step, accumulated batches included: what the step's loss is divided by."""
+        total = torch.stack([batch["loss_weights"].sum() for batch in batch_samples]).sum().to(device)
+        # each of several processes averages its gradients with the others, so each divides by the mean weight
+        gathered: torch.Tensor = self.accelerator.gather(total)
+        return gathered.mean().clamp(min=1e-8)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
+        return GroupedByLength(self.data_collator.rows.lengths, self.args.train_batch_size, self.args.seed)
+
+    def create_model_card(self, *_arguments: Any, **_keywords: Any) -> None:
+        """Not here: the product describes the model that it registers."""
+
+
+class Reporter(TrainerCallback):  # type: ignore[misc]
+    """Heartbeat, metrics.jsonl and the stop at the next step."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self.heartbeat = heartbeat
+        self.began = time.time()
+        self.first_token = 0
+        self.latest: dict[str, float] = {}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.began, self.first_token = time.time(), state.num_input_tokens_seen
+        self.heartbeat.beat("training", state.global_step, state.max_steps)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.heartbeat.beat("training", state.global_step, state.max_steps, **self.latest)
+        if self.heartbeat.cancelled and state.global_step < state.max_steps:
+            control.should_save = True
+            control.should_training_stop = True
+        if state.global_step == state.max_steps:
+            control.should_log = True
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+               logs: dict[str, float] | None = None, **_: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        seconds = time.time() - self.began
+        self.latest = {
+            "loss": logs["loss"], "lr": logs["learning_rate"], "grad_norm": logs["grad_norm"],
+            "tokens_per_s": round((state.num_input_tokens_seen - self.first_token) / max(seconds, 1e-6), 1),
+        }
+        line = {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **self.latest,
+                "tokens": state.num_input_tokens_seen, "seconds": round(seconds, 2)}
+        log.info("step %d of %d: %s", state.global_step, state.max_steps, self.latest)
+        self.heartbeat.metric(line)
+        self.heartbeat.beat("training", state.global_step, state.max_steps, force=True, **self.latest)
+
+
+def save_model(trainer: GuardTrainer, processor: Any, folder: Path, *, bf16: bool) -> None:
+    """Write the whole model (an adapter is merged) with its processor, so that an engine loads the folder as it is."""
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    if trainer.args.process_index != 0:
+        return
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    if bf16:
+        model = model.to(torch.bfloat16)
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    model.save_pretrained(unfinished)
+    processor.save_pretrained(unfinished)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Supervised fine-tuning of a guard.")
+    parser.add_argument("run_dir", type=Path)
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    sys.exit(main(parser.parse_args().run_dir))
