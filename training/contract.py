@@ -14,7 +14,6 @@ This module imports neither Django nor torch.
 """
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -98,7 +97,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write atomically: a reader sees the old file or the new one, never half of one."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1))
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def write_progress(run_dir: Path, progress: Progress) -> None:

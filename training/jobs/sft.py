@@ -38,7 +38,7 @@ def main(run_dir: Path) -> int:
     if (run_dir / RESULT).exists():
         log.info("result.json is there: nothing left to do")
         return 0
-    config = SftConfig(**read_json(run_dir / CONFIG))
+    config = SftConfig(**(read_json(run_dir / CONFIG) or {}))
     heartbeat = Heartbeat(run_dir)
     heartbeat.listen()
     began = time.time()
@@ -168,7 +168,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self.heartbeat.beat("training", state.global_step, state.max_steps)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.heartbeat.beat("training", state.global_step, state.max_steps, **self.latest)
+        self.heartbeat.beat("training", state.global_step, state.max_steps, extra=self.latest)
         if self.heartbeat.cancelled and state.global_step < state.max_steps:
             control.should_save = True
             control.should_training_stop = True
@@ -188,7 +188,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
                 "tokens": state.num_input_tokens_seen, "seconds": round(seconds, 2)}
         log.info("step %d of %d: %s", state.global_step, state.max_steps, self.latest)
         self.heartbeat.metric(line)
-        self.heartbeat.beat("training", state.global_step, state.max_steps, force=True, **self.latest)
+        self.heartbeat.beat("training", state.global_step, state.max_steps, force=True, extra=self.latest)
 
 
 def save_model(trainer: GuardTrainer, processor: Any, folder: Path, *, bf16: bool) -> None:

@@ -110,7 +110,7 @@ class GuardCollator:
         return batch
 
 
-class GroupedByLength(Sampler[int]):
+class GroupedByLength(Sampler[int]):  # type: ignore[misc]
     """A seeded order in which neighbours have like lengths. It depends on seed and epoch alone, so a resumed run goes on
     exactly where it stopped."""
 

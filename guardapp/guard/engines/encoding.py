@@ -95,7 +95,7 @@ def completion_ids(processor: Any, completion: str, *, end: bool = True) -> torc
     """Token ids of a completion, shape (tokens,), tokenized apart from its prompt."""
     tokenizer = processor.tokenizer
     ids = tokenizer(without_control_tokens(completion), add_special_tokens=False)["input_ids"]
-    return torch.tensor(ids + [tokenizer.eos_token_id] if end else ids, dtype=torch.long)
+    return torch.tensor([*ids, tokenizer.eos_token_id] if end else ids, dtype=torch.long)
 
 
 def collate(rows: Sequence[Encoded], *, pad_token_id: int, side: Literal["left", "right"]) -> dict[str, torch.Tensor]:
