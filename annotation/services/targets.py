@@ -9,14 +9,14 @@ Three ways, tried in this order:
 
 from annotation.models import Prediction
 from guardapp.guard.parsing import parse
-from guardapp.guard.verdict import Verdict
+
+Labels = tuple[str | None, str | None]  # prompt, response
 
 
-def reasoning_from_rollouts(prediction: Prediction, labels: Verdict) -> tuple[str, ...] | None:
+def reasoning_from_rollouts(prediction: Prediction, labels: Labels) -> tuple[str, ...] | None:
     """Steps of the first stored rollout that reached the gold labels, prompt and response both; None where none did."""
-    wanted = (labels.prompt, labels.response)
     for rollout in prediction.rollouts:
-        if rollout["parsed"] and (rollout["prompt_label"], rollout["response_label"]) == wanted:
+        if rollout["parsed"] and (rollout["prompt_label"], rollout["response_label"]) == labels:
             judgement = parse(rollout["completion"])
             if judgement is not None and judgement.steps:
                 return judgement.steps
