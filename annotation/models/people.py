@@ -1,9 +1,8 @@
 """People and the keys that programs act with."""
 
 import secrets
-from typing import ClassVar
 
-from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
 
@@ -21,8 +20,6 @@ class User(AbstractUser):
     role = models.CharField(max_length=16, choices=Role, default=Role.REVIEWER)
     pseudonym = models.CharField(max_length=32, unique=True, default=new_pseudonym, editable=False)
     blur_media = models.BooleanField(default=True, help_text="Blur media until revealed.")
-
-    objects: ClassVar[UserManager["User"]] = UserManager()
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_is_known")]

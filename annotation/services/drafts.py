@@ -1,0 +1,23 @@
+"""Drafts: unfinished reviews that survive a closed tab, a crash and a lost lease."""
+
+import uuid
+from typing import Any
+
+from django.utils import timezone
+
+from annotation.models import Assignment, Draft, User
+from annotation.services.errors import AssignmentNotFound, DecisionNotValid
+
+MAX_DRAFT_CHARACTERS = 200_000
+
+
+def save_draft(*, reviewer: User, token: uuid.UUID, payload: dict[str, Any]) -> Draft:
+    """Keep the page's state for this reviewer and item; the last save wins. Works on an expired lease too."""
+    if len(str(payload)) > MAX_DRAFT_CHARACTERS:
+        raise DecisionNotValid("draft", f"is longer than {MAX_DRAFT_CHARACTERS:,} characters. Shorten the steps or the note.")
+    item_id = Assignment.objects.filter(token=token, reviewer=reviewer).values_list("item_id", flat=True).first()
+    if item_id is None:
+        raise AssignmentNotFound
+    draft, _ = Draft.objects.update_or_create(item_id=item_id, reviewer=reviewer,
+                                              defaults={"payload": payload, "saved_at": timezone.now()})
+    return draft

@@ -1,0 +1,41 @@
+"""What can go wrong in annotation's services. The docstring or the message is what a person reads."""
+
+
+class ServiceError(Exception):
+    """Something could not be done."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (type(self).__doc__ or "")
+
+
+class LeaseExpired(ServiceError):
+    """Your hold on this item has run out. Your work is kept as a draft: take the item again to submit it."""
+
+
+class AssignmentNotFound(ServiceError):
+    """There is no such assignment of yours."""
+
+
+class DecisionNotValid(ServiceError):
+    """A field of the decision cannot be taken; `field` names it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class IdempotencyKeyReused(ServiceError):
+    """This idempotency key was used for another submit. Send a new key with each decision."""
+
+
+class NothingToUndo(ServiceError):
+    """There is no review of yours that can be undone: only the last ten can."""
+
+
+class SnapshotUsedIt(ServiceError):
+    """A training snapshot has used this review, so it cannot be undone any more. Ask a lead to reopen the item."""
+
+
+class ItemTaken(ServiceError):
+    """Somebody else has taken or settled this item meanwhile. Your draft is kept."""

@@ -1,0 +1,109 @@
+"""Gold labels and hard samples: what reviews settle into."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
+from annotation.services.decisions import Decision, corrected_steps, same_labels, wrote
+from annotation.services.errors import SnapshotUsedIt
+from annotation.services.targets import reasoning_from_rollouts
+from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewMode, StepMark, TargetSource
+
+
+def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool, now: datetime) -> GoldLabel | None:
+    """Called in the review's transaction. Gold when the item has all its reviews and they agree; disagreement escalates.
+
+    A lead's review of an escalated item settles it alone.
+    """
+    if not adjudicates and item.queue.reviews_per_item > 1:
+        Item.objects.select_for_update().get(pk=item.pk)  # two last reviews at once: the second sees the first
+        standing = standing_reviews(item)
+        if len(standing) < item.queue.reviews_per_item:
+            return None
+        if len({(row.prompt_label, row.response_label) for row in standing}) > 1:
+            Item.objects.filter(pk=item.pk).update(status=ItemStatus.ESCALATED, free_slots=1)
+            Event.objects.create(kind=EventKind.ESCALATED, item=item, at=now, detail={"reason": "the reviewers disagree"})
+            return None
+    steps, source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
+    gold = GoldLabel.objects.create(
+        item=item, review=review, prediction=review.prediction, prompt_label=review.prompt_label, response_label=review.response_label,
+        categories=review.categories, source=GoldSource.ADJUDICATED if adjudicates else GoldSource.CONSENSUS,
+        policy_version=review.policy_version, target_steps=list(steps), target_source=source, created_at=now,
+        settled_at=now + timedelta(seconds=settings.SETTLE_SECONDS),
+    )
+    errors = contradictions(decision, review.prediction)
+    if errors and review.prediction is not None:
+        HardSample.objects.create(gold=gold, prediction=review.prediction, errors=errors, created_at=now)
+    Item.objects.filter(pk=item.pk).update(status=ItemStatus.REVIEWED)
+    Event.objects.create(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": source})
+    return gold
+
+
+def target_reasoning(decision: Decision, prediction: Prediction | None, mode: ReviewMode) -> tuple[tuple[str, ...], TargetSource]:
+    """The reasoning that training learns from, and whose it is.
+
+    The person's own words win. Where they agree with the guard and touched nothing, its reasoning stands. Where they flipped
+    a label and wrote nothing, one of the guard's own rollouts that reached the right verdict; else the guard writes it later.
+    """
+    if any(wrote(step) for step in decision.steps):
+        steps = corrected_steps(decision)
+        if steps:
+            return steps, TargetSource.EDITED
+    if prediction is None:
+        return (), TargetSource.PENDING
+    untouched = not any(step.mark == StepMark.WRONG for step in decision.steps)
+    if prediction.parsed and prediction.steps and same_labels(decision, prediction) and untouched:
+        seen = mode != ReviewMode.BLIND
+        return tuple(prediction.steps), TargetSource.ACCEPTED if seen else TargetSource.OWN_ROLLOUT
+    own = reasoning_from_rollouts(prediction, (decision.prompt_label, decision.response_label))
+    return (own, TargetSource.OWN_ROLLOUT) if own else ((), TargetSource.PENDING)
+
+
+def contradictions(decision: Decision, prediction: Prediction | None) -> list[str]:
+    """What gold says against the prediction: prompt, response (labels), unparsed, reasoning (steps rewritten or marked wrong)."""
+    if prediction is None:
+        return []
+    if not prediction.parsed:
+        return ["unparsed"]
+    errors = []
+    if decision.prompt_label != prediction.prompt_label:
+        errors.append("prompt")
+    if decision.response_label != prediction.response_label:
+        errors.append("response")
+    if any(wrote(step) or step.mark == StepMark.WRONG for step in decision.steps):
+        errors.append("reasoning")
+    return errors
+
+
+def withdraw(*, item: Item, actor: User, now: datetime) -> None:
+    """Take the standing gold label back. Raises SnapshotUsedIt where a snapshot has taken it."""
+    standing = GoldLabel.objects.filter(item=item, withdrawn_at__isnull=True)
+    if standing.filter(used_at__isnull=True).update(withdrawn_at=now):
+        Event.objects.create(kind=EventKind.GOLD_WITHDRAWN, item=item, actor=actor, at=now)
+    elif standing.exists():
+        raise SnapshotUsedIt
+
+
+def mark_used(*, gold_ids: Sequence[int]) -> int:
+    """Freeze gold rows that a snapshot takes. Returns how many are frozen now and still stand; called in the snapshot's transaction."""
+    now = timezone.now()
+    frozen = 0
+    for start in range(0, len(gold_ids), 500):
+        chunk: QuerySet[GoldLabel] = GoldLabel.objects.filter(pk__in=gold_ids[start:start + 500], withdrawn_at__isnull=True)
+        chunk.filter(used_at__isnull=True).update(used_at=now)
+        frozen += chunk.count()
+    return frozen
+
+
+def slots_left(item: Item) -> int:
+    """Reviews that the queue still wants of this item, less the people who hold it now."""
+    holding = item.assignments.filter(state=AssignmentState.ACTIVE).count()
+    return max(item.queue.reviews_per_item - len(standing_reviews(item)) - holding, 1)
+
+
+def standing_reviews(item: Item) -> list[Review]:
+    return list(Review.objects.filter(item=item, retraction__isnull=True).order_by("id"))

@@ -1,0 +1,137 @@
+"""Submit, skip, escalate, undo: what a reviewer does with the item they hold."""
+
+import uuid
+from dataclasses import asdict
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from annotation.models import Assignment, Draft, Event, Item, Review, ReviewRetraction, User
+from annotation.selectors_policy import active_policy_version, policy_categories
+from annotation.services.assignment import active_assignment, end, give_back_slot, lease_again
+from annotation.services.decisions import Decision, StepReview, check_decision
+from annotation.services.drafts import save_draft
+from annotation.services.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo
+from annotation.services.gold import settle, slots_left, withdraw
+from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewMode
+
+__all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]
+
+UNDO_DEPTH = 10
+
+
+def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision) -> Review:
+    """Store the review and settle gold. The same key twice is one review.
+
+    Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound.
+    """
+    if not 8 <= len(idempotency_key) <= 64:
+        raise DecisionNotValid("idempotency_key", "must have 8 to 64 characters, new for each decision.")
+    try:
+        with transaction.atomic():
+            return _earlier(reviewer, token, idempotency_key) or _submit(reviewer, token, idempotency_key, decision)
+    except LeaseExpired:
+        save_draft(reviewer=reviewer, token=token, payload=decision.as_draft())
+        raise
+    except IntegrityError:  # two submits at the same moment: the first one won
+        earlier = _earlier(reviewer, token, idempotency_key)
+        if earlier is None:
+            raise
+        return earlier
+
+
+def _earlier(reviewer: User, token: uuid.UUID, key: str) -> Review | None:
+    review = Review.objects.filter(reviewer=reviewer, idempotency_key=key).select_related("assignment").first()
+    if review is not None and review.assignment.token != token:
+        raise IdempotencyKeyReused
+    return review
+
+
+def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision) -> Review:
+    now = timezone.now()
+    assignment = active_assignment(reviewer, token, now)
+    item, prediction, mode = assignment.item, assignment.item.prediction, ReviewMode(assignment.queue.mode)
+    policy = active_policy_version()
+    check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
+    review = Review.objects.create(
+        item=item, prediction=prediction, reviewer=reviewer, assignment=assignment, idempotency_key=key, kind=decision.kind,
+        prompt_label=decision.prompt_label, response_label=decision.response_label, categories=list(decision.categories),
+        severity=decision.severity, confidence=decision.confidence, note=decision.note, steps=[asdict(step) for step in decision.steps],
+        mode=mode, lane=item.lane, seconds=(now - assignment.created_at).total_seconds(), policy_version=policy, created_at=now,
+    )
+    if not end(assignment, AssignmentState.SUBMITTED, now):
+        raise LeaseExpired
+    Draft.objects.filter(item=item, reviewer=reviewer).delete()
+    Event.objects.create(kind=EventKind.REVIEWED, item=item, actor=reviewer, at=now, detail={"review": review.pk, "kind": decision.kind})
+    settle(item=item, review=review, decision=decision, adjudicates=item.status == ItemStatus.ESCALATED, now=now)
+    return review
+
+
+def skip(*, reviewer: User, token: uuid.UUID) -> None:
+    """Give the item back. It never returns to this person. Raises LeaseExpired, AssignmentNotFound."""
+    now = timezone.now()
+    with transaction.atomic():
+        assignment = active_assignment(reviewer, token, now)
+        _leave(assignment, AssignmentState.SKIPPED, EventKind.SKIPPED, reviewer, now)
+
+
+def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
+    """Hand the item to a lead. Raises DecisionNotValid where the reason is missing, LeaseExpired, AssignmentNotFound."""
+    reason = reason.strip()
+    if not reason:
+        raise DecisionNotValid("reason", "is missing: say in a few words what the lead should decide.")
+    now = timezone.now()
+    with transaction.atomic():
+        assignment = active_assignment(reviewer, token, now)
+        _leave(assignment, AssignmentState.ESCALATED, EventKind.ESCALATED, reviewer, now, reason)
+        Item.objects.filter(pk=assignment.item_id).update(status=ItemStatus.ESCALATED)
+
+
+def _leave(assignment: Assignment, state: AssignmentState, kind: EventKind, reviewer: User, now: datetime, reason: str = "") -> None:
+    if not end(assignment, state, now, reason):
+        raise LeaseExpired
+    give_back_slot(assignment.item_id)
+    Event.objects.create(kind=kind, item_id=assignment.item_id, actor=reviewer, at=now, detail={"reason": reason} if reason else {})
+
+
+def undo_last(*, reviewer: User) -> Assignment:
+    """Undo the newest review of this person that still stands. Raises NothingToUndo, SnapshotUsedIt."""
+    newest = _undoable(reviewer)[:1]
+    if not newest:
+        raise NothingToUndo
+    return undo_review(reviewer=reviewer, review_id=newest[0].pk)
+
+
+def undo_review(*, reviewer: User, review_id: int) -> Assignment:
+    """Retract one of the last ten reviews: its gold is withdrawn and the person holds the item again, their work as a draft.
+
+    Raises NothingToUndo, SnapshotUsedIt.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        review = next((row for row in _undoable(reviewer) if row.pk == review_id), None)
+        if review is None:
+            raise NothingToUndo
+        item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
+        withdraw(item=item, actor=reviewer, now=now)
+        ReviewRetraction.objects.create(review=review, at=now)
+        Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
+        adjudicated = review.gold_labels.filter(source=GoldSource.ADJUDICATED).exists()
+        Item.objects.filter(pk=item.pk).update(status=ItemStatus.ESCALATED if adjudicated else ItemStatus.READY,
+                                               free_slots=0 if adjudicated else slots_left(item) - 1)
+        Event.objects.create(kind=EventKind.UNDONE, item=item, actor=reviewer, at=now, detail={"review": review.pk})
+        Draft.objects.update_or_create(item=item, reviewer=reviewer, defaults={"payload": _as_draft(review), "saved_at": now})
+        return lease_again(item, item.queue, reviewer, now)
+
+
+def _undoable(reviewer: User) -> list[Review]:
+    """The person's newest reviews that stand, newest first: at most ten."""
+    return list(Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
+                .select_related("assignment").order_by("-id")[:UNDO_DEPTH])
+
+
+def _as_draft(review: Review) -> dict[str, object]:
+    return {"kind": review.kind, "prompt_label": review.prompt_label, "response_label": review.response_label,
+            "categories": review.categories, "severity": review.severity, "confidence": review.confidence, "note": review.note,
+            "steps": review.steps}

@@ -1,0 +1,16 @@
+"""What every test gets: fast password hashes and a data folder of its own."""
+
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+
+@pytest.fixture(autouse=True)
+def quick_and_private(settings: Settings, tmp_path: Path) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.FRAMES_DIR = settings.MEDIA_ROOT / "frames"
+    settings.MODELS_DIR = tmp_path / "models"
+    settings.RUNS_DIR = tmp_path / "runs"
+    settings.SNAPSHOTS_DIR = tmp_path / "snapshots"
