@@ -17,7 +17,7 @@ def reasoning_from_rollouts(prediction: Prediction, labels: Labels) -> tuple[str
     """Steps of the first stored rollout that reached the gold labels, prompt and response both; None where none did."""
     for rollout in prediction.rollouts:
         if rollout["parsed"] and (rollout["prompt_label"], rollout["response_label"]) == labels:
-            judgement = parse(rollout["completion"])
+            judgement = parse(rollout["completion"], response_expected=labels[1] is not None)
             if judgement is not None and judgement.steps:
                 return judgement.steps
     return None

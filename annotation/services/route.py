@@ -1,0 +1,67 @@
+"""Which lane an item takes in front of people, and how soon."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.conf import settings
+
+from annotation.models import Item, Prediction
+from annotation.status import Lane
+from guardapp.guard.taxonomy import Harmfulness
+
+UNCERTAIN_BAND = 0.15  # a score this close to 0.5 is as good as no verdict
+SEVERITY = {"S1": 2.0, "S3": 2.0, "S4": 3.0, "S9": 3.0, "S10": 2.0, "S11": 3.0}  # 0 to 3; harmful without one of these: 1
+AGE_WEIGHT = 1.0  # points for each day an item waits
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    lane: Lane
+    priority: float
+
+
+def route_item(*, item: Item, prediction: Prediction) -> Route:
+    """Lane and priority of an item that was just predicted.
+
+    Priority is doubt (0 to 3) plus severity (0 to 3) plus age. Age counts as the day of the report, so that the order of two
+    items stays right however long they wait and no row has to be rewritten as time passes.
+    """
+    doubt = doubt_of(prediction)
+    reported = item.reported_at or item.created_at
+    age = -AGE_WEIGHT * (reported - EPOCH).total_seconds() / 86_400
+    return Route(lane=_lane(item, prediction), priority=round(3 * doubt + severity_of(prediction) + age, 6))
+
+
+def doubt_of(prediction: Prediction) -> float:
+    """0 (every rollout agrees and the score is at an end) to 1. A completion that does not parse is all doubt."""
+    if not prediction.parsed:
+        return 1.0
+    return max([prediction.disagreement, *(1 - 2 * abs(score - 0.5) for score in _scores(prediction))])
+
+
+def severity_of(prediction: Prediction) -> float:
+    """0 to 3, of the gravest category that the guard named."""
+    if Harmfulness.HARMFUL not in (prediction.prompt_label, prediction.response_label):
+        return 0.0
+    return max([1.0, *(SEVERITY.get(code, 1.0) for code in prediction.categories)])
+
+
+def is_audited(item_id: int, share: float) -> bool:
+    """A sticky random share of items: the same item is always in or always out."""
+    draw = int.from_bytes(hashlib.sha256(f"audit:{item_id}".encode()).digest()[:8])
+    return draw < share * 2**64
+
+
+def _lane(item: Item, prediction: Prediction) -> Lane:
+    if is_audited(item.pk, settings.AUDIT_SHARE):
+        return Lane.AUDIT
+    unsure = any(abs(score - 0.5) <= UNCERTAIN_BAND for score in _scores(prediction))
+    if not prediction.parsed or prediction.disagreement > 0 or unsure:
+        return Lane.UNCERTAIN
+    return Lane.FLAGGED
+
+
+def _scores(prediction: Prediction) -> list[float]:
+    return [score for score in (prediction.prompt_score, prediction.response_score) if score is not None]
