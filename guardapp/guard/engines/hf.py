@@ -1,0 +1,169 @@
+"""The transformers engine: batched generation on a CPU or a CUDA device, text, image and video in one batch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from guardapp.guard.engines.base import EngineError
+from guardapp.guard.engines.checkpoint import load_model, load_processor
+from guardapp.guard.engines.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode
+from guardapp.guard.engines.label_scores import LabelReader
+from guardapp.guard.parsing import parse
+from guardapp.guard.verdict import Decoding, Rollout, Sample
+
+CHARACTERS_A_TOKEN = 4  # a rough guess, used only to sort samples into batches of like length
+TOKENS_A_FRAME = 64
+SEEDS = 2**63
+
+
+class SampleTooLarge(EngineError):
+    """One sample alone needs more memory than the device has left."""
+
+
+class HfEngine:
+    """A guard loaded with transformers. Implements `Engine`; not thread-safe.
+
+    `device` None takes CUDA where there is one. `dtype` None is bfloat16 on CUDA and float32 on a CPU. `threads` 0
+    leaves torch's own choice. `batch_size` counts completions generated together, `batch_tokens` roughly the prompt
+    tokens. Raises CheckpointNotUsable.
+    """
+
+    def __init__(self, checkpoint: str, *, device: str | None = None, dtype: torch.dtype | None = None, threads: int = 0,
+                 batch_size: int = 32, batch_tokens: int = 65_536, style: PromptStyle = DEFAULT_STYLE) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        self.name = checkpoint
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.dtype = dtype or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
+        self.batch_size = batch_size
+        self.batch_tokens = batch_tokens
+        self.style = style
+        self.processor = load_processor(checkpoint)
+        self.tokenizer = self.processor.tokenizer
+        self.model = load_model(checkpoint, dtype=self.dtype).to(self.device).eval()
+        self.end_ids = _end_token_ids(self.model, self.tokenizer)
+        # a released checkpoint brings its own temperature and repetition penalty: `Decoding` alone decides here
+        self.model.generation_config = GenerationConfig(eos_token_id=self.end_ids, pad_token_id=self.tokenizer.pad_token_id)
+        self.labels = LabelReader(self.tokenizer)
+
+    def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
+        """`decoding.n` rollouts for each sample, in the order given. Raises SampleTooLarge, and OSError for a lost frame."""
+        if decoding.temperature == 0 and decoding.n > 1:  # greedy rollouts of one sample are all the same
+            return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
+        return self._in_batches(samples, [None] * len(samples), decoding)
+
+    def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
+        """One rollout per sample whose completion starts with `prefixes[i]`, kept in `completion`.
+
+        `tokens` counts what was generated after the prefix; a label that stands in the prefix was not the guard's
+        choice and has no score.
+        """
+        return [group[0] for group in self._in_batches(samples, prefixes, replace(decoding, n=1))]
+
+    def _in_batches(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
+        results: list[list[Rollout]] = [[] for _ in samples]
+        for number, indices in enumerate(self._batches(samples, decoding.n)):
+            seeded = replace(decoding, seed=(decoding.seed + number) % SEEDS)
+            groups = self._fitting([samples[index] for index in indices], [prefixes[index] for index in indices], seeded)
+            for index, group in zip(indices, groups, strict=True):
+                results[index] = group
+        return results
+
+    def _batches(self, samples: Sequence[Sample], n: int) -> Iterator[list[int]]:
+        """Indices of samples that are generated together, longest first, so that too large a batch fails at once."""
+        sizes = [_estimated_tokens(sample) for sample in samples]
+        batch: list[int] = []
+        for index in sorted(range(len(samples)), key=lambda index: sizes[index], reverse=True):
+            widest = sizes[batch[0]] if batch else 0
+            if batch and ((len(batch) + 1) * n > self.batch_size or (len(batch) + 1) * n * widest > self.batch_tokens):
+                yield batch
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch
+
+    def _fitting(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
+        """Halve the batch where the device's memory does not suffice."""
+        try:
+            return self._one_batch(samples, prefixes, decoding)
+        except torch.OutOfMemoryError as error:
+            if len(samples) == 1:
+                raise SampleTooLarge(f"Sample {samples[0].id} does not fit into the memory of {self.device}.") from error
+        torch.cuda.empty_cache()
+        half = len(samples) // 2
+        return (self._fitting(samples[:half], prefixes[:half], decoding)
+                + self._fitting(samples[half:], prefixes[half:], decoding))
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def _one_batch(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
+        rows = [encode(self.processor, sample, prefix, end=False, style=self.style)
+                for sample, prefix in zip(samples, prefixes, strict=True)]
+        inputs = {key: tensor.to(self.device)
+                  for key, tensor in collate(rows, pad_token_id=self.tokenizer.pad_token_id, side="left").items()}
+        recorder = _Recorder(self.labels.watched.to(self.device))
+        torch.manual_seed(decoding.seed)
+        output = self.model.generate(**inputs, generation_config=self._config(decoding),
+                                     logits_processor=LogitsProcessorList([recorder]))
+        width = inputs["input_ids"].shape[1]
+        generated, watched = output[:, width:].tolist(), recorder.watched()
+        n = decoding.n  # the completions of one sample lie one after another
+        return [
+            [self._rollout(sample, row, generated[at], watched[at]) for at in range(number * n, (number + 1) * n)]
+            for number, (sample, row) in enumerate(zip(samples, rows, strict=True))
+        ]
+
+    def _config(self, decoding: Decoding) -> GenerationConfig:
+        common = {"max_new_tokens": decoding.max_new_tokens, "num_return_sequences": decoding.n, "use_cache": True,
+                  "eos_token_id": self.end_ids, "pad_token_id": self.tokenizer.pad_token_id}
+        if decoding.temperature == 0:
+            return GenerationConfig(do_sample=False, **common)
+        return GenerationConfig(do_sample=True, temperature=decoding.temperature, top_p=decoding.top_p, top_k=0, **common)
+
+    def _rollout(self, sample: Sample, row: Encoded, generated: list[int], watched: torch.Tensor) -> Rollout:
+        """`generated` is padded on the right after the end token; `watched` has shape (steps, watched label tokens)."""
+        ends = [at for at, token in enumerate(generated) if token in self.end_ids]
+        tokens = generated[:ends[0] + 1] if ends else generated
+        written = generated[:ends[0]] if ends else generated
+        prefix = row.input_ids[row.prompt_tokens:].tolist()
+        completion: str = self.tokenizer.decode(prefix + written, skip_special_tokens=True,
+                                                clean_up_tokenization_spaces=False)
+        scores = self.labels.scores(completion, prefix, written, watched)
+        return Rollout(
+            completion=completion, judgement=parse(completion, response_expected=sample.response is not None),
+            tokens=len(tokens), finished=bool(ends), prompt_score=scores.prompt, response_score=scores.response,
+        )
+
+
+class _Recorder(LogitsProcessor):  # type: ignore[misc]
+    """Keeps, at each step, the logits of the few label tokens instead of those of the whole vocabulary.
+
+    transformers runs it before temperature and top_p, so these are the model's own logits.
+    """
+
+    def __init__(self, token_ids: torch.Tensor) -> None:
+        self.token_ids = token_ids
+        self.steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.steps.append(scores[:, self.token_ids].float())
+        return scores
+
+    def watched(self) -> torch.Tensor:
+        """(completions, steps, watched tokens) on the CPU."""
+        return torch.stack(self.steps, dim=1).cpu()
+
+
+def _end_token_ids(model: Any, tokenizer: Any) -> list[int]:
+    """The tokens that end a completion: the tokenizer's own and those that the checkpoint names."""
+    named = model.generation_config.eos_token_id
+    ids = named if isinstance(named, list) else [named]
+    return sorted({tokenizer.eos_token_id, *(identifier for identifier in ids if identifier is not None)})
+
+
+def _estimated_tokens(sample: Sample) -> int:
+    characters = len(sample.prompt) + len(sample.response or "")
+    return characters // CHARACTERS_A_TOKEN + TOKENS_A_FRAME * sum(len(medium.frames) for medium in sample.media)
