@@ -17,7 +17,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 EXIT_CANCELLED = 75  # EX_TEMPFAIL: asked to stop, may be resumed
 
@@ -93,6 +93,9 @@ class Progress:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+Config = TypeVar("Config")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write atomically: a reader sees the old file or the new one, never half of one."""
     temporary = path.with_name(path.name + ".tmp")
@@ -110,6 +113,21 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
+
+
+class ConfigNotUsable(ValueError):
+    """RUN_DIR/config.json is missing, or has not the fields that the job asks for; the message says which."""
+
+
+def read_config(run_dir: Path, kind: type[Config]) -> Config:
+    """The job's config. Raises ConfigNotUsable."""
+    value = read_json(run_dir / CONFIG)
+    if not isinstance(value, dict):
+        raise ConfigNotUsable(f"{run_dir / CONFIG} is not there.")
+    try:
+        return kind(**value)
+    except TypeError as error:
+        raise ConfigNotUsable(f"{run_dir / CONFIG}: {error}") from error
 
 
 def cancel_requested(run_dir: Path) -> bool:

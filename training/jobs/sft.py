@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from guardapp.guard.engines.checkpoint import load_model, load_processor
-from training.contract import CHECKPOINTS, CONFIG, EXIT_CANCELLED, MODEL, RESULT, SftConfig, read_json, write_json
+from training.contract import CHECKPOINTS, EXIT_CANCELLED, MODEL, RESULT, SftConfig, read_config, write_json
 from training.jobs.heartbeat import Heartbeat
 from training.jobs.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
 
@@ -38,7 +38,7 @@ def main(run_dir: Path) -> int:
     if (run_dir / RESULT).exists():
         log.info("result.json is there: nothing left to do")
         return 0
-    config = SftConfig(**(read_json(run_dir / CONFIG) or {}))
+    config = read_config(run_dir, SftConfig)
     heartbeat = Heartbeat(run_dir)
     heartbeat.listen()
     began = time.time()
