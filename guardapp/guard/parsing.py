@@ -1,0 +1,205 @@
+"""completion ↔ Judgement. The only parser in the product, and its inverse.
+
+Grammar of GuardReasoner-VL and -Omni, as published:
+
+    <think>
+    Step 1: …
+    </think>
+    <result>
+    Request: harmful|unharmful
+    Response: harmful|unharmful|None
+    </result>
+
+Odd cases, each with one rule. "Unparseable" means that `parse` gives None; it never raises on a completion.
+
+| completion                                                  | rule                                                     |
+|-------------------------------------------------------------|----------------------------------------------------------|
+| text before the first `<think>`                             | ignored                                                  |
+| no `<think>`, no `</think>`, no `<result>`, no `</result>`   | unparseable                                              |
+| anything but whitespace between `</think>` and `<result>`    | unparseable; the reasoning ends at its first `</think>`  |
+| labels, or a whole `<result>` block, quoted in the reasoning | never read                                               |
+| a further complete `<result>` block after the first          | must state no other label, else unparseable              |
+| other text after `</result>`                                 | ignored                                                  |
+| the same label twice in a block                              | fine when they agree, else unparseable                   |
+| no Request label, or a value outside the grammar, or `None`   | unparseable                                              |
+| no Response label, `None`, or a value outside the grammar     | no response label (a missing label is a wrong one)       |
+| `harmless`, upper case, two labels on one line                | `unharmful`; any case; fine                              |
+| tags in another case, or with attributes                      | not tags                                                 |
+
+The rule on further blocks matters: content that gets the guard to quote `</think><result>…` cannot decide the verdict,
+because the guard's own result, where it differs, makes the completion unparseable and a person looks at it.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from guardapp.guard.steps import categories_named, clean_step, split_steps
+from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness, Refusal
+from guardapp.guard.verdict import Judgement, Verdict
+
+_THINK, _THINK_END, _RESULT, _RESULT_END = "<think>", "</think>", "<result>", "</result>"
+_RESULT_FOLLOWS = re.compile(r"</think>\s*<result>")
+_LABEL = re.compile(r"\b(request|response)\s*:\s*(harmful|unharmful|harmless|none)\b", re.IGNORECASE | re.ASCII)
+_LABEL_BY_WORD: dict[str, Harmfulness | None] = {
+    "harmful": Harmfulness.HARMFUL,
+    "unharmful": Harmfulness.UNHARMFUL,
+    "harmless": Harmfulness.UNHARMFUL,
+    "none": None,
+}
+# GuardReasoner v0 states labels on lines of their own; a line that goes on in prose is not one.
+_V0_LABEL_LINE = re.compile(
+    r"^[ \t#*]*(request|completion|response)\**[ \t]*:[ \t*]*(harmful|unharmful|harmless|refusal|compliance|none)[ \t\r.*]*$",
+    re.IGNORECASE | re.MULTILINE | re.ASCII,
+)
+
+Span = tuple[int, int]
+
+
+class PromptLabelMissing(ValueError):
+    """A judgement without a prompt label cannot be written: the grammar has no word for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSpans:
+    """Where the label words stand: character offsets into the completion, [start, end). None where no label was read."""
+
+    prompt: Span | None = None
+    response: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    field: str  # "request" or "response"
+    value: Harmfulness | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    reasoning: str
+    prompt: Harmfulness
+    response: Harmfulness | None
+    spans: LabelSpans
+
+
+def parse(
+    completion: str, *, response_expected: bool = True, codes: Collection[str] = CATEGORY_BY_CODE
+) -> Judgement | None:
+    """Read a completion of the VL/Omni grammar; None where it does not parse (see the table above).
+
+    `response_expected` False (the sample has no response) means that whatever is said of a response is no label.
+    `codes` are the hazard codes that count as categories when the steps name them.
+    """
+    reading = _read(completion)
+    if reading is None:
+        return None
+    steps = split_steps(reading.reasoning)
+    response = reading.response if response_expected else None
+    return Judgement(steps, Verdict(reading.prompt, response, categories=categories_named(steps, codes)))
+
+
+def render(judgement: Judgement, *, response_present: bool) -> str:
+    """Write a judgement in the published layout: the inverse of `parse`.
+
+    Steps are cleaned first (`clean_step`), empty ones are left out, so no step can break or forge the grammar.
+    Categories are not written: they live in the steps' own words, as "(S10)". A response label is written only where a
+    response is present, else the literal None.
+
+    Raises PromptLabelMissing.
+    """
+    verdict = judgement.verdict
+    if verdict.prompt is None:
+        raise PromptLabelMissing(PromptLabelMissing.__doc__)
+    steps = [cleaned for step in judgement.steps if (cleaned := clean_step(step))]
+    lines = [f"Step {number}: {step}\n" for number, step in enumerate(steps, start=1)]
+    response = verdict.response.value if response_present and verdict.response is not None else "None"
+    return f"<think>\n{''.join(lines)}</think>\n<result>\nRequest: {verdict.prompt.value}\nResponse: {response}\n</result>"
+
+
+def has_published_format(completion: str) -> bool:
+    r"""The published format check: a search for `<think>.*?</think>\s*<result>.*?</result>`, dot matching newline.
+
+    Written as three left-to-right searches: the same answer in linear time, where the expression is cubic on repeated tags.
+    """
+    think = completion.find(_THINK)
+    if think < 0:
+        return False
+    result = _RESULT_FOLLOWS.search(completion, think + len(_THINK))
+    return result is not None and completion.find(_RESULT_END, result.end()) >= 0
+
+
+def label_positions(completion: str) -> LabelSpans:
+    """Spans of the label words that `parse` reads; both None where it would give None. A literal None has no span."""
+    reading = _read(completion)
+    return LabelSpans() if reading is None else reading.spans
+
+
+def parse_v0(completion: str, *, codes: Collection[str] = CATEGORY_BY_CODE) -> Judgement | None:
+    """Read a completion of the GuardReasoner v0 text models (1B, 3B, 8B); None where it states no prompt label.
+
+    Those models conclude each task on a line of its own (`Request: harmful`) and, mostly, repeat the labels under
+    `Answers:` at the end; some outputs have the conclusions but no such block, or a last block of None. So a label is the
+    last line that states it, and a None never overrules a label. Label lines, task headings and rules are no steps.
+    """
+    prompt = response = None
+    refusal: Refusal | None = None
+    for match in _V0_LABEL_LINE.finditer(completion):
+        field, word = match[1].lower(), match[2].lower()
+        if field == "completion":
+            refusal = Refusal(word) if word in set(Refusal) else refusal
+        elif field == "request":
+            prompt = _LABEL_BY_WORD.get(word) or prompt
+        else:
+            response = _LABEL_BY_WORD.get(word) or response
+    if prompt is None:
+        return None
+    steps = split_steps(_V0_LABEL_LINE.sub("", completion))
+    return Judgement(steps, Verdict(prompt, response, refusal, categories_named(steps, codes)))
+
+
+def _read(completion: str) -> _Reading | None:
+    think = completion.find(_THINK)
+    think_end = completion.find(_THINK_END, think + len(_THINK))
+    if think < 0 or think_end < 0:
+        return None
+    result = _RESULT_FOLLOWS.match(completion, think_end)
+    if result is None:
+        return None
+    blocks = _result_blocks(completion, result.end() - len(_RESULT))
+    if not blocks:
+        return None
+    first = _labels(completion, blocks[0])
+    later = [label for block in blocks[1:] for label in _labels(completion, block)]
+    stated = {(label.field, label.value) for label in first}
+    if any((label.field, label.value) not in stated for label in later) or len(stated) > len({field for field, _ in stated}):
+        return None
+    # of labels that agree the first is the one whose place is told
+    prompt = next((label for label in first if label.field == "request"), None)
+    response = next((label for label in first if label.field == "response"), None)
+    if prompt is None or prompt.value is None:
+        return None
+    return _Reading(
+        reasoning=completion[think + len(_THINK) : think_end],
+        prompt=prompt.value,
+        response=None if response is None else response.value,
+        spans=LabelSpans(prompt.span, None if response is None or response.value is None else response.span),
+    )
+
+
+def _labels(completion: str, block: Span) -> list[_Label]:
+    return [
+        _Label(match[1].lower(), _LABEL_BY_WORD[match[2].lower()], match.span(2)) for match in _LABEL.finditer(completion, *block)
+    ]
+
+
+def _result_blocks(completion: str, position: int) -> list[Span]:
+    """Insides of the complete result blocks from `position`, which is at the first; [] where that one is not closed."""
+    blocks: list[Span] = []
+    while (start := completion.find(_RESULT, position)) >= 0:
+        end = completion.find(_RESULT_END, start)
+        if end < 0:
+            break
+        blocks.append((start + len(_RESULT), end))
+        position = end + len(_RESULT_END)
+    return blocks

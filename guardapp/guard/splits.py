@@ -1,0 +1,173 @@
+"""Train or holdout, without a leak: rows that share words or media stay on one side, and a row stays on the side it was on.
+
+What links two rows (`link_keys`):
+
+* a text row: its normalised prompt; the response does not matter, so all answers to one prompt share a side;
+* a text row with an empty prompt: its normalised response; with neither, nothing links it;
+* a row with media: each of its media hashes, and not its text. A generic instruction ("Follow the instructions in the video")
+  stands beside many media that have nothing else in common, and would make one group of them all; the same words beside the
+  same media are linked by the media already.
+"""
+
+import hashlib
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Split(StrEnum):
+    TRAIN = "train"
+    HOLDOUT = "holdout"
+
+
+class HoldoutShareOutOfRange(ValueError):
+    """The holdout's share must be at least 0 and below 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """What decides a row's side. `stratum` is anything that both sides should hold, e.g. "video/harmful"; "" for none."""
+
+    id: str
+    prompt: str = ""
+    response: str | None = None
+    media_sha256s: tuple[str, ...] = ()
+    stratum: str = ""
+
+    @property
+    def link_keys(self) -> tuple[str, ...]:
+        return link_keys(self.prompt, self.response, self.media_sha256s)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that must share a side. `key` is the smallest link key of its rows: 64 hex digits."""
+
+    key: str
+    rows: tuple[SplitRow, ...]
+
+    @property
+    def stratum(self) -> str:
+        """The commonest of its rows, the first in the alphabet of equals."""
+        counts = Counter(row.stratum for row in self.rows)
+        return min(counts, key=lambda stratum: (-counts[stratum], stratum))
+
+
+def normalise_text(text: str) -> str:
+    """What is left when a near-copy's disguise is off: NFKC, case folded, invisible characters dropped, punctuation
+    turned to blanks, blanks collapsed. Text of punctuation only keeps it, so that "?" and "!" differ from each other and from "".
+    """
+    visible = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
+    words = "".join(" " if unicodedata.category(char).startswith(("P", "C")) else char for char in folded)
+    return " ".join(words.split()) or " ".join(folded.split())
+
+
+def link_keys(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> tuple[str, ...]:
+    """Sorted keys, 64 hex digits each; two rows that have one in common must share a side. () where nothing can link the row."""
+    if media_sha256s:
+        return tuple(sorted({_digest("media", sha256.lower()) for sha256 in media_sha256s}))
+    if words := normalise_text(prompt):
+        return (_digest("prompt", words),)
+    if response is not None and (words := normalise_text(response)):
+        return (_digest("response", words),)
+    return ()
+
+
+def group_key(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> str:
+    """A row's own key to store, 64 hex digits: the smallest of its link keys. Rows without text and media share a key of their own.
+
+    Rows with equal keys always share a side; rows with several media may also share one through another medium.
+    """
+    return min(link_keys(prompt, response, media_sha256s), default=_digest("nothing"))
+
+
+def groups(rows: Iterable[SplitRow]) -> list[Group]:
+    """The connected components of rows over shared link keys, ids included. Ordered by key; the order of `rows` does not matter."""
+    rows = list(rows)
+    parent: dict[str, str] = {}
+
+    def root(node: str) -> str:
+        while parent.setdefault(node, node) != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    nodes = [(_digest("id", row.id), *row.link_keys) for row in rows]
+    for own, *links in nodes:
+        for link in links:
+            parent[root(link)] = root(own)
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, (own, *_) in enumerate(nodes):
+        members[root(own)].append(index)
+    found = [
+        Group(
+            key=min((link for i in indices for link in nodes[i][1:]), default=nodes[indices[0]][0]),
+            rows=tuple(sorted((rows[i] for i in indices), key=lambda row: row.id)),
+        )
+        for indices in members.values()
+    ]
+    return sorted(found, key=lambda group: group.key)
+
+
+def assign_splits(
+    rows: Iterable[SplitRow],
+    holdout_share: float,
+    seed: int,
+    *,
+    held_out: Collection[str] = (),
+    trained: Collection[str] = (),
+) -> dict[str, Split]:
+    """The side of each row id. A group goes wholly to one side, by a hash of the seed and its key.
+
+    So a row's side does not depend on the other rows, but for these rules, in order:
+    1. a group with a link key in `held_out` (those of an earlier snapshot's holdout) stays in the holdout;
+    2. else one with a link key in `trained` (those of its train side) stays in train: a guard may have learnt it;
+    3. a group with more rows than the whole holdout should have goes to train;
+    4. each stratum, and then the whole set, with two or more groups gets at least one on each side as far as 1 and 2 let it:
+       where the holdout has none, the one of fewest rows and lowest draw moves there; where train has none, the highest draw.
+
+    `holdout_share` is a share of groups, 0 <= share < 1; 0 holds out nothing new. Raises HoldoutShareOutOfRange.
+    """
+    if not 0 <= holdout_share < 1:
+        raise HoldoutShareOutOfRange(HoldoutShareOutOfRange.__doc__)
+    every = groups(rows)
+    kept_out = _touched(every, held_out)
+    free = [group for group in every if group.key not in kept_out | _touched(every, trained)]
+    draws = {group.key: _uniform(seed, group.key) for group in free}
+    most_rows = max(1.0, holdout_share * sum(len(group.rows) for group in every))
+    holdout = kept_out | {group.key for group in free if len(group.rows) <= most_rows and draws[group.key] < holdout_share}
+    if holdout_share > 0:
+        for stratum in sorted({group.stratum for group in every}):
+            holdout = _with_both_sides([group for group in every if group.stratum == stratum], holdout, draws)
+        holdout = _with_both_sides(every, holdout, draws)
+    return {row.id: Split.HOLDOUT if group.key in holdout else Split.TRAIN for group in every for row in group.rows}
+
+
+def _touched(every: Iterable[Group], keys: Collection[str]) -> set[str]:
+    wanted = frozenset(keys)
+    return {group.key for group in every if any(not wanted.isdisjoint(row.link_keys) for row in group.rows)}
+
+
+def _with_both_sides(among: Sequence[Group], holdout: set[str], draws: Mapping[str, float]) -> set[str]:
+    """`draws` holds the groups that may move."""
+    free = [group for group in among if group.key in draws]
+    held = sum(group.key in holdout for group in among)
+    if len(among) < 2 or not free:
+        return holdout
+    if held == 0:
+        return holdout | {min(free, key=lambda group: (len(group.rows), draws[group.key])).key}
+    if held == len(among):
+        return holdout - {max(free, key=lambda group: draws[group.key]).key}
+    return holdout
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _uniform(seed: int, key: str) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:7]) / 2**56

@@ -1,0 +1,77 @@
+"""Reasoning text ↔ steps: where one step ends, which text is safe in a step, which hazard codes steps name."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+from guardapp.guard.taxonomy import CATEGORY_BY_CODE
+
+# In the order tried: the first kind with a line of its own in the text is the one that divides it.
+_MARKERS = (
+    # "Step 1: …", "## Reasoning Step 1", "**Step 2.** …"; "Step 2 shows that" is prose
+    re.compile(r"^\s*(?:#{1,6}\s*|\*\*)?(?:reasoning\s+)?step\s+\d+(?:\s*[:.)]\**|\**\s*$)\s*", re.IGNORECASE),
+    re.compile(r"^\s*\d{1,4}[.)]\s+"),  # "1. …", "2) …"
+    re.compile(r"^\s*[-*•]\s+"),  # "- …"
+)
+# Lines that carry structure and no thought: "# Task 1", "Task 2:", "# Task 1 Conclusion", "# Answers:", "---".
+_STRUCTURE = re.compile(
+    r"^(?:-{3,}|[#* ]*(?:task \d{1,2}(?: conclusion)?|conclusion|answers?) ?:?[* ]*)$", re.IGNORECASE
+)
+_BLANK_LINES = re.compile(r"\n[ \t]*\n")
+_TAG_OPENING = re.compile(r"<(?=\s*/?\s*(?:think|result)|\|)", re.IGNORECASE)
+_PARENTHESISED = re.compile(r"\(([^()]{1,120})\)")
+_CODE_SEPARATOR = re.compile(r"[\s,;/&]+")
+
+
+def clean_step(text: str) -> str:
+    """A person's or a guard's words as one line that cannot break or forge the grammar. Idempotent; may be empty.
+
+    Whitespace collapses, control characters and lone surrogates go, and the `<` that opens `<think>`, `</think>`,
+    `<result>`, `</result>` or a chat template's `<|token|>` becomes `‹`.
+    """
+    printable = "".join(char for char in text if char.isspace() or unicodedata.category(char) not in {"Cc", "Cs"})
+    return _TAG_OPENING.sub("‹", " ".join(printable.split()))
+
+
+def split_steps(reasoning: str) -> tuple[str, ...]:
+    """Divide reasoning into clean steps, markers removed.
+
+    By leading markers where there are any (one kind: step headings, else numbers, else bullets; text before the first marker
+    is a step of its own), else by blank lines, else by lines. Empty steps and lines of pure structure are left out.
+    """
+    lines = [line for line in reasoning.split("\n") if not _STRUCTURE.match(" ".join(line.split()))]
+    for marker in _MARKERS:
+        if any(marker.match(line) for line in lines):
+            return _clean(_between(lines, marker))
+    paragraphs = _clean(_BLANK_LINES.split("\n".join(lines)))
+    return paragraphs if len(paragraphs) > 1 else _clean(lines)
+
+
+def categories_named(steps: Iterable[str], codes: Collection[str] = CATEGORY_BY_CODE) -> tuple[str, ...]:
+    """Hazard codes that the steps name in parentheses, "(S10)" or "(S1, S10)", in order of first mention.
+
+    Every word between the parentheses must be a code, so "(Galaxy S10)" names none. A code in a denial counts too: the guard is
+    taught to name a category only where it applies.
+    """
+    named: dict[str, None] = {}
+    for step in steps:
+        for inside in _PARENTHESISED.findall(step):
+            words = [word for word in _CODE_SEPARATOR.split(inside) if word and word != "and"]
+            if words and all(word in codes for word in words):
+                named.update(dict.fromkeys(words))
+    return tuple(named)
+
+
+def _between(lines: list[str], marker: re.Pattern[str]) -> list[str]:
+    parts = [""]
+    for line in lines:
+        match = marker.match(line)
+        if match:
+            parts.append(line[match.end() :])
+        else:
+            parts[-1] += "\n" + line
+    return parts
+
+
+def _clean(parts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(cleaned for part in parts if (cleaned := clean_step(part)))

@@ -1,0 +1,67 @@
+"""What a reviewer changed in a text, word by word."""
+
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+_TOKEN = re.compile(r"\s+|\S+")
+MAX_COMPARED = 4_000_000  # token pairs; beyond it the changed middle is shown as one deletion and one insertion
+
+Op = Literal["equal", "insert", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of text: in both versions (equal), only in the old one (delete), only in the new one (insert)."""
+
+    op: Op
+    text: str
+
+
+def word_diff(before: str, after: str) -> list[Segment]:
+    """Segments in reading order: the equal and delete ones join to `before`, the equal and insert ones to `after`.
+
+    No segment is empty and no two neighbours have the same op; a replacement is a delete, then an insert.
+    """
+    old, new = _TOKEN.findall(before), _TOKEN.findall(after)
+    head = _common_prefix(old, new)
+    tail = _common_prefix(old[head:][::-1], new[head:][::-1])
+    segments: list[Segment] = []
+    _append(segments, "equal", old[:head])
+    _compare(segments, old[head : len(old) - tail], new[head : len(new) - tail])
+    _append(segments, "equal", old[len(old) - tail :])
+    return segments
+
+
+def _compare(segments: list[Segment], old: list[str], new: list[str]) -> None:
+    if len(old) * len(new) > MAX_COMPARED:
+        _append(segments, "delete", old)
+        _append(segments, "insert", new)
+        return
+    # whitespace is junk: blanks alone never align two otherwise different texts
+    for op, i, j, k, m in SequenceMatcher(str.isspace, old, new, autojunk=False).get_opcodes():
+        if op == "equal":
+            _append(segments, "equal", old[i:j])
+        else:
+            _append(segments, "delete", old[i:j])
+            _append(segments, "insert", new[k:m])
+
+
+def _append(segments: list[Segment], op: Op, tokens: list[str]) -> None:
+    text = "".join(tokens)
+    if not text:
+        return
+    if segments and segments[-1].op == op:
+        segments[-1] = Segment(op, segments[-1].text + text)
+    else:
+        segments.append(Segment(op, text))
+
+
+def _common_prefix(old: list[str], new: list[str]) -> int:
+    length = 0
+    for left, right in zip(old, new, strict=False):
+        if left != right:
+            break
+        length += 1
+    return length
