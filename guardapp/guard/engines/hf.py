@@ -89,7 +89,8 @@ class HfEngine:
     def _fitting(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
         """Halve the batch where the device's memory does not suffice."""
         try:
-            return self._one_batch(samples, prefixes, decoding)
+            groups: list[list[Rollout]] = self._one_batch(samples, prefixes, decoding)
+            return groups
         except torch.OutOfMemoryError as error:
             if len(samples) == 1:
                 raise SampleTooLarge(f"Sample {samples[0].id} does not fit into the memory of {self.device}.") from error

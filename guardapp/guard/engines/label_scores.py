@@ -39,7 +39,7 @@ class LabelReader:
             step = self._token_at(tokens, span[0]) - len(prefix)
             if not 0 <= step < len(written):
                 return None
-            return torch.softmax(watched[step, columns], dim=0)[0].item()
+            return float(torch.softmax(watched[step, columns], dim=0)[0])
 
         return LabelScores(score(spans.prompt, slice(0, 2)), score(spans.response, slice(2, 4)))
 
