@@ -1,0 +1,105 @@
+"""Small pieces of markup that every page shares."""
+
+from datetime import datetime
+
+from django import template
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+_PLACES: tuple[tuple[str, str, bool], ...] = (  # url name, words, for leads only
+    ("home", "Review", False),
+    ("items", "Items", False),
+    ("upload", "Upload", True),
+    ("training:home", "Training", True),
+    ("export", "Export", True),
+    ("policy", "Policy", False),
+)
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """One icon of the sprite; with a label it is read out, without one it is decoration."""
+    sprite = static("vendor/icons.svg")
+    if label:
+        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"></use></svg>', label, sprite, name)
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', sprite, name)
+
+
+@register.inclusion_tag("components/nav_links.html", takes_context=True)
+def nav_links(context: template.Context) -> dict[str, object]:
+    """The places this person may go to. A place whose pages are not installed is left out."""
+    request: HttpRequest = context["request"]
+    lead = getattr(request.user, "is_lead", False)
+    match = request.resolver_match
+    here = match.view_name if match else ""
+    links = []
+    for name, words, for_leads in _PLACES:
+        if for_leads and not lead:
+            continue
+        try:
+            url = reverse(name)
+        except NoReverseMatch:
+            continue
+        current = _section(here) == _section(name)
+        links.append({"url": url, "words": words, "current": current})
+    return {"links": links}
+
+
+def _section(view_name: str) -> str:
+    if ":" in view_name:
+        return view_name.split(":")[0]
+    return {"review": "home", "item": "items", "upload_done": "upload"}.get(view_name, view_name)
+
+
+_LABEL_ICONS = {"harmful": "triangle-alert", "unharmful": "check"}
+
+
+@register.simple_tag
+def label_badge(label: str | None) -> SafeString:
+    """harmful, unharmful or no label, told by word and icon as well as colour."""
+    if not label:
+        return format_html('<span class="badge">{}</span>', "no label")
+    return format_html('<span class="badge {}">{}{}</span>', label, icon(_LABEL_ICONS.get(label, "circle")), label)
+
+
+_STATUS_LOOKS = {
+    "pending": ("", "clock"), "predicting": ("accent", "bot"), "ready": ("accent", "inbox"), "escalated": ("warn", "flag"),
+    "reviewed": ("good", "check"), "prediction_failed": ("bad", "circle-alert"),
+}
+
+
+@register.simple_tag
+def status_badge(status: str, words: str) -> SafeString:
+    look, name = _STATUS_LOOKS.get(status, ("", "circle"))
+    return format_html('<span class="badge {}">{}{}</span>', look, icon(name), words)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """0.375 → 38 %; nothing for None."""
+    return "" if share is None else f"{share * 100:.0f} %"
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """How long ago, in the one unit that matters."""
+    if moment is None:
+        return "never"
+    seconds = max(0, int((timezone.now() - moment).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now"
+
+
+@register.filter
+def clock_time(seconds: float) -> str:
+    """Seconds in a video as people read them: 0:07.50."""
+    minutes, rest = divmod(float(seconds), 60)
+    return f"{int(minutes)}:{rest:05.2f}"
