@@ -1,0 +1,44 @@
+"""The team set-up's real PostgreSQL and Redis: a database of the test's own, dropped afterwards."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import redis
+
+POSTGRES = os.environ.get("GUARDAPP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432")
+REDIS = os.environ.get("GUARDAPP_TEST_REDIS", "redis://127.0.0.1:6379/9")
+
+
+def absent(what: str) -> None:
+    """Skip, or fail where the environment promises the services (CI), so that nothing is skipped in silence."""
+    if os.environ.get("GUARDAPP_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{what} cannot be reached and GUARDAPP_REQUIRE_SERVICES=1")
+    pytest.skip(f"{what} cannot be reached")
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    name = f"guardapp_test_{uuid.uuid4().hex[:8]}"
+    try:
+        server = psycopg.connect(f"{POSTGRES}/postgres", autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError:
+        absent("PostgreSQL")
+    with server:
+        server.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        yield f"{POSTGRES}/{name}"
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    client = redis.Redis.from_url(REDIS, socket_connect_timeout=3)
+    try:
+        client.ping()
+    except redis.exceptions.ConnectionError:
+        absent("Redis")
+    yield REDIS
+    client.flushdb()
+    client.close()

@@ -1,0 +1,43 @@
+"""A crowd of reviewers on a real database, SQLite and PostgreSQL: nothing is lost, nothing happens twice."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def crowd(data: Path, *, items: int, people: int, reviews_per_item: int, database_url: str = "") -> dict[str, Any]:
+    environment = {**os.environ, "GUARDAPP_DATA": str(data)}
+    environment.pop("DATABASE_URL", None)
+    if database_url:
+        environment["DATABASE_URL"] = database_url
+    done = subprocess.run([sys.executable, "-m", "tests.services.reviewers", str(items), str(people), str(reviews_per_item)],
+                          cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def check(report: dict[str, Any], reviews_per_item: int) -> None:
+    assert report["errors"] == []
+    assert report["most_reviews_an_item"] <= reviews_per_item
+    assert report["most_reviews_a_person_and_item"] == 1
+    assert report["reviewed"] == report["gold"] == report["items"]
+    assert report["reviews"] == report["items"] * reviews_per_item
+    assert (report["active_left"], report["slots_left"]) == (0, 0)
+
+
+def test_a_crowd_on_sqlite_never_meets_a_locked_database(tmp_path: Path) -> None:
+    check(crowd(tmp_path, items=80, people=8, reviews_per_item=2), 2)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("reviews_per_item", [1, 2])
+def test_a_crowd_on_postgresql(tmp_path: Path, postgres_url: str, reviews_per_item: int) -> None:
+    check(crowd(tmp_path, items=120, people=16, reviews_per_item=reviews_per_item, database_url=postgres_url), reviews_per_item)
