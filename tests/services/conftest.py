@@ -27,9 +27,9 @@ def postgres_url() -> Iterator[str]:
     except psycopg.OperationalError:
         absent("PostgreSQL")
     with server:
-        server.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        server.execute(f'CREATE DATABASE "{name}"')
         yield f"{POSTGRES}/{name}"
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
