@@ -19,6 +19,8 @@ from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Sample, SeenMedia
 
+CHARACTERS_A_TOKEN = 4  # rough guesses, used only to sort samples into batches of like length
+TOKENS_A_FRAME = 64
 MILLISECONDS = 1000  # frame numbers are given to the processor as milliseconds, so any timestamp is exact
 PIXEL_KEYS = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
 _CONTROL_TOKEN = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
@@ -118,6 +120,12 @@ def collate(rows: Sequence[Encoded], *, pad_token_id: int, side: Literal["left",
         if parts:
             batch[key] = torch.cat(parts)
     return batch
+
+
+def estimated_tokens(sample: Sample) -> int:
+    """A guess at the prompt's length beyond the instruction, without opening any file: good enough to sort by."""
+    characters = len(sample.prompt) + len(sample.response or "")
+    return characters // CHARACTERS_A_TOKEN + TOKENS_A_FRAME * sum(len(medium.frames) for medium in sample.media)
 
 
 def _media_arguments(processor: Any, media: Sequence[SeenMedia]) -> dict[str, Any]:

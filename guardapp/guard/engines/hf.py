@@ -10,13 +10,11 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from guardapp.guard.engines.base import EngineError
 from guardapp.guard.engines.checkpoint import load_model, load_processor
-from guardapp.guard.engines.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode
+from guardapp.guard.engines.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, estimated_tokens
 from guardapp.guard.engines.label_scores import LabelReader
 from guardapp.guard.parsing import parse
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
-CHARACTERS_A_TOKEN = 4  # a rough guess, used only to sort samples into batches of like length
-TOKENS_A_FRAME = 64
 SEEDS = 2**63
 
 
@@ -75,7 +73,7 @@ class HfEngine:
 
     def _batches(self, samples: Sequence[Sample], n: int) -> Iterator[list[int]]:
         """Indices of samples that are generated together, longest first, so that too large a batch fails at once."""
-        sizes = [_estimated_tokens(sample) for sample in samples]
+        sizes = [estimated_tokens(sample) for sample in samples]
         batch: list[int] = []
         for index in sorted(range(len(samples)), key=lambda index: sizes[index], reverse=True):
             widest = sizes[batch[0]] if batch else 0
@@ -163,8 +161,3 @@ def _end_token_ids(model: Any, tokenizer: Any) -> list[int]:
     named = model.generation_config.eos_token_id
     ids = named if isinstance(named, list) else [named]
     return sorted({tokenizer.eos_token_id, *(identifier for identifier in ids if identifier is not None)})
-
-
-def _estimated_tokens(sample: Sample) -> int:
-    characters = len(sample.prompt) + len(sample.response or "")
-    return characters // CHARACTERS_A_TOKEN + TOKENS_A_FRAME * sum(len(medium.frames) for medium in sample.media)

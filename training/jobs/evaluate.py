@@ -1,0 +1,96 @@
+"""Score a guard on a snapshot: `python -m training.jobs.evaluate RUN_DIR`.
+
+Reads RUN_DIR/config.json (EvaluateConfig), answers each row greedily with the same prompt and parser as serving,
+appends to RUN_DIR/predictions.jsonl and writes RUN_DIR/result.json. Killed at any moment, the same command goes on
+with the rows that have no prediction yet.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from guardapp.guard.engines.encoding import estimated_tokens
+from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.verdict import Decoding, Rollout
+from training.contract import EXIT_CANCELLED, PREDICTIONS, RESULT, EvaluateConfig, read_config, write_json
+from training.jobs.heartbeat import Heartbeat
+from training.jobs.json_lines import append_line, read_lines
+from training.jobs.rows import Row, read_rows
+from training.jobs.scoring import scored
+
+log = logging.getLogger("training.jobs.evaluate")
+
+
+class RowsShareAnId(ValueError):
+    """Two rows of the dataset have one id, so their predictions could not be told apart; the message names it."""
+
+
+def main(run_dir: Path) -> int:
+    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped (the same command goes on)."""
+    if (run_dir / RESULT).exists():
+        log.info("result.json is there: nothing left to do")
+        return 0
+    config = read_config(run_dir, EvaluateConfig)
+    heartbeat = Heartbeat(run_dir)
+    heartbeat.listen()
+
+    heartbeat.beat("loading", 0, 0)
+    rows = rows_by_id(config)
+    predictions = {line["id"]: line for line in read_lines(run_dir / PREDICTIONS) if line["id"] in rows}
+    log.info("%d rows, %d of them predicted before", len(rows), len(predictions))
+    missing = sorted((row for key, row in rows.items() if key not in predictions), key=lambda row: estimated_tokens(row.sample))
+    engine = HfEngine(config.model, threads=config.threads, batch_size=config.batch_size)
+    decoding = Decoding(max_new_tokens=config.max_new_tokens, seed=config.seed)
+
+    while missing:
+        heartbeat.beat("predicting", len(predictions), len(rows))
+        if heartbeat.cancelled:
+            log.info("cancelled at row %d of %d", len(predictions), len(rows))
+            return EXIT_CANCELLED
+        batch, missing = missing[:config.batch_size], missing[config.batch_size:]
+        began = time.perf_counter()
+        groups = engine.generate([row.sample for row in batch], decoding)
+        ms = 1000 * (time.perf_counter() - began) / len(batch)
+        for row, (rollout,) in zip(batch, groups, strict=True):
+            predictions[row.sample.id] = prediction(row, rollout, ms)
+            append_line(run_dir / PREDICTIONS, predictions[row.sample.id])
+        heartbeat.metric({"step": len(predictions), "tokens": sum(group[0].tokens for group in groups), "ms_per_row": round(ms, 1)})
+
+    heartbeat.beat("scoring", len(rows), len(rows))
+    result = scored([predictions[key] for key in rows], resamples=config.bootstrap_samples, seed=config.seed)
+    write_json(run_dir / RESULT, result | {"model": config.model, "split": config.split})
+    return 0
+
+
+def rows_by_id(config: EvaluateConfig) -> dict[str, Row]:
+    """The rows to score, in the order of the dataset. Raises RowNotReadable, RowsShareAnId."""
+    rows: dict[str, Row] = {}
+    for row in read_rows(Path(config.dataset), Path(config.media_root), split=config.split):
+        if row.sample.id in rows:
+            raise RowsShareAnId(f"{config.dataset}: two rows have the id {row.sample.id}.")
+        rows[row.sample.id] = row
+    return rows
+
+
+def prediction(row: Row, rollout: Rollout, ms: float) -> dict[str, Any]:
+    """One line of predictions.jsonl. `ms` is the row's share of its batch's time."""
+    verdict = rollout.judgement.verdict if rollout.judgement else None
+    return {
+        "id": row.sample.id, "completion": rollout.completion, "parsed": verdict is not None,
+        "predicted": {"prompt": verdict.prompt, "response": verdict.response} if verdict else {"prompt": None, "response": None},
+        "gold": {"prompt": row.verdict.prompt, "response": row.verdict.response},
+        "scores": {"prompt": rollout.prompt_score, "response": rollout.response_score},
+        "tokens": rollout.tokens, "finished": rollout.finished, "ms": round(ms, 2), "modality": row.sample.modality.value,
+        "source": row.source, "categories": list(row.verdict.categories),
+        "predicted_categories": list(verdict.categories) if verdict else [],
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Score a guard on a snapshot.")
+    parser.add_argument("run_dir", type=Path)
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    sys.exit(main(parser.parse_args().run_dir))
