@@ -1,0 +1,33 @@
+"""Doorbells. Each finds its work in the database, does one claim's worth, and rings again while there is more.
+
+A lost message costs a minute (beat rings too), a second one finds nothing to do.
+"""
+
+from celery import shared_task
+from django.conf import settings
+
+from annotation.services import claims, infer, serving, targets
+
+PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk may need a moment
+
+
+@shared_task(name="annotation.tasks.predict")  # type: ignore[untyped-decorator]
+def predict() -> None:
+    version = serving.production_version()
+    done = infer.predict_pending(engine=serving.engine_for(version), version=version, limit=settings.INFERENCE_BATCH)
+    if done.claimed:
+        predict.apply_async(countdown=0 if done.count or done.failed else PAUSE_SECONDS)
+
+
+@shared_task(name="annotation.tasks.complete_targets")  # type: ignore[untyped-decorator]
+def complete_targets() -> None:
+    version = serving.production_version()
+    done = targets.complete_targets(engine=serving.engine_for(version), version=version, limit=settings.INFERENCE_BATCH)
+    if done.claimed:
+        complete_targets.apply_async(countdown=0 if done.completed else PAUSE_SECONDS)
+
+
+@shared_task(name="annotation.tasks.release_stale")  # type: ignore[untyped-decorator]
+def release_stale() -> None:
+    if claims.release_stale_claims():
+        predict.delay()
