@@ -8,18 +8,20 @@ job: {"ok": manifest} or {"error": code, "detail": text}. An error that is not f
 import ctypes
 import json
 import os
+import re
 import resource
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from guardapp.guard.media_errors import MediaError, MediaOutOfMemory
+from guardapp.guard.media_errors import MediaCorrupt, MediaError, MediaOutOfMemory
 from guardapp.guard.media_values import Limits, to_manifest
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import MediaPreset
 
 NICENESS = 10
 STARTUP_CPU_S = 5
+NEARLY_ALL = 0.85
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, SIGKILL = 1, 38, 9  # linux/prctl.h
 
 
@@ -43,6 +45,9 @@ def answer(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
         return {"ok": decode_here(job, limits)}
     except MemoryError:
         return {"error": MediaOutOfMemory.code, "detail": ""}
+    except MediaCorrupt as error:
+        # FFmpeg calls a refused allocation "invalid data"
+        return {"error": MediaOutOfMemory.code if memory_is_used_up(limits) else error.code, "detail": error.detail}
     except MediaError as error:
         return {"error": error.code, "detail": error.detail}
 
@@ -57,6 +62,14 @@ def decode_here(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
     from guardapp.guard.media_videos import decode_video
 
     return to_manifest(decode_video(source, job["mime"], preset, limits, folder))
+
+
+def memory_is_used_up(limits: Limits) -> bool:
+    """Whether the address space came near its limit at any time; False where the system does not tell."""
+    if sys.platform != "linux":
+        return False
+    peak_kib = re.search(r"^VmPeak:\s+([0-9]+) kB", Path("/proc/self/status").read_text("utf-8"), re.MULTILINE)
+    return peak_kib is not None and int(peak_kib[1]) * 1024 > NEARLY_ALL * limits.memory_bytes
 
 
 def take_stdout() -> TextIO:

@@ -65,7 +65,8 @@ class Packets:
 
 def open_container(source: Path, mime: str) -> InputContainer:
     """Open with the sniffed type's demuxer and no protocol but files."""
-    return av.open(str(source), format=DEMUXERS[mime], options={"protocol_whitelist": "file"})
+    container: InputContainer = av.open(str(source), format=DEMUXERS[mime], options={"protocol_whitelist": "file"})
+    return container
 
 
 def probe(source: Path, mime: str, limits: Limits) -> Clip:

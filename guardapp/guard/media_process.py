@@ -23,21 +23,29 @@ from guardapp.guard.media_errors import (
 )
 from guardapp.guard.media_values import Limits
 
-PROGRAM = "guardapp.guard.media_child"
+# -P: no folder that holds untrusted files comes onto the import path; -s: nor does the user's own
+COMMAND = ("-P", "-s", "-m", "guardapp.guard.media_child")
 PROJECT = Path(guardapp.__path__[0]).parent
 MAX_ANSWER_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 4_096
 FILES_PER_CHILD = 200  # decoders leak a little; a fresh child costs a fraction of a second
-MEMORY_WORDS = ("MemoryError", "bad_alloc", "Cannot allocate memory", "out of memory")
+MEMORY_WORDS = (
+    "MemoryError",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "Memory allocation still failed",
+    "can't start new thread",
+)
 LATE_SIGNALS = {signal.SIGXCPU}
 
 
 class Sandbox:
     """Decodes files one after another in a child process; a file that breaks the child costs only itself."""
 
-    def __init__(self, limits: Limits, program: str = PROGRAM) -> None:
+    def __init__(self, limits: Limits, command: tuple[str, ...] = COMMAND) -> None:
         self._limits = limits
-        self._program = program
+        self._command = command
         self._child: subprocess.Popen[bytes] | None = None
         self._served = 0
 
@@ -55,6 +63,8 @@ class Sandbox:
         except BaseException:
             self.close()
             raise
+        if answer.get("error") == MediaOutOfMemory.code:
+            self.close()  # the next file starts with its whole budget
         if "error" in answer:
             raise ERROR_BY_CODE.get(str(answer["error"]), MediaDecoderCrashed)(str(answer.get("detail", "")))
         manifest = answer.get("ok")
@@ -92,7 +102,7 @@ class Sandbox:
         self._served = 0
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-s", "-m", self._program, str(os.getpid())],
+            [sys.executable, *self._command, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -151,7 +151,7 @@ def _picture(frame: "av.VideoFrame", rotation: int, size: Size) -> Image.Image:
     """Scale first, turn afterwards: the scaler then works on few pixels."""
     width, height = size[::-1] if rotation in (90, 270) else size
     small = frame.reformat(width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC)
-    scaled: Image.Image = small.to_image()  # type: ignore[no-untyped-call]
+    scaled: Image.Image = small.to_image()
     turn = {
         90: Image.Transpose.ROTATE_270,
         180: Image.Transpose.ROTATE_180,

@@ -64,6 +64,22 @@ def make_video(
     return path
 
 
+def make_slow_video(path: Path, frames: int = 900) -> Path:
+    """One 3840x2160 keyframe repeated: a small file that is quick to make and takes seconds to decode."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 3_840, 2_160, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(numbered(1, 3_840, 2_160), format="rgb24")
+        picture.pts, picture.time_base = 0, Fraction(1, 30)
+        encoded = bytes([*stream.encode(picture), *stream.encode(None)][0])
+        for number in range(frames):
+            packet = av.Packet(encoded)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 30), True
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    return path
+
+
 def make_audio(path: Path) -> Path:
     """One second of silence in an MP4 that has no video stream."""
     with av.open(str(path), "w") as container:
@@ -74,3 +90,12 @@ def make_audio(path: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def quarters(width: int = 128, height: int = 128) -> Image.Image:
+    """Red and green above, blue and white below."""
+    picture = Image.new("RGB", (width, height), WHITE)
+    picture.paste(RED, (0, 0, width // 2, height // 2))
+    picture.paste(GREEN, (width // 2, 0, width, height // 2))
+    picture.paste(BLUE, (0, height // 2, width // 2, height))
+    return picture
