@@ -1,0 +1,22 @@
+"""The doorbell of the training worker."""
+
+import threading
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from training.services.execution import execute_next
+
+_stopping = threading.Event()
+
+
+@worker_shutting_down.connect
+def _stop(**_: object) -> None:
+    """A worker that is asked to end stops its job at the next step; the job's checkpoint waits for the next worker."""
+    _stopping.set()
+
+
+@shared_task(name="training.tasks.execute", expires=120)  # a ring that waited longer than that has been followed by others
+def execute() -> None:
+    while not _stopping.is_set() and execute_next(stopping=_stopping.is_set):
+        pass
