@@ -22,13 +22,14 @@ from dataclasses import dataclass, replace
 from annotation.status import TargetSource
 from guardapp.guard.engines.base import Engine
 from guardapp.guard.steps import categories_named
-from guardapp.guard.taxonomy import CATEGORY_BY_CODE
+from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 FRESH = 8
 HINTED = 8
 TEMPERATURE, TOP_P = 1.0, 0.95  # of the published mining runs
 _LABEL_WORD = re.compile(r"\b(harmful|unharmful)\b", re.IGNORECASE)
+_STATED = re.compile(r"\b(request|response) is (harmful|unharmful)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,12 @@ def write_reasoning(*, engine: Engine, rows: Sequence[Wanted], max_new_tokens: i
 
 
 def conclusion(row: Wanted) -> str:
-    """The gold verdict as a step: "The request is harmful: Hate (S10). The response is unharmful." """
+    """The gold verdict as a step, for example "That is Hate (S10), so the request is harmful. The response is unharmful." """
     named = [f"{CATEGORY_BY_CODE[code].name} ({code})" for code in row.categories if code in CATEGORY_BY_CODE]
-    about_request = f"The request is {row.prompt}" + (f": {', '.join(named)}." if named else ".")
+    if row.prompt == Harmfulness.HARMFUL:
+        about_request = f"That is {', '.join(named)}, so the request is harmful." if named else "The request is harmful."
+    else:
+        about_request = "No category applies, so the request is unharmful."
     return about_request if row.response is None else f"{about_request} The response is {row.response}."
 
 
@@ -119,18 +123,23 @@ def _best(row: Wanted, candidates: Sequence[tuple[str, ...]], source: TargetSour
 
 def _ends_right(row: Wanted, steps: Sequence[str]) -> bool:
     """The last step that names a label names gold ones only."""
-    for step in reversed(steps):
-        labels = {word.lower() for word in _LABEL_WORD.findall(step)}
-        if labels:
-            return labels <= {row.prompt, row.response}
-    return True
+    naming = [step for step in steps if _LABEL_WORD.search(step)]
+    return not naming or not _contradicts(row, naming[-1])
+
+
+def _contradicts(row: Wanted, step: str) -> bool:
+    """It says of the request or the response, or of neither by name, what gold does not say."""
+    stated = [(subject.lower(), label.lower()) for subject, label in _STATED.findall(step)]
+    if stated:
+        return any(label != (row.prompt if subject == "request" else row.response) for subject, label in stated)
+    return any(word.lower() not in (row.prompt, row.response) for word in _LABEL_WORD.findall(step))
 
 
 def _evidence_steps(row: Wanted) -> tuple[str, ...]:
     """What the guard said before it named a label that is not gold, without what the reviewer marked wrong."""
     kept: list[str] = []
     for step in row.seen_steps:
-        if not _ends_right(row, [step]):
+        if _contradicts(row, step):
             break
         if step not in row.wrong_steps:
             kept.append(step)

@@ -24,6 +24,7 @@ class Plan:
     web_threads: int
     log_level: str
     broker_socket: Path | None
+    worker_threads: int = 1  # of torch; 0: its own choice
 
 
 def programs(plan: Plan) -> list[Program]:
@@ -69,8 +70,9 @@ def _web(plan: Plan) -> Program:
 
 def _worker(plan: Plan, name: str, queues: str) -> Program:
     """Solo pool: never fork after torch has started threads."""
+    threads = {"OMP_NUM_THREADS": str(plan.worker_threads)} if plan.worker_threads else {}
     return Program(name, (*_celery(), "worker", "-Q", queues, "-P", "solo", "-n", f"{name}@%h", "-l", plan.log_level,
-                          "--without-gossip", "--without-mingle"))
+                          "--without-gossip", "--without-mingle"), {"TOKENIZERS_PARALLELISM": "false"} | threads)
 
 
 def _beat(plan: Plan) -> Program:

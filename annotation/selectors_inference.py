@@ -1,0 +1,28 @@
+"""Reading where items stand with the guard."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+
+from annotation.models import Item
+from annotation.status import ItemStatus
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceBacklog:
+    """Items by where they stand with the guard. `predicted` counts those that have gone further, too."""
+
+    waiting: int
+    predicted: int
+    failed: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.predicted + self.failed
+
+
+def inference_backlog() -> InferenceBacklog:
+    waiting = Q(status__in=[ItemStatus.PENDING, ItemStatus.PREDICTING])
+    failed = Q(status=ItemStatus.PREDICTION_FAILED)
+    counts = Item.objects.aggregate(waiting=Count("pk", filter=waiting), failed=Count("pk", filter=failed), total=Count("pk"))
+    return InferenceBacklog(counts["waiting"], counts["total"] - counts["waiting"] - counts["failed"], counts["failed"])

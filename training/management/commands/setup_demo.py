@@ -1,0 +1,23 @@
+"""`manage.py setup_demo`: the demo queue, made by the project itself."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from annotation.bells import ring
+from annotation.tasks import predict
+from training.services.demo import demo_items_wanted, load_demo
+
+
+class Command(BaseCommand):
+    help = "Ingest generated demo items: text, pictures and clips. Safe to repeat."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--items", type=int, help="how many (default: GUARDAPP_DEMO_ITEMS)")
+
+    def handle(self, *args: Any, items: int | None, **options: Any) -> None:
+        created = load_demo(count=demo_items_wanted() if items is None else items)
+        self.stdout.write(f"{created} demo items are new.")
+        if created:
+            ring(predict)
