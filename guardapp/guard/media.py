@@ -47,7 +47,7 @@ def decode(source: Path, out_dir: Path, preset: MediaPreset, limits: Limits = DE
     """Frames of one picture or video in out_dir, as PNGs beside a frames.json that describes them.
 
     A folder that already holds this source under this preset is returned as it is; another one is replaced. out_dir appears
-    whole or not at all. Takes at most limits.wall_s seconds. Raises a MediaError with a stable `code`.
+    whole or not at all. The child has limits.wall_s seconds. Raises a MediaError with a stable `code`.
     """
     with Sandbox(limits) as sandbox:
         return _decode(Job(source, out_dir), preset, limits, sandbox)
@@ -122,7 +122,9 @@ def _staging(out_dir: Path) -> Iterator[Path]:
 
 
 def _publish(folder: Path, manifest: dict[str, Any], out_dir: Path, identity: dict[str, Any]) -> None:
-    """Write frames.json last, then let the folder take its place. Someone else's same result is as good as ours."""
+    """Write frames.json last, then let the folder take its place, unless another process has put the same there meanwhile."""
+    if _stored(out_dir, identity) is not None:
+        return
     try:
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
         if out_dir.exists():

@@ -41,7 +41,10 @@ LATE_SIGNALS = {signal.SIGXCPU}
 
 
 class Sandbox:
-    """Decodes files one after another in a child process; a file that breaks the child costs only itself."""
+    """Decodes files one after another in a child process; a file that breaks the child costs only itself.
+
+    For one thread: on Linux the child ends with the thread that started it.
+    """
 
     def __init__(self, limits: Limits, command: tuple[str, ...] = COMMAND) -> None:
         self._limits = limits
@@ -119,9 +122,11 @@ class Sandbox:
         """One line from the child. It may be late, silent, endless or dead: each has its error."""
         assert child.stdout is not None
         received = b""
+        answers = select.poll()
+        answers.register(child.stdout, select.POLLIN)
         while not received.endswith(b"\n"):
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([child.stdout], [], [], left)[0]:
+            if left <= 0 or not answers.poll(left * 1_000):
                 raise MediaDecodeTimeout(f"over {self._limits.wall_s:g} seconds")
             piece = os.read(child.stdout.fileno(), 65_536)
             if not piece:
