@@ -1,0 +1,32 @@
+"""Ringing a task: best effort and never slow. The database is the truth, and beat rings every bell each minute."""
+
+import logging
+from functools import lru_cache
+
+from celery import Task, current_app
+from kombu import Connection
+from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.pools import producers
+
+logger = logging.getLogger(__name__)
+
+WAIT_SECONDS = 1.0
+
+
+def ring(task: Task) -> bool:
+    """Ask a worker to look for work. Call it after commit. False: the broker did not answer, and beat will ring instead."""
+    try:
+        with producers[_connection()].acquire(block=True, timeout=WAIT_SECONDS) as producer:
+            task.apply_async(producer=producer, retry=False)
+    except (OperationalError, LimitExceeded) as error:  # the broker is away, or every connection is waiting for it
+        logger.warning("The broker did not take the bell %s (%s): the next beat rings it.", task.name, error)
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _connection() -> Connection:
+    """A connection that gives up at once: without max_retries a publish to a dead broker retries for ever."""
+    options = {**(current_app.conf.broker_transport_options or {}), "max_retries": 0,
+               "socket_connect_timeout": WAIT_SECONDS, "socket_timeout": WAIT_SECONDS}
+    return current_app.connection_for_write(connect_timeout=WAIT_SECONDS, transport_options=options)

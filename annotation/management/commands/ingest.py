@@ -1,0 +1,47 @@
+"""manage.py ingest FILE: items from a JSONL file, plain or .gz."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from annotation.bells import ring
+from annotation.importers.jsonl import IngestReport, ingest_jsonl, lines_of_file
+from annotation.services.ingest import DEFAULT_QUEUE, QueueNotFound
+from annotation.tasks import predict
+
+
+class Command(BaseCommand):
+    help = "Ingest the rows of a JSONL file (plain or .gz). Safe to repeat: rows that are there already are left alone."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--source", help="source of rows that name none (default: the file's name)")
+        parser.add_argument("--media-root", type=Path, help="folder that the rows' media paths are in (default: the file's folder or one above)")
+        parser.add_argument("--queue", default=DEFAULT_QUEUE)
+
+    def handle(self, *args: Any, file: Path, source: str | None, media_root: Path | None, queue: str, **options: Any) -> None:
+        if not file.is_file():
+            raise CommandError(f"There is no file {file}.")
+        try:
+            report = ingest_jsonl(lines=lines_of_file(file), source=source or file.name.partition(".")[0],
+                                  media_root=media_root or _media_root_near(file), queue=queue, progress=self._show)
+        except QueueNotFound as error:
+            raise CommandError(str(error)) from error
+        for line, errors in report.rejected:
+            self.stderr.write(f"line {line}: " + " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in errors))
+        self.stdout.write(f"{report.created} created, {report.exists} there already, {report.rejected_count} rejected.")
+        if report.created:
+            ring(predict)
+        if report.rejected_count and not report.created + report.exists:
+            raise CommandError("No row could be taken.")
+
+    def _show(self, report: IngestReport) -> None:
+        self.stdout.write(f"{report.lines} lines …", ending="\r" if self.stdout.isatty() else "\n")
+
+
+def _media_root_near(file: Path) -> Path:
+    """Rows name their media relative to the data set: the nearest folder, from the file's own upwards, that has a `media` folder."""
+    nearby = [file.resolve().parent, *list(file.resolve().parents)[1:3]]
+    return next((folder for folder in nearby if (folder / "media").is_dir()), nearby[0])
