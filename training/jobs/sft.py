@@ -126,6 +126,8 @@ def newest_checkpoint(run_dir: Path) -> Path | None:
 class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
     """TRL's trainer with this project's loss, row order and nothing written for a model hub."""
 
+    loss_is_scaled_for_ga = True  # `compute_loss` divides by the whole step's weight: the trainer must not divide again
+
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
                      num_items_in_batch: torch.Tensor | None = None) -> Any:
         """Mean cross-entropy weighted by `loss_weights`, over all rows of one optimizer step.
