@@ -292,7 +292,8 @@ def _f1_of(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def _f1(tp: npt.NDArray[np.int64], fp: npt.NDArray[np.int64], fn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return np.divide(2 * tp, np.maximum(2 * tp + fp + fn, 1), dtype=np.float64)
+    shares: npt.NDArray[np.float64] = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    return shares
 
 
 def _percentiles(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:

@@ -135,7 +135,8 @@ def assign_splits(
         raise HoldoutShareOutOfRange(HoldoutShareOutOfRange.__doc__)
     every = groups(rows)
     kept_out = _touched(every, held_out)
-    free = [group for group in every if group.key not in kept_out | _touched(every, trained)]
+    fixed = kept_out | _touched(every, trained)
+    free = [group for group in every if group.key not in fixed]
     draws = {group.key: _uniform(seed, group.key) for group in free}
     most_rows = max(1.0, holdout_share * sum(len(group.rows) for group in every))
     holdout = kept_out | {group.key for group in free if len(group.rows) <= most_rows and draws[group.key] < holdout_share}

@@ -8,14 +8,18 @@ from guardapp.guard.taxonomy import CATEGORY_BY_CODE
 
 # In the order tried: the first kind with a line of its own in the text is the one that divides it.
 _MARKERS = (
-    # "Step 1: …", "## Reasoning Step 1", "**Step 2.** …"; "Step 2 shows that" is prose
-    re.compile(r"^\s*(?:#{1,6}\s*|\*\*)?(?:reasoning\s+)?step\s+\d+(?:\s*[:.)]\**|\**\s*$)\s*", re.IGNORECASE),
+    # "Step 1: …", "## Reasoning Step 1", "**Step 2.** …", "## Conclusion: …"; "Step 2 shows that" is prose
+    re.compile(
+        r"^\s*(?:(?:#{1,6}\s*|\*\*)?(?:reasoning\s+)?step\s+\d+(?:\s*[:.)]\**|\**\s*$)|#{1,6}\s*conclusion\s*:)\s*", re.IGNORECASE
+    ),
     re.compile(r"^\s*\d{1,4}[.)]\s+"),  # "1. …", "2) …"
     re.compile(r"^\s*[-*•]\s+"),  # "- …"
 )
-# Lines that carry structure and no thought: "# Task 1", "Task 2:", "# Task 1 Conclusion", "# Answers:", "---".
+# Lines that carry structure and no thought: "# Task 1: harmful", "Task 2:", "Task 1 Conclusion", "# Answers:", "---".
 _STRUCTURE = re.compile(
-    r"^(?:-{3,}|[#* ]*(?:task \d{1,2}(?: conclusion)?|conclusion|answers?) ?:?[* ]*)$", re.IGNORECASE
+    r"^(?:-{3,}|#{1,6} ?(?:conclusion for )?task \d{1,2}\b.*"
+    r"|[#* ]*(?:task \d{1,2}(?: conclusion)?|conclusion|answers?) ?:?[* ]*)$",
+    re.IGNORECASE,
 )
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 _TAG_OPENING = re.compile(r"<(?=\s*/?\s*(?:think|result)|\|)", re.IGNORECASE)
