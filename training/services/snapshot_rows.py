@@ -69,8 +69,9 @@ def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...]) -> GoldRow:
     verdict = verdict_of(label)
     completion, why_not = target_completion(label, verdict, item)
     row = Row(
-        sample=Sample(id=f"{item.source}/{item.external_id}", prompt=item.prompt, response=item.response, media=media),
+        sample=Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=media),
         verdict=verdict, completion=completion, source=item.source, target_source=label.target_source,
+        extra={"item": f"{item.source}/{item.external_id}"},
     )
     hashes = tuple(medium.asset.sha256 for medium in item.item_media.all())
     return GoldRow(label.pk, row, hashes, hard=hasattr(label, "hard_sample"), why_not_train=why_not)

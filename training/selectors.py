@@ -1,0 +1,175 @@
+"""What training's pages and API read."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from annotation.models import GoldLabel, ModelVersion
+from annotation.status import TargetSource, VersionStatus
+from training.contract import METRICS, PROGRESS, read_json
+from training.models import DatasetSnapshot, Evaluation, Promotion, TrainingRun
+from training.places import directory_of, log_tail
+from training.status import FINISHED, RunStatus
+
+CURVE_POINTS = 400  # more than a chart can show
+STAGES = {"loading": "Loading the guard", "encoding": "Reading the rows", "training": "Training", "saving": "Saving the model",
+          "predicting": "Answering the holdout", "scoring": "Scoring"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewGold:
+    """What has been reviewed, and what of it no snapshot has taken yet."""
+
+    standing: int
+    new: int
+    new_hard: int
+    settling: int  # settled so recently that it can still be undone
+    waiting: int  # corrections whose reasoning the guard has still to write
+    last_snapshot_at: datetime | None
+
+    @property
+    def is_first(self) -> bool:
+        return self.last_snapshot_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    step: int
+    epoch: float
+    loss: float
+    lr: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as its page shows it and polls it."""
+
+    status: str
+    words: str
+    running: bool
+    finished: bool
+    stage: str
+    done: int
+    total: int
+    eta_s: float | None
+    error: str
+    attempts: int
+    cancelling: bool
+    log: str
+    points: Sequence[Point] = field(default_factory=tuple)
+
+    @property
+    def share(self) -> int:
+        """Per cent of the stage, 0 to 100."""
+        if self.status == RunStatus.SUCCEEDED:
+            return 100
+        return min(100, round(100 * self.done / self.total)) if self.total else 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status, "words": self.words, "running": self.running, "finished": self.finished, "stage": self.stage,
+            "done": self.done, "total": self.total, "share": self.share, "eta": duration(self.eta_s), "error": self.error,
+            "cancelling": self.cancelling, "log": self.log,
+            "points": [[point.step, point.loss, point.lr] for point in self.points],
+        }
+
+
+def new_gold() -> NewGold:
+    standing = GoldLabel.objects.filter(withdrawn_at__isnull=True)
+    fresh = standing.filter(used_at__isnull=True)
+    newest = DatasetSnapshot.objects.order_by("-id").first()
+    return NewGold(
+        standing=standing.count(), new=fresh.count(), new_hard=fresh.filter(hard_sample__isnull=False).count(),
+        settling=fresh.filter(settled_at__gt=timezone.now()).count(),
+        waiting=standing.filter(target_source=TargetSource.PENDING).count(),
+        last_snapshot_at=newest.created_at if newest else None,
+    )
+
+
+def production() -> ModelVersion | None:
+    return ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
+
+
+def versions() -> QuerySet[ModelVersion]:
+    return ModelVersion.objects.select_related("parent", "made_by", "made_by__snapshot").order_by("-id")
+
+
+def runs() -> QuerySet[TrainingRun]:
+    return TrainingRun.objects.select_related("snapshot", "base_version", "version", "requested_by").order_by("-id")
+
+
+def snapshots() -> QuerySet[DatasetSnapshot]:
+    return DatasetSnapshot.objects.select_related("created_by").order_by("-id")
+
+
+def promotions() -> QuerySet[Promotion]:
+    return Promotion.objects.select_related("version", "previous", "approver").order_by("-id")
+
+
+def evaluations(*, version: ModelVersion | None = None, snapshot: DatasetSnapshot | None = None) -> QuerySet[Evaluation]:
+    found = Evaluation.objects.select_related("version", "snapshot").order_by("-id")
+    if version is not None:
+        found = found.filter(version=version)
+    return found if snapshot is None else found.filter(snapshot=snapshot)
+
+
+def evaluations_of_run(run: TrainingRun) -> list[Evaluation]:
+    """Those of the run's candidate and of the version that was production when it ended, on the run's snapshot."""
+    if run.version is None:
+        return []
+    return list(Evaluation.objects.filter(snapshot=run.snapshot).select_related("version").order_by("-version_id", "-id"))
+
+
+def job_state(row: TrainingRun | Evaluation) -> JobState:
+    """The row's status with what its job last wrote. A job that has just been queued again shows where it stopped."""
+    run_dir = directory_of(row)
+    progress = read_json(run_dir / PROGRESS) or {}
+    running = row.status == RunStatus.RUNNING
+    stage = str(progress.get("stage", "")) if running else ""
+    return JobState(
+        status=row.status, words=RunStatus(row.status).label, running=running, finished=row.status in FINISHED,
+        stage=STAGES.get(stage, "Starting" if running else ""), done=int(progress.get("done", 0)), total=int(progress.get("total", 0)),
+        eta_s=progress.get("eta_s") if running else None, error=row.error, attempts=row.attempts,
+        cancelling=running and row.cancel_requested_at is not None, log=log_tail(run_dir),
+        points=curve(row) if isinstance(row, TrainingRun) else (),
+    )
+
+
+def curve(run: TrainingRun) -> list[Point]:
+    """The loss curve, thinned evenly to CURVE_POINTS. After a resume the later line of a step stands."""
+    by_step = {
+        int(line["step"]): Point(int(line["step"]), float(line["epoch"]), float(line["loss"]), float(line["lr"]))
+        for line in _lines(directory_of(run) / METRICS) if "loss" in line
+    }
+    points = [by_step[step] for step in sorted(by_step)]
+    if len(points) <= CURVE_POINTS:
+        return points
+    stride = len(points) / CURVE_POINTS
+    return [points[int(number * stride)] for number in range(CURVE_POINTS - 1)] + points[-1:]
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file that a job may be writing to."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    for line in text.splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)
+
+
+def duration(seconds: float | None) -> str:
+    """160 → "2 min 40 s"; nothing for None."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
