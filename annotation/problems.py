@@ -6,25 +6,28 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from annotation.services import errors as service_errors
 from annotation.services.incoming import FieldError
-from annotation.services.keys import KeyOwnerNotActive, ScopeNotAllowed
+from annotation.services.ingest import QueueNotFound
+from annotation.services.keys import ScopeNotAllowed
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 
 STATUS_BY_SERVICE_ERROR: dict[type[Exception], HTTPStatus] = {
     service_errors.AssignmentNotFound: HTTPStatus.NOT_FOUND,
+    QueueNotFound: HTTPStatus.NOT_FOUND,
+    ScopeNotAllowed: HTTPStatus.FORBIDDEN,
     service_errors.DecisionNotValid: HTTPStatus.UNPROCESSABLE_ENTITY,
     service_errors.ServiceError: HTTPStatus.CONFLICT,
-    KeyOwnerNotActive: HTTPStatus.CONFLICT,
-    ScopeNotAllowed: HTTPStatus.FORBIDDEN,
 }
 
 
@@ -131,3 +134,11 @@ def _field_errors(detail: Any, pointer: str = "") -> Iterator[FieldError]:
 
 def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+@csrf_exempt
+@login_not_required
+def no_such_endpoint(request: HttpRequest) -> HttpResponse:
+    """For addresses under the API that are none."""
+    problem = Problem("not_found", 404, "There is no such address in this API. /api/docs lists them.")
+    return JsonResponse(problem.as_json(request.path), status=404, content_type=PROBLEM_JSON)

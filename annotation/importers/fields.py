@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 from annotation.services.incoming import MAX_METADATA_BYTES, MAX_TEXT_CHARACTERS, FieldError
 from guardapp.guard.taxonomy import Modality
 
-NAME_OF_TYPE = {str: "text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "an object", type(None): "null"}
+NAME_OF_TYPE = {str: "text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
 MODALITIES = frozenset(modality.value for modality in Modality)
 
 

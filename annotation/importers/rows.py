@@ -1,11 +1,12 @@
 """One untrusted row → IncomingItem or RowProblem. Four shapes are taken; a row's fields say which one it is.
 
-| shape       | told by             | fields |
-|-------------|---------------------|--------|
-| own         | none of the below   | external_id, source, prompt, response, media[], modality, metadata, reason, reported_at |
-| Coop        | `data` or `type`    | external_id, type, data{text, image_url, video_url}, reported_at, reason{policy_id, text}, context[], metadata, source |
-| chat pair   | `request`           | request, response; external_id (else made of the content), source, media, modality, metadata, reason, reported_at |
-| dataset row | `id`, no external_id | id, source, prompt, response, media[], modality, split, license, prompt_label, response_label, refusal_label, categories |
+own          external_id, source, prompt, response, media[], modality, metadata, reason, reported_at
+Coop         told by `data` or `type`: external_id, source, type, data{text, image_url, video_url}, reported_at,
+             reason{policy_id, text}, context[], metadata
+chat pair    told by `request`: request, response, and all that the own shape has but prompt; an external_id that is missing
+             is made of the content
+dataset row  told by `id` without external_id: id, source, prompt, response, media[], modality, split, license, prompt_label,
+             response_label, refusal_label, categories
 
 A dataset row's `source` says where the text comes from and goes to metadata.provenance; the item's source is the dataset:
 what stands before the first "/" of the id, else the default. Its labels go to metadata.labels.

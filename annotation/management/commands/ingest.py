@@ -18,7 +18,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--source", help="source of rows that name none (default: the file's name)")
-        parser.add_argument("--media-root", type=Path, help="folder that the rows' media paths are in (default: the file's folder or one above)")
+        parser.add_argument("--media-root", type=Path,
+                            help="folder that the media paths start from (default: the nearest with a media folder)")
         parser.add_argument("--queue", default=DEFAULT_QUEUE)
 
     def handle(self, *args: Any, file: Path, source: str | None, media_root: Path | None, queue: str, **options: Any) -> None:
@@ -30,7 +31,8 @@ class Command(BaseCommand):
         except QueueNotFound as error:
             raise CommandError(str(error)) from error
         for line, errors in report.rejected:
-            self.stderr.write(f"line {line}: " + " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in errors))
+            said = " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in errors)
+            self.stderr.write(f"line {line}: {said}")
         self.stdout.write(f"{report.created} created, {report.exists} there already, {report.rejected_count} rejected.")
         if report.created:
             ring(predict)

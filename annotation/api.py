@@ -1,0 +1,201 @@
+"""The API of items and exports. Rows come in by annotation.importers; services do the work."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import MultiPartParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation import serializers as shapes
+from annotation.authentication import needs_scope
+from annotation.bells import ring
+from annotation.importers.media import MediaFinder, files_of_upload, no_files
+from annotation.importers.rows import read_row
+from annotation.models import ApiKey, Item, User
+from annotation.openapi import answers
+from annotation.problems import BodyNotValid
+from annotation.renderers import OrjsonParser, read_json
+from annotation.selectors_items import PAGE, CursorNotValid, item_with_all, page_of_items
+from annotation.services.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export, summarise
+from annotation.services.incoming import DEFAULT_SOURCE, MAX_BATCH, FieldError, RowResult, RowStatus
+from annotation.services.ingest import DEFAULT_QUEUE, ingest_items
+from annotation.status import ApiScope, ItemStatus
+from annotation.tasks import predict
+
+MAX_PAGE = 1_000
+INCOMING = PolymorphicProxySerializer(
+    component_name="IncomingRows", resource_type_field_name=None,
+    serializers=[shapes.OwnRow, shapes.CoopRow, shapes.ChatRow, shapes.DatasetRow, shapes.RowBatch],
+)
+UPLOAD = {
+    "type": "object", "required": ["items"], "additionalProperties": {"type": "string", "format": "binary"},
+    "properties": {"items": {"type": "string", "description": "JSON of the rows; their media name the uploaded files"}},
+}
+
+
+def actor_of(request: Request) -> User:
+    """The person behind the key or the session."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+class ItemsView(APIView):
+    parser_classes = [OrjsonParser, MultiPartParser]
+
+    def get_permissions(self) -> Sequence[Any]:
+        return [needs_scope(ApiScope.ITEMS_READ if self.request.method in ("GET", "HEAD") else ApiScope.ITEMS_WRITE)()]
+
+    @extend_schema(
+        operation_id="items_ingest", request={"application/json": INCOMING, "multipart/form-data": UPLOAD},
+        parameters=[OpenApiParameter("source", str, description="source of rows that name none"),
+                    OpenApiParameter("queue", str, description=f"slug of the review queue (default: {DEFAULT_QUEUE})")],
+        responses=answers({202: shapes.IngestResult}, 400, 404, 409, 413, 415, 422),
+        description=f"One row, a list of rows, or {{\"items\": [rows]}}; at most {MAX_BATCH:,} rows. Idempotent on (source, external_id): "
+                    "each row gets its own result, and a bad row takes no other with it. 422 only where no row could be taken.",
+    )
+    def post(self, request: Request) -> Response:
+        rows, find = rows_of(request)
+        source = request.query_params.get("source") or DEFAULT_SOURCE
+        read = [read_row(row, default_source=source, find=find) for row in rows]
+        results = ingest_items(rows=read, key=request.auth if isinstance(request.auth, ApiKey) else None, actor=actor_of(request),
+                               queue=request.query_params.get("queue") or DEFAULT_QUEUE)
+        counts = Counter(result.status for result in results)
+        if counts[RowStatus.CREATED]:
+            transaction.on_commit(partial(ring, predict))
+        body = {**{status.value: counts[status] for status in RowStatus}, "results": results}
+        if counts[RowStatus.CREATED] or counts[RowStatus.EXISTS]:
+            return Response(body, status=202)
+        raise _nothing_taken(results, body)
+
+    @extend_schema(
+        operation_id="items_list",
+        parameters=[OpenApiParameter("status", str, enum=ItemStatus.values), OpenApiParameter("source", str),
+                    OpenApiParameter("queue", str), OpenApiParameter("cursor", str),
+                    OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE:,} (default: {PAGE})")],
+        responses=answers({200: shapes.ItemPage}, 422), description="Newest first. `next` is the cursor of the next page.",
+    )
+    def get(self, request: Request) -> Response:
+        asked = request.query_params
+        status, limit = asked.get("status", ""), asked.get("limit", str(PAGE))
+        if status and status not in ItemStatus.values:
+            raise BodyNotValid("There is no such status.", [FieldError("/status", f"is none of {', '.join(ItemStatus.values)}.")])
+        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
+            raise BodyNotValid("The limit cannot be taken.", [FieldError("/limit", f"must be 1 to {MAX_PAGE:,}.")])
+        try:
+            page = page_of_items(status=status, source=asked.get("source", ""), queue=asked.get("queue", ""),
+                                 cursor=asked.get("cursor", ""), limit=int(limit))
+        except CursorNotValid as error:
+            raise BodyNotValid(str(error), [FieldError("/cursor", "cannot be read.")]) from error
+        return Response(page)
+
+
+class ItemView(APIView):
+    permission_classes = [needs_scope(ApiScope.ITEMS_READ)]
+
+    @extend_schema(operation_id="items_read", responses=answers({200: shapes.ItemShape}, 404))
+    def get(self, request: Request, item_id: int) -> Response:
+        try:
+            return Response(item_with_all(item_id))
+        except Item.DoesNotExist:
+            raise Http404(f"There is no item {item_id}.") from None
+
+
+class TakesAnyAccept(BaseContentNegotiation):
+    """`format` is this view's own parameter, and a download is sent whatever the caller says it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+FORMAT_PARAMETERS = [
+    OpenApiParameter("format", str, enum=[one.value for one in ExportFormat], description="default: canonical"),
+    OpenApiParameter("only", str, enum=["hard"], description="hard: rows whose gold contradicts the guard"),
+]
+
+
+class ExportView(APIView):
+    permission_classes = [needs_scope(ApiScope.EXPORT)]
+    content_negotiation_class = TakesAnyAccept
+
+    @extend_schema(
+        operation_id="export", parameters=[*FORMAT_PARAMETERS, OpenApiParameter("archive", str, enum=["zip"])],
+        responses=answers({}, 422) | {(200, "application/x-ndjson"): OpenApiTypes.BINARY, (200, "application/zip"): OpenApiTypes.BINARY},
+        description="Reviewed rows as JSONL, streamed; with archive=zip a ZIP that holds rows.jsonl, the media and summary.json. "
+                    "What a format drops and why: /export/summary.",
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        wanted = export_request_of(request)
+        archive = request.query_params.get("archive", "")
+        if archive not in ("", "zip"):
+            raise BodyNotValid("There is no such archive.", [FieldError("/archive", "is not zip.")])
+        by = f"key {request.auth.prefix}" if isinstance(request.auth, ApiKey) else "session"
+        record_export(request=wanted, actor=actor_of(request), by=by)
+        if archive:
+            return FileResponse(export_archive(request=wanted), as_attachment=True, filename=f"{wanted.file_stem}.zip")
+        response = StreamingHttpResponse(export_lines(request=wanted), content_type="application/x-ndjson")
+        response["Content-Disposition"] = f'attachment; filename="{wanted.file_stem}.jsonl"'
+        response["X-Accel-Buffering"] = "no"
+        return response
+
+
+class ExportSummaryView(APIView):
+    permission_classes = [needs_scope(ApiScope.EXPORT)]
+    content_negotiation_class = TakesAnyAccept
+
+    @extend_schema(operation_id="export_summary", parameters=FORMAT_PARAMETERS, responses=answers({200: shapes.TallyShape}, 422),
+                   description="How many rows the export would hold, and how many it would drop, by reason.")
+    def get(self, request: Request) -> Response:
+        return Response(summarise(request=export_request_of(request)).as_json())
+
+
+def export_request_of(request: Request) -> ExportRequest:
+    asked = request.query_params
+    only = asked.get("only", "")
+    if only not in ("", "hard"):
+        raise BodyNotValid("There is no such selection.", [FieldError("/only", "is not hard.")])
+    try:
+        return ExportRequest(ExportFormat(asked.get("format") or ExportFormat.CANONICAL), only_hard=only == "hard")
+    except ValueError:
+        known = ", ".join(one.value for one in ExportFormat)
+        raise BodyNotValid("There is no such format.", [FieldError("/format", f"is none of {known}.")]) from None
+
+
+def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
+    """The rows of the body, and how to find their files."""
+    body, find = request.data, no_files
+    if request.content_type.startswith("multipart/"):
+        files = {name: upload for name, upload in request.FILES.items() if name != "items"}
+        upload = request.FILES.get("items")
+        written = upload.read() if upload is not None else request.data.get("items")
+        if not written:
+            raise BodyNotValid("The part `items` is missing.", [FieldError("/items", "is missing: the rows as JSON.")])
+        body, find = read_json(written), files_of_upload(files)
+    if isinstance(body, dict) and "items" in body:
+        unknown = [FieldError(f"/{name}", "is not known beside items.") for name in body if name != "items"]
+        if unknown or not isinstance(body["items"], list):
+            raise BodyNotValid("The body cannot be taken.", unknown or [FieldError("/items", "must be a list of rows.")])
+        body = body["items"]
+    rows = body if isinstance(body, list) else [body]
+    if not 1 <= len(rows) <= MAX_BATCH:
+        raise BodyNotValid(f"A batch has 1 to {MAX_BATCH:,} rows, this one has {len(rows):,}.", kind="batch_size",
+                           status_code=413 if rows else 422)
+    return rows, find
+
+
+def _nothing_taken(results: Sequence[RowResult], body: dict[str, Any]) -> BodyNotValid:
+    errors = [FieldError(f"/{result.index}{error.pointer}", error.detail) for result in results for error in result.errors]
+    status = 422 if any(result.status is RowStatus.REJECTED for result in results) else 409
+    return BodyNotValid("No row could be taken.", errors, kind="no_row_taken", status_code=status, more=body)

@@ -1,0 +1,78 @@
+"""The canonical record: all that is known of a reviewed item. Every other export is a projection of it; it drops nothing.
+
+`split` and `dataset_version` are null here: a row's side belongs to a snapshot, whose own file names it.
+Media uris are the names inside an archive (`archive=zip`); in the media store the same bytes are found by their sha256.
+"""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from annotation.exports.projection import Drop, completion_of, messages_of, text_of
+from annotation.selectors_export import ExportedReview, Json, ReviewedRow
+from annotation.status import StepMark
+
+VALUE_OF_MARK = {StepMark.RIGHT.value: 1, StepMark.UNSURE.value: 0, StepMark.WRONG.value: -1}
+
+
+def canonical(row: ReviewedRow) -> dict[str, Any]:
+    media = [{"uri": one.uri, "sha256": one.sha256, "mime": one.mime, "kind": one.kind.value} for one in row.media]
+    messages = messages_of(row)
+    completion = completion_of(row)
+    rollouts = orjson.loads(row.rollouts) if row.rollouts else []
+    return {
+        "item": {"id": row.item_id, "source": row.source, "external_id": row.external_id, "modality": row.modality,
+                 "text": text_of(messages[1], image="<image>", video="<video>"), "request": row.prompt, "response": row.response,
+                 "media": media},
+        "model_input": {"prompt_sha256": _prompt_sha256(messages), "policy_id": row.policy[0], "policy_version": row.policy[1],
+                        "media_seen": _json(row.media_seen) if row.media else []},
+        "model": None if row.completion is None else {
+            "version": row.version, "output_raw": row.completion, "steps": _json(row.guard_steps),
+            "verdict": _verdict(row.guard_prompt_label, row.guard_response_label, row.guard_categories) if row.parsed else None,
+            "rollouts": [_rollout(one) for one in rollouts], "disagreement": row.disagreement,
+        },
+        "review": [_review(review) for review in row.reviews],
+        "final": {"verdict": _verdict(row.prompt_label, row.response_label, row.categories), "source": row.gold_source,
+                  "policy_version": row.policy[1], "at": row.created_at},
+        "target": {"steps": _json(row.target_steps), "source": row.target_source,
+                   "completion": None if isinstance(completion, Drop) else completion},
+        "hard": None if row.hard_errors is None else {
+            "errors": _json(row.hard_errors), "n": len(rollouts),
+            "wrong_rollouts": sum(
+                (one.get("prompt_label"), one.get("response_label")) != (row.prompt_label, row.response_label) for one in rollouts),
+        },
+        "split": None, "dataset_version": None,
+    }
+
+
+def _review(review: ExportedReview) -> dict[str, Any]:
+    steps = orjson.loads(review.steps)
+    own = [step for step in steps if step.get("text") is not None]
+    return {
+        "reviewer_pseudonym": review.pseudonym, "kind": review.kind,
+        "verdict": _verdict(review.prompt_label, review.response_label, review.categories),
+        "step_labels": [VALUE_OF_MARK.get(step.get("mark")) for step in own],
+        "edits": [{"step": position, "from": step["text"], "to": step["edit"]} for position, step in enumerate(own)
+                  if step.get("edit") is not None]
+                 + [{"step": None, "from": None, "to": step.get("edit")} for step in steps if step.get("text") is None],
+        "severity": review.severity, "confidence": review.confidence, "note": review.note,
+        "lead_time_ms": round(review.seconds * 1000), "mode": review.mode, "lane": review.lane, "at": review.created_at,
+    }
+
+
+def _rollout(stored: dict[str, Any]) -> dict[str, Any]:
+    verdict = {"prompt": stored.get("prompt_label"), "response": stored.get("response_label")} if stored.get("parsed") else None
+    return {"text": stored.get("completion"), "verdict": verdict, "parsed": stored.get("parsed")}
+
+
+def _verdict(prompt: str | None, response: str | None, categories: Json) -> dict[str, Any]:
+    return {"prompt": prompt, "response": response, "categories": _json(categories)}
+
+
+def _json(stored: Json) -> Any:
+    return None if stored is None else orjson.Fragment(stored)
+
+
+def _prompt_sha256(messages: list[Any]) -> str:
+    return hashlib.sha256("\x1e".join(text_of(message, image="<image>", video="<video>") for message in messages).encode()).hexdigest()

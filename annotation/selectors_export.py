@@ -1,0 +1,156 @@
+"""Reading what was reviewed: standing gold with its item, prediction, reviews and media, in order of settling."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db.models import F, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review
+from guardapp.guard.taxonomy import MediaKind, Modality
+
+CHUNK = 2_000
+
+Json = str | None  # JSON as the database holds it: copied into an export without being read
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedMedia:
+    """`store_path` is relative to the media root; `uri` is the name that exports and archives use."""
+
+    kind: MediaKind
+    sha256: str
+    mime: str
+    store_path: str
+
+    @property
+    def uri(self) -> str:
+        return f"media/{self.sha256}.{EXTENSIONS.get(self.mime, 'bin')}"
+
+
+EXTENSIONS = {
+    "image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp", "image/avif": "avif",
+    "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "mkv",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedReview:
+    """A standing review. The person is named by pseudonym only."""
+
+    pseudonym: str
+    kind: str
+    prompt_label: str | None
+    response_label: str | None
+    categories: Json
+    severity: int | None
+    confidence: int | None
+    note: str
+    steps: str
+    seconds: float
+    mode: str
+    lane: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedRow:
+    """One standing gold label and all that led to it. Field order is that of the query below."""
+
+    gold_id: int
+    item_id: int
+    source: str
+    external_id: str
+    modality: str
+    prompt: str
+    response: str | None
+    prompt_label: str | None
+    response_label: str | None
+    categories: Json
+    gold_source: str
+    policy_version_id: int
+    target_steps: str
+    target_source: str
+    created_at: datetime
+    hard_errors: Json
+    version_id: int | None
+    completion: str | None
+    parsed: bool | None
+    guard_steps: Json
+    guard_prompt_label: str | None
+    guard_response_label: str | None
+    guard_categories: Json
+    rollouts: Json
+    disagreement: float | None
+    media_seen: Json
+    # from other queries
+    policy: tuple[str, int]
+    version: str | None
+    reviews: tuple[ExportedReview, ...] = ()
+    media: tuple[ExportedMedia, ...] = ()
+
+    def steps(self) -> tuple[str, ...]:
+        """The target reasoning."""
+        return tuple(orjson.loads(self.target_steps))
+
+
+def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
+    gold = GoldLabel.objects.filter(withdrawn_at__isnull=True)
+    return gold.filter(hard_sample__isnull=False) if only_hard else gold
+
+
+def holds_media(*, only_hard: bool) -> bool:
+    return standing_gold(only_hard=only_hard).exclude(item__modality=Modality.TEXT.value).exists()
+
+
+def reviewed_rows(*, only_hard: bool = False) -> Iterator[list[ReviewedRow]]:
+    """All standing gold in chunks, by id: memory stays flat however much there is. No model instance is made on the way."""
+    policies = {pk: (slug, number) for pk, slug, number in PolicyVersion.objects.values_list("pk", "policy__slug", "number")}
+    versions = dict(ModelVersion.objects.values_list("pk", "name"))
+    columns = (
+        "pk", "item_id", "item__source", "item__external_id", "item__modality", "item__prompt", "item__response", "prompt_label",
+        "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", "created_at",
+        _raw("hard_sample__errors"), "prediction__version_id", "prediction__completion", "prediction__parsed", _raw("prediction__steps"),
+        "prediction__prompt_label", "prediction__response_label", _raw("prediction__categories"), _raw("prediction__rollouts"),
+        "prediction__disagreement", _raw("prediction__media_seen"),
+    )
+    gold = standing_gold(only_hard=only_hard).order_by("pk")
+    last = 0
+    while chunk := list(gold.filter(pk__gt=last).values_list(*columns)[:CHUNK]):
+        here = GoldLabel.objects.filter(pk__gt=last, pk__lte=chunk[-1][0])
+        reviews = _reviews_of(here)
+        media = _media_of(here) if any(row[4] != Modality.TEXT for row in chunk) else {}
+        yield [
+            ReviewedRow(*row, policies.get(row[11], ("", 0)), versions.get(row[16]), tuple(reviews.get(row[1], ())),
+                        tuple(media.get(row[1], ())))
+            for row in chunk
+        ]
+        last = chunk[-1][0]
+
+
+def _reviews_of(gold: QuerySet[GoldLabel]) -> dict[int, list[ExportedReview]]:
+    rows = Review.objects.filter(item_id__in=gold.values("item_id"), retraction__isnull=True).order_by("pk").values_list(
+        "item_id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence", "note",
+        _raw("steps"), "seconds", "mode", "lane", "created_at")
+    reviews: dict[int, list[ExportedReview]] = defaultdict(list)
+    for item_id, *fields in rows:
+        reviews[item_id].append(ExportedReview(*fields))
+    return reviews
+
+
+def _media_of(gold: QuerySet[GoldLabel]) -> dict[int, list[ExportedMedia]]:
+    rows = ItemMedia.objects.filter(item_id__in=gold.values("item_id")).order_by("item_id", "position").values_list(
+        "item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
+    media: dict[int, list[ExportedMedia]] = defaultdict(list)
+    for item_id, kind, sha256, mime, path in rows:
+        media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
+    return media
+
+
+def _raw(name: str) -> Any:
+    """A JSON column as its text, which spares reading and writing it again."""
+    return Cast(F(name), TextField())

@@ -1,0 +1,119 @@
+"""Exports: projections of the reviewed rows, streamed, with a count of what was left out and why."""
+
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from django.conf import settings
+
+from annotation.exports.canonical import canonical
+from annotation.exports.projection import Drop, Projection
+from annotation.exports.sharegpt import sharegpt
+from annotation.exports.trl import trl_media, trl_text
+from annotation.models import Event, User
+from annotation.selectors_export import ExportedMedia, holds_media, reviewed_rows
+from annotation.status import EventKind
+
+ROWS_OF_A_BLOCK = 500  # small enough that nobody else on this process waits for long
+
+
+class ExportFormat(StrEnum):
+    CANONICAL = "canonical"
+    TRL = "trl"
+    SHAREGPT = "sharegpt"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What is asked for. `only_hard`: rows whose gold contradicts the guard."""
+
+    format: ExportFormat
+    only_hard: bool = False
+
+    @property
+    def file_stem(self) -> str:
+        return f"guardapp-{self.format}{'-hard' if self.only_hard else ''}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an export held so far, and what it dropped by reason."""
+
+    rows: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"rows": self.rows, "dropped": dict(self.dropped)}
+
+
+def record_export(*, request: ExportRequest, actor: User | None, by: str) -> Event:
+    """The audit entry. Written before the first row leaves, so that a broken-off download is on record too."""
+    detail = {"format": request.format.value, "only_hard": request.only_hard, "by": by}
+    return Event.objects.create(kind=EventKind.EXPORTED, actor=actor, detail=detail)
+
+
+def export_lines(*, request: ExportRequest, tally: Tally | None = None, media: dict[str, ExportedMedia] | None = None) -> Iterator[bytes]:
+    """JSONL in blocks of whole lines. `tally` counts along; `media`, where given, collects the media of the rows by uri."""
+    tally = Tally() if tally is None else tally
+    project = _projection(request)
+    for chunk in reviewed_rows(only_hard=request.only_hard):
+        for start in range(0, len(chunk), ROWS_OF_A_BLOCK):
+            block: list[bytes] = []
+            for row in chunk[start:start + ROWS_OF_A_BLOCK]:
+                projected = project(row)
+                if isinstance(projected, Drop):
+                    tally.dropped[projected.value] += 1
+                    continue
+                block.append(orjson.dumps(projected, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+                if media is not None:
+                    media.update((medium.uri, medium) for medium in row.media)
+            tally.rows += len(block)
+            if block:
+                yield b"".join(block)
+
+
+def summarise(*, request: ExportRequest) -> Tally:
+    """Run the projection and keep the count only."""
+    tally = Tally()
+    for _ in export_lines(request=request, tally=tally):
+        pass
+    return tally
+
+
+def export_archive(*, request: ExportRequest) -> IO[bytes]:
+    """A ZIP with rows.jsonl, the rows' media under the names that the rows use, and summary.json; an open, unnamed file."""
+    tally, media = Tally(), dict[str, ExportedMedia]()
+    archive = tempfile.TemporaryFile(dir=settings.DATA_DIR)  # noqa: SIM115  (the caller streams it and closes it)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+        with target.open("rows.jsonl", "w", force_zip64=True) as rows:
+            for block in export_lines(request=request, tally=tally, media=media):
+                rows.write(block)
+        missing = _write_media(target, media.values())
+        target.writestr("summary.json", orjson.dumps({**tally.as_json(), "media": len(media) - len(missing), "media_missing": missing}))
+    archive.seek(0)
+    return archive
+
+
+def _write_media(target: zipfile.ZipFile, media: Iterable[ExportedMedia]) -> list[str]:
+    missing = []
+    for medium in media:
+        path = Path(settings.MEDIA_ROOT) / medium.store_path
+        if path.is_file():
+            target.write(path, medium.uri, zipfile.ZIP_STORED)  # media is compressed already
+        else:
+            missing.append(medium.uri)
+    return missing
+
+
+def _projection(request: ExportRequest) -> Projection:
+    if request.format is ExportFormat.CANONICAL:
+        return canonical
+    if request.format is ExportFormat.SHAREGPT:
+        return sharegpt
+    return trl_media if holds_media(only_hard=request.only_hard) else trl_text
