@@ -1,0 +1,114 @@
+"""Workers serve the production version, and a new one as soon as there is one."""
+
+import pytest
+from pytest_django import Settings
+
+from annotation.models import ModelVersion, Prediction, User
+from annotation.services import serving
+from annotation.services.accounts import create_first_accounts
+from annotation.services.serving import ensure_production_version, production_version
+from annotation.status import ItemStatus, Role, VersionStatus
+from annotation.tasks import predict, release_stale
+from tests.annotation.scripted_engine import ScriptedEngine
+from tests.factories import make_item, production
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The checkpoints that were loaded, in order, with a scripted engine in place of each."""
+    loaded: list[str] = []
+
+    def load(checkpoint: str) -> ScriptedEngine:
+        loaded.append(checkpoint)
+        return ScriptedEngine(name=checkpoint)
+
+    monkeypatch.setattr(serving, "_load", load)
+    monkeypatch.setattr(serving, "_loaded", None)
+    return loaded
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Pauses of the bells that the task rang again."""
+    pauses: list[int] = []
+    monkeypatch.setattr(predict, "apply_async", lambda countdown=0, **more: pauses.append(countdown))
+    return pauses
+
+
+def promote(name: str) -> ModelVersion:
+    ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).update(status=VersionStatus.RETIRED)
+    return ModelVersion.objects.create(name=name, checkpoint=name, status=VersionStatus.PRODUCTION)
+
+
+def test_an_engine_is_loaded_once_and_swapped_when_production_changes(loads: list[str], rung: list[int]) -> None:
+    production("first")
+    for number in range(4):
+        make_item(status=ItemStatus.PENDING, predicted=False)
+        if number == 2:
+            promote("second")
+        predict()
+    assert loads == ["first", "second"]
+    assert list(Prediction.objects.order_by("id").values_list("version__checkpoint", flat=True)) == ["first"] * 2 + ["second"] * 2
+
+
+def test_a_bell_rings_again_only_while_there_is_work(loads: list[str], rung: list[int]) -> None:
+    production()
+    predict()
+    assert rung == []
+    make_item(status=ItemStatus.PENDING, predicted=False)
+    predict()
+    assert rung == [0]
+    predict()
+    assert rung == [0]
+
+
+def test_a_bell_pauses_after_a_claim_that_came_to_nothing(loads: list[str], rung: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    production()
+    item = make_item(status=ItemStatus.PENDING, predicted=False)
+    monkeypatch.setattr(serving, "_load", lambda checkpoint: ScriptedEngine(poison=frozenset({item.prompt})))
+    predict()
+    assert rung == [10]
+
+
+def test_releasing_nothing_rings_nothing(rung: list[int]) -> None:
+    release_stale()
+    assert rung == []
+
+
+def test_the_first_start_makes_the_configured_guard_production_once(settings: Settings) -> None:
+    settings.GUARD_MODEL = str(settings.BASE_DIR / "guardapp" / "starter")
+    version = ensure_production_version()
+    assert (version.name, version.status) == ("starter", VersionStatus.PRODUCTION)
+    settings.GUARD_MODEL = "somebody/else-2B"
+    assert ensure_production_version() == version == production_version()
+
+
+def test_another_guard_is_named_after_its_folder_or_id(settings: Settings) -> None:
+    settings.GUARD_MODEL = "somebody/guard-2B"
+    version = ensure_production_version()
+    assert (version.name, version.checkpoint) == ("guard-2B", "somebody/guard-2B")
+
+
+def test_the_first_accounts_are_made_once_and_their_passwords_work() -> None:
+    accounts = create_first_accounts()
+    assert [account.role for account in accounts] == [Role.ADMIN, Role.LEAD, Role.REVIEWER]
+    for account in accounts:
+        user = User.objects.get(username=account.username)
+        assert user.check_password(account.password) and account.password not in user.password
+    assert create_first_accounts() == []
+
+
+def test_a_checkpoint_that_cannot_be_loaded_leaves_items_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(checkpoint: str) -> ScriptedEngine:
+        raise FileNotFoundError(checkpoint)
+
+    monkeypatch.setattr(serving, "_load", load)
+    monkeypatch.setattr(serving, "_loaded", None)
+    item = make_item(status=ItemStatus.PENDING, predicted=False)
+    production()
+    with pytest.raises(FileNotFoundError):
+        predict()
+    item.refresh_from_db()
+    assert (item.status, item.attempts) == (ItemStatus.PENDING, 0)
