@@ -1,5 +1,11 @@
 """Composition root of the pages and the API."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from annotation.api_urls import unknown_urlpatterns
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("annotation.api_urls")),
+    *unknown_urlpatterns,
+    path("", include("annotation.urls")),
+]
