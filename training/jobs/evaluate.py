@@ -41,22 +41,27 @@ def main(run_dir: Path) -> int:
     rows = rows_by_id(config)
     predictions = {line["id"]: line for line in read_lines(run_dir / PREDICTIONS) if line["id"] in rows}
     log.info("%d rows, %d of them predicted before", len(rows), len(predictions))
-    missing = sorted((row for key, row in rows.items() if key not in predictions), key=lambda row: estimated_tokens(row.sample))
+    ordered = sorted(rows.values(), key=lambda row: estimated_tokens(row.sample))
+    # the same batches at every start: padding moves scores by a rounding error, and a resumed result shall be the same
+    batches = [ordered[start:start + config.batch_size] for start in range(0, len(ordered), config.batch_size)]
     engine = HfEngine(config.model, threads=config.threads, batch_size=config.batch_size)
     decoding = Decoding(max_new_tokens=config.max_new_tokens, seed=config.seed)
 
-    while missing:
+    for batch in batches:
+        missing = [row for row in batch if row.sample.id not in predictions]
+        if not missing:
+            continue
         heartbeat.beat("predicting", len(predictions), len(rows))
         if heartbeat.cancelled:
             log.info("cancelled at row %d of %d", len(predictions), len(rows))
             return EXIT_CANCELLED
-        batch, missing = missing[:config.batch_size], missing[config.batch_size:]
         began = time.perf_counter()
         groups = engine.generate([row.sample for row in batch], decoding)
         ms = 1000 * (time.perf_counter() - began) / len(batch)
         for row, (rollout,) in zip(batch, groups, strict=True):
-            predictions[row.sample.id] = prediction(row, rollout, ms)
-            append_line(run_dir / PREDICTIONS, predictions[row.sample.id])
+            if row in missing:
+                predictions[row.sample.id] = prediction(row, rollout, ms)
+                append_line(run_dir / PREDICTIONS, predictions[row.sample.id])
         heartbeat.metric({"step": len(predictions), "tokens": sum(group[0].tokens for group in groups), "ms_per_row": round(ms, 1)})
 
     heartbeat.beat("scoring", len(rows), len(rows))

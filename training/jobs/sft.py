@@ -123,6 +123,21 @@ def newest_checkpoint(run_dir: Path) -> Path | None:
     return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
 
+def weighted_loss(model: Any, inputs: dict[str, torch.Tensor], *, total_weight: torch.Tensor | None) -> tuple[torch.Tensor, Any]:
+    """Cross-entropy of each next token times its `loss_weights`, summed and divided by `total_weight`; and the outputs.
+
+    `total_weight` is that of the whole optimizer step; None takes the batch's own. Logits are computed only at
+    positions whose next token weighs something in some row.
+    """
+    weights = inputs["loss_weights"][:, 1:]
+    positions = weights.sum(dim=0).nonzero().squeeze(1)
+    targets, weights = inputs["input_ids"][:, 1:][:, positions], weights[:, positions]
+    seen = {name: tensor for name, tensor in inputs.items() if name != "loss_weights"}
+    outputs = model(**seen, use_cache=False, logits_to_keep=positions)
+    token_losses = cross_entropy(outputs.logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    return (token_losses * weights.flatten()).sum() / (weights.sum() if total_weight is None else total_weight), outputs
+
+
 class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
     """TRL's trainer with this project's loss, row order and nothing written for a model hub."""
 
@@ -130,16 +145,7 @@ class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
                      num_items_in_batch: torch.Tensor | None = None) -> Any:
-        """Mean cross-entropy weighted by `loss_weights`, over all rows of one optimizer step.
-
-        Logits are computed only at positions whose next token has a weight in some row.
-        """
-        weights = inputs.pop("loss_weights")[:, 1:]
-        positions = weights.sum(dim=0).nonzero().squeeze(1)
-        targets, weights = inputs["input_ids"][:, 1:][:, positions], weights[:, positions]
-        outputs = model(**inputs, use_cache=False, logits_to_keep=positions)
-        token_losses = cross_entropy(outputs.logits.float().flatten(0, 1), targets.flatten(), reduction="none")
-        loss = (token_losses * weights.flatten()).sum() / (weights.sum() if num_items_in_batch is None else num_items_in_batch)
+        loss, outputs = weighted_loss(model, inputs, total_weight=num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
