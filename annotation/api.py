@@ -1,7 +1,7 @@
 """The API of items and exports. Rows come in by annotation.importers; services do the work."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -116,8 +116,9 @@ class TakesAnyAccept(BaseContentNegotiation):
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]
 
-    def select_renderer(self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
+    def select_renderer(self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None) -> Any:
+        first = next(iter(renderers))
+        return first, first.media_type
 
 
 FORMAT_PARAMETERS = [
@@ -175,11 +176,12 @@ def export_request_of(request: Request) -> ExportRequest:
 
 def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
     """The rows of the body, and how to find their files."""
-    body, find = request.data, no_files
+    body: Any = request.data
+    find: MediaFinder = no_files
     if request.content_type.startswith("multipart/"):
         files = {name: upload for name, upload in request.FILES.items() if name != "items"}
         upload = request.FILES.get("items")
-        written = upload.read() if upload is not None else request.data.get("items")
+        written = upload.read() if upload is not None else body.get("items")
         if not written:
             raise BodyNotValid("The part `items` is missing.", [FieldError("/items", "is missing: the rows as JSON.")])
         body, find = read_json(written), files_of_upload(files)

@@ -54,7 +54,7 @@ class Problem:
 class BodyNotValid(exceptions.APIException):
     """The body can be read, but not taken."""
 
-    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    status_code: int = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "body_not_valid"
 
     def __init__(self, detail: str, errors: Sequence[FieldError] = (), *, kind: str = "", status_code: int = 422,

@@ -59,8 +59,12 @@ class ExportedReview:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedRow:
-    """One standing gold label and all that led to it. Field order is that of the query below."""
+    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below."""
 
+    policy: tuple[str, int]  # slug and number
+    version: str | None
+    reviews: tuple[ExportedReview, ...]
+    media: tuple[ExportedMedia, ...]
     gold_id: int
     item_id: int
     source: str
@@ -87,11 +91,6 @@ class ReviewedRow:
     rollouts: Json
     disagreement: float | None
     media_seen: Json
-    # from other queries
-    policy: tuple[str, int]
-    version: str | None
-    reviews: tuple[ExportedReview, ...] = ()
-    media: tuple[ExportedMedia, ...] = ()
 
     def steps(self) -> tuple[str, ...]:
         """The target reasoning."""
@@ -120,13 +119,14 @@ def reviewed_rows(*, only_hard: bool = False) -> Iterator[list[ReviewedRow]]:
     )
     gold = standing_gold(only_hard=only_hard).order_by("pk")
     last = 0
+    chunk: list[Any]
     while chunk := list(gold.filter(pk__gt=last).values_list(*columns)[:CHUNK]):
         here = GoldLabel.objects.filter(pk__gt=last, pk__lte=chunk[-1][0])
         reviews = _reviews_of(here)
         media = _media_of(here) if any(row[4] != Modality.TEXT for row in chunk) else {}
         yield [
-            ReviewedRow(*row, policies.get(row[11], ("", 0)), versions.get(row[16]), tuple(reviews.get(row[1], ())),
-                        tuple(media.get(row[1], ())))
+            ReviewedRow(policies.get(row[11], ("", 0)), versions.get(row[16]), tuple(reviews.get(row[1], ())),
+                        tuple(media.get(row[1], ())), *row)
             for row in chunk
         ]
         last = chunk[-1][0]

@@ -4,6 +4,8 @@ import base64
 import binascii
 from typing import Any
 
+from django.db.models import F
+
 from annotation.models import Assignment, Draft, GoldLabel, Item, Prediction
 from annotation.status import ReviewMode
 
@@ -18,14 +20,15 @@ def item_with_all(item_id: int) -> dict[str, Any]:
     """The item with its prediction, standing reviews and gold. Raises Item.DoesNotExist."""
     item = Item.objects.select_related("queue", "prediction", "prediction__version").get(pk=item_id)
     reviews = item.reviews.filter(retraction__isnull=True).order_by("pk").values(
-        "id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", "categories", "severity", "confidence", "mode", "created_at")
+        "id", "kind", "prompt_label", "response_label", "categories", "severity", "confidence", "mode", "created_at",
+        reviewer_pseudonym=F("reviewer__pseudonym"))
     gold = GoldLabel.objects.filter(item=item, withdrawn_at__isnull=True).select_related("hard_sample").first()
     return {
         **content_of(item), "status": item.status, "queue": item.queue.slug, "lane": item.lane, "priority": item.priority,
         "metadata": item.metadata, "created_at": item.created_at,
         "error": {"code": item.error_code, "message": item.error_message} if item.error_code else None,
         "prediction": None if item.prediction is None else prediction_of(item.prediction),
-        "reviews": [{"reviewer": review.pop("reviewer__pseudonym"), **review} for review in reviews],
+        "reviews": list(reviews),
         "gold": None if gold is None else {
             "prompt_label": gold.prompt_label, "response_label": gold.response_label, "categories": gold.categories, "source": gold.source,
             "target_steps": gold.target_steps, "target_source": gold.target_source, "created_at": gold.created_at,

@@ -63,7 +63,7 @@ class DraftInput(serializers.Serializer[Any]):
 
 
 class SharedFields(serializers.Serializer[Any]):
-    source = serializers.CharField(max_length=100, required=False, help_text="where it comes from; ids are unique within a source")
+    source = serializers.CharField(max_length=100, required=False, help_text="where it comes from; ids are unique within a source")  # type: ignore[assignment]
     metadata = serializers.DictField(required=False)
     reason = serializers.DictField(required=False, help_text="why it was flagged, e.g. {policy_id, text}")
     reported_at = serializers.DateTimeField(required=False)
@@ -89,8 +89,8 @@ class CoopData(serializers.Serializer[Any]):
 class CoopRow(SharedFields):
     external_id = serializers.CharField(max_length=200)
     type = serializers.CharField(required=False)
-    data = CoopData()
-    context = serializers.ListField(required=False)
+    data = CoopData()  # type: ignore[assignment]
+    context = serializers.ListField(required=False)  # type: ignore[assignment]
 
 
 class ChatRow(SharedFields, MediaFields):
@@ -101,7 +101,7 @@ class ChatRow(SharedFields, MediaFields):
 
 class DatasetRow(MediaFields):
     id = serializers.CharField(max_length=200, help_text="dataset/number")
-    source = serializers.CharField(required=False, help_text="provenance in words")
+    source = serializers.CharField(required=False, help_text="provenance in words")  # type: ignore[assignment]
     prompt = serializers.CharField(required=False, allow_blank=True)
     response = serializers.CharField(required=False, allow_null=True)
     split = serializers.CharField(required=False)
@@ -115,7 +115,7 @@ class DatasetRow(MediaFields):
 class RowBatch(serializers.Serializer[Any]):
     """Rows may have different shapes. A plain list is taken as well."""
 
-    items = OwnRow(many=True, max_length=MAX_BATCH)
+    items = serializers.ListField(child=OwnRow(), max_length=MAX_BATCH)
 
 
 class FieldErrorShape(serializers.Serializer[Any]):
@@ -131,7 +131,7 @@ class ProblemShape(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     instance = serializers.CharField()
-    errors = FieldErrorShape(many=True, required=False)
+    errors = FieldErrorShape(many=True, required=False)  # type: ignore[assignment]
 
 
 class RowResultShape(serializers.Serializer[Any]):
@@ -139,7 +139,7 @@ class RowResultShape(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=[one.value for one in RowStatus])
     id = serializers.IntegerField(allow_null=True)
     external_id = serializers.CharField()
-    errors = FieldErrorShape(many=True)
+    errors = FieldErrorShape(many=True)  # type: ignore[assignment]
 
 
 class IngestResult(serializers.Serializer[Any]):
@@ -159,7 +159,7 @@ class MediumShape(serializers.Serializer[Any]):
 
 class ContentShape(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     external_id = serializers.CharField()
     modality = serializers.ChoiceField(choices=[one.value for one in Modality])
     prompt = serializers.CharField()
@@ -186,7 +186,7 @@ class PredictionShape(serializers.Serializer[Any]):
 
 class ReviewShape(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    reviewer = serializers.CharField(help_text="pseudonym")
+    reviewer_pseudonym = serializers.CharField()
     kind = serializers.ChoiceField(choices=ReviewKind.choices)
     prompt_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
     response_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
@@ -201,7 +201,7 @@ class GoldShape(serializers.Serializer[Any]):
     prompt_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
     response_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
     categories = serializers.ListField(child=serializers.CharField())
-    source = serializers.ChoiceField(choices=GoldSource.choices)
+    source = serializers.ChoiceField(choices=GoldSource.choices)  # type: ignore[assignment]
     target_steps = serializers.ListField(child=serializers.CharField())
     target_source = serializers.ChoiceField(choices=TargetSource.choices)
     created_at = serializers.DateTimeField()
@@ -215,7 +215,7 @@ class ItemErrorShape(serializers.Serializer[Any]):
 
 class ItemSummary(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     external_id = serializers.CharField()
     modality = serializers.ChoiceField(choices=[one.value for one in Modality])
     status = serializers.ChoiceField(choices=ItemStatus.choices)

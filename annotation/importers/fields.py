@@ -32,7 +32,7 @@ class FieldReader:
     def refuse_unknown(self, known: Collection[str]) -> None:
         for name in self.row:
             if name not in known:
-                self.refuse(name[:100].replace("~", "~0").replace("/", "~1"), f"is not a known field{_closest(name, known)}.")
+                self.refuse(name[:100].replace("~", "~0").replace("/", "~1"), f"is not a known field{_closest(name, known)}")
 
     def text(self, name: str, *, limit: int = MAX_TEXT_CHARACTERS) -> str:
         """Text, or "" where the field is missing or null."""
@@ -59,7 +59,7 @@ class FieldReader:
     def optional_text(self, name: str) -> str | None:
         return None if self.row.get(name) is None else self.text(name)
 
-    def object(self, name: str) -> dict[str, Any]:
+    def mapping(self, name: str) -> dict[str, Any]:
         value = self.row.get(name)
         if not value:
             return {}
@@ -77,7 +77,7 @@ class FieldReader:
         elif b"\\u0000" in written:
             self.refuse(name, "holds a NUL character (U+0000). Remove it: it cannot be stored as text.")
 
-    def list(self, name: str) -> list[Any]:
+    def sequence(self, name: str) -> list[Any]:
         value = self.row.get(name)
         if value is None:
             return []
@@ -110,4 +110,4 @@ class FieldReader:
 
 def _closest(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name[:100], known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f". Known here: {', '.join(sorted(known))}"
+    return f"; did you mean {close[0]!r}?" if close else f". Known here: {', '.join(sorted(known))}."

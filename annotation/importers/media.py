@@ -26,7 +26,7 @@ def no_files(name: str) -> bytes | Path:
     raise MediaNotFound(f"names the file {name!r}, but no file came with it. Send multipart/form-data with the file, or a data: URL.")
 
 
-def files_of_upload(files: Mapping[str, UploadedFile]) -> MediaFinder:
+def files_of_upload(files: "Mapping[str, UploadedFile[bytes]]") -> MediaFinder:
     """Files that were uploaded beside the rows, by field name or by file name."""
     by_name = {upload.name: upload for upload in files.values()} | dict(files)
 
@@ -37,7 +37,8 @@ def files_of_upload(files: Mapping[str, UploadedFile]) -> MediaFinder:
         if isinstance(upload, TemporaryUploadedFile):
             return Path(upload.temporary_file_path())
         upload.seek(0)
-        return upload.read()
+        content: bytes = upload.read()
+        return content
 
     return find
 
@@ -59,7 +60,7 @@ def files_in_folder(root: Path) -> MediaFinder:
 
 def read_media(reader: FieldReader, name: str, find: MediaFinder) -> tuple[IncomingMedia, ...]:
     """The row's list of media: each a file name or a data: URL."""
-    entries = reader.list(name)
+    entries = reader.sequence(name)
     if len(entries) > MAX_MEDIA_OF_AN_ITEM:
         reader.refuse(name, f"has {len(entries):,} entries, the limit is {MAX_MEDIA_OF_AN_ITEM}.")
         return ()

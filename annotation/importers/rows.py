@@ -60,7 +60,7 @@ def _read_own(reader: FieldReader, default_source: str, find: MediaFinder) -> In
     return IncomingItem(
         external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID), source=_source(reader, default_source),
         prompt=reader.text("prompt"), response=reader.optional_text("response"), media=read_media(reader, "media", find),
-        modality=reader.modality(), metadata=reader.object("metadata"), reason=reader.object("reason"),
+        modality=reader.modality(), metadata=reader.mapping("metadata"), reason=reader.mapping("reason"),
         reported_at=reader.moment("reported_at"),
     )
 
@@ -72,7 +72,7 @@ def _read_chat(reader: FieldReader, default_source: str, find: MediaFinder) -> I
     return IncomingItem(
         external_id=reader.text("external_id", limit=MAX_EXTERNAL_ID).strip() or _made_id(prompt, response, media),
         source=_source(reader, default_source), prompt=prompt, response=response, media=media, modality=reader.modality(),
-        metadata=reader.object("metadata"), reason=reader.object("reason"), reported_at=reader.moment("reported_at"),
+        metadata=reader.mapping("metadata"), reason=reader.mapping("reason"), reported_at=reader.moment("reported_at"),
     )
 
 
@@ -88,15 +88,15 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
         medium for name in ("image_url", "video_url") if data.row.get(name)
         and (medium := read_medium(data, name, data.row[name], find)) is not None
     )
-    metadata = reader.object("metadata")
-    kind, context = reader.text("type", limit=100), reader.list("context")
+    metadata = reader.mapping("metadata")
+    kind, context = reader.text("type", limit=100), reader.sequence("context")
     if context:
         reader.fits("context", context)
     if kind in ("image", "video") and not data.row.get(f"{kind}_url"):
         reader.refuse("type", f"says {kind!r}, but data.{kind}_url is missing.")
     return IncomingItem(
         external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID), source=_source(reader, default_source),
-        prompt=data.text("text"), media=media, reason=reader.object("reason"), reported_at=reader.moment("reported_at"),
+        prompt=data.text("text"), media=media, reason=reader.mapping("reason"), reported_at=reader.moment("reported_at"),
         metadata={**metadata, **({"type": kind} if kind else {}), **({"context": context} if context else {})},
     )
 

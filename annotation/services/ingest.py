@@ -158,8 +158,8 @@ def _rows_of(identities: Iterable[Identity]) -> dict[Identity, _Known]:
     for source, ids in by_source.items():
         for start in range(0, len(ids), IDS_OF_A_QUERY):
             rows = Item.objects.filter(source=source, external_id__in=ids[start:start + IDS_OF_A_QUERY])
-            for external_id, *known in rows.values_list("external_id", "id", "prompt", "response", "content_hash", "created_at"):
-                found[source, external_id] = _Known(*known)
+            for external_id, *known in rows.values_list("external_id", *_Known._fields):
+                found[source, str(external_id)] = _Known._make(known)
     return found
 
 

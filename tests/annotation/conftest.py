@@ -1,0 +1,64 @@
+"""Callers of the API: programs with keys, people with sessions."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from annotation.models import User
+from annotation.services.keys import create_key
+from annotation.status import ApiScope, Role
+from tests.factories import default_policy, default_queue, make_user
+
+KeyedClient = Callable[..., APIClient]
+
+
+@pytest.fixture(autouse=True)
+def static_files_as_they_are(settings: Settings, tmp_path: Path) -> None:
+    """Pages need no collected static files here."""
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the tasks that were rung; nothing is sent."""
+    rung: list[str] = []
+
+    def ring(task: Any) -> bool:
+        rung.append(task.name)
+        return True
+
+    monkeypatch.setattr("annotation.api.ring", ring)
+    return rung
+
+
+@pytest.fixture
+def with_key(db: None, broker: list[str]) -> KeyedClient:
+    """A client that sends the key of a lead (or of `owner`) with the given scopes."""
+    default_queue()
+    default_policy()
+
+    def client(*scopes: ApiScope, owner: User | None = None) -> APIClient:
+        made = create_key(owner=owner or make_user(Role.LEAD), name="test", scopes=scopes)
+        return APIClient(headers={"Authorization": f"Bearer {made.secret}"})
+
+    return client
+
+
+@pytest.fixture
+def sender(with_key: KeyedClient) -> APIClient:
+    """May send and read items."""
+    return with_key(ApiScope.ITEMS_WRITE, ApiScope.ITEMS_READ)
+
+
+@pytest.fixture
+def png() -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", (64, 48), (20, 120, 220)).save(written, "PNG")
+    return written.getvalue()
