@@ -1,6 +1,6 @@
 """Gold labels and hard samples: what reviews settle into."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -8,10 +8,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
+from annotation.selectors_policy import policy_categories
 from annotation.services.decisions import Decision, corrected_steps, same_labels, wrote
 from annotation.services.errors import SnapshotUsedIt
 from annotation.services.targets import reasoning_from_rollouts
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewMode, StepMark, TargetSource
+from guardapp.guard.steps import categories_named
 
 
 def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool, now: datetime) -> GoldLabel | None:
@@ -29,6 +31,7 @@ def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool,
             Event.objects.create(kind=EventKind.ESCALATED, item=item, at=now, detail={"reason": "the reviewers disagree"})
             return None
     steps, source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
+    steps = naming_categories(steps, decision.categories, {c.code: c.name for c in policy_categories(review.policy_version)})
     gold = GoldLabel.objects.create(
         item=item, review=review, prediction=review.prediction, prompt_label=review.prompt_label, response_label=review.response_label,
         categories=review.categories, source=GoldSource.ADJUDICATED if adjudicates else GoldSource.CONSENSUS,
@@ -61,6 +64,13 @@ def target_reasoning(decision: Decision, prediction: Prediction | None, mode: Re
         return tuple(prediction.steps), TargetSource.ACCEPTED if seen else TargetSource.OWN_ROLLOUT
     own = reasoning_from_rollouts(prediction, (decision.prompt_label, decision.response_label))
     return (own, TargetSource.OWN_ROLLOUT) if own else ((), TargetSource.PENDING)
+
+
+def naming_categories(steps: tuple[str, ...], codes: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """The target with a closing step for the categories that the person chose and no step names: guards learn them from the steps."""
+    named = categories_named(steps, names.keys())
+    unnamed = [f"{names[code]} ({code})" for code in codes if code not in named]
+    return (*steps, f"This falls under {', '.join(unnamed)}.") if steps and unnamed else steps
 
 
 def contradictions(decision: Decision, prediction: Prediction | None) -> list[str]:

@@ -338,3 +338,9 @@ def test_a_draft_belongs_to_its_reviewer_and_the_last_save_wins() -> None:
     with pytest.raises(DecisionNotValid):
         save_draft(reviewer=reviewer, token=assignment.token, payload={"note": "x" * 300_000})
     assert assignment.state == AssignmentState.ACTIVE
+
+
+def test_a_category_that_no_step_names_is_named_in_the_target() -> None:
+    make_item()
+    submit(held(make_user()), Decision(kind=ReviewKind.ACCEPTED, prompt_label=HARMFUL, categories=("S1", "S10")))
+    assert GoldLabel.objects.get().target_steps == [*STEPS, "This falls under Hate (S10)."]
