@@ -70,9 +70,11 @@ def _web(plan: Plan) -> Program:
 
 def _worker(plan: Plan, name: str, queues: str) -> Program:
     """Solo pool: never fork after torch has started threads."""
-    threads = {"OMP_NUM_THREADS": str(plan.worker_threads)} if plan.worker_threads else {}
+    environment = {"TOKENIZERS_PARALLELISM": "false", "CELERY_SKIP_CHECKS": "true"}  # the checks load the whole web side
+    if plan.worker_threads:
+        environment["OMP_NUM_THREADS"] = str(plan.worker_threads)
     return Program(name, (*_celery(), "worker", "-Q", queues, "-P", "solo", "-n", f"{name}@%h", "-l", plan.log_level,
-                          "--without-gossip", "--without-mingle"), {"TOKENIZERS_PARALLELISM": "false"} | threads)
+                          "--without-gossip", "--without-mingle"), environment)
 
 
 def _beat(plan: Plan) -> Program:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -32,7 +33,7 @@ def version() -> ModelVersion:
     return production()
 
 
-def pending(count: int = 1, **fields: object) -> list[Item]:
+def pending(count: int = 1, **fields: Any) -> list[Item]:
     return [make_item(status=ItemStatus.PENDING, predicted=False, prompt=f"prompt {number}", **fields) for number in range(count)]
 
 

@@ -7,7 +7,21 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
+from annotation.models import Item
+from guardapp import env
+
 FINGERPRINT = ".fingerprint"
+DEFAULT_DEMO_ITEMS = 60
+
+
+def demo_items_wanted() -> int:
+    """GUARDAPP_DEMO_ITEMS; 0 leaves a new installation empty."""
+    return env.integer("GUARDAPP_DEMO_ITEMS", DEFAULT_DEMO_ITEMS)
+
+
+def demo_is_wanted() -> bool:
+    """Only where nothing has come in yet."""
+    return demo_items_wanted() > 0 and not Item.objects.exists()
 
 
 def migrate() -> None:

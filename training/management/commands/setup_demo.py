@@ -7,7 +7,8 @@ from django.core.management.base import BaseCommand
 
 from annotation.bells import ring
 from annotation.tasks import predict
-from training.services.demo import demo_items_wanted, load_demo
+from training.services.demo import load_demo
+from training.services.installation import demo_items_wanted
 
 
 class Command(BaseCommand):

@@ -17,8 +17,7 @@ from guardapp import env
 from guardapp.supervisor.child import Program
 from guardapp.supervisor.programs import BROKER, Plan, programs
 from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, refuse_taken_port
-from training.services.demo import demo_is_wanted
-from training.services.installation import collect_static_files, migrate
+from training.services.installation import collect_static_files, demo_is_wanted, migrate
 
 WEB_THREADS = 4
 BROKER_WAIT_S = 5.0

@@ -1,0 +1,31 @@
+"""A real Celery worker whose guard is scripted and slow: `celery -A tests.faults.slow_worker worker`."""
+
+import time
+from collections.abc import Sequence
+
+import django
+
+from guardapp.celery import app
+
+django.setup()
+
+from annotation.services import serving  # noqa: E402  (Django must be set up first)
+from guardapp.guard.engines.base import Engine  # noqa: E402
+from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
+from tests.annotation.scripted_engine import ScriptedEngine  # noqa: E402
+
+__all__ = ["app"]
+SECONDS_A_SAMPLE = 0.02
+
+
+class SlowEngine(ScriptedEngine):
+    def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
+        time.sleep(SECONDS_A_SAMPLE * len(samples))
+        return super().generate(samples, decoding)
+
+
+def load(checkpoint: str) -> Engine:
+    return SlowEngine()
+
+
+serving._load = load
