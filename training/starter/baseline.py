@@ -1,0 +1,88 @@
+"""TF-IDF with logistic regression on the very rows that the starter guard is trained on: the bar it has to clear.
+
+`python -m training.starter.baseline --data DATA_DIR --rows RUN_DIR/rows.jsonl` prints JSON. One classifier a task; of a
+small choice of settings the one with the best F1 on a tenth of the training rows is taken, then fitted on all of them.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, Counts, cases, count
+
+Texts = tuple[list[str], list[bool]]
+
+
+def input_text(prompt: str, response: str | None) -> str:
+    """The same words that the guard reads, without the fixed ones."""
+    return prompt if response is None else f"{prompt}\n\nAI assistant:\n{response}"
+
+
+def training_texts(rows: list[dict[str, Any]], label: str) -> Texts:
+    """Texts and gold of the text rows that carry the label ("prompt" or "response")."""
+    picked = [row for row in rows if not row["media"] and row["labels"][label]]
+    with_response = label == "response"
+    return ([input_text(row["prompt"], row["response"] if with_response else None) for row in picked],
+            [row["labels"][label] == "harmful" for row in picked])
+
+
+def fit(texts: Texts, seed: int) -> tuple[Pipeline, dict[str, Any]]:
+    """The best of a small choice of settings, fitted on all rows."""
+    held = [number % 10 == 0 for number in range(len(texts[0]))]
+    train = [pair for pair, hold in zip(zip(*texts, strict=True), held, strict=True) if not hold]
+    tune = [pair for pair, hold in zip(zip(*texts, strict=True), held, strict=True) if hold]
+    choices = [{"ngrams": (1, top), "c": c} for top in (1, 2) for c in (1.0, 10.0)]
+
+    def score(choice: dict[str, Any]) -> float:
+        model = _pipeline(choice, seed).fit([text for text, _ in train], [gold for _, gold in train])
+        return float(f1_score([gold for _, gold in tune], model.predict([text for text, _ in tune])))
+
+    best = max(choices, key=score)
+    return _pipeline(best, seed).fit(*texts), best
+
+
+def _pipeline(choice: dict[str, Any], seed: int) -> Pipeline:
+    return make_pipeline(TfidfVectorizer(ngram_range=choice["ngrams"], sublinear_tf=True, min_df=2),
+                         LogisticRegression(C=choice["c"], max_iter=400, random_state=seed))
+
+
+def run(data: Path, rows: list[dict[str, Any]], held_out: list[dict[str, Any]], seed: int) -> dict[str, Any]:
+    """Counts on every text benchmark and on the held-out text rows: {"settings", "benchmarks": {name: Counts}, "held_out"}."""
+    results: dict[str, Counts] = {}
+    settings: dict[str, Any] = {}
+    own: dict[str, Counts] = {}
+    for label, names in (("prompt", PROMPT_BENCHMARKS), ("response", RESPONSE_BENCHMARKS)):
+        model, settings[label] = fit(training_texts(rows, label), seed)
+        for name in names:
+            scored = cases(data, name)
+            guesses = [bool(guess) for guess in model.predict([input_text(case.prompt, case.response) for case in scored])]
+            results[name] = count([case.gold for case in scored], list(guesses))
+        texts, gold = training_texts(held_out, label)
+        own[label] = count(gold, [bool(guess) for guess in model.predict(texts)])
+    return {"settings": settings, "benchmarks": results, "held_out": own}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=17)
+    arguments = parser.parse_args()
+    with arguments.rows.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    found = run(arguments.data, [row for row in rows if row["split"] == "train"],
+                [row for row in rows if row["split"] == "holdout"], arguments.seed)
+    plain = {"settings": found["settings"]} | {
+        part: {name: counts.as_json() for name, counts in found[part].items()} for part in ("benchmarks", "held_out")}
+    sys.stdout.write(json.dumps(plain, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Build the starter guard: `python -m training.starter.build --data DATA_DIR --out guardapp/starter --seed 17`.
+
+Generates the rows, trains the tokenizer, makes an untrained Qwen3-VL, trains it with the project's own SFT job stage by
+stage, scores it with the project's own evaluation job beside TF-IDF + logistic regression on the same rows, and writes
+weights, processor, results.json and MODEL_CARD.md. Stopped at any moment, the same command goes on where it was.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+
+from guardapp.guard.prompting import INSTRUCTION
+from training.contract import MODEL, PREDICTIONS, RESULT, EvaluateConfig, SftConfig, read_json, write_json
+from training.starter.architecture import build_model, build_processor, parameters, train_tokenizer
+from training.starter.dataset import benchmark_rows, held_out_rows, train_rows, write_rows
+from training.starter.plan import (
+    BATCH_SIZE,
+    CUTOFF_TOKENS,
+    HELD_OUT,
+    LOSS_ON_PROMPT,
+    MAX_NEW_TOKENS,
+    SMOKE_HELD_OUT,
+    SMOKE_STAGES,
+    STAGES,
+    HeldOut,
+    Stage,
+)
+from training.starter.report import model_card, results
+
+log = logging.getLogger("training.starter.build")
+LARGEST_WEIGHTS = 16 * 1024**2  # bytes
+
+
+class JobFailed(RuntimeError):
+    """A training or evaluation job of the build ended with an error; its log.txt says which."""
+
+
+class WeightsTooLarge(RuntimeError):
+    """The weights are larger than what the project keeps in its repository."""
+
+
+def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[Stage, ...], held_out: HeldOut) -> None:
+    """All steps, each skipped where its files are there already. `data` None: generated rows only, no benchmarks."""
+    media_root = work / "media"
+    media_root.mkdir(parents=True, exist_ok=True)
+    for stage in stages:
+        if not (work / f"{stage.name}.jsonl").exists():
+            log.info("rows of stage %s", stage.name)
+            write_rows(train_rows(data, stage, seed, media_root), work / f"{stage.name}.jsonl", media_root)
+    if not (work / "holdout.jsonl").exists():
+        rows = held_out_rows(held_out, seed, media_root)
+        write_rows([*rows, *(benchmark_rows(data) if data else [])], work / "holdout.jsonl", media_root)
+    base = work / "base"
+    if not (base / "config.json").exists():
+        prepare_base(base, [work / f"{stage.name}.jsonl" for stage in stages], seed)
+    for stage in stages:
+        base = train(stage, base, work, media_root, seed)
+    evaluation = evaluate(base, work, media_root, seed)
+    install(base, out)
+    found = results(
+        data=data, train=[row for stage in stages for row in read_jsonl(work / f"{stage.name}.jsonl")],
+        held_out=read_jsonl(work / "holdout.jsonl"), predictions=read_jsonl(evaluation / PREDICTIONS), seed=seed,
+        runs={stage.name: read_json(work / stage.name / RESULT) for stage in stages},
+        plan={stage.name: asdict(stage) for stage in stages}, weights_bytes=(out / "model.safetensors").stat().st_size,
+        parameters=(read_json(work / "base" / "parameters.json") or {})["parameters"],
+    )
+    write_json(out / "results.json", found)
+    (out / "MODEL_CARD.md").write_text(model_card(found), encoding="utf-8")
+
+
+def prepare_base(folder: Path, row_files: list[Path], seed: int) -> None:
+    """The tokenizer trained on the texts of all stages, and untrained weights."""
+    texts = [text for path in row_files for row in read_jsonl(path)
+             for text in (row["prompt"], row["response"] or "", row["completion"])]
+    tokenizer = train_tokenizer([*texts, INSTRUCTION])
+    model = build_model(tokenizer, seed)
+    unfinished = folder.with_name("base.unfinished")
+    model.save_pretrained(unfinished)
+    build_processor(tokenizer).save_pretrained(unfinished)
+    write_json(unfinished / "parameters.json", {"parameters": parameters(model)})
+    unfinished.rename(folder)
+
+
+def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> Path:
+    """Run the SFT job of one stage; the folder of its model."""
+    run = work / stage.name
+    config = SftConfig(
+        base_model=str(base), dataset=str(work / f"{stage.name}.jsonl"), media_root=str(media_root), epochs=1.0,
+        learning_rate=stage.learning_rate, warmup_ratio=0.03, weight_decay=0.02, batch_size=BATCH_SIZE,
+        cutoff_tokens=CUTOFF_TOKENS, freeze_vision=False, bf16=True, seed=seed, save_every=400, log_every=25, threads=1,
+        loss_on_prompt=LOSS_ON_PROMPT, adam_beta2=0.98, save_bf16=True,
+    )
+    run_job("training.jobs.sft", run, asdict(config))
+    return run / MODEL
+
+
+def evaluate(model: Path, work: Path, media_root: Path, seed: int) -> Path:
+    """Run the evaluation job on held-out rows and benchmarks; its run directory."""
+    run = work / "evaluation"
+    config = EvaluateConfig(model=str(model), dataset=str(work / "holdout.jsonl"), media_root=str(media_root), batch_size=128,
+                            max_new_tokens=MAX_NEW_TOKENS, bootstrap_samples=100, seed=seed, threads=1)
+    run_job("training.jobs.evaluate", run, asdict(config))
+    return run
+
+
+def run_job(module: str, run: Path, config: dict[str, Any]) -> None:
+    """Start a job as the product does: its own process, talking through the run directory. Raises JobFailed."""
+    if (run / RESULT).exists():
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / "config.json", config)
+    began = time.time()
+    with (run / "log.txt").open("a", encoding="utf-8") as output:
+        done = subprocess.run([sys.executable, "-m", module, str(run)], stdout=output, stderr=subprocess.STDOUT,  # noqa: S603
+                              env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    if done.returncode:
+        raise JobFailed(f"{module} ended with {done.returncode}: see {run.name}/log.txt")
+    log.info("%s %s: %.0f s", module, run.name, time.time() - began)
+
+
+def install(model: Path, out: Path) -> None:
+    """Copy the finished model over the shipped one. Raises WeightsTooLarge."""
+    if (model / "model.safetensors").stat().st_size > LARGEST_WEIGHTS:
+        raise WeightsTooLarge(WeightsTooLarge.__doc__)
+    out.mkdir(parents=True, exist_ok=True)
+    for file in sorted(model.iterdir()):
+        if file.is_file():
+            shutil.copy(file, out / file.name)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build the starter guard.")
+    parser.add_argument("--data", type=Path, help="the data folder (manifest.json, train_permissive, benchmarks_open)")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("runs/starter"), help="intermediate files; kept, so a build resumes")
+    parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--smoke", action="store_true", help="a few rows only: checks the steps, learns nothing")
+    arguments = parser.parse_args()
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    build(arguments.data, arguments.out, arguments.work.resolve(), seed=arguments.seed,
+          stages=SMOKE_STAGES if arguments.smoke else STAGES, held_out=SMOKE_HELD_OUT if arguments.smoke else HELD_OUT)
+
+
+if __name__ == "__main__":
+    main()

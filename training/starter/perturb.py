@@ -1,0 +1,63 @@
+"""Surface noise that keeps the number of words, so that a quoted span can be found again afterwards."""
+
+import re
+from random import Random
+
+_LEET = str.maketrans({"a": "4", "e": "3", "i": "1", "o": "0", "s": "5"})
+_EDGES = " \t\n\"'.,;:!?()[]*-"
+_MARKS = re.compile(r"[\"\n<>|]")
+QUOTE_WORDS = 6
+
+
+def perturb(text: str, random: Random) -> str:
+    """Lower case, capitals, dropped marks, typing slips and, rarely, disguised spelling. Words are separated by single spaces."""
+    draw = random.random()
+    if draw < 0.45:
+        return text
+    if draw < 0.65:
+        text = text.lower()
+    elif draw < 0.69:
+        text = text.upper()
+    elif draw < 0.84:
+        text = text[:1].upper() + text[1:]
+    if random.random() < 0.25:
+        text = text.rstrip(".!?") or text
+    words = text.split(" ")
+    if random.random() < 0.25:
+        words = [_slip(word, random) if random.random() < 0.12 else word for word in words]
+    if random.random() < 0.05 and len(words) < 20:
+        words = [_disguise(word, random) if random.random() < 0.5 else word for word in words]
+    return " ".join(words)
+
+
+def _slip(word: str, random: Random) -> str:
+    """One typing slip: two letters swapped, one lost or one doubled."""
+    if len(word) < 4 or not word.isalpha():
+        return word
+    at = random.randrange(1, len(word) - 1)
+    kind = random.randrange(3)
+    if kind == 0:
+        return word[:at] + word[at + 1] + word[at] + word[at + 2:]
+    return word[:at] + word[at + 1:] if kind == 1 else word[:at] + word[at] + word[at:]
+
+
+def _disguise(word: str, random: Random) -> str:
+    if len(word) < 3 or not word.isalpha():
+        return word
+    return random.choice([word.translate(_LEET), ".".join(word), word[0] + "*" + word[2:], "-".join(word)])
+
+
+def span_of(text: str, evidence: str) -> tuple[int, int]:
+    """Word positions [start, end) of the evidence in the text; the last words of the first sentence where it is not found."""
+    before, found, _ = text.partition(evidence)
+    if found and evidence.strip():
+        start = before.count(" ")
+        return start, start + evidence.count(" ") + 1
+    words = re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0].split(" ")
+    return max(0, len(words) - QUOTE_WORDS + 1), len(words)
+
+
+def quote(text: str, span: tuple[int, int]) -> str:
+    """The words of a span, at most QUOTE_WORDS, fit to stand between quotation marks."""
+    words = [word for word in text.split(" ")[span[0]:min(span[1], span[0] + QUOTE_WORDS)] if word]
+    return _MARKS.sub(" ", " ".join(words)).strip(_EDGES) or "this text"
