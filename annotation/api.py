@@ -20,7 +20,7 @@ from annotation import serializers as shapes
 from annotation.authentication import needs_scope
 from annotation.bells import ring
 from annotation.importers.media import MediaFinder, files_of_upload, no_files
-from annotation.importers.rows import read_row
+from annotation.importers.rows import MAX_SOURCE, read_row
 from annotation.models import ApiKey, Item, User
 from annotation.openapi import answers
 from annotation.problems import BodyNotValid
@@ -49,6 +49,14 @@ def actor_of(request: Request) -> User:
     return request.user
 
 
+def asked_for(request: Request, name: str) -> str:
+    """A parameter of the address; "" where it is missing."""
+    value: str = request.query_params.get(name, "")
+    if len(value) > MAX_SOURCE or "\x00" in value:
+        raise BodyNotValid("A parameter cannot be taken.", [FieldError(f"/{name}", f"takes at most {MAX_SOURCE} characters, no NUL.")])
+    return value
+
+
 class ItemsView(APIView):
     parser_classes = [OrjsonParser, MultiPartParser]
 
@@ -65,10 +73,10 @@ class ItemsView(APIView):
     )
     def post(self, request: Request) -> Response:
         rows, find = rows_of(request)
-        source = request.query_params.get("source") or DEFAULT_SOURCE
+        source = asked_for(request, "source") or DEFAULT_SOURCE
         read = [read_row(row, default_source=source, find=find) for row in rows]
         results = ingest_items(rows=read, key=request.auth if isinstance(request.auth, ApiKey) else None, actor=actor_of(request),
-                               queue=request.query_params.get("queue") or DEFAULT_QUEUE)
+                               queue=asked_for(request, "queue") or DEFAULT_QUEUE)
         counts = Counter(result.status for result in results)
         if counts[RowStatus.CREATED]:
             transaction.on_commit(partial(ring, predict))
@@ -85,15 +93,14 @@ class ItemsView(APIView):
         responses=answers({200: shapes.ItemPage}, 422), description="Newest first. `next` is the cursor of the next page.",
     )
     def get(self, request: Request) -> Response:
-        asked = request.query_params
-        status, limit = asked.get("status", ""), asked.get("limit", str(PAGE))
+        status, limit = asked_for(request, "status"), asked_for(request, "limit") or str(PAGE)
         if status and status not in ItemStatus.values:
             raise BodyNotValid("There is no such status.", [FieldError("/status", f"is none of {', '.join(ItemStatus.values)}.")])
         if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
             raise BodyNotValid("The limit cannot be taken.", [FieldError("/limit", f"must be 1 to {MAX_PAGE:,}.")])
         try:
-            page = page_of_items(status=status, source=asked.get("source", ""), queue=asked.get("queue", ""),
-                                 cursor=asked.get("cursor", ""), limit=int(limit))
+            page = page_of_items(status=status, source=asked_for(request, "source"), queue=asked_for(request, "queue"),
+                                 cursor=asked_for(request, "cursor"), limit=int(limit))
         except CursorNotValid as error:
             raise BodyNotValid(str(error), [FieldError("/cursor", "cannot be read.")]) from error
         return Response(page)
@@ -139,7 +146,7 @@ class ExportView(APIView):
     )
     def get(self, request: Request) -> HttpResponseBase:
         wanted = export_request_of(request)
-        archive = request.query_params.get("archive", "")
+        archive = asked_for(request, "archive")
         if archive not in ("", "zip"):
             raise BodyNotValid("There is no such archive.", [FieldError("/archive", "is not zip.")])
         by = f"key {request.auth.prefix}" if isinstance(request.auth, ApiKey) else "session"
@@ -163,12 +170,11 @@ class ExportSummaryView(APIView):
 
 
 def export_request_of(request: Request) -> ExportRequest:
-    asked = request.query_params
-    only = asked.get("only", "")
+    only = asked_for(request, "only")
     if only not in ("", "hard"):
         raise BodyNotValid("There is no such selection.", [FieldError("/only", "is not hard.")])
     try:
-        return ExportRequest(ExportFormat(asked.get("format") or ExportFormat.CANONICAL), only_hard=only == "hard")
+        return ExportRequest(ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard")
     except ValueError:
         known = ", ".join(one.value for one in ExportFormat)
         raise BodyNotValid("There is no such format.", [FieldError("/format", f"is none of {known}.")]) from None

@@ -4,12 +4,12 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from annotation import api, api_reviews
-from annotation.openapi import DocsView
+from annotation.openapi import SCHEMA_SETTINGS, DocsView
 from annotation.problems import no_such_endpoint
 
 urlpatterns = [
     path("api/docs", DocsView.as_view(), name="api-docs"),
-    path("api/v1/schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/v1/schema", SpectacularAPIView.as_view(custom_settings=SCHEMA_SETTINGS), name="api-schema"),
     path("api/v1/items", api.ItemsView.as_view(), name="api-items"),
     path("api/v1/items/<int:item_id>", api.ItemView.as_view(), name="api-item"),
     path("api/v1/export", api.ExportView.as_view(), name="api-export"),

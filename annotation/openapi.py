@@ -11,6 +11,16 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from annotation.problems import PROBLEM_JSON
 from annotation.serializers import ProblemShape
+from annotation.services.incoming import RowStatus
+from annotation.status import ItemStatus, ReviewKind, ReviewMode
+from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
+
+# names for the sets of words that several fields share
+SCHEMA_SETTINGS: dict[str, Any] = {"ENUM_NAME_OVERRIDES": {
+    "Harmfulness": [one.value for one in Harmfulness], "Modality": [one.value for one in Modality],
+    "MediaKind": [one.value for one in MediaKind], "RowStatus": [one.value for one in RowStatus],
+    "ItemStatus": ItemStatus.choices, "ReviewKind": ReviewKind.choices, "ReviewMode": ReviewMode.choices,
+}}
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

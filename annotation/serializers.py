@@ -5,6 +5,7 @@ Rows of items are read by annotation.importers, which is stricter and many times
 
 from typing import Any
 
+import orjson
 from rest_framework import serializers
 
 from annotation.services.decisions import Decision, StepReview
@@ -57,6 +58,11 @@ class EscalationInput(serializers.Serializer[Any]):
 
 class DraftInput(serializers.Serializer[Any]):
     payload = serializers.DictField(help_text="the unfinished review, as the client wants it back")
+
+    def validate_payload(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if b"\\u0000" in orjson.dumps(payload):
+            raise serializers.ValidationError("holds a NUL character (U+0000). Remove it: it cannot be stored as text.")
+        return payload
 
 
 # From here on: documentation only

@@ -70,6 +70,8 @@ def revoke_key(*, key: ApiKey, actor: User | None = None) -> bool:
 
 def open_key(*, secret: str) -> ApiKey:
     """The key row, with its owner, for the text that a program sent. Raises ApiKeyNotValid, for whatever reason the same."""
+    if not (secret.isascii() and secret.isprintable()):  # a database could not even look for it
+        raise ApiKeyNotValid
     prefix, _, rest = secret.partition(".")
     now = timezone.now()
     key = ApiKey.objects.select_related("owner").filter(prefix=prefix).first()

@@ -146,12 +146,12 @@ def test_coop_rows_name_the_field_inside_data(sender: APIClient) -> None:
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 422), (b"[]", 422), (b'"\xff"', 400), (b'{"items": 5}', 422),
                                               (b'{"items": [], "extra": 1}', 422), (b'"\\ud800"', 400)])
 def test_a_body_that_is_no_batch_is_a_problem(sender: APIClient, body: bytes, status: int) -> None:
-    answer = sender.generic("POST", "/api/v1/items", body, content_type="application/json")
+    answer = sender.post("/api/v1/items", body, content_type="application/json")
     assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
 
 
 def test_another_content_type_is_a_problem(sender: APIClient) -> None:
-    answer = sender.generic("POST", "/api/v1/items", b"<items/>", content_type="application/xml")
+    answer = sender.post("/api/v1/items", b"<items/>", content_type="application/xml")
     assert (answer.status_code, answer["Content-Type"]) == (415, "application/problem+json")
 
 

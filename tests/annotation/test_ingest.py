@@ -31,7 +31,8 @@ def statuses(*rows: IncomingItem | RowProblem) -> list[RowStatus]:
 
 def test_a_new_row_becomes_an_item_that_waits_for_the_guard() -> None:
     [result] = ingest_items(rows=[row(response="Mix flour and water.", metadata={"lang": "en"}, reason={"policy_id": "p1"})])
-    item = Item.objects.get(pk=result.id)
+    item = Item.objects.get()
+    assert result.id == item.pk
     assert (item.status, item.queue.slug, item.free_slots, item.modality) == (ItemStatus.PENDING, "default", 1, "text")
     assert (item.response, item.metadata, item.reason) == ("Mix flour and water.", {"lang": "en"}, {"policy_id": "p1"})
     assert list(Event.objects.values_list("kind", "item_id")) == [(EventKind.INGESTED, item.pk)]
@@ -134,7 +135,8 @@ def test_media_paths_cannot_leave_the_media_folder(name: str, png: bytes, tmp_pa
 
 
 def test_a_file_reports_bad_lines_by_their_number() -> None:
-    lines = [b'{"external_id": "a", "prompt": "x"}\n', b"\n", b"{broken\n", b'{"external_id": "b", "promt": "x"}\n', b'{"external_id": "c", "prompt": "z"}']
+    lines = [b'{"external_id": "a", "prompt": "x"}\n', b"\n", b"{broken\n", b'{"external_id": "b", "promt": "x"}\n',
+             b'{"external_id": "c", "prompt": "z"}']
     report = ingest_jsonl(lines=lines, source="file")
     assert (report.created, report.rejected_count, [number for number, _ in report.rejected]) == (2, 2, [3, 4])
     assert "not JSON" in report.rejected[0][1][0].detail
