@@ -10,6 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from annotation.status import EventKind
+
 register = template.Library()
 
 _PLACES: tuple[tuple[str, str, bool], ...] = (  # url name, words, for leads only
@@ -53,7 +55,7 @@ def nav_links(context: template.Context) -> dict[str, object]:
 
 def _section(view_name: str) -> str:
     if ":" in view_name:
-        return view_name.split(":")[0]
+        return view_name.split(":", maxsplit=1)[0]
     return {"review": "home", "item": "items", "upload_done": "upload"}.get(view_name, view_name)
 
 
@@ -103,3 +105,20 @@ def clock_time(seconds: float) -> str:
     """Seconds in a video as people read them: 0:07.50."""
     minutes, rest = divmod(float(seconds), 60)
     return f"{int(minutes)}:{rest:05.2f}"
+
+
+@register.filter
+def event_words(kind: str) -> str:
+    return dict(EventKind.choices).get(kind, kind)
+
+
+_EVENT_ICONS = {
+    "ingested": "download", "predicted": "bot", "prediction_failed": "circle-alert", "retried": "rotate-ccw", "assigned": "user",
+    "released": "clock", "skipped": "skip-forward", "escalated": "flag", "reviewed": "check", "undone": "undo-2",
+    "gold_settled": "scale", "gold_withdrawn": "undo-2", "snapshot_created": "save", "exported": "download",
+}
+
+
+@register.filter
+def event_icon(kind: str) -> str:
+    return _EVENT_ICONS.get(kind, "circle")

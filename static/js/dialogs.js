@@ -4,6 +4,7 @@ import { isTyping } from "./typing.js";
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
   if (opener) {
+    event.preventDefault(); // a submit button opens its dialog instead
     document.getElementById(opener.dataset.opens)?.showModal();
     return;
   }

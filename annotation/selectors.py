@@ -1,0 +1,120 @@
+"""Reading lists for the pages: queues, items, a person's last reviews."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db.models import Count, QuerySet
+
+from annotation.models import ApiKey, Assignment, Item, Policy, PolicyVersion, Review, ReviewQueue, User
+from annotation.status import AssignmentState, ItemStatus
+
+PAGE_SIZE = 50
+LAST_REVIEWS = 10
+LEAD_LIST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """A queue and how many of its items stand where."""
+
+    queue: ReviewQueue
+    by_status: Mapping[str, int]
+
+    @property
+    def ready(self) -> int:
+        return self.by_status.get(ItemStatus.READY, 0)
+
+    @property
+    def coming(self) -> int:
+        return self.by_status.get(ItemStatus.PENDING, 0) + self.by_status.get(ItemStatus.PREDICTING, 0)
+
+    @property
+    def reviewed(self) -> int:
+        return self.by_status.get(ItemStatus.REVIEWED, 0)
+
+    @property
+    def escalated(self) -> int:
+        return self.by_status.get(ItemStatus.ESCALATED, 0)
+
+    @property
+    def failed(self) -> int:
+        return self.by_status.get(ItemStatus.PREDICTION_FAILED, 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_status.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsPage:
+    """One page of items, newest first. `older` and `newer` are the ids to go on from; None at an end."""
+
+    items: list[Item]
+    older: int | None
+    newer: int | None
+
+
+def queues_with_counts() -> list[QueueCounts]:
+    counts: dict[int, dict[str, int]] = {}
+    for row in Item.objects.order_by().values("queue_id", "status").annotate(n=Count("pk")):
+        counts.setdefault(row["queue_id"], {})[row["status"]] = row["n"]
+    return [QueueCounts(queue, counts.get(queue.pk, {})) for queue in ReviewQueue.objects.order_by("name")]
+
+
+def last_reviews(reviewer: User) -> list[Review]:
+    """The ten that can still be undone, newest first."""
+    reviews = Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
+    return list(reviews.select_related("item", "prediction", "assignment__queue").order_by("-id")[:LAST_REVIEWS])
+
+
+def escalated_assignments() -> list[Assignment]:
+    """The newest escalations that still wait for a lead, with their reasons."""
+    escalated = Assignment.objects.filter(state=AssignmentState.ESCALATED, item__status=ItemStatus.ESCALATED)
+    return list(escalated.select_related("item", "reviewer", "queue").order_by("-id")[:LEAD_LIST])
+
+
+def failed_items() -> list[Item]:
+    return list(Item.objects.filter(status=ItemStatus.PREDICTION_FAILED).order_by("-id")[:LEAD_LIST])
+
+
+def held_escalated(lead: User) -> Assignment | None:
+    """The escalated item that this lead holds already."""
+    held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, item__status=ItemStatus.ESCALATED)
+    return held.select_related("item", "item__prediction", "queue").order_by("-id").first()
+
+
+def assignment_of(reviewer: User, token: uuid.UUID) -> Assignment | None:
+    """The reviewer's assignment in whatever state, with what the review page needs."""
+    assignments = Assignment.objects.select_related("item", "item__prediction", "queue", "reviewer")
+    return assignments.filter(token=token, reviewer=reviewer).first()
+
+
+def items_page(*, status: str = "", external_id: str = "", before: int | None = None, after: int | None = None) -> ItemsPage:
+    """Keyset paging on the id: the same speed on the last page as on the first. `external_id` finds by its beginning."""
+    items: QuerySet[Item] = Item.objects.select_related("queue", "prediction")
+    if status:
+        items = items.filter(status=status)
+    if external_id:
+        items = items.filter(external_id__startswith=external_id)
+    if after is not None:
+        rows = list(items.filter(pk__gt=after).order_by("id")[:PAGE_SIZE + 1])
+        more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE][::-1]
+        return ItemsPage(rows, rows[-1].pk if rows else None, rows[0].pk if rows and more else None)
+    if before is not None:
+        items = items.filter(pk__lt=before)
+    rows = list(items.order_by("-id")[:PAGE_SIZE + 1])
+    more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    return ItemsPage(rows, rows[-1].pk if rows and more else None, rows[0].pk if rows and before is not None else None)
+
+
+def keys_of(user: User) -> list[ApiKey]:
+    """A person's keys; a lead sees everybody's."""
+    keys = ApiKey.objects.select_related("owner").order_by("revoked_at", "-id")
+    return list(keys if user.is_lead else keys.filter(owner=user))
+
+
+def policies_with_versions() -> list[tuple[Policy, list[PolicyVersion]]]:
+    """Every policy with its versions, newest first."""
+    policies = Policy.objects.prefetch_related("versions__categories").order_by("name")
+    return [(policy, sorted(policy.versions.all(), key=lambda version: -version.number)) for policy in policies]

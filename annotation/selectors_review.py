@@ -1,0 +1,239 @@
+"""Reading what the review page and the item page show."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from annotation.models import Assignment, Draft, Event, GoldLabel, Item, MediaAsset, PolicyCategory, PolicyVersion, Prediction, Review, User
+from annotation.selectors_policy import active_policy_version, policy_categories
+from annotation.status import EventKind, ReviewMode
+from guardapp.guard.worddiff import Segment, word_diff
+
+NO_LABEL = "none"
+UNPARSED = "unparsed"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFrame:
+    medium: int
+    index: int
+    timestamp_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One file of the item: what the guard saw of it, and the file itself. `frames` is empty before a prediction."""
+
+    asset: MediaAsset
+    number: int
+    frames: tuple[SeenFrame, ...]
+    width: int | None
+    height: int | None
+
+    @property
+    def is_video(self) -> bool:
+        return self.asset.kind == "video"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the sampled rollouts of a prediction fall out for one label."""
+
+    task: str
+    counts: tuple[tuple[str, int], ...]  # most common first
+    cells: tuple[str, ...]
+    total: int
+
+    @property
+    def words(self) -> str:
+        label, count = self.counts[0]
+        return f"{label} {count} of {self.total}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step as the page shows it: the guard's text (None: added by the person) and the person's work on it."""
+
+    number: int
+    text: str | None
+    mark: str | None = None
+    edit: str | None = None
+
+    @property
+    def shown(self) -> str:
+        return self.edit if self.edit is not None else (self.text or "")
+
+    @property
+    def segments(self) -> list[Segment]:
+        return [] if self.edit is None else word_diff(self.text or "", self.edit)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The person's unfinished decision, from the draft."""
+
+    prompt_label: str = ""
+    response_label: str = ""
+    categories: frozenset[str] = frozenset()
+    severity: str = ""
+    confidence: str = ""
+    note: str = ""
+    added: tuple[str, ...] = ()
+    saved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    assignment: Assignment
+    item: Item
+    prediction: Prediction | None  # None where there is none, or where it may not be shown yet
+    judgement_hidden: bool
+    media: tuple[Medium, ...]
+    steps: tuple[Step, ...]
+    tallies: tuple[Tally, ...]
+    work: Work
+    first: Mapping[str, Any]
+    policy: PolicyVersion
+    categories: tuple[PolicyCategory, ...]
+    history: list[Event]
+    waiting: int
+    blurred: bool
+    others: list[Review] = field(default_factory=list)
+
+    @property
+    def mode(self) -> str:
+        return self.assignment.queue.mode
+
+    @property
+    def asks_to_reveal(self) -> bool:
+        return self.judgement_hidden and self.mode == ReviewMode.DECIDE_FIRST
+
+    @property
+    def disagreeing(self) -> int:
+        """Sampled rollouts that say something else than the judgement."""
+        return 0 if self.prediction is None else round(self.prediction.disagreement * len(self.prediction.rollouts))
+
+
+def review_page(assignment: Assignment) -> ReviewPage:
+    """All that the review page shows. The judgement is left out while the queue's mode hides it."""
+    item, reviewer = assignment.item, assignment.reviewer
+    payload = _draft_of(item, reviewer)
+    shown = judgement_shown(assignment, payload)
+    prediction = item.prediction if shown else None
+    policy = active_policy_version()
+    adjudicates = reviewer.is_lead and item.status == "escalated"
+    return ReviewPage(
+        assignment=assignment, item=item, prediction=prediction, judgement_hidden=not shown and item.prediction is not None,
+        media=media_of(item, item.prediction), steps=_steps(prediction, payload), tallies=tallies(prediction), work=_work(payload),
+        first=payload.get("first") or {}, policy=policy, categories=policy_categories(policy),
+        history=list(item.events.select_related("actor").order_by("-id")[:40]),
+        waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0).count(),
+        blurred=reviewer.blur_media or assignment.queue.blur_default,
+        others=list(item.reviews.filter(retraction__isnull=True).select_related("reviewer")) if adjudicates else [],
+    )
+
+
+def judgement_shown(assignment: Assignment, payload: Mapping[str, Any]) -> bool:
+    """open: always. blind: never. decide first: once the person's own verdict is stored, or they reviewed the item before."""
+    if assignment.queue.mode == ReviewMode.OPEN:
+        return True
+    if assignment.queue.mode == ReviewMode.BLIND:
+        return False
+    return bool(payload.get("first")) or Review.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id).exists()
+
+
+def may_see_judgement(user: User, item: Item) -> bool:
+    """On the item page: leads always; reviewers where it cannot sway a verdict of theirs any more."""
+    if user.is_lead or item.queue.mode == ReviewMode.OPEN:
+        return True
+    return item.queue.mode != ReviewMode.BLIND and Review.objects.filter(item=item, reviewer=user).exists()
+
+
+def media_of(item: Item, prediction: Prediction | None) -> tuple[Medium, ...]:
+    seen = list(prediction.media_seen) if prediction is not None else []
+    links = item.item_media.select_related("asset").order_by("position")
+    return tuple(_medium(number, link.asset, seen[number] if number < len(seen) else {}) for number, link in enumerate(links))
+
+
+def tallies(prediction: Prediction | None) -> tuple[Tally, ...]:
+    if prediction is None or not prediction.rollouts:
+        return ()
+    tasks = ["prompt"] if prediction.item.response is None else ["prompt", "response"]
+    return tuple(_tally(task, prediction.rollouts) for task in tasks)
+
+
+def draft_first(item: Item, reviewer: User) -> dict[str, Any]:
+    """The verdict that the person gave before the reveal, where they gave one."""
+    return dict(_draft_of(item, reviewer).get("first") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One event of an item's life with the row it tells of."""
+
+    event: Event
+    words: str
+    prediction: Prediction | None = None
+    review: Review | None = None
+    steps: tuple[Step, ...] = ()
+    gold: GoldLabel | None = None
+
+
+def life_of(item: Item) -> list[Moment]:
+    """Everything that happened to the item, oldest first."""
+    predictions = {p.version.name: p for p in item.predictions.select_related("version")}
+    reviews = {r.pk: r for r in item.reviews.select_related("reviewer", "prediction")}
+    golds = {g.created_at: g for g in item.gold_labels.select_related("hard_sample")}
+    words = dict(EventKind.choices)
+    moments = []
+    for event in item.events.select_related("actor").order_by("id"):
+        review = reviews.get(event.detail.get("review", 0)) if event.kind == EventKind.REVIEWED else None
+        moments.append(Moment(
+            event=event, words=words.get(event.kind, event.kind),
+            prediction=predictions.get(event.detail.get("version", "")) if event.kind == EventKind.PREDICTED else None,
+            review=review, steps=_reviewed_steps(review) if review else (),
+            gold=golds.get(event.at) if event.kind == EventKind.GOLD_SETTLED else None,
+        ))
+    return moments
+
+
+def _draft_of(item: Item, reviewer: User) -> dict[str, Any]:
+    payload = Draft.objects.filter(item=item, reviewer=reviewer).values_list("payload", flat=True).first()
+    return dict(payload or {})
+
+
+def _medium(number: int, asset: MediaAsset, seen: Mapping[str, Any]) -> Medium:
+    frames = tuple(SeenFrame(number, index, float(time)) for index, time in enumerate(seen.get("timestamps", [])))
+    return Medium(asset, number, frames, seen.get("width"), seen.get("height"))
+
+
+def _tally(task: str, rollouts: list[dict[str, Any]]) -> Tally:
+    cells = [(row.get(f"{task}_label") or NO_LABEL) if row.get("parsed") else UNPARSED for row in rollouts]
+    return Tally(task, tuple(Counter(cells).most_common()), tuple(sorted(cells)), len(cells))
+
+
+def _steps(prediction: Prediction | None, payload: Mapping[str, Any]) -> tuple[Step, ...]:
+    texts = list(prediction.steps) if prediction is not None else []
+    drafted = [row for row in payload.get("steps") or [] if row.get("text") is not None]
+    if [row.get("text") for row in drafted] != texts:  # the draft is of another judgement
+        return tuple(Step(number, text) for number, text in enumerate(texts, 1))
+    return tuple(Step(number, row["text"], row.get("mark"), row.get("edit")) for number, row in enumerate(drafted, 1))
+
+
+def _reviewed_steps(review: Review) -> tuple[Step, ...]:
+    return tuple(Step(number, row.get("text"), row.get("mark"), row.get("edit")) for number, row in enumerate(review.steps, 1))
+
+
+def _work(payload: Mapping[str, Any]) -> Work:
+    if not payload:
+        return Work()
+
+    def word(name: str) -> str:
+        return "" if payload.get(name) is None else str(payload[name])
+
+    return Work(
+        prompt_label=word("prompt_label"), response_label=word("response_label"), categories=frozenset(payload.get("categories") or ()),
+        severity=word("severity"), confidence=word("confidence"), note=word("note"), saved=True,
+        added=tuple(row.get("edit") or "" for row in payload.get("steps") or [] if row.get("text") is None),
+    )

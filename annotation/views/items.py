@@ -1,0 +1,39 @@
+"""The list of items and one item's whole life."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from annotation import selectors
+from annotation.models import Item
+from annotation.selectors_review import life_of, may_see_judgement, media_of
+from annotation.status import ItemStatus
+from annotation.views.access import is_htmx, person
+
+
+@require_safe
+def items(request: HttpRequest) -> HttpResponse:
+    status = request.GET.get("status", "")
+    status = status if status in ItemStatus.values else ""
+    wanted = request.GET.get("q", "").strip()
+    page = selectors.items_page(status=status, external_id=wanted, before=_id(request, "before"), after=_id(request, "after"))
+    context = {"page": page, "status": status, "wanted": wanted, "statuses": ItemStatus.choices,
+               "hide_judgement": {item.pk for item in page.items if not may_see_judgement(person(request), item)}}
+    name = "annotation/items/table.html" if is_htmx(request) else "annotation/items.html"
+    return render(request, name, context)
+
+
+@require_safe
+def item(request: HttpRequest, item_id: int) -> HttpResponse:
+    found = get_object_or_404(Item.objects.select_related("queue", "prediction__version"), pk=item_id)
+    shown = may_see_judgement(person(request), found)
+    return render(request, "annotation/item.html", {
+        "item": found, "shown": shown, "life": life_of(found),
+        "media": media_of(found, found.prediction),
+        "blurred": person(request).blur_media or found.queue.blur_default,
+    })
+
+
+def _id(request: HttpRequest, name: str) -> int | None:
+    given = request.GET.get(name, "")
+    return int(given) if given.isdecimal() and len(given) < 19 else None

@@ -1,0 +1,22 @@
+"""Home and policy."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from annotation import selectors
+from annotation.views.access import person
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    context = {"queues": selectors.queues_with_counts(), "reviews": selectors.last_reviews(user)}
+    if user.is_lead:
+        context |= {"escalated": selectors.escalated_assignments(), "failed": selectors.failed_items()}
+    return render(request, "annotation/home.html", context)
+
+
+@require_safe
+def policy(request: HttpRequest) -> HttpResponse:
+    return render(request, "annotation/policy.html", {"policies": selectors.policies_with_versions()})

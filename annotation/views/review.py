@@ -1,0 +1,228 @@
+"""The review page and what is done on it."""
+
+import uuid
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from annotation import selectors
+from annotation.forms import DecisionForm
+from annotation.models import Assignment, ReviewQueue
+from annotation.selectors_policy import active_policy_version, policy_categories
+from annotation.selectors_review import draft_first, judgement_shown, review_page
+from annotation.services import review as work
+from annotation.services.assignment import assign_escalated, assign_next, extend_lease, take_again
+from annotation.services.drafts import save_draft
+from annotation.services.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
+from annotation.status import ItemStatus
+from annotation.views.access import is_htmx, leads_only, person
+
+ESCALATED = "escalated"  # the leads' queue of what reviewers handed up; not a slug of a queue
+
+
+@never_cache
+@require_safe
+def review(request: HttpRequest, slug: str) -> HttpResponse:
+    queue = get_object_or_404(ReviewQueue, slug=slug)
+    return _page(request, assign_next(reviewer=person(request), queue=queue), queue=queue)
+
+
+@never_cache
+@require_safe
+@leads_only
+def review_escalated(request: HttpRequest) -> HttpResponse:
+    lead = person(request)
+    return _page(request, selectors.held_escalated(lead) or assign_escalated(lead=lead))
+
+
+@require_POST
+def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    assignment = _assignment(request, token)
+    form = _form(request, assignment)
+    first = draft_first(assignment.item, assignment.reviewer)
+    if not form.is_valid():
+        return _not_valid(request, assignment, form, form.problems())
+    try:
+        work.submit_review(reviewer=person(request), token=token, idempotency_key=request.POST.get("idempotency_key", ""),
+                           decision=form.decision())
+    except DecisionNotValid as error:
+        return _not_valid(request, assignment, form, [f"{error.field.replace('_', ' ').capitalize()} {error.message}"])
+    except LeaseExpired:
+        save_draft(reviewer=assignment.reviewer, token=token, payload=form.draft() | {"first": first})
+        return _lease_gone(request, assignment)
+    except ServiceError as error:
+        return _notice(request, assignment, str(error), status=409)
+    return _next(request, assignment, "Submitted.")
+
+
+@require_POST
+def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    return _leave(request, token, lambda assignment: work.skip(reviewer=assignment.reviewer, token=token), "Skipped.")
+
+
+@require_POST
+def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """With a reason: hand the item to a lead. Without one: ask for it."""
+    reason = request.POST.get("reason", "")
+    if not reason.strip():
+        assignment = _assignment(request, token)
+        _keep(request, assignment)
+        return render(request, "annotation/escalate.html", {"assignment": assignment}, status=422)
+    return _leave(request, token, lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason), "Escalated.")
+
+
+@require_POST
+def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """decide first: keep the person's own verdict, then show the guard's."""
+    assignment = _assignment(request, token)
+    form = _form(request, assignment)
+    if not form.is_valid():
+        return _not_valid(request, assignment, form, form.problems())
+    payload = form.draft()
+    first = draft_first(assignment.item, assignment.reviewer) or {name: payload[name] for name in ("prompt_label", "response_label")}
+    save_draft(reviewer=assignment.reviewer, token=token, payload=payload | {"first": first})
+    return _page(request, assignment) if is_htmx(request) else redirect(_back(request, assignment))
+
+
+@require_POST
+def draft(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """Autosave."""
+    try:
+        _keep(request, _assignment(request, token))
+    except DecisionNotValid as error:
+        return JsonResponse({"detail": str(error)}, status=422)
+    return JsonResponse({"saved": True})
+
+
+@require_POST
+def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    try:
+        assignment = extend_lease(reviewer=person(request), token=token)
+    except AssignmentNotFound:
+        raise Http404 from None
+    except LeaseExpired as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    return JsonResponse({"seconds_left": _seconds_left(assignment)})
+
+
+@require_POST
+def retake(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """Hold the item again after the lease ran out; the draft is still there."""
+    try:
+        again = take_again(reviewer=person(request), token=token)
+    except AssignmentNotFound:
+        raise Http404 from None
+    except ServiceError as error:
+        return _notice(request, _assignment(request, token), str(error), status=409)
+    return _page(request, _assignment(request, again.token)) if is_htmx(request) else redirect(_back(request, again))
+
+
+@require_POST
+def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
+    """Take back the newest review, or the one named."""
+    reviewer = person(request)
+    try:
+        again = work.undo_last(reviewer=reviewer) if review_id is None else work.undo_review(reviewer=reviewer, review_id=review_id)
+    except ServiceError as error:
+        if is_htmx(request):
+            return _retarget(render(request, "annotation/review/notice.html", {"text": str(error)}, status=409))
+        messages.error(request, str(error))
+        return redirect("home")
+    if is_htmx(request):
+        return _page(request, _assignment(request, again.token), announce="Undone. Your work is back.")
+    return redirect("review", slug=again.queue.slug)
+
+
+def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], None], words: str) -> HttpResponse:
+    assignment = _assignment(request, token)
+    try:
+        act(assignment)
+    except LeaseExpired:
+        _keep(request, assignment)
+        return _lease_gone(request, assignment)
+    return _next(request, assignment, words)
+
+
+def _assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:
+    assignment = selectors.assignment_of(person(request), token)
+    if assignment is None:
+        raise Http404("There is no such assignment of yours.")
+    return assignment
+
+
+def _form(request: HttpRequest, assignment: Assignment) -> DecisionForm:
+    first = {"first": draft_first(assignment.item, assignment.reviewer)}
+    shown = assignment.item.prediction if judgement_shown(assignment, first) else None
+    return DecisionForm(request.POST, item=assignment.item, shown=shown, categories=policy_categories(active_policy_version()))
+
+
+def _keep(request: HttpRequest, assignment: Assignment) -> None:
+    if "idempotency_key" not in request.POST:  # not sent from the review form: there is nothing to keep
+        return
+    first = draft_first(assignment.item, assignment.reviewer)
+    payload = _form(request, assignment).draft() | ({"first": first} if first else {})
+    save_draft(reviewer=assignment.reviewer, token=assignment.token, payload=payload)
+
+
+def _next(request: HttpRequest, done: Assignment, words: str) -> HttpResponse:
+    if not is_htmx(request):
+        messages.success(request, words)
+        return redirect(_back(request, done))
+    if request.POST.get("back") == ESCALATED and done.reviewer.is_lead:
+        return _page(request, assign_escalated(lead=done.reviewer), announce=words)
+    return _page(request, assign_next(reviewer=done.reviewer, queue=done.queue), queue=done.queue, announce=words)
+
+
+def _back(request: HttpRequest, assignment: Assignment) -> str:
+    if request.POST.get("back") == ESCALATED:
+        return reverse("review_escalated")
+    return reverse("review", args=[assignment.queue.slug])
+
+
+def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQueue | None = None, announce: str = "",
+          problems: list[str] | None = None, status: int = 200) -> HttpResponse:
+    """The review page, or only its main part for htmx."""
+    adjudicates = queue is None and assignment is not None and assignment.item.status == ItemStatus.ESCALATED
+    back = request.POST.get("back", "") or (ESCALATED if adjudicates else "")
+    context: dict[str, object] = {"announce": announce, "problems": problems, "queue": queue or (assignment.queue if assignment else None),
+                                  "back": back}
+    if assignment is not None:
+        context |= {"page": review_page(assignment), "idempotency_key": uuid.uuid4().hex, "seconds_left": _seconds_left(assignment),
+                    "elapsed": int((timezone.now() - assignment.created_at).total_seconds())}
+    name = "annotation/review/main.html" if is_htmx(request) else "annotation/review.html"
+    return render(request, name, context, status=status)
+
+
+def _not_valid(request: HttpRequest, assignment: Assignment, form: DecisionForm, problems: list[str]) -> HttpResponse:
+    """The page stays as it is and says what is missing; without JavaScript it comes back from the draft."""
+    if is_htmx(request):
+        return _retarget(render(request, "annotation/review/notice.html", {"problems": problems}, status=422))
+    _keep(request, assignment)
+    return _page(request, assignment, problems=problems, status=422)
+
+
+def _lease_gone(request: HttpRequest, assignment: Assignment) -> HttpResponse:
+    return _notice(request, assignment, str(LeaseExpired()), status=409)
+
+
+def _notice(request: HttpRequest, assignment: Assignment, text: str, *, status: int) -> HttpResponse:
+    context = {"text": text, "assignment": assignment, "back": request.POST.get("back", "")}
+    if is_htmx(request):
+        return _retarget(render(request, "annotation/review/notice.html", context, status=status))
+    return render(request, "annotation/lease_gone.html", context, status=status)
+
+
+def _retarget(response: HttpResponse) -> HttpResponse:
+    """Only the notice changes: the person's work on the page is left alone."""
+    response["HX-Retarget"], response["HX-Reswap"] = "#review-notice", "innerHTML"
+    return response
+
+
+def _seconds_left(assignment: Assignment) -> int:
+    return max(0, int((assignment.expires_at - timezone.now()).total_seconds()))

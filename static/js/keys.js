@@ -1,0 +1,53 @@
+// A key presses the visible button or box that carries it in data-key: what is printed is what works.
+import { keepSingleKeys, singleKeysOn } from "./singlekeys.js";
+import { isTyping } from "./typing.js";
+
+let requests = 0;
+document.addEventListener("htmx:beforeRequest", () => { requests += 1; });
+document.addEventListener("htmx:afterRequest", () => { requests = Math.max(0, requests - 1); });
+
+const REPEATABLE = new Set([",", "."]);
+const NATIVE_SPACE = "button, summary, a, input, select, video, textarea";
+
+const visible = (element) => element.getClientRects().length > 0;
+
+function nameOf(event) {
+  const key = event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key;
+  if (event.ctrlKey || event.metaKey) return `Control+${key.length === 1 ? key.toLowerCase() : key}`;
+  if (event.altKey) return "";
+  if (event.shiftKey && /^[a-z]$/i.test(key)) return `Shift+${key.toUpperCase()}`;
+  return key;
+}
+
+function press(element) {
+  if (element.disabled) return;
+  if (element.matches("input[type=checkbox]")) {
+    element.checked = !element.checked;
+    element.dispatchEvent(new Event("change", { bubbles: true }));
+  } else element.click();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+  const name = nameOf(event);
+  if (name === "Control+Enter") {
+    event.preventDefault();
+    if (!event.repeat && requests === 0) document.querySelector("[data-submit]")?.click();
+    return;
+  }
+  if (!name || isTyping(event)) return;
+  if (name === "Enter" && event.target.matches?.("input")) event.preventDefault(); // choosing a label is not submitting
+  if (name === " " && event.target.matches?.(NATIVE_SPACE)) return;
+  if (!name.startsWith("Control+") && !singleKeysOn()) return;
+  const element = [...document.querySelectorAll("#content [data-key]")].find((one) => one.dataset.key === name && visible(one));
+  if (!element) return;
+  event.preventDefault();
+  if (requests > 0 || (event.repeat && !REPEATABLE.has(name))) return;
+  press(element);
+});
+
+const box = document.querySelector("[data-single-keys]");
+if (box) {
+  box.checked = singleKeysOn();
+  box.addEventListener("change", () => keepSingleKeys(box.checked));
+}

@@ -1,0 +1,75 @@
+// The hold on the item: counts down, is renewed while the person works, and says so before it ends. Also the case timer.
+import { announce } from "./announce.js";
+
+const BEAT_MS = 45_000;
+const WARN_S = 60;
+let deadline = 0;
+let started = 0;
+let active = true;
+let warned = false;
+let gone = false;
+
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+const lease = () => document.getElementById("lease");
+
+function start() {
+  const place = lease();
+  if (!place) return;
+  deadline = performance.now() + Number(place.dataset.left) * 1000;
+  started = performance.now() - Number(document.getElementById("case-time").dataset.elapsed) * 1000;
+  warned = false;
+  gone = false;
+  active = true;
+  tick();
+}
+
+function tick() {
+  const place = lease();
+  if (!place) return;
+  const left = Math.max(0, (deadline - performance.now()) / 1000);
+  document.getElementById("lease-time").textContent = clock(left);
+  document.getElementById("case-time").textContent = clock((performance.now() - started) / 1000);
+  place.classList.toggle("is-low", left <= WARN_S);
+  if (left <= WARN_S && !warned) {
+    warned = true;
+    announce("Your hold on this item ends in a minute. Any key or click renews it.");
+  }
+  if (left <= 0) expire();
+}
+
+function expire() {
+  if (gone) return;
+  gone = true;
+  const notice = document.getElementById("review-notice");
+  const template = document.getElementById("lease-gone");
+  notice.replaceChildren(template.content.cloneNode(true));
+  window.htmx.process(notice);
+}
+
+async function beat() {
+  const place = lease();
+  if (!place || !active || gone) return;
+  active = false;
+  const form = new FormData();
+  form.set("csrfmiddlewaretoken", document.querySelector("#decision [name=csrfmiddlewaretoken]").value);
+  try {
+    const answer = await fetch(place.dataset.url, { method: "POST", body: form });
+    if (lease() !== place) return;
+    if (answer.status === 409) expire();
+    else if (answer.ok) {
+      deadline = performance.now() + (await answer.json()).seconds_left * 1000;
+      warned = false;
+    }
+  } catch { active = true; /* offline: the next beat tries again */ }
+}
+
+for (const kind of ["keydown", "pointerdown", "input", "wheel"]) {
+  document.addEventListener(kind, () => {
+    active = true;
+    if (warned && !gone) beat();
+  }, { passive: true });
+}
+document.addEventListener("item:arrived", start);
+setInterval(tick, 1000);
+setInterval(beat, BEAT_MS);
+start();

@@ -1,0 +1,9 @@
+// The review page: each part below does one job and survives the swap to the next item.
+import "./tabs.js";
+import "./media.js";
+import "./verdict.js";
+import "./steps.js";
+import "./draft.js";
+import "./lease.js";
+import "./arrival.js";
+import "./keys.js";
