@@ -1,6 +1,7 @@
-"""What every start of the embedded set-up makes sure of, in this order. Each step does nothing where nothing is to do."""
+"""What every start makes sure of. Each step does nothing where nothing is to do."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -8,10 +9,27 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
 from annotation.models import Item
+from annotation.services.accounts import create_first_accounts
+from annotation.services.serving import ensure_production_version
 from guardapp import env
 
 FINGERPRINT = ".fingerprint"
 DEFAULT_DEMO_ITEMS = 60
+
+
+def prepare(say: Callable[[str], None]) -> None:
+    """Database, static files, first accounts, first guard; `say` gets the lines that a person should see."""
+    say(f"data folder {settings.DATA_DIR}")
+    say("bringing the database up to date")
+    call_command("migrate", verbosity=0, interactive=False)
+    if collect_static_files():
+        say("collected static files")
+    accounts = create_first_accounts()
+    if accounts:
+        say("accounts; the passwords are shown this once:")
+        for account in accounts:
+            say(f"    {account.username:<10} {account.password}")
+    say(f"the guard in production is {ensure_production_version()}")
 
 
 def demo_items_wanted() -> int:
@@ -22,10 +40,6 @@ def demo_items_wanted() -> int:
 def demo_is_wanted() -> bool:
     """Only where nothing has come in yet."""
     return demo_items_wanted() > 0 and not Item.objects.exists()
-
-
-def migrate() -> None:
-    call_command("migrate", verbosity=0, interactive=False)
 
 
 def collect_static_files() -> bool:

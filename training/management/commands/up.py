@@ -11,13 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from annotation.selectors_inference import inference_backlog
-from annotation.services.accounts import create_first_accounts
-from annotation.services.serving import ensure_production_version
 from guardapp import env
 from guardapp.supervisor.child import Program
 from guardapp.supervisor.programs import BROKER, Plan, programs
 from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, refuse_taken_port
-from training.services.installation import collect_static_files, demo_is_wanted, migrate
+from training.services.installation import demo_is_wanted, prepare
 
 WEB_THREADS = 4
 BROKER_WAIT_S = 5.0
@@ -36,7 +34,7 @@ class Command(BaseCommand):
             with only_one(settings.DATA_DIR / "up.lock"):
                 refuse_taken_port(plan.bind, plan.port)
                 everything = programs(plan)
-                self.prepare()
+                prepare(lambda line: self.say("setup", line))
                 if demo_is_wanted():
                     self.say("setup", "loading the demo queue")
                     everything.append(Program("demo", (sys.executable, str(settings.BASE_DIR / "manage.py"), "setup_demo"), once=True))
@@ -44,19 +42,6 @@ class Command(BaseCommand):
                 self.supervise(plan, everything)
         except CannotStart as error:
             raise CommandError(str(error)) from error
-
-    def prepare(self) -> None:
-        self.say("setup", f"data folder {settings.DATA_DIR}")
-        self.say("setup", "bringing the database up to date")
-        migrate()
-        if collect_static_files():
-            self.say("setup", "collected static files")
-        accounts = create_first_accounts()
-        if accounts:
-            self.say("setup", "accounts, shown this once:")
-            for account in accounts:
-                self.say("setup", f"    {account.username:<10} {account.password}")
-        self.say("setup", f"the guard in production is {ensure_production_version()}")
 
     def supervise(self, plan: Plan, everything: list[Program]) -> None:
         supervisor = Supervisor(everything, log_dir=settings.DATA_DIR / "log", cwd=settings.BASE_DIR, say=self.say)

@@ -1,0 +1,61 @@
+# make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
+.DEFAULT_GOAL := help
+.PHONY: help run setup test check bench demo starter
+
+VENV := .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+IN := $(VENV)/bin/python
+# compiling all of torch to bytecode takes longer than everything else here; what is imported is compiled then
+INSTALL := $(IN) -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+ONE_THREAD := OMP_NUM_THREADS=1
+
+help:
+	@echo "make run      install and start everything on http://127.0.0.1:8000; Ctrl+C stops it"
+	@echo "make test     install and run the tests (PYTEST=... passes options)"
+	@echo "make check    ruff, mypy (strict), missing migrations"
+	@echo "make demo     the whole loop unattended, with the gain in F1"
+	@echo "make bench    requests a second on the embedded default"
+	@echo "make starter  train the starter guard from nothing"
+
+run: $(VENV)/.installed-run
+	@exec $(IN) manage.py up
+
+setup: $(VENV)/.installed-run
+	@$(IN) manage.py setup
+
+test: $(VENV)/.installed-test
+	@$(IN) -c "import os, sys; from playwright.sync_api import sync_playwright as p; from shutil import which; \
+	with_browser = p().start(); ok = os.path.exists(with_browser.chromium.executable_path) or which('chromium'); with_browser.stop(); \
+	ok or print('Chromium is missing, the browser tests will be skipped: run $(IN) -m playwright install --with-deps chromium', \
+	file=sys.stderr)"
+	$(ONE_THREAD) $(IN) -m pytest $(PYTEST)
+
+check: $(VENV)/.installed-test
+	$(IN) -m ruff check .
+	$(IN) -m mypy guardapp annotation training tests benchmarks
+	$(IN) manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m benchmarks.bench
+
+demo: $(VENV)/.installed-run
+	$(ONE_THREAD) $(IN) manage.py demo_loop --rows 400
+
+starter: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m training.starter.build --data $(or $(DATA),../shared/data) --out guardapp/starter --seed 17
+
+$(IN):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or name it with make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 13) or sys.exit(f'Python 3.11 or 3.12 is needed, $(PYTHON) is {v[0]}.{v[1]}')"
+	@echo "     setup | making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-run: pyproject.toml constraints.txt | $(IN)
+	@echo "     setup | installing (once; about 2 minutes with a warm package cache)"
+	@$(INSTALL) --editable ".[train]"
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(IN)
+	@echo "     setup | installing with what the tests need (once)"
+	@$(INSTALL) --editable ".[train,dev]"
+	@touch $@ $(VENV)/.installed-run
