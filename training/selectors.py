@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from annotation.models import GoldLabel, ModelVersion
 from annotation.status import TargetSource, VersionStatus
+from guardapp.guard.taxonomy import Task
 from training.contract import METRICS, PROGRESS, read_json
-from training.models import DatasetSnapshot, Evaluation, Promotion, TrainingRun
+from training.models import DatasetSnapshot, Evaluation, Promotion, SnapshotRow, TrainingRun
 from training.places import directory_of, log_tail
 from training.status import FINISHED, RunStatus
 
@@ -36,6 +37,21 @@ class NewGold:
     @property
     def is_first(self) -> bool:
         return self.last_snapshot_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredVersion:
+    """`evaluation`: the newest finished one."""
+
+    version: ModelVersion
+    evaluation: Evaluation | None
+
+    @property
+    def f1(self) -> float | None:
+        """Of the prompt task, which every row of a holdout may have; 0 to 1."""
+        tasks = self.evaluation.result.get("tasks", {}) if self.evaluation else {}
+        scores = tasks.get(Task.PROMPT.value) or tasks.get(Task.RESPONSE.value)
+        return scores["f1"] if scores else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +140,53 @@ def evaluations_of_run(run: TrainingRun) -> list[Evaluation]:
     if run.version is None:
         return []
     return list(Evaluation.objects.filter(snapshot=run.snapshot).select_related("version").order_by("-version_id", "-id"))
+
+
+def active_run() -> TrainingRun | None:
+    """The run that is training, else the next one in the queue."""
+    unended = runs().filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING])
+    return unended.filter(status=RunStatus.RUNNING).first() or unended.order_by("id").first()
+
+
+def seconds_of(row: TrainingRun | Evaluation) -> str:
+    """How long a job took, or has taken so far."""
+    if row.started_at is None:
+        return ""
+    return duration(((row.finished_at or timezone.now()) - row.started_at).total_seconds())
+
+
+def with_scores(found: Sequence[ModelVersion]) -> list[ScoredVersion]:
+    """Each version with its newest finished evaluation."""
+    done = evaluations().filter(version__in=found, status=RunStatus.SUCCEEDED).order_by("id")
+    newest = {evaluation.version_id: evaluation for evaluation in done}
+    return [ScoredVersion(version, newest.get(version.pk)) for version in found]
+
+
+def is_evaluated(version: ModelVersion) -> bool:
+    return evaluations(version=version).filter(status=RunStatus.SUCCEEDED).exists()
+
+
+def baseline_of(version: ModelVersion) -> ModelVersion | None:
+    """What a version is compared with: production; for production itself the version that it replaced, else its parent."""
+    current = production()
+    if current is None or current.pk != version.pk:
+        return current
+    promoted = promotions().filter(version=version).first()
+    return promoted.previous if promoted and promoted.previous else version.parent
+
+
+def evaluated_pair(version: ModelVersion, baseline: ModelVersion) -> tuple[Evaluation, Evaluation] | None:
+    """The finished evaluations of both on the newest snapshot that they share."""
+    done = Evaluation.objects.filter(status=RunStatus.SUCCEEDED).select_related("version", "snapshot")
+    theirs = {evaluation.snapshot_id: evaluation for evaluation in done.filter(version=baseline)}
+    for evaluation in done.filter(version=version).order_by("-snapshot_id"):
+        if evaluation.snapshot_id in theirs:
+            return evaluation, theirs[evaluation.snapshot_id]
+    return None
+
+
+def example_rows(snapshot: DatasetSnapshot, count: int = 20) -> QuerySet[SnapshotRow]:
+    return snapshot.rows.select_related("gold", "gold__item").order_by("id")[:count]
 
 
 def job_state(row: TrainingRun | Evaluation) -> JobState:

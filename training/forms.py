@@ -1,0 +1,49 @@
+"""What the training pages send."""
+
+from typing import Any
+
+from django import forms
+
+from training.recipes import DEFAULT, RECIPES
+from training.services.snapshots import SnapshotFilters
+
+
+class RetrainForm(forms.Form):
+    """Which recipe, on which gold, and the settings that people change most. Empty means: as the recipe says."""
+
+    recipe = forms.ChoiceField(choices=[(recipe.name, recipe.title) for recipe in RECIPES.values()], initial=DEFAULT, required=False)
+    hard_only = forms.BooleanField(required=False)
+    name = forms.CharField(required=False, max_length=100)
+    epochs = forms.FloatField(required=False, min_value=0.01, max_value=1_000)
+    learning_rate = forms.FloatField(required=False, min_value=1e-9, max_value=1)
+    lora_rank = forms.IntegerField(required=False, min_value=0, max_value=1_024)
+
+    def recipe_name(self) -> str:
+        return str(self.cleaned_data["recipe"] or DEFAULT)
+
+    def filters(self) -> SnapshotFilters:
+        return SnapshotFilters(hard_only=self.cleaned_data["hard_only"])
+
+    def overrides(self) -> dict[str, Any]:
+        given = {name: self.cleaned_data[name] for name in ("epochs", "learning_rate", "lora_rank")}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class CloneForm(forms.Form):
+    """The settings that a copy may have of its own."""
+
+    epochs = forms.FloatField(required=False, min_value=0.01, max_value=1_000)
+    learning_rate = forms.FloatField(required=False, min_value=1e-9, max_value=1)
+
+    def overrides(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if value is not None}
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(max_length=2_000, error_messages={"required": "Say in a few words why: the reason stays in the history."})
+
+
+def first_error(form: forms.Form) -> str:
+    """One sentence for a message, naming the field."""
+    field, errors = next(iter(form.errors.items()))
+    return f"{form.fields[field].label or field.replace('_', ' ').capitalize()}: {errors[0]}"
