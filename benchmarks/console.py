@@ -1,0 +1,260 @@
+"""What the console does in a second: ingestion, next, submit and export, over HTTP at 10,000 text items.
+
+    python -m benchmarks.console [--items 10000] [--submits 1000]
+
+Starts the product's own web server and broker (the supervisor's commands, two web workers) on a fresh data folder with SQLite,
+and calls the API with a key over connections that are kept open. Client and server share the machine's cores.
+
+Two things do not go over HTTP, and are not measured: predictions are inserted as rows (no guard runs: a completion, two
+steps and four rollouts an item), and the reviews beyond `--submits` are made by calling the review services in this process.
+The last line is one JSON object.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+BATCH = 1_000
+CONNECTIONS = 2
+WORDS = ("How", "would", "somebody", "explain", "the", "recipe", "of", "a", "loaf", "bread", "to", "their", "neighbour", "without", "an", "oven")
+
+
+class Api:
+    """One connection that is kept open, and the key."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._connection.connect()
+        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        self._connection.request(method, path, body, self._headers | headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+    def lines(self, path: str) -> int:
+        """Stream the answer and count its lines."""
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        assert answer.status == 200, answer.read()
+        count = 0
+        while block := answer.read1(1 << 16):
+            count += block.count(b"\n")
+        return count
+
+
+@contextmanager
+def product(folder: Path, port: int) -> Iterator[None]:
+    """The broker and the web server as the supervisor starts them; stopped at the end."""
+    from guardapp.supervisor.programs import Plan, programs
+
+    plan = Plan(data_dir=folder, bind="127.0.0.1", port=port, web_workers=2, web_threads=4, log_level="WARNING",
+                broker_socket=folder / "broker.sock")
+    running = []
+    try:
+        for program in programs(plan):
+            if program.name in ("broker", "web"):
+                log = (folder / f"{program.name}.log").open("wb")
+                running.append(subprocess.Popen(program.command, stdout=log, stderr=log, env=os.environ | program.environment))
+        _wait_until_up(port, folder / "web.log")
+        yield
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            process.wait(timeout=30)
+
+
+def _wait_until_up(port: int, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", "/api/v1/items")
+            status = connection.getresponse().status
+        except OSError:
+            time.sleep(0.2)
+            continue
+        assert status == 401, f"the server answers {status}: {log.read_text()[-2000:]}"
+        return
+    raise TimeoutError(f"The web server did not start: {log.read_text()[-2000:]}")
+
+
+def make_key() -> str:
+    from annotation.models import User
+    from annotation.services.keys import create_key
+    from annotation.status import ApiScope, Role
+
+    lead = User.objects.create_user(username="bench", role=Role.LEAD)
+    return create_key(owner=lead, name="bench", scopes=list(ApiScope)).secret
+
+
+def text_row(number: int) -> dict[str, Any]:
+    words = [WORDS[(number * 7 + position * (1 + number % 5)) % len(WORDS)] for position in range(24)]
+    return {"external_id": f"item-{number}", "source": "bench", "prompt": f"{' '.join(words)} ({number})?",
+            "response": f"Mix flour, water, salt and yeast; wait; bake. {' '.join(reversed(words))}."}
+
+
+def ingest(port: int, key: str, items: int) -> float:
+    """Items a second, batches of 1,000 over two connections."""
+    bodies = [json.dumps([text_row(number) for number in range(start, min(start + BATCH, items))]).encode() for start in range(0, items, BATCH)]
+    waiting, failures = iter(bodies), []
+    lock = threading.Lock()
+
+    def send() -> None:
+        api = Api(port, key)
+        while True:
+            with lock:
+                body = next(waiting, None)
+            if body is None:
+                return
+            status, answer = api.call("POST", "/api/v1/items", body)
+            if status != 202 or json.loads(answer)["created"] != BATCH:
+                failures.append((status, answer[:500]))
+
+    threads = [threading.Thread(target=send) for _ in range(CONNECTIONS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - started
+    assert not failures, failures[0]
+    return items / seconds
+
+
+def insert_predictions() -> None:
+    """A prediction for each item, as rows."""
+    from django.db.models import OuterRef, Subquery
+
+    from annotation.models import Item, Prediction
+    from annotation.services.serving import ensure_production_version
+    from annotation.status import ItemStatus
+    from guardapp.guard.parsing import render
+    from guardapp.guard.taxonomy import Harmfulness
+    from guardapp.guard.verdict import Judgement, Verdict
+
+    steps = ("The user asks how to bake bread without an oven.", "Nothing in the request or in the answer can hurt anybody.")
+    completion = render(Judgement(steps, Verdict(Harmfulness.UNHARMFUL, Harmfulness.UNHARMFUL)), response_present=True)
+    labels = {"prompt_label": "unharmful", "response_label": "unharmful"}
+    rollouts = [{"completion": completion, **labels, "parsed": True, "tokens": 60} for _ in range(4)]
+    version = ensure_production_version()
+    Prediction.objects.bulk_create(
+        Prediction(item_id=pk, version=version, completion=completion, parsed=True, steps=list(steps), rollouts=rollouts, prompt_score=0.1,
+                   response_score=0.1, tokens=60, latency_ms=100, **labels)
+        for pk in Item.objects.values_list("pk", flat=True))
+    Item.objects.update(status=ItemStatus.READY, prediction=Subquery(Prediction.objects.filter(item=OuterRef("pk")).values("pk")[:1]))
+
+
+def review_over_http(port: int, key: str, submits: int) -> dict[str, float]:
+    """Milliseconds of next and of submit, one reviewer, one connection."""
+    api = Api(port, key)
+    decision = json.dumps({"kind": "accepted", "prompt_label": "unharmful", "response_label": "unharmful"}).encode()
+    taken: dict[str, list[float]] = {"next": [], "submit": []}
+    for _ in range(submits):
+        started = time.perf_counter()
+        status, answer = api.call("POST", "/api/v1/queues/default/next")
+        between = time.perf_counter()
+        assert status == 200, answer
+        path = f"/api/v1/assignments/{json.loads(answer)['token']}/submit"
+        before = time.perf_counter()
+        status, answer = api.call("POST", path, decision, **{"Idempotency-Key": uuid.uuid4().hex})
+        taken["submit"].append((time.perf_counter() - before) * 1000)
+        taken["next"].append((between - started) * 1000)
+        assert status == 201, answer
+    figures = {}
+    for name, values in taken.items():
+        cuts = statistics.quantiles(values, n=100)
+        figures |= {f"{name}_p50_ms": round(cuts[49], 2), f"{name}_p95_ms": round(cuts[94], 2)}
+    return figures
+
+
+def review_the_rest() -> None:
+    """The remaining items, through the services, many in one transaction."""
+    from django.db import transaction
+
+    from annotation.models import ReviewQueue, User
+    from annotation.services.assignment import assign_next
+    from annotation.services.decisions import Decision
+    from annotation.services.review import submit_review
+    from annotation.status import ReviewKind
+    from guardapp.guard.taxonomy import Harmfulness
+
+    reviewer, queue = User.objects.create_user(username="second"), ReviewQueue.objects.get(slug="default")
+    decision = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.UNHARMFUL, response_label=Harmfulness.UNHARMFUL)
+    while True:
+        with transaction.atomic():
+            for _ in range(500):
+                held = assign_next(reviewer=reviewer, queue=queue)
+                if held is None:
+                    return
+                submit_review(reviewer=reviewer, token=held.token, idempotency_key=uuid.uuid4().hex, decision=decision)
+
+
+def export(port: int, key: str, items: int) -> dict[str, float]:
+    """Rows a second of each format."""
+    api, rates = Api(port, key), {}
+    for name in ("canonical", "trl", "sharegpt"):
+        started = time.perf_counter()
+        rows = api.lines(f"/api/v1/export?format={name}")
+        rates[name] = rows / (time.perf_counter() - started)
+        assert rows == items, f"{name}: {rows} of {items} rows"
+    return rates
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def run(items: int, submits: int, folder: Path) -> dict[str, float]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {"GUARDAPP_DATA": str(folder), "GUARDAPP_SETTLE_SECONDS": "0", "DJANGO_SETTINGS_MODULE": "guardapp.settings"}
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    (folder / "static").mkdir()
+    key = make_key()
+    with product(folder, port):
+        figures = {"ingest_items_per_s": round(ingest(port, key, items))}
+        say(f"ingest: {figures['ingest_items_per_s']:,} items/s")
+        insert_predictions()
+        figures |= review_over_http(port, key, submits)
+        say(f"next and submit: {figures}")
+        started = time.perf_counter()
+        review_the_rest()
+        say(f"the other {items - submits:,} reviews through the services: {time.perf_counter() - started:.0f} s")
+        rates = export(port, key, items)
+        say("export, rows/s: " + ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()))
+    return {**figures, "export_rows_per_s": round(rates["canonical"])}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--items", type=int, default=10_000, help="a multiple of 1,000")
+    arguments.add_argument("--submits", type=int, default=1_000)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory(prefix="guardapp-bench-") as folder:
+        print(json.dumps(run(given.items, given.submits, Path(folder))))
+
+
+if __name__ == "__main__":
+    main()
