@@ -6,6 +6,8 @@ from annotation.api_urls import unknown_urlpatterns
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("annotation.api_urls")),
+    path("", include("training.api_urls")),
     *unknown_urlpatterns,
     path("", include("annotation.urls")),
+    path("training/", include("training.urls")),
 ]
