@@ -6,7 +6,7 @@ VENV := .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 IN := $(VENV)/bin/python
 # compiling all of torch to bytecode takes longer than everything else here; what is imported is compiled then
-INSTALL := $(IN) -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(IN) -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
 ONE_THREAD := OMP_NUM_THREADS=1
 
 help:

@@ -4,6 +4,7 @@ A lost message costs a minute (beat rings too), a second one finds nothing to do
 """
 
 from celery import shared_task
+from celery.signals import worker_ready
 from django.conf import settings
 
 from annotation.services import claims, infer, serving, targets
@@ -13,10 +14,11 @@ from guardapp.celery import app
 # they would ring at a broker of Celery's own choice.
 app.set_default()
 
+EXPIRES_SECONDS = 120  # a ring that waited longer has been followed by others: a busy worker leaves no heap of them behind
 PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk may need a moment
 
 
-@shared_task(name="annotation.tasks.predict")  # type: ignore[untyped-decorator]
+@shared_task(name="annotation.tasks.predict", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def predict() -> None:
     version = serving.production_version()
     done = infer.predict_pending(engine=serving.engine_for(version), version=version, limit=settings.INFERENCE_BATCH)
@@ -24,7 +26,7 @@ def predict() -> None:
         predict.apply_async(countdown=0 if done.count or done.failed else PAUSE_SECONDS)
 
 
-@shared_task(name="annotation.tasks.complete_targets")  # type: ignore[untyped-decorator]
+@shared_task(name="annotation.tasks.complete_targets", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def complete_targets() -> None:
     version = serving.production_version()
     done = targets.complete_targets(engine=serving.engine_for(version), version=version, limit=settings.INFERENCE_BATCH)
@@ -32,7 +34,15 @@ def complete_targets() -> None:
         complete_targets.apply_async(countdown=0 if done.completed else PAUSE_SECONDS)
 
 
-@shared_task(name="annotation.tasks.release_stale")  # type: ignore[untyped-decorator]
+@shared_task(name="annotation.tasks.release_stale", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def release_stale() -> None:
     if claims.release_stale_claims():
         predict.delay()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def look_at_once(**_: object) -> None:
+    """A worker that has just started need not wait for beat."""
+    release_stale.delay()
+    predict.delay()
+    complete_targets.delay()

@@ -256,3 +256,11 @@ def test_children_die_with_a_supervisor_that_is_killed(up: Up) -> None:
     up.process.kill()
     up.process.wait()
     until(lambda: gone(children))
+
+
+def test_the_web_process_loads_no_torch_and_no_decoder() -> None:
+    heavy = "{'torch', 'torchvision', 'transformers', 'trl', 'decord', 'av', 'datasets'}"
+    program = ("import sys, guardapp.wsgi; from django.urls import get_resolver; get_resolver().url_patterns;"
+               f"print(sorted({heavy} & set(sys.modules)))")
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert loaded.stdout.strip() == "[]"

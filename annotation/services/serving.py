@@ -45,10 +45,12 @@ def ensure_production_version() -> ModelVersion:
         return production_version()
     except ModelVersion.DoesNotExist:
         pass
+    folder = Path(settings.GUARD_MODEL)
+    checkpoint = str(folder.resolve()) if folder.is_dir() else settings.GUARD_MODEL  # workers may start elsewhere
     try:
         with transaction.atomic():
             return ModelVersion.objects.create(
-                name=_name_of(settings.GUARD_MODEL), checkpoint=settings.GUARD_MODEL, status=VersionStatus.PRODUCTION,
+                name=_name_of(checkpoint), checkpoint=checkpoint, status=VersionStatus.PRODUCTION,
                 description="The guard that this installation started with")
     except IntegrityError:  # somebody else made it meanwhile
         return production_version()
