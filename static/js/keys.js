@@ -35,6 +35,7 @@ document.addEventListener("keydown", (event) => {
     if (!event.repeat && requests === 0) document.querySelector("[data-submit]")?.click();
     return;
   }
+  if (name === "Escape" && isTyping(event)) event.target.blur(); // leaves the field, so that letters are keys again
   if (!name || isTyping(event)) return;
   if (name === "Enter" && event.target.matches?.("input")) event.preventDefault(); // choosing a label is not submitting
   if (name === " " && event.target.matches?.(NATIVE_SPACE)) return;

@@ -37,7 +37,7 @@ function draw() {
       datasets: [0, 1].map((number) => ({
         data: side(number).map((row) => Number(row.dataset.f1)),
         intervals: side(number).map((row) => [Number(row.dataset.low), Number(row.dataset.high)]),
-        backgroundColor: colour(number ? "--chart-2" : "--chart-1"), maxBarThickness: 22, borderRadius: 3,
+        backgroundColor: colour(number ? "--chart-2" : "--chart-1"), maxBarThickness: 22, categoryPercentage: 0.55, barPercentage: 0.9, borderRadius: 3,
       })),
     },
     options: {

@@ -55,8 +55,9 @@ def build() -> None:
               error_message="The video ends in the middle of a frame. Send the whole file again.")
     make_item(status="pending", predicted=False)
     for slug, name, mode in (("blind", "Blind second look", "blind"), ("first", "Decide first", "decide_first")):
-        second = ReviewQueue.objects.create(slug=slug, name=name, mode=mode)
-        scene.text_item(queue=second)
+        scene.text_item(queue=ReviewQueue.objects.create(slug=slug, name=name, mode=mode))
+    for make in (scene.image_item, scene.video_item, scene.response_item, scene.unparsed_item):
+        make(queue=ReviewQueue.objects.create(slug=make.__name__, name=make.__name__.replace("_", " ").capitalize()))
 
 
 @contextmanager
@@ -78,7 +79,8 @@ def server() -> Iterator[None]:
 
 PAGES = {
     "home": "/", "items": "/items/", "item": "/items/2/", "upload": "/upload/", "export": "/export/", "keys": "/keys/", "policy": "/policy/",
-    "review": "/review/default/", "blind": "/review/blind/", "first": "/review/first/", "escalated": "/escalated/", "missing": "/nowhere/",
+    "review": "/review/default/", "blind": "/review/blind/", "first": "/review/first/", "escalated": "/escalated/", "image": "/review/image_item/", "video": "/review/video_item/",
+    "response": "/review/response_item/", "unparsed": "/review/unparsed_item/", "missing": "/nowhere/",
 }
 
 

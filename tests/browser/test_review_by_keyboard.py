@@ -1,0 +1,189 @@
+"""The reviewer's whole way, by keyboard alone, in a real browser."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from annotation.models import Assignment, HardSample, Review, User
+from annotation.status import Role
+from tests.browser import scene
+from tests.factories import default_queue, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PASSWORD = "a long test passphrase"
+
+
+def sign_in(page: Page, user: User) -> None:
+    page.goto("/login/")
+    page.keyboard.type(user.username)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Review", exact=True)).to_be_visible()
+
+
+def open_queue(page: Page) -> None:
+    page.goto("/review/default/")
+    expect(page.get_by_role("tab", name="Decide")).to_be_visible()
+
+
+def next_item(page: Page, item_id: str) -> None:
+    expect(page.locator(".item-id")).to_have_text(item_id)
+    expect(page.get_by_role("tab", name="Decide")).to_be_visible()  # the page's scripts have run
+
+
+def test_text_image_and_video_are_reviewed_by_keyboard_and_the_hard_sample_is_exported(page: Page, tmp_path: Path) -> None:
+    queue = default_queue()
+    text = scene.text_item(queue=queue, priority=3.0)
+    image = scene.image_item(queue=queue, priority=2.0)
+    video = scene.video_item(queue=queue, priority=1.0)
+    lead = make_user(role=Role.LEAD)
+    sign_in(page, lead)
+    page.get_by_role("link", name="Review", exact=True).last.focus()
+    page.keyboard.press("Enter")
+
+    next_item(page, text.external_id)
+    page.keyboard.press("ArrowDown")  # the first step
+    page.keyboard.press("q")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("r")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("Sleep aids for pets are sold openly; secrecy alone is no crime.")
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-step].is-edited ins").first).to_be_visible()
+    page.keyboard.press("x")
+    expect(page.get_by_label("unharmful")).to_be_checked()
+    expect(page.locator("#saved")).to_have_text("Saved")
+    page.keyboard.press("n")
+
+    next_item(page, image.external_id)
+    blur = page.locator("[data-medium]")
+    expect(blur).to_have_class("medium is-blurred")
+    page.keyboard.press("b")
+    expect(blur).to_have_class("medium")
+    page.keyboard.press("a")
+    page.keyboard.press("2")  # takes the guard's category away
+    page.keyboard.press("3")
+    page.keyboard.press("Control+Enter")
+
+    next_item(page, video.external_id)
+    page.keyboard.press(".")
+    expect(page.locator("[data-frame-caption]")).to_have_text("frame 2 of 8 · 0:00.50")
+    page.keyboard.press("a")
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    assert [review.item_id for review in Review.objects.order_by("id")] == [text.pk, image.pk, video.pk]
+
+    for item in (video, image, text):  # back to the first one
+        page.keyboard.press("Control+z")
+        next_item(page, item.external_id)
+    expect(page.locator("[data-step] ins").first).to_be_visible()
+    expect(page.get_by_label("unharmful")).to_be_checked()
+    page.keyboard.press("n")
+    next_item(page, image.external_id)
+    assert Review.objects.filter(item=text, retraction__isnull=True).count() == 1
+    hard = HardSample.objects.get(gold__item=text, gold__withdrawn_at__isnull=True)
+    assert hard.errors == ["prompt", "reasoning"]
+
+    page.goto("/export/")
+    page.get_by_label("hard sample").focus()
+    page.keyboard.press("Space")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").focus()
+        page.keyboard.press("Enter")
+    kept = tmp_path / "export.jsonl"
+    download.value.save_as(kept)
+    rows = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert [row["id"] if "id" in row else row["item"] for row in rows]
+    assert any("secrecy alone is no crime" in line for line in kept.read_text().splitlines())
+    assert lead.username not in kept.read_text()
+
+
+def test_keys_are_letters_while_typing(page: Page) -> None:
+    item = scene.text_item()
+    sign_in(page, make_user())
+    open_queue(page)
+    page.get_by_label("Note").focus()
+    page.keyboard.type("an example; xnb ?")
+    next_item(page, item.external_id)
+    expect(page.get_by_label("Note")).to_have_value("an example; xnb ?")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+def test_a_bare_enter_or_backspace_decides_nothing(page: Page) -> None:
+    item = scene.text_item()
+    sign_in(page, make_user())
+    open_queue(page)
+    page.get_by_label("harmful", exact=True).focus()
+    for key in ("Enter", "Backspace"):
+        page.keyboard.press(key)
+    page.locator("body").press("Enter")
+    page.locator("body").press("Backspace")
+    next_item(page, item.external_id)
+    assert not Review.objects.exists()
+
+
+def test_escalating_asks_for_a_reason(page: Page) -> None:
+    item = scene.text_item()
+    sign_in(page, make_user())
+    open_queue(page)
+    page.keyboard.press("e")
+    expect(page.get_by_label("What should the lead decide?")).to_be_focused()
+    page.keyboard.type("Is this irony?")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    item.refresh_from_db()
+    assert item.status == "escalated"
+
+
+def test_work_survives_a_lost_hold(page: Page) -> None:
+    item = scene.text_item()
+    sign_in(page, make_user())
+    open_queue(page)
+    page.get_by_label("Note").fill("Looks like a joke to me.")
+    page.keyboard.press("Escape")  # leaves the note: letters are keys again
+    page.keyboard.press("x")
+    Assignment.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    page.keyboard.press("n")
+    expect(page.get_by_role("alert")).to_contain_text("has run out")
+    expect(page.get_by_label("Note")).to_have_value("Looks like a joke to me.")
+    page.get_by_role("button", name="Take the item again").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_label("Note")).to_have_value("Looks like a joke to me.")
+    page.get_by_role("button", name="Submit & next").click()
+    expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    assert Review.objects.get(item=item).note == "Looks like a joke to me."
+
+
+def test_the_guards_judgement_is_not_on_the_page_before_the_own_verdict(page: Page) -> None:
+    scene.text_item(queue=default_queue(mode="decide_first"))
+    sign_in(page, make_user())
+    open_queue(page)
+    assert "Sedating an animal" not in page.content()
+    page.keyboard.press("x")
+    page.keyboard.press("n")
+    expect(page.locator(".step-text").nth(1)).to_contain_text("Sedating an animal")
+    expect(page.get_by_text("Your verdict before the reveal: prompt harmful")).to_be_visible()
+
+
+def test_a_page_without_javascript_still_submits(page: Page) -> None:
+    scene.text_item()
+    user = make_user()
+    sign_in(page, user)
+    browser = page.context.browser
+    assert browser is not None
+    plain = browser.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
+    plain_page = plain.new_page()
+    plain_page.goto(page.url.rstrip("/") + "/review/default/")
+    plain_page.locator(".segmented .unharmful input").first.check(force=True)
+    plain_page.get_by_role("button", name="Submit & next").click()
+    expect(plain_page.get_by_text("Submitted.")).to_be_visible()
+    plain.close()
+    assert Review.objects.get().prompt_label == "unharmful"
