@@ -24,10 +24,8 @@ setup: $(VENV)/.installed-run
 	@$(IN) manage.py setup
 
 test: $(VENV)/.installed-test
-	@$(IN) -c "import os, sys; from playwright.sync_api import sync_playwright as p; from shutil import which; \
-	with_browser = p().start(); ok = os.path.exists(with_browser.chromium.executable_path) or which('chromium'); with_browser.stop(); \
-	ok or print('Chromium is missing, the browser tests will be skipped: run $(IN) -m playwright install --with-deps chromium', \
-	file=sys.stderr)"
+	@command -v chromium >/dev/null || \
+	  echo "Chromium is missing, so the browser tests are skipped. On Debian and Ubuntu: apt-get install chromium fonts-dejavu-core"
 	$(ONE_THREAD) $(IN) -m pytest $(PYTEST)
 
 check: $(VENV)/.installed-test
@@ -36,7 +34,7 @@ check: $(VENV)/.installed-test
 	$(IN) manage.py makemigrations --check --dry-run
 
 bench: $(VENV)/.installed-test
-	$(ONE_THREAD) $(IN) -m benchmarks.bench
+	$(ONE_THREAD) $(IN) -m benchmarks.console
 
 demo: $(VENV)/.installed-run
 	$(ONE_THREAD) $(IN) manage.py demo_loop --rows 400
