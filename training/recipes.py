@@ -7,7 +7,7 @@ from typing import Any
 from training.contract import SftConfig
 
 OURS = "ours"
-OURS_CPU = "ours: small enough for two CPU cores"
+OURS_CPU = "ours, for two CPU cores"
 PAPER_VL = "GuardReasoner-VL, R-SFT"
 PAPER_OMNI_V1 = "GuardReasoner-Omni v1 (148k), R-SFT"
 PAPER_OMNI_V2 = "GuardReasoner-Omni v2 (181k), R-SFT"
