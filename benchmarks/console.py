@@ -30,7 +30,8 @@ from typing import Any
 
 BATCH = 1_000
 CONNECTIONS = 2
-WORDS = ("How", "would", "somebody", "explain", "the", "recipe", "of", "a", "loaf", "bread", "to", "their", "neighbour", "without", "an", "oven")
+WORDS = ("How", "would", "somebody", "explain", "the", "recipe", "of", "a", "loaf", "bread", "to", "their", "neighbour",
+         "without", "an", "oven")
 
 
 class Api:
@@ -112,7 +113,7 @@ def text_row(number: int) -> dict[str, Any]:
 
 def ingest(port: int, key: str, items: int) -> float:
     """Items a second, batches of 1,000 over two connections."""
-    bodies = [json.dumps([text_row(number) for number in range(start, min(start + BATCH, items))]).encode() for start in range(0, items, BATCH)]
+    bodies = [json.dumps([text_row(number) for number in range(start, start + BATCH)]).encode() for start in range(0, items, BATCH)]
     waiting, failures = iter(bodies), []
     lock = threading.Lock()
 
@@ -177,7 +178,7 @@ def review_over_http(port: int, key: str, submits: int) -> dict[str, float]:
         taken["submit"].append((time.perf_counter() - before) * 1000)
         taken["next"].append((between - started) * 1000)
         assert status == 201, answer
-    figures = {}
+    figures: dict[str, float] = {}
     for name, values in taken.items():
         cuts = statistics.quantiles(values, n=100)
         figures |= {f"{name}_p50_ms": round(cuts[49], 2), f"{name}_p95_ms": round(cuts[94], 2)}
@@ -234,7 +235,7 @@ def run(items: int, submits: int, folder: Path) -> dict[str, float]:
     (folder / "static").mkdir()
     key = make_key()
     with product(folder, port):
-        figures = {"ingest_items_per_s": round(ingest(port, key, items))}
+        figures: dict[str, float] = {"ingest_items_per_s": round(ingest(port, key, items))}
         say(f"ingest: {figures['ingest_items_per_s']:,} items/s")
         insert_predictions()
         figures |= review_over_http(port, key, submits)
@@ -252,6 +253,8 @@ def main() -> None:
     arguments.add_argument("--items", type=int, default=10_000, help="a multiple of 1,000")
     arguments.add_argument("--submits", type=int, default=1_000)
     given = arguments.parse_args()
+    if given.items < BATCH or given.items % BATCH or not 2 <= given.submits <= given.items:
+        arguments.error("--items must be a multiple of 1,000, and --submits between 2 and that.")
     with tempfile.TemporaryDirectory(prefix="guardapp-bench-") as folder:
         print(json.dumps(run(given.items, given.submits, Path(folder))))
 

@@ -5,6 +5,7 @@ Media uris are the names inside an archive (`archive=zip`); in the media store t
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -18,14 +19,15 @@ VALUE_OF_MARK = {StepMark.RIGHT.value: 1, StepMark.UNSURE.value: 0, StepMark.WRO
 
 def canonical(row: ReviewedRow) -> dict[str, Any]:
     media = [{"uri": one.uri, "sha256": one.sha256, "mime": one.mime, "kind": one.kind.value} for one in row.media]
-    messages = messages_of(row)
+    system, user = messages_of(row)
+    text = text_of(user, image="<image>", video="<video>")
     completion = completion_of(row)
     rollouts = orjson.loads(row.rollouts) if row.rollouts else []
     return {
         "item": {"id": row.item_id, "source": row.source, "external_id": row.external_id, "modality": row.modality,
-                 "text": text_of(messages[1], image="<image>", video="<video>"), "request": row.prompt, "response": row.response,
+                 "text": text, "request": row.prompt, "response": row.response,
                  "media": media},
-        "model_input": {"prompt_sha256": _prompt_sha256(messages), "policy_id": row.policy[0], "policy_version": row.policy[1],
+        "model_input": {"prompt_sha256": _prompt_sha256(text_of(system), text), "policy_id": row.policy[0], "policy_version": row.policy[1],
                         "media_seen": _json(row.media_seen) if row.media else []},
         "model": None if row.completion is None else {
             "version": row.version, "output_raw": row.completion, "steps": _json(row.guard_steps),
@@ -74,5 +76,13 @@ def _json(stored: Json) -> Any:
     return None if stored is None else orjson.Fragment(stored)
 
 
-def _prompt_sha256(messages: list[Any]) -> str:
-    return hashlib.sha256("\x1e".join(text_of(message, image="<image>", video="<video>") for message in messages).encode()).hexdigest()
+def _prompt_sha256(system: str, user: str) -> str:
+    """Of both messages as text, a record separator (U+001E) between them."""
+    digest = _begun_with(system).copy()
+    digest.update(user.encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _begun_with(system: str) -> "hashlib._Hash":
+    return hashlib.sha256(f"{system}\x1e".encode())
