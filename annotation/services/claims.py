@@ -5,12 +5,17 @@ is PREDICTION_FAILED, where people see it. Each attempt holds fewer items at onc
 that kills its worker cannot use up its neighbours' attempts.
 """
 
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -18,9 +23,12 @@ from annotation.models import Event, Item, User
 from annotation.services.errors import ServiceError
 from annotation.status import EventKind, ItemStatus
 
+logger = logging.getLogger(__name__)
+
 MAX_ATTEMPTS = 3
 SHRINK = 8  # each attempt holds this many times fewer items
 WORKER_DIED = "worker_died"
+LONGEST_HOLD_S = 3_600.0  # a worker that is silent for longer hangs: its claim is let go
 
 
 class ItemHasNotFailed(ServiceError):
@@ -66,6 +74,31 @@ def claim_pending(*, limit: int) -> Claim:
 
 def renew(*, claim: Claim) -> None:
     claim.rows().update(claimed_until=_until(timezone.now()))
+
+
+@contextmanager
+def kept(claim: Claim) -> Iterator[None]:
+    """Renew the claim from a thread while the body runs: one answer of a large guard may take longer than a claim holds."""
+    done = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(claim, done), name="claim-keeper", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+
+
+def _keep(claim: Claim, done: threading.Event) -> None:
+    deadline = time.monotonic() + LONGEST_HOLD_S
+    try:
+        while not done.wait(settings.CLAIM_SECONDS / 3) and time.monotonic() < deadline:
+            try:
+                renew(claim=claim)
+            except DatabaseError as error:
+                logger.warning("A claim could not be renewed (%s); it is tried again", error)
+    finally:
+        connection.close()
 
 
 def give_back(*, claim: Claim, failures: dict[int, Failure]) -> int:

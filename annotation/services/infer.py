@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Event, Item, ModelVersion, Prediction
-from annotation.services.claims import Claim, Failure, claim_pending, give_back, renew
+from annotation.services.claims import Claim, Failure, claim_pending, give_back, kept, renew
 from annotation.services.frames import Evidence, evidence_of
 from annotation.services.route import route_item
 from annotation.status import EventKind, ItemStatus
@@ -22,7 +22,7 @@ from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 logger = logging.getLogger(__name__)
 
-MICRO_BATCH = 16  # items between two renewals of the claim; also what a worker that dies loses at most
+MICRO_BATCH = 16  # items asked and stored together: what a worker that dies loses at most
 ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95  # of the published mining runs (spec: decoding)
 # what an engine raises over one bad sample or a device that gives up; anything else is a fault of the program
 ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
@@ -52,7 +52,8 @@ def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Pre
     for start in range(0, len(claim.items), MICRO_BATCH):
         if start:
             renew(claim=claim)
-        done, lost = _predict(engine, version, claim, claim.items[start:start + MICRO_BATCH])
+        with kept(claim):
+            done, lost = _predict(engine, version, claim, claim.items[start:start + MICRO_BATCH])
         count, failed = count + done, failed + lost
     return Predicted(len(claim.items), count, failed)
 

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 Labels = tuple[str | None, str | None]  # prompt, response
 MAX_ATTEMPTS = 3
 MICRO_BATCH = 8  # rows between two renewals of the claim
+HOLD = 10  # claims hold this many times longer than those of items: several rounds of rollouts, and nobody waits for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _give_up() -> int:
 
 
 def _claim(limit: int) -> tuple[list[GoldLabel], datetime]:
-    until = timezone.now() + timedelta(seconds=settings.CLAIM_SECONDS)
+    until = timezone.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
     with transaction.atomic():
         ids = list(_waiting().order_by("id").select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
         _waiting().filter(pk__in=ids).update(target_claimed_until=until, target_attempts=F("target_attempts") + 1)
@@ -88,7 +89,7 @@ def _held(ids: Sequence[int], until: datetime) -> QuerySet[GoldLabel]:
 
 
 def _renew(rows: Sequence[GoldLabel], until: datetime) -> datetime:
-    renewed = timezone.now() + timedelta(seconds=settings.CLAIM_SECONDS)
+    renewed = timezone.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
     _held([row.pk for row in rows], until).update(target_claimed_until=renewed)
     return renewed
 

@@ -54,11 +54,11 @@ def seed(site: Site, items: int) -> None:
 
 
 class Worker:
-    def __init__(self, site: Site, number: int) -> None:
+    def __init__(self, site: Site, number: int, queues: str = "inference,default") -> None:
         self.log = site.folder / f"worker-{number}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tests.faults.slow_worker", "worker", "-Q", "inference,default", "-P", "solo",
+                [sys.executable, "-m", "celery", "-A", "tests.faults.slow_worker", "worker", "-Q", queues, "-P", "solo",
                  "-n", f"faults-{number}@%h", "-l", "INFO", "--without-gossip", "--without-mingle"],
                 cwd=ROOT, env=site.environment, stdout=log, stderr=subprocess.STDOUT)
 

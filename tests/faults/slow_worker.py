@@ -1,5 +1,6 @@
 """A real Celery worker whose guard is scripted and slow: `celery -A tests.faults.slow_worker worker`."""
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
 from tests.annotation.scripted_engine import ScriptedEngine  # noqa: E402
 
 __all__ = ["app"]
-SECONDS_A_SAMPLE = 0.02
+SECONDS_A_SAMPLE = float(os.environ.get("SECONDS_A_SAMPLE", "0.02"))
 
 
 class SlowEngine(ScriptedEngine):
