@@ -27,7 +27,7 @@ def build() -> None:
     from annotation.services.assignment import assign_next
     from annotation.services.decisions import Decision
     from annotation.services.review import escalate, submit_review
-    from annotation.status import ReviewKind, Role
+    from annotation.status import ItemStatus, ReviewKind, Role
     from guardapp.guard.taxonomy import Harmfulness
     from tests.browser import scene
     from tests.factories import default_queue, make_item, make_user
@@ -51,9 +51,9 @@ def build() -> None:
         submit_review(reviewer=held.reviewer, token=held.token, idempotency_key=f"screens-{number}",
                       decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=label))
     scene.whole_scene(queue)
-    make_item(status="prediction_failed", predicted=False, error_code="media_corrupt",
+    make_item(status=ItemStatus.PREDICTION_FAILED, predicted=False, error_code="media_corrupt",
               error_message="The video ends in the middle of a frame. Send the whole file again.")
-    make_item(status="pending", predicted=False)
+    make_item(status=ItemStatus.PENDING, predicted=False)
     for slug, name, mode in (("blind", "Blind second look", "blind"), ("first", "Decide first", "decide_first")):
         scene.text_item(queue=ReviewQueue.objects.create(slug=slug, name=name, mode=mode))
     for make in (scene.image_item, scene.video_item, scene.response_item, scene.unparsed_item):
@@ -78,8 +78,9 @@ def server() -> Iterator[None]:
 
 
 PAGES = {
-    "home": "/", "items": "/items/", "item": "/items/2/", "upload": "/upload/", "export": "/export/", "keys": "/keys/", "policy": "/policy/",
-    "review": "/review/default/", "blind": "/review/blind/", "first": "/review/first/", "escalated": "/escalated/", "image": "/review/image_item/", "video": "/review/video_item/",
+    "home": "/", "items": "/items/", "item": "/items/2/", "upload": "/upload/", "export": "/export/", "keys": "/keys/",
+    "policy": "/policy/", "review": "/review/default/", "blind": "/review/blind/", "first": "/review/first/",
+    "escalated": "/escalated/", "image": "/review/image_item/", "video": "/review/video_item/",
     "response": "/review/response_item/", "unparsed": "/review/unparsed_item/", "missing": "/nowhere/",
 }
 
