@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from annotation.services.errors import ServiceError
 from training.demo import DemoFailed, run_loop
 from training.demo_rows import NotEnoughRows, demo_rows
 
@@ -57,7 +58,7 @@ class Command(BaseCommand):
             rows = demo_rows(reference, options["rows"])
             print(f"          domain | {rows.domain}: {len(rows.reviewed)} rows to review, {len(rows.untouched)} untouched", flush=True)
             report = run_loop(rows, work=Path(settings.DATA_DIR), overrides=dict(_setting(pair) for pair in options["set"]), say=say)
-        except (DemoFailed, NotEnoughRows) as error:
+        except (DemoFailed, NotEnoughRows, ServiceError) as error:
             raise CommandError(str(error)) from error
         print(json.dumps(report), flush=True)
 
