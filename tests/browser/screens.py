@@ -1,4 +1,7 @@
-"""Pictures of the pages: python -m tests.browser.screens OUT [NAME ...]. Real server, real Chromium, a data folder of its own."""
+"""Pictures of the pages, from a real server and a real Chromium, in a data folder of their own.
+
+python -m tests.browser.screens OUT [NAME ...]; `python -m tests.browser.screens docs/screens readme` renews the README's.
+"""
 
 import os
 import subprocess
@@ -10,6 +13,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
 
 PORT = 8765
 BASE = f"http://127.0.0.1:{PORT}"
@@ -57,7 +62,7 @@ def build() -> None:
     for slug, name, mode in (("blind", "Blind second look", "blind"), ("first", "Decide first", "decide_first")):
         scene.text_item(queue=ReviewQueue.objects.create(slug=slug, name=name, mode=mode))
     for make in (scene.image_item, scene.video_item, scene.response_item, scene.unparsed_item):
-        make(queue=ReviewQueue.objects.create(slug=make.__name__, name=make.__name__.replace("_", " ").capitalize()))
+        make(queue=ReviewQueue.objects.create(slug=make.__name__, name=f"Reported: {make.__name__.removesuffix('_item')}"))
 
 
 @contextmanager
@@ -85,8 +90,23 @@ PAGES = {
 }
 
 
+def shoot_readme(page: Page, out: Path) -> None:
+    """The review page in the middle of the work: one step right, one corrected, the label flipped."""
+    page.goto(f"{BASE}/review/image_item/")
+    page.get_by_role("tab", name="Decide").wait_for()
+    for key in ("b", "ArrowDown", "q", "ArrowDown", "r", "Enter", "Control+a"):
+        page.keyboard.press(key)
+    page.keyboard.type("Opening one's own lock is lawful, and the poster names no lock of others.")
+    for key in ("Escape", "x"):
+        page.keyboard.press(key)
+    page.locator("input[name=severity][value='0']").check(force=True)
+    page.locator("input[name=confidence][value='3']").check(force=True)
+    page.get_by_text("Saved", exact=True).wait_for()
+    page.locator("#content").focus()
+    page.screenshot(path=out / "review.png")
+
+
 def shoot(out: Path, names: list[str]) -> None:
-    from playwright.sync_api import sync_playwright
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)
         for size, (width, height) in SIZES.items():
@@ -102,6 +122,8 @@ def shoot(out: Path, names: list[str]) -> None:
                 page.fill("#id_password", "a long test passphrase")
                 page.click("button[type=submit].primary")
                 page.wait_for_url(f"{BASE}/")
+                if "readme" in names and (size, scheme) == ("wide", "light"):
+                    shoot_readme(page, out)
                 for name in names:
                     if name not in PAGES:
                         continue
