@@ -23,7 +23,7 @@ from annotation.importers.media import MediaFinder, files_of_upload, no_files
 from annotation.importers.rows import MAX_SOURCE, read_row
 from annotation.models import ApiKey, Item, User
 from annotation.openapi import answers
-from annotation.problems import BodyNotValid
+from annotation.problems import BodyNotValid, BodyTooLarge
 from annotation.renderers import OrjsonParser, read_json
 from annotation.selectors_items import PAGE, CursorNotValid, item_with_all, page_of_items
 from annotation.services.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export, summarise
@@ -33,6 +33,7 @@ from annotation.status import ApiScope, ItemStatus
 from annotation.tasks import predict
 
 MAX_PAGE = 1_000
+MAX_UPLOAD_BYTES = 1 << 30  # of a multipart body: its files wait on the disk
 INCOMING = PolymorphicProxySerializer(
     component_name="IncomingRows", resource_type_field_name=None,
     serializers=[shapes.OwnRow, shapes.CoopRow, shapes.ChatRow, shapes.DatasetRow, shapes.RowBatch],
@@ -182,9 +183,12 @@ def export_request_of(request: Request) -> ExportRequest:
 
 def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
     """The rows of the body, and how to find their files."""
+    multipart = request.content_type.startswith("multipart/")
+    if multipart and int(request.META.get("CONTENT_LENGTH") or 0) > MAX_UPLOAD_BYTES:
+        raise BodyTooLarge
     body: Any = request.data
     find: MediaFinder = no_files
-    if request.content_type.startswith("multipart/"):
+    if multipart:
         files = {name: upload for name, upload in request.FILES.items() if name != "items"}
         upload = request.FILES.get("items")
         written = upload.read() if upload is not None else body.get("items")

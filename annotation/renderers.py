@@ -11,6 +11,7 @@ from rest_framework.renderers import BaseRenderer
 
 from annotation.problems import BodyTooLarge
 
+MOST_DISCARDED_BYTES = 256 * 1024 * 1024
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 
 
@@ -26,7 +27,7 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class OrjsonParser(BaseParser):
-    """Reads application/json up to DATA_UPLOAD_MAX_MEMORY_SIZE; a longer body is refused before it is read."""
+    """Reads application/json up to DATA_UPLOAD_MAX_MEMORY_SIZE; a longer body is refused and never held."""
 
     media_type = "application/json"
     renderer_class = OrjsonRenderer
@@ -35,11 +36,19 @@ class OrjsonParser(BaseParser):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         request = (parser_context or {}).get("request")
         if request is not None and int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+            discard(stream)
             raise BodyTooLarge
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise BodyTooLarge
         return read_json(body)
+
+
+def discard(stream: IO[Any]) -> None:
+    """Read a refused body away, within reason: a client that is still sending would see a broken connection, not our answer."""
+    left = MOST_DISCARDED_BYTES
+    while left > 0 and (piece := stream.read(1 << 20)):
+        left -= len(piece)
 
 
 def read_json(body: bytes | str) -> Any:

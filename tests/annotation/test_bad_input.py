@@ -102,11 +102,16 @@ def test_fifty_megabytes_of_text_are_refused_for_their_row_only(sender: APIClien
     assert huge["errors"] == [{"pointer": "/prompt", "detail": "has 50,000,000 characters, the limit is 200,000."}]
 
 
-def test_a_body_above_the_limit_is_refused_before_it_is_read(sender: APIClient, settings: Settings) -> None:
+def test_a_body_above_the_limit_is_refused(sender: APIClient, settings: Settings) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
     answer = send(sender, row(prompt="x" * 1_000))
     assert (answer.status_code, answer.json()["title"]) == (413, "Request Entity Too Large")
     assert answer.json()["type"] == "urn:guardapp:problem:body_too_large"
+
+
+def test_an_upload_above_the_limit_is_refused(sender: APIClient, png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("annotation.api.MAX_UPLOAD_BYTES", 100)
+    assert sender.post("/api/v1/items", {"items": "[]", "a.png": io.BytesIO(png)}, format="multipart").status_code == 413
 
 
 def test_duplicate_ids_in_one_batch_are_named(sender: APIClient) -> None:
