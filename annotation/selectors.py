@@ -86,8 +86,13 @@ def held_escalated(lead: User) -> Assignment | None:
 
 def assignment_of(reviewer: User, token: uuid.UUID) -> Assignment | None:
     """The reviewer's assignment in whatever state, with what the review page needs."""
-    assignments = Assignment.objects.select_related("item", "item__prediction", "queue", "reviewer")
-    return assignments.filter(token=token, reviewer=reviewer).first()
+    assignments = Assignment.objects.select_related("item", "item__prediction", "queue")
+    try:
+        found = assignments.get(token=token, reviewer=reviewer)
+    except Assignment.DoesNotExist:
+        return None
+    found.reviewer = reviewer
+    return found
 
 
 def items_page(*, status: str = "", external_id: str = "", before: int | None = None, after: int | None = None) -> ItemsPage:

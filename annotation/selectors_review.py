@@ -163,9 +163,11 @@ def tallies(prediction: Prediction | None) -> tuple[Tally, ...]:
     return tuple(_tally(task, prediction.rollouts) for task in tasks)
 
 
-def draft_first(item: Item, reviewer: User) -> dict[str, Any]:
-    """The verdict that the person gave before the reveal, where they gave one."""
-    return dict(_draft_of(item, reviewer).get("first") or {})
+def draft_first(assignment: Assignment) -> dict[str, Any]:
+    """The verdict that the person gave before the reveal, where they gave one. Only one mode of queue asks for it."""
+    if assignment.queue.mode != ReviewMode.DECIDE_FIRST:
+        return {}
+    return dict(_draft_of(assignment.item, assignment.reviewer).get("first") or {})
 
 
 @dataclass(frozen=True, slots=True)

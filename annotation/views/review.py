@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -44,15 +45,14 @@ def review_escalated(request: HttpRequest) -> HttpResponse:
 @require_POST
 def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     assignment = _assignment(request, token)
-    form = _form(request, assignment)
-    first = draft_first(assignment.item, assignment.reviewer)
+    form, first = _form(request, assignment)
     if not form.is_valid():
-        return _not_valid(request, assignment, form, form.problems())
+        return _not_valid(request, assignment, form.problems())
     try:
         work.submit_review(reviewer=person(request), token=token, idempotency_key=request.POST.get("idempotency_key", ""),
                            decision=form.decision())
     except DecisionNotValid as error:
-        return _not_valid(request, assignment, form, [f"{error.field.replace('_', ' ').capitalize()} {error.message}"])
+        return _not_valid(request, assignment, [f"{error.field.replace('_', ' ').capitalize()} {error.message}"])
     except LeaseExpired:
         save_draft(reviewer=assignment.reviewer, token=token, payload=form.draft() | {"first": first})
         return _lease_gone(request, assignment)
@@ -81,11 +81,11 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """decide first: keep the person's own verdict, then show the guard's."""
     assignment = _assignment(request, token)
-    form = _form(request, assignment)
+    form, first = _form(request, assignment)
     if not form.is_valid():
-        return _not_valid(request, assignment, form, form.problems())
+        return _not_valid(request, assignment, form.problems())
     payload = form.draft()
-    first = draft_first(assignment.item, assignment.reviewer) or {name: payload[name] for name in ("prompt_label", "response_label")}
+    first = first or {name: payload[name] for name in ("prompt_label", "response_label")}
     save_draft(reviewer=assignment.reviewer, token=token, payload=payload | {"first": first})
     return _page(request, assignment) if is_htmx(request) else redirect(_back(request, assignment))
 
@@ -156,17 +156,18 @@ def _assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:
     return assignment
 
 
-def _form(request: HttpRequest, assignment: Assignment) -> DecisionForm:
-    first = {"first": draft_first(assignment.item, assignment.reviewer)}
-    shown = assignment.item.prediction if judgement_shown(assignment, first) else None
-    return DecisionForm(request.POST, item=assignment.item, shown=shown, categories=policy_categories(active_policy_version()))
+def _form(request: HttpRequest, assignment: Assignment) -> tuple[DecisionForm, dict[str, Any]]:
+    """The posted decision, and the verdict before the reveal where one is stored."""
+    first = draft_first(assignment)
+    shown = assignment.item.prediction if judgement_shown(assignment, {"first": first}) else None
+    return DecisionForm(request.POST, item=assignment.item, shown=shown, categories=policy_categories(active_policy_version())), first
 
 
 def _keep(request: HttpRequest, assignment: Assignment) -> None:
     if "idempotency_key" not in request.POST:  # not sent from the review form: there is nothing to keep
         return
-    first = draft_first(assignment.item, assignment.reviewer)
-    payload = _form(request, assignment).draft() | ({"first": first} if first else {})
+    form, first = _form(request, assignment)
+    payload = form.draft() | ({"first": first} if first else {})
     save_draft(reviewer=assignment.reviewer, token=assignment.token, payload=payload)
 
 
@@ -199,7 +200,7 @@ def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQ
     return render(request, name, context, status=status)
 
 
-def _not_valid(request: HttpRequest, assignment: Assignment, form: DecisionForm, problems: list[str]) -> HttpResponse:
+def _not_valid(request: HttpRequest, assignment: Assignment, problems: list[str]) -> HttpResponse:
     """The page stays as it is and says what is missing; without JavaScript it comes back from the draft."""
     if is_htmx(request):
         return _retarget(render(request, "annotation/review/notice.html", {"problems": problems}, status=422))
