@@ -8,11 +8,6 @@ from celery.signals import worker_ready
 from django.conf import settings
 
 from annotation.services import claims, infer, serving, targets
-from guardapp.celery import app
-
-# Celery's current app is a thing of the thread that made it. Web threads, commands and shells ring bells, too: without this
-# they would ring at a broker of Celery's own choice.
-app.set_default()
 
 EXPIRES_SECONDS = 120  # a ring that waited longer has been followed by others: a busy worker leaves no heap of them behind
 PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk may need a moment

@@ -8,3 +8,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
 app = Celery("guardapp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["annotation", "training"])
+# Celery's current app is a thing of the thread that made it; web threads and commands ring bells, too
+app.set_default()

@@ -14,7 +14,8 @@ env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_DATA", "GUARDAPP_DEBUG", "GUARDAPP_SECRET_KEY", "GUARDAPP_HOSTS", "GUARDAPP_ORIGINS", "GUARDAPP_PORT", "GUARDAPP_BIND",
     "GUARDAPP_HTTPS", "GUARDAPP_ROLLOUTS", "GUARDAPP_BATCH", "GUARDAPP_CLAIM_SECONDS", "GUARDAPP_SETTLE_SECONDS", "GUARDAPP_MEDIA_PRESET",
     "GUARDAPP_MAX_NEW_TOKENS", "GUARDAPP_REQUIRE_SERVICES", "GUARDAPP_REFERENCE_DATA", "GUARDAPP_WEB_WORKERS", "GUARDAPP_LOG_LEVEL",
-    "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS", "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS",
+    "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS",
+    "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS",
 ])
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -151,7 +152,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
     "predict": {"task": "annotation.tasks.predict", "schedule": timedelta(seconds=60)},
     "complete-targets": {"task": "annotation.tasks.complete_targets", "schedule": timedelta(seconds=60)},
-    "release-stale": {"task": "annotation.tasks.release_stale", "schedule": timedelta(seconds=60)},
+    "release-stale": {"task": "annotation.tasks.release_stale", "schedule": timedelta(seconds=20)},
     "execute": {"task": "training.tasks.execute", "schedule": timedelta(seconds=60)},
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL} if REDIS_URL else
@@ -179,7 +180,7 @@ MEDIA_PRESET = env.text("GUARDAPP_MEDIA_PRESET", "starter")
 INFERENCE_BATCH = env.integer("GUARDAPP_BATCH", 32, minimum=1)  # items a claim
 ROLLOUTS = env.integer("GUARDAPP_ROLLOUTS", 4)  # sampled completions beside the greedy one; 0 for none
 MAX_NEW_TOKENS = env.integer("GUARDAPP_MAX_NEW_TOKENS", 256, minimum=16)
-CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 120, minimum=1)  # a worker's hold on items; renewed as it works
+CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 60, minimum=1)  # a worker's hold on items; renewed as it works
 SETTLE_SECONDS = env.integer("GUARDAPP_SETTLE_SECONDS", 10)  # a review can be undone freely this long; then its gold may train
 HOLDOUT_SHARE = env.integer("GUARDAPP_HOLDOUT_SHARE", 20, minimum=1) / 100
 AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100  # share of items that always go to people, whatever the guard says

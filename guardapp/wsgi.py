@@ -4,5 +4,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from guardapp.celery import app as celery_app
+
+__all__ = ["application", "celery_app"]
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
 application = get_wsgi_application()

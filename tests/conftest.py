@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from guardapp.celery import app as celery_app
+
+__all__ = ["celery_app"]
+
 
 @pytest.fixture(autouse=True)
 def quick_and_private(settings: Settings, tmp_path: Path) -> None:

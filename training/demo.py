@@ -21,14 +21,17 @@ from annotation.services.incoming import IncomingItem
 from annotation.services.infer import predict_pending
 from annotation.services.ingest import DEFAULT_QUEUE, ingest_items
 from annotation.services.review import submit_review
-from annotation.services.serving import engine_for, ensure_production_version
+from annotation.services.serving import checkpoint_of, engine_for, ensure_production_version
 from annotation.services.targets import complete_targets
 from annotation.status import ReviewKind, Role
+from guardapp.guard.metrics import score
 from guardapp.guard.taxonomy import Task
 from guardapp.guard.verdict import Sample, Verdict
-from training.contract import CONFIG, RESULT, EvaluateConfig, read_json, write_json
+from training.contract import CONFIG, PREDICTIONS, RESULT, EvaluateConfig, read_json, write_json
 from training.demo_rows import DemoRow, DemoRows
+from training.jobs.json_lines import read_lines
 from training.jobs.rows import Row
+from training.jobs.scoring import outcome
 from training.models import Evaluation, TrainingRun
 from training.places import log_tail
 from training.services import process
@@ -99,6 +102,7 @@ def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], say: Say)
         "accuracy_before": round(scores[0]["accuracy"], 4), "accuracy_after": round(scores[1]["accuracy"], 4),
         "f1_before_interval": [round(scores[0]["f1_low"], 4), round(scores[0]["f1_high"], 4)],
         "f1_after_interval": [round(scores[1]["f1_low"], 4), round(scores[1]["f1_high"], 4)],
+        "unrelated": _unrelated(rows.unrelated, work, (before, candidate)),
     }
 
 
@@ -106,7 +110,7 @@ def measure(version: ModelVersion, rows: Path, run_dir: Path) -> dict[str, Any]:
     """The version's scores on rows that nobody reviewed, by the evaluation job that the product uses."""
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / CONFIG, asdict(EvaluateConfig(
-        model=version.checkpoint, dataset=str(rows), media_root=str(settings.MEDIA_ROOT), split="",
+        model=checkpoint_of(version), dataset=str(rows), media_root=str(settings.MEDIA_ROOT), split="",
         batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS)))
     with process.held(run_dir, 1.0) as lock:
         assert lock is not None
@@ -116,6 +120,15 @@ def measure(version: ModelVersion, rows: Path, run_dir: Path) -> dict[str, Any]:
         raise DemoFailed(f"Measuring {version.name} ended with {code}:\n{log_tail(run_dir)}")
     scores: dict[str, Any] = result["tasks"][Task.PROMPT.value]
     return scores
+
+
+def _unrelated(ids: frozenset[str], work: Path, versions: Sequence[ModelVersion]) -> dict[str, Any]:
+    """The same scores on the untouched rows that resemble no reviewed one."""
+    before, after = ([line for line in read_lines(work / f"measure-{version.name}" / PREDICTIONS) if line["id"] in ids]
+                     for version in versions)
+    scores = [score(outcome(line, Task.PROMPT) for line in lines) for lines in (before, after)]
+    return {"rows": len(before), "f1_before": round(scores[0].f1, 4), "f1_after": round(scores[1].f1, 4),
+            "accuracy_before": round(scores[0].accuracy, 4), "accuracy_after": round(scores[1].accuracy, 4)}
 
 
 def _person(name: str, role: Role) -> User:
@@ -193,7 +206,7 @@ def _write_untouched(rows: Sequence[DemoRow], path: Path) -> Path:
 
 def _serves(version: ModelVersion) -> None:
     """A worker's next batch is answered by the promoted version."""
-    if ensure_production_version() != version or engine_for(ensure_production_version()).name != version.checkpoint:
+    if ensure_production_version() != version or engine_for(ensure_production_version()).name != checkpoint_of(version):
         raise DemoFailed(f"{version.name} was promoted, and another version answers.")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotation.models import Assignment, Event, Item, ReviewQueue, User
@@ -127,9 +127,9 @@ def _waiting(queue: ReviewQueue) -> QuerySet[Item]:
     return Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
 
 
-def _seen_by(reviewer: User) -> Q:
-    seen = Assignment.objects.filter(reviewer=reviewer).exclude(state__in=REOPENABLE)
-    return Q(pk__in=seen.values("item_id"))
+def _seen_by(reviewer: User) -> Exists:
+    # asked of each candidate by the index of (item, reviewer): NOT IN would read the person's whole history each time
+    return Exists(Assignment.objects.filter(item=OuterRef("pk"), reviewer=reviewer).exclude(state__in=REOPENABLE))
 
 
 def _take(items: QuerySet[Item]) -> Item | None:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.models import ModelVersion
 from annotation.status import VersionStatus
-from guardapp.guard.engines.base import Engine
+from guardapp.guard.engines.base import Engine, EngineError
 
 STARTER = "starter"
 
@@ -35,8 +35,36 @@ def engine_for(version: ModelVersion) -> Engine:
     global _loaded  # noqa: PLW0603  (one engine a process is the point)
     if _loaded is None or _loaded.version_id != version.pk:
         _loaded = None
-        _loaded = _Loaded(version.pk, _load(version.checkpoint))
+        _loaded = _Loaded(version.pk, _load_or_tell(version))
     return _loaded.engine
+
+
+def checkpoint_of(version: ModelVersion) -> str:
+    """Where the version's checkpoint is now: a folder or a hub id. What lies in the data folder is stored relative to it, and the
+    starter by its name, so that a data folder or an installation can move."""
+    if version.checkpoint == STARTER:
+        return str(settings.BASE_DIR / "guardapp" / STARTER)
+    inside = settings.DATA_DIR / version.checkpoint
+    return str(inside) if inside.is_dir() else version.checkpoint
+
+
+def stored_checkpoint(folder: Path) -> str:
+    """How a local folder is written in ModelVersion.checkpoint; the inverse of `checkpoint_of`."""
+    folder = folder.resolve()
+    if folder == settings.BASE_DIR / "guardapp" / STARTER:
+        return STARTER
+    return str(folder.relative_to(settings.DATA_DIR) if folder.is_relative_to(settings.DATA_DIR) else folder)
+
+
+def _load_or_tell(version: ModelVersion) -> Engine:
+    """A guard that cannot be loaded says so where leads see it: its items wait, and the log alone would keep it a secret."""
+    try:
+        engine = _load(checkpoint_of(version))
+    except EngineError as error:
+        ModelVersion.objects.filter(pk=version.pk).update(load_error=str(error)[:2_000])
+        raise
+    ModelVersion.objects.filter(pk=version.pk).exclude(load_error="").update(load_error="")
+    return engine
 
 
 def ensure_production_version() -> ModelVersion:
@@ -46,20 +74,14 @@ def ensure_production_version() -> ModelVersion:
     except ModelVersion.DoesNotExist:
         pass
     folder = Path(settings.GUARD_MODEL)
-    checkpoint = str(folder.resolve()) if folder.is_dir() else settings.GUARD_MODEL  # workers may start elsewhere
+    checkpoint = stored_checkpoint(folder) if folder.is_dir() else settings.GUARD_MODEL
     try:
         with transaction.atomic():
             return ModelVersion.objects.create(
-                name=_name_of(checkpoint), checkpoint=checkpoint, status=VersionStatus.PRODUCTION,
+                name=Path(checkpoint).name[:100], checkpoint=checkpoint, status=VersionStatus.PRODUCTION,
                 description="The guard that this installation started with")
     except IntegrityError:  # somebody else made it meanwhile
         return production_version()
-
-
-def _name_of(checkpoint: str) -> str:
-    if Path(checkpoint) == settings.BASE_DIR / "guardapp" / "starter":
-        return STARTER
-    return Path(checkpoint).name[:100]
 
 
 def _load(checkpoint: str) -> Engine:

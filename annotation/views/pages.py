@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from annotation import selectors
+from annotation.selectors_inference import production_or_none
 from annotation.views.access import person
 
 
@@ -13,7 +14,7 @@ def home(request: HttpRequest) -> HttpResponse:
     user = person(request)
     context = {"queues": selectors.queues_with_counts(), "reviews": selectors.last_reviews(user)}
     if user.is_lead:
-        context |= {"escalated": selectors.escalated_assignments(), "failed": selectors.failed_items()}
+        context |= {"escalated": selectors.escalated_assignments(), "failed": selectors.failed_items(), "guard": production_or_none()}
     return render(request, "annotation/home.html", context)
 
 

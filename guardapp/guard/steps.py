@@ -1,7 +1,6 @@
 """Reasoning text ↔ steps: where one step ends, which text is safe in a step, which hazard codes steps name."""
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterable
 
 from guardapp.guard.taxonomy import CATEGORY_BY_CODE
@@ -21,6 +20,7 @@ _STRUCTURE = re.compile(
     r"|[#* ]*(?:task \d{1,2}(?: conclusion)?|conclusion|answers?) ?:?[* ]*)$",
     re.IGNORECASE,
 )
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")  # Cc without whitespace, and Cs
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 _TAG_OPENING = re.compile(r"<(?=\s*/?\s*(?:think|result)|\|)", re.IGNORECASE)
 _PARENTHESISED = re.compile(r"\(([^()]{1,120})\)")
@@ -33,8 +33,7 @@ def clean_step(text: str) -> str:
     Whitespace collapses, control characters and lone surrogates go, and the `<` that opens `<think>`, `</think>`,
     `<result>`, `</result>` or a chat template's `<|token|>` becomes `‹`.
     """
-    printable = "".join(char for char in text if char.isspace() or unicodedata.category(char) not in {"Cc", "Cs"})
-    return _TAG_OPENING.sub("‹", " ".join(printable.split()))
+    return _TAG_OPENING.sub("‹", " ".join(_UNPRINTABLE.sub("", text).split()))
 
 
 def split_steps(reasoning: str) -> tuple[str, ...]:

@@ -1,16 +1,20 @@
 """Workers serve the production version, and a new one as soon as there is one."""
 
+from pathlib import Path
+
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
 from annotation.models import ModelVersion, Prediction, User
 from annotation.services import serving
 from annotation.services.accounts import create_first_accounts
-from annotation.services.serving import ensure_production_version, production_version
+from annotation.services.serving import checkpoint_of, engine_for, ensure_production_version, production_version, stored_checkpoint
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict, release_stale
+from guardapp.guard.engines.base import CheckpointNotUsable
 from tests.annotation.scripted_engine import ScriptedEngine
-from tests.factories import make_item, production
+from tests.factories import make_item, make_user, production
 
 pytestmark = pytest.mark.django_db
 
@@ -112,3 +116,23 @@ def test_a_checkpoint_that_cannot_be_loaded_leaves_items_waiting(monkeypatch: py
         predict()
     item.refresh_from_db()
     assert (item.status, item.attempts) == (ItemStatus.PENDING, 0)
+
+
+def test_a_checkpoint_in_the_data_folder_moves_with_it(settings: Settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "before"
+    folder = settings.DATA_DIR / "models" / "run-1"
+    folder.mkdir(parents=True)
+    version = ModelVersion(name="run-1", checkpoint=stored_checkpoint(folder))
+    assert checkpoint_of(version) == str(folder)
+    settings.DATA_DIR = settings.DATA_DIR.rename(tmp_path / "after")
+    assert checkpoint_of(version) == str(tmp_path / "after" / "models" / "run-1")
+
+
+def test_a_guard_that_cannot_be_loaded_says_so_to_leads(tmp_path: Path, client: Client) -> None:
+    version = ModelVersion.objects.create(name="gone", checkpoint=str(tmp_path), status=VersionStatus.PRODUCTION)
+    with pytest.raises(CheckpointNotUsable):
+        engine_for(version)
+    client.force_login(make_user(Role.LEAD))
+    assert b"The guard gone cannot be loaded" in client.get("/").content
+    client.force_login(make_user())
+    assert b"cannot be loaded" not in client.get("/").content

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotation.models import ModelVersion, User
+from annotation.services.serving import checkpoint_of
 from training.contract import PREDICTIONS, EvaluateConfig
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow
 from training.places import file_of
@@ -20,7 +21,7 @@ from training.status import RunStatus
 def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requested_by: User | None) -> Evaluation:
     """Queue an evaluation, or return the one that is there: a version is evaluated once on a snapshot."""
     config = EvaluateConfig(
-        model=version.checkpoint, dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
+        model=checkpoint_of(version), dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
         batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS,
     )
     try:

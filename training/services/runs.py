@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Event, ModelVersion, User
+from annotation.services.serving import checkpoint_of, stored_checkpoint
 from annotation.status import EventKind, VersionStatus
 from training.contract import CHECKPOINTS, MODEL
 from training.models import DatasetSnapshot, TrainingRun
@@ -29,7 +30,7 @@ def request_run(*, snapshot: DatasetSnapshot, base_version: ModelVersion, reques
     verify_snapshot(snapshot)
     settings_of_machine = {"threads": settings.WORKER_THREADS}
     config = sft_config(
-        recipe_named(recipe), base_model=base_version.checkpoint, dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
+        recipe_named(recipe), base_model=checkpoint_of(base_version), dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
         overrides=settings_of_machine | dict(overrides or {}),
     )
     return _queue(snapshot, base_version, requested_by, asdict(config), name)
@@ -75,7 +76,7 @@ def finish_run(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
     with transaction.atomic():
         mine = TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token, status=RunStatus.RUNNING)
         version, _ = ModelVersion.objects.get_or_create(name=run.name, defaults={
-            "checkpoint": str(checkpoint), "parent": run.base_version, "status": VersionStatus.CANDIDATE,
+            "checkpoint": stored_checkpoint(checkpoint), "parent": run.base_version, "status": VersionStatus.CANDIDATE,
             "description": f"{run.base_version.name} fine-tuned on {run.snapshot.name}, {result['train_rows']} rows",
         })
         ended = mine.update(status=RunStatus.SUCCEEDED, version=version, result=result, error="", finished_at=timezone.now(),
