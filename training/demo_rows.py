@@ -1,8 +1,10 @@
 """Rows for the demonstration: labelled ones of one domain, half of them to be reviewed, the others never touched.
 
-The two halves share no family of near-copies: rows whose words overlap by FAMILY_OVERLAP or more are one family, and a family goes
-to one side whole. That is stricter than the split of snapshots, because a test suite like HateCheck says one sentence about many groups.
-Both halves hold as many harmful as unharmful prompts, so that calling everything harmful gives an F1 of 0.67 and no more.
+Both halves are random draws of one stream, as the reviewed and the coming items of a queue are. No group of the product's own split
+(guard.splits) stands in both, and both hold as many harmful as unharmful prompts, so that calling everything harmful gives an F1 of 0.67.
+
+A test suite like HateCheck says one sentence about many groups of people. So `unrelated` names the untouched rows that share no family
+with a reviewed row, where rows whose words overlap by FAMILY_OVERLAP or more are one family: the scores on those are given as well.
 """
 
 import gzip
@@ -14,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from guardapp.guard.splits import normalise_text
+from guardapp.guard.splits import group_key, normalise_text
 from guardapp.guard.taxonomy import Harmfulness
 from training.starter.rows_text import generate
 
@@ -40,6 +42,7 @@ class DemoRows:
     domain: str
     reviewed: Sequence[DemoRow]
     untouched: Sequence[DemoRow]
+    unrelated: frozenset[str]  # ids of untouched rows
 
 
 def demo_rows(data: Path, count: int) -> DemoRows:
@@ -65,22 +68,25 @@ def _generated(count: int) -> Iterator[DemoRow]:
 
 
 def _halves(domain: str, rows: list[DemoRow], count: int) -> DemoRows:
-    """Families in random order, each to the side that lacks rows of its labels most."""
-    Random(SEED).shuffle(rows)
-    wanted = {(side, label): count // 2 for side in (0, 1) for label in Harmfulness}
-    sides: tuple[list[DemoRow], list[DemoRow]] = ([], [])
-    for number, family in enumerate(families(rows)):
-        side = number % 2
-        for row in family:
-            if wanted[side, row.label] > 0:
-                wanted[side, row.label] -= 1
-                sides[side].append(row)
-    if any(wanted.values()):
-        raise NotEnoughRows(f"{domain}: {len(rows)} labelled rows give {len(sides[0])} to review and {len(sides[1])} to measure on; "
-                            f"{count} were asked for.")
-    for chosen in sides:
-        Random(SEED).shuffle(chosen)
-    return DemoRows(domain, *sides)
+    """The first rows of each label in a random order, one row a group; every other one is to be reviewed."""
+    once = list({group_key(row.prompt, None, ()): row for row in rows}.values())
+    Random(SEED).shuffle(once)
+    chosen = [row for label in Harmfulness for row in [row for row in once if row.label is label][:2 * (count // 2)]]
+    if len(chosen) < 4 * (count // 2):
+        raise NotEnoughRows(f"{domain}: {len(once)} different labelled rows; {count} to review and as many to measure on are asked for, "
+                            "half of each label.")
+    Random(SEED).shuffle(chosen)
+    by_label = [[row for row in chosen if row.label is label] for label in Harmfulness]
+    reviewed, untouched = ([row for rows_of_label in by_label for row in rows_of_label[side::2]] for side in (0, 1))
+    for half in (reviewed, untouched):
+        Random(SEED).shuffle(half)
+    return DemoRows(domain, reviewed, untouched, _unrelated(reviewed, untouched))
+
+
+def _unrelated(reviewed: Sequence[DemoRow], untouched: Sequence[DemoRow]) -> frozenset[str]:
+    seen = {row.external_id for row in reviewed}
+    strangers = [family for family in families([*reviewed, *untouched]) if not any(row.external_id in seen for row in family)]
+    return frozenset(row.external_id for family in strangers for row in family)
 
 
 def families(rows: Sequence[DemoRow]) -> list[list[DemoRow]]:

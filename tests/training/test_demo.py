@@ -22,12 +22,14 @@ def overlap(one: DemoRow, other: DemoRow) -> float:
     return len(first & second) / len(first | second)
 
 
-def test_the_halves_share_no_near_copy_and_hold_as_many_of_each_label(tmp_path: Path) -> None:
+def test_the_halves_share_no_group_and_hold_as_many_of_each_label(tmp_path: Path) -> None:
     rows = demo_rows(tmp_path, 60)
     assert len(rows.reviewed) == len(rows.untouched) == 60
     for half in (rows.reviewed, rows.untouched):
         assert Counter(row.label for row in half) == {"harmful": 30, "unharmful": 30}
-    assert max(overlap(one, other) for one in rows.reviewed for other in rows.untouched) < FAMILY_OVERLAP
+    assert {normalise_text(row.prompt) for row in rows.reviewed}.isdisjoint(normalise_text(row.prompt) for row in rows.untouched)
+    unrelated = [row for row in rows.untouched if row.external_id in rows.unrelated]
+    assert unrelated and max(overlap(one, other) for one in rows.reviewed for other in unrelated) < FAMILY_OVERLAP
 
 
 def test_the_same_rows_are_chosen_every_time(tmp_path: Path) -> None:
@@ -44,7 +46,7 @@ def test_the_reference_rows_are_taken_where_they_are_there(tmp_path: Path) -> No
             row = {"id": f"hatecheck/{number}", "prompt": f"{text} {number}", "response": None, "prompt_label": label}
             lines.write(json.dumps(row) + "\n")
     assert demo_rows(tmp_path, 8).domain.startswith("hatecheck")
-    with pytest.raises(NotEnoughRows, match="48 labelled rows"):
+    with pytest.raises(NotEnoughRows, match="48 different labelled rows"):
         demo_rows(tmp_path, 400)
 
 
