@@ -1,4 +1,4 @@
-"""What every test gets: fast password hashes and a data folder of its own."""
+"""What every test gets: fast password hashes, a data folder of its own, and static files as they are in the source."""
 
 from pathlib import Path
 
@@ -18,3 +18,6 @@ def quick_and_private(settings: Settings, tmp_path: Path) -> None:
     settings.MODELS_DIR = tmp_path / "models"
     settings.RUNS_DIR = tmp_path / "runs"
     settings.SNAPSHOTS_DIR = tmp_path / "snapshots"
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

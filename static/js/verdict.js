@@ -1,4 +1,4 @@
-// Accept and flip: fill the decision from the guard's judgement, or from its opposite.
+// Accept and flip: fill the decision from the guard's judgement, or from its opposite. Accepting is one key: it submits, undo is one key too.
 import { announce } from "./announce.js";
 
 const opposite = (label) => (label === "harmful" ? "unharmful" : "harmful");
@@ -49,4 +49,5 @@ document.addEventListener("click", (event) => {
   const words = what === "accept" ? accept(guard) : flip(what === "flip" ? "prompt_label" : "response_label", guard);
   announce(words);
   form().dispatchEvent(new Event("change", { bubbles: true }));
+  if (what === "accept") form().requestSubmit(form().querySelector("[data-submit]"));
 });

@@ -2,12 +2,10 @@
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from annotation.models import User
@@ -16,13 +14,6 @@ from annotation.status import ApiScope, Role
 from tests.factories import default_policy, default_queue, make_user
 
 KeyedClient = Callable[..., APIClient]
-
-
-@pytest.fixture(autouse=True)
-def static_files_as_they_are(settings: Settings, tmp_path: Path) -> None:
-    """Pages need no collected static files here."""
-    settings.STATIC_ROOT = tmp_path
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 
 
 @pytest.fixture

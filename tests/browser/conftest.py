@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 from playwright.sync_api import Browser, Page, sync_playwright
-from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
+
+from tests.absence import absent
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -30,7 +31,7 @@ def static_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not there: set CHROMIUM to a Chromium or Chrome")
+        absent(f"{CHROMIUM} is not there (set CHROMIUM to a Chromium or Chrome)")
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # playwright's sync API runs an event loop in this thread
     with sync_playwright() as playwright:
@@ -42,9 +43,8 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser, live_server: LiveServer, settings: Settings) -> Iterator[Page]:
+def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
     """A page with the product's own policy on scripts and styles; anything on the console that is wrong fails the test."""
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
     context = chromium.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900}, accept_downloads=True)
     context.set_default_timeout(10_000)
     opened = context.new_page()

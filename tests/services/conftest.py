@@ -8,15 +8,10 @@ import psycopg
 import pytest
 import redis
 
+from tests.absence import absent
+
 POSTGRES = os.environ.get("GUARDAPP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("GUARDAPP_TEST_REDIS", "redis://127.0.0.1:6379/9")
-
-
-def absent(what: str) -> None:
-    """Skip, or fail where the environment promises the services (CI), so that nothing is skipped in silence."""
-    if os.environ.get("GUARDAPP_REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{what} cannot be reached and GUARDAPP_REQUIRE_SERVICES=1")
-    pytest.skip(f"{what} cannot be reached")
 
 
 @pytest.fixture
@@ -25,7 +20,7 @@ def postgres_url() -> Iterator[str]:
     try:
         server = psycopg.connect(f"{POSTGRES}/postgres", autocommit=True, connect_timeout=3)
     except psycopg.OperationalError:
-        absent("PostgreSQL")
+        absent("PostgreSQL cannot be reached")
     with server:
         server.execute(f'CREATE DATABASE "{name}"')
         yield f"{POSTGRES}/{name}"
@@ -38,7 +33,7 @@ def redis_url() -> Iterator[str]:
     try:
         client.ping()
     except redis.exceptions.ConnectionError:
-        absent("Redis")
+        absent("Redis cannot be reached")
     yield REDIS
     client.flushdb()
     client.close()

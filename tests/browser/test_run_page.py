@@ -10,7 +10,6 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from annotation.status import Role
-from tests.browser.conftest import chromium, page, static_folder
 from tests.factories import make_user, production
 from tests.training.rows import make_snapshot
 from training.contract import METRICS, PROGRESS
@@ -19,7 +18,6 @@ from training.places import directory_of
 from training.services.runs import request_run
 from training.status import RunStatus
 
-__all__ = ["chromium", "page", "static_folder"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 
