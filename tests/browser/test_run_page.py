@@ -18,7 +18,7 @@ from training.places import directory_of
 from training.services.runs import request_run
 from training.status import RunStatus
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 def write(run_dir: Path, steps: int) -> None:
