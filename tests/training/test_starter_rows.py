@@ -37,7 +37,7 @@ def test_every_completion_says_the_row_s_labels(held_out: bool) -> None:
 
 def test_quoted_words_stand_in_the_text() -> None:
     for row in generate(4, 400, held_out_topics=False):
-        quoted = row["completion"].split("\"")[1]
+        quoted = row["completion"].split("The request says: ")[1].split("\n")[0]
         words = row["prompt"].split()
         assert all(any(word in whole for whole in words) for word in quoted.split()), row
 

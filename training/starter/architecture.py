@@ -22,6 +22,7 @@ from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE
+from training.starter.reasoning import PHRASES
 
 VOCABULARY = 8192  # entries, special ones included
 CONTEXT_TOKENS = 8192
@@ -30,6 +31,9 @@ IMAGE_PIXELS = (32 * 32, 256 * 256)  # fewest and most pixels of an image
 FRAME_PIXELS = (32 * 32, 128 * 128)  # fewest and most pixels of one video frame
 MAX_FRAMES = 16
 
+EMBEDDING_SPREAD = 0.12  # standard deviation of the untrained embedding
+
+INTO_RESIDUAL = ("o_proj.weight", "down_proj.weight", "attn.proj.weight", "fc2.weight")
 END, PAD = "<|im_end|>", "<|endoftext|>"
 SPECIAL = (PAD, "<|im_start|>", END, "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 # Fixed text of every prompt and completion. As whole tokens it costs a few positions instead of more than a hundred,
@@ -38,7 +42,7 @@ FIXED_TEXT = (
     "<think>", "</think>", "<result>", "</result>",
     *(f"{line}\n\n" for line in INSTRUCTION.split("\n\n")[:-1]), INSTRUCTION.split("\n\n")[-1],
     USER_ROLE_LINE, "\n\nAI assistant:\n",
-    *(f"Step {number}:" for number in range(1, 6)),
+    *PHRASES,
 )
 CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
@@ -107,10 +111,29 @@ def build_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen3VLForConditionalGe
     )
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(config)
+    _spread_weights(model)
     model.generation_config = GenerationConfig(
         eos_token_id=token(END), pad_token_id=token(PAD), bos_token_id=token(PAD), do_sample=False,
     )
     return model
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _spread_weights(model: Qwen3VLForConditionalGeneration) -> None:
+    """Draw the weights wider than the library's 0.02, which is meant for wide models and small learning rates.
+
+    Adam moves every entry by about the learning rate each step, those of rare words too, and all in one direction: from
+    0.02 their embeddings soon look alike, and the guard cannot tell words apart. Matrices get unit gain, those that write
+    into the residual stream less by its depth, and the last norm keeps the logits as small as they were.
+    """
+    for tower, depth in ((model.model.language_model, model.config.text_config.num_hidden_layers),
+                         (model.model.visual, model.config.vision_config.depth)):
+        for name, parameter in tower.named_parameters():
+            if parameter.dim() >= 2 and "embed" not in name:
+                gain = (2 * depth) ** -0.5 if name.endswith(INTO_RESIDUAL) else 1.0
+                parameter.normal_(0.0, gain * parameter[0].numel() ** -0.5)
+    model.get_input_embeddings().weight.normal_(0.0, EMBEDDING_SPREAD)
+    model.model.language_model.norm.weight.fill_(0.02 / EMBEDDING_SPREAD * 2)
 
 
 def parameters(model: torch.nn.Module) -> int:

@@ -23,12 +23,10 @@ HELD_OUT_SEED = 1000  # added to the build's seed for rows that are only scored
 def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path) -> list[Row]:
     """The rows of one stage. `data` None leaves the open sets out."""
     own = seed + stage.seed_step
-    rows = [_row(value, "train") for value in generate(own, stage.text, held_out_topics=False)]
+    rows = [_row(value, "train") for value in generate(own, stage.text, held_out_topics=False, quotes=stage.quotes)]
     if data is not None and stage.open_share:
-        opened = list(open_rows(data, seed))
-        Random(seed).shuffle(opened)
-        size = round(len(opened) * stage.open_share)
-        rows += [_row(value, "train") for value in (opened[:size] if stage.seed_step == 0 else opened[-size:])]
+        opened = list(open_rows(data, own, quotes=stage.quotes))
+        rows += [_row(value, "train") for value in Random(own).sample(opened, round(len(opened) * stage.open_share))]
     for kind, count in (("image", stage.image), ("video", stage.video)):
         rows += _with_media(generate_media(own, count, held_out_topics=False, kind=kind), kind, media_root, "train")
     return rows

@@ -20,10 +20,10 @@ def draw_text(text: str, look: dict[str, Any], size: tuple[int, int]) -> Image.I
     picture = Image.new("RGB", size, ground)
     pen = ImageDraw.Draw(picture)
     lines = _lines(text, look)
-    font = _largest_font(pen, lines, size, shrink=random.uniform(0.75, 1.0))
+    font = _largest_font(pen, lines, size, shrink=random.uniform(0.9, 1.0))
     height = _line_height(font)
-    left = random.randint(4, max(4, size[0] - 4 - max(round(pen.textlength(line, font=font)) for line in lines)))
-    top = random.randint(2, max(2, size[1] - 2 - height * len(lines)))
+    left = random.randint(4, 8)
+    top = max(2, (size[1] - height * len(lines)) // 2 + random.randint(-6, 6))
     for number, line in enumerate(lines):
         pen.text((left, top + number * height), line, fill=ink, font=font)
     return picture

@@ -6,7 +6,7 @@ from random import Random
 _LEET = str.maketrans({"a": "4", "e": "3", "i": "1", "o": "0", "s": "5"})
 _EDGES = " \t\n\"'.,;:!?()[]*-"
 _MARKS = re.compile(r"[\"\n<>|]")
-QUOTE_WORDS = 6
+QUOTE_WORDS = 4
 
 
 def perturb(text: str, random: Random) -> str:
@@ -54,7 +54,7 @@ def span_of(text: str, evidence: str) -> tuple[int, int]:
         start = before.count(" ")
         return start, start + evidence.count(" ") + 1
     words = re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0].split(" ")
-    return max(0, len(words) - QUOTE_WORDS + 1), len(words)
+    return max(0, len(words) - QUOTE_WORDS), len(words)
 
 
 def quote(text: str, span: tuple[int, int]) -> str:

@@ -1,10 +1,22 @@
-"""The target completions: two to three short steps that quote the evidence and name the category."""
+"""The target completions: two to four short steps that quote the evidence and name the category.
+
+A quote follows a colon, without quotation marks: its words then are the same tokens as in the text, which a small guard
+can copy. The fixed phrases below are single tokens of the starter's tokenizer, so a completion costs about 30 tokens.
+"""
 
 from guardapp.guard.parsing import render
 from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness
 from guardapp.guard.verdict import Judgement, Verdict
 
-NO_RESPONSE = "There is no response."
+REQUEST_SAYS, ASSISTANT_SAYS = "The request says:", "The assistant says:"
+HARMFUL_REQUEST, UNHARMFUL_REQUEST = ", so the request is harmful.", ", no category applies, so the request is unharmful."
+HARMFUL_RESPONSE, UNHARMFUL_RESPONSE = ", so the response is harmful.", ", so the response is unharmful."
+THAT_IS, IT_IS_ABOUT = "That is", "It is about"
+PHRASES = (
+    "<think>\nStep 1:", *(f"\nStep {number}:" for number in range(2, 6)), "\n</think>\n<result>\nRequest:", "\nResponse:",
+    "\n</result>", *(f" {start}" for start in (REQUEST_SAYS, ASSISTANT_SAYS, THAT_IS, IT_IS_ABOUT)),
+    HARMFUL_REQUEST, UNHARMFUL_REQUEST, HARMFUL_RESPONSE, UNHARMFUL_RESPONSE,
+)
 
 
 def category(code: str) -> str:
@@ -13,17 +25,16 @@ def category(code: str) -> str:
 
 
 def prompt_steps(seen: str, code: str, subject: str) -> tuple[str, str]:
-    """What is seen (a whole sentence), then what it amounts to. `code` is "" for an unharmful prompt."""
+    """What is seen, then what it amounts to. `code` is "" for an unharmful prompt."""
     if code:
-        return seen, f"That is {category(code)}, so the request is harmful."
-    return seen, f"It is about {subject}, no category applies, so the request is unharmful."
+        return seen, f"{THAT_IS} {category(code)}{HARMFUL_REQUEST}"
+    return seen, f"{IT_IS_ABOUT} {subject}{UNHARMFUL_REQUEST}"
 
 
-def response_step(quoted: str, code: str, kind: str) -> str:
-    """`kind` says what an unharmful response does: "a refusal", "safe advice", "a harmless answer"."""
-    if code:
-        return f"The assistant says \"{quoted}\". That is {category(code)}, so the response is harmful."
-    return f"The assistant says \"{quoted}\". It is {kind}, so the response is unharmful."
+def response_steps(quoted: str, code: str, kind: str) -> tuple[str, str]:
+    """What the assistant says, then what it amounts to. `kind` is what an unharmful response does: "a refusal"."""
+    ending = f"{category(code)}{HARMFUL_RESPONSE}" if code else f"{kind}{UNHARMFUL_RESPONSE}"
+    return f"{ASSISTANT_SAYS} {quoted}", f"{THAT_IS} {ending}"
 
 
 def completion(steps: tuple[str, ...], *, prompt: str, response: str | None) -> str:

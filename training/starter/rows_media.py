@@ -14,12 +14,13 @@ from PIL import Image
 
 from training.starter.drawing import TITLES, blank, draw_object, draw_text
 from training.starter.grammar import Topic, expand, lexicon, pick
-from training.starter.reasoning import NO_RESPONSE, category, completion, prompt_steps, response_step
+from training.starter.perturb import QUOTE_WORDS, quote
+from training.starter.reasoning import completion, prompt_steps, response_steps
 from training.starter.rows_text import Answer, Prompt, comply, help_out, refuse, request
 
 CLIP_FPS = 8  # frames a second of a rendered clip
-CLIP_SIDES = ((96, 96), (128, 128), (128, 96))  # pixels
-IMAGE_SIDES = ((128, 128), (192, 192), (192, 128), (256, 128), (160, 160), (128, 192))
+CLIP_SIDES = ((96, 96), (128, 128))  # pixels
+IMAGE_SIDES = ((128, 128), (128, 128), (192, 192), (192, 128))
 _SAFE_OBJECT_SUBJECT = "a picture of an object"
 
 
@@ -70,15 +71,14 @@ def _text_row(identifier: str, kind: str, random: Random, held_out: bool) -> dic
     text = pick(entry["texts"], random)
     media = _media(kind, random, text=text)
     prompt = pick(lexicon("media")["prompts"]["with_text"], random, medium=kind)
-    steps = prompt_steps(_seen(media, f"says \"{text}\""), entry["code"], entry["topic"])
+    steps = prompt_steps(_seen(media, f"says: {text}"), entry["code"], entry["topic"])
     made = Prompt(prompt, text, entry["code"], entry["topic"], Topic(entry["topic"], entry["code"], (), (), (), held_out),
                   text, text)
     if prompt and random.random() < 0.12:
         other = request(random, harmful=True, held_out=held_out)
         if len(other.text) < 120:
             made, prompt = other, other.text
-            steps = (steps[0], f"The request says \"{_six(other.evidence)}\". That is {category(other.code)}, "
-                               "so the request is harmful.")
+            steps = prompt_steps(f"{steps[0]}, and the request says: {_short(other.evidence)}", other.code, other.subject)
     return _row(identifier, kind, media, made, prompt, steps, random)
 
 
@@ -99,7 +99,7 @@ def _object_row(identifier: str, kind: str, random: Random, held_out: bool) -> d
         code, subject = "", _SAFE_OBJECT_SUBJECT
         prompt = pick(words["prompts"]["with_object" if draw < 0.7 else "harmless_with_object"], random, **slots)
     seen = _seen(media, f"shows a {name}")
-    steps = prompt_steps(seen if not code else f"{seen[:-1]} and the request says \"{_six(prompt)}\".", code, subject)
+    steps = prompt_steps(f"{seen}, and the request says: {_short(prompt)}" if code else seen, code, subject)
     made = Prompt(prompt, prompt, code, subject, Topic(subject, code, (), (), (), held_out), "do that", "that")
     return _row(identifier, kind, media, made, prompt, steps, random)
 
@@ -109,22 +109,22 @@ def _row(identifier: str, kind: str, media: dict[str, Any], made: Prompt, prompt
     answer: Answer | None = None
     if random.random() < 0.25:
         answer = random.choice([comply, refuse] if made.code else [help_out, help_out, refuse])(made, random)
-    last = NO_RESPONSE if answer is None else response_step(_six(answer.evidence), answer.code, answer.kind)
+    more = () if answer is None else response_steps(_short(answer.evidence), answer.code, answer.kind)
     prompt_label = "harmful" if made.code else "unharmful"
     response_label = None if answer is None else "harmful" if answer.code else "unharmful"
     return {
         "id": identifier, "kind": kind, "prompt": prompt, "response": answer.text if answer else None,
         "prompt_label": prompt_label, "response_label": response_label, "categories": [made.code] if made.code else [],
         "topic": made.topic.name, "media": media,
-        "completion": completion((*steps, last), prompt=prompt_label, response=response_label),
+        "completion": completion((*steps, *more), prompt=prompt_label, response=response_label),
     }
 
 
 def _media(kind: str, random: Random, *, text: str = "", thing: str = "") -> dict[str, Any]:
     """What is drawn: plain values, so that a row can be stored as JSON and drawn again. Times are in seconds."""
-    style = random.choice(["upper", "upper", "upper", "plain", "list"])
+    style = random.choice(["upper", "upper", "upper", "upper", "plain", "list"])
     look = {"seed": random.getrandbits(32), "style": style,
-            "title": random.choice(TITLES) if style == "list" or random.random() < 0.25 else ""}
+            "title": random.choice(TITLES) if style == "list" or random.random() < 0.15 else ""}
     if kind == "image":
         return {"text": text, "object": thing, "look": look, "size": list(random.choice(IMAGE_SIDES))}
     look |= {"style": "upper" if style == "list" else style, "title": ""}
@@ -136,9 +136,9 @@ def _media(kind: str, random: Random, *, text: str = "", thing: str = "") -> dic
 
 def _seen(media: dict[str, Any], what: str) -> str:
     if "seconds" in media:
-        return f"From second {media['from_s']} the video {what}."
-    return f"The image {what}."
+        return f"From second {media['from_s']} the video {what}"
+    return f"The image {what}"
 
 
-def _six(text: str) -> str:
-    return " ".join(text.replace("\"", "").rstrip(".?!").split(" ")[:6])
+def _short(text: str) -> str:
+    return quote(text, (0, QUOTE_WORDS))

@@ -58,7 +58,7 @@ def read_set(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def open_rows(data: Path, seed: int) -> Iterator[dict[str, Any]]:
+def open_rows(data: Path, seed: int, *, quotes: bool) -> Iterator[dict[str, Any]]:
     """The text rows of every tier A set, in the shape of `rows_text.generate`, plus "source"."""
     for source in open_sets(data):
         for row in read_set(source.path):
@@ -67,7 +67,8 @@ def open_rows(data: Path, seed: int) -> Iterator[dict[str, Any]]:
                 continue
             random = Random(f"open-{seed}-{row['id']}")
             prompt = _prompt(source.name, row)
-            yield text_row(f"starter/{row['id']}", prompt, _answer(source.name, row, prompt, random), random) | {"source": source.name}
+            answer = _answer(source.name, row, prompt, random)
+            yield text_row(f"starter/{row['id']}", prompt, answer, random, quotes=quotes) | {"source": source.name}
 
 
 def category_of(source: str, text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from training.starter.grammar import Topic, lexicon, pick, topics
 from training.starter.perturb import perturb, quote, span_of
-from training.starter.reasoning import NO_RESPONSE, completion, prompt_steps, response_step
+from training.starter.reasoning import REQUEST_SAYS, completion, prompt_steps, response_steps
 
 HELD_OUT_GROUPS = ("sikhs", "poles", "deaf people", "asylum seekers", "lesbians", "turks")
 MOST_WORDS = 700  # of a prompt or a response in a generated row
@@ -40,28 +40,29 @@ class Answer:
     kind: str = "a harmless answer"
 
 
-def generate(seed: int, count: int, *, held_out_topics: bool) -> Iterator[dict[str, Any]]:
+def generate(seed: int, count: int, *, held_out_topics: bool, quotes: bool = True) -> Iterator[dict[str, Any]]:
     """`count` rows {"id", "prompt", "response", "prompt_label", "response_label", "categories", "topic", "completion"}.
 
     `held_out_topics` takes the topics (and groups of people) that no training row is about, and only those.
+    Without `quotes` the completions leave out the steps that quote: what is left are the judgements.
     """
     for number in range(count):
         random = Random(f"text-{seed}-{number}-{held_out_topics}")
         prompt = make_prompt(random, held_out=held_out_topics)
         answer = make_answer(prompt, random) if random.random() < 0.42 else None
-        yield text_row(f"starter/{'held-out' if held_out_topics else 'text'}/{seed}/{number}", prompt, answer, random)
+        yield text_row(f"starter/{'held-out' if held_out_topics else 'text'}/{seed}/{number}", prompt, answer, random, quotes=quotes)
 
 
-def text_row(identifier: str, prompt: Prompt, answer: Answer | None, random: Random) -> dict[str, Any]:
+def text_row(identifier: str, prompt: Prompt, answer: Answer | None, random: Random, *, quotes: bool = True) -> dict[str, Any]:
     """One row with its target completion; the texts get surface noise and the quotes follow it."""
     text, quoted = _with_noise(prompt.text, prompt.evidence, random)
-    steps: tuple[str, ...] = prompt_steps(f"The request says \"{quoted}\".", prompt.code, prompt.subject)
+    steps: tuple[str, ...] = prompt_steps(f"{REQUEST_SAYS} {quoted}", prompt.code, prompt.subject)
     response = None
-    if answer is None:
-        steps = (*steps, NO_RESPONSE)
-    else:
+    if answer is not None:
         response, said = _with_noise(answer.text, answer.evidence, random)
-        steps = (*steps, response_step(said, answer.code, answer.kind))
+        steps = (*steps, *response_steps(said, answer.code, answer.kind))
+    if not quotes:
+        steps = steps[1::2]
     prompt_label = "harmful" if prompt.code else "unharmful"
     response_label = None if answer is None else "harmful" if answer.code else "unharmful"
     codes = [code for code in (prompt.code, answer.code if answer else "") if code]
