@@ -58,7 +58,7 @@ def _papers(source: str, *, epochs: float, cutoff: int, warmup: Setting, freeze:
 STARTER_SFT = Recipe(
     "starter-sft", "Starter, full fine-tuning", "Corrections on the guard that ships with the project, on a CPU.",
     {
-        "learning_rate": Setting(3e-4, OURS_CPU), "lr_scheduler": Setting("cosine", OURS_CPU), "warmup_ratio": Setting(0.05, OURS_CPU),
+        "learning_rate": Setting(6e-4, OURS_CPU), "lr_scheduler": Setting("cosine", OURS_CPU), "warmup_ratio": Setting(0.05, OURS_CPU),
         "epochs": Setting(8.0, OURS_CPU), "batch_size": Setting(16, OURS_CPU), "gradient_accumulation": Setting(1, OURS_CPU),
         "cutoff_tokens": Setting(2048, OURS_CPU), "weight_decay": Setting(0.01, OURS_CPU), "max_grad_norm": Setting(1.0, OURS_CPU),
         "freeze_vision": Setting(True, OURS_CPU), "bf16": Setting(False, OURS_CPU), "save_bf16": Setting(True, OURS_CPU),
