@@ -115,3 +115,16 @@ def _of_kind(name: str, value: Any, kind: Any) -> Value:
     if value < 0 and name != "max_steps":
         raise SettingUnknown(f"{name}={value!r} is below zero.")
     return int(value) if kind is int else float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting across all recipes, in the order of RECIPES; None where a recipe keeps the job's default."""
+
+    name: str
+    by_recipe: tuple[Setting | None, ...]
+
+
+def settings_side_by_side() -> tuple[SettingRow, ...]:
+    names = dict.fromkeys(name for recipe in RECIPES.values() for name in recipe.settings)
+    return tuple(SettingRow(name, tuple(recipe.settings.get(name) for recipe in RECIPES.values())) for name in names)

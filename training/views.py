@@ -17,7 +17,7 @@ from training import selectors
 from training.comparison import compare
 from training.forms import CloneForm, ReasonForm, RetrainForm, first_error
 from training.models import DatasetSnapshot, TrainingRun
-from training.recipes import OURS_CPU, RECIPES
+from training.recipes import RECIPES, settings_side_by_side
 from training.services import promotion, runs
 from training.services.evaluations import request_evaluation
 from training.services.retrain import retrain
@@ -216,7 +216,7 @@ def rollback(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def recipes(request: HttpRequest) -> HttpResponse:
-    return render(request, "training/recipes.html", {"recipes": RECIPES.values(), "ours": OURS_CPU})
+    return render(request, "training/recipes.html", {"recipes": RECIPES.values(), "rows": settings_side_by_side()})
 
 
 def _attempt(request: HttpRequest, action: Callable[[], Any]) -> Any:
