@@ -8,9 +8,9 @@ from training.contract import SftConfig
 
 OURS = "ours"
 OURS_CPU = "ours, for two CPU cores"
-PAPER_VL = "GuardReasoner-VL, R-SFT"
-PAPER_OMNI_V1 = "GuardReasoner-Omni v1 (148k), R-SFT"
-PAPER_OMNI_V2 = "GuardReasoner-Omni v2 (181k), R-SFT"
+PAPER_VL = "GuardReasoner-VL"
+PAPER_OMNI_V1 = "GuardReasoner-Omni, 148k rows"
+PAPER_OMNI_V2 = "GuardReasoner-Omni, 181k rows"
 NOT_FOUND = "not found in paper or code: ours"
 
 PLACES = ("base_model", "dataset", "media_root")  # set by the run, never by a recipe

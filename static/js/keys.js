@@ -2,9 +2,14 @@
 import { keepSingleKeys, singleKeysOn } from "./singlekeys.js";
 import { isTyping } from "./typing.js";
 
+// From a request until what it brought has settled, keys do nothing: a form that htmx has not taken over yet would leave the page.
 let requests = 0;
+let settling = false;
 document.addEventListener("htmx:beforeRequest", () => { requests += 1; });
 document.addEventListener("htmx:afterRequest", () => { requests = Math.max(0, requests - 1); });
+document.addEventListener("htmx:beforeSwap", (event) => { settling = event.detail.shouldSwap; });
+for (const end of ["htmx:afterSettle", "htmx:swapError"]) document.addEventListener(end, () => { settling = false; });
+const busy = () => requests > 0 || settling;
 
 const REPEATABLE = new Set([",", "."]);
 const NATIVE_SPACE = "button, summary, a, input, select, video, textarea";
@@ -32,7 +37,7 @@ document.addEventListener("keydown", (event) => {
   const name = nameOf(event);
   if (name === "Control+Enter") {
     event.preventDefault();
-    if (!event.repeat && requests === 0) document.querySelector("[data-submit]")?.click();
+    if (!event.repeat && !busy()) document.querySelector("[data-submit]")?.click();
     return;
   }
   if (name === "Escape" && isTyping(event)) event.target.blur(); // leaves the field, so that letters are keys again
@@ -43,7 +48,7 @@ document.addEventListener("keydown", (event) => {
   const element = [...document.querySelectorAll("#content [data-key]")].find((one) => one.dataset.key === name && visible(one));
   if (!element) return;
   event.preventDefault();
-  if (requests > 0 || (event.repeat && !REPEATABLE.has(name))) return;
+  if (busy() || (event.repeat && !REPEATABLE.has(name))) return;
   press(element);
 });
 

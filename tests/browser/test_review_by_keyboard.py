@@ -1,6 +1,7 @@
 """The reviewer's whole way, by keyboard alone, in a real browser."""
 
 import json
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -187,3 +188,16 @@ def test_a_page_without_javascript_still_submits(page: Page) -> None:
     expect(plain_page.get_by_text("Submitted.")).to_be_visible()
     plain.close()
     assert Review.objects.get().prompt_label == "unharmful"
+
+
+def test_keys_held_down_in_a_hurry_decide_each_item_once_and_never_leave_the_page(page: Page) -> None:
+    items = [scene.text_item(priority=float(number)) for number in range(12)]
+    sign_in(page, make_user())
+    open_queue(page)
+    page.evaluate("window.stayed = true")
+    done = page.get_by_role("heading", name="nothing is waiting for you")
+    give_up = time.monotonic() + 30
+    while not done.is_visible() and time.monotonic() < give_up:
+        page.keyboard.press("a")
+    assert page.evaluate("window.stayed === true")
+    assert Review.objects.count() == len(items)
