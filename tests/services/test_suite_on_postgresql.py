@@ -1,0 +1,21 @@
+"""The same tests of items, reviews and pages, once more on the team's database."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_the_tests_of_annotation_and_training_hold_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/annotation", "tests/training/test_snapshots.py",
+         "tests/training/test_promotion.py", "tests/training/test_views.py"],
+        cwd=ROOT, env={**os.environ, "DATABASE_URL": postgres_url, "GUARDAPP_DATA": str(tmp_path)}, capture_output=True, text=True,
+        timeout=280, check=False)
+    assert done.returncode == 0, done.stdout[-4_000:]
