@@ -26,11 +26,11 @@ from training.starter.dataset import benchmark_rows, held_out_rows, train_rows, 
 from training.starter.plan import (
     CUTOFF_TOKENS,
     HELD_OUT,
-    LOSS_ON_PROMPT,
     MAX_NEW_TOKENS,
     SMOKE_HELD_OUT,
     SMOKE_STAGES,
     STAGES,
+    TOKENIZER_STAGES,
     HeldOut,
     Stage,
 )
@@ -61,7 +61,7 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
         write_rows([*rows, *(benchmark_rows(data) if data else [])], work / "holdout.jsonl", media_root)
     base = work / "base"
     if not (base / "config.json").exists():
-        prepare_base(base, [work / f"{stage.name}.jsonl" for stage in stages], seed)
+        prepare_base(base, [work / f"{stage.name}.jsonl" for stage in stages[:TOKENIZER_STAGES]], seed)
     for stage in stages:
         base = train(stage, base, work, media_root, seed)
     evaluation = evaluate(base, work, media_root, seed)
@@ -97,7 +97,7 @@ def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> 
         base_model=str(base), dataset=str(work / f"{stage.name}.jsonl"), media_root=str(media_root), epochs=1.0,
         learning_rate=stage.learning_rate, warmup_ratio=0.03, weight_decay=0.02, batch_size=stage.batch_size,
         cutoff_tokens=CUTOFF_TOKENS, freeze_vision=False, bf16=True, seed=seed, save_every=400, log_every=25, threads=1,
-        loss_on_prompt=LOSS_ON_PROMPT, adam_beta2=0.98, save_bf16=True,
+        loss_on_prompt=stage.loss_on_prompt, adam_beta2=0.98, save_bf16=True,
     )
     run_job("training.jobs.sft", run, asdict(config))
     return run / MODEL

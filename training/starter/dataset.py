@@ -28,7 +28,8 @@ def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path) -> 
         opened = list(open_rows(data, own, quotes=stage.quotes))
         rows += [_row(value, "train") for value in Random(own).sample(opened, round(len(opened) * stage.open_share))]
     for kind, count in (("image", stage.image), ("video", stage.video)):
-        rows += _with_media(generate_media(own, count, held_out_topics=False, kind=kind), kind, media_root, "train")
+        rows += _with_media(generate_media(own, count, held_out_topics=False, kind=kind, scattered=stage.scattered), kind, media_root,
+                            "train")
     return rows
 
 

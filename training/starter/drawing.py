@@ -10,16 +10,25 @@ from training.starter.grammar import lexicon
 Colour = tuple[int, int, int]
 _DARK = ((0, 0, 0), (20, 20, 60), (90, 0, 0), (0, 60, 0), (60, 0, 60), (40, 40, 40))
 _LIGHT = ((255, 255, 255), (255, 255, 210), (220, 240, 255), (255, 230, 230), (230, 255, 230), (235, 235, 235))
+GRID_LINE = 32  # pixels from line to line: one patch of the guard after merging
+GRID_FONT, GRID_LEFT, GRID_TOP = 18, 4, 5  # pixels
 TITLES = ("how to", "guide", "steps", "today", "notice", "idea", "plan", "")
 
 
 def draw_text(text: str, look: dict[str, Any], size: tuple[int, int]) -> Image.Image:
-    """The text, as large as fits, on a plain ground; `look` is {"seed", "style", "title"} and settles everything else."""
+    """The text on a plain ground: on the grid where the look says so, else as large as fits.
+
+    `look` is {"seed", "style", "title"}, with "grid" or without, and settles everything else.
+    """
     random = Random(f"look-{look['seed']}")
     ground, ink = _colours(random)
     picture = Image.new("RGB", size, ground)
     pen = ImageDraw.Draw(picture)
     lines = _lines(text, look)
+    if look.get("grid"):
+        for number, line in enumerate(lines):
+            pen.text((GRID_LEFT, number * GRID_LINE + GRID_TOP), line, fill=ink, font=_font(GRID_FONT))
+        return picture
     font = _largest_font(pen, lines, size, shrink=random.uniform(0.9, 1.0))
     height = _line_height(font)
     left = random.randint(4, 8)
@@ -27,6 +36,11 @@ def draw_text(text: str, look: dict[str, Any], size: tuple[int, int]) -> Image.I
     for number, line in enumerate(lines):
         pen.text((left, top + number * height), line, fill=ink, font=font)
     return picture
+
+
+def grid_height(text: str, look: dict[str, Any]) -> int:
+    """Height in pixels of a picture with the text's lines on the grid, at least 128."""
+    return GRID_LINE * max(4, len(_lines(text, look)))
 
 
 def draw_object(name: str, look: dict[str, Any], size: tuple[int, int]) -> Image.Image:

@@ -20,7 +20,9 @@ class Stage:
     quotes: bool
     learning_rate: float
     batch_size: int
+    loss_on_prompt: float
     seed_step: int  # added to the build's seed, so that no stage repeats another's rows
+    scattered: bool = False  # see rows_media: texts of any size at any place
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,17 @@ class HeldOut:
 
 
 STAGES = (
-    Stage("judge", text=18_000, image=0, video=0, open_share=1.0, quotes=False, learning_rate=1.5e-3, batch_size=24, seed_step=0),
+    Stage("judge", text=18_000, image=0, video=0, open_share=1.0, quotes=False, learning_rate=1.5e-3, batch_size=24,
+          loss_on_prompt=0.03, seed_step=0),
     Stage("quote", text=9_000, image=4_500, video=1_000, open_share=0.3, quotes=True, learning_rate=1.2e-3, batch_size=16,
-          seed_step=1),
+          loss_on_prompt=0.03, seed_step=1, scattered=True),
+    Stage("settle", text=11_000, image=7_000, video=1_600, open_share=0.2, quotes=True, learning_rate=1.2e-3, batch_size=16,
+          loss_on_prompt=0.0, seed_step=2),
 )
+TOKENIZER_STAGES = 2  # the tokenizer is trained on the rows of the first stages
 SMOKE_STAGES = (Stage("smoke", text=48, image=8, video=4, open_share=0.0, quotes=True, learning_rate=1e-3,
-                      batch_size=8, seed_step=0),)
+                      batch_size=8, loss_on_prompt=0.03, seed_step=0),)
 HELD_OUT = HeldOut()
 SMOKE_HELD_OUT = HeldOut(text=8, image=4, video=2)
 CUTOFF_TOKENS = 1600
-LOSS_ON_PROMPT = 0.03
 MAX_NEW_TOKENS = 160  # a completion takes about 30

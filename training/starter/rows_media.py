@@ -12,7 +12,7 @@ from typing import Any
 import av
 from PIL import Image
 
-from training.starter.drawing import TITLES, blank, draw_object, draw_text
+from training.starter.drawing import TITLES, blank, draw_object, draw_text, grid_height
 from training.starter.grammar import Topic, expand, lexicon, pick
 from training.starter.perturb import QUOTE_WORDS, quote
 from training.starter.reasoning import completion, prompt_steps, response_steps
@@ -24,13 +24,13 @@ IMAGE_SIDES = ((128, 128), (128, 128), (192, 192), (192, 128))
 _SAFE_OBJECT_SUBJECT = "a picture of an object"
 
 
-def generate_media(seed: int, count: int, *, held_out_topics: bool, kind: str) -> Iterator[dict[str, Any]]:
+def generate_media(seed: int, count: int, *, held_out_topics: bool, kind: str, scattered: bool = False) -> Iterator[dict[str, Any]]:
     """`count` rows of kind "image" or "video", shaped as those of `rows_text.generate` plus "kind" and "media"."""
     for number in range(count):
         random = Random(f"{kind}-{seed}-{number}-{held_out_topics}")
         identifier = f"starter/{'held-out-' if held_out_topics else ''}{kind}/{seed}/{number}"
         make = _text_row if random.random() < 0.78 else _object_row
-        yield make(identifier, kind, random, held_out_topics)
+        yield make(identifier, kind, random, held_out_topics, scattered)
 
 
 def render_image(row: dict[str, Any], path: Path) -> None:
@@ -62,14 +62,14 @@ def _still(media: dict[str, Any]) -> Image.Image:
     return draw_text(media["text"], media["look"], size)
 
 
-def _text_row(identifier: str, kind: str, random: Random, held_out: bool) -> dict[str, Any]:
+def _text_row(identifier: str, kind: str, random: Random, held_out: bool, scattered: bool) -> dict[str, Any]:
     """A picture or clip of a short text; the text decides, unless the prompt beside it is harmful itself."""
     wanted_harmful = random.random() < 0.5
     entries = [entry for entry in lexicon("media")["text"]
                if bool(entry["code"]) is wanted_harmful and entry.get("held_out", False) is held_out]
     entry = random.choice(entries)
     text = pick(entry["texts"], random)
-    media = _media(kind, random, text=text)
+    media = _media(kind, random, scattered, text=text)
     prompt = pick(lexicon("media")["prompts"]["with_text"], random, medium=kind)
     steps = prompt_steps(_seen(media, f"says: {text}"), entry["code"], entry["topic"])
     made = Prompt(prompt, text, entry["code"], entry["topic"], Topic(entry["topic"], entry["code"], (), (), (), held_out),
@@ -82,12 +82,12 @@ def _text_row(identifier: str, kind: str, random: Random, held_out: bool) -> dic
     return _row(identifier, kind, media, made, prompt, steps, random)
 
 
-def _object_row(identifier: str, kind: str, random: Random, held_out: bool) -> dict[str, Any]:
+def _object_row(identifier: str, kind: str, random: Random, held_out: bool, scattered: bool) -> dict[str, Any]:
     """A picture or clip of an object; here the prompt decides."""
     words = lexicon("media")
     names = words["objects"]["held_out"] if held_out else words["objects"]["harmless"] + 2 * words["objects"]["weapons"]
     name = random.choice(names)
-    media = _media(kind, random, thing=name)
+    media = _media(kind, random, scattered, thing=name)
     draw = random.random()
     slots = {"object": name, "medium": kind}
     weapon = name in words["objects"]["weapons"]
@@ -120,18 +120,28 @@ def _row(identifier: str, kind: str, media: dict[str, Any], made: Prompt, prompt
     }
 
 
-def _media(kind: str, random: Random, *, text: str = "", thing: str = "") -> dict[str, Any]:
+def _media(kind: str, random: Random, scattered: bool, *, text: str = "", thing: str = "") -> dict[str, Any]:
     """What is drawn: plain values, so that a row can be stored as JSON and drawn again. Times are in seconds."""
     style = random.choice(["upper", "upper", "upper", "upper", "plain", "list"])
     look = {"seed": random.getrandbits(32), "style": style,
             "title": random.choice(TITLES) if style == "list" or random.random() < 0.15 else ""}
     if kind == "image":
-        return {"text": text, "object": thing, "look": look, "size": list(random.choice(IMAGE_SIDES))}
+        size = random.choice(IMAGE_SIDES)
+        if not scattered:
+            look, size = _on_grid(look), (128, grid_height(text, _on_grid(look)) if text else 128)
+        return {"text": text, "object": thing, "look": look, "size": list(size)}
     look |= {"style": "upper" if style == "list" else style, "title": ""}
     seconds = random.randint(3, 6)
     start = random.randint(0, seconds - 2)
-    return {"text": text, "object": thing, "look": look, "size": list(random.choice(CLIP_SIDES)), "seconds": seconds,
+    size = random.choice(CLIP_SIDES)
+    if not scattered:
+        look, size = _on_grid(look), (128, 128)
+    return {"text": text, "object": thing, "look": look, "size": list(size), "seconds": seconds,
             "from_s": start, "to_s": min(seconds, start + random.randint(2, 3))}
+
+
+def _on_grid(look: dict[str, Any]) -> dict[str, Any]:
+    return look | {"grid": True, "style": "list" if look["style"] == "list" else "upper"}
 
 
 def _seen(media: dict[str, Any], what: str) -> str:
