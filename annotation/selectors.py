@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
+from django.utils import timezone
 
 from annotation.models import ApiKey, Assignment, Item, Policy, PolicyVersion, Review, ReviewQueue, User
 from annotation.status import AssignmentState, ItemStatus
@@ -80,7 +81,8 @@ def failed_items() -> list[Item]:
 
 def held_escalated(lead: User) -> Assignment | None:
     """The escalated item that this lead holds already."""
-    held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, item__status=ItemStatus.ESCALATED)
+    held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=timezone.now(),
+                                     item__status=ItemStatus.ESCALATED)
     return held.select_related("item", "item__prediction", "queue").order_by("-id").first()
 
 

@@ -32,6 +32,7 @@ def assign_escalated(*, lead: User) -> Assignment | None:
     """The oldest escalated item that this lead has not decided on themselves. None: there is none."""
     now = timezone.now()
     with transaction.atomic():
+        release_expired(now=now)
         escalated = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead)).order_by("id")
         item = _take(escalated)
         return None if item is None else _lease(item, item.queue, lead, now)
@@ -40,12 +41,13 @@ def assign_escalated(*, lead: User) -> Assignment | None:
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
     """A new hold on the item of an expired one, if nobody else took it meanwhile. Raises ItemTaken, AssignmentNotFound."""
     now = timezone.now()
+    open_to_them = [ItemStatus.READY, ItemStatus.ESCALATED] if reviewer.is_lead else [ItemStatus.READY]
     with transaction.atomic():
         old = _of(reviewer, token)
         if old.state == AssignmentState.ACTIVE and old.expires_at > now:
             return old
         release_expired(now=now, queue=old.queue)
-        item = _take(Item.objects.filter(pk=old.item_id, status__in=[ItemStatus.READY, ItemStatus.ESCALATED], free_slots__gt=0)
+        item = _take(Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0)
                      .exclude(_seen_by(reviewer)))
         if item is None:
             raise ItemTaken
@@ -90,7 +92,7 @@ def give_back_slot(item_id: int) -> bool:
 
 
 def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assignment:
-    """The live assignment with its item, queue and prediction, locked where the database can. Raises LeaseExpired."""
+    """The live assignment with its item, queue and prediction; it and the item are locked where the database can. Raises LeaseExpired."""
     assignment = _of(reviewer, token, lock=True)
     if assignment.state != AssignmentState.ACTIVE or assignment.expires_at <= now:
         raise LeaseExpired
@@ -105,7 +107,7 @@ def lease_again(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -
 def _of(reviewer: User, token: uuid.UUID, *, lock: bool = False) -> Assignment:
     assignments: QuerySet[Assignment] = Assignment.objects.select_related("queue", "item", "item__prediction")
     if lock:
-        assignments = assignments.select_for_update(of=("self",))
+        assignments = assignments.select_for_update(of=("self", "item"))
     try:
         assignment = assignments.get(token=token, reviewer=reviewer)
     except Assignment.DoesNotExist:

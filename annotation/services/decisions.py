@@ -59,6 +59,8 @@ def check_decision(decision: Decision, item: Item, prediction: Prediction | None
         raise DecisionNotValid("note", f"is longer than {MAX_NOTE_CHARACTERS:,} characters.")
     _check_steps(decision, prediction, mode)
     if decision.kind == ReviewKind.ACCEPTED:
+        if mode == ReviewMode.BLIND:  # whether the labels agree would tell what the guard said
+            raise DecisionNotValid("kind", "cannot be accepted: this queue is reviewed blind.")
         if prediction is None or not prediction.parsed:
             raise DecisionNotValid("kind", "cannot be accepted: the guard gave no readable judgement. Choose the labels.")
         if not same_labels(decision, prediction) or any(wrote(step) or step.mark == StepMark.WRONG for step in decision.steps):

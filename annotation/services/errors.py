@@ -37,5 +37,9 @@ class SnapshotUsedIt(ServiceError):
     """A training snapshot has used this review, so it cannot be undone any more. Ask a lead to reopen the item."""
 
 
+class SettledByLead(ServiceError):
+    """A lead has settled this item, so your review of it cannot be undone any more."""
+
+
 class ItemTaken(ServiceError):
     """Somebody else has taken or settled this item meanwhile. Your draft is kept."""

@@ -19,10 +19,12 @@ from guardapp.guard.steps import categories_named
 def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool, now: datetime) -> GoldLabel | None:
     """Called in the review's transaction. Gold when the item has all its reviews and they agree; disagreement escalates.
 
-    A lead's review of an escalated item settles it alone.
+    A lead's review of an escalated item settles it alone. Reviews that others still had in hand meanwhile settle nothing.
+    The caller holds the item's row: of two last reviews at once the second sees the first.
     """
+    if not adjudicates and item.status != ItemStatus.READY:
+        return None
     if not adjudicates and item.queue.reviews_per_item > 1:
-        Item.objects.select_for_update().get(pk=item.pk)  # two last reviews at once: the second sees the first
         standing = standing_reviews(item)
         if len(standing) < item.queue.reviews_per_item:
             return None

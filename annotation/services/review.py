@@ -7,12 +7,12 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation.models import Assignment, Draft, Event, Item, Review, ReviewRetraction, User
+from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.assignment import active_assignment, end, give_back_slot, lease_again
 from annotation.services.decisions import Decision, StepReview, check_decision
 from annotation.services.drafts import save_draft
-from annotation.services.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo
+from annotation.services.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo, SettledByLead
 from annotation.services.gold import settle, slots_left, withdraw
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewMode
 
@@ -64,7 +64,8 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision) -> R
         raise LeaseExpired
     Draft.objects.filter(item=item, reviewer=reviewer).delete()
     Event.objects.create(kind=EventKind.REVIEWED, item=item, actor=reviewer, at=now, detail={"review": review.pk, "kind": decision.kind})
-    settle(item=item, review=review, decision=decision, adjudicates=item.status == ItemStatus.ESCALATED, now=now)
+    adjudicates = item.status == ItemStatus.ESCALATED and reviewer.is_lead
+    settle(item=item, review=review, decision=decision, adjudicates=adjudicates, now=now)
     return review
 
 
@@ -85,7 +86,8 @@ def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)
         _leave(assignment, AssignmentState.ESCALATED, EventKind.ESCALATED, reviewer, now, reason)
-        Item.objects.filter(pk=assignment.item_id).update(status=ItemStatus.ESCALATED)
+        # not what a lead has settled meanwhile
+        Item.objects.filter(pk=assignment.item_id, status=ItemStatus.READY).update(status=ItemStatus.ESCALATED)
 
 
 def _leave(assignment: Assignment, state: AssignmentState, kind: EventKind, reviewer: User, now: datetime, reason: str = "") -> None:
@@ -96,7 +98,7 @@ def _leave(assignment: Assignment, state: AssignmentState, kind: EventKind, revi
 
 
 def undo_last(*, reviewer: User) -> Assignment:
-    """Undo the newest review of this person that still stands. Raises NothingToUndo, SnapshotUsedIt."""
+    """Undo the newest review of this person that still stands. Raises NothingToUndo, SettledByLead, SnapshotUsedIt."""
     newest = _undoable(reviewer)[:1]
     if not newest:
         raise NothingToUndo
@@ -106,7 +108,7 @@ def undo_last(*, reviewer: User) -> Assignment:
 def undo_review(*, reviewer: User, review_id: int) -> Assignment:
     """Retract one of the last ten reviews: its gold is withdrawn and the person holds the item again, their work as a draft.
 
-    Raises NothingToUndo, SnapshotUsedIt.
+    Raises NothingToUndo, SettledByLead, SnapshotUsedIt.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -114,15 +116,25 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         if review is None:
             raise NothingToUndo
         item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
+        settled_by_lead = GoldLabel.objects.filter(item=item, withdrawn_at__isnull=True, source=GoldSource.ADJUDICATED)
+        if settled_by_lead.exclude(review=review).exists():
+            raise SettledByLead
         withdraw(item=item, actor=reviewer, now=now)
         ReviewRetraction.objects.create(review=review, at=now)
         Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
         adjudicated = review.gold_labels.filter(source=GoldSource.ADJUDICATED).exists()
-        Item.objects.filter(pk=item.pk).update(status=ItemStatus.ESCALATED if adjudicated else ItemStatus.READY,
-                                               free_slots=0 if adjudicated else slots_left(item) - 1)
+        Item.objects.filter(pk=item.pk).update(
+            status=ItemStatus.ESCALATED if adjudicated or _stays_escalated(item) else ItemStatus.READY,
+            free_slots=0 if adjudicated else slots_left(item) - 1)
         Event.objects.create(kind=EventKind.UNDONE, item=item, actor=reviewer, at=now, detail={"review": review.pk})
         Draft.objects.update_or_create(item=item, reviewer=reviewer, defaults={"payload": _as_draft(review), "saved_at": now})
         return lease_again(item, item.queue, reviewer, now)
+
+
+def _stays_escalated(item: Item) -> bool:
+    """Somebody asked for a lead, or a lead holds the dispute: a review less does not take it off their hands."""
+    asked_or_held = item.assignments.filter(state__in=[AssignmentState.ESCALATED, AssignmentState.ACTIVE])
+    return item.status == ItemStatus.ESCALATED and asked_or_held.exists()
 
 
 def _undoable(reviewer: User) -> list[Review]:
