@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -191,6 +192,8 @@ def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
     if multipart:
         files = {name: upload for name, upload in request.FILES.items() if name != "items"}
         upload = request.FILES.get("items")
+        if upload is not None and (upload.size or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise BodyTooLarge
         written = upload.read() if upload is not None else body.get("items")
         if not written:
             raise BodyNotValid("The part `items` is missing.", [FieldError("/items", "is missing: the rows as JSON.")])

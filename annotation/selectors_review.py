@@ -202,7 +202,19 @@ def life_of(item: Item) -> list[Moment]:
 
 def _draft_of(item: Item, reviewer: User) -> dict[str, Any]:
     payload = Draft.objects.filter(item=item, reviewer=reviewer).values_list("payload", flat=True).first()
-    return dict(payload or {})
+    return _readable(payload) if payload else {}
+
+
+def _readable(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left out."""
+    steps, categories, first = (payload.get(name) for name in ("steps", "categories", "first"))
+    rows = [row for row in steps if isinstance(row, dict)] if isinstance(steps, list) else []
+    words = {name: value for name, value in payload.items() if isinstance(value, (str, int))}
+    return {
+        **words, "first": first if isinstance(first, dict) else {},
+        "steps": [{name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")} for row in rows],
+        "categories": [code for code in categories if isinstance(code, str)] if isinstance(categories, list) else [],
+    }
 
 
 def _medium(number: int, asset: MediaAsset, seen: Mapping[str, Any]) -> Medium:

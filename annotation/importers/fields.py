@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -71,7 +71,11 @@ class FieldReader:
 
     def fits(self, name: str, value: object) -> None:
         """Check a value that is kept as JSON: its size, and that a database can hold it."""
-        written = orjson.dumps(value)
+        try:
+            written = orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            self.refuse(name, "is nested too deep.")
+            return
         if len(written) > MAX_METADATA_BYTES:
             self.refuse(name, f"is {len(written):,} bytes of JSON, the limit is {MAX_METADATA_BYTES:,}.")
         elif b"\\u0000" in written:
@@ -102,10 +106,13 @@ class FieldReader:
             moment = parse_datetime(value)
         except ValueError:
             moment = None
-        if moment is None:
-            self.refuse(name, f"is {value!r}. Write a date and time as in 2025-01-31T12:00:00Z.")
-            return None
-        return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+        try:
+            if moment is not None:
+                return (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).astimezone(UTC)
+        except OverflowError:  # the first or the last hours that a datetime can hold, in another time zone
+            pass
+        self.refuse(name, f"is {value!r}. Write a date and time as in 2025-01-31T12:00:00Z.")
+        return None
 
 
 def _closest(name: str, known: Collection[str]) -> str:

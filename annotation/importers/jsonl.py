@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 
@@ -16,6 +17,12 @@ from annotation.services.ingest import CHUNK, DEFAULT_QUEUE, ingest_items
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Lines(Protocol):
+    """A binary stream that is read line by line."""
+
+    def readline(self, size: int, /) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -41,7 +48,7 @@ class IngestReport:
 def ingest_jsonl(*, lines: Iterable[bytes], source: str = DEFAULT_SOURCE, key: ApiKey | None = None, actor: User | None = None,
                  media_root: Path | None = None, queue: str = DEFAULT_QUEUE,
                  progress: Callable[[IngestReport], None] | None = None) -> IngestReport:
-    """Each chunk of 1,000 rows is committed by itself, so a file that breaks off can be sent again. Raises QueueNotFound.
+    """Each chunk of at most 1,000 rows is committed by itself, so a file that breaks off can be sent again. Raises QueueNotFound.
 
     `source` is for rows that name none. `media_root`: the folder that the rows' media paths are in; without it rows may
     carry media as data: URLs only. `progress` is called after each chunk.
@@ -49,7 +56,7 @@ def ingest_jsonl(*, lines: Iterable[bytes], source: str = DEFAULT_SOURCE, key: A
     find = files_in_folder(media_root) if media_root is not None else no_files
     report = IngestReport()
     numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-    while chunk := list(islice(numbered, CHUNK)):
+    while chunk := _chunk(numbered):
         rows = [_read_line(line, source, find) for _, line in chunk]
         for (number, _), result in zip(chunk, ingest_items(rows=rows, key=key, actor=actor, queue=queue), strict=True):
             if result.status is RowStatus.CREATED:
@@ -70,9 +77,29 @@ def lines_of_file(path: Path) -> Iterator[bytes]:
         plain.seek(0)
         if packed:
             with gzip.open(plain) as unpacked:
-                yield from unpacked
+                yield from bounded_lines(unpacked)
         else:
-            yield from plain
+            yield from bounded_lines(plain)
+
+
+def bounded_lines(stream: Lines) -> Iterator[bytes]:
+    """The lines of a stream; of one that is too long only as much as tells that it is. The rest of it is never held."""
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE_BYTES + 1)
+
+
+def _chunk(numbered: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The next CHUNK lines; fewer where they are long."""
+    chunk: list[tuple[int, bytes]] = []
+    held = 0
+    for number, line in islice(numbered, CHUNK):
+        chunk.append((number, line))
+        held += len(line)
+        if held > MAX_LINE_BYTES:
+            break
+    return chunk
 
 
 def _read_line(line: bytes, source: str, find: MediaFinder) -> IncomingItem | RowProblem:

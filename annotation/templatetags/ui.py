@@ -1,5 +1,6 @@
 """Small pieces of markup that every page shares."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django import template
@@ -51,6 +52,12 @@ def nav_links(context: template.Context) -> dict[str, object]:
         current = _section(here) == _section(name)
         links.append({"url": url, "words": words, "current": current})
     return {"links": links}
+
+
+@register.filter
+def pairs(mapping: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Names and values of a sender's object. A template's `.items` would read a field of that name."""
+    return list(mapping.items())
 
 
 def _section(view_name: str) -> str:

@@ -15,7 +15,7 @@ from annotation.views.access import is_htmx, person
 def items(request: HttpRequest) -> HttpResponse:
     status = request.GET.get("status", "")
     status = status if status in ItemStatus.values else ""
-    wanted = request.GET.get("q", "").strip()
+    wanted = request.GET.get("q", "").replace("\x00", "").strip()
     page = selectors.items_page(status=status, external_id=wanted, before=_id(request, "before"), after=_id(request, "after"))
     context = {"page": page, "status": status, "wanted": wanted, "statuses": ItemStatus.choices,
                "hide_judgement": {item.pk for item in page.items if not may_see_judgement(person(request), item)}}

@@ -1,6 +1,7 @@
 """A JSONL file from the browser."""
 
 import gzip
+import zlib
 from collections.abc import Iterable
 from typing import cast
 
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from annotation.bells import ring
 from annotation.forms import UploadForm
-from annotation.importers.jsonl import GZIP_MAGIC, IngestReport, ingest_jsonl
+from annotation.importers.jsonl import GZIP_MAGIC, IngestReport, Lines, bounded_lines, ingest_jsonl
 from annotation.models import ReviewQueue
 from annotation.tasks import predict
 from annotation.views.access import leads_only, person
@@ -29,7 +30,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         queue = form.cleaned_data["queue"]
         try:
             report = ingest_jsonl(lines=_lines(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug)
-        except (gzip.BadGzipFile, EOFError):
+        except (gzip.BadGzipFile, zlib.error, EOFError):
             form.add_error("file", "This gzip file is broken or cut off. Lines read so far are stored; pack it again and send it again.")
         if report is not None and report.created:
             ring(predict)
@@ -40,7 +41,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 def _lines(file: "UploadedFile[bytes]") -> Iterable[bytes]:
     packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     file.seek(0)
-    return gzip.GzipFile(fileobj=file) if packed else cast(Iterable[bytes], file)
+    return bounded_lines(gzip.GzipFile(fileobj=file) if packed else cast(Lines, file))
 
 
 def _shown(report: IngestReport | None) -> list[tuple[int, list[str]]]:

@@ -232,3 +232,26 @@ def test_a_picture_that_only_claims_to_be_one_is_told_by_its_bytes(sender: APICl
 def test_a_part_without_rows_is_a_problem(sender: APIClient, png: bytes) -> None:
     answer = sender.post("/api/v1/items", {"a.png": io.BytesIO(png)}, format="multipart")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/items")
+
+
+@pytest.mark.parametrize("name", ["metadata", "reason"])
+def test_an_object_nested_too_deep_is_refused_for_its_row_only(sender: APIClient, name: str) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(600):
+        deep = {"a": deep}
+    answer = send(sender, row(**{name: deep}), row())
+    assert answer.status_code == 202
+    assert [error["pointer"] for error in answer.json()["results"][0]["errors"]] == [f"/{name}"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_no_calendar_holds_in_utc_is_refused_for_its_row_only(sender: APIClient, moment: str) -> None:
+    answer = send(sender, row(reported_at=moment), row())
+    assert answer.status_code == 202
+    assert [error["pointer"] for error in answer.json()["results"][0]["errors"]] == ["/reported_at"]
+
+
+def test_rows_in_a_file_have_the_limit_of_rows_in_a_body(sender: APIClient, settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
+    rows = SimpleUploadedFile("rows.json", orjson.dumps([row(prompt="x" * 2_000)]))
+    assert sender.post("/api/v1/items", {"items": rows}, format="multipart").status_code == 413

@@ -9,7 +9,8 @@ import orjson
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.importers.jsonl import ingest_jsonl
+from annotation.importers import jsonl
+from annotation.importers.jsonl import ingest_jsonl, lines_of_file
 from annotation.importers.rows import read_row
 from annotation.models import Event, Item, MediaAsset, ReviewQueue
 from annotation.services.incoming import IncomingItem, RowProblem, RowStatus
@@ -162,3 +163,24 @@ def test_the_command_fails_where_no_row_could_be_taken(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{}\n")
     with pytest.raises(CommandError, match="No row"):
         call_command("ingest", tmp_path / "bad.jsonl", stdout=StringIO(), stderr=StringIO())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_that_never_ends_is_refused_and_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 1_000)
+    content = b"x" * 100_000 + b"\n" + b'{"external_id": "after", "prompt": "Hello."}\n'
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(gzip.compress(content) if packed else content)
+    lines = list(lines_of_file(file))
+    assert [len(line) for line in lines] == [1_001, 45]
+    report = ingest_jsonl(lines=lines)
+    assert ([line for line, _ in report.rejected], report.created) == ([1], 1)
+
+
+def test_long_lines_are_stored_in_smaller_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    default_queue()
+    monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 1_000)
+    seen: list[int] = []
+    lines = [b'{"external_id": "%d", "prompt": "%s"}' % (number, b"x" * 700) for number in range(5)]
+    report = ingest_jsonl(lines=lines, progress=lambda so_far: seen.append(so_far.lines))
+    assert (seen, report.created) == ([2, 4, 5], 5)

@@ -1,5 +1,6 @@
 """Home, items, item, policy, keys, upload, export: what they show, and to whom."""
 
+import gzip
 import json
 
 import pytest
@@ -214,3 +215,27 @@ def test_signing_in_and_out(client: Client) -> None:
     assert answer["Location"] == reverse("home")
     assert client.post(reverse("logout"))["Location"] == reverse("login")
     assert "do not fit together" in client.post(reverse("login"), {"username": user.username, "password": "wrong"}).text
+
+
+def test_a_gzip_file_with_broken_bytes_is_said_to_be_broken(client: Client, lead: User) -> None:
+    default_queue()
+    packed = bytearray(gzip.compress(b"{}"))
+    packed[10] = 0x07  # after the header: a kind of block that there is not
+    page = client.post(reverse("upload"), {"file": SimpleUploadedFile("rows.jsonl.gz", bytes(packed)), "queue": "default"})
+    assert page.status_code == 422
+    assert "gzip file is broken" in page.content.decode()
+
+
+@pytest.mark.parametrize("hostile", [{"items": 5}, {"items": ["abc"], "keys": 1}])
+def test_no_name_in_metadata_or_reason_breaks_the_item_page(client: Client, lead: User, hostile: dict[str, object]) -> None:
+    item = make_item(metadata=hostile, reason=hostile)
+    page = client.get(reverse("item", args=[item.pk]))
+    assert page.status_code == 200
+    assert "<dt>items</dt>" in page.content.decode()
+
+
+def test_a_search_for_a_nul_character_finds_nothing(client: Client, lead: User) -> None:
+    make_item()
+    page = client.get(reverse("items"), {"q": "item\x00"})
+    assert page.status_code == 200
+    assert "\x00" not in page.content.decode()
