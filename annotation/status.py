@@ -119,4 +119,4 @@ class ApiScope(TextChoices):
     ITEMS_READ = "items:read", "Read items and their predictions"
     REVIEWS_WRITE = "reviews:write", "Take assignments and submit reviews as the key's owner"
     EXPORT = "export", "Export curated data"
-    TRAIN = "train", "Create snapshots, start and cancel runs"
+    TRAIN = "train", "Create snapshots, start and cancel runs, promote versions"

@@ -43,6 +43,12 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=2_000, error_messages={"required": "Say in a few words why: the reason stays in the history."})
 
 
+class RollbackForm(ReasonForm):
+    """`to`: the version that the page offered."""
+
+    to = forms.IntegerField(required=False)
+
+
 def first_error(form: forms.Form) -> str:
     """One sentence for a message, naming the field."""
     field, errors = next(iter(form.errors.items()))

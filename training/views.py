@@ -15,7 +15,7 @@ from annotation.services.errors import ServiceError
 from annotation.views.access import leads_only, person
 from training import selectors
 from training.comparison import compare
-from training.forms import CloneForm, ReasonForm, RetrainForm, first_error
+from training.forms import CloneForm, ReasonForm, RetrainForm, RollbackForm, first_error
 from training.models import DatasetSnapshot, TrainingRun
 from training.recipes import RECIPES, settings_side_by_side
 from training.services import promotion, runs
@@ -203,11 +203,12 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
 @require_POST
 @leads_only
 def rollback(request: HttpRequest) -> HttpResponse:
-    form = ReasonForm(request.POST)
+    form = RollbackForm(request.POST)
     if not form.is_valid():
         messages.error(request, first_error(form))
         return redirect("training:versions")
-    done = _attempt(request, lambda: promotion.rollback(approver=person(request), reason=form.cleaned_data["reason"]))
+    done = _attempt(request, lambda: promotion.rollback(
+        approver=person(request), reason=form.cleaned_data["reason"], to=form.cleaned_data["to"]))
     if done is not None:
         messages.success(request, f"{done.version.name} is in production again.")
     return redirect("training:versions")

@@ -18,6 +18,7 @@ from tests.training.rows import make_gold, make_much_gold, make_snapshot
 from training.jobs.rows import read_rows
 from training.models import DatasetSnapshot, SnapshotRow
 from training.places import file_of
+from training.services import snapshots
 from training.services.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
 from training.services.snapshots import SnapshotFilters, create_snapshot, verify_snapshot
 from training.status import Split
@@ -151,3 +152,21 @@ def test_filters_choose_the_gold() -> None:
     assert hard.rows.filter(split=Split.HOLDOUT).exists()
     with pytest.raises(NotEnoughGold):
         create_snapshot(created_by=lead, filters=SnapshotFilters(sources=("elsewhere",)))
+
+
+def test_a_snapshot_that_comes_second_leaves_the_file_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    lead = make_user(Role.LEAD)
+    make_much_gold(lead, 30)
+    others: list[Path] = []
+
+    def meanwhile(placed: Any, *_: Any) -> dict[str, Any]:
+        """Somebody else takes the same gold under the same name, a moment before this one writes its row."""
+        written, sha256 = snapshots._write(placed, file_of(DatasetSnapshot(path="")))
+        others.append(written.replace(written.parent / f"{sha256}.jsonl"))
+        raise IntegrityError
+
+    monkeypatch.setattr(snapshots, "_counts", meanwhile)
+    with pytest.raises(SnapshotNameTaken):
+        create_snapshot(created_by=lead, filters=EVERYTHING)
+    assert others[0].exists()
+    assert list(others[0].parent.iterdir()) == others

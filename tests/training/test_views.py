@@ -15,6 +15,7 @@ from tests.training.rows import make_candidate, make_evaluation, make_much_gold,
 from training.contract import METRICS, PROGRESS
 from training.models import DatasetSnapshot, Evaluation, Promotion, TrainingRun
 from training.places import directory_of
+from training.services.promotion import promote
 from training.services.runs import request_run
 from training.status import RunStatus
 
@@ -177,6 +178,24 @@ def test_evaluate_asks_for_both_on_the_newest_snapshot(page: Client, snapshot: D
     assert set(Evaluation.objects.values_list("version__name", flat=True)) == {"starter", "candidate"}
     page.post(reverse("training:evaluate", args=[version.pk]))
     assert Evaluation.objects.count() == 2
+
+
+def test_a_source_named_like_a_method_does_not_break_the_snapshot_page(page: Client, snapshot: DatasetSnapshot) -> None:
+    DatasetSnapshot.objects.filter(pk=snapshot.pk).update(counts={**snapshot.counts, "by_source": {"items": 40}})
+    assert "<dt>from items</dt><dd>40</dd>" in page.get(reverse("training:snapshot", args=[snapshot.pk])).text
+
+
+def test_a_rollback_sent_twice_goes_one_step_back(page: Client, lead: User, snapshot: DatasetSnapshot, candidate: ModelVersion) -> None:
+    second = make_candidate(candidate, "second")
+    make_evaluation(second, snapshot)
+    for version in (candidate, second):
+        promote(version=version, approver=lead, reason="Better.")
+    form = {"reason": "Alarm.", "to": candidate.pk}
+    assert f'name="to" value="{candidate.pk}"' in page.get(reverse("training:versions")).text
+    for _ in range(2):
+        page.post(reverse("training:rollback"), form)
+    candidate.refresh_from_db()
+    assert candidate.status == VersionStatus.PRODUCTION
 
 
 def test_the_snapshot_page_shows_counts_and_sum(page: Client, snapshot: DatasetSnapshot) -> None:

@@ -60,7 +60,7 @@ class NothingToRollBackTo(TrainingError):
 
 
 class ProductionChanged(TrainingError):
-    """Somebody else promoted a version at the same moment. Look again before you decide."""
+    """Production has changed meanwhile. Look again before you decide."""
 
 
 class NoProduction(TrainingError):

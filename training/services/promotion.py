@@ -23,9 +23,14 @@ def promote(*, version: ModelVersion, approver: User, reason: str) -> Promotion:
     return _switch(PromotionKind.PROMOTE, version, approver, reason)
 
 
-def rollback(*, approver: User, reason: str) -> Promotion:
-    """Bring back the version that the current one replaced. Raises NotALead, ReasonMissing, NothingToRollBackTo, ProductionChanged."""
+def rollback(*, approver: User, reason: str, to: int | None = None) -> Promotion:
+    """Bring back the version that the current one replaced; `to` is the id of the one that the person was shown.
+
+    Raises NotALead, ReasonMissing, NothingToRollBackTo, ProductionChanged.
+    """
     target = rollback_target()
+    if to is not None and (target is None or target.pk != to):  # sent twice, or decided on an old page
+        raise ProductionChanged
     if target is None:
         raise NothingToRollBackTo
     return _switch(PromotionKind.ROLLBACK, target, approver, reason)

@@ -59,7 +59,7 @@ def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilter
     folder = Path(settings.SNAPSHOTS_DIR)
     written, sha256 = _write(placed, folder)
     final = folder / f"{sha256}.jsonl"  # the same content is the same file
-    existed, kept = final.exists(), False
+    existed, placed_here, kept = final.exists(), False, False
     try:
         with transaction.atomic():
             snapshot = DatasetSnapshot.objects.create(
@@ -73,12 +73,13 @@ def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilter
                 raise GoldChanged
             Event.objects.create(kind=EventKind.SNAPSHOT_CREATED, actor=created_by, detail={"snapshot": name, "rows": len(placed)})
             written.replace(final)
+            placed_here = True
         kept = True
     except IntegrityError as error:
         raise SnapshotNameTaken from error
     finally:
         written.unlink(missing_ok=True)
-        if not kept and not existed:
+        if placed_here and not kept and not existed:  # else it may be another snapshot's by now
             final.unlink(missing_ok=True)
     return snapshot
 
