@@ -4,8 +4,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from annotation.models import User
 
@@ -28,6 +29,14 @@ def leads_only(view: View[P]) -> View[P]:
             raise PermissionDenied("This page is for leads.")
         return view(request, *args, **kwargs)
     return guarded
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    """To the sign-in page, as Django does; but htmx would put that page in the place of the person's work, and gets a 401."""
+
+    def handle_no_permission(  # type: ignore[override]  # the stubs know of redirects only
+            self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]) -> HttpResponseBase:
+        return HttpResponse(status=401) if is_htmx(request) else super().handle_no_permission(request, view_func)
 
 
 def is_htmx(request: HttpRequest) -> bool:

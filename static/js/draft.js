@@ -1,4 +1,6 @@
 // Saves unfinished work a moment after each change, and when the page is left.
+import { withToken } from "./csrf.js";
+
 const WAIT = 700;
 let timer = 0;
 let flight = null;
@@ -16,8 +18,8 @@ async function save() {
   flight?.abort();
   flight = new AbortController();
   try {
-    const answer = await fetch(from.dataset.draftUrl, { method: "POST", body: new FormData(from), signal: flight.signal });
-    if (!answer.ok) throw new Error(String(answer.status));
+    const answer = await fetch(from.dataset.draftUrl, { method: "POST", body: withToken(new FormData(from)), signal: flight.signal });
+    if (!answer.ok || answer.redirected) throw new Error(String(answer.status)); // redirected: to the sign-in
     if (form() === from) {
       unsaved = false;
       say("Saved");
@@ -43,8 +45,15 @@ function forget() {
 
 document.addEventListener("input", changed);
 document.addEventListener("change", changed);
-document.addEventListener("htmx:beforeRequest", forget); // the request carries the work itself
+// a request of the form carries the work itself; before any other one the work is saved
+document.addEventListener("htmx:confirm", (event) => {
+  if (!unsaved || !form() || form().contains(event.detail.elt)) return;
+  event.preventDefault();
+  clearTimeout(timer);
+  save().finally(() => event.detail.issueRequest(true));
+});
+document.addEventListener("htmx:beforeRequest", forget);
 document.addEventListener("item:arrived", forget);
 window.addEventListener("pagehide", () => {
-  if (unsaved && form()) navigator.sendBeacon(form().dataset.draftUrl, new FormData(form()));
+  if (unsaved && form()) navigator.sendBeacon(form().dataset.draftUrl, withToken(new FormData(form())));
 });

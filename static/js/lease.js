@@ -1,5 +1,6 @@
 // The hold on the item: counts down, is renewed while the person works, and says so before it ends. Also the case timer.
 import { announce } from "./announce.js";
+import { withToken } from "./csrf.js";
 
 const BEAT_MS = 45_000;
 const WARN_S = 60;
@@ -50,10 +51,8 @@ async function beat() {
   const place = lease();
   if (!place || !active || gone) return;
   active = false;
-  const form = new FormData();
-  form.set("csrfmiddlewaretoken", document.querySelector("#decision [name=csrfmiddlewaretoken]").value);
   try {
-    const answer = await fetch(place.dataset.url, { method: "POST", body: form });
+    const answer = await fetch(place.dataset.url, { method: "POST", body: withToken(new FormData()) });
     if (lease() !== place) return;
     if (answer.status === 409) expire();
     else if (answer.ok) {

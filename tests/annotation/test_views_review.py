@@ -52,6 +52,12 @@ def test_nobody_acts_before_signing_in(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
+def test_a_page_whose_sign_in_has_ended_is_told_and_not_replaced(client: Client, name: str) -> None:
+    make_item()
+    assert send(client, hold(make_user()), name).status_code == 401
+
+
+@pytest.mark.parametrize("name", ACTIONS)
 def test_somebody_elses_assignment_is_not_there(client: Client, reviewer: User, name: str) -> None:
     make_item()
     assert send(client, hold(make_user()), name, reason="mine now").status_code == 404

@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from annotation.models import Assignment, HardSample, Review, User
+from annotation.models import Assignment, Draft, HardSample, Review, User
 from annotation.status import Role
 from tests.browser import scene
 from tests.factories import default_queue, make_user
@@ -201,3 +202,39 @@ def test_keys_held_down_in_a_hurry_decide_each_item_once_and_never_leave_the_pag
         page.keyboard.press("a")
     assert page.evaluate("window.stayed === true")
     assert Review.objects.count() == len(items)
+
+
+def test_work_survives_the_end_of_the_sign_in(page: Page) -> None:
+    item = scene.text_item()
+    user = make_user()
+    sign_in(page, user)
+    open_queue(page)
+    Session.objects.all().delete()
+    note = page.get_by_label("Note")
+    note.fill("Looks like a joke to me.")
+    expect(page.locator("#saved")).to_have_text("Not saved yet")
+    page.keyboard.press("Escape")
+    page.keyboard.press("x")
+    page.keyboard.press("n")
+    expect(page.get_by_role("alert")).to_contain_text("signed out")
+    expect(note).to_have_value("Looks like a joke to me.")
+    other_tab = page.context.new_page()
+    sign_in(other_tab, user)
+    page.keyboard.press("x")
+    page.keyboard.press("x")
+    expect(page.locator("#saved")).to_have_text("Saved")
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    assert Review.objects.get(item=item).note == "Looks like a joke to me."
+
+
+def test_what_was_typed_a_moment_before_an_undo_is_kept(page: Page) -> None:
+    done, open_one = scene.text_item(priority=2.0), scene.text_item(priority=1.0)
+    sign_in(page, make_user())
+    open_queue(page)
+    page.keyboard.press("a")
+    next_item(page, open_one.external_id)
+    page.get_by_label("Note").fill("Half a thought")
+    page.get_by_role("button", name="Undo the last decision").click()
+    next_item(page, done.external_id)
+    assert Draft.objects.get(item=open_one).payload["note"] == "Half a thought"
