@@ -69,10 +69,12 @@ def last_reviews(reviewer: User) -> list[Review]:
     return list(reviews.select_related("item", "prediction", "assignment__queue").order_by("-id")[:LAST_REVIEWS])
 
 
-def escalated_assignments() -> list[Assignment]:
-    """The newest escalations that still wait for a lead, with their reasons."""
-    escalated = Assignment.objects.filter(state=AssignmentState.ESCALATED, item__status=ItemStatus.ESCALATED)
-    return list(escalated.select_related("item", "reviewer", "queue").order_by("-id")[:LEAD_LIST])
+def escalated_items() -> list[tuple[Item, Assignment | None]]:
+    """The newest items that wait for a lead, each with the escalation that sent it there; None: its reviews disagree."""
+    items = list(Item.objects.filter(status=ItemStatus.ESCALATED).order_by("-id")[:LEAD_LIST])
+    escalations = Assignment.objects.filter(state=AssignmentState.ESCALATED, item__in=items).select_related("reviewer").order_by("id")
+    newest = {escalation.item_id: escalation for escalation in escalations}
+    return [(item, newest.get(item.pk)) for item in items]
 
 
 def failed_items() -> list[Item]:

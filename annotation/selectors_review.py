@@ -7,7 +7,7 @@ from typing import Any
 
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, MediaAsset, PolicyCategory, PolicyVersion, Prediction, Review, User
 from annotation.selectors_policy import active_policy_version, policy_categories
-from annotation.status import EventKind, ReviewMode
+from annotation.status import EventKind, ItemStatus, ReviewMode
 from guardapp.guard.worddiff import Segment, word_diff
 
 NO_LABEL = "none"
@@ -148,6 +148,11 @@ def may_see_judgement(user: User, item: Item) -> bool:
     if user.is_lead or item.queue.mode == ReviewMode.OPEN:
         return True
     return item.queue.mode != ReviewMode.BLIND and Review.objects.filter(item=item, reviewer=user).exists()
+
+
+def may_see_reviews(user: User, item: Item) -> bool:
+    """Other people's reviews, on the item page: not while the person may still have to judge the item on their own."""
+    return user.is_lead or item.status == ItemStatus.REVIEWED or Review.objects.filter(item=item, reviewer=user).exists()
 
 
 def media_of(item: Item, prediction: Prediction | None) -> tuple[Medium, ...]:

@@ -29,6 +29,7 @@ urlpatterns = [
     path("assignments/<uuid:token>/retake/", review.retake, name="retake"),
     path("items/", items.items, name="items"),
     path("items/<int:item_id>/", items.item, name="item"),
+    path("items/<int:item_id>/retry/", items.retry, name="item_retry"),
     path("frames/<int:prediction_id>/<int:medium>/<int:index>.png", media.frame, name="frame"),
     path("media/<slug:sha256>/", media.asset, name="asset"),
 ]

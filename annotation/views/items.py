@@ -1,14 +1,18 @@
 """The list of items and one item's whole life."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from annotation import selectors
+from annotation.bells import ring
 from annotation.models import Item
-from annotation.selectors_review import life_of, may_see_judgement, media_of
+from annotation.selectors_review import life_of, may_see_judgement, may_see_reviews, media_of
+from annotation.services.claims import ItemHasNotFailed, retry_failed
 from annotation.status import ItemStatus
-from annotation.views.access import is_htmx, person
+from annotation.tasks import predict
+from annotation.views.access import is_htmx, leads_only, person
 
 
 @require_safe
@@ -28,10 +32,25 @@ def item(request: HttpRequest, item_id: int) -> HttpResponse:
     found = get_object_or_404(Item.objects.select_related("queue", "prediction__version"), pk=item_id)
     shown = may_see_judgement(person(request), found)
     return render(request, "annotation/item.html", {
-        "item": found, "shown": shown, "life": life_of(found),
+        "item": found, "shown": shown, "reviews_shown": shown and may_see_reviews(person(request), found), "life": life_of(found),
         "media": media_of(found, found.prediction),
         "blurred": person(request).blur_media or found.queue.blur_default,
     })
+
+
+@require_POST
+@leads_only
+def retry(request: HttpRequest, item_id: int) -> HttpResponse:
+    """Send an item whose prediction failed back to the guard."""
+    found = get_object_or_404(Item, pk=item_id)
+    try:
+        retry_failed(item=found, actor=person(request))
+    except ItemHasNotFailed as error:
+        messages.error(request, str(error))
+    else:
+        ring(predict)
+        messages.success(request, "Sent back to the guard.")
+    return redirect("item", found.pk)
 
 
 def _id(request: HttpRequest, name: str) -> int | None:

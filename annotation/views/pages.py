@@ -14,7 +14,7 @@ def home(request: HttpRequest) -> HttpResponse:
     user = person(request)
     context = {"queues": selectors.queues_with_counts(), "reviews": selectors.last_reviews(user)}
     if user.is_lead:
-        context |= {"escalated": selectors.escalated_assignments(), "failed": selectors.failed_items(), "guard": production_or_none()}
+        context |= {"escalated": selectors.escalated_items(), "failed": selectors.failed_items(), "guard": production_or_none()}
     return render(request, "annotation/home.html", context)
 
 

@@ -239,3 +239,36 @@ def test_a_search_for_a_nul_character_finds_nothing(client: Client, lead: User) 
     page = client.get(reverse("items"), {"q": "item\x00"})
     assert page.status_code == 200
     assert "\x00" not in page.content.decode()
+
+
+def test_a_lead_sends_a_failed_item_back_to_the_guard(client: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[object] = []
+    monkeypatch.setattr("annotation.views.items.ring", rung.append)
+    item = make_item(status=ItemStatus.PREDICTION_FAILED, error_message="Out of memory.", predicted=False)
+    url = reverse("item_retry", args=[item.pk])
+    assert signed_in(make_user()).post(url).status_code == 403
+    assert url in client.get(reverse("item", args=[item.pk])).text
+    assert "Sent back to the guard." in client.post(url, follow=True).text
+    item.refresh_from_db()
+    assert (item.status, len(rung)) == (ItemStatus.PENDING, 1)
+    assert "Only an item whose prediction failed" in client.post(url, follow=True).text
+
+
+def test_leads_see_disputes_among_what_waits_for_them(client: Client, lead: User) -> None:
+    item = make_item(queue=default_queue(reviews_per_item=2))
+    review_of(item, make_user())
+    review_of(item, make_user(), Harmfulness.HARMFUL)
+    page = client.get(reverse("home")).text
+    assert "Nothing waits for a lead" not in page
+    assert "the reviewers disagree" in page
+
+
+def test_the_next_reviewer_of_an_item_does_not_see_the_first_ones_verdict() -> None:
+    item = make_item(queue=default_queue(reviews_per_item=2))
+    first, second = make_user(), make_user()
+    review_of(item, first)
+    url = reverse("item", args=[item.pk])
+    hidden = "Hidden until you have reviewed it."
+    assert [hidden in signed_in(user).get(url).text for user in (first, second)] == [False, True]
+    review_of(item, second)
+    assert hidden not in signed_in(second).get(url).text
