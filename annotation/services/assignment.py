@@ -46,6 +46,9 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
         old = _of(reviewer, token)
         if old.state == AssignmentState.ACTIVE and old.expires_at > now:
             return old
+        held = Assignment.objects.filter(item=old.item_id, reviewer=reviewer, state=AssignmentState.ACTIVE, expires_at__gt=now)
+        for again in held.select_related("item", "item__prediction", "queue"):  # asked twice, or in another tab
+            return again
         release_expired(now=now, queue=old.queue)
         item = _take(Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0)
                      .exclude(_seen_by(reviewer)))

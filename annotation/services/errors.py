@@ -34,7 +34,7 @@ class NothingToUndo(ServiceError):
 
 
 class SnapshotUsedIt(ServiceError):
-    """A training snapshot has used this review, so it cannot be undone any more. Ask a lead to reopen the item."""
+    """A training snapshot has used this review, so it cannot be undone any more."""
 
 
 class SettledByLead(ServiceError):

@@ -136,6 +136,15 @@ def test_an_expired_item_can_be_taken_again_unless_somebody_else_has_it() -> Non
         take_again(reviewer=first, token=assignment.token)
 
 
+def test_taking_an_item_again_twice_gives_the_same_hold() -> None:
+    make_item()
+    reviewer = make_user()
+    assignment = held(reviewer)
+    run_out(assignment)
+    first, second = (take_again(reviewer=reviewer, token=assignment.token) for _ in range(2))
+    assert first.pk == second.pk
+
+
 def test_releasing_twice_gives_a_slot_back_once() -> None:
     item = make_item()
     run_out(held(make_user()))
