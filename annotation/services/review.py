@@ -116,6 +116,8 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         if review is None:
             raise NothingToUndo
         item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
+        if ReviewRetraction.objects.filter(review=review).exists():  # by the same person's other tab, while this one waited
+            raise NothingToUndo
         settled_by_lead = GoldLabel.objects.filter(item=item, withdrawn_at__isnull=True, source=GoldSource.ADJUDICATED)
         if settled_by_lead.exclude(review=review).exists():
             raise SettledByLead

@@ -316,6 +316,16 @@ def test_undo_has_an_end() -> None:
     undo_review(reviewer=reviewer, review_id=reviews[1].pk)
 
 
+def test_of_two_undos_at_once_the_second_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_item()
+    reviewer = make_user()
+    reviews = [submit(held(reviewer))]
+    monkeypatch.setattr("annotation.services.review._undoable", lambda person: reviews)  # as both read it before either wrote
+    undo_last(reviewer=reviewer)
+    with pytest.raises(NothingToUndo):
+        undo_last(reviewer=reviewer)
+
+
 def test_what_a_snapshot_used_cannot_be_undone() -> None:
     make_item()
     reviewer = make_user()
