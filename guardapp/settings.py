@@ -1,6 +1,8 @@
 """The one settings file. Everything that differs between machines comes from the environment; see docs/settings.md."""
 
+import os
 import secrets
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,14 @@ def _secret_key() -> str:
         return given
     kept = DATA_DIR / "secret_key"
     if not kept.exists():
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(50))
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, delete=False) as made:  # mode 0600
+            made.write(secrets.token_urlsafe(50))
+        try:
+            os.link(made.name, kept)  # whole or not at all, and the first of several processes wins
+        except FileExistsError:
+            pass
+        finally:
+            Path(made.name).unlink()
     return kept.read_text().strip()
 
 
