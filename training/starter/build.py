@@ -64,7 +64,7 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
         prepare_base(base, [work / f"{stage.name}.jsonl" for stage in stages[:TOKENIZER_STAGES]], seed)
     for stage in stages:
         base = train(stage, base, work, media_root, seed)
-    evaluation = evaluate(base, work, media_root, seed)
+    evaluation = evaluate(base, work / f"evaluation-{stages[-1].name}", work, media_root, seed)
     install(base, out)
     found = results(
         data=data, train=[row for stage in stages for row in read_jsonl(work / f"{stage.name}.jsonl")],
@@ -103,9 +103,8 @@ def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> 
     return run / MODEL
 
 
-def evaluate(model: Path, work: Path, media_root: Path, seed: int) -> Path:
-    """Run the evaluation job on held-out rows and benchmarks; its run directory."""
-    run = work / "evaluation"
+def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int) -> Path:
+    """Run the evaluation job on held-out rows and benchmarks; its run directory, which belongs to this one model."""
     config = EvaluateConfig(model=str(model), dataset=str(work / "holdout.jsonl"), media_root=str(media_root), batch_size=128,
                             max_new_tokens=MAX_NEW_TOKENS, bootstrap_samples=100, seed=seed, threads=1)
     run_job("training.jobs.evaluate", run, asdict(config))
