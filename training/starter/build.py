@@ -69,12 +69,17 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
     found = results(
         data=data, train=[row for stage in stages for row in read_jsonl(work / f"{stage.name}.jsonl")],
         held_out=read_jsonl(work / "holdout.jsonl"), predictions=read_jsonl(evaluation / PREDICTIONS), seed=seed,
-        runs={stage.name: read_json(work / stage.name / RESULT) for stage in stages},
+        runs={stage.name: run_figures(work / stage.name) for stage in stages},
         plan={stage.name: asdict(stage) for stage in stages}, weights_bytes=(out / "model.safetensors").stat().st_size,
         parameters=(read_json(work / "base" / "parameters.json") or {})["parameters"],
     )
     write_json(out / "results.json", found)
     (out / "MODEL_CARD.md").write_text(model_card(found), encoding="utf-8")
+
+
+def run_figures(run: Path) -> dict[str, Any]:
+    """What the run's job reported, without the path that it began from: that means nothing on another machine."""
+    return {name: value for name, value in (read_json(run / RESULT) or {}).items() if name != "base_model"}
 
 
 def prepare_base(folder: Path, row_files: list[Path], seed: int) -> None:

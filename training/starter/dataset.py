@@ -23,7 +23,9 @@ HELD_OUT_SEED = 1000  # added to the build's seed for rows that are only scored
 def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path) -> list[Row]:
     """The rows of one stage. `data` None leaves the open sets out."""
     own = seed + stage.seed_step
-    rows = [_row(value, "train") for value in generate(own, stage.text, held_out_topics=False, quotes=stage.quotes)]
+    keep = Random(own)
+    rows = [_row(value, "train") for value in generate(own, stage.text, held_out_topics=False, quotes=stage.quotes)
+            if value["prompt_label"] == Harmfulness.HARMFUL or keep.random() < stage.unharmful_kept]
     if data is not None and stage.open_share:
         opened = list(open_rows(data, own, quotes=stage.quotes))
         rows += [_row(value, "train") for value in Random(own).sample(opened, round(len(opened) * stage.open_share))]

@@ -23,6 +23,7 @@ class Stage:
     loss_on_prompt: float
     seed_step: int  # added to the build's seed, so that no stage repeats another's rows
     scattered: bool = False  # see rows_media: texts of any size at any place
+    unharmful_kept: float = 1.0  # share of the generated unharmful text rows that stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ STAGES = (
           loss_on_prompt=0.03, seed_step=1, scattered=True),
     Stage("settle", text=11_000, image=7_000, video=1_600, open_share=0.2, quotes=True, learning_rate=1.2e-3, batch_size=16,
           loss_on_prompt=0.0, seed_step=2),
+    Stage("open", text=7_000, image=1_500, video=350, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
+          loss_on_prompt=0.0, seed_step=3, unharmful_kept=0.75),
 )
 TOKENIZER_STAGES = 2  # the tokenizer is trained on the rows of the first stages
 SMOKE_STAGES = (Stage("smoke", text=48, image=8, video=4, open_share=0.0, quotes=True, learning_rate=1e-3,
@@ -48,4 +51,4 @@ SMOKE_STAGES = (Stage("smoke", text=48, image=8, video=4, open_share=0.0, quotes
 HELD_OUT = HeldOut()
 SMOKE_HELD_OUT = HeldOut(text=8, image=4, video=2)
 CUTOFF_TOKENS = 1600
-MAX_NEW_TOKENS = 160  # a completion takes about 30
+MAX_NEW_TOKENS = 100  # a completion takes about 30
