@@ -117,9 +117,10 @@ def test_a_slow_file_is_stopped_by_the_clock_or_by_its_processor_time(tmp_path: 
 def test_in_a_batch_a_bad_file_costs_only_itself(tmp_path: Path) -> None:
     quarters().save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    slow = make_slow_video(tmp_path / "slow.mp4")
+    slow = make_slow_video(tmp_path / "slow.mp4", 3_000)
     names = ["good.png", "bad.png", "missing.png", slow.name, "good.png"]
     jobs = [Job(tmp_path / name, tmp_path / "out" / str(number)) for number, name in enumerate(names)]
-    outcomes = decode_many(jobs, STARTER, replace(Limits(), wall_s=1.5))
+    every_frame = replace(STARTER, fps=30.0, max_frames=3_000)  # of the slow video: many times what the clock allows
+    outcomes = decode_many(jobs, every_frame, replace(Limits(), wall_s=2.0))
     codes = [outcome.code if isinstance(outcome, MediaError) else "ok" for outcome in outcomes]
     assert codes == ["ok", "media_corrupt", "media_not_a_file", "media_decode_timeout", "ok"]
