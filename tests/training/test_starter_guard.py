@@ -42,8 +42,14 @@ def test_plain_requests_are_judged_with_steps_and_a_category(engine: HfEngine) -
     assert "S9" in verdicts[0].categories
 
 
+@pytest.mark.xfail(strict=True, reason="the shipped weights break on long texts: a known fault of the starter, see its card")
+def test_a_long_text_does_not_break_the_output(engine: HfEngine) -> None:
+    samples = [Sample(str(words), "The meeting starts at seven and the soup is warm. " * (words // 10)) for words in (500, 2500)]
+    for group in engine.generate(samples, SHORT):
+        assert group[0].judgement is not None, group[0].completion
+
+
 def test_a_text_of_a_page_does_not_break_the_output(engine: HfEngine) -> None:
-    """The card says where that ends: many longer texts are not answered in the grammar."""
     samples = [Sample(str(words), "The committee will talk about the roof and the library. " * (words // 10)) for words in (100, 250)]
     for group in engine.generate(samples, SHORT):
         assert group[0].judgement is not None, group[0].completion
