@@ -1,6 +1,6 @@
 # make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check bench demo starter
+.PHONY: help run setup test check bench bench-training demo starter
 
 VENV := .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
@@ -15,6 +15,7 @@ help:
 	@echo "make check    ruff, mypy (strict), missing migrations"
 	@echo "make demo     the whole loop unattended, with the gain in F1"
 	@echo "make bench    requests a second on the embedded default"
+	@echo "make bench-training  training and mining beside stock TRL and generate"
 	@echo "make starter  train the starter guard from nothing"
 
 run: $(VENV)/.installed-run
@@ -26,7 +27,7 @@ setup: $(VENV)/.installed-run
 test: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || \
 	  echo "Chromium is missing, so the browser tests are skipped. On Debian and Ubuntu: apt-get install chromium fonts-dejavu-core"
-	$(ONE_THREAD) $(IN) -m pytest $(PYTEST)
+	$(ONE_THREAD) $(IN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST)
 
 check: $(VENV)/.installed-test
 	$(IN) -m ruff check .
@@ -35,6 +36,9 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m benchmarks.console
+
+bench-training: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m benchmarks.training
 
 demo: $(VENV)/.installed-run
 	$(ONE_THREAD) $(IN) manage.py demo_loop --rows 400

@@ -17,7 +17,7 @@ env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_HTTPS", "GUARDAPP_ROLLOUTS", "GUARDAPP_BATCH", "GUARDAPP_CLAIM_SECONDS", "GUARDAPP_SETTLE_SECONDS", "GUARDAPP_MEDIA_PRESET",
     "GUARDAPP_MAX_NEW_TOKENS", "GUARDAPP_REQUIRE_SERVICES", "GUARDAPP_REFERENCE_DATA", "GUARDAPP_WEB_WORKERS", "GUARDAPP_LOG_LEVEL",
     "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS",
-    "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS",
+    "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS", "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
 ])
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_celery_beat",
     "annotation",
     "training",
 ]
@@ -150,6 +151,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ROUTES = {
     "annotation.tasks.predict": {"queue": "inference"},
     "annotation.tasks.complete_targets": {"queue": "inference"},
+    "annotation.tasks.shadow": {"queue": "inference"},
+    "annotation.tasks.regenerate": {"queue": "inference"},
     "training.tasks.execute": {"queue": "training"},
     "*": {"queue": "default"},
 }
@@ -158,12 +161,17 @@ CELERY_TASK_ALWAYS_EAGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_RESULT_EXPIRES = None  # nothing is kept, so beat has nothing to clean up
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # retraining schedules are rows; the bells below become rows
 CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
     "predict": {"task": "annotation.tasks.predict", "schedule": timedelta(seconds=60)},
     "complete-targets": {"task": "annotation.tasks.complete_targets", "schedule": timedelta(seconds=60)},
+    "regenerate": {"task": "annotation.tasks.regenerate", "schedule": timedelta(seconds=60)},
+    "reroute": {"task": "annotation.tasks.reroute", "schedule": timedelta(seconds=60)},
+    "count-queues": {"task": "annotation.tasks.count_queues", "schedule": timedelta(seconds=15)},
     "release-stale": {"task": "annotation.tasks.release_stale", "schedule": timedelta(seconds=20)},
     "execute": {"task": "training.tasks.execute", "schedule": timedelta(seconds=60)},
+    "look-at-schedules": {"task": "training.tasks.look_at_schedules", "schedule": timedelta(seconds=300)},
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL} if REDIS_URL else
           {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -183,6 +191,9 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Ingest flagged content, read predictions and reviews, export curated data.",
     "SWAGGER_UI_DIST": "SIDECAR", "SWAGGER_UI_FAVICON_HREF": "SIDECAR", "SCHEMA_PATH_PREFIX": "/api/v1",
 }
+API_ENUMS = {  # training's sets of words that several fields of the API share, by the name that its document gives them
+    "RunStatus": "training.status.RunStatus", "RunKind": "training.status.RunKind", "PromotionKind": "training.status.PromotionKind",
+}
 
 # The guard
 GUARD_MODEL = env.text("GUARD_MODEL", "") or str(BASE_DIR / "guardapp" / "starter")  # a local folder or a hub id
@@ -194,6 +205,10 @@ CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 60, minimum=1)  # a worker
 SETTLE_SECONDS = env.integer("GUARDAPP_SETTLE_SECONDS", 10)  # a review can be undone freely this long; then its gold may train
 HOLDOUT_SHARE = env.integer("GUARDAPP_HOLDOUT_SHARE", 20, minimum=1) / 100
 AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100  # share of items that always go to people, whatever the guard says
+# Care for reviewers: limits a day; a person may have others
+EXPOSURE_LIMIT_S = env.integer("GUARDAPP_EXPOSURE_LIMIT_SECONDS", 2 * 3_600, minimum=1)  # of unblurred evidence
+SEVERE_LIMIT = env.integer("GUARDAPP_SEVERE_LIMIT", 100, minimum=1)  # items of the gravest severity
+BREAK_MINUTES = env.integer("GUARDAPP_BREAK_MINUTES", 55, minimum=1)  # of work without a pause, then a break is proposed
 MODELS_DIR = DATA_DIR / "models"
 RUNS_DIR = DATA_DIR / "runs"
 SNAPSHOTS_DIR = DATA_DIR / "snapshots"

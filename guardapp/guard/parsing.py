@@ -33,6 +33,7 @@ because the guard's own result, where it differs, makes the completion unparseab
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from guardapp.guard.steps import categories_named, clean_step, split_steps
 from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness, Refusal
@@ -68,15 +69,13 @@ class LabelSpans:
     response: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Label:
+class _Label(NamedTuple):  # made for every label of every completion: a tuple costs a third of a frozen dataclass
     field: str  # "request" or "response"
     value: Harmfulness | None
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     reasoning: str
     prompt: Harmfulness
     response: Harmfulness | None
@@ -97,6 +96,14 @@ def parse(
     steps = split_steps(reading.reasoning)
     response = reading.response if response_expected else None
     return Judgement(steps, Verdict(reading.prompt, response, categories=categories_named(steps, codes)))
+
+
+def parse_labels(completion: str, *, response_expected: bool = True) -> Verdict | None:
+    """The labels that `parse` reads, without the steps and their categories: for who grades many completions."""
+    reading = _read(completion)
+    if reading is None:
+        return None
+    return Verdict(reading.prompt, reading.response if response_expected else None)
 
 
 def render(judgement: Judgement, *, response_present: bool) -> str:

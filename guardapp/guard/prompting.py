@@ -43,13 +43,12 @@ def input_block_tail(sample: Sample) -> str:
     return f"{sample.prompt}\n\nAI assistant:\n{response}\n"
 
 
-def chat_messages(sample: Sample, *, policy_text: str | None = None, instruction: str = INSTRUCTION,
-                  role_line: str = USER_ROLE_LINE) -> list[Message]:
+def chat_messages(sample: Sample, *, instruction: str = INSTRUCTION, role_line: str = USER_ROLE_LINE) -> list[Message]:
     """System and user message. Media placeholders stand between the role line and the prompt, in order.
 
-    `policy_text` is appended to the instruction for guards that take a policy; released ones do not.
+    The sample's policy text, where it has one, is appended to the instruction.
     """
-    system = instruction if policy_text is None else f"{instruction}\n\nPolicy:\n{policy_text}"
+    system = instruction if sample.policy_text is None else f"{instruction}\n\nPolicy:\n{sample.policy_text}"
     media: list[ContentPart] = [
         {"type": "image" if medium.kind is MediaKind.IMAGE else "video"} for medium in sample.media
     ]

@@ -147,6 +147,15 @@ def assign_splits(
     return {row.id: Split.HOLDOUT if group.key in holdout else Split.TRAIN for group in every for row in group.rows}
 
 
+def side_of_keys(keys: Sequence[str], holdout_share: float, seed: int) -> Split | None:
+    """The side of a row that is seen alone, as in a stream, by the same draw as `assign_splits` without its later rules.
+
+    None: its keys are drawn to different sides, so that it would link them; it belongs to neither.
+    """
+    sides = {Split.HOLDOUT if _uniform(seed, key) < holdout_share else Split.TRAIN for key in keys} or {Split.TRAIN}
+    return sides.pop() if len(sides) == 1 else None
+
+
 def _touched(every: Iterable[Group], keys: Collection[str]) -> set[str]:
     wanted = frozenset(keys)
     return {group.key for group in every if any(not wanted.isdisjoint(row.link_keys) for row in group.rows)}

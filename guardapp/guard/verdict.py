@@ -25,12 +25,16 @@ class SeenMedia:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the guard is given: the person's prompt, the assistant's response or None, and media."""
+    """What the guard is given: the person's prompt, the assistant's response or None, and media.
+
+    `policy_text` is what a guard that takes a policy judges by; None for all others, released ones among them.
+    """
 
     id: str
     prompt: str = ""
     response: str | None = None
     media: tuple[SeenMedia, ...] = ()
+    policy_text: str | None = None
 
     @property
     def modality(self) -> Modality:

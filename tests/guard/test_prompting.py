@@ -46,7 +46,7 @@ def test_media_stand_between_the_role_line_and_the_prompt_in_order() -> None:
 
 
 def test_a_policy_and_another_release_change_only_their_part() -> None:
-    sample = Sample("1", "Hi")
-    system, user = chat_messages(sample, policy_text="No knives.", role_line=USER_ROLE_LINE_181K)
+    sample = Sample("1", "Hi", policy_text="No knives.")
+    system, user = chat_messages(sample, role_line=USER_ROLE_LINE_181K)
     assert system["content"][0]["text"] == f"{INSTRUCTION}\n\nPolicy:\nNo knives."
     assert user["content"][0]["text"].startswith("Human User:\nHi")

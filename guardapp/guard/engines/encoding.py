@@ -32,7 +32,6 @@ class PromptStyle:
 
     instruction: str = INSTRUCTION
     role_line: str = USER_ROLE_LINE
-    policy_text: str | None = None
 
 
 DEFAULT_STYLE = PromptStyle()
@@ -68,8 +67,9 @@ def render_prompt(processor: Any, sample: Sample, style: PromptStyle = DEFAULT_S
     clean = replace(
         sample, prompt=without_control_tokens(sample.prompt),
         response=None if sample.response is None else without_control_tokens(sample.response),
+        policy_text=None if sample.policy_text is None else without_control_tokens(sample.policy_text),
     )
-    messages = chat_messages(clean, policy_text=style.policy_text, instruction=style.instruction, role_line=style.role_line)
+    messages = chat_messages(clean, instruction=style.instruction, role_line=style.role_line)
     text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text
 
@@ -82,15 +82,15 @@ def encode(processor: Any, sample: Sample, completion: str | None = None, *, end
     """
     inputs = processor(text=[render_prompt(processor, sample, style)], padding=False, add_special_tokens=False,
                        return_tensors="pt", **_media_arguments(processor, sample.media))
-    input_ids = inputs["input_ids"][0]
-    media_types = inputs["mm_token_type_ids"][0]
-    prompt_tokens = len(input_ids)
-    if completion is not None:
-        target = completion_ids(processor, completion, end=end)
-        input_ids = torch.cat([input_ids, target])
-        media_types = torch.cat([media_types, torch.zeros_like(target)])
     pixels = {key: torch.as_tensor(inputs[key]) for key in PIXEL_KEYS if key in inputs}
-    return Encoded(input_ids, media_types, pixels, prompt_tokens)
+    prompt = Encoded(inputs["input_ids"][0], inputs["mm_token_type_ids"][0], pixels, len(inputs["input_ids"][0]))
+    return prompt if completion is None else followed_by(prompt, completion_ids(processor, completion, end=end))
+
+
+def followed_by(prompt: Encoded, target: torch.Tensor) -> Encoded:
+    """The encoded prompt with the ids of a completion after it, shape (tokens,). Pixels are shared, not copied."""
+    return replace(prompt, input_ids=torch.cat([prompt.input_ids, target]),
+                   media_types=torch.cat([prompt.media_types, torch.zeros_like(target)]))
 
 
 def completion_ids(processor: Any, completion: str, *, end: bool = True) -> torch.Tensor:

@@ -12,6 +12,7 @@ from guardapp.guard.engines.base import EngineError
 from guardapp.guard.engines.checkpoint import load_model, load_processor
 from guardapp.guard.engines.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, estimated_tokens
 from guardapp.guard.engines.label_scores import LabelReader
+from guardapp.guard.engines.shared_prompt import read_once
 from guardapp.guard.parsing import parse
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
@@ -105,9 +106,10 @@ class HfEngine:
                   for key, tensor in collate(rows, pad_token_id=self.tokenizer.pad_token_id, side="left").items()}
         recorder = _Recorder(self.labels.watched.to(self.device))
         torch.manual_seed(decoding.seed)
-        output = self.model.generate(**inputs, generation_config=self._config(decoding),
-                                     logits_processor=LogitsProcessorList([recorder]))
         width = inputs["input_ids"].shape[1]
+        arguments = read_once(self.model, inputs, decoding.n) if decoding.n > 1 else inputs
+        output = self.model.generate(**arguments, generation_config=self._config(decoding),
+                                     logits_processor=LogitsProcessorList([recorder]))
         generated, watched = output[:, width:].tolist(), recorder.watched()
         n = decoding.n  # the completions of one sample lie one after another
         return [
@@ -116,7 +118,7 @@ class HfEngine:
         ]
 
     def _config(self, decoding: Decoding) -> GenerationConfig:
-        common = {"max_new_tokens": decoding.max_new_tokens, "num_return_sequences": decoding.n, "use_cache": True,
+        common = {"max_new_tokens": decoding.max_new_tokens, "use_cache": True,
                   "eos_token_id": self.end_ids, "pad_token_id": self.tokenizer.pad_token_id}
         if decoding.temperature == 0:
             return GenerationConfig(do_sample=False, **common)

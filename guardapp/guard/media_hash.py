@@ -1,0 +1,20 @@
+"""A 64-bit perceptual hash of a frame that the sandbox has decoded: near-copies of a picture have nearly the same bits."""
+
+from pathlib import Path
+
+from PIL import Image
+
+SIDE = 8  # 8 × 8 comparisons
+
+
+def difference_hash(frame: Path) -> int:
+    """Bit by bit, left to right: is a cell of the 9 × 8 grey miniature brighter than its right neighbour? Raises OSError."""
+    with Image.open(frame) as picture:
+        small = picture.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
+    grey = small.tobytes()
+    bits = 0
+    for row in range(SIDE):
+        for column in range(SIDE):
+            at = row * (SIDE + 1) + column
+            bits = (bits << 1) | (grey[at] > grey[at + 1])
+    return bits
