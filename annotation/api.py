@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -27,10 +28,11 @@ from annotation.openapi import answers
 from annotation.problems import BodyNotValid, BodyTooLarge
 from annotation.renderers import OrjsonParser, read_json
 from annotation.selectors_items import PAGE, CursorNotValid, item_with_all, page_of_items
+from annotation.selectors_search import CHOICES, ItemSearch, day_of
 from annotation.services.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export, summarise
 from annotation.services.incoming import DEFAULT_SOURCE, MAX_BATCH, FieldError, RowResult, RowStatus
 from annotation.services.ingest import DEFAULT_QUEUE, ingest_items
-from annotation.status import ApiScope, ItemStatus
+from annotation.status import ApiScope
 from annotation.tasks import predict
 
 MAX_PAGE = 1_000
@@ -45,6 +47,18 @@ UPLOAD = {
 }
 
 
+SEARCH_PARAMETERS = [
+    OpenApiParameter("q", str, description="words of the text, or how the external id begins"),
+    OpenApiParameter("text", str, description="words: each must begin a word of prompt or response"),
+    OpenApiParameter("external_id", str, description="how the external id begins"),
+    *(OpenApiParameter(name, str, enum=values) for name, values in CHOICES.items()),
+    *(OpenApiParameter(name, str) for name in ("source", "queue", "language", "category", "version")),
+    OpenApiParameter("reviewer", str, description="username of somebody who reviewed it"),
+    *(OpenApiParameter(name, OpenApiTypes.DATE, description=f"day (UTC) of coming in, {words}")
+      for name, words in (("since", "or later"), ("until", "or earlier"))),
+]
+
+
 def actor_of(request: Request) -> User:
     """The person behind the key or the session."""
     assert isinstance(request.user, User)
@@ -57,6 +71,18 @@ def asked_for(request: Request, name: str) -> str:
     if len(value) > MAX_SOURCE or "\x00" in value:
         raise BodyNotValid("A parameter cannot be taken.", [FieldError(f"/{name}", f"takes at most {MAX_SOURCE} characters, no NUL.")])
     return value
+
+
+def search_of(request: Request) -> ItemSearch:
+    """Raises BodyNotValid where a value is not known: a program is told, where a page just leaves it out."""
+    given = {field.name: asked_for(request, field.name) for field in fields(ItemSearch)}
+    errors = [FieldError(f"/{name}", f"is none of {', '.join(values)}.") for name, values in CHOICES.items()
+              if given[name] and given[name] not in values]
+    errors += [FieldError(f"/{name}", "is no date as in 2025-01-31.") for name in ("since", "until")
+               if given[name] and not day_of(given[name])]
+    if errors:
+        raise BodyNotValid("The items cannot be narrowed so.", errors)
+    return ItemSearch.of(given)
 
 
 class ItemsView(APIView):
@@ -89,20 +115,16 @@ class ItemsView(APIView):
 
     @extend_schema(
         operation_id="items_list",
-        parameters=[OpenApiParameter("status", str, enum=ItemStatus.values), OpenApiParameter("source", str),
-                    OpenApiParameter("queue", str), OpenApiParameter("cursor", str),
+        parameters=[*SEARCH_PARAMETERS, OpenApiParameter("cursor", str),
                     OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE:,} (default: {PAGE})")],
         responses=answers({200: shapes.ItemPage}, 422), description="Newest first. `next` is the cursor of the next page.",
     )
     def get(self, request: Request) -> Response:
-        status, limit = asked_for(request, "status"), asked_for(request, "limit") or str(PAGE)
-        if status and status not in ItemStatus.values:
-            raise BodyNotValid("There is no such status.", [FieldError("/status", f"is none of {', '.join(ItemStatus.values)}.")])
+        search, limit = search_of(request), asked_for(request, "limit") or str(PAGE)
         if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
             raise BodyNotValid("The limit cannot be taken.", [FieldError("/limit", f"must be 1 to {MAX_PAGE:,}.")])
         try:
-            page = page_of_items(status=status, source=asked_for(request, "source"), queue=asked_for(request, "queue"),
-                                 cursor=asked_for(request, "cursor"), limit=int(limit))
+            page = page_of_items(search, cursor=asked_for(request, "cursor"), limit=int(limit))
         except CursorNotValid as error:
             raise BodyNotValid(str(error), [FieldError("/cursor", "cannot be read.")]) from error
         return Response(page)

@@ -18,6 +18,7 @@ from annotation.selectors_items import assignment_of
 from annotation.services import assignment as leases
 from annotation.services import drafts, review
 from annotation.services.incoming import FieldError
+from annotation.services.queues import queues_of
 from annotation.status import ApiScope, AssignmentState
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -34,7 +35,7 @@ class NextView(ReviewingView):
                    description="The item that you hold already, else the queue's next. 204: the queue has none for you.")
     def post(self, request: Request, slug: str) -> Response:
         try:
-            queue = ReviewQueue.objects.get(slug=slug)
+            queue = queues_of(actor_of(request)).get(slug=slug)
         except ReviewQueue.DoesNotExist:
             raise Http404(f"There is no queue {slug!r}.") from None
         assignment = leases.assign_next(reviewer=actor_of(request), queue=queue)
@@ -53,6 +54,17 @@ class SubmitView(ReviewingView):
         decision.is_valid(raise_exception=True)
         made = review.submit_review(reviewer=actor_of(request), token=token, idempotency_key=key, decision=decision.to_decision())
         return Response({"id": made.pk, "item": made.item_id}, status=201)
+
+
+class RevealView(ReviewingView):
+    @extend_schema(operation_id="assignment_reveal", request=shapes.RevealInput,
+                   responses=answers({200: shapes.AssignmentShape}, 404, 409, 422),
+                   description="decide_first: keep your own verdict, then see the guard's. The first one counts. 409: the lease has run "
+                               "out, or the item is not decided first.")
+    def post(self, request: Request, token: uuid.UUID) -> Response:
+        own = shapes.RevealInput(data=request.data)
+        own.is_valid(raise_exception=True)
+        return Response(assignment_of(leases.reveal(reviewer=actor_of(request), token=token, **own.validated_data)))
 
 
 class SkipView(ReviewingView):

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from annotation import api, api_reviews
+from annotation import api, api_appeals, api_reviews
 from annotation.openapi import SCHEMA_SETTINGS, DocsView
 from annotation.problems import no_such_endpoint
 
@@ -12,10 +12,12 @@ urlpatterns = [
     path("api/v1/schema", SpectacularAPIView.as_view(custom_settings=SCHEMA_SETTINGS), name="api-schema"),
     path("api/v1/items", api.ItemsView.as_view(), name="api-items"),
     path("api/v1/items/<int:item_id>", api.ItemView.as_view(), name="api-item"),
+    path("api/v1/items/<int:item_id>/appeals", api_appeals.AppealView.as_view(), name="api-appeal"),
     path("api/v1/export", api.ExportView.as_view(), name="api-export"),
     path("api/v1/export/summary", api.ExportSummaryView.as_view(), name="api-export-summary"),
     path("api/v1/queues/<slug:slug>/next", api_reviews.NextView.as_view(), name="api-next"),
     path("api/v1/assignments/<uuid:token>/submit", api_reviews.SubmitView.as_view(), name="api-submit"),
+    path("api/v1/assignments/<uuid:token>/reveal", api_reviews.RevealView.as_view(), name="api-reveal"),
     path("api/v1/assignments/<uuid:token>/skip", api_reviews.SkipView.as_view(), name="api-skip"),
     path("api/v1/assignments/<uuid:token>/escalate", api_reviews.EscalateView.as_view(), name="api-escalate"),
     path("api/v1/assignments/<uuid:token>/heartbeat", api_reviews.HeartbeatView.as_view(), name="api-heartbeat"),

@@ -1,5 +1,6 @@
 """Forms of the pages: what a browser sends becomes values."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,9 @@ from django.http import QueryDict
 
 from annotation.models import Item, PolicyCategory, Prediction, ReviewQueue
 from annotation.services.decisions import Decision, StepReview, same_labels, wrote
-from annotation.status import ApiScope, ReviewKind, StepMark
+from annotation.services.errors import DecisionNotValid
+from annotation.services.links import Link
+from annotation.status import ApiScope, ErrorKind, ReviewKind, StepMark
 from guardapp.guard.taxonomy import Harmfulness
 
 _LABELS = [(label.value, label.value) for label in Harmfulness]
@@ -25,6 +28,8 @@ class DecisionForm(forms.Form):
     severity = forms.TypedChoiceField(choices=[(n, n) for n in range(4)], coerce=int, empty_value=None, required=False)
     confidence = forms.TypedChoiceField(choices=[(n, n) for n in range(1, 4)], coerce=int, empty_value=None, required=False)
     note = forms.CharField(required=False, max_length=10_000, widget=forms.Textarea)
+    reason = forms.CharField(required=False, max_length=300)
+    error_kinds = forms.MultipleChoiceField(choices=ErrorKind.choices, required=False)
 
     def __init__(self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory]) -> None:
         """`shown` is the prediction that the person saw; None where the queue hides it."""
@@ -52,6 +57,7 @@ class DecisionForm(forms.Form):
             kind=ReviewKind.CORRECTED, prompt_label=Harmfulness(clean["prompt_label"]),
             response_label=Harmfulness(response) if response else None, categories=tuple(clean["categories"]),
             severity=clean["severity"], confidence=clean["confidence"], note=clean["note"], steps=self.steps(),
+            reason=clean["reason"], error_kinds=tuple(ErrorKind(kind) for kind in clean["error_kinds"]),
         )
         return replace(decision, kind=ReviewKind.ACCEPTED) if self._accepts(decision) else decision
 
@@ -62,8 +68,8 @@ class DecisionForm(forms.Form):
         return {
             "prompt_label": clean.get("prompt_label"), "response_label": clean.get("response_label") or None,
             "categories": clean.get("categories", []), "severity": clean.get("severity"), "confidence": clean.get("confidence"),
-            "note": clean.get("note", ""),
-            "steps": [{"text": step.text, "mark": step.mark, "edit": step.edit} for step in self.steps()],
+            "note": clean.get("note", ""), "reason": clean.get("reason", ""), "error_kinds": clean.get("error_kinds", []),
+            "steps": [step.as_json() for step in self.steps()],
         }
 
     def problems(self) -> list[str]:
@@ -80,8 +86,16 @@ class DecisionForm(forms.Form):
     def _step(self, number: int, text: str) -> StepReview:
         mark = self._one(f"step-{number}-mark")
         edit = self._one(f"step-{number}-edit").replace("\r\n", "\n").strip()
-        step = StepReview(text, StepMark(mark) if mark in StepMark.values else None, edit or None)
-        return step if wrote(step) else StepReview(text, step.mark)
+        step = StepReview(text, StepMark(mark) if mark in StepMark.values else None, edit or None, self._links(number))
+        return step if wrote(step) else replace(step, edit=None)
+
+    def _links(self, number: int) -> tuple[Link, ...]:
+        """What the page sent of a step's links; what cannot be read is left out, and the service checks the rest."""
+        try:
+            given = json.loads(self._one(f"step-{number}-links") or "[]")
+            return tuple(Link.of(link) for link in given) if isinstance(given, list) else ()
+        except (ValueError, DecisionNotValid):
+            return ()
 
     def _one(self, name: str) -> str:
         return str(self.data.get(name) or "")

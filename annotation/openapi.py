@@ -4,6 +4,7 @@ from typing import Any
 
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_update
+from django.conf import settings
 from django.utils.decorators import method_decorator
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiResponse
@@ -17,6 +18,7 @@ from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 
 # names for the sets of words that several fields share
 SCHEMA_SETTINGS: dict[str, Any] = {"ENUM_NAME_OVERRIDES": {
+    **settings.API_ENUMS,
     "Harmfulness": [one.value for one in Harmfulness], "Modality": [one.value for one in Modality],
     "MediaKind": [one.value for one in MediaKind], "RowStatus": [one.value for one in RowStatus],
     "ItemStatus": ItemStatus.choices, "ReviewKind": ReviewKind.choices, "ReviewMode": ReviewMode.choices,

@@ -4,15 +4,19 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Sum
 from django.utils import timezone
 
-from annotation.models import ApiKey, Assignment, Item, Policy, PolicyVersion, Review, ReviewQueue, User
+from annotation.models import ApiKey, Assignment, Item, Policy, PolicyVersion, QueueTally, Review, ReviewQueue, User
+from annotation.selectors_search import ItemSearch
+from annotation.services.queues import queues_of
+from annotation.services.tallies import tally_is_enough
 from annotation.status import AssignmentState, ItemStatus
 
 PAGE_SIZE = 50
 LAST_REVIEWS = 10
 LEAD_LIST = 8
+LONG_TEXTS = ("prediction__completion", "prediction__rollouts", "prediction__steps")  # that no list shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,14 @@ class ItemsPage:
     newer: int | None
 
 
-def queues_with_counts() -> list[QueueCounts]:
+def queues_with_counts(user: User) -> list[QueueCounts]:
+    """The queues that the person may work on. Many items are not counted here but read from the tally that a worker renews."""
     counts: dict[int, dict[str, int]] = {}
-    for row in Item.objects.order_by().values("queue_id", "status").annotate(n=Count("pk")):
-        counts.setdefault(row["queue_id"], {})[row["status"]] = row["n"]
-    return [QueueCounts(queue, counts.get(queue.pk, {})) for queue in ReviewQueue.objects.order_by("name")]
+    tallied = QueueTally.objects.values_list("queue_id", "status").annotate(n=Sum("items"))
+    counted = Item.objects.order_by().values_list("queue_id", "status").annotate(n=Count("pk"))
+    for queue_id, status, number in list(tallied) if tally_is_enough() else list(counted):
+        counts.setdefault(queue_id, {})[status] = number
+    return [QueueCounts(queue, counts.get(queue.pk, {})) for queue in queues_of(user)]
 
 
 def last_reviews(reviewer: User) -> list[Review]:
@@ -99,13 +106,9 @@ def assignment_of(reviewer: User, token: uuid.UUID) -> Assignment | None:
     return found
 
 
-def items_page(*, status: str = "", external_id: str = "", before: int | None = None, after: int | None = None) -> ItemsPage:
-    """Keyset paging on the id: the same speed on the last page as on the first. `external_id` finds by its beginning."""
-    items: QuerySet[Item] = Item.objects.select_related("queue", "prediction")
-    if status:
-        items = items.filter(status=status)
-    if external_id:
-        items = items.filter(external_id__startswith=external_id)
+def items_page(search: ItemSearch, *, before: int | None = None, after: int | None = None) -> ItemsPage:
+    """Keyset paging on the id: the same speed on the last page as on the first."""
+    items = search.items().select_related("queue", "prediction").defer(*LONG_TEXTS)
     if after is not None:
         rows = list(items.filter(pk__gt=after).order_by("id")[:PAGE_SIZE + 1])
         more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE][::-1]

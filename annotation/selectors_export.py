@@ -54,6 +54,8 @@ class ExportedReview(NamedTuple):
     mode: str
     lane: str
     created_at: datetime
+    reason: str
+    error_kinds: str
 
 
 class ReviewedRow(NamedTuple):
@@ -96,7 +98,7 @@ class ReviewedRow(NamedTuple):
 
 
 def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
-    gold = GoldLabel.objects.filter(withdrawn_at__isnull=True)
+    gold = GoldLabel.objects.standing()
     return gold.filter(hard_sample__isnull=False) if only_hard else gold
 
 
@@ -133,7 +135,7 @@ def reviewed_rows(*, only_hard: bool = False) -> Iterator[list[ReviewedRow]]:
 def _reviews_of(gold: QuerySet[GoldLabel]) -> dict[int, list[ExportedReview]]:
     rows = Review.objects.filter(item_id__in=gold.values("item_id"), retraction__isnull=True).order_by("pk").values_list(
         "item_id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence", "note",
-        _raw("steps"), "seconds", "mode", "lane", "created_at")
+        _raw("steps"), "seconds", "mode", "lane", "created_at", "reason", _raw("error_kinds"))
     reviews: dict[int, list[ExportedReview]] = defaultdict(list)
     for item_id, *fields in rows:
         reviews[item_id].append(ExportedReview(*fields))

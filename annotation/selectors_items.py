@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import F
 
 from annotation.models import Assignment, Draft, GoldLabel, Item, Prediction
-from annotation.status import ReviewMode
+from annotation.selectors_review import draft_first, judgement_shown
+from annotation.selectors_search import ItemSearch
 
 PAGE = 100
 
@@ -22,7 +23,7 @@ def item_with_all(item_id: int) -> dict[str, Any]:
     reviews = item.reviews.filter(retraction__isnull=True).order_by("pk").values(
         "id", "kind", "prompt_label", "response_label", "categories", "severity", "confidence", "mode", "created_at",
         reviewer_pseudonym=F("reviewer__pseudonym"))
-    gold = GoldLabel.objects.filter(item=item, withdrawn_at__isnull=True).select_related("hard_sample").first()
+    gold = GoldLabel.objects.standing().filter(item=item).select_related("hard_sample").first()
     return {
         **content_of(item), "status": item.status, "queue": item.queue.slug, "lane": item.lane, "priority": item.priority,
         "metadata": item.metadata, "created_at": item.created_at,
@@ -37,18 +38,14 @@ def item_with_all(item_id: int) -> dict[str, Any]:
     }
 
 
-def page_of_items(*, status: str = "", source: str = "", queue: str = "", cursor: str = "", limit: int = PAGE) -> dict[str, Any]:
+def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) -> dict[str, Any]:
     """Newest first, by id: pages stay right while items come in. Raises CursorNotValid."""
-    items = Item.objects.order_by("-pk")
-    if status:
-        items = items.filter(status=status)
-    if source:
-        items = items.filter(source=source)
-    if queue:
-        items = items.filter(queue__slug=queue)
+    items = search.items().order_by("-pk")
+    if search.source:
+        items = items.filter(source=search.source)  # a program means the whole name
     if cursor:
         items = items.filter(pk__lt=_read_cursor(cursor))
-    columns = ("id", "source", "external_id", "modality", "status", "queue__slug", "lane", "priority", "created_at")
+    columns = ("id", "source", "external_id", "modality", "language", "status", "queue__slug", "lane", "priority", "created_at")
     rows = list(items.values(*columns)[:limit + 1])
     more = len(rows) > limit
     page = [{"queue": row.pop("queue__slug"), **row} for row in rows[:limit]]
@@ -56,12 +53,13 @@ def page_of_items(*, status: str = "", source: str = "", queue: str = "", cursor
 
 
 def assignment_of(assignment: Assignment) -> dict[str, Any]:
-    """What a reviewer gets to see: the guard's judgement only where the queue's mode shows it before the decision."""
+    """What a reviewer gets to see: the guard's judgement only where the mode shows it before the decision, or after the reveal."""
     item, queue = assignment.item, assignment.queue
     draft = Draft.objects.filter(item_id=item.pk, reviewer_id=assignment.reviewer_id).values_list("payload", flat=True).first()
-    shown = queue.mode == ReviewMode.OPEN and item.prediction is not None
+    shown = judgement_shown(assignment, {"first": draft_first(assignment)})
     return {
-        "token": assignment.token, "expires_at": assignment.expires_at, "queue": queue.slug, "mode": queue.mode, "item": content_of(item),
+        "token": assignment.token, "expires_at": assignment.expires_at, "queue": queue.slug, "mode": assignment.review_mode,
+        "item": content_of(item),
         "prediction": prediction_of(item.prediction) if shown and item.prediction is not None else None, "draft": draft,
     }
 
@@ -71,7 +69,7 @@ def content_of(item: Item) -> dict[str, Any]:
         item.item_media.order_by("position").values("asset__sha256", "asset__kind", "asset__mime", "asset__size"))
     return {
         "id": item.pk, "source": item.source, "external_id": item.external_id, "modality": item.modality, "prompt": item.prompt,
-        "response": item.response, "reason": item.reason, "reported_at": item.reported_at,
+        "response": item.response, "language": item.language, "reason": item.reason, "reported_at": item.reported_at,
         "media": [{name.removeprefix("asset__"): value for name, value in medium.items()} for medium in media],
     }
 

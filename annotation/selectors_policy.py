@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from annotation.models import PolicyCategory, PolicyVersion
+from annotation.models import ModelVersion, PolicyCategory, PolicyVersion
 
 
 def active_policy_version() -> PolicyVersion:
@@ -18,3 +18,14 @@ def policy_categories(version: PolicyVersion) -> tuple[PolicyCategory, ...]:
 def _categories(version_id: int) -> tuple[PolicyCategory, ...]:
     # a policy version is immutable, so this can be kept for the life of the process
     return tuple(PolicyCategory.objects.filter(version_id=version_id))
+
+
+def policy_for(guard: ModelVersion) -> PolicyVersion | None:
+    """The policy that goes into the guard's prompt; None for guards that take none."""
+    return active_policy_version() if guard.takes_policy else None
+
+
+def policy_text(version: PolicyVersion) -> str:
+    """The policy as a guard reads it: its text, then a line for each category."""
+    lines = [f"{category.code} {category.name}: {' '.join(category.guidance.split())}" for category in policy_categories(version)]
+    return "\n".join([*([version.text.strip()] if version.text.strip() else []), *lines])

@@ -1,5 +1,6 @@
 """Reading what the review page and the item page show."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +8,16 @@ from typing import Any
 
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, MediaAsset, PolicyCategory, PolicyVersion, Prediction, Review, User
 from annotation.selectors_policy import active_policy_version, policy_categories
-from annotation.status import EventKind, ItemStatus, ReviewMode
+from annotation.services.care import Shift, shift_of
+from annotation.services.errors import DecisionNotValid
+from annotation.services.flags import is_flagged
+from annotation.services.links import Link
+from annotation.services.presence import others_at
+from annotation.status import ErrorKind, EventKind, ItemStatus, ReviewMode
 from guardapp.guard.worddiff import Segment, word_diff
 
 NO_LABEL = "none"
+MOST_COUNTED = 1_000  # waiting items: beyond it the page says "1,000 or more"
 UNPARSED = "unparsed"
 
 
@@ -59,6 +66,11 @@ class Step:
     text: str | None
     mark: str | None = None
     edit: str | None = None
+    links: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def links_json(self) -> str:
+        return json.dumps(list(self.links))
 
     @property
     def shown(self) -> str:
@@ -79,6 +91,8 @@ class Work:
     severity: str = ""
     confidence: str = ""
     note: str = ""
+    reason: str = ""
+    error_kinds: frozenset[str] = frozenset()
     added: tuple[str, ...] = ()
     saved: bool = False
 
@@ -99,11 +113,21 @@ class ReviewPage:
     history: list[Event]
     waiting: int
     blurred: bool
+    grey: bool
+    muted: bool
+    shift: Shift
+    others_here: list[User]
+    flagged: bool
     others: list[Review] = field(default_factory=list)
+    error_kinds = ErrorKind.choices
 
     @property
     def mode(self) -> str:
-        return self.assignment.queue.mode
+        return self.assignment.review_mode
+
+    @property
+    def has_frames(self) -> bool:
+        return any(medium.frames for medium in self.media)
 
     @property
     def asks_to_reveal(self) -> bool:
@@ -127,20 +151,39 @@ def review_page(assignment: Assignment) -> ReviewPage:
         assignment=assignment, item=item, prediction=prediction, judgement_hidden=not shown and item.prediction is not None,
         media=media_of(item, item.prediction), steps=_steps(prediction, payload), tallies=tallies(prediction), work=_work(payload),
         first=payload.get("first") or {}, policy=policy, categories=policy_categories(policy),
-        history=list(item.events.select_related("actor").order_by("-id")[:40]),
-        waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0).count(),
-        blurred=reviewer.blur_media or assignment.queue.blur_default,
+        history=_history(assignment),
+        waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0)[:MOST_COUNTED].count(),
+        blurred=_blurred(assignment), grey=reviewer.grey_media or assignment.queue.grey_default,
+        muted=reviewer.mute_media or assignment.queue.mute_default, shift=shift_of(reviewer),
+        others_here=others_at(user=reviewer, item=item), flagged=is_flagged(reviewer, item),
         others=list(item.reviews.filter(retraction__isnull=True).select_related("reviewer")) if adjudicates else [],
     )
 
 
+def _blurred(assignment: Assignment) -> bool:
+    """By the person's own wish, by the queue, or by what the guard named; the guard's word counts in blind queues too."""
+    prediction, queue = assignment.item.prediction, assignment.queue
+    named = bool(prediction and set(prediction.categories).intersection(queue.blur_categories))
+    return assignment.reviewer.blur_media or queue.blur_default or named
+
+
+def _history(assignment: Assignment) -> list[Event]:
+    """The item's newest events; of hidden gold only those that every new item has, so that it cannot be told."""
+    events = assignment.item.events.select_related("actor").order_by("-id")
+    if assignment.known_id is not None:
+        events = events.filter(kind__in=[EventKind.INGESTED, EventKind.PREDICTED])
+    return list(events[:40])
+
+
 def judgement_shown(assignment: Assignment, payload: Mapping[str, Any]) -> bool:
     """open: always. blind: never. decide first: once the person's own verdict is stored, or they reviewed the item before."""
-    if assignment.queue.mode == ReviewMode.OPEN:
+    if assignment.review_mode == ReviewMode.OPEN:
         return True
-    if assignment.queue.mode == ReviewMode.BLIND:
+    if assignment.review_mode == ReviewMode.BLIND:
         return False
-    return bool(payload.get("first")) or Review.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id).exists()
+    if assignment.revealed_at or payload.get("first"):
+        return True
+    return Review.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id).exists()
 
 
 def may_see_judgement(user: User, item: Item) -> bool:
@@ -170,7 +213,7 @@ def tallies(prediction: Prediction | None) -> tuple[Tally, ...]:
 
 def draft_first(assignment: Assignment) -> dict[str, Any]:
     """The verdict that the person gave before the reveal, where they gave one. Only one mode of queue asks for it."""
-    if assignment.queue.mode != ReviewMode.DECIDE_FIRST:
+    if assignment.review_mode != ReviewMode.DECIDE_FIRST:
         return {}
     return dict(_draft_of(assignment.item, assignment.reviewer).get("first") or {})
 
@@ -212,14 +255,24 @@ def _draft_of(item: Item, reviewer: User) -> dict[str, Any]:
 
 def _readable(payload: Mapping[str, Any]) -> dict[str, Any]:
     """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left out."""
-    steps, categories, first = (payload.get(name) for name in ("steps", "categories", "first"))
+    steps, categories, first, kinds = (payload.get(name) for name in ("steps", "categories", "first", "error_kinds"))
     rows = [row for row in steps if isinstance(row, dict)] if isinstance(steps, list) else []
     words = {name: value for name, value in payload.items() if isinstance(value, (str, int))}
     return {
         **words, "first": first if isinstance(first, dict) else {},
-        "steps": [{name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")} for row in rows],
+        "steps": [{name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")}
+                  | {"links": _links(row)} for row in rows],
         "categories": [code for code in categories if isinstance(code, str)] if isinstance(categories, list) else [],
+        "error_kinds": [kind for kind in kinds if isinstance(kind, str)] if isinstance(kinds, list) else [],
     }
+
+
+def _links(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = row.get("links")
+    try:
+        return [Link.of(link).as_json() for link in given] if isinstance(given, list) else []
+    except DecisionNotValid:
+        return []
 
 
 def _medium(number: int, asset: MediaAsset, seen: Mapping[str, Any]) -> Medium:
@@ -237,11 +290,13 @@ def _steps(prediction: Prediction | None, payload: Mapping[str, Any]) -> tuple[S
     drafted = [row for row in payload.get("steps") or [] if row.get("text") is not None]
     if [row.get("text") for row in drafted] != texts:  # the draft is of another judgement
         return tuple(Step(number, text) for number, text in enumerate(texts, 1))
-    return tuple(Step(number, row["text"], row.get("mark"), row.get("edit")) for number, row in enumerate(drafted, 1))
+    return tuple(Step(number, row["text"], row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
+                 for number, row in enumerate(drafted, 1))
 
 
 def _reviewed_steps(review: Review) -> tuple[Step, ...]:
-    return tuple(Step(number, row.get("text"), row.get("mark"), row.get("edit")) for number, row in enumerate(review.steps, 1))
+    return tuple(Step(number, row.get("text"), row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
+                 for number, row in enumerate(review.steps, 1))
 
 
 def _work(payload: Mapping[str, Any]) -> Work:
@@ -254,5 +309,6 @@ def _work(payload: Mapping[str, Any]) -> Work:
     return Work(
         prompt_label=word("prompt_label"), response_label=word("response_label"), categories=frozenset(payload.get("categories") or ()),
         severity=word("severity"), confidence=word("confidence"), note=word("note"), saved=True,
+        reason=word("reason"), error_kinds=frozenset(payload.get("error_kinds") or ()),
         added=tuple(row.get("edit") or "" for row in payload.get("steps") or [] if row.get("text") is None),
     )

@@ -10,7 +10,19 @@ from rest_framework import serializers
 
 from annotation.services.decisions import Decision, StepReview
 from annotation.services.incoming import MAX_BATCH, RowStatus
-from annotation.status import AssignmentState, GoldSource, ItemStatus, Lane, ReviewKind, ReviewMode, StepMark, TargetSource
+from annotation.services.links import Link
+from annotation.status import (
+    AppealState,
+    AssignmentState,
+    ErrorKind,
+    GoldSource,
+    ItemStatus,
+    Lane,
+    ReviewKind,
+    ReviewMode,
+    StepMark,
+    TargetSource,
+)
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 
 LABELS = [label.value for label in Harmfulness]
@@ -20,6 +32,9 @@ class StepInput(serializers.Serializer[StepReview]):
     text = serializers.CharField(allow_null=True, default=None, trim_whitespace=False, help_text="the guard's; null for one you add")
     mark = serializers.ChoiceField(choices=StepMark.choices, allow_null=True, default=None)
     edit = serializers.CharField(allow_null=True, default=None, allow_blank=True, trim_whitespace=False, help_text="what it should say")
+    links = serializers.ListField(child=serializers.DictField(), default=list, max_length=20, help_text=(
+        'what the step rests on: {"kind": "frame", "medium", "index"}, {"kind": "region", "medium", "index", "x", "y", "w", "h"} in '
+        'percent or {"kind": "span", "field": "prompt" or "response", "start", "end"} in characters'))
 
 
 class ReviewInput(serializers.Serializer[Decision]):
@@ -32,6 +47,9 @@ class ReviewInput(serializers.Serializer[Decision]):
     severity = serializers.IntegerField(allow_null=True, default=None, min_value=0, max_value=3)
     confidence = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=3)
     note = serializers.CharField(allow_blank=True, default="", max_length=10_000)
+    reason = serializers.CharField(allow_blank=True, default="", max_length=300, help_text="why this verdict, in a few words")
+    error_kinds = serializers.ListField(child=serializers.ChoiceField(choices=ErrorKind.choices), default=list, max_length=20,
+                                        help_text="what was wrong with the guard's judgement")
     steps = StepInput(many=True, default=list)
 
     def to_internal_value(self, data: Any) -> Any:
@@ -47,13 +65,33 @@ class ReviewInput(serializers.Serializer[Decision]):
             kind=ReviewKind(given["kind"]), prompt_label=Harmfulness(given["prompt_label"]),
             response_label=Harmfulness(given["response_label"]) if given["response_label"] else None,
             categories=tuple(given["categories"]), severity=given["severity"], confidence=given["confidence"], note=given["note"],
-            steps=tuple(StepReview(step["text"], StepMark(step["mark"]) if step["mark"] else None, step["edit"])
-                        for step in given["steps"]),
+            reason=given["reason"], error_kinds=tuple(ErrorKind(kind) for kind in given["error_kinds"]),
+            steps=tuple(StepReview(step["text"], StepMark(step["mark"]) if step["mark"] else None, step["edit"],
+                                   tuple(Link.of(link) for link in step["links"])) for step in given["steps"]),
         )
+
+
+class RevealInput(serializers.Serializer[Any]):
+    """Your own verdict, before you see the guard's. `response_label` is given exactly where the item has a response."""
+
+    prompt_label = serializers.ChoiceField(choices=LABELS)
+    response_label = serializers.ChoiceField(choices=LABELS, allow_null=True, default=None)
 
 
 class EscalationInput(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2_000)
+
+
+class AppealInput(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=5_000, help_text="why the verdict should be looked at again")
+    appellant = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="who objects, as the platform names them")
+
+
+class AppealShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    item = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=AppealState.choices)
+    opened_at = serializers.DateTimeField()
 
 
 class DraftInput(serializers.Serializer[Any]):
@@ -73,6 +111,7 @@ class SharedFields(serializers.Serializer[Any]):
     metadata = serializers.DictField(required=False)
     reason = serializers.DictField(required=False, help_text="why it was flagged, e.g. {policy_id, text}")
     reported_at = serializers.DateTimeField(required=False)
+    language = serializers.CharField(max_length=16, required=False, help_text="BCP 47; metadata.language counts where this is missing")
 
 
 class MediaFields(serializers.Serializer[Any]):
@@ -172,6 +211,7 @@ class ContentShape(serializers.Serializer[Any]):
     response = serializers.CharField(allow_null=True)
     reason = serializers.DictField()
     reported_at = serializers.DateTimeField(allow_null=True)
+    language = serializers.CharField(help_text="BCP 47; empty where nobody named it")
     media = MediumShape(many=True)
 
 
@@ -224,6 +264,7 @@ class ItemSummary(serializers.Serializer[Any]):
     source = serializers.CharField()  # type: ignore[assignment]
     external_id = serializers.CharField()
     modality = serializers.ChoiceField(choices=[one.value for one in Modality])
+    language = serializers.CharField(help_text="BCP 47; empty where nobody named it")
     status = serializers.ChoiceField(choices=ItemStatus.choices)
     queue = serializers.CharField()
     lane = serializers.ChoiceField(choices=Lane.choices)

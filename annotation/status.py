@@ -28,10 +28,13 @@ class Lane(TextChoices):
     UNCERTAIN = "uncertain", "Uncertain"
     AUDIT = "audit", "Audit"
     FLAGGED = "flagged", "Flagged"
+    GOLD = "gold", "Gold"
+    APPEAL = "appeal", "Appeal"
+    COOL_DOWN = "cool_down", "Cool-down"
 
 
 class VersionStatus(TextChoices):
-    """Writer: training.services.promotion; candidates are made by training.services.runs."""
+    """Writer: training.services.promotion; candidates are made by training.services.finishing."""
 
     CANDIDATE = "candidate", "Candidate"
     PRODUCTION = "production", "Production"
@@ -59,6 +62,46 @@ class ReviewMode(TextChoices):
     BLIND = "blind", "Blind: the guard's judgement is never shown"
 
 
+class QueueOrder(TextChoices):
+    """What a queue serves first. It becomes the items' priority when they are routed: services.route."""
+
+    RISK = "risk", "Doubt, severity and age"
+    DISAGREEMENT = "disagreement", "Disagreement of the guard with itself"
+    SEVERITY = "severity", "Severity"
+    OLDEST = "oldest", "Oldest report first"
+    RANDOM = "random", "Random, the same for everybody"
+
+
+class ErrorKind(TextChoices):
+    """What was wrong with the guard's judgement, as the reviewer saw it."""
+
+    MISSED_HARM = "missed_harm", "Missed harm"
+    OVER_REFUSAL = "over_refusal", "Called harmless content harmful"
+    WRONG_CATEGORY = "wrong_category", "Wrong category"
+    MISREAD = "misread", "Misread the text or media"
+    INVENTED = "invented", "Named evidence that is not there"
+    FAULTY_REASONING = "faulty_reasoning", "The conclusion does not follow"
+    POLICY = "policy", "Right on the facts, wrong by the policy"
+    OTHER = "other", "Other"
+
+
+class AppealState(TextChoices):
+    """Writer: services.appeals."""
+
+    OPEN = "open", "Open"
+    UPHELD = "upheld", "The verdict stands"
+    OVERTURNED = "overturned", "The verdict was changed"
+
+
+class RegenerationState(TextChoices):
+    """Writer: services.regenerate."""
+
+    QUEUED = "queued", "Waiting for the guard"
+    RUNNING = "running", "The guard is writing"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
 class ReviewKind(TextChoices):
     """How the person came to the verdict. Skips and escalations are assignments, not reviews."""
 
@@ -75,6 +118,8 @@ class StepMark(TextChoices):
 class GoldSource(TextChoices):
     CONSENSUS = "consensus", "Consensus of reviews"
     ADJUDICATED = "adjudicated", "Settled by a lead"
+    APPEAL = "appeal", "Settled on appeal"
+    BULK = "bulk", "Bulk decision on near-copies"
 
 
 class TargetSource(TextChoices):
@@ -105,11 +150,22 @@ class EventKind(TextChoices):
     GOLD_WITHDRAWN = "gold_withdrawn", "Gold label withdrawn"
     PROMOTED = "promoted", "Promoted"
     ROLLED_BACK = "rolled_back", "Rolled back"
+    SHADOWING = "shadowing", "Shadow mode changed"
     SNAPSHOT_CREATED = "snapshot_created", "Snapshot created"
     RUN_REQUESTED = "run_requested", "Run requested"
     EXPORTED = "exported", "Exported"
     KEY_CREATED = "key_created", "API key created"
     KEY_REVOKED = "key_revoked", "API key revoked"
+    APPEALED = "appealed", "Appealed"
+    APPEAL_CLOSED = "appeal_closed", "Appeal closed"
+    GOLD_SUPERSEDED = "gold_superseded", "Gold label replaced by a later one"
+    GOLD_STALE = "gold_stale", "Gold label stale: the policy changed"
+    POLICY_CHANGED = "policy_changed", "Policy changed"
+    BULK_DECIDED = "bulk_decided", "Decided in bulk"
+    BULK_UNDONE = "bulk_undone", "Bulk decision undone"
+    FLAGGED_FOR_LATER = "flagged_for_later", "Flagged for later"
+    REROUTED = "rerouted", "Moved to another queue"
+    BREAK_TAKEN = "break_taken", "Break taken"
 
 
 class ApiScope(TextChoices):

@@ -58,7 +58,9 @@ def _review(review: ExportedReview) -> dict[str, Any]:
         "edits": [{"step": position, "from": step["text"], "to": step["edit"]} for position, step in enumerate(own)
                   if step.get("edit") is not None]
                  + [{"step": None, "from": None, "to": step.get("edit")} for step in steps if step.get("text") is None],
-        "severity": review.severity, "confidence": review.confidence, "note": review.note,
+        "links": [{"step": position, **link} for position, step in enumerate(own) for link in step.get("links", [])],
+        "severity": review.severity, "confidence": review.confidence, "note": review.note, "reason": review.reason,
+        "error_kinds": _json(review.error_kinds),
         "lead_time_ms": round(review.seconds * 1000), "mode": review.mode, "lane": review.lane, "at": review.created_at,
     }
 

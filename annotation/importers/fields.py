@@ -9,6 +9,7 @@ import orjson
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from annotation.importers.language import language_code
 from annotation.services.incoming import MAX_METADATA_BYTES, MAX_TEXT_CHARACTERS, FieldError
 from guardapp.guard.taxonomy import Modality
 
@@ -97,6 +98,14 @@ class FieldReader:
             self.refuse("modality", f"is {value!r}. Use {', '.join(sorted(MODALITIES))}, or leave it out: it is read off the content.")
             return ""
         return value
+
+    def language(self) -> str:
+        """The sender's claim as a BCP 47 code; "" where none is made."""
+        value = self.text("language", limit=40).strip()
+        code = language_code(value)
+        if value and not code:
+            self.refuse("language", f"is {value!r}. Write a BCP 47 code of at most 16 characters, as in en, pt-BR or zh-Hant.")
+        return code
 
     def moment(self, name: str) -> datetime | None:
         value = self.text(name, limit=40)

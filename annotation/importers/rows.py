@@ -1,8 +1,8 @@
 """One untrusted row → IncomingItem or RowProblem. Four shapes are taken; a row's fields say which one it is.
 
-own          external_id, source, prompt, response, media[], modality, metadata, reason, reported_at
+own          external_id, source, prompt, response, media[], modality, language, metadata, reason, reported_at
 Coop         told by `data` or `type`: external_id, source, type, data{text, image_url, video_url}, reported_at,
-             reason{policy_id, text}, context[], metadata
+             reason{policy_id, text}, context[], language, metadata
 chat pair    told by `request`: request, response, and all that the own shape has but prompt; an external_id that is missing
              is made of the content
 dataset row  told by `id` without external_id: id, source, prompt, response, media[], modality, split, license, prompt_label,
@@ -10,17 +10,21 @@ dataset row  told by `id` without external_id: id, source, prompt, response, med
 
 A dataset row's `source` says where the text comes from and goes to metadata.provenance; the item's source is the dataset:
 what stands before the first "/" of the id, else the default. Its labels go to metadata.labels.
+
+An item whose row names no language takes the one of metadata.language, where that is a BCP 47 code.
 """
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from annotation.importers.fields import FieldReader
+from annotation.importers.language import language_code
 from annotation.importers.media import MediaFinder, no_files, read_media, read_medium
 from annotation.services.incoming import DEFAULT_SOURCE, FieldError, IncomingItem, IncomingMedia, RowProblem
 
-SHARED = frozenset({"external_id", "source", "metadata", "reason", "reported_at"})
+SHARED = frozenset({"external_id", "source", "metadata", "reason", "reported_at", "language"})
 OWN_FIELDS = SHARED | {"prompt", "response", "media", "modality"}
 COOP_FIELDS = SHARED | {"type", "data", "context"}
 COOP_DATA = frozenset({"text", "image_url", "video_url"})
@@ -46,7 +50,9 @@ def read_row(row: object, *, default_source: str = DEFAULT_SOURCE, find: MediaFi
         item = _read_own(reader, default_source, find)
     if not errors and not item.media and not item.prompt.strip() and not (item.response or "").strip():
         errors.append(FieldError("", f"has no content: give {_content_fields(row)}."))
-    return RowProblem(item.external_id, tuple(errors)) if errors else item
+    if errors:
+        return RowProblem(item.external_id, tuple(errors))
+    return item if item.language else replace(item, language=language_code(item.metadata.get("language")))
 
 
 def _content_fields(row: Mapping[str, Any]) -> str:
@@ -61,7 +67,7 @@ def _read_own(reader: FieldReader, default_source: str, find: MediaFinder) -> In
         external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID), source=_source(reader, default_source),
         prompt=reader.text("prompt"), response=reader.optional_text("response"), media=read_media(reader, "media", find),
         modality=reader.modality(), metadata=reader.mapping("metadata"), reason=reader.mapping("reason"),
-        reported_at=reader.moment("reported_at"),
+        reported_at=reader.moment("reported_at"), language=reader.language(),
     )
 
 
@@ -73,6 +79,7 @@ def _read_chat(reader: FieldReader, default_source: str, find: MediaFinder) -> I
         external_id=reader.text("external_id", limit=MAX_EXTERNAL_ID).strip() or _made_id(prompt, response, media),
         source=_source(reader, default_source), prompt=prompt, response=response, media=media, modality=reader.modality(),
         metadata=reader.mapping("metadata"), reason=reader.mapping("reason"), reported_at=reader.moment("reported_at"),
+        language=reader.language(),
     )
 
 
@@ -97,6 +104,7 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
     return IncomingItem(
         external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID), source=_source(reader, default_source),
         prompt=data.text("text"), media=media, reason=reader.mapping("reason"), reported_at=reader.moment("reported_at"),
+        language=reader.language(),
         metadata={**metadata, **({"type": kind} if kind else {}), **({"context": context} if context else {})},
     )
 

@@ -1,12 +1,18 @@
 """annotation's rows, one room a subject."""
 
-from annotation.models.guards import ModelVersion, Prediction
+from annotation.models.finding import BulkDecision, Fingerprint, SavedFilter
+from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
 from annotation.models.items import Event, Item, ItemMedia, MediaAsset, ReviewQueue
 from annotation.models.people import ApiKey, User
 from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
+from annotation.models.quality import Appeal, KnownItem
+from annotation.models.queues import QueueTally, ReviewerGroup, RoutingRule
 from annotation.models.reviews import Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
+from annotation.models.work import Exposure, Presence, Regeneration
 
 __all__ = [
-    "ApiKey", "Assignment", "Draft", "Event", "GoldLabel", "HardSample", "Item", "ItemMedia", "MediaAsset", "ModelVersion", "Policy",
-    "PolicyCategory", "PolicyVersion", "Prediction", "Review", "ReviewQueue", "ReviewRetraction", "User",
+    "ApiKey", "Appeal", "Assignment", "BulkDecision", "Draft", "Event", "Exposure", "Fingerprint", "GoldLabel", "HardSample", "Item",
+    "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion", "Policy", "PolicyCategory", "PolicyVersion", "Prediction", "Presence",
+    "QueueTally", "Regeneration", "Review", "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule", "SavedFilter",
+    "ShadowRequest", "User",
 ]

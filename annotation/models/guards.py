@@ -1,10 +1,11 @@
 """The machine annotator and what it said."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.utils import timezone
 
 from annotation.models.items import Item
+from annotation.models.policies import PolicyVersion
 from annotation.status import VersionStatus
 from guardapp.guard.taxonomy import Harmfulness
 
@@ -20,12 +21,18 @@ class ModelVersion(models.Model):
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
     status = models.CharField(max_length=16, choices=VersionStatus, default=VersionStatus.CANDIDATE)
     description = models.CharField(max_length=300, blank=True)
+    shadow_share = models.FloatField(default=0.0, help_text="share of live items, 0 to 1, that it predicts silently beside production")
+    takes_policy = models.BooleanField(default=False, help_text="it was trained to judge by the policy in its prompt")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["status"], condition=Q(status=VersionStatus.PRODUCTION), name="one_version_is_production"),
             models.CheckConstraint(condition=Q(status__in=VersionStatus.values), name="version_status_is_known"),
+            models.CheckConstraint(condition=Q(shadow_share__gte=0, shadow_share__lte=1), name="shadow_share_is_0_to_1"),
+            models.CheckConstraint(condition=Q(shadow_share=0) | ~Q(status=VersionStatus.PRODUCTION), name="production_shadows_nobody"),
+            models.UniqueConstraint(Case(When(shadow_share__gt=0, then=Value(1)), output_field=models.IntegerField()),
+                                    name="one_version_shadows"),
         ]
 
     def __str__(self) -> str:
@@ -35,6 +42,7 @@ class ModelVersion(models.Model):
 class Prediction(models.Model):
     """A version's stored judgement of an item: the greedy completion and the sampled rollouts beside it.
 
+    `shadow`: a candidate said it silently beside production; reviewers never see it.
     rollouts: [{"completion", "prompt_label", "response_label", "parsed", "tokens"}], the sampled ones only.
     media_seen: [{"asset": sha256, "folder": relative to MEDIA_ROOT, "reader", "timestamps": [s], "width", "height"}].
     disagreement: share of parsed and unparsed rollouts whose labels differ from the greedy ones, 0 to 1.
@@ -55,10 +63,32 @@ class Prediction(models.Model):
     media_seen = models.JSONField(default=list)
     tokens = models.PositiveIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(default=0)
+    shadow = models.BooleanField(default=False)
+    policy_version = models.ForeignKey(PolicyVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+                                       help_text="whose text was in the prompt; empty: none was")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["item", "version"], name="a_version_predicts_an_item_once")]
+        indexes = [models.Index(fields=["version", "id"], condition=Q(shadow=True), name="prediction_of_shadow")]
 
     def __str__(self) -> str:
         return f"{self.version} on {self.item_id}"
+
+
+class ShadowRequest(models.Model):
+    """An item that the shadow version has still to predict. The row goes when the prediction is stored; worn out, it stays and says why."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="shadow_requests")
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="shadow_requests")
+    claim_token = models.UUIDField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "item"], name="an_item_is_shadowed_once_a_version")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} beside {self.item_id}"

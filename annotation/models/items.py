@@ -5,7 +5,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from annotation.models.people import ApiKey, User
-from annotation.status import ItemStatus, Lane, ReviewMode
+from annotation.status import ItemStatus, Lane, QueueOrder, ReviewMode
 from guardapp.guard.taxonomy import MediaKind, Modality
 
 
@@ -17,12 +17,29 @@ class ReviewQueue(models.Model):
     mode = models.CharField(max_length=16, choices=ReviewMode, default=ReviewMode.OPEN)
     reviews_per_item = models.PositiveSmallIntegerField(default=1)
     lease_minutes = models.PositiveSmallIntegerField(default=10)
+    order = models.CharField(max_length=16, choices=QueueOrder, default=QueueOrder.RISK)
+    open = models.BooleanField(default=True, help_text="a closed queue keeps its items and serves none")
+    groups = models.ManyToManyField("annotation.ReviewerGroup", blank=True, related_name="queues", help_text="empty: everybody")
+    filters = models.JSONField(default=dict, blank=True, help_text="what of it is served: see services.queues")
+    blind_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are blind whatever the mode")
+    second_reviews_blind = models.BooleanField(default=False, help_text="hide the guard's judgement from the second and later reviews")
+    known_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are hidden gold items")
+    audit_share = models.FloatField(null=True, blank=True, help_text="share of items that always go to people; empty: the setting")
+    fewest_seconds = models.PositiveSmallIntegerField(default=0, help_text="a faster decision is asked back; 0: never")
+    rerouted_to = models.BigIntegerField(null=True, blank=True, help_text="waiting items above this id are still to be routed again")
+    sla_hours = models.PositiveIntegerField(null=True, blank=True, help_text="how long an item may wait")
     blur_default = models.BooleanField(default=True)
+    grey_default = models.BooleanField(default=False)
+    mute_default = models.BooleanField(default=True)
+    blur_categories = models.JSONField(default=list, blank=True, help_text="category codes whose media is blurred here for everybody")
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(reviews_per_item__gte=1), name="queue_wants_at_least_one_review"),
             models.CheckConstraint(condition=Q(lease_minutes__gte=1), name="queue_lease_is_at_least_a_minute"),
+            models.CheckConstraint(condition=Q(blind_share__gte=0, blind_share__lte=1), name="queue_blind_share_is_0_to_1"),
+            models.CheckConstraint(condition=Q(known_share__gte=0, known_share__lte=1), name="queue_known_share_is_0_to_1"),
+            models.CheckConstraint(condition=Q(order__in=QueueOrder.values), name="queue_order_is_known"),
         ]
 
     def __str__(self) -> str:
@@ -65,6 +82,9 @@ class Item(models.Model):
     status = models.CharField(max_length=20, choices=ItemStatus, default=ItemStatus.PENDING)
     queue = models.ForeignKey(ReviewQueue, on_delete=models.PROTECT, related_name="items")
     lane = models.CharField(max_length=16, choices=Lane, default=Lane.FLAGGED)
+    language = models.CharField(max_length=16, blank=True, help_text="BCP 47, as the sender or the ingestion named it")
+    severity = models.PositiveSmallIntegerField(default=0, help_text="0 to 3, of the guard's gravest category")
+    round = models.PositiveSmallIntegerField(default=1, help_text="grows when an appeal or a new policy reopens the item")
     priority = models.FloatField(default=0.0, help_text="higher is served first")
     free_slots = models.SmallIntegerField(default=1)
     prediction = models.ForeignKey("annotation.Prediction", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",

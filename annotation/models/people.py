@@ -20,6 +20,14 @@ class User(AbstractUser):
     role = models.CharField(max_length=16, choices=Role, default=Role.REVIEWER)
     pseudonym = models.CharField(max_length=32, unique=True, default=new_pseudonym, editable=False)
     blur_media = models.BooleanField(default=True, help_text="Blur media until revealed.")
+    grey_media = models.BooleanField(default=False, help_text="Show media in grey.")
+    mute_media = models.BooleanField(default=True, help_text="Start videos without sound.")
+    opted_out = models.JSONField(default=list, blank=True, help_text="category codes that this person is not given")
+    keymap = models.JSONField(default=dict, blank=True, help_text="{action: key} where it differs from the default")
+    ui_language = models.CharField(max_length=16, blank=True, help_text="BCP 47; empty: the browser's")
+    exposure_limit_s = models.PositiveIntegerField(null=True, blank=True, help_text="unblurred seconds a day; empty: the setting")
+    severe_limit = models.PositiveIntegerField(null=True, blank=True, help_text="severe items a day; empty: the setting")
+    groups_of_review = models.ManyToManyField("annotation.ReviewerGroup", blank=True, related_name="members")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_is_known")]

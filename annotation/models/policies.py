@@ -3,6 +3,8 @@
 from django.db import models
 from django.utils import timezone
 
+from annotation.models.people import User
+
 
 class Policy(models.Model):
     slug = models.SlugField(unique=True)
@@ -22,6 +24,8 @@ class PolicyVersion(models.Model):
     number = models.PositiveIntegerField()
     text = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    change = models.TextField(blank=True, help_text="what changed and why, for the people who review by it")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["policy", "number"], name="policy_version_number_is_used_once")]

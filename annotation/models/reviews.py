@@ -25,10 +25,18 @@ class Assignment(models.Model):
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, help_text="why it was escalated")
+    round = models.PositiveSmallIntegerField(default=1, help_text="the item's round at the lease")
+    mode = models.CharField(max_length=16, choices=ReviewMode, blank=True, help_text="drawn at the lease; empty: the queue's")
+    opened_at = models.DateTimeField(null=True, blank=True, help_text="when the person first saw it; empty: leased early")
+    takes_slot = models.BooleanField(default=True, help_text="False for hidden gold and cool-down items: they wait for nobody")
+    known = models.ForeignKey("annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="assignments")
+    first_prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
+    first_response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
+    revealed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item", "reviewer"], condition=~Q(state__in=REOPENABLE),
+            models.UniqueConstraint(fields=["item", "reviewer", "round"], condition=~Q(state__in=REOPENABLE) & Q(takes_slot=True),
                                     name="a_reviewer_never_sees_an_item_twice"),
         ]
         indexes = [
@@ -38,6 +46,11 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reviewer_id} holds {self.item_id}"
+
+    @property
+    def review_mode(self) -> ReviewMode:
+        """How much of the guard's judgement this person sees of this item."""
+        return ReviewMode(self.mode or self.queue.mode)
 
 
 class Draft(models.Model):
@@ -55,7 +68,9 @@ class Draft(models.Model):
 class Review(models.Model):
     """One person's judgement of an item. Append-only: an undo adds a ReviewRetraction, it changes nothing here.
 
-    steps: [{"text": the guard's step or null for an added one, "mark": "right"|"unsure"|"wrong"|null, "edit": new text or null}].
+    steps: [{"text": the guard's step or null for an added one, "mark": "right"|"unsure"|"wrong"|null, "edit": new text or null,
+    "links": [{"kind": "frame", "medium", "index"} | {"kind": "region", "medium", "index", "x", "y", "w", "h" in percent} |
+    {"kind": "span", "field": "prompt"|"response", "start", "end"}]}]; "links" may be missing.
     """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="reviews")
@@ -70,10 +85,16 @@ class Review(models.Model):
     severity = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 none to 3 severe")
     confidence = models.PositiveSmallIntegerField(null=True, blank=True, help_text="1 low to 3 high")
     note = models.TextField(blank=True)
+    reason = models.CharField(max_length=300, blank=True, help_text="why this verdict, in a few words")
+    error_kinds = models.JSONField(default=list, blank=True, help_text="what was wrong with the guard's judgement: status.ErrorKind")
     steps = models.JSONField(default=list)
     mode = models.CharField(max_length=16, choices=ReviewMode)
     lane = models.CharField(max_length=16, choices=Lane)
-    seconds = models.FloatField(help_text="from lease to submit, as the server measured it")
+    seconds = models.FloatField(help_text="from sight to submit, as the server measured it")
+    first_prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
+    first_response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
+    known = models.ForeignKey("annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews")
+    bulk = models.ForeignKey("annotation.BulkDecision", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews")
     policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -84,7 +105,8 @@ class Review(models.Model):
             models.CheckConstraint(condition=Q(confidence__isnull=True) | Q(confidence__gte=1, confidence__lte=3),
                                    name="review_confidence_is_1_to_3"),
         ]
-        indexes = [models.Index(fields=["reviewer", "-id"], name="review_last_of_reviewer")]
+        indexes = [models.Index(fields=["reviewer", "-id"], name="review_last_of_reviewer"),
+                   models.Index(fields=["created_at"], name="review_by_time")]
 
     def __str__(self) -> str:
         return f"{self.reviewer_id} on {self.item_id}"
@@ -97,8 +119,16 @@ class ReviewRetraction(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
 
+class GoldLabels(models.QuerySet["GoldLabel"]):
+    def standing(self) -> "GoldLabels":
+        """At most one an item: neither withdrawn nor superseded."""
+        return self.filter(withdrawn_at__isnull=True, superseded_at__isnull=True)
+
+
 class GoldLabel(models.Model):
-    """The settled judgement of an item. One stands at a time; a withdrawn one stays in history.
+    """The settled judgement of an item. One stands at a time; a withdrawn or superseded one stays in history.
+
+    An appeal or a re-review supersedes gold that a snapshot may have used: unlike an undo it leaves the snapshot as it is.
 
     `target_steps` is the reasoning that training learns from, `target_source` says whose it is. `used_at` is set when a
     snapshot takes the row: from then on it cannot be undone.
@@ -119,15 +149,22 @@ class GoldLabel(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(help_text="from then on training may take it")
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+    superseded_at = models.DateTimeField(null=True, blank=True, help_text="a later gold label of the item took its place")
+    stale_at = models.DateTimeField(null=True, blank=True, help_text="its category's policy changed: offered for re-review")
     used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = GoldLabels.as_manager()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item"], condition=Q(withdrawn_at__isnull=True), name="one_gold_label_stands_an_item"),
+            models.UniqueConstraint(fields=["item"], condition=Q(withdrawn_at__isnull=True, superseded_at__isnull=True),
+                                    name="one_gold_label_stands_an_item"),
             models.CheckConstraint(condition=Q(used_at__isnull=True) | Q(withdrawn_at__isnull=True),
                                    name="gold_that_a_snapshot_used_is_not_withdrawn"),
         ]
-        indexes = [models.Index(fields=["settled_at"], condition=Q(withdrawn_at__isnull=True), name="gold_standing"),
+        indexes = [models.Index(fields=["settled_at"], condition=Q(withdrawn_at__isnull=True, superseded_at__isnull=True),
+                                name="gold_standing"),
+                   models.Index(fields=["id"], condition=Q(stale_at__isnull=False), name="gold_stale"),
                    models.Index(fields=["id"], condition=Q(target_source=TargetSource.PENDING), name="gold_without_target")]
 
     def __str__(self) -> str:

@@ -1,20 +1,26 @@
 """Leases: who holds which item, until when."""
 
+import hashlib
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from annotation.models import Assignment, Event, Item, ReviewQueue, User
-from annotation.services.errors import AssignmentNotFound, ItemTaken, LeaseExpired
-from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus
+from annotation.models import Assignment, Event, Item, KnownItem, Review, ReviewQueue, User
+from annotation.services.care import for_person
+from annotation.services.conditions import Conditions
+from annotation.services.errors import AssignmentNotFound, DecisionNotValid, ItemTaken, LeaseExpired, NothingToReveal
+from annotation.services.known import draw_known
+from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus, Lane, ReviewMode
 
 
 def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
-    """The item that this person should see now: the one they hold already, else the queue's next. None: the queue is empty.
+    """The item that this person should see now: the one they hold already, else one leased ahead, else the queue's next.
+
+    None: the queue is empty.
 
     Never an item to more people than the queue's reviews_per_item (the database refuses), never twice to one person.
     """
@@ -22,10 +28,53 @@ def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
     with transaction.atomic():
         held = _held(reviewer, queue, now)
         if held is not None:
-            return held
+            return held if held.opened_at else _open(held, now)
         release_expired(now=now, queue=queue)
-        item = _take(_waiting(queue).exclude(_seen_by(reviewer)).order_by("-priority", "id"))
-        return None if item is None else _lease(item, queue, reviewer, now)
+        return _lease_next(queue, reviewer, now, opened=True)
+
+
+def lease_ahead(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
+    """The item that comes after the one in hand, held early so that its page and media can be fetched. At most one a person."""
+    now = timezone.now()
+    with transaction.atomic():
+        ahead = _active(reviewer, queue, now).filter(opened_at__isnull=True).first()
+        if ahead is not None:
+            return ahead
+        return _lease_next(queue, reviewer, now, opened=False)
+
+
+def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
+    """The page shows what was leased ahead: its time begins. False: the hold ran out meanwhile."""
+    now = timezone.now()
+    try:
+        assignment = active_assignment(reviewer, token, now)
+    except (LeaseExpired, AssignmentNotFound):
+        return False
+    if assignment.opened_at is None:
+        _open(assignment, now)
+    return True
+
+
+def store_first_verdict(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:
+    """decide first: keep the person's own verdict; from now on the guard's may be shown. The first one counts. Raises LeaseExpired."""
+    now = timezone.now()
+    with transaction.atomic():
+        assignment = active_assignment(reviewer, token, now)
+        if assignment.revealed_at is None:
+            assignment.first_prompt_label, assignment.first_response_label, assignment.revealed_at = prompt_label, response_label, now
+            assignment.save(update_fields=["first_prompt_label", "first_response_label", "revealed_at"])
+        return assignment
+
+
+def reveal(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:
+    """As `store_first_verdict`, for callers that no form has checked. Raises NothingToReveal and DecisionNotValid too."""
+    with transaction.atomic():
+        assignment = active_assignment(reviewer, token, timezone.now())
+        if assignment.review_mode != ReviewMode.DECIDE_FIRST:
+            raise NothingToReveal
+        if (assignment.item.response is None) != (response_label is None):
+            raise DecisionNotValid("response_label", "is given exactly where the item has a response.")
+        return store_first_verdict(reviewer=reviewer, token=token, prompt_label=prompt_label, response_label=response_label)
 
 
 def assign_escalated(*, lead: User) -> Assignment | None:
@@ -35,7 +84,7 @@ def assign_escalated(*, lead: User) -> Assignment | None:
         release_expired(now=now)
         escalated = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead)).order_by("id")
         item = _take(escalated)
-        return None if item is None else _lease(item, item.queue, lead, now)
+        return None if item is None else _lease(item, item.queue, lead, now, mode=ReviewMode.OPEN)
 
 
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
@@ -50,11 +99,13 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
         for again in held.select_related("item", "item__prediction", "queue"):  # asked twice, or in another tab
             return again
         release_expired(now=now, queue=old.queue)
+        if old.known is not None:
+            return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, known=old.known)
         item = _take(Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0)
                      .exclude(_seen_by(reviewer)))
         if item is None:
             raise ItemTaken
-        return _lease(item, old.queue, reviewer, now)
+        return _lease(item, old.queue, reviewer, now, mode=old.review_mode)
 
 
 def extend_lease(*, reviewer: User, token: uuid.UUID) -> Assignment:
@@ -78,7 +129,7 @@ def release_expired(*, now: datetime | None = None, queue: ReviewQueue | None = 
             expired = expired.filter(queue=queue)
         released = 0
         for assignment in expired[:500]:
-            if end(assignment, AssignmentState.EXPIRED, now) and give_back_slot(assignment.item_id):
+            if end(assignment, AssignmentState.EXPIRED, now) and give_back_slot(assignment):
                 released += 1
                 Event.objects.create(kind=EventKind.RELEASED, item_id=assignment.item_id, actor_id=assignment.reviewer_id)
         return released
@@ -90,8 +141,10 @@ def end(assignment: Assignment, state: AssignmentState, now: datetime, reason: s
     return active.update(state=state, ended_at=now, reason=reason) == 1
 
 
-def give_back_slot(item_id: int) -> bool:
-    return Item.objects.filter(pk=item_id).update(free_slots=F("free_slots") + 1) == 1
+def give_back_slot(assignment: Assignment) -> bool:
+    if not assignment.takes_slot:
+        return True
+    return Item.objects.filter(pk=assignment.item_id).update(free_slots=F("free_slots") + 1) == 1
 
 
 def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assignment:
@@ -103,8 +156,20 @@ def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assign
 
 
 def lease_again(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -> Assignment:
-    """A hold on an item whose slot the caller has not given back (undo)."""
-    return _lease(item, queue, reviewer, now)
+    """A hold on an item whose slot the caller has not given back (undo), in the mode of the undone review."""
+    earlier = Assignment.objects.filter(item=item, reviewer=reviewer, state=AssignmentState.UNDONE).order_by("-id").first()
+    return _lease(item, queue, reviewer, now, mode=ReviewMode(earlier.mode) if earlier and earlier.mode else None,
+                  known=earlier.known if earlier else None)
+
+
+def drawn_mode(item: Item, queue: ReviewQueue, reviewer: User) -> ReviewMode:
+    """The queue's mode, or blind: for a sticky random share, and for everybody after the first where the queue says so."""
+    draw = int.from_bytes(hashlib.sha256(f"blind:{item.pk}:{item.round}:{reviewer.pk}".encode()).digest()[:8])
+    if draw < queue.blind_share * 2**64:
+        return ReviewMode.BLIND
+    reviewed = queue.second_reviews_blind and queue.reviews_per_item > 1 and Review.objects.filter(
+        item=item, assignment__round=item.round, retraction__isnull=True).exclude(reviewer=reviewer).exists()
+    return ReviewMode.BLIND if reviewed else ReviewMode(queue.mode)
 
 
 def _of(reviewer: User, token: uuid.UUID, *, lock: bool = False) -> Assignment:
@@ -120,21 +185,46 @@ def _of(reviewer: User, token: uuid.UUID, *, lock: bool = False) -> Assignment:
 
 
 def _held(reviewer: User, queue: ReviewQueue, now: datetime) -> Assignment | None:
-    # the newest first: an undone review is what the person wants to see now
-    held: Iterable[Assignment] = (
-        Assignment.objects.filter(reviewer=reviewer, queue=queue, state=AssignmentState.ACTIVE, expires_at__gt=now)
-        .select_related("item", "item__prediction", "queue").order_by("-id")[:1]
-    )
+    """What was opened before what was leased ahead; of the opened the newest: an undone review is what the person wants to see now."""
+    held: Iterable[Assignment] = _active(reviewer, queue, now).order_by(F("opened_at").desc(nulls_last=True), "-id")[:1]
     return next(iter(held), None)
 
 
+def _active(reviewer: User, queue: ReviewQueue, now: datetime) -> QuerySet[Assignment]:
+    held = Assignment.objects.filter(reviewer=reviewer, queue=queue, state=AssignmentState.ACTIVE, expires_at__gt=now)
+    return held.select_related("item", "item__prediction", "queue")
+
+
+def _open(assignment: Assignment, now: datetime) -> Assignment:
+    """The person sees from now on what was leased ahead for them: its time begins."""
+    assignment.opened_at, assignment.expires_at = now, now + timedelta(minutes=assignment.queue.lease_minutes)
+    assignment.save(update_fields=["opened_at", "expires_at"])
+    return assignment
+
+
+def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bool) -> Assignment | None:
+    """Hidden gold for the queue's share of leases, else the next item that may go to this person."""
+    known = draw_known(queue=queue, reviewer=reviewer) if queue.open and queue.known_share else None
+    if known is not None:
+        return _lease(known.item, queue, reviewer, now, opened=opened, known=known)
+    item = _take(for_person(_waiting(queue).exclude(_seen_by(reviewer)), reviewer).order_by("-priority", "id"))
+    return None if item is None else _lease(item, queue, reviewer, now, opened=opened)
+
+
 def _waiting(queue: ReviewQueue) -> QuerySet[Item]:
-    return Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
+    """What the queue serves: nothing while it is closed, and only what its filters let through."""
+    waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
+    if not queue.open:
+        return waiting.none()
+    conditions = Conditions.of(queue.filters)
+    return waiting.annotate(**conditions.annotations()).filter(conditions.as_query())
 
 
 def _seen_by(reviewer: User) -> Exists:
     # asked of each candidate by the index of (item, reviewer): NOT IN would read the person's whole history each time
-    return Exists(Assignment.objects.filter(item=OuterRef("pk"), reviewer=reviewer).exclude(state__in=REOPENABLE))
+    # in this round; an appeal goes to nobody who has judged the item before
+    seen = Assignment.objects.filter(Q(round=OuterRef("round")) | Q(item__lane=Lane.APPEAL), item=OuterRef("pk"), reviewer=reviewer)
+    return Exists(seen.exclude(state__in=REOPENABLE))
 
 
 def _take(items: QuerySet[Item]) -> Item | None:
@@ -149,8 +239,12 @@ def _take(items: QuerySet[Item]) -> Item | None:
     return item
 
 
-def _lease(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -> Assignment:
-    assignment = Assignment.objects.create(item=item, queue=queue, reviewer=reviewer, created_at=now,
-                                           expires_at=now + timedelta(minutes=queue.lease_minutes))
+def _lease(item: Item, queue: ReviewQueue, reviewer: User, now: datetime, *, mode: ReviewMode | None = None,
+           opened: bool = True, known: KnownItem | None = None) -> Assignment:
+    assignment = Assignment.objects.create(
+        item=item, queue=queue, reviewer=reviewer, created_at=now, expires_at=now + timedelta(minutes=queue.lease_minutes),
+        round=item.round, mode=mode or drawn_mode(item, queue, reviewer), opened_at=now if opened else None,
+        known=known, takes_slot=known is None,
+    )
     Event.objects.create(kind=EventKind.ASSIGNED, item=item, actor=reviewer, at=now)
     return assignment

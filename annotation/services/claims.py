@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -33,6 +34,12 @@ LONGEST_HOLD_S = 3_600.0  # a worker that is silent for longer hangs: its claim 
 
 class ItemHasNotFailed(ServiceError):
     """Only an item whose prediction failed can be sent back to the guard."""
+
+
+class Holding(Protocol):
+    """What a worker holds; `rows` are those that it still holds."""
+
+    def rows(self) -> QuerySet[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,12 @@ def claim_pending(*, limit: int) -> Claim:
     return Claim(token, tuple(held))
 
 
-def renew(*, claim: Claim) -> None:
+def renew(*, claim: Holding) -> None:
     claim.rows().update(claimed_until=_until(timezone.now()))
 
 
 @contextmanager
-def kept(claim: Claim) -> Iterator[None]:
+def kept(claim: Holding) -> Iterator[None]:
     """Renew the claim from a thread while the body runs: one answer of a large guard may take longer than a claim holds."""
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(claim, done), name="claim-keeper", daemon=True)
@@ -89,7 +96,7 @@ def kept(claim: Claim) -> Iterator[None]:
         keeper.join()
 
 
-def _keep(claim: Claim, done: threading.Event) -> None:
+def _keep(claim: Holding, done: threading.Event) -> None:
     deadline = time.monotonic() + LONGEST_HOLD_S
     try:
         while not done.wait(settings.CLAIM_SECONDS / 3) and time.monotonic() < deadline:

@@ -1,16 +1,18 @@
 """A reviewer's decision as a value, and the checks that need no database."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from annotation.models import Item, Prediction
 from annotation.services.errors import DecisionNotValid
-from annotation.status import ReviewKind, ReviewMode, StepMark
+from annotation.services.links import MOST_LINKS, Link, check_link
+from annotation.status import ErrorKind, ReviewKind, ReviewMode, StepMark
 from guardapp.guard.steps import clean_step
 from guardapp.guard.taxonomy import Harmfulness
 
 MAX_NOTE_CHARACTERS = 10_000
+MAX_REASON_CHARACTERS = 300
 MAX_STEPS = 64
 
 
@@ -21,6 +23,11 @@ class StepReview:
     text: str | None
     mark: StepMark | None = None
     edit: str | None = None
+    links: tuple[Link, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"text": self.text, "mark": self.mark, "edit": self.edit}
+        return plain | {"links": [link.as_json() for link in self.links]} if self.links else plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,13 @@ class Decision:
     severity: int | None = None
     confidence: int | None = None
     note: str = ""
+    reason: str = ""
+    error_kinds: tuple[ErrorKind, ...] = ()
     steps: tuple[StepReview, ...] = ()
 
     def as_draft(self) -> dict[str, Any]:
         """The shape that the review page keeps its drafts in."""
-        return asdict(self)
+        return asdict(self) | {"steps": [step.as_json() for step in self.steps]}
 
 
 def check_decision(decision: Decision, item: Item, prediction: Prediction | None, mode: ReviewMode,
@@ -51,13 +60,9 @@ def check_decision(decision: Decision, item: Item, prediction: Prediction | None
     unknown = sorted(set(decision.categories) - set(category_codes))
     if unknown:
         raise DecisionNotValid("categories", f"{', '.join(unknown)} not in the policy. Use {', '.join(category_codes)}.")
-    if decision.severity is not None and not 0 <= decision.severity <= 3:
-        raise DecisionNotValid("severity", "must be 0 (none) to 3 (severe).")
-    if decision.confidence is not None and not 1 <= decision.confidence <= 3:
-        raise DecisionNotValid("confidence", "must be 1 (low) to 3 (high).")
-    if len(decision.note) > MAX_NOTE_CHARACTERS:
-        raise DecisionNotValid("note", f"is longer than {MAX_NOTE_CHARACTERS:,} characters.")
+    _check_values(decision)
     _check_steps(decision, prediction, mode)
+    _check_links(decision, item, prediction)
     if decision.kind == ReviewKind.ACCEPTED:
         if mode == ReviewMode.BLIND:  # whether the labels agree would tell what the guard said
             raise DecisionNotValid("kind", "cannot be accepted: this queue is reviewed blind.")
@@ -65,6 +70,25 @@ def check_decision(decision: Decision, item: Item, prediction: Prediction | None
             raise DecisionNotValid("kind", "cannot be accepted: the guard gave no readable judgement. Choose the labels.")
         if not same_labels(decision, prediction) or any(wrote(step) or step.mark == StepMark.WRONG for step in decision.steps):
             raise DecisionNotValid("kind", "is accepted, but labels or steps differ from the guard's. Submit it as corrected.")
+
+
+def _check_values(decision: Decision) -> None:
+    if decision.severity is not None and not 0 <= decision.severity <= 3:
+        raise DecisionNotValid("severity", "must be 0 (none) to 3 (severe).")
+    if decision.confidence is not None and not 1 <= decision.confidence <= 3:
+        raise DecisionNotValid("confidence", "must be 1 (low) to 3 (high).")
+    if len(decision.note) > MAX_NOTE_CHARACTERS:
+        raise DecisionNotValid("note", f"is longer than {MAX_NOTE_CHARACTERS:,} characters.")
+    if len(decision.reason) > MAX_REASON_CHARACTERS:
+        raise DecisionNotValid("reason", f"is longer than {MAX_REASON_CHARACTERS} characters. Put the rest into the note.")
+
+
+def _check_links(decision: Decision, item: Item, prediction: Prediction | None) -> None:
+    for step in decision.steps:
+        if len(step.links) > MOST_LINKS:
+            raise DecisionNotValid("steps", f"have more than {MOST_LINKS} links at one step.")
+        for link in step.links:
+            check_link(link, item, prediction)
 
 
 def _check_steps(decision: Decision, prediction: Prediction | None, mode: ReviewMode) -> None:
@@ -88,10 +112,10 @@ def same_labels(decision: Decision, prediction: Prediction) -> bool:
     return (decision.prompt_label, decision.response_label) == (prediction.prompt_label, prediction.response_label)
 
 
-def corrected_steps(decision: Decision) -> tuple[str, ...]:
+def corrected_steps(steps: Sequence[StepReview]) -> tuple[str, ...]:
     """The reasoning as the person left it: edits applied, steps marked wrong and not rewritten left out."""
     kept: list[str] = []
-    for step in decision.steps:
+    for step in steps:
         text = step.text if step.edit is None else step.edit
         if step.mark == StepMark.WRONG and not wrote(step):
             continue

@@ -41,5 +41,9 @@ class SettledByLead(ServiceError):
     """A lead has settled this item, so your review of it cannot be undone any more."""
 
 
+class NothingToReveal(ServiceError):
+    """This item is not decided first: the guard's judgement is shown from the start, or never."""
+
+
 class ItemTaken(ServiceError):
     """Somebody else has taken or settled this item meanwhile. Your draft is kept."""

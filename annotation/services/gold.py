@@ -4,19 +4,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
 from annotation.selectors_policy import policy_categories
+from annotation.services.appeals import close_appeal, reopen_appeal
 from annotation.services.decisions import Decision, corrected_steps, same_labels, wrote
 from annotation.services.errors import SnapshotUsedIt
 from annotation.services.targets import reasoning_from_rollouts
-from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewMode, StepMark, TargetSource
+from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, Lane, ReviewMode, StepMark, TargetSource
 from guardapp.guard.steps import categories_named
 
 
-def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool, now: datetime) -> GoldLabel | None:
+def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool, now: datetime,
+           source: GoldSource | None = None) -> GoldLabel | None:
     """Called in the review's transaction. Gold when the item has all its reviews and they agree; disagreement escalates.
 
     A lead's review of an escalated item settles it alone. Reviews that others still had in hand meanwhile settle nothing.
@@ -24,28 +25,43 @@ def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool,
     """
     if not adjudicates and item.status != ItemStatus.READY:
         return None
-    if not adjudicates and item.queue.reviews_per_item > 1:
+    wanted = reviews_wanted(item)
+    if not adjudicates and wanted > 1:
         standing = standing_reviews(item)
-        if len(standing) < item.queue.reviews_per_item:
+        if len(standing) < wanted:
             return None
         if len({(row.prompt_label, row.response_label) for row in standing}) > 1:
             Item.objects.filter(pk=item.pk).update(status=ItemStatus.ESCALATED, free_slots=1)
             Event.objects.create(kind=EventKind.ESCALATED, item=item, at=now, detail={"reason": "the reviewers disagree"})
             return None
-    steps, source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
+    steps, target_source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
     steps = naming_categories(steps, decision.categories, {c.code: c.name for c in policy_categories(review.policy_version)})
+    if GoldLabel.objects.standing().filter(item=item).update(superseded_at=now):
+        Event.objects.create(kind=EventKind.GOLD_SUPERSEDED, item=item, at=now, detail={"review": review.pk})
     gold = GoldLabel.objects.create(
         item=item, review=review, prediction=review.prediction, prompt_label=review.prompt_label, response_label=review.response_label,
-        categories=review.categories, source=GoldSource.ADJUDICATED if adjudicates else GoldSource.CONSENSUS,
-        policy_version=review.policy_version, target_steps=list(steps), target_source=source, created_at=now,
+        categories=review.categories, source=source or _source(item, adjudicates),
+        policy_version=review.policy_version, target_steps=list(steps), target_source=target_source, created_at=now,
         settled_at=now + timedelta(seconds=settings.SETTLE_SECONDS),
     )
     errors = contradictions(decision, review.prediction)
     if errors and review.prediction is not None:
         HardSample.objects.create(gold=gold, prediction=review.prediction, errors=errors, created_at=now)
     Item.objects.filter(pk=item.pk).update(status=ItemStatus.REVIEWED)
-    Event.objects.create(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": source})
+    close_appeal(item=item, gold=gold, now=now)
+    Event.objects.create(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": target_source})
     return gold
+
+
+def reviews_wanted(item: Item) -> int:
+    """An appeal is decided by one person who is new to the item."""
+    return 1 if item.lane == Lane.APPEAL else item.queue.reviews_per_item
+
+
+def _source(item: Item, adjudicates: bool) -> GoldSource:
+    if item.lane == Lane.APPEAL:
+        return GoldSource.APPEAL
+    return GoldSource.ADJUDICATED if adjudicates else GoldSource.CONSENSUS
 
 
 def target_reasoning(decision: Decision, prediction: Prediction | None, mode: ReviewMode) -> tuple[tuple[str, ...], TargetSource]:
@@ -55,7 +71,7 @@ def target_reasoning(decision: Decision, prediction: Prediction | None, mode: Re
     a label and wrote nothing, one of the guard's own rollouts that reached the right verdict; else the guard writes it later.
     """
     if any(wrote(step) for step in decision.steps):
-        steps = corrected_steps(decision)
+        steps = corrected_steps(decision.steps)
         if steps:
             return steps, TargetSource.EDITED
     if prediction is None:
@@ -92,10 +108,15 @@ def contradictions(decision: Decision, prediction: Prediction | None) -> list[st
 
 
 def withdraw(*, item: Item, actor: User, now: datetime) -> None:
-    """Take the standing gold label back. Raises SnapshotUsedIt where a snapshot has taken it."""
-    standing = GoldLabel.objects.filter(item=item, withdrawn_at__isnull=True)
+    """Take the standing gold label back; one that it superseded stands again. Raises SnapshotUsedIt where a snapshot has taken it."""
+    standing = GoldLabel.objects.standing().filter(item=item)
+    for gold in standing.filter(used_at__isnull=True):
+        reopen_appeal(gold=gold)
     if standing.filter(used_at__isnull=True).update(withdrawn_at=now):
         Event.objects.create(kind=EventKind.GOLD_WITHDRAWN, item=item, actor=actor, at=now)
+        replaced = GoldLabel.objects.filter(item=item, superseded_at__isnull=False, withdrawn_at__isnull=True).order_by("-id").first()
+        if replaced is not None:  # what stood before the review that is taken back
+            GoldLabel.objects.filter(pk=replaced.pk).update(superseded_at=None)
     elif standing.exists():
         raise SnapshotUsedIt
 
@@ -105,7 +126,7 @@ def mark_used(*, gold_ids: Sequence[int]) -> int:
     now = timezone.now()
     frozen = 0
     for start in range(0, len(gold_ids), 500):
-        chunk: QuerySet[GoldLabel] = GoldLabel.objects.filter(pk__in=gold_ids[start:start + 500], withdrawn_at__isnull=True)
+        chunk = GoldLabel.objects.standing().filter(pk__in=gold_ids[start:start + 500])
         chunk.filter(used_at__isnull=True).update(used_at=now)
         frozen += chunk.count()
     return frozen
@@ -114,8 +135,10 @@ def mark_used(*, gold_ids: Sequence[int]) -> int:
 def slots_left(item: Item) -> int:
     """Reviews that the queue still wants of this item, less the people who hold it now."""
     holding = item.assignments.filter(state=AssignmentState.ACTIVE).count()
-    return max(item.queue.reviews_per_item - len(standing_reviews(item)) - holding, 1)
+    return max(reviews_wanted(item) - len(standing_reviews(item)) - holding, 1)
 
 
 def standing_reviews(item: Item) -> list[Review]:
-    return list(Review.objects.filter(item=item, retraction__isnull=True).order_by("id"))
+    """Of the item's present round, without those of hidden gold: an appeal or a new policy begins another round."""
+    reviews = Review.objects.filter(item=item, assignment__round=item.round, known__isnull=True, retraction__isnull=True)
+    return list(reviews.order_by("id"))

@@ -42,6 +42,7 @@ class IncomingItem:
     metadata: dict[str, Any] = field(default_factory=dict)
     reason: dict[str, Any] = field(default_factory=dict)
     reported_at: datetime | None = None
+    language: str = ""  # BCP 47
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Event, Item, ModelVersion, Prediction
+from annotation.selectors_policy import policy_for, policy_text
 from annotation.services.claims import Claim, Failure, claim_pending, give_back, kept, renew
+from annotation.services.fingerprints import store_fingerprints
 from annotation.services.frames import Evidence, evidence_of
-from annotation.services.route import route_item
+from annotation.services.routing import enabled_rules, place
+from annotation.services.shadow_requests import request_shadow
 from annotation.status import EventKind, ItemStatus
 from guardapp.guard.engines.base import Engine, EngineError
 from guardapp.guard.media import MediaError
@@ -26,7 +29,8 @@ MICRO_BATCH = 16  # items asked and stored together: what a worker that dies los
 ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95  # of the published mining runs (spec: decoding)
 # what an engine raises over one bad sample or a device that gives up; anything else is a fault of the program
 ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
-STORED_FIELDS = ["status", "lane", "priority", "prediction", "claim_token", "claimed_until", "error_code", "error_message"]
+STORED_FIELDS = ["status", "queue", "lane", "priority", "severity", "free_slots", "prediction", "claim_token", "claimed_until",
+                 "error_code", "error_message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,9 @@ class Predicted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """What the guard said of one item. `latency_ms`: what each item of the batch waited."""
+
     greedy: Rollout
     sampled: tuple[Rollout, ...]
     latency_ms: int
@@ -61,7 +67,7 @@ def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Pre
 def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequence[Item]) -> tuple[int, int]:
     evidence: dict[int, Evidence] = {}
     failures: dict[int, Failure] = {}
-    for item_id, shown in evidence_of(items).items():
+    for item_id, shown in evidence_of(items, policy_for(version)).items():
         if isinstance(shown, MediaError):
             # a full disk says nothing about the item; all else would end the same however often it is tried
             failures[item_id] = Failure(shown.code, str(shown), permanent=not isinstance(shown, MediaStorageFailed))
@@ -73,7 +79,7 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequenc
 
 
 def _ask(engine: Engine, claim: Claim, items: Sequence[Item],
-         evidence: dict[int, Evidence]) -> tuple[dict[int, _Answer], dict[int, Failure]]:
+         evidence: dict[int, Evidence]) -> tuple[dict[int, Answer], dict[int, Failure]]:
     """Answers by item id. Where the batch fails each item is asked alone, so that a bad one takes no neighbour with it."""
     if not items:
         return {}, {}
@@ -85,7 +91,7 @@ def _ask(engine: Engine, claim: Claim, items: Sequence[Item],
             logger.exception("The guard could not answer item %s", items[0].pk)
             return {}, {items[0].pk: Failure("engine_error", f"{type(error).__name__}: {error}"[:2_000])}
         logger.warning("The guard failed on a batch of %s (%s): each item is asked alone", len(items), error)
-    answers: dict[int, _Answer] = {}
+    answers: dict[int, Answer] = {}
     failures: dict[int, Failure] = {}
     for item in items:
         renew(claim=claim)
@@ -96,42 +102,55 @@ def _ask(engine: Engine, claim: Claim, items: Sequence[Item],
 
 
 def sample_of(item: Item, evidence: Evidence) -> Sample:
-    return Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=evidence.media)
+    return Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=evidence.media,
+                  policy_text=policy_text(evidence.policy) if evidence.policy else None)
 
 
-def _generate(engine: Engine, samples: Sequence[Sample]) -> list[_Answer]:
+def answer_greedily(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
+    """Without rollouts, in the order of the samples. Raises ENGINE_FAILURES."""
     started = time.monotonic()
     greedy = engine.generate(samples, Decoding(max_new_tokens=settings.MAX_NEW_TOKENS))
+    latency_ms = round((time.monotonic() - started) * 1_000)
+    return [Answer(group[0], (), latency_ms) for group in greedy]
+
+
+def _generate(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
+    started = time.monotonic()
+    greedy = answer_greedily(engine, samples)
     sampled: Sequence[Sequence[Rollout]] = [()] * len(samples)
     if settings.ROLLOUTS:
         sampled = engine.generate(samples, Decoding(temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, n=settings.ROLLOUTS,
                                                     max_new_tokens=settings.MAX_NEW_TOKENS))
-    latency_ms = round((time.monotonic() - started) * 1_000)  # what each item of the batch waited
-    return [_Answer(group[0], tuple(rollouts), latency_ms) for group, rollouts in zip(greedy, sampled, strict=True)]
+    latency_ms = round((time.monotonic() - started) * 1_000)
+    return [Answer(answer.greedy, tuple(rollouts), latency_ms) for answer, rollouts in zip(greedy, sampled, strict=True)]
 
 
-def _store(version: ModelVersion, claim: Claim, answers: dict[int, _Answer], evidence: dict[int, Evidence]) -> int:
+def _store(version: ModelVersion, claim: Claim, answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
     """Write what is still ours to write. An answer to an item that this version has predicted before is dropped."""
     now = timezone.now()
     with transaction.atomic():
-        held = list(claim.rows().filter(pk__in=answers).select_for_update())
+        held = list(claim.rows().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
+        rules = enabled_rules()
+        Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()  # it serves now, and has rollouts to show
         known = {row.item_id: row for row in Prediction.objects.filter(version=version, item__in=held)}
-        fresh = [_prediction(item, version, answers[item.pk], evidence[item.pk]) for item in held if item.pk not in known]
+        fresh = [prediction_row(item, version, answers[item.pk], evidence[item.pk]) for item in held if item.pk not in known]
         known |= {row.item_id: row for row in Prediction.objects.bulk_create(fresh)}
+        store_fingerprints(fresh)
         for item in held:
             prediction = known[item.pk]
-            route = route_item(item=item, prediction=prediction)
-            item.status, item.lane, item.priority, item.prediction = ItemStatus.READY, route.lane, route.priority, prediction
+            item.status, item.prediction = ItemStatus.READY, prediction
+            place(item=item, prediction=prediction, version=version.name, rules=rules)
             item.claim_token = item.claimed_until = None
             item.error_code = item.error_message = ""
         Item.objects.bulk_update(held, STORED_FIELDS)
         Event.objects.bulk_create([
             Event(at=now, kind=EventKind.PREDICTED, item=item, detail={"version": version.name, "lane": item.lane})
             for item in held])
+        request_shadow(items=held)
     return len(held)
 
 
-def _prediction(item: Item, version: ModelVersion, answer: _Answer, evidence: Evidence) -> Prediction:
+def prediction_row(item: Item, version: ModelVersion, answer: Answer, evidence: Evidence, *, shadow: bool = False) -> Prediction:
     greedy, judgement = answer.greedy, answer.greedy.judgement
     prompt_label, response_label = labels_of(greedy)
     return Prediction(
@@ -140,8 +159,9 @@ def _prediction(item: Item, version: ModelVersion, answer: _Answer, evidence: Ev
         prompt_label=prompt_label, response_label=response_label,
         prompt_score=greedy.prompt_score, response_score=greedy.response_score,
         rollouts=[_rollout_row(rollout) for rollout in answer.sampled], disagreement=disagreement(greedy, answer.sampled),
+        policy_version=evidence.policy,
         media_seen=list(evidence.rows), latency_ms=answer.latency_ms,
-        tokens=greedy.tokens + sum(rollout.tokens for rollout in answer.sampled),
+        tokens=greedy.tokens + sum(rollout.tokens for rollout in answer.sampled), shadow=shadow,
     )
 
 

@@ -145,7 +145,7 @@ def _item(candidate: _Candidate, queue: ReviewQueue, key: ApiKey | None, now: da
     return Item(
         source=row.source, external_id=row.external_id, modality=candidate.modality.value, prompt=row.prompt, response=row.response,
         metadata=row.metadata, reason=row.reason, reported_at=row.reported_at, content_hash=candidate.content_hash, created_at=now,
-        ingested_by=key, status=ItemStatus.PENDING, queue=queue, free_slots=queue.reviews_per_item,
+        ingested_by=key, language=row.language, status=ItemStatus.PENDING, queue=queue, free_slots=queue.reviews_per_item,
     )
 
 

@@ -1,7 +1,6 @@
 """Submit, skip, escalate, undo: what a reviewer does with the item they hold."""
 
 import uuid
-from dataclasses import asdict
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -14,7 +13,7 @@ from annotation.services.decisions import Decision, StepReview, check_decision
 from annotation.services.drafts import save_draft
 from annotation.services.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo, SettledByLead
 from annotation.services.gold import settle, slots_left, withdraw
-from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewMode
+from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus
 
 __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]
 
@@ -51,21 +50,25 @@ def _earlier(reviewer: User, token: uuid.UUID, key: str) -> Review | None:
 def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision) -> Review:
     now = timezone.now()
     assignment = active_assignment(reviewer, token, now)
-    item, prediction, mode = assignment.item, assignment.item.prediction, ReviewMode(assignment.queue.mode)
+    item, prediction, mode = assignment.item, assignment.item.prediction, assignment.review_mode
     policy = active_policy_version()
     check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
     review = Review.objects.create(
         item=item, prediction=prediction, reviewer=reviewer, assignment=assignment, idempotency_key=key, kind=decision.kind,
         prompt_label=decision.prompt_label, response_label=decision.response_label, categories=list(decision.categories),
-        severity=decision.severity, confidence=decision.confidence, note=decision.note, steps=[asdict(step) for step in decision.steps],
-        mode=mode, lane=item.lane, seconds=(now - assignment.created_at).total_seconds(), policy_version=policy, created_at=now,
+        severity=decision.severity, confidence=decision.confidence, note=decision.note, steps=[step.as_json() for step in decision.steps],
+        reason=decision.reason, error_kinds=list(decision.error_kinds),
+        mode=mode, lane=item.lane, seconds=(now - (assignment.opened_at or assignment.created_at)).total_seconds(), policy_version=policy,
+        first_prompt_label=assignment.first_prompt_label, first_response_label=assignment.first_response_label, created_at=now,
+        known=assignment.known,
     )
     if not end(assignment, AssignmentState.SUBMITTED, now):
         raise LeaseExpired
     Draft.objects.filter(item=item, reviewer=reviewer).delete()
     Event.objects.create(kind=EventKind.REVIEWED, item=item, actor=reviewer, at=now, detail={"review": review.pk, "kind": decision.kind})
-    adjudicates = item.status == ItemStatus.ESCALATED and reviewer.is_lead
-    settle(item=item, review=review, decision=decision, adjudicates=adjudicates, now=now)
+    if assignment.known_id is None:
+        adjudicates = item.status == ItemStatus.ESCALATED and reviewer.is_lead
+        settle(item=item, review=review, decision=decision, adjudicates=adjudicates, now=now)
     return review
 
 
@@ -93,7 +96,7 @@ def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
 def _leave(assignment: Assignment, state: AssignmentState, kind: EventKind, reviewer: User, now: datetime, reason: str = "") -> None:
     if not end(assignment, state, now, reason):
         raise LeaseExpired
-    give_back_slot(assignment.item_id)
+    give_back_slot(assignment)
     Event.objects.create(kind=kind, item_id=assignment.item_id, actor=reviewer, at=now, detail={"reason": reason} if reason else {})
 
 
@@ -118,7 +121,9 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
         if ReviewRetraction.objects.filter(review=review).exists():  # by the same person's other tab, while this one waited
             raise NothingToUndo
-        settled_by_lead = GoldLabel.objects.filter(item=item, withdrawn_at__isnull=True, source=GoldSource.ADJUDICATED)
+        if review.known_id is not None:
+            return _undo_known(review, item, now)
+        settled_by_lead = GoldLabel.objects.standing().filter(item=item, source__in=[GoldSource.ADJUDICATED, GoldSource.APPEAL])
         if settled_by_lead.exclude(review=review).exists():
             raise SettledByLead
         withdraw(item=item, actor=reviewer, now=now)
@@ -131,6 +136,14 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         Event.objects.create(kind=EventKind.UNDONE, item=item, actor=reviewer, at=now, detail={"review": review.pk})
         Draft.objects.update_or_create(item=item, reviewer=reviewer, defaults={"payload": _as_draft(review), "saved_at": now})
         return lease_again(item, item.queue, reviewer, now)
+
+
+def _undo_known(review: Review, item: Item, now: datetime) -> Assignment:
+    """A review of hidden gold settled nothing, so nothing but the review is taken back."""
+    ReviewRetraction.objects.create(review=review, at=now)
+    Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
+    Draft.objects.update_or_create(item=item, reviewer=review.reviewer, defaults={"payload": _as_draft(review), "saved_at": now})
+    return lease_again(item, item.queue, review.reviewer, now)
 
 
 def _stays_escalated(item: Item) -> bool:
@@ -148,4 +161,5 @@ def _undoable(reviewer: User) -> list[Review]:
 def _as_draft(review: Review) -> dict[str, object]:
     return {"kind": review.kind, "prompt_label": review.prompt_label, "response_label": review.response_label,
             "categories": review.categories, "severity": review.severity, "confidence": review.confidence, "note": review.note,
+            "reason": review.reason, "error_kinds": review.error_kinds,
             "steps": review.steps}

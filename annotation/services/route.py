@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from django.conf import settings
 
 from annotation.models import Item, Prediction
-from annotation.status import Lane
+from annotation.status import Lane, QueueOrder
 from guardapp.guard.taxonomy import Harmfulness
 
 UNCERTAIN_BAND = 0.15  # a score this close to 0.5 is as good as no verdict
@@ -20,18 +20,24 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 class Route:
     lane: Lane
     priority: float
+    severity: int  # 0 to 3
 
 
 def route_item(*, item: Item, prediction: Prediction) -> Route:
     """Lane and priority of an item that was just predicted.
 
-    Priority is doubt (0 to 3) plus severity (0 to 3) plus age. Age counts as the day of the report, so that the order of two
-    items stays right however long they wait and no row has to be rewritten as time passes.
+    Priority follows the queue's order; of RISK it is doubt (0 to 3) plus severity (0 to 3) plus age. Age counts as the day of
+    the report, so that the order of two items stays right however long they wait and no row has to be rewritten as time passes.
     """
     doubt = doubt_of(prediction)
     reported = item.reported_at or item.created_at
     age = -AGE_WEIGHT * (reported - EPOCH).total_seconds() / 86_400
-    return Route(lane=_lane(item, prediction), priority=round(3 * doubt + severity_of(prediction) + age, 6))
+    severity = severity_of(prediction)
+    points = {
+        QueueOrder.RISK: 3 * doubt + severity + age, QueueOrder.DISAGREEMENT: 10 * doubt + age / 1_000,
+        QueueOrder.SEVERITY: 10 * severity + age / 1_000, QueueOrder.OLDEST: age, QueueOrder.RANDOM: draw_of("order", item.pk),
+    }
+    return Route(lane=_lane(item, prediction), priority=round(points[QueueOrder(item.queue.order)], 6), severity=round(severity))
 
 
 def doubt_of(prediction: Prediction) -> float:
@@ -50,12 +56,19 @@ def severity_of(prediction: Prediction) -> float:
 
 def is_audited(item_id: int, share: float) -> bool:
     """A sticky random share of items: the same item is always in or always out."""
-    draw = int.from_bytes(hashlib.sha256(f"audit:{item_id}".encode()).digest()[:8])
-    return draw < share * 2**64
+    return draw_of("audit", item_id) < share
+
+
+def draw_of(purpose: str, item_id: int) -> float:
+    """0 to 1, the same for an item whenever it is asked."""
+    return int.from_bytes(hashlib.sha256(f"{purpose}:{item_id}".encode()).digest()[:8]) / 2**64
 
 
 def _lane(item: Item, prediction: Prediction) -> Lane:
-    if is_audited(item.pk, settings.AUDIT_SHARE):
+    if item.lane in (Lane.APPEAL, Lane.COOL_DOWN):  # not the guard's to say
+        return Lane(item.lane)
+    share = item.queue.audit_share
+    if is_audited(item.pk, settings.AUDIT_SHARE if share is None else share):
         return Lane.AUDIT
     unsure = any(abs(score - 0.5) <= UNCERTAIN_BAND for score in _scores(prediction))
     if not prediction.parsed or prediction.disagreement > 0 or unsure:

@@ -1,4 +1,4 @@
-"""Which version serves, and its engine: one loaded engine a process, swapped when production changes."""
+"""Which version serves, and its engine: one loaded engine a process, swapped when production changes; a shadow's one beside it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ class _Loaded:
 
 
 _loaded: _Loaded | None = None
+_shadow: _Loaded | None = None
 
 
 def production_version() -> ModelVersion:
@@ -32,11 +33,29 @@ def engine_for(version: ModelVersion) -> Engine:
 
     Raises CheckpointNotUsable.
     """
-    global _loaded  # noqa: PLW0603  (one engine a process is the point)
+    global _loaded, _shadow  # noqa: PLW0603  (one engine a process is the point)
     if _loaded is None or _loaded.version_id != version.pk:
-        _loaded = None
-        _loaded = _Loaded(version.pk, _load_or_tell(version))
+        if _shadow is not None and _shadow.version_id == version.pk:  # it was promoted
+            _loaded, _shadow = _shadow, None
+        else:
+            _loaded = None
+            _loaded = _Loaded(version.pk, _load_or_tell(version))
     return _loaded.engine
+
+
+def shadow_engine_for(version: ModelVersion) -> Engine:
+    """The shadow version's engine, beside the one that serves: a swap would make items wait. Raises CheckpointNotUsable."""
+    global _shadow  # noqa: PLW0603
+    if _shadow is None or _shadow.version_id != version.pk:
+        _shadow = None
+        _shadow = _Loaded(version.pk, _load_or_tell(version))
+    return _shadow.engine
+
+
+def release_shadow() -> None:
+    """Give the shadow engine's memory back."""
+    global _shadow  # noqa: PLW0603
+    _shadow = None
 
 
 def checkpoint_of(version: ModelVersion) -> str:

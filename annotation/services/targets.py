@@ -16,6 +16,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from annotation.models import GoldLabel, ModelVersion, Prediction
+from annotation.selectors_policy import policy_for
 from annotation.services.frames import Evidence, evidence_of
 from annotation.services.infer import ENGINE_FAILURES, sample_of
 from annotation.services.rationales import Target, Wanted, write_reasoning
@@ -65,7 +66,7 @@ def complete_targets(*, engine: Engine, version: ModelVersion, limit: int) -> Co
 def _waiting() -> QuerySet[GoldLabel]:
     """Standing rows without a target that nobody is working on."""
     free = Q(target_claimed_until__isnull=True) | Q(target_claimed_until__lt=timezone.now())
-    return GoldLabel.objects.filter(free, target_source=TargetSource.PENDING, withdrawn_at__isnull=True)
+    return GoldLabel.objects.standing().filter(free, target_source=TargetSource.PENDING)
 
 
 def _give_up() -> int:
@@ -96,7 +97,7 @@ def _renew(rows: Sequence[GoldLabel], until: datetime) -> datetime:
 
 def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Target]:
     """Targets by gold id, of the rows for which one came out."""
-    wanted = _wanted(batch)
+    wanted = _wanted(version, batch)
     if not wanted:
         return {}
     seed = 1_000_003 * max(row.target_attempts for row in batch)  # another attempt draws other rollouts
@@ -110,9 +111,9 @@ def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) ->
     return {key: target for key, target in zip(wanted, found, strict=True) if target is not None}
 
 
-def _wanted(batch: Sequence[GoldLabel]) -> dict[int, Wanted]:
+def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Wanted]:
     """By gold id. Left out: rows whose media cannot be shown, and rows without a prompt label, which no completion can state."""
-    evidence = evidence_of([row.item for row in batch])
+    evidence = evidence_of([row.item for row in batch], policy_for(version))
     wanted: dict[int, Wanted] = {}
     for row in batch:
         shown = evidence[row.item_id]

@@ -1,5 +1,6 @@
 """Small pieces of markup that every page shares."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -20,6 +21,8 @@ _PLACES: tuple[tuple[str, str, bool], ...] = (  # url name, words, for leads onl
     ("items", "Items", False),
     ("upload", "Upload", True),
     ("training:home", "Training", True),
+    ("queues", "Queues", True),
+    ("insights", "Insights", True),
     ("export", "Export", True),
     ("policy", "Policy", False),
 )
@@ -63,7 +66,9 @@ def pairs(mapping: Mapping[str, object]) -> list[tuple[str, object]]:
 def _section(view_name: str) -> str:
     if ":" in view_name:
         return view_name.split(":", maxsplit=1)[0]
-    return {"review": "home", "item": "items", "upload_done": "upload"}.get(view_name, view_name)
+    return {"review": "home", "item": "items", "upload_done": "upload", "queue": "queues", "queue_new": "queues",
+            "rule": "queues", "rule_new": "queues", "policy_edit": "policy", "stale": "policy", "appeals": "items", "known": "insights",
+            }.get(view_name, view_name)
 
 
 _LABEL_ICONS = {"harmful": "triangle-alert", "unharmful": "check"}
@@ -93,6 +98,32 @@ def status_badge(status: str, words: str) -> SafeString:
 def percent(share: float | None) -> str:
     """0.375 → 38 %; nothing for None."""
     return "" if share is None else f"{share * 100:.0f} %"
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """For a data attribute; the template escapes it."""
+    return json.dumps(value)
+
+
+@register.filter
+def duration(seconds: float) -> str:
+    """3723 → 1 h 2 min; below a minute in seconds."""
+    whole = int(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{whole} s"
+
+
+@register.filter
+def short(number: object) -> str:
+    """A number in few digits: 12, 0.125, 3.4; anything else as it is."""
+    return f"{number:.3g}" if isinstance(number, float) else str(number)
+
+
+@register.filter
+def unlocalized(number: object) -> str:
+    """A number as programs read it, whatever the language of the page."""
+    return repr(number)
 
 
 @register.filter

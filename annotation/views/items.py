@@ -7,22 +7,21 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation import selectors
 from annotation.bells import ring
-from annotation.models import Item
+from annotation.models import GoldLabel, Item
 from annotation.selectors_review import life_of, may_see_judgement, may_see_reviews, media_of
 from annotation.services.claims import ItemHasNotFailed, retry_failed
-from annotation.status import ItemStatus
+from annotation.status import AppealState
 from annotation.tasks import predict
 from annotation.views.access import is_htmx, leads_only, person
+from annotation.views.items_filters import filter_context, search_for
 
 
 @require_safe
 def items(request: HttpRequest) -> HttpResponse:
-    status = request.GET.get("status", "")
-    status = status if status in ItemStatus.values else ""
-    wanted = request.GET.get("q", "").replace("\x00", "").strip()
-    page = selectors.items_page(status=status, external_id=wanted, before=_id(request, "before"), after=_id(request, "after"))
-    context = {"page": page, "status": status, "wanted": wanted, "statuses": ItemStatus.choices,
-               "hide_judgement": {item.pk for item in page.items if not may_see_judgement(person(request), item)}}
+    user, search = person(request), search_for(person(request), request.GET)
+    page = selectors.items_page(search, before=_id(request, "before"), after=_id(request, "after"))
+    context = {"page": page, "grid": user.is_lead and request.GET.get("view") == "grid", **filter_context(user, search),
+               "hide_judgement": {item.pk for item in page.items if not may_see_judgement(user, item)}}
     name = "annotation/items/table.html" if is_htmx(request) else "annotation/items.html"
     return render(request, name, context)
 
@@ -34,6 +33,8 @@ def item(request: HttpRequest, item_id: int) -> HttpResponse:
     return render(request, "annotation/item.html", {
         "item": found, "shown": shown, "reviews_shown": shown and may_see_reviews(person(request), found), "life": life_of(found),
         "media": media_of(found, found.prediction),
+        "open_appeal": found.appeals.filter(state=AppealState.OPEN).first(),
+        "stale_gold": GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
         "blurred": person(request).blur_media or found.queue.blur_default,
     })
 

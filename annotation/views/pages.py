@@ -6,18 +6,14 @@ from django.views.decorators.http import require_safe
 
 from annotation import selectors
 from annotation.selectors_inference import production_or_none
+from annotation.services.flags import flagged_items
 from annotation.views.access import person
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    context = {"queues": selectors.queues_with_counts(), "reviews": selectors.last_reviews(user)}
+    context = {"queues": selectors.queues_with_counts(user), "reviews": selectors.last_reviews(user), "flagged": flagged_items(user)}
     if user.is_lead:
         context |= {"escalated": selectors.escalated_items(), "failed": selectors.failed_items(), "guard": production_or_none()}
     return render(request, "annotation/home.html", context)
-
-
-@require_safe
-def policy(request: HttpRequest) -> HttpResponse:
-    return render(request, "annotation/policy.html", {"policies": selectors.policies_with_versions()})

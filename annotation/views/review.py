@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -16,11 +17,22 @@ from annotation import selectors
 from annotation.forms import DecisionForm
 from annotation.models import Assignment, ReviewQueue
 from annotation.selectors_policy import active_policy_version, policy_categories
-from annotation.selectors_review import draft_first, judgement_shown, review_page
+from annotation.selectors_review import ReviewPage, draft_first, judgement_shown, review_page
+from annotation.services import care, presence
 from annotation.services import review as work
-from annotation.services.assignment import assign_escalated, assign_next, extend_lease, take_again
+from annotation.services.assignment import (
+    assign_escalated,
+    assign_next,
+    extend_lease,
+    lease_ahead,
+    open_ahead,
+    store_first_verdict,
+    take_again,
+)
 from annotation.services.drafts import save_draft
 from annotation.services.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
+from annotation.services.flags import toggle_flag
+from annotation.services.queues import queues_of
 from annotation.status import ItemStatus
 from annotation.views.access import is_htmx, leads_only, person
 
@@ -30,7 +42,7 @@ ESCALATED = "escalated"  # the leads' queue of what reviewers handed up; not a s
 @never_cache
 @require_safe
 def review(request: HttpRequest, slug: str) -> HttpResponse:
-    queue = get_object_or_404(ReviewQueue, slug=slug)
+    queue = get_object_or_404(queues_of(person(request)), slug=slug)
     return _page(request, assign_next(reviewer=person(request), queue=queue), queue=queue)
 
 
@@ -42,12 +54,40 @@ def review_escalated(request: HttpRequest) -> HttpResponse:
     return _page(request, selectors.held_escalated(lead) or assign_escalated(lead=lead))
 
 
+@never_cache
+@require_POST
+def ahead(request: HttpRequest, slug: str) -> HttpResponse:
+    """The item that comes next, leased early: its page and the addresses of its frames. 204: there is none."""
+    queue = get_object_or_404(queues_of(person(request)), slug=slug)
+    assignment = lease_ahead(reviewer=person(request), queue=queue)
+    if assignment is None:
+        return HttpResponse(status=204)
+    page = review_page(assignment)
+    frames = [reverse("frame", args=[assignment.item.prediction_id, frame.medium, frame.index])
+              for medium in page.media for frame in medium.frames]
+    html = render_to_string("annotation/review/main.html", _context(assignment, queue, page), request)
+    return JsonResponse({"token": assignment.token, "html": html, "frames": frames})
+
+
+@require_POST
+def flag(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """Put the item on the person's list for later, or take it off."""
+    assignment = assignment_of(request, token)
+    flagged = toggle_flag(user=assignment.reviewer, item=assignment.item)
+    if is_htmx(request):
+        return render(request, "annotation/review/flag.html", {"flagged": flagged, "token": token})
+    return redirect(_back(request, assignment))
+
+
 @require_POST
 def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    assignment = _assignment(request, token)
-    form, first = _form(request, assignment)
+    assignment = assignment_of(request, token)
+    form, first = decision_form(request, assignment)
     if not form.is_valid():
         return _not_valid(request, assignment, form.problems())
+    if _too_fast(request, assignment):
+        return _asked_back(request, assignment)
+    _meter(request, assignment)
     try:
         work.submit_review(reviewer=person(request), token=token, idempotency_key=request.POST.get("idempotency_key", ""),
                            decision=form.decision())
@@ -71,7 +111,7 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """With a reason: hand the item to a lead. Without one: ask for it."""
     reason = request.POST.get("reason", "")
     if not reason.strip():
-        assignment = _assignment(request, token)
+        assignment = assignment_of(request, token)
         _keep(request, assignment)
         return render(request, "annotation/escalate.html", {"assignment": assignment}, status=422)
     return _leave(request, token, lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason), "Escalated.")
@@ -80,21 +120,27 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 @require_POST
 def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """decide first: keep the person's own verdict, then show the guard's."""
-    assignment = _assignment(request, token)
-    form, first = _form(request, assignment)
+    assignment = assignment_of(request, token)
+    form, first = decision_form(request, assignment)
     if not form.is_valid():
         return _not_valid(request, assignment, form.problems())
     payload = form.draft()
     first = first or {name: payload[name] for name in ("prompt_label", "response_label")}
+    try:
+        store_first_verdict(reviewer=assignment.reviewer, token=token, prompt_label=first["prompt_label"],
+                            response_label=first["response_label"])
+    except LeaseExpired:
+        _keep(request, assignment)
+        return _lease_gone(request, assignment)
     save_draft(reviewer=assignment.reviewer, token=token, payload=payload | {"first": first})
-    return _page(request, assignment) if is_htmx(request) else redirect(_back(request, assignment))
+    return _page(request, assignment_of(request, token)) if is_htmx(request) else redirect(_back(request, assignment))
 
 
 @require_POST
 def draft(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """Autosave."""
     try:
-        _keep(request, _assignment(request, token))
+        _keep(request, assignment_of(request, token))
     except DecisionNotValid as error:
         return JsonResponse({"detail": str(error)}, status=422)
     return JsonResponse({"saved": True})
@@ -108,7 +154,12 @@ def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         raise Http404 from None
     except LeaseExpired as error:
         return JsonResponse({"detail": str(error)}, status=409)
-    return JsonResponse({"seconds_left": _seconds_left(assignment)})
+    _meter(request, assignment)
+    presence.seen(user=assignment.reviewer, item=assignment.item)
+    here = [other.get_username() for other in presence.others_at(user=assignment.reviewer, item=assignment.item)]
+    shift = care.shift_of(assignment.reviewer)
+    return JsonResponse({"seconds_left": _seconds_left(assignment), "here": here, "break_due": shift.break_due,
+                         "cools_down": shift.cools_down})
 
 
 @require_POST
@@ -119,8 +170,8 @@ def retake(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     except AssignmentNotFound:
         raise Http404 from None
     except ServiceError as error:
-        return _notice(request, _assignment(request, token), str(error), status=409)
-    return _page(request, _assignment(request, again.token)) if is_htmx(request) else redirect(_back(request, again))
+        return _notice(request, assignment_of(request, token), str(error), status=409)
+    return _page(request, assignment_of(request, again.token)) if is_htmx(request) else redirect(_back(request, again))
 
 
 @require_POST
@@ -135,12 +186,40 @@ def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("home")
     if is_htmx(request):
-        return _page(request, _assignment(request, again.token), announce="Undone. Your work is back.")
+        return _page(request, assignment_of(request, again.token), announce="Undone. Your work is back.")
     return redirect("review", slug=again.queue.slug)
 
 
+def _meter(request: HttpRequest, assignment: Assignment) -> None:
+    """Add the unblurred seconds that the page reports since its last report."""
+    try:
+        seconds = float(request.POST.get("unblurred", "0"))
+    except ValueError:
+        return
+    if 0 < seconds < float("inf"):
+        severity = int(request.POST["severity"]) if request.POST.get("severity", "") in ("1", "2", "3") else assignment.item.severity
+        care.record_exposure(reviewer=assignment.reviewer, item=assignment.item, seconds=seconds,
+                             severity=max(severity, assignment.item.severity))
+
+
+def _too_fast(request: HttpRequest, assignment: Assignment) -> bool:
+    """Decided faster than the queue thinks possible, and not confirmed yet."""
+    taken = (timezone.now() - (assignment.opened_at or assignment.created_at)).total_seconds()
+    return taken < assignment.queue.fewest_seconds and request.POST.get("confirm_fast") != "yes"
+
+
+def _asked_back(request: HttpRequest, assignment: Assignment) -> HttpResponse:
+    _keep(request, assignment)
+    context = {"fast": assignment.queue.fewest_seconds}
+    if is_htmx(request):
+        return _retarget(render(request, "annotation/review/fast.html", context, status=422))
+    return _page(request, assignment, problems=[
+        f"That took less than {assignment.queue.fewest_seconds} seconds. Look once more, then submit again."], status=422)
+
+
 def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], None], words: str) -> HttpResponse:
-    assignment = _assignment(request, token)
+    assignment = assignment_of(request, token)
+    _meter(request, assignment)
     try:
         act(assignment)
     except LeaseExpired:
@@ -149,14 +228,14 @@ def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], N
     return _next(request, assignment, words)
 
 
-def _assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:
+def assignment_of(request: HttpRequest, token: uuid.UUID) -> Assignment:
     assignment = selectors.assignment_of(person(request), token)
     if assignment is None:
         raise Http404("There is no such assignment of yours.")
     return assignment
 
 
-def _form(request: HttpRequest, assignment: Assignment) -> tuple[DecisionForm, dict[str, Any]]:
+def decision_form(request: HttpRequest, assignment: Assignment) -> tuple[DecisionForm, dict[str, Any]]:
     """The posted decision, and the verdict before the reveal where one is stored."""
     first = draft_first(assignment)
     shown = assignment.item.prediction if judgement_shown(assignment, {"first": first}) else None
@@ -166,18 +245,29 @@ def _form(request: HttpRequest, assignment: Assignment) -> tuple[DecisionForm, d
 def _keep(request: HttpRequest, assignment: Assignment) -> None:
     if "idempotency_key" not in request.POST:  # not sent from the review form: there is nothing to keep
         return
-    form, first = _form(request, assignment)
+    form, first = decision_form(request, assignment)
     payload = form.draft() | ({"first": first} if first else {})
     save_draft(reviewer=assignment.reviewer, token=assignment.token, payload=payload)
 
 
 def _next(request: HttpRequest, done: Assignment, words: str) -> HttpResponse:
+    if _shows_next(request, done):
+        return HttpResponse(status=204)
     if not is_htmx(request):
         messages.success(request, words)
         return redirect(_back(request, done))
     if request.POST.get("back") == ESCALATED and done.reviewer.is_lead:
         return _page(request, assign_escalated(lead=done.reviewer), announce=words)
     return _page(request, assign_next(reviewer=done.reviewer, queue=done.queue), queue=done.queue, announce=words)
+
+
+def _shows_next(request: HttpRequest, done: Assignment) -> bool:
+    """The page shows the item leased ahead already and names it: then it needs no other page."""
+    try:
+        token = uuid.UUID(request.POST.get("opens", ""))
+    except ValueError:
+        return False
+    return open_ahead(reviewer=done.reviewer, token=token)
 
 
 def _back(request: HttpRequest, assignment: Assignment) -> str:
@@ -191,13 +281,16 @@ def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQ
     """The review page, or only its main part for htmx."""
     adjudicates = queue is None and assignment is not None and assignment.item.status == ItemStatus.ESCALATED
     back = request.POST.get("back", "") or (ESCALATED if adjudicates else "")
-    context: dict[str, object] = {"announce": announce, "problems": problems, "queue": queue or (assignment.queue if assignment else None),
-                                  "back": back}
-    if assignment is not None:
-        context |= {"page": review_page(assignment), "idempotency_key": uuid.uuid4().hex, "seconds_left": _seconds_left(assignment),
-                    "elapsed": int((timezone.now() - assignment.created_at).total_seconds())}
+    context: dict[str, object] = {"queue": queue} if assignment is None else _context(assignment, queue, review_page(assignment))
+    context |= {"announce": announce, "problems": problems, "back": back}
     name = "annotation/review/main.html" if is_htmx(request) else "annotation/review.html"
     return render(request, name, context, status=status)
+
+
+def _context(assignment: Assignment, queue: ReviewQueue | None, page: ReviewPage) -> dict[str, object]:
+    began = assignment.opened_at or timezone.now()
+    return {"page": page, "queue": queue or assignment.queue, "idempotency_key": uuid.uuid4().hex,
+            "seconds_left": _seconds_left(assignment), "elapsed": int((timezone.now() - began).total_seconds())}
 
 
 def _not_valid(request: HttpRequest, assignment: Assignment, problems: list[str]) -> HttpResponse:

@@ -1,4 +1,6 @@
 // A key presses the visible button or box that carries it in data-key: what is printed is what works.
+import { standardKey } from "./keymap.js";
+import { nameOf } from "./keynames.js";
 import { keepSingleKeys, singleKeysOn } from "./singlekeys.js";
 import { isTyping } from "./typing.js";
 
@@ -9,20 +11,12 @@ document.addEventListener("htmx:beforeRequest", () => { requests += 1; });
 document.addEventListener("htmx:afterRequest", () => { requests = Math.max(0, requests - 1); });
 document.addEventListener("htmx:beforeSwap", (event) => { settling = event.detail.shouldSwap; });
 for (const end of ["htmx:afterSettle", "htmx:swapError"]) document.addEventListener(end, () => { settling = false; });
-const busy = () => requests > 0 || settling;
+const busy = () => requests > 0 || settling || document.body.hasAttribute("data-waits");
 
 const REPEATABLE = new Set([",", "."]);
 const NATIVE_SPACE = "button, summary, a, input, select, video, textarea";
 
 const visible = (element) => element.getClientRects().length > 0;
-
-function nameOf(event) {
-  const key = event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key;
-  if (event.ctrlKey || event.metaKey) return `Control+${key.length === 1 ? key.toLowerCase() : key}`;
-  if (event.altKey) return "";
-  if (event.shiftKey && /^[a-z]$/i.test(key)) return `Shift+${key.toUpperCase()}`;
-  return key;
-}
 
 function press(element) {
   if (element.disabled) return;
@@ -34,7 +28,7 @@ function press(element) {
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
-  const name = nameOf(event);
+  const name = standardKey(nameOf(event));
   if (name === "Control+Enter") {
     event.preventDefault();
     if (!event.repeat && !busy()) document.querySelector("[data-submit]")?.click();

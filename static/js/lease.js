@@ -1,8 +1,9 @@
 // The hold on the item: counts down, is renewed while the person works, and says so before it ends. Also the case timer.
 import { announce } from "./announce.js";
 import { withToken } from "./csrf.js";
+import { takeSeconds } from "./exposure.js";
 
-const BEAT_MS = 45_000;
+const BEAT_MS = 20_000;
 const WARN_S = 60;
 let deadline = 0;
 let started = 0;
@@ -47,17 +48,27 @@ function expire() {
   window.htmx.process(notice);
 }
 
+function show(said) {
+  document.getElementById("here").hidden = said.here.length === 0;
+  document.getElementById("here-names").textContent = said.here.join(", ");
+  document.getElementById("break-notice").hidden = !said.break_due;
+}
+
 async function beat() {
   const place = lease();
   if (!place || !active || gone) return;
   active = false;
   try {
-    const answer = await fetch(place.dataset.url, { method: "POST", body: withToken(new FormData()) });
+    const report = withToken(new FormData());
+    report.set("unblurred", takeSeconds());
+    const answer = await fetch(place.dataset.url, { method: "POST", body: report });
     if (lease() !== place) return;
     if (answer.status === 409) expire();
     else if (answer.ok) {
-      deadline = performance.now() + (await answer.json()).seconds_left * 1000;
+      const said = await answer.json();
+      deadline = performance.now() + said.seconds_left * 1000;
       warned = false;
+      show(said);
     }
   } catch { active = true; /* offline: the next beat tries again */ }
 }

@@ -66,4 +66,6 @@ document.addEventListener("pointerout", (event) => {
   const medium = event.target.closest?.("[data-medium]");
   if (medium && startsBlurred() && !medium.contains(event.relatedTarget)) setBlur(true);
 });
-document.addEventListener("item:arrived", () => setGrey(grey));
+document.addEventListener("item:arrived", () => { if (grey) setGrey(true); });
+const pressed = (what) => button(what)?.getAttribute("aria-pressed") === "true";
+if (button("mute") && !pressed("mute")) setMute(false);

@@ -1,4 +1,6 @@
 // The reasoning steps: move with the arrows, mark, edit in place with a live word diff.
+import { standardKey } from "./keymap.js";
+import { nameOf } from "./keynames.js";
 import { singleKeysOn } from "./singlekeys.js";
 import { isTyping } from "./typing.js";
 import { wordDiff } from "./worddiff.js";
@@ -76,12 +78,12 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Enter" && event.target.matches?.("[data-step]")) {
     event.preventDefault();
     edit(event.target);
-  } else if (MARKS[event.key] && !event.repeat && singleKeysOn()) {
+  } else if (MARKS[standardKey(nameOf(event))] && !event.repeat && singleKeysOn()) {
     const step = current() || steps()[0];
     if (!step) return;
     event.preventDefault();
     focusStep(step);
-    mark(step, MARKS[event.key]);
+    mark(step, MARKS[standardKey(nameOf(event))]);
   }
 });
 

@@ -35,6 +35,7 @@ function build(box) {
 }
 
 function select(tabs, panels, index) {
+  panels[index].dispatchEvent(new CustomEvent("tab:shown"));
   tabs.forEach((tab, i) => {
     tab.setAttribute("aria-selected", String(i === index));
     tab.tabIndex = i === index ? 0 : -1;

@@ -13,14 +13,14 @@ from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
 
 from annotation import api, bells
-from annotation.models import Item
+from annotation.models import Assignment, Item
 from annotation.problems import problem_of, problem_response
 from annotation.status import ApiScope, AssignmentState, ItemStatus, ReviewMode, Role
 from tests.annotation.conftest import KeyedClient
 from tests.factories import default_queue, make_item, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("annotation.api_urls")]
-TOKEN = uuid.uuid4()
+TOKEN = uuid.UUID(int=7)
 ROW = {"external_id": "a", "source": "test", "prompt": "How do I bake bread?"}
 
 # every operation, and the scope that it needs
@@ -29,6 +29,7 @@ OPERATIONS = [
     ("GET", "/api/v1/items/1", ApiScope.ITEMS_READ), ("GET", "/api/v1/export", ApiScope.EXPORT),
     ("GET", "/api/v1/export/summary", ApiScope.EXPORT), ("POST", "/api/v1/queues/default/next", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/submit", ApiScope.REVIEWS_WRITE),
+    ("POST", f"/api/v1/assignments/{TOKEN}/reveal", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/skip", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/escalate", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/heartbeat", ApiScope.REVIEWS_WRITE),
@@ -139,7 +140,16 @@ def test_pages_of_items_lose_and_repeat_nothing(sender: APIClient) -> None:
     assert seen == made[::-1]
 
 
-@pytest.mark.parametrize("query", [{"status": "lost"}, {"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"cursor": "x"}, {"cursor": "YQ"},
+def test_a_program_narrows_items_as_a_page_does(sender: APIClient) -> None:
+    gun = make_item(prompt="Where do I buy a gun?", language="en", prediction={"categories": ["S9"]})
+    make_item(prompt="Where do I buy bread?")
+    for asked in ({"q": "gun"}, {"q": gun.external_id}, {"text": "buy gun"}, {"language": "en"}, {"category": "S9", "label": "harmful"}):
+        assert [row["id"] for row in sender.get("/api/v1/items", asked).json()["items"]] == [gun.pk]
+    assert not sender.get("/api/v1/items", {"source": "tes"}).json()["items"]
+
+
+@pytest.mark.parametrize("query", [{"lane": "fast"}, {"since": "yesterday"}, {"status": "lost"}, {"limit": "0"}, {"limit": "1001"},
+                                   {"limit": "x"}, {"cursor": "x"}, {"cursor": "YQ"},
                                    {"source": "a\x00"}, {"queue": "x" * 101}])
 def test_a_page_that_cannot_be_is_a_problem(sender: APIClient, query: dict[str, str]) -> None:
     answer = sender.get("/api/v1/items", query)
@@ -159,6 +169,29 @@ def test_next_hides_the_guards_judgement_where_the_queue_does(with_key: KeyedCli
     client = with_key(ApiScope.REVIEWS_WRITE)
     make_item(queue=default_queue(mode=mode))
     assert client.post("/api/v1/queues/default/next").json()["prediction"] is None
+
+
+def test_the_reveal_keeps_the_first_verdict_and_shows_the_guards(with_key: KeyedClient) -> None:
+    make_item(queue=default_queue(mode=ReviewMode.DECIDE_FIRST))
+    client = with_key(ApiScope.REVIEWS_WRITE)
+    address = f"/api/v1/assignments/{client.post('/api/v1/queues/default/next').json()['token']}/reveal"
+    assert client.post(address, {}, format="json").status_code == 422
+    assert client.post(address, {"prompt_label": "harmful", "response_label": "harmful"}, format="json").status_code == 422
+    for label in ("unharmful", "harmful"):
+        shown = client.post(address, {"prompt_label": label}, format="json").json()
+        assert (shown["mode"], shown["prediction"]["prompt_label"]) == ("decide_first", "harmful")
+    assert Assignment.objects.get().first_prompt_label == "unharmful"
+    assert client.post("/api/v1/queues/default/next").json()["prediction"]["prompt_label"] == "harmful"
+
+
+@pytest.mark.parametrize("mode", [ReviewMode.BLIND, ReviewMode.OPEN])
+def test_only_what_is_decided_first_can_be_revealed(with_key: KeyedClient, mode: ReviewMode) -> None:
+    make_item(queue=default_queue(mode=mode))
+    client = with_key(ApiScope.REVIEWS_WRITE)
+    token = client.post("/api/v1/queues/default/next").json()["token"]
+    answer = client.post(f"/api/v1/assignments/{token}/reveal", {"prompt_label": "harmful"}, format="json")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:guardapp:problem:nothing_to_reveal")
+    assert Assignment.objects.get().first_prompt_label is None
 
 
 def test_an_empty_queue_is_a_204_and_an_unknown_one_a_404(with_key: KeyedClient) -> None:

@@ -184,3 +184,26 @@ def test_long_lines_are_stored_in_smaller_chunks(monkeypatch: pytest.MonkeyPatch
     lines = [b'{"external_id": "%d", "prompt": "%s"}' % (number, b"x" * 700) for number in range(5)]
     report = ingest_jsonl(lines=lines, progress=lambda so_far: seen.append(so_far.lines))
     assert (seen, report.created) == ([2, 4, 5], 5)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("en", "en"), ("pt_br", "pt-BR"), ("ZH-hant", "zh-Hant"), ("es-419", "es-419"),
+                                             ("de-CH-1996", "de-CH-1996"), ("", ""), (None, "")])
+@pytest.mark.parametrize("shape", [{"external_id": "a", "prompt": "x"}, {"external_id": "a", "data": {"text": "x"}}, {"request": "x"}])
+def test_a_row_of_any_shape_names_its_language(shape: dict[str, object], given: str | None, kept: str) -> None:
+    ingest_items(rows=[read_row({**shape, "language": given})])
+    assert Item.objects.get().language == kept
+
+
+@pytest.mark.parametrize("given", ["english", "e", "en--US", "x" * 30, "sl-IT-nedis-rozaj-biske", 5, ["en"], "en\x00"])
+def test_a_language_that_is_none_is_refused_by_name(given: object) -> None:
+    refused = row(language=given)
+    assert isinstance(refused, RowProblem)
+    assert [error.pointer for error in refused.errors] == ["/language"]
+
+
+@pytest.mark.parametrize(("metadata", "kept"), [({"language": "de"}, "de"), ({"language": "German"}, ""), ({"language": ["de"]}, "")])
+def test_the_metadata_names_the_language_where_the_row_does_not(metadata: dict[str, object], kept: str) -> None:
+    ingest_items(rows=[row(metadata=metadata)])
+    assert Item.objects.get().language == kept
+    assert statuses(row("b", language="fr", metadata=metadata)) == [CREATED]
+    assert Item.objects.get(external_id="b").language == "fr"

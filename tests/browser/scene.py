@@ -12,6 +12,7 @@ from annotation.status import EventKind, ItemStatus, Lane
 from tests.factories import make_item
 from tests.guard.media_samples import make_video
 
+ARABIC = "كيف أفتح قفل دراجتي إذا ضاع المفتاح؟ (bike lock)"
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
 
 
@@ -88,6 +89,10 @@ def unparsed_item(**fields: Any) -> Item:
         "parsed": False, "steps": [], "prompt_label": None, "categories": [],
         "completion": "<think>\nStep 1: The user asks for a story about a lighthouse. The light turns and turns and turns and"},
         **fields))
+
+
+def arabic_item(**fields: Any) -> Item:
+    return _seen(make_item(prompt=ARABIC, prediction={"steps": ["يسأل المستخدم عن قفل دراجته.", "لا ضرر في ذلك."]}, **fields))
 
 
 def whole_scene(queue: ReviewQueue) -> list[Item]:

@@ -1,0 +1,229 @@
+"""What leads look at to see how the work goes: each insight is a table, and the page draws a picture of it.
+
+Every insight reads at most MOST_REVIEWS newest rows, so that a page stays quick however long the product has run.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db.models import Case, CharField, Count, Q, Sum, Value, When
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from annotation.models import Exposure, GoldLabel, Item, Review
+from annotation.selectors_policy import active_policy_version, policy_categories
+from annotation.selectors_quality import (
+    MOST_REVIEWS,
+    KnownScore,
+    agreement,
+    error_kinds,
+    moves_after_reveal,
+    paces,
+    scores_of_people,
+    scores_of_versions,
+)
+from annotation.status import ErrorKind, ItemStatus
+from guardapp.guard.agreement import krippendorff_alpha
+
+Cell = str | float | int | None
+AGES = (("under 1 hour", timedelta(hours=1)), ("under 4 hours", timedelta(hours=4)), ("under 1 day", timedelta(days=1)),
+        ("under 3 days", timedelta(days=3)), ("under 1 week", timedelta(weeks=1)))
+OLDER = "older"
+MOST_CATEGORIES = 6  # lines of one picture
+
+
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """A table: `columns` name the cells of each row, the first is what the row is about. Shares are 0 to 1.
+
+    `chart` is line, bar or stacked; `drawn` are the positions of the columns that it draws, () for a table without a picture.
+    """
+
+    key: str
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Cell]]
+    chart: str = "bar"
+    drawn: tuple[int, ...] = ()
+    shares: tuple[int, ...] = ()  # columns that are shares
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return tuple(self.columns[at] for at in self.drawn)
+
+
+def throughput(since: datetime) -> Insight:
+    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True).annotate(day=TruncDate("created_at")).order_by("day")
+    counted = rows.values("day").annotate(accepted=Count("pk", filter=Q(kind="accepted")),
+                                          corrected=Count("pk", filter=Q(kind="corrected")))
+    found = {row["day"]: row for row in counted}
+    days = _days(since)
+    return Insight(
+        "throughput", "Reviews a day", "Accepted and corrected judgements of the guard, by day (UTC).", ("day", "accepted", "corrected"),
+        [(str(day), found[day]["accepted"] if day in found else 0, found[day]["corrected"] if day in found else 0) for day in days],
+        "stacked", (1, 2))
+
+
+def backlog(_since: datetime) -> Insight:
+    """Of the items that wait for people now."""
+    now = timezone.now()
+    ages = [When(created_at__gte=now - limit, then=Value(name)) for name, limit in AGES]
+    age = Case(*ages, default=Value(OLDER), output_field=CharField())
+    waiting = Item.objects.filter(status__in=[ItemStatus.READY, ItemStatus.ESCALATED]).order_by().annotate(age=age)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, queue, number in waiting.values_list("age", "queue__name").annotate(n=Count("pk")):
+        counts[name][queue] = number
+    queues = sorted({queue for row in counts.values() for queue in row})
+    names = [*(name for name, _ in AGES), OLDER]
+    return Insight("backlog", "Waiting items by age", "How long items have waited since they came in, by queue.", ("age", *queues),
+                   [(name, *(counts[name][queue] for queue in queues)) for name in names], "stacked", tuple(range(1, len(queues) + 1)))
+
+
+def agreement_by_week(since: datetime) -> Insight:
+    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, known__isnull=True, bulk__isnull=True)
+    many = rows.values("item_id", "assignment__round").annotate(n=Count("pk")).filter(n__gt=1).values("item_id")
+    units: dict[date, dict[Hashable, list[str | None]]] = defaultdict(lambda: defaultdict(list))
+    found = rows.filter(item__in=many).order_by("-id").values_list("created_at", "item_id", "assignment__round", "prompt_label")
+    for at, item_id, number, label in found[:MOST_REVIEWS]:
+        units[_week(at)][item_id, number].append(label)
+    return Insight(
+        "agreement-by-week", "Agreement by week", "Krippendorff's alpha of the prompt label, where two or more people reviewed an item.",
+        ("week", "alpha", "items"),
+        [(str(week), krippendorff_alpha(list(items.values())), len(items)) for week, items in sorted(units.items())], "line", (1,))
+
+
+def drift(since: datetime) -> Insight:
+    """The guard against settled gold, week by week."""
+    weeks: dict[date, Counter[str]] = defaultdict(Counter)
+    for at, gold, said, _ in _against_gold(since):
+        weeks[_week(at)][f"{gold}/{said if said == gold else 'other'}"] += 1
+    rows: list[Sequence[Cell]] = []
+    for week, counts in sorted(weeks.items()):
+        right, missed = counts["harmful/harmful"], counts["harmful/other"]
+        fine, over = counts["unharmful/unharmful"], counts["unharmful/other"]
+        rows.append((str(week), _share(missed, right + missed), _share(over, fine + over), counts.total()))
+    return Insight("drift", "The guard against people", "By week of the gold label: the share of harmful items that the guard missed, and "
+                   "of unharmful ones that it called harmful or could not parse.",
+                   ("week", "missed", "over-refused", "items"), rows, "line",
+                   (1, 2), (1, 2))
+
+
+def drift_by_category(since: datetime) -> Insight:
+    """The commonest categories of gold: the share that the guard got wrong, by week."""
+    wrong: dict[tuple[date, str], list[bool]] = defaultdict(list)
+    totals: Counter[str] = Counter()
+    for at, gold, said, categories in _against_gold(since):
+        for code in categories:
+            wrong[_week(at), code].append(said != gold)
+            totals[code] += 1
+    codes = [code for code, _ in totals.most_common(MOST_CATEGORIES)]
+    weeks = sorted({week for week, _ in wrong})
+    rows = [(str(week), *(_share(sum(wrong[week, code]), len(wrong[week, code])) for code in codes)) for week in weeks]
+    drawn = tuple(range(1, len(codes) + 1))
+    return Insight("drift-by-category", "The guard's errors by category", "Share of gold labels of a category whose prompt label the guard "
+                   "got wrong, by week.", ("week", *codes), rows, "line", drawn, drawn)
+
+
+def people_on_known(since: datetime) -> Insight:
+    return _known("people-on-known", "Reviewers on hidden gold", "reviewer", scores_of_people(since=since))
+
+
+def versions_on_known(_since: datetime) -> Insight:
+    return _known("versions-on-known", "Guards on hidden gold", "version", scores_of_versions())
+
+
+def calibration(since: datetime) -> Insight:
+    """How often a review of each stated confidence is what gold says in the end."""
+    right: dict[int, list[bool]] = defaultdict(list)
+    settled = GoldLabel.objects.standing().filter(created_at__gte=since).order_by("-id")
+    gold = dict(settled.values_list("item_id", "prompt_label")[:MOST_REVIEWS])
+    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, confidence__isnull=False).order_by("-id")
+    for item_id, confidence, label in rows.values_list("item_id", "confidence", "prompt_label")[:MOST_REVIEWS]:
+        if item_id in gold and confidence is not None:
+            right[confidence].append(label == gold[item_id])
+    names = {1: "1 low", 2: "2 middle", 3: "3 high"}
+    return Insight("calibration", "Confidence and being right", "Share of reviews that say what the settled verdict says, by the "
+                   "confidence that the reviewer gave.", ("confidence", "right", "reviews"),
+                   [(names[level], _share(sum(right[level]), len(right[level])), len(right[level])) for level in names], "bar", (1,), (1,))
+
+
+def pace(since: datetime) -> Insight:
+    return Insight("pace", "Pace, skips and escalations", "By reviewer. Seconds are the median from sight to submit.",
+                   ("reviewer", "skipped", "escalated", "corrected", "reviews", "seconds", "too fast"),
+                   [(one.name, one.skipped, one.escalated, one.corrected, one.reviews, one.seconds, one.too_fast)
+                    for one in paces(since=since)], "bar", (1, 2, 3), (1, 2, 3))
+
+
+def moves(since: datetime) -> Insight:
+    return Insight("moves", "After the reveal",
+                   "Decide-first queues: what people did when the guard contradicted the verdict that they had given.",
+                   ("reviewer", "moved to the guard", "stayed", "elsewhere", "agreed before", "share moved"),
+                   [(one.name, one.to_guard, one.stayed, one.elsewhere, one.agreed, one.share_to_guard)
+                    for one in moves_after_reveal(since=since)], "stacked", (1, 2, 3), (5,))
+
+
+def errors(since: datetime) -> Insight:
+    found = error_kinds(since=since)
+    versions = sorted(found)
+    return Insight("errors", "What was wrong with the guard", "Reviews that named an error, by kind and version.", ("error", *versions),
+                   [(kind.label, *(found[version][kind] for version in versions)) for kind in ErrorKind], "bar",
+                   tuple(range(1, len(versions) + 1)))
+
+
+def pairs(since: datetime) -> Insight:
+    return Insight("pairs", "Pairs of reviewers", "Items that both reviewed, the share of equal prompt labels, and Cohen's kappa.",
+                   ("pair", "equal", "kappa", "items"), [(f"{one.first} and {one.second}", one.equal, one.kappa, one.items)
+                                                         for one in agreement(since=since).by_pair], "bar", (1, 2), (1,))
+
+
+def agreement_by_category(since: datetime) -> Insight:
+    codes = [row.code for row in policy_categories(active_policy_version())]
+    found = agreement(since=since, category_codes=codes)
+    return Insight("agreement-by-category", "Agreement by task and category", "Krippendorff's alpha and the share of equal pairs.",
+                   ("label", "alpha", "equal", "items"),
+                   [(one.name, one.alpha, one.equal, one.items) for one in (*found.by_task, *found.by_category)], "bar", (1,), (2,))
+
+
+def exposure(since: datetime) -> Insight:
+    """All people together: who saw what is for the person themselves."""
+    rows = Exposure.objects.filter(day__gte=since.date()).order_by("day").values("day")
+    counted = rows.annotate(seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity=3)), people=Count("reviewer", distinct=True))
+    return Insight("exposure", "Exposure", "Unblurred minutes and severe items seen, all reviewers together, by day (UTC).",
+                   ("day", "minutes", "severe items", "people"),
+                   [(str(row["day"]), round(row["seconds"] / 60, 1), row["severe"], row["people"]) for row in counted], "bar", (1, 2))
+
+
+SECTIONS: Mapping[str, tuple[Callable[[datetime], Insight], ...]] = {
+    "Flow": (throughput, backlog, pace),
+    "Quality": (agreement_by_week, agreement_by_category, pairs, people_on_known, calibration, moves),
+    "Guard": (drift, drift_by_category, versions_on_known, errors),
+    "Care": (exposure,),
+}
+
+
+def _known(key: str, title: str, first: str, scores: Sequence[KnownScore]) -> Insight:
+    return Insight(key, title, "On items whose verdict is known: the share that is right, of harmful ones missed, of unharmful ones "
+                   "called harmful.", (first, "right", "missed", "over-refused", "items"),
+                   [(one.name, one.accuracy, one.missed, one.over_refused, one.n) for one in scores], "bar", (1, 2, 3), (1, 2, 3))
+
+
+def _against_gold(since: datetime) -> Iterable[tuple[datetime, str | None, str | None, list[str]]]:
+    rows = GoldLabel.objects.standing().filter(created_at__gte=since, prediction__isnull=False, prompt_label__isnull=False).order_by("-id")
+    return rows.values_list("created_at", "prompt_label", "prediction__prompt_label", "categories")[:MOST_REVIEWS]
+
+
+def _days(since: datetime) -> list[date]:
+    today = timezone.now().date()
+    return [since.date() + timedelta(days=number) for number in range((today - since.date()).days + 1)]
+
+
+def _week(at: datetime) -> date:
+    """The Monday of it."""
+    return at.date() - timedelta(days=at.weekday())
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

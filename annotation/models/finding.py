@@ -1,0 +1,55 @@
+"""Finding items again: near-copies, saved filters, decisions on many at once."""
+
+from django.db import models
+from django.utils import timezone
+
+from annotation.models.guards import LABELS
+from annotation.models.items import Item
+from annotation.models.people import User
+
+
+class Fingerprint(models.Model):
+    """One band of an item's locality-sensitive hash: items that share a band may be near-copies."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="fingerprints")
+    kind = models.CharField(max_length=8, choices=[("text", "text"), ("image", "image"), ("frame", "frame")])
+    band = models.PositiveSmallIntegerField()
+    value = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["kind", "band", "value"], name="fingerprint_lookup")]
+
+
+class SavedFilter(models.Model):
+    """A search with a name. `query` is the query string of the items page."""
+
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_filters")
+    name = models.CharField(max_length=100)
+    query = models.TextField()
+    shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="a_saved_filter_has_its_own_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BulkDecision(models.Model):
+    """One verdict on a previewed set of items; each item gets a review of its own that names this row."""
+
+    made_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="bulk_decisions")
+    at = models.DateTimeField(default=timezone.now)
+    idempotency_key = models.CharField(max_length=64)
+    prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
+    response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
+    categories = models.JSONField(default=list)
+    note = models.TextField(blank=True)
+    like = models.ForeignKey(Item, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+                             help_text="the item whose near-copies were decided")
+    skipped = models.JSONField(default=dict, help_text="{item id: why it was left out}")
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["made_by", "idempotency_key"], name="the_same_bulk_submit_is_one_decision")]

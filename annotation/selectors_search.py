@@ -1,0 +1,122 @@
+"""Finding items: words of the text, and everything that the list of items can be narrowed by."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db import connection
+from django.db.models import BooleanField, Q, QuerySet, TextField
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast
+
+from annotation.models import Item
+from annotation.status import ItemStatus, Lane
+from guardapp.guard.taxonomy import Harmfulness, Modality
+
+OF_THE_JUDGEMENT = ("category", "label", "version")  # they tell what the guard said: for people from whom nothing is hidden
+MOST_WORDS = 12  # of a search
+WORD = re.compile(r"\w+", re.UNICODE)
+IN_SQLITE = "annotation_item.id IN (SELECT rowid FROM annotation_item_text WHERE annotation_item_text MATCH %s)"
+IN_POSTGRESQL = ("to_tsvector('simple', left(annotation_item.prompt || ' ' || coalesce(annotation_item.response, ''), 100000)) "
+                 "@@ to_tsquery('simple', %s)")
+# so that an OR uses the index
+BESIDE_OTHERS = "annotation_item.id IN (SELECT annotation_item.id FROM annotation_item WHERE " + IN_POSTGRESQL + ")"  # noqa: S608  (constants)
+CHOICES: Mapping[str, list[str]] = {
+    "status": list(ItemStatus.values), "lane": list(Lane.values), "modality": [modality.value for modality in Modality],
+    "label": [label.value for label in Harmfulness],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSearch:
+    """What the list of items is narrowed by; "" for not at all. A value that is not known counts as "".
+
+    `text`: every word must begin a word of prompt or response. `external_id` and `source` find by their beginning.
+    `q` is what a person types: words of the text, or how the external id begins.
+    """
+
+    q: str = ""
+    text: str = ""
+    external_id: str = ""
+    source: str = ""
+    status: str = ""
+    queue: str = ""
+    lane: str = ""
+    modality: str = ""
+    language: str = ""
+    category: str = ""
+    label: str = ""  # the guard's, of prompt or response
+    version: str = ""
+    reviewer: str = ""  # username of somebody who reviewed it
+    since: str = ""  # ISO dates, both included
+    until: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "ItemSearch":
+        """From a query string; never raises."""
+        given = {field.name: str(values.get(field.name, "")).replace("\x00", "").strip()[:300] for field in fields(cls)}
+        return cls(**{name: value for name, value in given.items() if name not in CHOICES or value in CHOICES[name]})
+
+    @property
+    def narrowed(self) -> dict[str, str]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name)}
+
+    @property
+    def query(self) -> str:
+        """As a query string, without what is not given."""
+        return urlencode(self.narrowed)
+
+    def without(self, *names: str) -> "ItemSearch":
+        return replace(self, **dict.fromkeys(names, ""))
+
+    def items(self) -> QuerySet[Item]:
+        """Unordered; page it by id."""
+        items, query = Item.objects.all(), Q()
+        for name, lookup in (("status", "status"), ("queue", "queue__slug"), ("lane", "lane"), ("modality", "modality"),
+                             ("language", "language"), ("version", "prediction__version__name"), ("source", "source__startswith"),
+                             ("external_id", "external_id__startswith")):
+            if getattr(self, name):
+                query &= Q(**{lookup: getattr(self, name)})
+        if self.label:
+            query &= Q(prediction__prompt_label=self.label) | Q(prediction__response_label=self.label)
+        if self.category:
+            items = items.annotate(named=Cast("prediction__categories", TextField()))
+            query &= Q(named__contains=f'"{self.category}"')
+        if self.reviewer:
+            query &= Q(pk__in=Item.objects.filter(reviews__reviewer__username=self.reviewer).values("pk"))
+        if since := day_of(self.since):
+            query &= Q(created_at__gte=since)
+        if until := day_of(self.until):
+            query &= Q(created_at__lt=until + timedelta(days=1))
+        if self.q:
+            query &= _words(self.q, beside_others=True) | Q(external_id__startswith=self.q)
+        return with_text(items.filter(query), self.text)
+
+
+def with_text(items: QuerySet[Item], text: str) -> QuerySet[Item]:
+    """Items of which every word of `text` begins a word; all items where `text` holds no word."""
+    return items.filter(_words(text)) if WORD.search(text) else items
+
+
+def _words(text: str, *, beside_others: bool = False) -> Q:
+    """No item where `text` holds no word."""
+    words = WORD.findall(text)[:MOST_WORDS]
+    if not words:
+        return Q(pk__in=[])
+    if connection.vendor == "postgresql":
+        sql, asked = BESIDE_OTHERS if beside_others else IN_POSTGRESQL, " & ".join(f"{word}:*" for word in words)
+    else:
+        sql, asked = IN_SQLITE, " ".join(f'"{word}"*' for word in words)
+    return Q(RawSQL(sql, [asked], output_field=BooleanField()))  # noqa: S611
+
+
+def day_of(value: str) -> datetime | None:
+    """Its first moment (UTC); None where `value` is no ISO date, or the last day that there is."""
+    try:
+        day = date.fromisoformat(value)
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) if day < date.max else None
+    except ValueError:
+        return None

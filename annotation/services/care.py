@@ -1,0 +1,99 @@
+"""Care for reviewers: what of the evidence they saw is metered, and limited. No claim is made that this prevents harm.
+
+A person over a limit is in cool-down: until the end of the day (UTC) only items that the guard calls harmless are served.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet, Sum, TextField
+from django.db.models.functions import Cast, Greatest
+from django.utils import timezone
+
+from annotation.models import Event, Exposure, Item, Review, User
+from annotation.status import EventKind
+
+SEVERE = 3  # of 0 to 3
+MOST_SECONDS = 120.0  # of one report by the page: a longer one is a clock that slept
+PAUSE = timedelta(minutes=10)  # without a review: the person rested
+LOOKED_AT = 500  # newest reviews that a stretch of work is read from
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One person's day so far (UTC), against their limits."""
+
+    unblurred_s: float
+    severe: int
+    limit_s: int
+    severe_limit: int
+    stretch_minutes: int  # worked without a pause
+    break_after: int  # minutes
+
+    @property
+    def cools_down(self) -> bool:
+        return self.unblurred_s >= self.limit_s or self.severe >= self.severe_limit
+
+    @property
+    def break_due(self) -> bool:
+        return self.stretch_minutes >= self.break_after
+
+
+def record_exposure(*, reviewer: User, item: Item, seconds: float, severity: int) -> None:
+    """Add unblurred seconds of an item to the person's day; severity (0 to 3) only ever rises."""
+    seconds, today = max(0.0, min(seconds, MOST_SECONDS)), timezone.now().date()
+    with transaction.atomic():
+        row, created = Exposure.objects.get_or_create(reviewer=reviewer, item=item, day=today,
+                                                      defaults={"seconds": seconds, "severity": severity})
+        if not created:
+            Exposure.objects.filter(pk=row.pk).update(seconds=F("seconds") + seconds, severity=Greatest(F("severity"), severity))
+
+
+def shift_of(reviewer: User, *, now: datetime | None = None) -> Shift:
+    now = now or timezone.now()
+    day = Exposure.objects.filter(reviewer=reviewer, day=now.date())
+    seen = day.aggregate(seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity__gte=SEVERE)))
+    return Shift(
+        unblurred_s=seen["seconds"] or 0.0, severe=seen["severe"],
+        limit_s=settings.EXPOSURE_LIMIT_S if reviewer.exposure_limit_s is None else reviewer.exposure_limit_s,
+        severe_limit=settings.SEVERE_LIMIT if reviewer.severe_limit is None else reviewer.severe_limit,
+        stretch_minutes=_stretch(reviewer, now), break_after=settings.BREAK_MINUTES,
+    )
+
+
+def take_break(*, reviewer: User) -> None:
+    """The stretch of work ends here."""
+    Event.objects.create(kind=EventKind.BREAK_TAKEN, actor=reviewer)
+
+
+def for_person(items: QuerySet[Item], reviewer: User) -> QuerySet[Item]:
+    """Without the categories that the person opted out of; in cool-down only what the guard calls harmless."""
+    if reviewer.opted_out:
+        items = items.annotate(opted_text=Cast("prediction__categories", TextField()))
+        for code in reviewer.opted_out:
+            items = items.exclude(opted_text__contains=f'"{code}"')
+    return items.filter(severity=0) if cools_down(reviewer) else items
+
+
+def cools_down(reviewer: User) -> bool:
+    """One small query: this is asked at every lease."""
+    limit_s = settings.EXPOSURE_LIMIT_S if reviewer.exposure_limit_s is None else reviewer.exposure_limit_s
+    severe_limit = settings.SEVERE_LIMIT if reviewer.severe_limit is None else reviewer.severe_limit
+    seen = Exposure.objects.filter(reviewer=reviewer, day=timezone.now().date()).aggregate(
+        seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity__gte=SEVERE)))
+    return (seen["seconds"] or 0.0) >= limit_s or seen["severe"] >= severe_limit
+
+
+def _stretch(reviewer: User, now: datetime) -> int:
+    """Minutes since the person's last pause or break, as their reviews tell; 0 while they rest."""
+    rested = Event.objects.filter(kind=EventKind.BREAK_TAKEN, actor=reviewer, at__gt=now - timedelta(days=1)).order_by("-id").first()
+    since = rested.at if rested else now - timedelta(days=1)
+    times = Review.objects.filter(reviewer=reviewer, created_at__gt=since).order_by("-id").values_list("created_at", flat=True)[:LOOKED_AT]
+    began = now
+    for at in times:
+        if began - at > PAUSE:
+            break
+        began = at
+    return int((now - began).total_seconds() // 60)

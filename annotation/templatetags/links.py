@@ -1,0 +1,36 @@
+"""How links of steps read, and text whose characters can be counted on the page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import template
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from annotation.models import Item, Prediction
+from annotation.services.links import REGION, SPAN
+from annotation.templatetags.ui import clock_time
+
+register = template.Library()
+LONGEST = 40
+
+
+@register.filter
+def exactly(text: str) -> SafeString:
+    """Escaped so that the page's text is the stored one: a browser would turn a bare carriage return into a line feed."""
+    return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  (escaped the line before)
+
+
+@register.simple_tag
+def link_words(link: Mapping[str, Any], item: Item, prediction: Prediction | None) -> str:
+    """For example: frame 3 · 0:01.50; region of frame 1 · 0:00.00; “quoted words”."""
+    if link["kind"] == SPAN:
+        words = ((item.prompt if link["field"] == "prompt" else item.response) or "")[link["start"]:link["end"]]
+        return f"“{words[:LONGEST]}…”" if len(words) > LONGEST else f"“{words}”"
+    seen = list(prediction.media_seen) if prediction is not None else []
+    times = seen[link["medium"]]["timestamps"] if link["medium"] < len(seen) else []
+    if len(times) <= 1:
+        frame = "the picture"
+    else:
+        frame = f"frame {link['index'] + 1}" + (f" · {clock_time(times[link['index']])}" if link["index"] < len(times) else "")
+    return f"region of {frame}" if link["kind"] == REGION else frame

@@ -1,0 +1,59 @@
+"""What a lead does with items chosen in the list: move them to a queue, or give them one verdict."""
+
+import uuid
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from annotation.models import BulkDecision, Item, ReviewQueue
+from annotation.selectors_policy import active_policy_version, policy_categories
+from annotation.selectors_search import ItemSearch
+from annotation.services.bulk import MOST
+from annotation.services.moves import move_items
+from annotation.views.access import leads_only, person
+from annotation.views.similar import decided
+
+
+@require_POST
+@leads_only
+def move(request: HttpRequest) -> HttpResponse:
+    queue = get_object_or_404(ReviewQueue, slug=request.POST.get("to", ""))
+    chosen = _ids(request)
+    moved = move_items(item_ids=chosen, queue=queue, by=person(request))
+    stayed = len(chosen) - moved
+    (messages.success if moved else messages.error)(request, f"{moved} moved to {queue.name}." + (
+        f" {stayed} stay where they are: they do not wait, somebody holds them, or they are there already." if stayed else ""))
+    return _back(request)
+
+
+@require_POST
+@leads_only
+def decide(request: HttpRequest) -> HttpResponse:
+    """The list posts the chosen items: a preview. The preview posts its key with a verdict: a decision."""
+    items = list(Item.objects.filter(pk__in=_ids(request)).order_by("-pk"))
+    if not items and "idempotency_key" not in request.POST:
+        messages.error(request, "Choose items first.")
+        return _back(request)
+    problem = ""
+    if "idempotency_key" in request.POST:
+        made = decided(request, items) if items else "Choose at least one item."
+        if isinstance(made, BulkDecision):
+            return redirect("bulk_decision", made.pk)
+        problem = made
+    return render(request, "annotation/bulk/chosen.html", {
+        "items": items, "problem": problem, "categories": policy_categories(active_policy_version()), "key": uuid.uuid4().hex,
+        "any_response": any(item.response is not None for item in items),
+    }, status=422 if problem else 200)
+
+
+def _ids(request: HttpRequest) -> list[int]:
+    return [int(given) for given in request.POST.getlist("item")[:MOST] if given.isdecimal() and len(given) < 19]
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    given = QueryDict(request.POST.get("query", ""))
+    view = "&view=grid" if given.get("view") == "grid" else ""
+    return redirect(f"{reverse('items')}?{ItemSearch.of(given).query}{view}")

@@ -1,0 +1,98 @@
+"""The pages of insights and hidden gold."""
+
+import csv
+import io
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from annotation.insights import SECTIONS
+from annotation.models import Item, KnownItem, Review
+from annotation.services.assignment import assign_next
+from annotation.services.care import record_exposure
+from annotation.services.decisions import Decision
+from annotation.services.review import submit_review
+from annotation.status import ErrorKind, ReviewKind, Role
+from guardapp.guard.taxonomy import Harmfulness
+from tests.factories import default_policy, default_queue, make_item, make_user
+
+pytestmark = pytest.mark.django_db
+KEYS = [make.__name__.replace("_", "-") for row in SECTIONS.values() for make in row]
+
+
+@pytest.fixture
+def lead() -> Client:
+    default_policy()
+    client = Client()
+    client.force_login(make_user(Role.LEAD))
+    return client
+
+
+def work() -> Item:
+    """Two people on one item who disagree with the guard, one settled item of another, and some exposure."""
+    queue, ann = default_queue(reviews_per_item=2), make_user()
+    ann.username = "=ann"
+    ann.save()
+    item = make_item(free_slots=2)
+    for person in (ann, make_user()):
+        lease = assign_next(reviewer=person, queue=queue)
+        assert lease is not None
+        submit_review(reviewer=person, token=lease.token, idempotency_key=uuid.uuid4().hex, decision=Decision(
+            ReviewKind.CORRECTED, Harmfulness.UNHARMFUL, confidence=3, error_kinds=(ErrorKind.MISREAD,)))
+    record_exposure(reviewer=ann, item=item, seconds=90, severity=3)
+    Review.objects.filter(reviewer=ann).update(created_at=timezone.now() - timedelta(days=2))
+    make_item()
+    return item
+
+
+@pytest.mark.parametrize("path", ["/insights/", "/insights/throughput.csv", "/known/"])
+def test_insights_are_for_leads(path: str) -> None:
+    client = Client()
+    client.force_login(make_user())
+    assert client.get(path).status_code == 403
+    assert client.post("/items/1/known/").status_code == 403
+
+
+def test_the_page_shows_every_insight_with_and_without_data(lead: Client) -> None:
+    assert lead.get("/insights/?days=7").text.count("Nothing to show yet") > 5
+    work()
+    page = lead.get("/insights/").text
+    for key in KEYS:
+        assert f'id="{key}"' in page
+    assert lead.get("/insights/?days=999").status_code == 200
+
+
+def test_the_numbers_are_those_of_the_work(lead: Client) -> None:
+    work()
+
+    def table(key: str) -> dict[str, list[str]]:
+        return {row[0]: row[1:] for row in csv.reader(io.StringIO(lead.get(f"/insights/{key}.csv").text))}
+
+    days = table("throughput")
+    assert len(days) == 32 and sum(int(row[1]) for name, row in days.items() if name != "day") == 2
+    assert table("drift")[str(timezone.now().date() - timedelta(days=timezone.now().weekday()))] == ["", "1.0", "1"]
+    assert table("errors")["Misread the text or media"] == ["2"]
+    assert table("calibration")["3 high"] == ["1.0", "2"]
+    assert table("exposure")[str(timezone.now().date())] == ["1.5", "1", "1"]
+    assert table("backlog")["under 1 hour"] == ["1"]
+    assert "'=ann" in table("pace")  # no spreadsheet runs it
+    assert lead.get("/insights/nothing.csv").status_code == 404
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_insight_has_its_csv(lead: Client, key: str) -> None:
+    work()
+    assert lead.get(f"/insights/{key}.csv?days=7").status_code == 200
+
+
+def test_a_lead_makes_a_settled_item_hidden_gold_and_retires_it(lead: Client) -> None:
+    item = work()
+    lead.post(f"/items/{item.pk}/known/")
+    assert KnownItem.objects.get().active
+    assert item.external_id in lead.get("/known/").text
+    lead.post(f"/items/{item.pk}/known/", {"act": "retire"})
+    assert not KnownItem.objects.get().active
+    assert "Only an item with a settled verdict" in lead.post(f"/items/{Item.objects.latest('id').pk}/known/", follow=True).text
