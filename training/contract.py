@@ -6,6 +6,11 @@
     RUN_DIR/checkpoints/     checkpoint-N folders; the job resumes from the newest one
     RUN_DIR/model/           the finished model with its processor, loadable by an engine
     RUN_DIR/predictions.jsonl  (evaluate) one row a sample; appended, so that a stopped evaluation resumes
+    RUN_DIR/mined.jsonl      (mine) one row a sample with its rollouts and pass rate; appended
+    RUN_DIR/rows.jsonl       (mine) the kept rows in the snapshot's format, each with "pass_rate" and "rollouts": what grpo and dpo read
+    RUN_DIR/rollouts.jsonl   (grpo) completions to read: {"step", "id", "prompt", "completion", "tokens", "reward", "parts", "advantage"}
+    RUN_DIR/accelerate.yaml  written by the product where a run has several processes: the job then starts through `accelerate launch`
+    RUN_DIR/environment.json versions, devices and processes (training.jobs.environment), written anew at each start
     RUN_DIR/result.json      written last, atomically: the job is done when it exists
     RUN_DIR/cancel           created by the product: the job stops at the next step, saves a checkpoint, exits with EXIT_CANCELLED
     RUN_DIR/log.txt          stdout and stderr of the process
@@ -27,6 +32,11 @@ METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
 PREDICTIONS = "predictions.jsonl"
+MINED = "mined.jsonl"
+ROWS = "rows.jsonl"
+ROLLOUTS = "rollouts.jsonl"
+ACCELERATE = "accelerate.yaml"
+ENVIRONMENT = "environment.json"
 RESULT = "result.json"
 CANCEL = "cancel"
 LOG = "log.txt"
@@ -64,6 +74,7 @@ class SftConfig:
     adam_beta2: float = 0.999
     gradient_checkpointing: bool = False  # less memory for about a third more time
     save_bf16: bool = False  # weights of the finished model; checkpoints to resume from keep fp32
+    packing: bool = False  # text rows of a batch end to end instead of padded; batches with media stay padded
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,109 @@ class EvaluateConfig:
     bootstrap_samples: int = 1000
     seed: int = 17
     threads: int = 0
+    watched: tuple[str, ...] = ()  # ids of rows of the other split that are answered as well, and scored in no number
+    policies: bool = True  # false: the guard takes none, so those of the rows are left out
+
+
+@dataclass(frozen=True, slots=True)
+class MineConfig:
+    """What `training.jobs.mine` needs: draw rollouts of each train row and keep the rows that the guard sometimes gets wrong."""
+
+    model: str
+    dataset: str
+    media_root: str
+    version: str = ""  # name of the model version: rollouts of the same version in `known` are used, not drawn again
+    known: str = ""  # JSONL of rollouts drawn before: {"id", "version", "completions": [text, …]}; "": none
+    split: str = "train"
+    rollouts: int = 4
+    keep: str = "any_wrong"  # see guardapp.guard.mining: all_wrong, any_wrong, mixed
+    temperature: float = 1.0
+    top_p: float = 0.95
+    max_new_tokens: int = 4096
+    batch_size: int = 32  # rows a call of the engine
+    seed: int = 17
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GrpoConfig:
+    """What `training.jobs.grpo` needs. Names follow the papers; TRL's words stand in the job."""
+
+    base_model: str
+    dataset: str  # rows.jsonl of a mining, or any snapshot: train rows with gold labels
+    media_root: str
+    reward: str = "omni-v2"  # see guardapp.guard.rewards
+    group_size: int = 8  # completions a prompt
+    prompts_per_batch: int = 16  # prompts a rollout batch
+    update_batch: int = 128  # completions an optimizer step
+    micro_batch: int = 8  # completions a forward pass
+    num_iterations: int = 1  # passes over each rollout batch
+    epochs: float = 1.0
+    max_steps: int = -1  # optimizer steps; > 0 wins over epochs
+    learning_rate: float = 2e-6
+    lr_scheduler: str = "cosine"
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    adam_beta2: float = 0.999
+    temperature: float = 1.0
+    top_p: float = 0.95
+    max_prompt_tokens: int = 4096  # longer rows are dropped and counted
+    max_new_tokens: int = 2048
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    clip_schedule: str = "constant"  # see guardapp.guard.clipping: constant, product, linear
+    clip_floor: float = 0.0
+    loss: str = "token_mean"  # token_mean, sequence_mean
+    skip_zero_advantage: bool = False  # leave out groups whose rewards are all equal
+    concat_share: float = 0.0  # share of the training rows that are safety-aware concatenations, 0 to 1
+    concat_balance: bool = False  # as many harmful as unharmful concatenations
+    media_preset: str = "starter"  # see guardapp.guard.media.PRESETS: the budget of a concatenation's merged picture
+    generation: str = "transformers"  # transformers, vllm_colocate, vllm_server
+    generation_batch: int = 128  # completions that transformers draws together; bounds memory, changes nothing else
+    vllm_url: str = ""  # of vllm_server
+    lora_rank: int = 0
+    lora_alpha: int = 32
+    freeze_vision: bool = True
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    seed: int = 17
+    save_every: int = 50  # optimizer steps
+    log_every: int = 1
+    threads: int = 0
+    save_bf16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DpoConfig:
+    """What `training.jobs.dpo` needs: pairs of a right and a wrong rollout of one row, from a mining's rows.jsonl or preference rows."""
+
+    base_model: str
+    dataset: str
+    media_root: str
+    beta: float = 0.01
+    sft_weight: float = 2.0  # weight of the right completion's likelihood beside the preference loss
+    weight_spread: float = 0.2  # a pair weighs 1 + Norm(wrong − right), from −spread to +spread
+    epochs: float = 2.0
+    max_steps: int = -1
+    learning_rate: float = 5e-6
+    lr_scheduler: str = "cosine"
+    warmup_ratio: float = 0.03
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    batch_size: int = 8  # pairs a device a step
+    gradient_accumulation: int = 1
+    cutoff_tokens: int = 4096
+    lora_rank: int = 0
+    lora_alpha: int = 32
+    freeze_vision: bool = True
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    seed: int = 17
+    save_every: int = 50
+    log_every: int = 5
+    threads: int = 0
+    save_bf16: bool = False
 
 
 @dataclass(frozen=True, slots=True)

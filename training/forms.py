@@ -4,15 +4,20 @@ from typing import Any
 
 from django import forms
 
-from training.recipes import DEFAULT, RECIPES
+from training.recipes import DEFAULT, recipes_with
 from training.services.snapshots import SnapshotFilters
 
 
 class RetrainForm(forms.Form):
-    """Which recipe, on which gold, and the settings that people change most. Empty means: as the recipe says."""
+    """Which recipe, on which gold, and the settings that people change most. Empty means: as the recipe says.
 
-    recipe = forms.ChoiceField(choices=[(recipe.name, recipe.title) for recipe in RECIPES.values()], initial=DEFAULT, required=False)
+    `key` is new for each page: a form that is sent twice starts one thing.
+    """
+
+    recipe = forms.ChoiceField(choices=[(recipe.name, recipe.title) for recipe in recipes_with("sft")], initial=DEFAULT, required=False)
+    in_stages = forms.BooleanField(required=False)
     hard_only = forms.BooleanField(required=False)
+    key = forms.CharField(required=False, max_length=64)
     name = forms.CharField(required=False, max_length=100)
     epochs = forms.FloatField(required=False, min_value=0.01, max_value=1_000)
     learning_rate = forms.FloatField(required=False, min_value=1e-9, max_value=1)
@@ -37,6 +42,13 @@ class CloneForm(forms.Form):
 
     def overrides(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if value is not None}
+
+
+class RolloutsForm(forms.Form):
+    """Which completions of a run to read."""
+
+    step = forms.IntegerField(required=False, min_value=0)
+    page = forms.IntegerField(required=False, min_value=1, max_value=100_000)
 
 
 class ReasonForm(forms.Form):

@@ -1,10 +1,8 @@
 """What training's pages and API read."""
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,14 +11,13 @@ from django.utils import timezone
 from annotation.models import GoldLabel, ModelVersion
 from annotation.status import TargetSource, VersionStatus
 from guardapp.guard.taxonomy import Task
-from training.contract import METRICS, PROGRESS, read_json
-from training.models import DatasetSnapshot, Evaluation, Promotion, SnapshotRow, TrainingRun
+from training.contract import PROGRESS, read_json
+from training.models import DatasetSnapshot, Evaluation, Pipeline, Promotion, SnapshotRow, TrainingRun
 from training.places import directory_of, log_tail
-from training.status import FINISHED, RunStatus
+from training.status import FINISHED, RunStatus, SnapshotOrigin
 
-CURVE_POINTS = 400  # more than a chart can show
 STAGES = {"loading": "Loading the guard", "encoding": "Reading the rows", "training": "Training", "saving": "Saving the model",
-          "predicting": "Answering the holdout", "scoring": "Scoring"}
+          "predicting": "Answering the holdout", "scoring": "Scoring", "mining": "Drawing rollouts", "reference": "Asking the reference"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +52,6 @@ class ScoredVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    step: int
-    epoch: float
-    loss: float
-    lr: float
-
-
-@dataclass(frozen=True, slots=True)
 class JobState:
     """A job as its page shows it and polls it."""
 
@@ -78,7 +67,6 @@ class JobState:
     attempts: int
     cancelling: bool
     log: str
-    points: Sequence[Point] = field(default_factory=tuple)
 
     @property
     def share(self) -> int:
@@ -91,15 +79,14 @@ class JobState:
         return {
             "status": self.status, "words": self.words, "running": self.running, "finished": self.finished, "stage": self.stage,
             "done": self.done, "total": self.total, "share": self.share, "eta": duration(self.eta_s), "error": self.error,
-            "cancelling": self.cancelling, "log": self.log,
-            "points": [[point.step, point.loss, point.lr] for point in self.points],
+            "attempts": self.attempts, "cancelling": self.cancelling, "log": self.log,
         }
 
 
 def new_gold() -> NewGold:
-    standing = GoldLabel.objects.filter(withdrawn_at__isnull=True)
+    standing = GoldLabel.objects.standing()
     fresh = standing.filter(used_at__isnull=True)
-    newest = DatasetSnapshot.objects.order_by("-id").first()
+    newest = newest_snapshot()
     return NewGold(
         standing=standing.count(), new=fresh.count(), new_hard=fresh.filter(hard_sample__isnull=False).count(),
         settling=fresh.filter(settled_at__gt=timezone.now()).count(),
@@ -117,11 +104,21 @@ def versions() -> QuerySet[ModelVersion]:
 
 
 def runs() -> QuerySet[TrainingRun]:
-    return TrainingRun.objects.select_related("snapshot", "base_version", "version", "requested_by").order_by("-id")
+    return TrainingRun.objects.select_related(
+        "snapshot", "base_version", "version", "requested_by", "pipeline", "after", "mined_from").order_by("-id")
+
+
+def pipelines() -> QuerySet[Pipeline]:
+    return Pipeline.objects.select_related("snapshot", "base_version", "schedule", "requested_by").order_by("-id")
 
 
 def snapshots() -> QuerySet[DatasetSnapshot]:
     return DatasetSnapshot.objects.select_related("created_by").order_by("-id")
+
+
+def newest_snapshot() -> DatasetSnapshot | None:
+    """The newest one of reviews: what versions are evaluated on."""
+    return snapshots().filter(origin=SnapshotOrigin.REVIEWS).first()
 
 
 def promotions() -> QuerySet[Promotion]:
@@ -157,13 +154,15 @@ def seconds_of(row: TrainingRun | Evaluation) -> str:
 
 def with_scores(found: Sequence[ModelVersion]) -> list[ScoredVersion]:
     """Each version with its newest finished evaluation."""
-    done = evaluations().filter(version__in=found, status=RunStatus.SUCCEEDED).order_by("id")
-    newest = {evaluation.version_id: evaluation for evaluation in done}
+    done = evaluations().filter(version__in=found, status=RunStatus.SUCCEEDED).exclude(snapshot__origin=SnapshotOrigin.BENCHMARK)
+    newest = {evaluation.version_id: evaluation for evaluation in done.order_by("id")}
     return [ScoredVersion(version, newest.get(version.pk)) for version in found]
 
 
 def is_evaluated(version: ModelVersion) -> bool:
-    return evaluations(version=version).filter(status=RunStatus.SUCCEEDED).exists()
+    """On a snapshot: benchmarks tell nothing of what is reviewed here."""
+    done = evaluations(version=version).filter(status=RunStatus.SUCCEEDED)
+    return done.exclude(snapshot__origin=SnapshotOrigin.BENCHMARK).exists()
 
 
 def baseline_of(version: ModelVersion) -> ModelVersion | None:
@@ -176,8 +175,9 @@ def baseline_of(version: ModelVersion) -> ModelVersion | None:
 
 
 def evaluated_pair(version: ModelVersion, baseline: ModelVersion) -> tuple[Evaluation, Evaluation] | None:
-    """The finished evaluations of both on the newest snapshot that they share."""
-    done = Evaluation.objects.filter(status=RunStatus.SUCCEEDED).select_related("version", "snapshot")
+    """The finished evaluations of both on the newest snapshot that they share; benchmarks have a page of their own."""
+    finished = Evaluation.objects.filter(status=RunStatus.SUCCEEDED).exclude(snapshot__origin=SnapshotOrigin.BENCHMARK)
+    done = finished.select_related("version", "snapshot")
     theirs = {evaluation.snapshot_id: evaluation for evaluation in done.filter(version=baseline)}
     for evaluation in done.filter(version=version).order_by("-snapshot_id"):
         if evaluation.snapshot_id in theirs:
@@ -200,32 +200,7 @@ def job_state(row: TrainingRun | Evaluation) -> JobState:
         stage=STAGES.get(stage, "Starting" if running else ""), done=int(progress.get("done", 0)), total=int(progress.get("total", 0)),
         eta_s=progress.get("eta_s") if running else None, error=row.error, attempts=row.attempts,
         cancelling=running and row.cancel_requested_at is not None, log=log_tail(run_dir),
-        points=curve(row) if isinstance(row, TrainingRun) else (),
     )
-
-
-def curve(run: TrainingRun) -> list[Point]:
-    """The loss curve, thinned evenly to CURVE_POINTS. After a resume the later line of a step stands."""
-    by_step = {
-        int(line["step"]): Point(int(line["step"]), float(line["epoch"]), float(line["loss"]), float(line["lr"]))
-        for line in _lines(directory_of(run) / METRICS) if "loss" in line
-    }
-    points = [by_step[step] for step in sorted(by_step)]
-    if len(points) <= CURVE_POINTS:
-        return points
-    stride = len(points) / CURVE_POINTS
-    return [points[int(number * stride)] for number in range(CURVE_POINTS - 1)] + points[-1:]
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file that a job may be writing to."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    for line in text.splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)
 
 
 def duration(seconds: float | None) -> str:

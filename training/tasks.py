@@ -1,11 +1,14 @@
-"""The doorbell of the training worker."""
+"""The doorbells of training: jobs for the training worker, schedules for the default one."""
 
 import threading
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
+from annotation.bells import ring
 from training.services.execution import execute_next
+from training.services.triggers import fire_by_time
+from training.services.triggers import look_at_schedules as look
 
 _stopping = threading.Event()
 
@@ -21,3 +24,17 @@ def _stop(**_: object) -> None:
 def execute() -> None:
     while not _stopping.is_set() and execute_next(stopping=_stopping.is_set):
         pass
+
+
+@shared_task(name="training.tasks.fire_schedule", expires=3_600)  # type: ignore[untyped-decorator]
+def fire_schedule(schedule_id: int) -> None:
+    """Rung by django-celery-beat at a schedule's time."""
+    firing = fire_by_time(schedule_id=schedule_id)
+    if firing is not None and firing.pipeline is not None:
+        ring(execute)
+
+
+@shared_task(name="training.tasks.look_at_schedules", expires=240)  # type: ignore[untyped-decorator]
+def look_at_schedules() -> None:
+    if look():
+        ring(execute)

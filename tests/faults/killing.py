@@ -49,8 +49,8 @@ class Site:
         return int(self.rows(f"SELECT count(*) FROM annotation_item WHERE status IN ({listed})")[0][0])
 
 
-def seed(site: Site, items: int) -> None:
-    subprocess.run([sys.executable, "-m", "tests.faults.seed", str(items)], cwd=ROOT, env=site.environment, check=True, timeout=120)
+def seed(site: Site, items: int, *more: str) -> None:
+    subprocess.run([sys.executable, "-m", "tests.faults.seed", str(items), *more], cwd=ROOT, env=site.environment, check=True, timeout=120)
 
 
 class Worker:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from guardapp.supervisor.programs import valkey_server
-from tests.faults.killing import Site, Worker, finish, kill_repeatedly, seed
+from tests.faults.killing import Site, Worker, finish, kill_repeatedly, ring, seed
 
 pytestmark = pytest.mark.faults
 
@@ -45,3 +45,42 @@ def test_a_batch_that_takes_longer_than_a_claim_is_kept(tmp_path: Path, private_
         for worker in workers:
             worker.kill()
     assert site.rows("SELECT status, max(attempts), count(*) FROM annotation_item GROUP BY status") == [("ready", 1, 16)]
+
+
+def test_workers_killed_over_a_shadow_lose_no_request_and_predict_none_twice(tmp_path: Path, private_broker: str,
+                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECONDS_A_SAMPLE", "0.1")  # 0.4 s a batch of the shadow's four
+    site = Site(tmp_path, f"sqlite:///{tmp_path / 'guardapp.sqlite3'}", private_broker)
+    seed(site, 24, "shadow")
+    waiting = "SELECT count(*) FROM annotation_shadowrequest"
+    worker = Worker(site, 0)
+    try:
+        finish(site, [worker])
+        assert site.rows(waiting)[0][0] > 4
+        for number in range(1, 3):
+            held = _wait_for(site, "SELECT count(*) FROM annotation_shadowrequest WHERE claim_token IS NOT NULL")
+            assert held <= 8
+            worker.kill()
+            worker = Worker(site, number)
+            worker.wait_until_ready()
+        deadline = time.monotonic() + 120
+        while site.rows(waiting)[0][0]:
+            assert time.monotonic() < deadline, site.rows("SELECT attempts, error, claimed_until FROM annotation_shadowrequest")
+            ring(site)
+            time.sleep(1)
+    finally:
+        worker.kill()
+    predictions = site.rows("SELECT shadow, count(*), count(DISTINCT item_id) FROM annotation_prediction GROUP BY shadow ORDER BY shadow")
+    assert predictions == [(0, 24, 24), (1, 24, 24)]
+    shown = site.rows("SELECT count(*) FROM annotation_item i JOIN annotation_prediction p ON p.id = i.prediction_id WHERE p.shadow = 0")
+    assert shown == [(24,)]
+
+
+def _wait_for(site: Site, count: str) -> int:
+    """Ring until the count is above nothing: the moment to strike."""
+    deadline = time.monotonic() + 60
+    while not (found := int(site.rows(count)[0][0])):
+        assert time.monotonic() < deadline
+        ring(site)
+        time.sleep(0.1)
+    return found

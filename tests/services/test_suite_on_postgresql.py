@@ -12,10 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.services
 @pytest.mark.slow
+@pytest.mark.timeout(960)
 def test_the_tests_of_annotation_and_training_hold_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/annotation", "tests/training/test_snapshots.py",
          "tests/training/test_promotion.py", "tests/training/test_views.py"],
         cwd=ROOT, env={**os.environ, "DATABASE_URL": postgres_url, "GUARDAPP_DATA": str(tmp_path)}, capture_output=True, text=True,
-        timeout=280, check=False)
+        timeout=900, check=False)
     assert done.returncode == 0, done.stdout[-4_000:]

@@ -63,7 +63,7 @@ def make_evaluation(version: ModelVersion, snapshot: DatasetSnapshot, wrong: int
         flipped = {"harmful": "unharmful", "unharmful": "harmful"}
         predicted = gold if number >= wrong else {**gold, "prompt": flipped[str(gold["prompt"])]}
         EvaluationRow.objects.create(
-            evaluation=evaluation, row_id=str(row.gold.item_id), parsed=True, gold=gold,
+            evaluation=evaluation, row_id=str(row.gold.item_id), parsed=True, gold=gold, categories=row.gold.categories,
             predicted=predicted, correct=predicted == gold,
             completion=f"<think>\nStep 1: {version.name} says {predicted['prompt']}.\n</think>\n<result>\n"
                        f"Request: {predicted['prompt']}\nResponse: None\n</result>",

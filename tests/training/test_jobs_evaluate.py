@@ -12,9 +12,10 @@ from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, r
 from training.contract import CANCEL, EXIT_CANCELLED, PREDICTIONS, read_json, write_json
 from training.jobs import evaluate, heartbeat, sft
 from training.jobs.json_lines import append_line, read_lines
+from training.jobs.rows import RowsShareAnId
 from training.jobs.scoring import scored
 
-NOT_A_NUMBER_OF_THE_MODEL = ("seconds",)
+NOT_A_NUMBER_OF_THE_MODEL = ("seconds", "ms_per_row", "ms_p95")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,11 @@ def test_the_result_scores_by_task_modality_and_source(model: Path, tmp_path: Pa
     lines = read_lines(run_dir / PREDICTIONS)
     assert len(lines) == 12
     assert set(lines[0]) == {"id", "completion", "parsed", "predicted", "gold", "scores", "tokens", "finished", "ms",
-                             "modality", "source", "categories", "predicted_categories"}
-    assert sum(line["tokens"] for line in lines) == done["tokens"]
+                             "modality", "source", "categories", "predicted_categories", "watched"}
+    assert sum(line["tokens"] for line in lines) == done["tokens"] == pytest.approx(12 * done["tokens_per_row"], abs=0.1)
+    assert done["ms_p95"] >= done["ms_per_row"] > 0
+    assert sum(one["n"] for one in prompt["reliability"]) == 12
+    assert done["averages"]["prompt_harmfulness"]["f1"] == 1.0
     progress = read_json(run_dir / "progress.json")
     assert progress is not None
     assert (progress["stage"], progress["done"]) == ("scoring", 12)
@@ -106,8 +110,21 @@ def test_only_rows_of_the_split_are_scored_and_ids_must_differ(model: Path, tmp_
 
     (run_dir / "result.json").unlink()
     write_rows(run_dir / "rows.jsonl", [replace(rows[0], split="holdout")] * 2, media)
-    with pytest.raises(evaluate.RowsShareAnId, match="row-0"):
+    with pytest.raises(RowsShareAnId, match="row-0"):
         run_here(evaluate.main, run_dir)
+
+
+def test_watched_rows_are_answered_and_count_in_no_number(model: Path, tmp_path: Path) -> None:
+    run_dir = evaluate_run(tmp_path / "run", model, rows=4)
+    media = run_dir / "media"
+    rows = [replace(row, split="holdout" if number < 2 else "train") for number, row in enumerate(mixed_rows(media, 4))]
+    write_rows(run_dir / "rows.jsonl", rows, media)
+    config = read_json(run_dir / "config.json")
+    assert config is not None
+    write_json(run_dir / "config.json", config | {"split": "holdout", "watched": ["row-0", "row-3", "gone"]})
+    assert run_here(evaluate.main, run_dir) == 0
+    assert {line["id"]: line["watched"] for line in read_lines(run_dir / PREDICTIONS)} == {"row-0": False, "row-1": False, "row-3": True}
+    assert (result(run_dir)["rows"], result(run_dir)["watched"]) == (2, 1)
 
 
 def test_scoring_nothing_gives_zeros_not_an_error() -> None:

@@ -23,6 +23,7 @@ from tests.training.tiny_run import metrics, mixed_rows, result, run_here, sft_r
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ConfigNotUsable, SftConfig, read_json
 from training.jobs import heartbeat, sft
 from training.jobs.sft_data import EncodedRows, GroupedByLength, GuardCollator, NoTrainingRows, token_weights, training_rows
+from training.jobs.trainers import newest_checkpoint
 
 Weights = dict[str, torch.Tensor]
 
@@ -71,7 +72,7 @@ def test_a_cancelled_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path
         patch.setattr(heartbeat, "cancel_requested", lambda run_dir: len(metrics(run_dir)) >= 3)
         assert run_here(sft.main, stopped) == EXIT_CANCELLED
     assert not (stopped / "result.json").exists()
-    checkpoint = sft.newest_checkpoint(stopped)
+    checkpoint = newest_checkpoint(stopped)
     assert checkpoint is not None
     assert checkpoint.name in {"checkpoint-3", "checkpoint-4"}
 
@@ -93,7 +94,7 @@ def start(run_dir: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen([sys.executable, "-m", "training.jobs.sft", str(run_dir)], stdout=log, stderr=subprocess.STDOUT)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -102,13 +103,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
 
 @pytest.mark.faults
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_run_resumes_past_a_half_written_checkpoint_and_sigterm_saves_one(tmp_path: Path) -> None:
     run_dir = sft_run(tmp_path / "run", rows=16, max_steps=4000, save_every=5)
     killed = start(run_dir)
     wait_for(lambda: any((run_dir / CHECKPOINTS).glob("checkpoint-*/trainer_state.json")))
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
-    before = sft.newest_checkpoint(run_dir)
+    before = newest_checkpoint(run_dir)
     assert before is not None
     half_written = run_dir / CHECKPOINTS / "checkpoint-3999"
     shutil.copytree(before, half_written, ignore=shutil.ignore_patterns("trainer_state.json"))
@@ -121,7 +123,7 @@ def test_a_killed_run_resumes_past_a_half_written_checkpoint_and_sigterm_saves_o
     assert not half_written.exists()
     steps = int(before.name.rpartition("-")[2])
     assert metrics(run_dir)[lines]["step"] == steps + 1
-    after = sft.newest_checkpoint(run_dir)
+    after = newest_checkpoint(run_dir)
     assert after is not None
     assert int(after.name.rpartition("-")[2]) >= metrics(run_dir)[-1]["step"] > steps
 

@@ -49,6 +49,7 @@ def queued(snapshot: DatasetSnapshot, checkpoint: Path | str = "nowhere", **over
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_run_becomes_a_candidate_that_is_evaluated_beside_production(snapshot: DatasetSnapshot, tiny: Path, settings: Any) -> None:
     settings.MAX_NEW_TOKENS = 16
     ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).update(checkpoint=str(tiny))
@@ -69,6 +70,7 @@ def test_a_run_becomes_a_candidate_that_is_evaluated_beside_production(snapshot:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_cancelled_run_goes_on_from_its_checkpoint(snapshot: DatasetSnapshot, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).update(checkpoint=str(tiny))
     run = queued(snapshot, tiny, max_steps=400)

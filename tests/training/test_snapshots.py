@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError
 
 from annotation.models import Event, GoldLabel
@@ -20,6 +21,7 @@ from training.models import DatasetSnapshot, SnapshotRow
 from training.places import file_of
 from training.services import snapshots
 from training.services.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
+from training.services.pinned import pin
 from training.services.snapshots import SnapshotFilters, create_snapshot, verify_snapshot
 from training.status import Split
 
@@ -161,8 +163,10 @@ def test_a_snapshot_that_comes_second_leaves_the_file_of_the_first(monkeypatch: 
 
     def meanwhile(placed: Any, *_: Any) -> dict[str, Any]:
         """Somebody else takes the same gold under the same name, a moment before this one writes its row."""
-        written, sha256 = snapshots._write(placed, file_of(DatasetSnapshot(path="")))
-        others.append(written.replace(written.parent / f"{sha256}.jsonl"))
+        folder = file_of(DatasetSnapshot(path=""))
+        with pin((gold.row.as_json(Path(settings.MEDIA_ROOT)) for gold in placed), folder) as pinned:
+            pinned.place()
+        others.append(folder / pinned.name)
         raise IntegrityError
 
     monkeypatch.setattr(snapshots, "_counts", meanwhile)

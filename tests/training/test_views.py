@@ -12,9 +12,7 @@ from annotation.services.keys import create_key
 from annotation.status import ApiScope, Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_much_gold, make_snapshot
-from training.contract import METRICS, PROGRESS
 from training.models import DatasetSnapshot, Evaluation, Promotion, TrainingRun
-from training.places import directory_of
 from training.services.promotion import promote
 from training.services.runs import request_run
 from training.status import RunStatus
@@ -25,7 +23,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def plain_static(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
-    monkeypatch.setattr("training.views.ring", lambda task: True)
+    monkeypatch.setattr("training.views.attempts.ring", lambda task: True)
     monkeypatch.setattr("training.api.ring", lambda task: True)
 
 
@@ -84,9 +82,9 @@ def test_actions_are_closed_to_reviewers(client: Client, name: str) -> None:
 
 def test_rows_of_training_are_closed_to_reviewers(client: Client, run: TrainingRun, candidate: ModelVersion) -> None:
     client.force_login(make_user(Role.REVIEWER))
-    for name in ("run", "run_state"):
+    for name in ("run", "run_state", "hazards", "rollouts", "metrics_file", "metrics_csv", "metrics_events"):
         assert client.get(reverse(f"training:{name}", args=[run.pk])).status_code == 403
-    for name in ("cancel", "resume", "clone"):
+    for name in ("cancel", "resume", "clone", "clone_pipeline"):
         assert client.post(reverse(f"training:{name}", args=[run.pk])).status_code == 403
     assert client.get(reverse("training:version", args=[candidate.pk])).status_code == 403
     for name in ("promote", "evaluate"):
@@ -119,20 +117,6 @@ def test_home_counts_what_no_snapshot_has_taken(page: Client, lead: User, snapsh
     make_much_gold(lead, 3, words="Explain", hard=True)
     gold = page.get(reverse("training:home")).context["gold"]
     assert (gold.new, gold.new_hard, gold.standing) == (3, 3, 43)
-
-
-def test_the_run_page_polls_progress_curve_and_log(page: Client, run: TrainingRun) -> None:
-    TrainingRun.objects.update(status=RunStatus.RUNNING)
-    run_dir = directory_of(run)
-    run_dir.mkdir(parents=True)
-    (run_dir / PROGRESS).write_text(json.dumps({"stage": "training", "done": 30, "total": 120, "eta_s": 95.0}))
-    lines = [{"step": step, "epoch": step / 10, "loss": 3.0 / step, "lr": 1e-4} for step in (1, 2, 3, 2)]
-    (run_dir / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 4, "lo')
-    (run_dir / "log.txt").write_text("step 3 of 120\n")
-    state = page.get(reverse("training:run_state", args=[run.pk])).json()
-    assert (state["stage"], state["share"], state["eta"], state["settled"]) == ("Training", 25, "1 min 35 s", False)
-    assert [point[0] for point in state["points"]] == [1, 2, 3] and "step 3 of 120" in state["log"]
-    assert b"step 3 of 120" in page.get(reverse("training:run", args=[run.pk])).content
 
 
 def test_a_run_is_cancelled_resumed_and_copied_from_its_page(page: Client, run: TrainingRun) -> None:

@@ -2,13 +2,14 @@
 
 Reads RUN_DIR/config.json (EvaluateConfig), answers each row greedily with the same prompt and parser as serving,
 appends to RUN_DIR/predictions.jsonl and writes RUN_DIR/result.json. Killed at any moment, the same command goes on
-with the rows that have no prediction yet.
+with the rows that have no prediction yet. Rows that the config names as watched are answered too and count in no score.
 """
 
 import argparse
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,13 @@ from guardapp.guard.engines.encoding import estimated_tokens
 from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.verdict import Decoding, Rollout
 from training.contract import EXIT_CANCELLED, PREDICTIONS, RESULT, EvaluateConfig, read_config, write_json
+from training.jobs.environment import write_environment
 from training.jobs.heartbeat import Heartbeat
 from training.jobs.json_lines import append_line, read_lines
-from training.jobs.rows import Row, read_rows
+from training.jobs.rows import Row, RowsShareAnId, read_rows
 from training.jobs.scoring import scored
 
 log = logging.getLogger("training.jobs.evaluate")
-
-
-class RowsShareAnId(ValueError):
-    """Two rows of the dataset have one id, so their predictions could not be told apart; the message names it."""
 
 
 def main(run_dir: Path) -> int:
@@ -37,6 +35,7 @@ def main(run_dir: Path) -> int:
     heartbeat = Heartbeat(run_dir)
     heartbeat.listen()
 
+    write_environment(run_dir)
     heartbeat.beat("loading", 0, 0)
     rows = rows_by_id(config)
     predictions = {line["id"]: line for line in read_lines(run_dir / PREDICTIONS) if line["id"] in rows}
@@ -60,28 +59,37 @@ def main(run_dir: Path) -> int:
         ms = 1000 * (time.perf_counter() - began) / len(batch)
         for row, (rollout,) in zip(batch, groups, strict=True):
             if row in missing:
-                predictions[row.sample.id] = prediction(row, rollout, ms)
+                predictions[row.sample.id] = prediction(row, rollout, ms, watched=not _of_split(row, config.split))
                 append_line(run_dir / PREDICTIONS, predictions[row.sample.id])
         heartbeat.metric({"step": len(predictions), "tokens": sum(group[0].tokens for group in groups), "ms_per_row": round(ms, 1)})
 
     heartbeat.beat("scoring", len(rows), len(rows))
-    result = scored([predictions[key] for key in rows], resamples=config.bootstrap_samples, seed=config.seed)
-    write_json(run_dir / RESULT, result | {"model": config.model, "split": config.split})
+    answers = [predictions[key] for key in rows]
+    result = scored([line for line in answers if not line.get("watched")], resamples=config.bootstrap_samples, seed=config.seed)
+    write_json(run_dir / RESULT, result | {"model": config.model, "split": config.split,
+                                           "watched": sum(bool(line.get("watched")) for line in answers)})
     return 0
 
 
 def rows_by_id(config: EvaluateConfig) -> dict[str, Row]:
-    """The rows to score, in the order of the dataset. Raises RowNotReadable, RowsShareAnId."""
+    """The rows to answer, in the order of the dataset. Raises RowNotReadable, RowsShareAnId."""
     rows: dict[str, Row] = {}
-    for row in read_rows(Path(config.dataset), Path(config.media_root), split=config.split):
+    watched = set(config.watched)
+    for row in read_rows(Path(config.dataset), Path(config.media_root)):
+        if not _of_split(row, config.split) and row.sample.id not in watched:
+            continue
         if row.sample.id in rows:
             raise RowsShareAnId(f"{config.dataset}: two rows have the id {row.sample.id}.")
-        rows[row.sample.id] = row
+        rows[row.sample.id] = row if config.policies else replace(row, sample=replace(row.sample, policy_text=None))
     return rows
 
 
-def prediction(row: Row, rollout: Rollout, ms: float) -> dict[str, Any]:
-    """One line of predictions.jsonl. `ms` is the row's share of its batch's time."""
+def _of_split(row: Row, split: str) -> bool:
+    return not split or row.split == split
+
+
+def prediction(row: Row, rollout: Rollout, ms: float, *, watched: bool) -> dict[str, Any]:
+    """One line of predictions.jsonl. `ms` is the row's share of its batch's time; a watched row is not scored."""
     verdict = rollout.judgement.verdict if rollout.judgement else None
     return {
         "id": row.sample.id, "completion": rollout.completion, "parsed": verdict is not None,
@@ -90,7 +98,7 @@ def prediction(row: Row, rollout: Rollout, ms: float) -> dict[str, Any]:
         "scores": {"prompt": rollout.prompt_score, "response": rollout.response_score},
         "tokens": rollout.tokens, "finished": rollout.finished, "ms": round(ms, 2), "modality": row.sample.modality.value,
         "source": row.source, "categories": list(row.verdict.categories),
-        "predicted_categories": list(verdict.categories) if verdict else [],
+        "predicted_categories": list(verdict.categories) if verdict else [], "watched": watched,
     }
 
 

@@ -9,12 +9,16 @@ from types import FrameType
 from typing import Any
 
 from training.contract import METRICS, Progress, cancel_requested, write_progress
+from training.jobs.processes import is_main_process
 
 INTERVAL_S = 2.0
 
 
 class Heartbeat:
-    """Writes progress.json at most every `INTERVAL_S` seconds (a new stage at once) and remembers a wish to stop."""
+    """Writes progress.json at most every `INTERVAL_S` seconds (a new stage at once) and remembers a wish to stop.
+
+    Of a job's several processes the first one writes.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
@@ -38,6 +42,8 @@ class Heartbeat:
     def beat(self, stage: str, done: int, total: int, *, force: bool = False,
              extra: Mapping[str, Any] | None = None) -> None:
         """`done` of `total` is reached (rows or steps); the time left is judged by the pace of this stage."""
+        if not is_main_process():
+            return
         now = time.time()
         if stage != self._stage:
             self._stage, self._stage_began, self._stage_done, force = stage, now, done, True
@@ -50,5 +56,7 @@ class Heartbeat:
 
     def metric(self, values: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
+        if not is_main_process():
+            return
         with (self.run_dir / METRICS).open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(values) + "\n")

@@ -9,9 +9,18 @@ from typing import Any
 from guardapp.guard.taxonomy import Harmfulness, MediaKind
 from guardapp.guard.verdict import Frame, Sample, SeenMedia, Verdict
 
+FIELDS = frozenset({
+    "id", "split", "group", "modality", "prompt", "response", "media", "completion", "labels", "categories", "source", "target_source",
+    "weight", "policy",
+})
+
 
 class RowNotReadable(ValueError):
     """A snapshot line is not a row; the message names the line and the field."""
+
+
+class RowsShareAnId(ValueError):
+    """Two rows of the dataset have one id, so what was found for them could not be told apart; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +29,8 @@ class Row:
 
     As JSON: {"id", "split": "train"|"holdout", "group", "modality", "prompt", "response", "media": [{"kind", "fps",
     "frames": [{"path", "timestamp_s"}]}], "completion", "labels": {"prompt", "response"}, "categories", "source",
-    "target_source", "weight"}; frame paths are relative to the media root.
+    "target_source", "weight", "policy": the text it was judged by, only where the guard is given one}; frame paths are relative
+    to the media root. Further fields of a line are kept in `extra`.
     """
 
     sample: Sample
@@ -46,7 +56,8 @@ class Row:
             "completion": self.completion,
             "labels": {"prompt": self.verdict.prompt, "response": self.verdict.response},
             "categories": list(self.verdict.categories),
-            "source": self.source, "target_source": self.target_source, "weight": self.weight, **self.extra,
+            "source": self.source, "target_source": self.target_source, "weight": self.weight,
+            **({} if self.sample.policy_text is None else {"policy": self.sample.policy_text}), **self.extra,
         }
 
 
@@ -61,7 +72,8 @@ def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
         for medium in value.get("media") or ()
     )
     return Row(
-        sample=Sample(id=value["id"], prompt=value["prompt"] or "", response=value["response"], media=media),
+        sample=Sample(id=value["id"], prompt=value["prompt"] or "", response=value["response"], media=media,
+                      policy_text=value.get("policy")),
         verdict=Verdict(
             prompt=Harmfulness(labels["prompt"]) if labels.get("prompt") else None,
             response=Harmfulness(labels["response"]) if labels.get("response") else None,
@@ -69,6 +81,7 @@ def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
         ),
         completion=value.get("completion", ""), split=value.get("split", "train"), group=value.get("group", ""),
         source=value.get("source", ""), target_source=value.get("target_source", ""), weight=value.get("weight", 1.0),
+        extra={name: content for name, content in value.items() if name not in FIELDS},
     )
 
 

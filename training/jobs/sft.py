@@ -7,9 +7,9 @@ Killed at any moment, the same command goes on from the last checkpoint.
 
 import argparse
 import logging
-import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,17 @@ import torch
 import transformers
 import trl
 from datasets import Dataset
-from peft import LoraConfig
 from torch.nn.functional import cross_entropy
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from guardapp.guard.engines.checkpoint import load_model, load_processor
-from training.contract import CHECKPOINTS, EXIT_CANCELLED, MODEL, RESULT, SftConfig, read_config, write_json
+from training.contract import CHECKPOINTS, EXIT_CANCELLED, MODEL, RESULT, SftConfig, read_config
+from training.jobs.environment import write_environment
+from training.jobs.fillers import blank_media
 from training.jobs.heartbeat import Heartbeat
+from training.jobs.packing import LINE_TOKENS
+from training.jobs.processes import any_process, log_to_stdout
 from training.jobs.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
-
-LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"  # never the vision tower
-LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"  # the trainer writes it last: without it the folder is half written
+from training.jobs.trainers import Reporter, in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
 
 log = logging.getLogger("training.jobs.sft")
 
@@ -44,13 +44,14 @@ def main(run_dir: Path) -> int:
     began = time.time()
     if config.threads:
         torch.set_num_threads(config.threads)
+    write_environment(run_dir)
 
+    arguments = trainer_arguments(config, run_dir)  # several processes meet here
     heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)
     model = load_model(config.base_model, dtype=torch.float32)
-    try:
-        rows = EncodedRows.measure(processor, training_rows(config), config.cutoff_tokens, heartbeat)
-    except JobCancelled:
+    rows = measured_rows(processor, config, heartbeat)
+    if rows is None:
         return EXIT_CANCELLED
     log.info("%d rows, %d dropped as longer than %d tokens", len(rows), rows.dropped, config.cutoff_tokens)
 
@@ -58,11 +59,14 @@ def main(run_dir: Path) -> int:
         for parameter in vision_tower(model).parameters():
             parameter.requires_grad = False
     trainer = GuardTrainer(
-        model=model, args=trainer_arguments(config, run_dir), processing_class=processor,
+        model=model, args=arguments, processing_class=processor,
         train_dataset=Dataset.from_dict({"index": list(range(len(rows)))}),
-        data_collator=GuardCollator(rows, processor.tokenizer.pad_token_id, config.loss_on_prompt),
+        data_collator=GuardCollator(rows, processor.tokenizer.pad_token_id, config.loss_on_prompt,
+                                    line_tokens=LINE_TOKENS if config.packing else 0),
         peft_config=lora(config), callbacks=[Reporter(heartbeat)],
     )
+    if in_shares(trainer):
+        trainer.data_collator = replace(trainer.data_collator, fillers=blank_media(processor))
     trainer.remove_callback(transformers.PrinterCallback)
     checkpoint = newest_checkpoint(run_dir)
     log.info("resuming from %s", checkpoint) if checkpoint else log.info("starting from %s", config.base_model)
@@ -75,7 +79,7 @@ def main(run_dir: Path) -> int:
     heartbeat.beat("saving", steps, total)
     save_model(trainer, processor, run_dir / MODEL, bf16=config.save_bf16)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    write_json(run_dir / RESULT, {
+    write_result(run_dir, {
         "steps": steps, "epochs": trainer.state.epoch, "final_loss": losses[-1] if losses else outcome.training_loss,
         "train_rows": len(rows), "dropped": rows.dropped, "tokens": trainer.state.num_input_tokens_seen,
         "seconds": round(time.time() - began, 2), "base_model": config.base_model, "lora_rank": config.lora_rank,
@@ -84,9 +88,14 @@ def main(run_dir: Path) -> int:
     return 0
 
 
-def vision_tower(model: Any) -> torch.nn.Module:
-    tower: torch.nn.Module = model.model.visual
-    return tower
+def measured_rows(processor: Any, config: SftConfig, heartbeat: Heartbeat) -> EncodedRows | None:
+    """The rows to train on; None where a process was asked to stop meanwhile."""
+    rows = None
+    try:
+        rows = EncodedRows.measure(processor, training_rows(config), config.cutoff_tokens, heartbeat)
+    except JobCancelled:
+        pass
+    return None if any_process(rows is None) else rows
 
 
 def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
@@ -101,26 +110,9 @@ def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
         gradient_checkpointing=config.gradient_checkpointing, seed=config.seed, save_steps=config.save_every, save_total_limit=2,
         logging_steps=config.log_every, logging_first_step=True, include_num_input_tokens_seen="non_padding",
         remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None,
+        ddp_find_unused_parameters=not (config.freeze_vision or config.lora_rank),  # a batch of text leaves the vision tower out
         report_to="none", disable_tqdm=True, dataloader_pin_memory=not cpu, average_tokens_across_devices=False,
     )
-
-
-def lora(config: SftConfig) -> LoraConfig | None:
-    """An adapter on the language model's linear layers; None for full fine-tuning."""
-    if not config.lora_rank:
-        return None
-    return LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
-
-
-def newest_checkpoint(run_dir: Path) -> Path | None:
-    """The whole checkpoint with the most steps; folders that a killed job left half written are removed."""
-    whole = []
-    for folder in (run_dir / CHECKPOINTS).glob("checkpoint-*"):
-        if (folder / LAST_FILE_OF_A_CHECKPOINT).exists():
-            whole.append(folder)
-        else:
-            shutil.rmtree(folder)
-    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
 
 def weighted_loss(model: Any, inputs: dict[str, torch.Tensor], *, total_weight: torch.Tensor | None) -> tuple[torch.Tensor, Any]:
@@ -156,68 +148,16 @@ class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
         return gathered.mean().clamp(min=1e-8)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
-        return GroupedByLength(self.data_collator.rows.lengths, self.args.train_batch_size, self.args.seed)
+        rows = self.data_collator.rows
+        apart = [bool(row.sample.media) for row in rows.rows] if self.data_collator.line_tokens else []
+        return GroupedByLength(rows.lengths, self.args.train_batch_size, self.args.seed, apart)
 
     def create_model_card(self, *_arguments: Any, **_keywords: Any) -> None:
         """Not here: the product describes the model that it registers."""
 
 
-class Reporter(TrainerCallback):  # type: ignore[misc]
-    """Heartbeat, metrics.jsonl and the stop at the next step."""
-
-    def __init__(self, heartbeat: Heartbeat) -> None:
-        self.heartbeat = heartbeat
-        self.began = time.time()
-        self.first_token = 0
-        self.latest: dict[str, float] = {}
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.began, self.first_token = time.time(), state.num_input_tokens_seen
-        self.heartbeat.beat("training", state.global_step, state.max_steps)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.heartbeat.beat("training", state.global_step, state.max_steps, extra=self.latest)
-        if self.heartbeat.cancelled and state.global_step < state.max_steps:
-            control.should_save = True
-            control.should_training_stop = True
-        if state.global_step == state.max_steps:
-            control.should_log = True
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
-               logs: dict[str, float] | None = None, **_: Any) -> None:
-        if not logs or "loss" not in logs:
-            return
-        seconds = time.time() - self.began
-        self.latest = {
-            "loss": logs["loss"], "lr": logs["learning_rate"], "grad_norm": logs["grad_norm"],
-            "tokens_per_s": round((state.num_input_tokens_seen - self.first_token) / max(seconds, 1e-6), 1),
-        }
-        line = {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **self.latest,
-                "tokens": state.num_input_tokens_seen, "seconds": round(seconds, 2)}
-        log.info("step %d of %d: %s", state.global_step, state.max_steps, self.latest)
-        self.heartbeat.metric(line)
-        self.heartbeat.beat("training", state.global_step, state.max_steps, force=True, extra=self.latest)
-
-
-def save_model(trainer: GuardTrainer, processor: Any, folder: Path, *, bf16: bool) -> None:
-    """Write the whole model (an adapter is merged) with its processor, so that an engine loads the folder as it is."""
-    model: Any = trainer.accelerator.unwrap_model(trainer.model)
-    if trainer.args.process_index != 0:
-        return
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    if bf16:
-        model = model.to(torch.bfloat16)
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    model.save_pretrained(unfinished)
-    processor.save_pretrained(unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Supervised fine-tuning of a guard.")
     parser.add_argument("run_dir", type=Path)
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stdout()
     sys.exit(main(parser.parse_args().run_dir))

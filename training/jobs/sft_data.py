@@ -11,7 +11,9 @@ from torch.utils.data import Sampler
 
 from guardapp.guard.engines.encoding import Encoded, collate, encode
 from training.contract import SftConfig
+from training.jobs.fillers import missing_media
 from training.jobs.heartbeat import Heartbeat
+from training.jobs.packing import can_be_packed, pack
 from training.jobs.rows import Row, read_rows
 
 CACHE_BYTES = 2 * 1024**3  # encodings kept in memory; rows beyond it are encoded again when their turn comes
@@ -94,28 +96,39 @@ def token_weights(encoded: Encoded, *, row_weight: float, loss_on_prompt: float)
 
 @dataclass(frozen=True, slots=True)
 class GuardCollator:
-    """Dataset rows {"index"} → a right-padded batch of text, image and video rows, with `loss_weights` (rows, tokens)."""
+    """Dataset rows {"index"} → a right-padded batch of text, image and video rows, with `loss_weights` (rows, tokens).
+
+    A batch of text alone is packed into lines of `line_tokens` or more (0: never). `fillers` stand in for media that it lacks.
+    """
 
     rows: EncodedRows
     pad_token_id: int
     loss_on_prompt: float
+    line_tokens: int = 0
+    fillers: tuple[Encoded, ...] = ()
 
     def __call__(self, picked: Sequence[dict[str, int]]) -> dict[str, torch.Tensor]:
         indices = [row["index"] for row in picked]
         encoded = [self.rows[index] for index in indices]
+        weights = [token_weights(one, row_weight=self.rows.rows[index].weight, loss_on_prompt=self.loss_on_prompt)
+                   for one, index in zip(encoded, indices, strict=True)]
+        encoded += missing_media(encoded, self.fillers)
+        if self.line_tokens and can_be_packed(encoded):
+            return pack(encoded, weights, line_tokens=self.line_tokens, pad_token_id=self.pad_token_id)
         batch = collate(encoded, pad_token_id=self.pad_token_id, side="right")
         batch["loss_weights"] = torch.zeros(batch["input_ids"].shape, dtype=torch.float32)
-        for line, one, index in zip(batch["loss_weights"], encoded, indices, strict=True):
-            line[:len(one)] = token_weights(one, row_weight=self.rows.rows[index].weight, loss_on_prompt=self.loss_on_prompt)
+        for line, weight in zip(batch["loss_weights"], weights, strict=False):  # a filler has none
+            line[:len(weight)] = weight
         return batch
 
 
 class GroupedByLength(Sampler[int]):  # type: ignore[misc]
     """A seeded order in which neighbours have like lengths. It depends on seed and epoch alone, so a resumed run goes on
-    exactly where it stopped."""
+    exactly where it stopped. Where `apart` says which rows have media, those seldom share a batch with the others."""
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, apart: Sequence[bool] = ()) -> None:
         self.lengths = lengths
+        self.apart = apart or [False] * len(lengths)
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -133,7 +146,7 @@ class GroupedByLength(Sampler[int]):  # type: ignore[misc]
         pool = self.batch_size * POOL_BATCHES
         batches: list[list[int]] = []
         for start in range(0, len(order), pool):
-            ranked = sorted(order[start:start + pool], key=lambda index: self.lengths[index])
+            ranked = sorted(order[start:start + pool], key=lambda index: (self.apart[index], self.lengths[index]))
             batches += [ranked[at:at + self.batch_size] for at in range(0, len(ranked), self.batch_size)]
         # the one short batch, if any, stays last: elsewhere it would shift the borders of all that follow
         tail = [batch for batch in batches if len(batch) < self.batch_size]

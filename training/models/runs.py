@@ -5,8 +5,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from annotation.models import ModelVersion, User
+from training.models.schedules import Pipeline
 from training.models.snapshots import DatasetSnapshot
-from training.status import PromotionKind, RunStatus
+from training.status import PromotionKind, RunKind, RunStatus
 
 
 class JobRow(models.Model):
@@ -32,20 +33,51 @@ class JobRow(models.Model):
 
 
 class TrainingRun(JobRow):
-    """One training of a candidate on a snapshot."""
+    """One job of a kind on a snapshot: all but mining make a candidate.
+
+    `config` holds the settings from the start; its places are filled in when the job starts. `recipe_text` is the recipe as TOML with
+    the run's own settings. `launch`: {"processes", "strategy": none, ddp, fsdp, zero2, zero3}. `after` is the run that must have
+    succeeded first; `base_version` is then the version that comes of it, from when it is there. `mined_from`: the mining whose kept rows
+    are the dataset instead of the snapshot's. `rows_sha256` pins the rows.jsonl that a mining kept.
+    """
 
     name = models.CharField(max_length=100, unique=True)
-    kind = models.CharField(max_length=16, default="sft")
+    kind = models.CharField(max_length=16, choices=RunKind, default=RunKind.SFT)
+    recipe = models.CharField(max_length=100, blank=True)
+    recipe_text = models.TextField(blank=True)
+    launch = models.JSONField(default=dict, blank=True)
     snapshot = models.ForeignKey(DatasetSnapshot, on_delete=models.PROTECT, related_name="runs")
     base_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="runs_from_it")
     version = models.OneToOneField(ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="made_by")
+    pipeline = models.ForeignKey(Pipeline, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
+    after = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="followers")
+    mined_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="trainings")
+    cloned_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="clones")
+    rows_sha256 = models.CharField(max_length=64, blank=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_is_known")]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_is_known"),
+            models.CheckConstraint(condition=Q(kind__in=RunKind.values), name="run_kind_is_known"),
+            models.CheckConstraint(condition=~Q(kind=RunKind.MINE) | Q(version__isnull=True), name="mining_makes_no_version"),
+            models.CheckConstraint(condition=~Q(after=F("id")), name="run_does_not_wait_for_itself"),
+        ]
         indexes = [models.Index(fields=["status", "id"], name="run_by_status")]
 
     def __str__(self) -> str:
         return self.name
+
+
+class TrainingRequest(models.Model):
+    """The key that a form or a program sends along, so that the same request sent twice starts one thing. See services.requests."""
+
+    key = models.CharField(max_length=64, unique=True)
+    run = models.ForeignKey(TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
+    pipeline = models.ForeignKey(Pipeline, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
+    at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Evaluation(JobRow):
@@ -67,7 +99,7 @@ class Evaluation(JobRow):
 
 
 class EvaluationRow(models.Model):
-    """What a version said of one holdout row."""
+    """What a version said of one row: a held-out one, or a corrected train row that is watched for regressions."""
 
     evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="rows")
     row_id = models.CharField(max_length=300)
@@ -76,19 +108,27 @@ class EvaluationRow(models.Model):
     gold = models.JSONField(help_text='{"prompt", "response"}')
     predicted = models.JSONField(help_text='{"prompt", "response"}')
     correct = models.BooleanField(help_text="every task that has a gold label is right")
+    categories = models.JSONField(default=list, help_text="of the gold verdict")
+    held_out = models.BooleanField(default=True, help_text="False: watched, counts in no score")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["evaluation", "row_id"], name="a_row_is_scored_once_an_evaluation")]
+        indexes = [models.Index(fields=["row_id"], name="evaluation_row_of_item")]
 
 
 class Promotion(models.Model):
-    """Append-only: who made which version production, instead of which, and why."""
+    """Append-only: who made which version production, instead of which, and why.
+
+    `gate`: what the gate said then (training.gate.GateReport as JSON); empty for a rollback, which asks nobody.
+    """
 
     kind = models.CharField(max_length=16, choices=PromotionKind)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
     previous = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     approver = models.ForeignKey(User, on_delete=models.PROTECT, related_name="promotions")
     reason = models.TextField()
+    gate = models.JSONField(default=dict, blank=True)
+    override = models.TextField(blank=True, help_text="why an admin promoted it although the gate had not passed")
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:

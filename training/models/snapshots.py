@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from annotation.models import GoldLabel, User
-from training.status import Split
+from training.status import SnapshotOrigin, Split
 
 
 class DatasetSnapshot(models.Model):
@@ -15,11 +15,15 @@ class DatasetSnapshot(models.Model):
     """
 
     name = models.CharField(max_length=100, unique=True)
+    origin = models.CharField(max_length=16, choices=SnapshotOrigin, default=SnapshotOrigin.REVIEWS)
     sha256 = models.CharField(max_length=64)
     path = models.CharField(max_length=500, help_text="relative to the snapshots folder")
     counts = models.JSONField(default=dict)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(origin__in=SnapshotOrigin.values), name="snapshot_origin_is_known")]
 
     def __str__(self) -> str:
         return self.name

@@ -1,6 +1,7 @@
 """What can go wrong in training's services. The docstring or the message is what a person reads."""
 
 from annotation.services.errors import ServiceError
+from training.gate import GateReport
 
 
 class TrainingError(ServiceError):
@@ -51,6 +52,31 @@ class NotEvaluated(TrainingError):
     """This version has no finished evaluation on a holdout, so nothing is known about it. Evaluate it first."""
 
 
+class GateNotPassed(TrainingError):
+    """The gate did not pass. Read its checks; an admin may promote the version all the same, with a written reason."""
+
+    def __init__(self, report: GateReport) -> None:
+        named = " ".join(f"{check.title}: {check.detail}" for check in report.blocking)
+        super().__init__(f"The gate did not pass. {named} An admin may promote it all the same, with a written reason.")
+        self.report = report
+
+
+class NotAnAdmin(TrainingError):
+    """Only admins change the gate or promote a version that did not pass it."""
+
+
+class ThresholdNotUsable(TrainingError):
+    """A threshold of the gate is out of its range; the message names it."""
+
+
+class ShareNotUsable(TrainingError):
+    """The share of live items must be above 0 and at most 1."""
+
+
+class ShadowChanged(TrainingError):
+    """Another version was set to shadow meanwhile. Look again before you decide."""
+
+
 class AlreadyProduction(TrainingError):
     """This version is in production already."""
 
@@ -65,3 +91,63 @@ class ProductionChanged(TrainingError):
 
 class NoProduction(TrainingError):
     """No version is in production yet, so there is nothing to train from. Start the inference worker once."""
+
+
+class NothingToTrainOn(TrainingError):
+    """No row of the file can be trained on, so nothing was kept. The bad rows say why."""
+
+
+class BenchmarkNameTaken(TrainingError):
+    """Another benchmark has this name. A benchmark never changes: register the file under another name."""
+
+
+class BenchmarkHasNoRows(TrainingError):
+    """No row of the file can be scored, so nothing was kept. The bad rows say why."""
+
+
+class BenchmarkNotTrainedOn(TrainingError):
+    """A benchmark is measured on, and never trained on."""
+
+
+class NoOutputs(TrainingError):
+    """No line of the file is a completion of one of the benchmark's rows, so nothing was kept. The bad rows say why."""
+
+
+class AskedAlready(TrainingError):
+    """This has been asked for a moment ago and is being prepared. It appears among the runs."""
+
+
+class NotATraining(TrainingError):
+    """A mining was asked to train, or a training to wait for a run that cannot help it; the message says which."""
+
+
+class PredecessorEnded(TrainingError):
+    """The run that this one would wait for has failed or was cancelled. Resume that one first."""
+
+
+class MiningNotFinished(TrainingError):
+    """The mining whose rows this run trains on has not succeeded."""
+
+
+class MinedRowsDamaged(TrainingError):
+    """The rows that the mining kept are missing or no longer have the sha256 that they were kept with. They are not used: mine again."""
+
+
+class StagesNotUsable(TrainingError):
+    """These stages do not make a pipeline; the message says why."""
+
+
+class ScheduleBusy(TrainingError):
+    """A pipeline of this run's schedule is under way. Cancel that one, or wait for its end."""
+
+
+class ScheduleNotValid(TrainingError):
+    """A field of the schedule has a value that it cannot have; the message names it and says what it may be."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field, self.message = field, message
+
+
+class ScheduleNameTaken(TrainingError):
+    """A schedule of this name exists. Choose another name."""

@@ -15,6 +15,7 @@ from annotation.services.serving import checkpoint_of
 from training.contract import PREDICTIONS, EvaluateConfig
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow
 from training.places import file_of
+from training.services.gate import watched_items
 from training.status import RunStatus
 
 
@@ -23,6 +24,7 @@ def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requ
     config = EvaluateConfig(
         model=checkpoint_of(version), dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
         batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS,
+        watched=watched_items(snapshot), policies=version.takes_policy,
     )
     try:
         with transaction.atomic():
@@ -55,4 +57,5 @@ def _rows(evaluation: Evaluation, predictions: Path) -> Iterator[EvaluationRow]:
             yield EvaluationRow(
                 evaluation=evaluation, row_id=value["id"], completion=value["completion"], parsed=value["parsed"], gold=gold,
                 predicted=predicted, correct=all(predicted.get(task) == label for task, label in gold.items() if label is not None),
+                categories=value.get("categories", []), held_out=not value.get("watched", False),
             )

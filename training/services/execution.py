@@ -15,18 +15,21 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, RESULT, read_json, write_json
+from training.launching import LaunchNotUsable
 from training.models import Evaluation, TrainingRun
 from training.places import directory_of, log_tail
 from training.services import process
 from training.services.errors import TrainingError
 from training.services.evaluations import finish_evaluation
+from training.services.finishing import finish_run
+from training.services.following import run_ended, settle
+from training.services.preparing import prepare_evaluation, prepare_run
 from training.services.process import Limits
-from training.services.runs import finish_run
-from training.services.snapshots import verify_snapshot
 from training.status import RunStatus
 
 MAX_ATTEMPTS = 5  # a job that takes its worker down with it, or hangs, is not tried for ever
@@ -49,15 +52,18 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What runs and evaluations differ in."""
+    """What runs and evaluations differ in. `ready`: which queued rows may start now."""
 
     rows: type[TrainingRun] | type[Evaluation]
-    module: str
+    module: Callable[[Any], str]
+    ready: Q
+    prepare: Callable[[Any, Path], dict[str, Any]]
     finish: Callable[[Any, Path, dict[str, Any]], None]
 
 
-EVALUATIONS = Kind(Evaluation, "training.jobs.evaluate", finish_evaluation)
-RUNS = Kind(TrainingRun, "training.jobs.sft", finish_run)
+EVALUATIONS = Kind(Evaluation, lambda _: "training.jobs.evaluate", Q(), prepare_evaluation, finish_evaluation)
+RUNS = Kind(TrainingRun, lambda run: f"training.jobs.{run.kind}", Q(after__isnull=True) | Q(after__status=RunStatus.SUCCEEDED),
+            prepare_run, finish_run)
 
 
 def never() -> bool:
@@ -75,10 +81,10 @@ def execute_next(*, stopping: Callable[[], bool] = never, limits: Limits = LIMIT
 
 
 def claim(kind: Kind) -> Any | None:
-    """Take the oldest queued row, or one whose worker has let its claim run out."""
+    """Take the oldest queued row that waits for no other, or one whose worker has let its claim run out."""
     now = timezone.now()
     free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, claimed_until__lt=now)
-    for row in kind.rows._default_manager.filter(free).order_by("id")[:5]:
+    for row in kind.rows._default_manager.filter(kind.ready, free).order_by("id")[:5]:
         token = uuid.uuid4()
         taken = kind.rows._default_manager.filter(free, pk=row.pk).update(
             status=RunStatus.RUNNING, claim_token=token, claimed_until=_until(now), attempts=F("attempts") + 1,
@@ -86,6 +92,8 @@ def claim(kind: Kind) -> Any | None:
         )
         if taken == 1:
             row.refresh_from_db()
+            if isinstance(row, TrainingRun):
+                settle(row.pipeline_id)
             return row
     return None
 
@@ -113,11 +121,10 @@ def _execute(kind: Kind, row: Any, stopping: Callable[[], bool], limits: Limits)
 
 def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> None:
     try:
-        verify_snapshot(row.snapshot)
-    except TrainingError as error:
+        write_json(run_dir / CONFIG, kind.prepare(row, run_dir))
+    except (TrainingError, LaunchNotUsable) as error:
         _end(row, RunStatus.FAILED, str(error))
         return
-    write_json(run_dir / CONFIG, row.config)
     ended = Ended.DONE if (run_dir / RESULT).exists() else _watch(kind, row, run_dir, lock, stopping, limits)
     log.info("%s: %s", row, ended)
     if ended is Ended.DONE:
@@ -138,7 +145,7 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
 
 def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> Ended:
     """Start the job and stay with it to its end: renew the claim, pass on a cancel, end one that hangs."""
-    job = process.start(kind.module, run_dir, lock)
+    job = process.start(kind.module(row), run_dir, lock)
     started = time.time()
     mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
     mine.update(pid=job.pid)
@@ -185,8 +192,11 @@ def _why(run_dir: Path) -> str:
 def _end(row: Any, status: RunStatus, error: str) -> None:
     """Write the end of this worker's hold, unless another worker holds the row by now."""
     done = status != RunStatus.QUEUED
-    type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token).update(
-        status=status, error=error, finished_at=timezone.now() if done else None, claim_token=None, claimed_until=None, pid=None,
-    )
+    with transaction.atomic():
+        ended = type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token).update(
+            status=status, error=error, finished_at=timezone.now() if done else None, claim_token=None, claimed_until=None, pid=None,
+        )
+        if ended == 1 and isinstance(row, TrainingRun):
+            run_ended(row, status)
 
 

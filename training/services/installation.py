@@ -12,6 +12,7 @@ from annotation.models import Item
 from annotation.services.accounts import create_first_accounts
 from annotation.services.serving import ensure_production_version
 from guardapp import env
+from training.services.schedule import forget_old_bells
 
 FINGERPRINT = ".fingerprint"
 DEFAULT_DEMO_ITEMS = 60
@@ -22,6 +23,7 @@ def prepare(say: Callable[[str], None]) -> None:
     say(f"data folder {settings.DATA_DIR}")
     say("bringing the database up to date")
     call_command("migrate", verbosity=0, interactive=False)
+    forget_old_bells()
     if collect_static_files():
         say("collected static files")
     accounts = create_first_accounts()

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from annotation.models import GoldLabel, Item, Prediction
+from annotation.selectors_policy import policy_text
 from annotation.status import TargetSource
 from guardapp.guard.media import MediaError, load_seen
 from guardapp.guard.parsing import PromptLabelMissing, parse, render
@@ -26,6 +27,7 @@ class GoldRow:
     row: Row
     media_sha256: tuple[str, ...]
     hard: bool
+    policy_version: str  # "slug vN" that it was judged by
     why_not_train: str = ""
 
 
@@ -39,11 +41,14 @@ class Drops:
         self.counts[reason] += 1
 
 
-def gold_rows(gold: Iterable[GoldLabel], drops: Drops) -> Iterable[GoldRow]:
-    """The rows that can be written; the others are counted in `drops`."""
+def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = False) -> Iterable[GoldRow]:
+    """The rows that can be written; the others are counted in `drops`. `with_policy`: each with the policy that it was judged by."""
     for label in gold:
         if label.prompt_label is None and label.response_label is None:
             drops.add("no label")
+            continue
+        if label.stale_at is not None:
+            drops.add("stale: the policy of its category has changed")
             continue
         prediction = label.prediction or label.item.prediction
         try:
@@ -54,7 +59,7 @@ def gold_rows(gold: Iterable[GoldLabel], drops: Drops) -> Iterable[GoldRow]:
         if len(media) != len(label.item.item_media.all()):
             drops.add("the guard saw no media")
             continue
-        yield _gold_row(label, media)
+        yield _gold_row(label, media, with_policy=with_policy)
 
 
 def seen_media(prediction: Prediction | None) -> tuple[SeenMedia, ...]:
@@ -64,17 +69,19 @@ def seen_media(prediction: Prediction | None) -> tuple[SeenMedia, ...]:
     return tuple(load_seen(Path(settings.MEDIA_ROOT) / medium["folder"]).seen for medium in prediction.media_seen)
 
 
-def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...]) -> GoldRow:
+def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], *, with_policy: bool) -> GoldRow:
     item = label.item
     verdict = verdict_of(label)
     completion, why_not = target_completion(label, verdict, item)
     row = Row(
-        sample=Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=media),
+        sample=Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=media,
+                      policy_text=policy_text(label.policy_version) if with_policy else None),
         verdict=verdict, completion=completion, source=item.source, target_source=label.target_source,
         extra={"item": f"{item.source}/{item.external_id}"},
     )
     hashes = tuple(medium.asset.sha256 for medium in item.item_media.all())
-    return GoldRow(label.pk, row, hashes, hard=hasattr(label, "hard_sample"), why_not_train=why_not)
+    return GoldRow(label.pk, row, hashes, hard=hasattr(label, "hard_sample"), policy_version=str(label.policy_version),
+                   why_not_train=why_not)
 
 
 def verdict_of(label: GoldLabel) -> Verdict:

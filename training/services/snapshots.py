@@ -1,9 +1,6 @@
 """Immutable datasets: standing gold → a JSONL file pinned by its sha256, split so that near-copies share a side."""
 
 import hashlib
-import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,17 +14,18 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotation.models import Event, GoldLabel, User
+from annotation.selectors_inference import production_or_none
 from annotation.services.gold import mark_used
 from annotation.status import EventKind, TargetSource
 from training.models import DatasetSnapshot, SnapshotRow
 from training.places import file_of
-from training.services.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
+from training.services.errors import BenchmarkNotTrainedOn, GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
+from training.services.pinned import pin
 from training.services.snapshot_rows import Drops, GoldRow, gold_rows
 from training.services.splitting import places
-from training.status import Split
+from training.status import SnapshotOrigin, Split
 
 MIN_TRAIN, MIN_HOLDOUT = 8, 2  # fewer rows can neither teach nor measure anything
-READ_ONLY = 0o444
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +52,15 @@ def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilter
     if DatasetSnapshot.objects.filter(name=name).exists():
         raise SnapshotNameTaken
     drops = Drops()
-    placed = _placed(list(gold_rows(eligible_gold(filters).iterator(chunk_size=500), drops)), drops)
+    production = production_or_none()
+    gold = eligible_gold(filters).iterator(chunk_size=500)
+    placed = _placed(list(gold_rows(gold, drops, with_policy=production is not None and production.takes_policy)), drops)
     _refuse_too_little(placed)
-    folder = Path(settings.SNAPSHOTS_DIR)
-    written, sha256 = _write(placed, folder)
-    final = folder / f"{sha256}.jsonl"  # the same content is the same file
-    existed, placed_here, kept = final.exists(), False, False
+    lines = (gold.row.as_json(Path(settings.MEDIA_ROOT)) for gold in placed)
     try:
-        with transaction.atomic():
+        with pin(lines, Path(settings.SNAPSHOTS_DIR)) as pinned, transaction.atomic():
             snapshot = DatasetSnapshot.objects.create(
-                name=name, sha256=sha256, path=final.name, created_by=created_by, counts=_counts(placed, drops, filters),
+                name=name, sha256=pinned.sha256, path=pinned.name, created_by=created_by, counts=_counts(placed, drops, filters),
             )
             SnapshotRow.objects.bulk_create(
                 [SnapshotRow(snapshot=snapshot, gold_id=gold.gold_id, split=gold.row.split, group_key=gold.row.group)
@@ -72,21 +69,15 @@ def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilter
             if mark_used(gold_ids=[gold.gold_id for gold in placed]) != len(placed):
                 raise GoldChanged
             Event.objects.create(kind=EventKind.SNAPSHOT_CREATED, actor=created_by, detail={"snapshot": name, "rows": len(placed)})
-            written.replace(final)
-            placed_here = True
-        kept = True
+            pinned.place()
     except IntegrityError as error:
         raise SnapshotNameTaken from error
-    finally:
-        written.unlink(missing_ok=True)
-        if placed_here and not kept and not existed:  # else it may be another snapshot's by now
-            final.unlink(missing_ok=True)
     return snapshot
 
 
 def eligible_gold(filters: SnapshotFilters) -> QuerySet[GoldLabel]:
     """Standing gold whose settle window has passed, oldest first."""
-    gold = GoldLabel.objects.filter(withdrawn_at__isnull=True, settled_at__lte=filters.settled_before or timezone.now())
+    gold = GoldLabel.objects.standing().filter(settled_at__lte=filters.settled_before or timezone.now())
     if filters.sources:
         gold = gold.filter(item__source__in=filters.sources)
     if filters.queues:
@@ -95,8 +86,15 @@ def eligible_gold(filters: SnapshotFilters) -> QuerySet[GoldLabel]:
         gold = gold.filter(item__modality__in=filters.modalities)
     if filters.hard_only:
         gold = gold.filter(hard_sample__isnull=False)
-    related = gold.select_related("item", "item__prediction", "prediction", "hard_sample")
+    related = gold.select_related("item", "item__prediction", "prediction", "hard_sample", "policy_version__policy")
     return related.prefetch_related("item__item_media__asset").order_by("id")
+
+
+def verify_trainable(snapshot: DatasetSnapshot) -> None:
+    """Raises BenchmarkNotTrainedOn, SnapshotDamaged."""
+    if snapshot.origin == SnapshotOrigin.BENCHMARK:
+        raise BenchmarkNotTrainedOn
+    verify_snapshot(snapshot)
 
 
 def verify_snapshot(snapshot: DatasetSnapshot) -> None:
@@ -127,25 +125,8 @@ def _refuse_too_little(placed: Sequence[GoldRow]) -> None:
     train = sum(gold.row.split == Split.TRAIN for gold in placed)
     holdout = len(placed) - train
     if train < MIN_TRAIN or holdout < MIN_HOLDOUT:
-        waiting = GoldLabel.objects.filter(withdrawn_at__isnull=True, target_source=TargetSource.PENDING).count()
+        waiting = GoldLabel.objects.standing().filter(target_source=TargetSource.PENDING).count()
         raise NotEnoughGold(train=train, holdout=holdout, need_train=MIN_TRAIN, need_holdout=MIN_HOLDOUT, waiting=waiting)
-
-
-def _write(placed: Sequence[GoldRow], folder: Path) -> tuple[Path, str]:
-    """A file beside its final place, on disk for good, and its sha256."""
-    folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
-    handle, name = tempfile.mkstemp(prefix=".new-", suffix=".jsonl", dir=folder)
-    with os.fdopen(handle, "wb") as lines:
-        for gold in placed:
-            line = json.dumps(gold.row.as_json(Path(settings.MEDIA_ROOT)), ensure_ascii=False).encode() + b"\n"
-            digest.update(line)
-            lines.write(line)
-        lines.flush()
-        os.fsync(lines.fileno())
-    written = Path(name)
-    written.chmod(READ_ONLY)
-    return written, digest.hexdigest()
 
 
 def _counts(placed: Sequence[GoldRow], drops: Drops, filters: SnapshotFilters) -> dict[str, Any]:
@@ -156,6 +137,7 @@ def _counts(placed: Sequence[GoldRow], drops: Drops, filters: SnapshotFilters) -
         "by_source": dict(Counter(gold.row.source for gold in placed)),
         "by_target": dict(Counter(gold.row.target_source for gold in placed if gold.row.split == Split.TRAIN)),
         "by_prompt_label": dict(Counter(str(gold.row.verdict.prompt) for gold in placed)),
+        "policy_versions": dict(Counter(gold.policy_version for gold in placed)),
         "groups": len({gold.row.group for gold in placed}), "dropped": dict(drops.counts), "filters": filters.as_json(),
     }
 

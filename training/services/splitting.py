@@ -30,7 +30,7 @@ def places(rows: Sequence[GoldRow]) -> list[Place]:
     run starts from has seen it.
     """
     split_rows = [split_row(gold) for gold in rows]
-    held_out, trained = _keys_of(Split.HOLDOUT), _keys_of(Split.TRAIN)
+    held_out, trained = keys_of(Split.HOLDOUT), keys_of(Split.TRAIN)
     sides = assign_splits(split_rows, settings.HOLDOUT_SHARE, SEED, held_out=held_out)
     placed: dict[str, Place] = {}
     for group in groups(split_rows):
@@ -55,7 +55,7 @@ def media_of(item: Item) -> tuple[str, ...]:
     return tuple(medium.asset.sha256 for medium in item.item_media.all())
 
 
-def _keys_of(split: Split) -> set[str]:
+def keys_of(split: Split) -> set[str]:
     """Link keys of everything that an earlier snapshot put on this side."""
     gold = GoldLabel.objects.filter(pk__in=SnapshotRow.objects.filter(split=split).values("gold_id"))
     return set(_keys(gold.select_related("item").prefetch_related("item__item_media__asset").iterator(chunk_size=500)))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import torch
 
 from guardapp.guard.prompting import INSTRUCTION
 from training.contract import MODEL, PREDICTIONS, RESULT, EvaluateConfig, SftConfig, read_json, write_json
@@ -101,11 +102,17 @@ def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> 
     config = SftConfig(
         base_model=str(base), dataset=str(work / f"{stage.name}.jsonl"), media_root=str(media_root), epochs=1.0,
         learning_rate=stage.learning_rate, warmup_ratio=0.03, weight_decay=0.02, batch_size=stage.batch_size,
-        cutoff_tokens=CUTOFF_TOKENS, freeze_vision=False, bf16=True, seed=seed, save_every=400, log_every=25, threads=1,
+        cutoff_tokens=CUTOFF_TOKENS, freeze_vision=False, bf16=multiplies_bf16(), seed=seed, save_every=400, log_every=25, threads=1,
         loss_on_prompt=stage.loss_on_prompt, adam_beta2=0.98, save_bf16=True,
     )
     run_job("training.jobs.sft", run, asdict(config))
     return run / MODEL
+
+
+def multiplies_bf16() -> bool:
+    """Whether the CPU has instructions for bfloat16. Where it has none they are emulated, at a tenth of the speed of float32
+    (measured on one AVX2 core: 6 against 80 GFLOP/s)."""
+    return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
 def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int) -> Path:

@@ -1,0 +1,3 @@
+"""Where an adapter (LoRA) goes."""
+
+LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"  # never the vision tower

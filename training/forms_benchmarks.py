@@ -1,0 +1,35 @@
+"""What the benchmark page sends."""
+
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+
+from annotation.models import ModelVersion
+from training.models.benchmarks import TASKS
+
+AS_CHOICES = [(task.value, words) for task, words in TASKS.items()]
+MAX_UPLOAD_BYTES = 32 * 1024 * 1024  # its media are decoded while the person waits
+
+
+class RegisterForm(forms.Form):
+    """A JSONL file, plain or gzip; media as data: URLs in the rows."""
+
+    file = forms.FileField(error_messages={"required": "Choose a .jsonl file first.",
+                                           "empty": "This file is empty. Choose one with at least one line."})
+    name = forms.SlugField(max_length=80, required=False)
+    task = forms.ChoiceField(required=False, choices=[("", "as the rows are labelled"), *AS_CHOICES])
+    licence = forms.CharField(max_length=300, required=False)
+    over_refusal = forms.BooleanField(required=False)
+
+    def clean_file(self) -> "UploadedFile[Any]":
+        file: UploadedFile[Any] = self.cleaned_data["file"]
+        if (file.size or 0) > MAX_UPLOAD_BYTES:
+            raise forms.ValidationError(f"This file is larger than {MAX_UPLOAD_BYTES // 1024 // 1024} MiB. "
+                                        "Register it on the server: manage.py register_benchmark FILE.")
+        return file
+
+
+class EvaluateForm(forms.Form):
+    version = forms.ModelChoiceField(ModelVersion.objects.all(), error_messages={"required": "Choose a version.",
+                                                                                 "invalid_choice": "This version does not exist."})

@@ -1,0 +1,142 @@
+"""What goes wrong silently in training, read off the last lines of metrics.jsonl (spec recipes.md, sections 5 and 6).
+
+A hazard is a warning, never a verdict: it says what the figures show and what to try.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WINDOW = 40  # lines that a trend is judged by: the first half against the second
+RECENT = 10  # lines that a level is judged by
+FEWEST = 6  # fewer lines say nothing
+
+LONGER = 1.2  # completions are this many times as long as before
+FLAT = 0.02  # a change of the pass rate below it is none
+DOMINATED = 0.8  # mean share of a group's variance that its largest row has; one against all others in a group of 8 is 0.875
+SATURATED = 0.8  # mean share of groups without a difference
+PARSE_RISE, PARSE_LEVEL = 0.05, 0.1
+CLIP_SHRUNK = 0.9  # the range in force against the first one seen
+CLIP_CLOSED = 0.005
+MOSTLY_CLIPPED = 0.5
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    key: str
+    title: str
+    shows: str  # what the figures are
+    advice: str  # what to do
+
+
+def hazards(lines: Sequence[Line]) -> list[Hazard]:
+    """Those that the newest lines of a run show, gravest first. `lines`: one a step, in order."""
+    return [found for check in CHECKS if (found := check(lines[-WINDOW:])) is not None]
+
+
+def not_finite(lines: Sequence[Line]) -> Hazard | None:
+    broken = next((line for line in lines for name in ("loss", "grad_norm")
+                   if isinstance(line.get(name), float) and not math.isfinite(line[name])), None)
+    if broken is None:
+        return None
+    return Hazard("not_finite", "Loss or gradient is no number", f"First seen at step {broken.get('step')}.",
+                  "Nothing is learned any more. Cancel, then run again with a lower learning rate or max_grad_norm.")
+
+
+def all_saturated(lines: Sequence[Line]) -> Hazard | None:
+    right, wrong = _level(lines, "saturated_right"), _level(lines, "saturated_wrong")
+    equal = _level(lines, "zero_advantage_groups")
+    if max((right or 0) + (wrong or 0), equal or 0) < SATURATED:
+        return None
+    shows = f"Groups that are all right: {_percent(right)}, all wrong: {_percent(wrong)}, without any advantage: {_percent(equal)}."
+    if (right or 0) >= (wrong or 0):
+        advice = "The guard has learned these rows. Stop here, or mine again from this checkpoint and keep mixed rows only."
+    else:
+        advice = "No completion earns anything. Fine-tune on these rows first, or mine with more rollouts and keep mixed rows only."
+    return Hazard("all_saturated", "Almost no group has anything to compare", shows, advice)
+
+
+def longer_not_better(lines: Sequence[Line]) -> Hazard | None:
+    length, accuracy = _trend(lines, "completion_tokens"), _trend(lines, "pass_rate") or _trend(lines, "reward_accuracy")
+    if length is None or accuracy is None or length[1] < LONGER * length[0] or accuracy[1] - accuracy[0] >= FLAT:
+        return None
+    wrong = _level(lines, "saturated_wrong")
+    why = f" {_percent(wrong)} of the groups are all wrong: there an exploration reward pays for length alone." if wrong else ""
+    return Hazard(
+        "longer_not_better", "Completions grow, accuracy does not",
+        f"Length went from {length[0]:.0f} to {length[1]:.0f} tokens, the pass rate from {accuracy[0]:.2f} to {accuracy[1]:.2f}.{why}",
+        "Read some rollouts. Then use a reward that charges for length (omni-v2), leave all-wrong rows out, or lower max_new_tokens.")
+
+
+def one_row_dominates(lines: Sequence[Line]) -> Hazard | None:
+    share = _level(lines, "advantage_max_share")
+    if share is None or share < DOMINATED:
+        return None
+    return Hazard(
+        "one_row_dominates", "One completion decides its whole group",
+        f"On average one completion holds {_percent(share)} of its group's spread.",
+        "With vl one short failure can outweigh all others: use vl-eco, or a reward without that scale. With other rewards nearly "
+        "every group has a single odd completion: sample larger groups, or mine harder rows.")
+
+
+def parse_failures_rise(lines: Sequence[Line]) -> Hazard | None:
+    failures = _trend(lines, "parse_failure_rate")
+    if failures is None or failures[1] - failures[0] < PARSE_RISE or failures[1] < PARSE_LEVEL:
+        return None
+    return Hazard(
+        "parse_failures_rise", "More completions do not parse",
+        f"They went from {_percent(failures[0])} to {_percent(failures[1])}.",
+        "Look at the longest rollouts: a completion that is cut off cannot parse. Raise max_new_tokens, or lower the learning rate.")
+
+
+def clipping_idle(lines: Sequence[Line]) -> Hazard | None:
+    """The range of dynamic clipping shrinks, and yet nothing is clipped: each batch is used once, so the ratio is 1."""
+    ranges = _numbers(lines, "clip_high")
+    if len(ranges) < FEWEST or ranges[-1] > CLIP_SHRUNK * ranges[0] or max(_numbers(lines, "clip_fraction"), default=1.0) > 0:
+        return None
+    return Hazard(
+        "clipping_idle", "Dynamic clipping does nothing here",
+        f"The range fell from {ranges[0]:.3f} to {ranges[-1]:.3f}, and not one token was clipped.",
+        "Each rollout batch is used for one update, so the ratio stays 1. Set num_iterations above 1, or update_batch below "
+        "prompts_per_batch × group_size.")
+
+
+def clip_range_closed(lines: Sequence[Line]) -> Hazard | None:
+    in_force, clipped = _level(lines, "clip_high"), _level(lines, "clip_fraction")
+    if in_force is None or clipped is None or in_force > CLIP_CLOSED or clipped < MOSTLY_CLIPPED:
+        return None
+    return Hazard(
+        "clip_range_closed", "The clip range has closed",
+        f"It is {in_force:.4f}, and {_percent(clipped)} of the tokens are clipped: hardly anything is learned from here on.",
+        "Set a clip_floor, or clip_schedule = linear; the product schedule is near zero for the last 70 % of a long run.")
+
+
+CHECKS: tuple[Callable[[Sequence[Line]], Hazard | None], ...] = (
+    not_finite, all_saturated, longer_not_better, one_row_dominates, parse_failures_rise, clipping_idle, clip_range_closed,
+)
+
+
+def _numbers(lines: Sequence[Line], name: str) -> list[float]:
+    return [float(line[name]) for line in lines if isinstance(line.get(name), int | float) and math.isfinite(line[name])]
+
+
+def _level(lines: Sequence[Line], name: str) -> float | None:
+    """The mean of the last RECENT lines; None where there are too few."""
+    values = _numbers(lines, name)
+    return sum(values[-RECENT:]) / len(values[-RECENT:]) if len(values) >= FEWEST else None
+
+
+def _trend(lines: Sequence[Line], name: str) -> tuple[float, float] | None:
+    """The means of the first and of the second half; None where there are too few lines."""
+    values = _numbers(lines, name)
+    if len(values) < FEWEST:
+        return None
+    half = len(values) // 2
+    return sum(values[:half]) / half, sum(values[half:]) / (len(values) - half)
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share * 100:.0f} %"

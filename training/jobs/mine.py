@@ -1,0 +1,166 @@
+"""Find the rows that a guard sometimes gets wrong: `python -m training.jobs.mine RUN_DIR`.
+
+Reads RUN_DIR/config.json (MineConfig), draws rollouts of each labelled row of the split, appends to RUN_DIR/mined.jsonl and
+writes the kept rows to RUN_DIR/rows.jsonl and the figures to RUN_DIR/result.json. Rollouts that the same version drew before are
+used, only the missing ones are drawn. Killed at any moment, the same command goes on with the rows that are not mined yet.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guardapp.guard.engines.encoding import completion_ids, estimated_tokens
+from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.mining import KeepRule, keep_rule
+from guardapp.guard.verdict import Decoding
+from training.contract import EXIT_CANCELLED, METRICS, MINED, RESULT, ROWS, MineConfig, read_config, write_json
+from training.jobs.environment import write_environment
+from training.jobs.heartbeat import Heartbeat
+from training.jobs.json_lines import append_line, read_lines
+from training.jobs.mined import kept_line, known_completions, mined_line, rollout_line, running_figures, summary
+from training.jobs.rows import Row, RowsShareAnId, read_rows
+
+SEEDS_A_BATCH = 1000  # the engine may divide a batch, and counts the seed up for each part
+
+log = logging.getLogger("training.jobs.mine")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that lack the same number of rollouts, and are of like length."""
+
+    number: int
+    missing: int
+    rows: Sequence[Row]
+
+
+def main(run_dir: Path) -> int:
+    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped (the same command goes on)."""
+    if (run_dir / RESULT).exists():
+        log.info("result.json is there: nothing left to do")
+        return 0
+    config = read_config(run_dir, MineConfig)
+    rule = keep_rule(config.keep)
+    heartbeat = Heartbeat(run_dir)
+    heartbeat.listen()
+
+    heartbeat.beat("loading", 0, 0)
+    rows = rows_by_id(config)
+    known = {key: texts[:config.rollouts] for key, texts in known_completions(config.known, config.version).items() if key in rows}
+    mined = {line["id"]: line for line in read_lines(run_dir / MINED) if line["id"] in rows}
+    log.info("%d rows, %d of them mined before, %d with known rollouts", len(rows), len(mined), len(known))
+    miner = Miner(config, rule, known)
+    write_environment(run_dir)
+
+    for batch in batches(list(rows.values()), known, config):
+        if all(row.sample.id in mined for row in batch.rows):
+            continue
+        heartbeat.beat("mining", len(mined), len(rows))
+        if heartbeat.cancelled:
+            log.info("cancelled at row %d of %d", len(mined), len(rows))
+            return EXIT_CANCELLED
+        began = time.perf_counter()
+        lines = miner.mine(batch)
+        seconds = time.perf_counter() - began
+        for line in lines:
+            if line["id"] not in mined:
+                mined[line["id"]] = line
+                append_line(run_dir / MINED, line)
+        drawn = batch.missing * len(batch.rows)
+        heartbeat.metric({"step": batch.number + 1, **running_figures(mined.values()), "rollouts_per_s": round(drawn / seconds, 3),
+                          "seconds": seconds if drawn else 0.0})
+
+    heartbeat.beat("saving", len(rows), len(rows))
+    write_kept(run_dir / ROWS, rows, mined, Path(config.media_root))
+    spent = sum(line["seconds"] for line in read_lines(run_dir / METRICS))
+    write_json(run_dir / RESULT, summary(rows, mined, seconds=spent)
+               | {"model": config.model, "version": config.version, "keep": rule.value, "rollouts": config.rollouts})
+    return 0
+
+
+def rows_by_id(config: MineConfig) -> dict[str, Row]:
+    """The rows of the split that have a gold label, in the order of the dataset. Raises RowNotReadable, RowsShareAnId."""
+    rows: dict[str, Row] = {}
+    for row in read_rows(Path(config.dataset), Path(config.media_root), split=config.split):
+        if row.verdict.prompt is None and (row.verdict.response is None or row.sample.response is None):
+            continue
+        if row.sample.id in rows:
+            raise RowsShareAnId(f"{config.dataset}: two rows have the id {row.sample.id}.")
+        rows[row.sample.id] = row
+    return rows
+
+
+def batches(rows: Sequence[Row], known: Mapping[str, Sequence[str]], config: MineConfig) -> list[Batch]:
+    """All rows in batches, the same at every start, so that a resumed mining draws what an uninterrupted one would have.
+
+    The longest come first: what does not fit into memory fails at once.
+    """
+    missing = {row.sample.id: config.rollouts - len(known.get(row.sample.id, ())) for row in rows}
+    found: list[Batch] = []
+    for count in sorted(set(missing.values())):
+        alike = sorted((row for row in rows if missing[row.sample.id] == count), key=lambda row: estimated_tokens(row.sample), reverse=True)
+        for start in range(0, len(alike), config.batch_size):
+            found.append(Batch(len(found), count, alike[start:start + config.batch_size]))
+    return found
+
+
+class Miner:
+    """A loaded guard that draws the rollouts which a batch lacks."""
+
+    def __init__(self, config: MineConfig, rule: KeepRule, known: Mapping[str, Sequence[str]]) -> None:
+        self.config = config
+        self.rule = rule
+        self.known = known
+        # `batch_size` counts rows, the engine's completions
+        self.engine = HfEngine(config.model, threads=config.threads, batch_size=config.batch_size * config.rollouts)
+
+    def mine(self, batch: Batch) -> list[dict[str, Any]]:
+        """Lines of mined.jsonl in the order of the rows: known rollouts first, then drawn ones."""
+        drawn = self._draw(batch)
+        return [
+            mined_line(row, [*self._known(row), *rollouts], version=self.config.version, rule=self.rule)
+            for row, rollouts in zip(batch.rows, drawn, strict=True)
+        ]
+
+    def _draw(self, batch: Batch) -> list[list[dict[str, Any]]]:
+        if not batch.missing:
+            return [[] for _ in batch.rows]
+        config = self.config
+        decoding = Decoding(config.temperature, config.top_p, batch.missing, config.max_new_tokens,
+                            config.seed + batch.number * SEEDS_A_BATCH)
+        groups = self.engine.generate([row.sample for row in batch.rows], decoding)
+        return [
+            [rollout_line(row, rollout.completion, tokens=rollout.tokens, max_tokens=config.max_new_tokens, reused=False)
+             for rollout in group]
+            for row, group in zip(batch.rows, groups, strict=True)
+        ]
+
+    def _known(self, row: Row) -> list[dict[str, Any]]:
+        return [
+            rollout_line(row, text, tokens=len(completion_ids(self.engine.processor, text)), max_tokens=self.config.max_new_tokens,
+                         reused=True)
+            for text in self.known.get(row.sample.id, ())
+        ]
+
+
+def write_kept(path: Path, rows: Mapping[str, Row], mined: Mapping[str, Mapping[str, Any]], media_root: Path) -> None:
+    """The kept rows in the order of the dataset, whole or not at all."""
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("w", encoding="utf-8") as lines:
+        for key, row in rows.items():
+            if mined[key]["kept"]:
+                lines.write(json.dumps(kept_line(row, mined[key], media_root), ensure_ascii=False) + "\n")
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Find the rows that a guard sometimes gets wrong.")
+    parser.add_argument("run_dir", type=Path)
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    sys.exit(main(parser.parse_args().run_dir))

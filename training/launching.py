@@ -1,0 +1,164 @@
+"""How many processes a run has and how they share the model: RUN_DIR/accelerate.yaml for `accelerate launch`. Neither Django nor torch.
+
+| strategy        | each process keeps                                                     | needs                        |
+|-----------------|------------------------------------------------------------------------|------------------------------|
+| `none`          | one process                                                            |                              |
+| `ddp`           | everything; gradients are averaged                                     | GPUs, or CPU cores with gloo |
+| `fsdp`          | a share of weights, gradients and moments (FSDP 2)                     | GPUs                         |
+| `zero2`/`zero3` | a share of gradients and moments / and of weights (DeepSpeed ZeRO)     | GPUs and the deepspeed package |
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from training.contract import ACCELERATE
+
+STRATEGIES = ("none", "ddp", "fsdp", "zero2", "zero3")
+SHARDED = ("fsdp", "zero3")  # no process holds the whole model
+MAX_PROCESSES = 4096
+# what FSDP gathers as one unit; the vision tower stays in the root, since batches without media never reach its layers
+DECODER_LAYERS = {"qwen3_vl": "Qwen3VLTextDecoderLayer", "qwen2_5_vl": "Qwen2_5_VLDecoderLayer"}
+
+
+class LaunchNotUsable(ValueError):
+    """The processes of a run cannot be started like that; the message names the field and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """`processes` counts those of all machines together. Raises LaunchNotUsable."""
+
+    processes: int = 1
+    strategy: str = "none"
+    machines: int = 1
+    machine_rank: int = 0
+    main_address: str = ""  # of the first machine, where there are several
+    main_port: int = 0  # 0: a free one, on a single machine
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, field.type) or isinstance(value, bool):  # type: ignore[arg-type]
+                raise LaunchNotUsable(f"{field.name}={value!r} is not a {'text' if field.type is str else 'whole number'}.")
+        if self.strategy not in STRATEGIES:
+            raise LaunchNotUsable(f"strategy={self.strategy!r} is not one of {', '.join(STRATEGIES)}.")
+        if not 1 <= self.processes <= MAX_PROCESSES:
+            raise LaunchNotUsable(f"processes={self.processes} is not from 1 to {MAX_PROCESSES}.")
+        if (self.strategy == "none") != (self.processes == 1 and self.machines == 1):
+            raise LaunchNotUsable(f"strategy={self.strategy!r} with processes={self.processes}: one process has strategy none, "
+                                  "and several have ddp, fsdp, zero2 or zero3.")
+        self._check_machines()
+
+    def _check_machines(self) -> None:
+        if self.machines < 1 or self.processes % self.machines:
+            raise LaunchNotUsable(f"machines={self.machines} does not divide processes={self.processes}: each has as many processes.")
+        if not 0 <= self.machine_rank < self.machines:
+            raise LaunchNotUsable(f"machine_rank={self.machine_rank} is not from 0 to {self.machines - 1}.")
+        if not 0 <= self.main_port < 65_536:
+            raise LaunchNotUsable(f"main_port={self.main_port} is not from 0 to 65535.")
+        if self.machines > 1 and not (self.main_address and self.main_port):
+            raise LaunchNotUsable("main_address and main_port: several machines need those of the first one.")
+
+
+def launch_from(value: Mapping[str, Any]) -> Launch:
+    """Of a run's `launch` JSON; empty is one process. Raises LaunchNotUsable."""
+    known = [field.name for field in fields(Launch)]
+    for name in value:
+        if name not in known:
+            raise LaunchNotUsable(f"{name} is no setting of a launch. Known: {', '.join(known)}.")
+    return Launch(**value)
+
+
+def check_launch(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> None:
+    """Whether a job of this config runs so on a machine with so many GPUs. Raises LaunchNotUsable."""
+    if launch.strategy == "none":
+        return
+    if "base_model" not in config:
+        raise LaunchNotUsable(f"strategy={launch.strategy!r}: only trainings have several processes; a mining has none.")
+    here = launch.processes // launch.machines
+    if launch.strategy != "ddp" and not gpus:
+        raise LaunchNotUsable(f"strategy={launch.strategy!r} needs GPUs, and this machine has none: choose ddp, or none.")
+    if gpus and here > gpus:
+        raise LaunchNotUsable(f"processes={launch.processes} on {launch.machines} machine(s), but this one has {gpus} GPU(s).")
+    if launch.strategy in SHARDED and config.get("packing"):
+        raise LaunchNotUsable(f"strategy={launch.strategy!r} with packing: there each batch needs media: turn packing off.")
+    if launch.strategy in SHARDED and config.get("lora_rank"):
+        raise LaunchNotUsable(f"strategy={launch.strategy!r} with lora_rank={config['lora_rank']}: an adapter cannot be merged into "
+                              "a model in shares: choose ddp or zero2.")
+
+
+def gpus_here() -> int:
+    """NVIDIA devices of this machine, without loading torch."""
+    return sum(1 for device in Path("/dev").glob("nvidia*") if device.name.removeprefix("nvidia").isdecimal())
+
+
+def write_launch(run_dir: Path, launch: Launch, config: Mapping[str, Any], *, gpus: int) -> None:
+    """Write RUN_DIR/accelerate.yaml, or remove it where one process is enough. Raises LaunchNotUsable."""
+    check_launch(launch, config, gpus=gpus)
+    path = run_dir / ACCELERATE
+    if launch.strategy == "none":
+        path.unlink(missing_ok=True)
+        return
+    run_dir.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_yaml(accelerate_config(launch, config, gpus=gpus)))
+
+
+def accelerate_config(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> dict[str, Any]:
+    """What `accelerate launch --config_file` reads (accelerate 1.15, ClusterConfig)."""
+    values: dict[str, Any] = {
+        "compute_environment": "LOCAL_MACHINE",
+        # on CPUs too: of accelerate's launchers only this one starts several processes without MPI; the job itself asks for the CPU
+        "distributed_type": {"fsdp": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}.get(launch.strategy, "MULTI_GPU"),
+        "use_cpu": not gpus, "debug": False, "mixed_precision": "bf16" if config.get("bf16") else "no",
+        "num_processes": launch.processes, "num_machines": launch.machines, "machine_rank": launch.machine_rank,
+        "rdzv_backend": "static", "same_network": True, "main_training_function": "main",
+        "main_process_port": launch.main_port,
+    }
+    if launch.main_address:
+        values["main_process_ip"] = launch.main_address
+    if launch.strategy == "fsdp":
+        values["fsdp_config"] = _fsdp(config)
+    elif launch.strategy in ("zero2", "zero3"):
+        values["deepspeed_config"] = _deepspeed(launch, config)
+    return values
+
+
+def _fsdp(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "fsdp_version": 2, "fsdp_reshard_after_forward": True, "fsdp_offload_params": False, "fsdp_cpu_ram_efficient_loading": False,
+        "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "fsdp_transformer_layer_cls_to_wrap": DECODER_LAYERS[_family(config)],
+        "fsdp_state_dict_type": "FULL_STATE_DICT", "fsdp_activation_checkpointing": False,
+    }
+
+
+def _family(config: Mapping[str, Any]) -> str:
+    """Raises LaunchNotUsable where the checkpoint does not say which family it is of."""
+    path = Path(str(config.get("base_model", ""))) / "config.json"
+    try:
+        family = str(json.loads(path.read_text()).get("model_type"))
+    except (OSError, ValueError):
+        family = "unknown"
+    if family not in DECODER_LAYERS:
+        raise LaunchNotUsable(f"base_model: {path} does not name a family that fsdp knows ({', '.join(DECODER_LAYERS)}).")
+    return family
+
+
+def _deepspeed(launch: Launch, config: Mapping[str, Any]) -> dict[str, Any]:
+    stage = int(launch.strategy[-1])
+    return {
+        "zero_stage": stage, "gradient_accumulation_steps": config.get("gradient_accumulation", 1),
+        "gradient_clipping": config.get("max_grad_norm", 1.0), "offload_optimizer_device": "none", "offload_param_device": "none",
+        "zero3_init_flag": False, **({"zero3_save_16bit_model": True} if stage == 3 else {}),
+    }
+
+
+def as_yaml(values: Mapping[str, Any], indent: str = "") -> str:
+    """Mappings of plain values; texts are quoted."""
+    lines = []
+    for name, value in values.items():
+        lines.append(f"{indent}{name}:\n{as_yaml(value, indent + '  ')}" if isinstance(value, Mapping)
+                     else f"{indent}{name}: {json.dumps(value)}\n")
+    return "".join(lines)

@@ -1,0 +1,68 @@
+"""manage.py import_predictions FILE …: what other guards said of a benchmark, scored here."""
+
+from argparse import ArgumentParser
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from annotation.models import User
+from guardapp.guard.metrics import percent
+from training.importers.manifest import sha256_of
+from training.importers.outputs import OutputRow, output_rows
+from training.importers.records import FileNotReadable
+from training.management.acting import add_by, lead_named
+from training.management.saying import say_bad_rows
+from training.models import Benchmark, ImportedOutputs
+from training.services.errors import TrainingError
+from training.services.outputs import GRAMMARS, import_outputs
+from training.services.reports import ImportReport
+
+LOOKED_AT = 100  # rows, for the benchmark and the guard that a file names
+
+
+class Command(BaseCommand):
+    help = "Import another guard's completions on registered benchmarks and score them. Safe to repeat."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
+        parser.add_argument("--benchmark", help="name of the registered benchmark (default: as the rows say)")
+        parser.add_argument("--guard", help='as it shall be called, as in "GuardReasoner 8B" (default: as the rows say)')
+        parser.add_argument("--grammar", choices=list(GRAMMARS), default="v0",
+                            help="v0: GuardReasoner 1B, 3B, 8B; omni: GuardReasoner-VL and -Omni")
+        add_by(parser)
+
+    def handle(self, *args: Any, files: list[Path], by: str | None, **options: Any) -> None:
+        person, failed = lead_named(by), []
+        for file in files:
+            report = ImportReport()
+            try:
+                made = self._import(file, person, report, options)
+            except (TrainingError, FileNotReadable, CommandError) as error:
+                failed.append(file.name)
+                self.stderr.write(f"{file.name}: {error}")
+            else:
+                strict, published = made.result["strict"], made.result["published"]
+                self.stdout.write(
+                    f"{made.guard} on {made.benchmark}: F1 {percent(strict['f1']):.2f} strict, {percent(published['f1']):.2f} as the "
+                    f"published scripts count; {strict['n']} rows, {made.result['missing']} without a completion")
+            say_bad_rows(report, self.stderr)
+        if failed:
+            raise CommandError(f"Not imported: {', '.join(failed)}.")
+
+    def _import(self, file: Path, person: User, report: ImportReport, options: dict[str, Any]) -> ImportedOutputs:
+        named = [row for row in islice(output_rows(file), LOOKED_AT) if isinstance(row, OutputRow)]
+        name = options["benchmark"] or _one({row.benchmark for row in named}, "benchmark")
+        benchmark = Benchmark.objects.select_related("snapshot").filter(name=name).first()
+        if benchmark is None:
+            raise CommandError(f"no benchmark {name!r} is registered; manage.py register_benchmark does it.")
+        guard = options["guard"] or _one({row.guard for row in named}, "guard")
+        return import_outputs(benchmark=benchmark, guard=guard, grammar=options["grammar"], rows=output_rows(file),
+                              source_sha256=sha256_of(file), imported_by=person, report=report)
+
+
+def _one(names: set[str], what: str) -> str:
+    if len(names) != 1 or "" in names:
+        raise CommandError(f"the rows do not all name one {what}: say --{what}.")
+    return next(iter(names))

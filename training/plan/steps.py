@@ -1,0 +1,72 @@
+"""How many steps a stage takes, what it works through, and how long that would take at the pace of earlier runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from training.contract import DpoConfig, GrpoConfig, MineConfig, SftConfig
+from training.launching import Launch
+from training.recipes import Config
+
+TOKENS, ROLLOUTS = "tokens", "rollouts"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What an earlier run of this kind from this base measured: units a second, with so many processes."""
+
+    unit: str  # tokens, rollouts
+    per_second: float
+    run: str
+    processes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """`amount` tokens are trained on, or rollouts drawn, in all epochs together."""
+
+    steps: int
+    unit: str
+    amount: int
+
+
+def work_of(config: Config, launch: Launch, *, rows: int, tokens: int, extra_rows: int = 0) -> Work:
+    """`rows` of `tokens` together, and `extra_rows` (replay) of the same mean length."""
+    if isinstance(config, MineConfig):
+        return Work(ceil(rows / config.batch_size), ROLLOUTS, rows * config.rollouts)
+    if isinstance(config, GrpoConfig):
+        return _grpo(config, rows)
+    everything = rows + extra_rows
+    steps = _steps(config, everything, launch.processes)
+    step_rows = config.batch_size * config.gradient_accumulation * launch.processes
+    seen = min(everything * config.epochs, steps * step_rows) if config.max_steps <= 0 else steps * step_rows
+    return Work(steps, TOKENS, round(tokens / rows * seen) if rows else 0)
+
+
+def _steps(config: SftConfig | DpoConfig, rows: int, processes: int) -> int:
+    """As the trainer counts: batches of each process, accumulated; the last ones of an epoch make a step of their own."""
+    if config.max_steps > 0:
+        return config.max_steps
+    batches = ceil(rows / (config.batch_size * processes))
+    return ceil(config.epochs * ceil(batches / config.gradient_accumulation))
+
+
+def _grpo(config: GrpoConfig, rows: int) -> Work:
+    prompts = rows + (round(rows * config.concat_share / (1 - config.concat_share)) if config.concat_share < 1 else 0)
+    block = max(config.prompts_per_batch, config.update_batch // config.group_size)  # an epoch is filled up to whole blocks
+    updates_an_epoch = ceil(prompts / block) * block * config.group_size * config.num_iterations / config.update_batch
+    steps = config.max_steps if config.max_steps > 0 else ceil(config.epochs * updates_an_epoch)
+    return Work(steps, ROLLOUTS, ceil(steps * config.update_batch / config.num_iterations))
+
+
+def seconds_of(work: Work, paces: Sequence[Pace], launch: Launch) -> tuple[float | None, str]:
+    """(seconds or None, where that is from). Of several paces the one with as many processes is taken, else the newest."""
+    fitting = [pace for pace in paces if pace.unit == work.unit and pace.per_second > 0]
+    if not fitting:
+        return None, f"not known: no earlier run of this kind from this version measured its {work.unit} a second"
+    same = [pace for pace in fitting if pace.processes == launch.processes]
+    pace = (same or fitting)[0]
+    words = f"{pace.per_second:,.1f} {work.unit} a second, as {pace.run} measured"
+    if not same:
+        words += f" with {pace.processes} process(es), where this one has {launch.processes}"
+    return work.amount / pace.per_second, words

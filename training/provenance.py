@@ -1,0 +1,43 @@
+"""Where each value of a run's config is from: its recipe, the person who asked for the run, the machine, or the job's default."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass
+from typing import Any
+
+from training.recipes import RECIPES, Value, fields_of
+
+BY_PERSON = "set for this run"
+BY_RUN = "this run"
+BY_MACHINE = "this machine"
+BY_JOB = "the job's default"
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """`instead_of`: what recipe or default say, where the run has another value."""
+
+    name: str
+    value: Value
+    source: str
+    instead_of: Value | None = None
+
+
+def sourced(kind: str, recipe: str, config: Mapping[str, Any]) -> list[Sourced]:
+    """Every value of a run's config, in the config's order. A recipe that is not known any more has no say."""
+    known, preset = fields_of(kind), RECIPES.get(recipe)
+    stage = preset.stages.get(kind, {}) if preset else {}
+    found = []
+    for name, value in config.items():
+        if name not in known:
+            found.append(Sourced(name, value, BY_RUN))
+            continue
+        said = stage[name].value if name in stage else _default(known[name])
+        if value == said:
+            found.append(Sourced(name, value, stage[name].source if name in stage else BY_JOB))
+        else:
+            found.append(Sourced(name, value, BY_MACHINE if name == "threads" else BY_PERSON, instead_of=said))
+    return found
+
+
+def _default(field: Field[Any]) -> Value | None:
+    return None if field.default is MISSING else field.default

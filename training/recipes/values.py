@@ -1,0 +1,47 @@
+"""What a recipe is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Value = int | float | bool | str
+
+
+class RecipeUnknown(ValueError):
+    """There is no recipe of that name, or the recipe has no such stage. Choose one of the listed ones."""
+
+
+class SettingUnknown(ValueError):
+    """A setting has a name that its stage does not know, or a value that it cannot have; the message names it and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value, and where it is from: a paper, released code, or ours."""
+
+    value: Value
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A preset: what it is for, and for each stage (sft, mine, grpo, dpo) what differs from the job config's defaults.
+
+    `sharding` names the launch strategy (training.launching) that the authors used for a stage.
+    """
+
+    name: str
+    title: str
+    summary: str
+    stages: Mapping[str, Mapping[str, Setting]]
+    sharding: Mapping[str, Setting] = field(default_factory=dict)
+    preset: str = ""  # the preset that it was made from
+
+    def settings(self, kind: str) -> Mapping[str, Setting]:
+        """Raises RecipeUnknown where the recipe has no such stage."""
+        try:
+            return self.stages[kind]
+        except KeyError:
+            raise RecipeUnknown(f"Recipe {self.name} has no stage {kind!r}; it has {', '.join(self.stages)}.") from None
+
+    def values(self, kind: str) -> dict[str, Value]:
+        return {name: setting.value for name, setting in self.settings(kind).items()}
