@@ -1,0 +1,112 @@
+"""What the simulated reviewer leaves behind: gold labels, and the reasoning that the product would train on.
+
+The reviewer is the benchmark's gold label and nothing else. As in the product (annotation.services.gold): where the guard's greedy answer
+has the gold label it is accepted with its reasoning; where it has not, the label is flipped and nothing is written, and the target is the
+first stored rollout that reached gold, else what `write_reasoning` gets the guard to write, tried once. Nothing is written by rule.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+
+from annotation.services.rationales import Target, Wanted, write_reasoning
+from annotation.status import TargetSource
+from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.parsing import parse, render
+from guardapp.guard.verdict import Judgement
+from training.jobs.json_lines import append_line, read_lines
+from training.jobs.rows import Row
+
+ROWS_A_BATCH = 16
+COMPLETIONS_A_BATCH = 128
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The guard that writes what is missing."""
+
+    model: str
+    max_new_tokens: int
+    seed: int
+
+
+def disagreement(greedy: Line, mined: Line) -> float:
+    """The product's number, of a line of predictions.jsonl and one of mined.jsonl: the share of rollouts that say something else than
+    the greedy answer, 0 to 1; one that does not parse says something else."""
+    said = (greedy["parsed"], greedy["predicted"]["prompt"])
+    return sum((rollout["parsed"], rollout["prompt"]) != said for rollout in mined["rollouts"]) / len(mined["rollouts"])
+
+
+def flipped(greedy: Line) -> bool:
+    """Whether the reviewer changes the label."""
+    return bool(greedy["predicted"]["prompt"] != greedy["gold"]["prompt"])
+
+
+def write_targets(path: Path, rows: Sequence[Row], greedy: Mapping[str, Line], mined: Mapping[str, Line], writer: Writer) -> None:
+    """Append a line for each row that `path` lacks: {"id", "flipped", "source", "completion"}; "unavailable" has an empty completion."""
+    present = {line["id"] for line in read_lines(path)}
+    waiting: list[Row] = []
+    for row in rows:
+        target = at_once(row, greedy[row.sample.id], mined[row.sample.id])
+        if target is None:
+            waiting.append(row)
+        elif row.sample.id not in present:
+            append_line(path, _line(row, greedy[row.sample.id], target))
+    if all(row.sample.id in present for row in waiting):
+        return
+    for row, target in _written(waiting, present, greedy, writer):
+        if row.sample.id not in present:
+            append_line(path, _line(row, greedy[row.sample.id], target))
+
+
+def at_once(row: Row, greedy: Line, mined: Line) -> Target | None:
+    """The accepted reasoning, or that of the first rollout that reached gold; None where neither has a step."""
+    own = [(rollout["completion"], TargetSource.OWN_ROLLOUT) for rollout in mined["rollouts"] if rollout["right"]]
+    for completion, source in own if flipped(greedy) else [(greedy["completion"], TargetSource.ACCEPTED), *own]:
+        judgement = parse(completion, response_expected=False)
+        if judgement is not None and judgement.steps:
+            return Target(judgement.steps, source)
+    return None
+
+
+def chosen_rows(rows: Mapping[str, Row], ids: Iterable[str], targets: Mapping[str, Line]) -> Iterator[Row]:
+    """Train rows of the picked ids that have a target."""
+    for key in ids:
+        if targets[key]["completion"]:
+            yield replace(rows[key], completion=targets[key]["completion"], target_source=targets[key]["source"])
+
+
+def write_lines(path: Path, rows: Iterable[Row], media_root: Path) -> int:
+    """A data set for the jobs, whole or not at all. How many rows it has."""
+    lines = [json.dumps(row.as_json(media_root), ensure_ascii=False) + "\n" for row in rows]
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text("".join(lines), encoding="utf-8")
+    unfinished.replace(path)
+    return len(lines)
+
+
+def _written(rows: Sequence[Row], present: set[str], greedy: Mapping[str, Line], writer: Writer) -> Iterator[tuple[Row, Target | None]]:
+    """Batch by batch, the same batches at every start."""
+    engine = HfEngine(writer.model, threads=1, batch_size=COMPLETIONS_A_BATCH)
+    for start in range(0, len(rows), ROWS_A_BATCH):
+        batch = rows[start:start + ROWS_A_BATCH]
+        if any(row.sample.id not in present for row in batch):
+            wanted = [Wanted(row.sample, str(row.verdict.prompt), None, seen_steps=_steps(greedy[row.sample.id])) for row in batch]
+            yield from zip(batch, write_reasoning(engine=engine, rows=wanted, max_new_tokens=writer.max_new_tokens,
+                                                  seed=writer.seed + start), strict=True)
+
+
+def _steps(greedy: Line) -> tuple[str, ...]:
+    judgement = parse(greedy["completion"], response_expected=False)
+    return judgement.steps if judgement else ()
+
+
+def _line(row: Row, greedy: Line, target: Target | None) -> dict[str, Any]:
+    completion = render(Judgement(target.steps, row.verdict), response_present=False) if target else ""
+    return {"id": row.sample.id, "flipped": flipped(greedy), "completion": completion,
+            "source": (target.source if target else TargetSource.UNAVAILABLE).value}
