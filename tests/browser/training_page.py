@@ -11,7 +11,7 @@ DRAWN = "(key) => window.Chart.getChart(document.querySelector(`[data-chart=${ke
 
 def wait_for_points(page: Page, chart: str, fewest: int, most: int) -> None:
     """Until the chart holds so many. The page's policy forbids the evaluation that `wait_for_function` needs."""
-    for _ in range(100):
+    for _ in range(300):
         drawn = page.evaluate(DRAWN, chart)
         if fewest <= drawn <= most:
             return
