@@ -88,10 +88,12 @@ def failed_items() -> list[Item]:
     return list(Item.objects.filter(status=ItemStatus.PREDICTION_FAILED).order_by("-id")[:LEAD_LIST])
 
 
-def held_escalated(lead: User) -> Assignment | None:
-    """The escalated item that this lead holds already."""
+def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
+    """The escalated item that this lead holds already; of the one given, the hold on it."""
     held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=timezone.now(),
                                      item__status=ItemStatus.ESCALATED)
+    if item is not None:
+        held = held.filter(item=item)
     return held.select_related("item", "item__prediction", "queue").order_by("-id").first()
 
 

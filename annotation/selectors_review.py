@@ -142,7 +142,7 @@ class ReviewPage:
 def review_page(assignment: Assignment) -> ReviewPage:
     """All that the review page shows. The judgement is left out while the queue's mode hides it."""
     item, reviewer = assignment.item, assignment.reviewer
-    payload = _draft_of(item, reviewer)
+    payload = draft_of(item, reviewer)
     shown = judgement_shown(assignment, payload)
     prediction = item.prediction if shown else None
     policy = active_policy_version()
@@ -215,7 +215,7 @@ def draft_first(assignment: Assignment) -> dict[str, Any]:
     """The verdict that the person gave before the reveal, where they gave one. Only one mode of queue asks for it."""
     if assignment.review_mode != ReviewMode.DECIDE_FIRST:
         return {}
-    return dict(_draft_of(assignment.item, assignment.reviewer).get("first") or {})
+    return dict(draft_of(assignment.item, assignment.reviewer).get("first") or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +242,13 @@ def life_of(item: Item) -> list[Moment]:
         moments.append(Moment(
             event=event, words=words.get(event.kind, event.kind),
             prediction=predictions.get(event.detail.get("version", "")) if event.kind == EventKind.PREDICTED else None,
-            review=review, steps=_reviewed_steps(review) if review else (),
+            review=review, steps=reviewed_steps(review) if review else (),
             gold=golds.get(event.at) if event.kind == EventKind.GOLD_SETTLED else None,
         ))
     return moments
 
 
-def _draft_of(item: Item, reviewer: User) -> dict[str, Any]:
+def draft_of(item: Item, reviewer: User) -> dict[str, Any]:
     payload = Draft.objects.filter(item=item, reviewer=reviewer).values_list("payload", flat=True).first()
     return _readable(payload) if payload else {}
 
@@ -294,7 +294,7 @@ def _steps(prediction: Prediction | None, payload: Mapping[str, Any]) -> tuple[S
                  for number, row in enumerate(drafted, 1))
 
 
-def _reviewed_steps(review: Review) -> tuple[Step, ...]:
+def reviewed_steps(review: Review) -> tuple[Step, ...]:
     return tuple(Step(number, row.get("text"), row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
                  for number, row in enumerate(review.steps, 1))
 

@@ -95,6 +95,8 @@ class Review(models.Model):
     first_response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
     known = models.ForeignKey("annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews")
     bulk = models.ForeignKey("annotation.BulkDecision", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews")
+    upholds = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="upheld_by",
+                                help_text="the review whose side this one takes in an adjudication")
     policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -77,14 +77,14 @@ def reveal(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_labe
         return store_first_verdict(reviewer=reviewer, token=token, prompt_label=prompt_label, response_label=response_label)
 
 
-def assign_escalated(*, lead: User) -> Assignment | None:
-    """The oldest escalated item that this lead has not decided on themselves. None: there is none."""
+def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | None:
+    """The oldest escalated item that this lead has not decided on themselves, or the one given. None: there is none, or not for them."""
     now = timezone.now()
     with transaction.atomic():
         release_expired(now=now)
         escalated = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead)).order_by("id")
-        item = _take(escalated)
-        return None if item is None else _lease(item, item.queue, lead, now, mode=ReviewMode.OPEN)
+        taken = _take(escalated if item is None else escalated.filter(pk=item.pk))
+        return None if taken is None else _lease(taken, taken.queue, lead, now, mode=ReviewMode.OPEN)
 
 
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:

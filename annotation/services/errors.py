@@ -47,3 +47,7 @@ class NothingToReveal(ServiceError):
 
 class ItemTaken(ServiceError):
     """Somebody else has taken or settled this item meanwhile. Your draft is kept."""
+
+
+class SideGone(ServiceError):
+    """The review whose side you took has been taken back meanwhile. Look at the sides again, then decide."""

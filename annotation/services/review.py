@@ -11,8 +11,8 @@ from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.assignment import active_assignment, end, give_back_slot, lease_again
 from annotation.services.decisions import Decision, StepReview, check_decision
 from annotation.services.drafts import save_draft
-from annotation.services.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo, SettledByLead
-from annotation.services.gold import settle, slots_left, withdraw
+from annotation.services.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo, SettledByLead, SideGone
+from annotation.services.gold import settle, slots_left, standing_reviews, withdraw
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus
 
 __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]
@@ -20,16 +20,16 @@ __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_
 UNDO_DEPTH = 10
 
 
-def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision) -> Review:
-    """Store the review and settle gold. The same key twice is one review.
+def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None) -> Review:
+    """Store the review and settle gold. The same key twice is one review. `upholds`: see services.adjudication.
 
-    Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound.
+    Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound, SideGone.
     """
     if not 8 <= len(idempotency_key) <= 64:
         raise DecisionNotValid("idempotency_key", "must have 8 to 64 characters, new for each decision.")
     try:
         with transaction.atomic():
-            return _earlier(reviewer, token, idempotency_key) or _submit(reviewer, token, idempotency_key, decision)
+            return _earlier(reviewer, token, idempotency_key) or _submit(reviewer, token, idempotency_key, decision, upholds)
     except LeaseExpired:
         save_draft(reviewer=reviewer, token=token, payload=decision.as_draft())
         raise
@@ -47,11 +47,13 @@ def _earlier(reviewer: User, token: uuid.UUID, key: str) -> Review | None:
     return review
 
 
-def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision) -> Review:
+def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upholds: Review | None) -> Review:
     now = timezone.now()
     assignment = active_assignment(reviewer, token, now)
     item, prediction, mode = assignment.item, assignment.item.prediction, assignment.review_mode
     policy = active_policy_version()
+    if upholds is not None and upholds not in standing_reviews(item):
+        raise SideGone
     check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
     review = Review.objects.create(
         item=item, prediction=prediction, reviewer=reviewer, assignment=assignment, idempotency_key=key, kind=decision.kind,
@@ -60,7 +62,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision) -> R
         reason=decision.reason, error_kinds=list(decision.error_kinds),
         mode=mode, lane=item.lane, seconds=(now - (assignment.opened_at or assignment.created_at)).total_seconds(), policy_version=policy,
         first_prompt_label=assignment.first_prompt_label, first_response_label=assignment.first_response_label, created_at=now,
-        known=assignment.known,
+        known=assignment.known, upholds=upholds,
     )
     if not end(assignment, AssignmentState.SUBMITTED, now):
         raise LeaseExpired
@@ -161,5 +163,5 @@ def _undoable(reviewer: User) -> list[Review]:
 def _as_draft(review: Review) -> dict[str, object]:
     return {"kind": review.kind, "prompt_label": review.prompt_label, "response_label": review.response_label,
             "categories": review.categories, "severity": review.severity, "confidence": review.confidence, "note": review.note,
-            "reason": review.reason, "error_kinds": review.error_kinds,
+            "reason": review.reason, "error_kinds": review.error_kinds, "upholds": review.upholds_id,
             "steps": review.steps}
