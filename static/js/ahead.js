@@ -67,7 +67,7 @@ async function send(letter, before) {
         return answer.ok;
       }
     } catch { /* no connection: again below */ }
-    say("Not sent yet: trying again");
+    say(gettext("Not sent yet: trying again"));
     await pause(PAUSES_S[Math.min(turn, PAUSES_S.length - 1)]);
   }
 }
@@ -88,7 +88,7 @@ function bringBack(before, notice) {
   main().replaceWith(before);
   window.htmx.process(before);
   document.getElementById("review-notice").innerHTML = notice;
-  announce("The decision was not taken. The item is back.");
+  announce(gettext("The decision was not taken. The item is back."));
 }
 
 document.addEventListener("htmx:confirm", (event) => {

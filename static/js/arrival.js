@@ -16,9 +16,9 @@ const say = (text) => {
   place.innerHTML = '<div class="notice error" role="alert"><div class="notice-body"></div></div>';
   place.querySelector(".notice-body").textContent = text;
 };
-document.addEventListener("htmx:sendError", () => say("The server did not answer. Your work is still on this page: try again in a moment."));
+document.addEventListener("htmx:sendError", () => say(gettext("The server did not answer. Your work is still on this page: try again in a moment.")));
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  if (status === 403 || status === 401) say("You are signed out. Sign in again in another tab, then submit here: your work is still on this page.");
-  else say(`The server answered ${status}. Your work is still on this page: try again, or reload the item.`);
+  if (status === 403 || status === 401) say(gettext("You are signed out. Sign in again in another tab, then submit here: your work is still on this page."));
+  else say(interpolate(gettext("The server answered %s. Your work is still on this page: try again, or reload the item."), [status]));
 });

@@ -22,17 +22,17 @@ async function save() {
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status)); // redirected: to the sign-in
     if (form() === from) {
       unsaved = false;
-      say("Saved");
+      say(gettext("Saved"));
     }
   } catch (error) {
-    if (error.name !== "AbortError" && form() === from) say("Not saved yet");
+    if (error.name !== "AbortError" && form() === from) say(gettext("Not saved yet"));
   }
 }
 
 function changed(event) {
   if (!form()?.contains(event.target)) return;
   unsaved = true;
-  say("Saving…");
+  say(gettext("Saving…"));
   clearTimeout(timer);
   timer = setTimeout(save, WAIT);
 }

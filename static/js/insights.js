@@ -23,7 +23,7 @@ function draw(figure) {
   const { labels, series, share } = read(figure);
   const kind = figure.dataset.chart;
   const stacked = kind === "stacked";
-  const y = { ...axis(share ? "share" : ""), stacked, beginAtZero: true, ...(share ? { max: 1 } : {}) };
+  const y = { ...axis(share ? gettext("share") : ""), stacked, beginAtZero: true, ...(share ? { max: 1 } : {}) };
   return new Chart(figure.querySelector("canvas"), {
     type: kind === "line" ? "line" : "bar",
     data: {

@@ -7,4 +7,4 @@ export function nameOf(event) {
   return key;
 }
 
-export const printed = (name) => name.replace("Control+", "Ctrl ").replace("Shift+", "⇧ ").replace(/^ $/, "space");
+export const printed = (name) => name.replace("Control+", "Ctrl ").replace("Shift+", "⇧ ").replace(/^ $/, gettext("space"));

@@ -56,10 +56,10 @@ function draw() {
       indexAxis: "y", animation: false, responsive: true, maintainAspectRatio: false,
       plugins: { legend: { display: false }, tooltip: { displayColors: false, callbacks: { label: (item) => {
         const { origin, interval } = found[item.dataIndex];
-        const range = interval ? ` (${interval[0].toFixed(1)} to ${interval[1].toFixed(1)})` : "";
+        const range = interval ? ` (${interpolate(gettext("%s to %s"), interval.map((value) => value.toFixed(1)))})` : "";
         return `F1 ${item.parsed.x.toFixed(2)}${range}, ${origin}`;
       } } } },
-      scales: { x: { min: 0, max: 100, ...axis("F1 in percent") }, y: { ...axis(""), grid: { display: false } } },
+      scales: { x: { min: 0, max: 100, ...axis(gettext("F1 in percent")) }, y: { ...axis(""), grid: { display: false } } },
     },
     plugins: [whiskers],
   });

@@ -34,7 +34,7 @@ function tick() {
   place.classList.toggle("is-low", left <= WARN_S);
   if (left <= WARN_S && !warned) {
     warned = true;
-    announce("Your hold on this item ends in a minute. Any key or click renews it.");
+    announce(gettext("Your hold on this item ends in a minute. Any key or click renews it."));
   }
   if (left <= 0) expire();
 }

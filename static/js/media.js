@@ -28,8 +28,8 @@ function showFrame(medium, index) {
   link.scrollIntoView({ block: "nearest", inline: "nearest" });
   const view = medium.querySelector("[data-frame-view]");
   view.src = link.href;
-  view.alt = `Frame the guard saw at ${link.dataset.time}`;
-  medium.querySelector("[data-frame-caption]").textContent = `frame ${links.indexOf(link) + 1} of ${links.length} · ${link.dataset.time}`;
+  view.alt = interpolate(gettext("Frame the guard saw at %s"), [link.dataset.time]);
+  medium.querySelector("[data-frame-caption]").textContent = interpolate(gettext("frame %s of %s · %s"), [links.indexOf(link) + 1, links.length, link.dataset.time]);
 }
 
 document.addEventListener("click", (event) => {

@@ -23,7 +23,7 @@ function actions() {
 
 function places() {
   return [...document.querySelectorAll(".topbar .nav a, .topbar .menu-panel a")].map((link) => ({
-    words: wordsOf(link), sub: "Page", run: () => { location.href = link.href; },
+    words: wordsOf(link), sub: gettext("Page"), run: () => { location.href = link.href; },
   }));
 }
 

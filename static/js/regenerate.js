@@ -4,6 +4,7 @@ import { announce } from "./announce.js";
 import { withToken } from "./csrf.js";
 import { standardKey } from "./keymap.js";
 import { nameOf } from "./keynames.js";
+import { labelWords } from "./labels.js";
 import { singleKeysOn } from "./singlekeys.js";
 import { isTyping } from "./typing.js";
 
@@ -64,7 +65,7 @@ function compare() {
   for (const notice of document.querySelectorAll("[data-differs]")) {
     const chosen = form().querySelector(`input[name="${notice.dataset.differs}"]:checked`)?.value;
     notice.hidden = !chosen || chosen === notice.dataset.label;
-    notice.querySelector("[data-chosen]").textContent = chosen || "";
+    notice.querySelector("[data-chosen]").textContent = labelWords(chosen);
   }
 }
 

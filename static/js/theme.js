@@ -10,8 +10,8 @@
     if (choice === "system") root.removeAttribute("data-theme");
     else root.setAttribute("data-theme", choice);
     root.dataset.themeChoice = choice;
-    const words = choice === "system" ? "Colours: follow the system" : `Colours: ${choice}`;
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+      const words = button.dataset[`${choice}Words`];
       button.setAttribute("aria-label", words);
       button.title = words;
     }

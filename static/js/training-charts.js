@@ -33,7 +33,7 @@ function draw(chart) {
       animation: false, responsive: true, maintainAspectRatio: false, normalized: true,
       interaction: { mode: "index", axis: "x", intersect: false },
       plugins: { legend: { display: false }, tooltip: { callbacks: {
-        title: (items) => `Step ${items[0].parsed.x}`, label: (item) => `${item.dataset.label} ${figure(item.parsed.y)}`,
+        title: (items) => interpolate(gettext("Step %s"), [items[0].parsed.x]), label: (item) => `${item.dataset.label} ${figure(item.parsed.y)}`,
       } } },
       scales: {
         x: { type: "linear", ...axis("") },

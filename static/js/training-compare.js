@@ -44,7 +44,7 @@ function draw() {
       indexAxis: "y", animation: false, responsive: true, maintainAspectRatio: false,
       plugins: { legend: { display: false }, tooltip: { displayColors: false, callbacks: { label: (item) => {
         const [low, high] = item.dataset.intervals[item.dataIndex];
-        return `F1 ${item.parsed.x.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
+        return interpolate(gettext("F1 %s (%s to %s)"), [item.parsed.x, low, high].map((value) => value.toFixed(3)));
       } } } },
       scales: { x: { min: 0, max: 1, ...axis("F1") }, y: { ...axis(""), grid: { display: false } } },
     },

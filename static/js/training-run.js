@@ -13,12 +13,12 @@ let hazards = page.dataset.hazards.trim();
 
 function tell(state) {
   document.getElementById("run-bar").value = state.share;
-  text("run-stage", state.cancelling ? "Stopping at the next step" : state.stage);
+  text("run-stage", state.cancelling ? gettext("Stopping at the next step") : state.stage);
   text("run-heartbeat", state.heartbeat);
   document.getElementById("run-heartbeat").classList.toggle("late", state.quiet);
   if (state.running) {
-    text("run-done", state.total ? `${state.done} of ${state.total}` : "");
-    text("run-eta", state.eta ? `About ${state.eta} left in this stage.` : "");
+    text("run-done", state.total ? interpolate(gettext("%s of %s"), [state.done, state.total]) : "");
+    text("run-eta", state.eta ? interpolate(gettext("About %s left in this stage."), [state.eta]) : "");
   }
   const log = document.getElementById("run-log");
   if (state.log && log.textContent !== state.log) {

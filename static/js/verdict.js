@@ -1,5 +1,6 @@
 // Accept and flip: fill the decision from the guard's judgement, or from its opposite. Accepting is one key: it submits, undo is one key too.
 import { announce } from "./announce.js";
+import { labelWords } from "./labels.js";
 
 const opposite = (label) => (label === "harmful" ? "unharmful" : "harmful");
 const form = () => document.getElementById("decision");
@@ -27,7 +28,7 @@ function accept(guard) {
   for (const step of document.querySelectorAll("[data-step]")) {
     if (!step.querySelector("[data-mark]:checked")) step.querySelector('[data-mark="right"]').checked = true;
   }
-  return "Accepted";
+  return gettext("Accepted");
 }
 
 function flip(name, guard) {
@@ -38,7 +39,7 @@ function flip(name, guard) {
   if (guard?.[other] && !chosen(other)) choose(other, guard[other]);
   const labels = ["prompt_label", "response_label"].map(chosen).filter(Boolean);
   if (guard) setCategories(labels.includes("harmful") ? guard.categories : []);
-  return `${name === "prompt_label" ? "Prompt" : "Response"}: ${label}`;
+  return interpolate(name === "prompt_label" ? gettext("Prompt: %s") : gettext("Response: %s"), [labelWords(label)]);
 }
 
 document.addEventListener("click", (event) => {
