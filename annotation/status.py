@@ -175,4 +175,5 @@ class ApiScope(TextChoices):
     ITEMS_READ = "items:read", "Read items and their predictions"
     REVIEWS_WRITE = "reviews:write", "Take assignments and submit reviews as the key's owner"
     EXPORT = "export", "Export curated data"
+    MODERATE = "moderate", "Have content judged at once"
     TRAIN = "train", "Create snapshots, start and cancel runs, promote versions"

@@ -17,6 +17,7 @@ env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_HTTPS", "GUARDAPP_ROLLOUTS", "GUARDAPP_BATCH", "GUARDAPP_CLAIM_SECONDS", "GUARDAPP_SETTLE_SECONDS", "GUARDAPP_MEDIA_PRESET",
     "GUARDAPP_MAX_NEW_TOKENS", "GUARDAPP_REQUIRE_SERVICES", "GUARDAPP_REFERENCE_DATA", "GUARDAPP_WEB_WORKERS", "GUARDAPP_LOG_LEVEL",
     "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS",
+    "GUARDAPP_WEB_THREADS", "GUARDAPP_GUARD_URL", "GUARDAPP_SERVING_BATCH", "GUARDAPP_SERVING_QUEUE", "GUARDAPP_MODERATION_SECONDS",
     "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS", "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
 ])
 
@@ -213,6 +214,14 @@ AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100  # share of items tha
 EXPOSURE_LIMIT_S = env.integer("GUARDAPP_EXPOSURE_LIMIT_SECONDS", 2 * 3_600, minimum=1)  # of unblurred evidence
 SEVERE_LIMIT = env.integer("GUARDAPP_SEVERE_LIMIT", 100, minimum=1)  # items of the gravest severity
 BREAK_MINUTES = env.integer("GUARDAPP_BREAK_MINUTES", 55, minimum=1)  # of work without a pause, then a break is proposed
+# Moderation while the caller waits
+GUARD_URL = env.text("GUARDAPP_GUARD_URL", "")  # of `manage.py serve_guard --bind`; empty: the socket in the data folder
+GUARD_SOCKET = DATA_DIR / "guard.sock"
+SERVING_BATCH = env.integer("GUARDAPP_SERVING_BATCH", 32, minimum=1)  # contents of many callers that the guard judges together
+SERVING_QUEUE = env.integer("GUARDAPP_SERVING_QUEUE", 256, minimum=1)  # contents that may wait for the guard; more are refused
+MODERATION_SECONDS = env.integer("GUARDAPP_MODERATION_SECONDS", 30, minimum=1)  # longest wait for an answer
+WEB_THREADS = env.integer("GUARDAPP_WEB_THREADS", 16, minimum=2)  # of each web process; moderation leaves PAGE_THREADS of them alone
+PAGE_THREADS = max(1, WEB_THREADS // 8)
 MODELS_DIR = DATA_DIR / "models"
 RUNS_DIR = DATA_DIR / "runs"
 SNAPSHOTS_DIR = DATA_DIR / "snapshots"

@@ -173,7 +173,7 @@ def test_a_data_folder_too_deep_for_a_socket_is_named(tmp_path: Path) -> None:
 
 def test_with_a_redis_from_outside_no_broker_is_started(tmp_path: Path) -> None:
     names = [program.name for program in programs(plan(tmp_path, broker_socket=None))]
-    assert names == ["web", "inference", "training", "default", "beat"]
+    assert names == ["web", "guard", "inference", "training", "default", "beat"]
 
 
 class Up:

@@ -3,6 +3,7 @@
 from annotation.models.finding import BulkDecision, Fingerprint, SavedFilter
 from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
 from annotation.models.items import Event, Item, ItemMedia, MediaAsset, ReviewQueue
+from annotation.models.moderation import ModerationThreshold
 from annotation.models.people import ApiKey, User
 from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
 from annotation.models.quality import Appeal, KnownItem
@@ -12,7 +13,7 @@ from annotation.models.work import Exposure, Presence, Regeneration
 
 __all__ = [
     "ApiKey", "Appeal", "Assignment", "BulkDecision", "Draft", "Event", "Exposure", "Fingerprint", "GoldLabel", "HardSample", "Item",
-    "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion", "Policy", "PolicyCategory", "PolicyVersion", "Prediction", "Presence",
-    "QueueTally", "Regeneration", "Review", "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule", "SavedFilter",
-    "ShadowRequest", "User",
+    "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion", "ModerationThreshold", "Policy", "PolicyCategory", "PolicyVersion",
+    "Prediction", "Presence", "QueueTally", "Regeneration", "Review", "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule",
+    "SavedFilter", "ShadowRequest", "User",
 ]

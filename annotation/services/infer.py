@@ -19,6 +19,7 @@ from annotation.services.routing import enabled_rules, place
 from annotation.services.shadow_requests import request_shadow
 from annotation.status import EventKind, ItemStatus
 from guardapp.guard.engines.base import Engine, EngineError
+from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media import MediaError
 from guardapp.guard.media_errors import MediaStorageFailed
 from guardapp.guard.verdict import Decoding, Rollout, Sample
@@ -26,7 +27,6 @@ from guardapp.guard.verdict import Decoding, Rollout, Sample
 logger = logging.getLogger(__name__)
 
 MICRO_BATCH = 16  # items asked and stored together: what a worker that dies loses at most
-ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95  # of the published mining runs (spec: decoding)
 # what an engine raises over one bad sample or a device that gives up; anything else is a fault of the program
 ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
 STORED_FIELDS = ["status", "queue", "lane", "priority", "severity", "free_slots", "prediction", "claim_token", "claimed_until",

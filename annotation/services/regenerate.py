@@ -23,9 +23,10 @@ from annotation.services.claims import kept as renewed
 from annotation.services.decisions import MAX_STEPS
 from annotation.services.errors import DecisionNotValid, ServiceError
 from annotation.services.frames import Evidence, evidence_of
-from annotation.services.infer import ENGINE_FAILURES, ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P, labels_of, sample_of
+from annotation.services.infer import ENGINE_FAILURES, labels_of, sample_of
 from annotation.status import RegenerationState
 from guardapp.guard.engines.base import Engine
+from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media_errors import MediaStorageFailed
 from guardapp.guard.steps import clean_step
 from guardapp.guard.verdict import Decoding, Rollout

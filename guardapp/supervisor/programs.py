@@ -1,4 +1,4 @@
-"""What the embedded set-up runs: broker, web, three workers and beat."""
+"""What the embedded set-up runs: broker, web, the guard for moderation, three workers and beat."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from guardapp.supervisor.supervise import CannotStart
 
 LONGEST_SOCKET_PATH = 103  # bytes; the smallest sun_path of the systems that we run on, without its end mark
 BROKER = "broker"
+MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 WORKERS = {"inference": "inference", "training": "training", "default": "default"}  # name: queues
 
 
@@ -30,7 +31,7 @@ class Plan:
 def programs(plan: Plan) -> list[Program]:
     """All of them, broker first. Raises CannotStart."""
     broker = [_broker(plan)] if plan.broker_socket else []
-    return [*broker, _web(plan), *(_worker(plan, name, queues) for name, queues in WORKERS.items()), _beat(plan)]
+    return [*broker, _web(plan), _guard(plan), *(_worker(plan, name, queues) for name, queues in WORKERS.items()), _beat(plan)]
 
 
 def _broker(plan: Plan) -> Program:
@@ -68,13 +69,21 @@ def _web(plan: Plan) -> Program:
                            "--log-level", plan.log_level.lower(), *heartbeat))
 
 
+def _guard(plan: Plan) -> Program:
+    """Moderation while the caller waits; its socket lies beside the broker's."""
+    return Program("guard", (sys.executable, str(MANAGE), "serve_guard"), _torch(plan))
+
+
 def _worker(plan: Plan, name: str, queues: str) -> Program:
     """Solo pool: never fork after torch has started threads."""
-    environment = {"TOKENIZERS_PARALLELISM": "false", "CELERY_SKIP_CHECKS": "true"}  # the checks load the whole web side
-    if plan.worker_threads:
-        environment["OMP_NUM_THREADS"] = str(plan.worker_threads)
+    environment = _torch(plan) | {"CELERY_SKIP_CHECKS": "true"}  # the checks load the whole web side
     return Program(name, (*_celery(), "worker", "-Q", queues, "-P", "solo", "-n", f"{name}@%h", "-l", plan.log_level,
                           "--without-gossip", "--without-mingle"), environment)
+
+
+def _torch(plan: Plan) -> dict[str, str]:
+    threads = {"OMP_NUM_THREADS": str(plan.worker_threads)} if plan.worker_threads else {}
+    return {"TOKENIZERS_PARALLELISM": "false", **threads}
 
 
 def _beat(plan: Plan) -> Program:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from annotation.models import Prediction
-from annotation.services.infer import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
+from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from training.contract import MINED
 from training.models import SnapshotRow, TrainingRun
 from training.places import directory_of

@@ -17,7 +17,6 @@ from guardapp.supervisor.programs import BROKER, Plan, programs
 from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, refuse_taken_port
 from training.services.installation import demo_is_wanted, prepare
 
-WEB_THREADS = 4
 BROKER_WAIT_S = 5.0
 LOOK_EVERY_S = 1.0  # at the web process, until it answers
 REPORT_EVERY_S = 5.0  # on the guard's backlog, while there is one at the start
@@ -94,7 +93,7 @@ class Watch:
 def plan_from_environment() -> Plan:
     return Plan(
         data_dir=settings.DATA_DIR, bind=env.text("GUARDAPP_BIND", "127.0.0.1"), port=env.integer("GUARDAPP_PORT", 8000, minimum=1),
-        web_workers=env.integer("GUARDAPP_WEB_WORKERS", 2, minimum=1), web_threads=WEB_THREADS,
+        web_workers=env.integer("GUARDAPP_WEB_WORKERS", 2, minimum=1), web_threads=settings.WEB_THREADS,
         log_level=env.text("GUARDAPP_LOG_LEVEL", "INFO"), broker_socket=None if settings.REDIS_URL else settings.BROKER_SOCKET,
         worker_threads=settings.WORKER_THREADS,
     )

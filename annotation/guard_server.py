@@ -1,0 +1,86 @@
+"""The HTTP edge of the process that holds the guard. It is private: a unix socket of the owner's, or a network of one's own."""
+
+import logging
+import socket
+import socketserver
+from dataclasses import asdict
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from annotation.services.guard_client import AWAY_RETRY_S, ContentNotReadable
+from annotation.services.guard_wire import HEALTH, JUDGE, RETRY_AFTER, JudgeRequest
+from annotation.services.guarding import Guarding
+from annotation.services.infer import ENGINE_FAILURES
+from guardapp.guard.batching import QueueFull, Stopped, TooLate
+
+logger = logging.getLogger(__name__)
+
+
+class GuardServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """`address`: the path of a unix socket, or (host, port)."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, address: Path | tuple[str, int], guarding: Guarding) -> None:
+        self.guarding = guarding
+        if isinstance(address, Path):
+            self.address_family = socket.AF_UNIX
+            address.unlink(missing_ok=True)
+            super().__init__(str(address), _Handler)  # type: ignore[arg-type]  # a path is the address of a unix socket
+            address.chmod(0o600)
+        else:
+            super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: GuardServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == HEALTH:
+            self._say(HTTPStatus.OK, asdict(self.server.guarding.health()))
+        else:
+            self._say(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path != JUDGE:
+            self._say(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
+            return
+        try:
+            answers = self.server.guarding.judge(JudgeRequest.of(orjson.loads(body)))
+        except ContentNotReadable as error:
+            self._say(HTTPStatus.UNPROCESSABLE_ENTITY, {"detail": str(error), "content": error.content, "medium": error.medium})
+        except QueueFull as error:
+            self._say(HTTPStatus.TOO_MANY_REQUESTS, {"detail": str(error)}, error.retry_after_s)
+        except TooLate as error:
+            self._say(HTTPStatus.GATEWAY_TIMEOUT, {"detail": str(error)}, AWAY_RETRY_S)
+        except Stopped as error:
+            self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error) or "The guard is stopping."}, AWAY_RETRY_S)
+        except ENGINE_FAILURES as error:
+            logger.exception("The guard could not judge")
+            self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": f"The guard could not judge this: {type(error).__name__}."}, AWAY_RETRY_S)
+        else:
+            self._say(HTTPStatus.OK, {"answers": [answer.as_json() for answer in answers]})
+
+    def address_string(self) -> str:
+        return "unix" if self.server.address_family == socket.AF_UNIX else super().address_string()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        logger.debug(format, *args)
+
+    def _say(self, status: HTTPStatus, content: dict[str, Any], retry_after_s: float | None = None) -> None:
+        body = orjson.dumps(content)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if retry_after_s is not None:
+            self.send_header(RETRY_AFTER, f"{retry_after_s:.0f}")
+        self.end_headers()
+        self.wfile.write(body)

@@ -1,0 +1,36 @@
+"""`manage.py serve_guard`: the process that holds the guard for the moderation endpoints."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation.guard_server import GuardServer
+from annotation.services.guarding import Guarding
+
+
+class Command(BaseCommand):
+    help = "Answer the web's moderation requests. The guard is loaded at the first one, and again after a promotion."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--bind", default="", help="host:port on a private network (default: a unix socket in the data folder)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, _, port = options["bind"].rpartition(":")
+        if options["bind"] and not (host and port.isdecimal()):
+            raise CommandError(f"--bind {options['bind']!r} is not host:port.")
+        address = (host, int(port)) if options["bind"] else settings.GUARD_SOCKET
+        guarding = Guarding()
+        with GuardServer(address, guarding) as server:
+            def ask_to_stop(number: int, frame: FrameType | None) -> None:
+                threading.Thread(target=server.shutdown).start()  # it waits for the loop that this thread runs
+
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, ask_to_stop)
+            self.stdout.write(f"the guard answers at {options['bind'] or address}")
+            server.serve_forever(poll_interval=0.2)
+        guarding.stop()

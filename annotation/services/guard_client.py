@@ -1,0 +1,101 @@
+"""Asking the process that holds the guard (`manage.py serve_guard`): HTTP over a private unix socket, or to another machine."""
+
+import http.client
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from django.conf import settings
+
+from annotation.services.errors import ServiceError
+from annotation.services.guard_wire import HEALTH, JUDGE, RETRY_AFTER, GuardAnswer, JudgeRequest
+
+GRACE_S = 2.0  # beyond the deadline, so that the guard says itself that it is late
+AWAY_RETRY_S = 5.0
+HEALTH_S = 2.0
+
+
+class GuardNotReady(ServiceError):
+    """The guard cannot answer now. Ask again in a while."""
+
+    def __init__(self, message: str = "", retry_after_s: float = AWAY_RETRY_S) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class GuardBusy(GuardNotReady):
+    """More content is waiting for the guard than it can judge in time."""
+
+
+class GuardTooSlow(GuardNotReady):
+    """The guard did not answer before the deadline."""
+
+
+class GuardAway(GuardNotReady):
+    """The process that holds the guard does not answer."""
+
+
+class ContentNotReadable(ServiceError):
+    """A file cannot be shown to the guard; `content` and `medium` say which one, by their place."""
+
+    def __init__(self, message: str, content: int, medium: int) -> None:
+        super().__init__(message)
+        self.content = content
+        self.medium = medium
+
+
+def ask_guard(request: JudgeRequest) -> list[GuardAnswer]:
+    """In the order of the contents. Raises GuardNotReady and its kinds, ContentNotReadable."""
+    try:
+        status, headers, body = _exchange("POST", JUDGE, orjson.dumps(request.as_json()), request.seconds + GRACE_S)
+    except TimeoutError as error:
+        raise GuardTooSlow from error
+    except (OSError, http.client.HTTPException) as error:
+        raise GuardAway from error
+    if status == http.client.OK:
+        return [GuardAnswer.of(answer) for answer in body["answers"]]
+    if status == http.client.UNPROCESSABLE_ENTITY:
+        raise ContentNotReadable(body["detail"], body["content"], body["medium"])
+    kind = {http.client.TOO_MANY_REQUESTS: GuardBusy, http.client.GATEWAY_TIMEOUT: GuardTooSlow}.get(status, GuardNotReady)
+    raise kind(body["detail"], float(headers.get(RETRY_AFTER) or AWAY_RETRY_S))
+
+
+def guard_health() -> dict[str, Any] | None:
+    """{"loaded", "version", "waiting"} of the serving process; None where it does not answer."""
+    try:
+        status, _, body = _exchange("GET", HEALTH, None, HEALTH_S)
+    except (OSError, http.client.HTTPException):
+        return None
+    return body if status == http.client.OK else None
+
+
+def _exchange(method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, Any, dict[str, Any]]:
+    connection = _connection(timeout)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body is not None else {})
+        answer = connection.getresponse()
+        content: dict[str, Any] = orjson.loads(answer.read())
+        return answer.status, answer.headers, content
+    finally:
+        connection.close()
+
+
+def _connection(timeout: float) -> http.client.HTTPConnection:
+    if not settings.GUARD_URL:
+        return _SocketConnection(str(settings.GUARD_SOCKET), timeout)
+    place = urlsplit(settings.GUARD_URL)
+    return http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout)
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)

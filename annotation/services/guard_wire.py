@@ -1,0 +1,82 @@
+"""What travels between the web and the process that holds the guard: samples one way, judgements the other, as JSON."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from guardapp.guard.judging import Judged, Mode
+from guardapp.guard.taxonomy import Harmfulness
+from guardapp.guard.verdict import Judgement, Rollout, Verdict
+
+JUDGE = "/judge"
+HEALTH = "/healthz"
+RETRY_AFTER = "Retry-After"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is to be judged. `media` are files as they came: not trusted."""
+
+    prompt: str = ""
+    response: str | None = None
+    media: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """All contents are judged in one way; the answer is worth nothing after `seconds`."""
+
+    contents: tuple[Content, ...]
+    mode: Mode = Mode.FULL
+    rollouts: int = 0
+    seconds: float = 30.0
+
+    def as_json(self) -> dict[str, Any]:
+        return {"mode": self.mode.value, "rollouts": self.rollouts, "seconds": self.seconds, "contents": [
+            {"prompt": one.prompt, "response": one.response, "media": [base64.b64encode(data).decode() for data in one.media]}
+            for one in self.contents]}
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "JudgeRequest":
+        contents = tuple(Content(one["prompt"], one["response"], tuple(base64.b64decode(data) for data in one["media"]))
+                         for one in given["contents"])
+        return cls(contents, Mode(given["mode"]), int(given["rollouts"]), float(given["seconds"]))
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAnswer:
+    """What the guard said, which version it was, and the policy version in its prompt, if one was."""
+
+    judged: Judged
+    version: str
+    policy_version: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"version": self.version, "policy_version": self.policy_version,
+                "rollouts": [_rollout_as_json(rollout) for rollout in self.judged.all]}
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "GuardAnswer":
+        greedy, *sampled = (_rollout_of(rollout) for rollout in given["rollouts"])
+        return cls(Judged(greedy, tuple(sampled)), given["version"], given["policy_version"])
+
+
+def _rollout_as_json(rollout: Rollout) -> dict[str, Any]:
+    judgement = rollout.judgement
+    return {
+        "completion": rollout.completion, "tokens": rollout.tokens, "finished": rollout.finished, "prompt_score": rollout.prompt_score,
+        "response_score": rollout.response_score, "judgement": None if judgement is None else {
+            "steps": judgement.steps, "prompt": judgement.verdict.prompt, "response": judgement.verdict.response,
+            "categories": judgement.verdict.categories},
+    }
+
+
+def _rollout_of(given: dict[str, Any]) -> Rollout:
+    said = given["judgement"]
+    judgement = None if said is None else Judgement(tuple(said["steps"]), Verdict(
+        _label(said["prompt"]), _label(said["response"]), categories=tuple(said["categories"])))
+    return Rollout(given["completion"], judgement, given["tokens"], given["finished"], given["prompt_score"], given["response_score"])
+
+
+def _label(word: str | None) -> Harmfulness | None:
+    return Harmfulness(word) if word else None

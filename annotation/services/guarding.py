@@ -1,0 +1,106 @@
+"""The guard of the serving process: contents become samples, and the version that serves judges them in batches of many callers."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from annotation.models import ModelVersion
+from annotation.selectors_policy import policy_for, policy_text
+from annotation.services.guard_client import ContentNotReadable
+from annotation.services.guard_wire import Content, GuardAnswer, JudgeRequest
+from annotation.services.infer import ENGINE_FAILURES
+from annotation.services.serving import engine_for, production_version
+from guardapp.guard.batching import Batcher, TooLate
+from guardapp.guard.engines.base import Engine
+from guardapp.guard.judging import Ask, judge
+from guardapp.guard.media import PRESETS, Job, MediaError, decode_many
+from guardapp.guard.verdict import Sample, SeenMedia
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`version` is the one that judged last; "" before the first answer: the guard is loaded when it is first asked."""
+
+    version: str
+    waiting: int
+
+
+class Guarding:
+    """One loaded guard for all callers; a promotion is noticed at the next batch. Thread-safe."""
+
+    def __init__(self, engine_of: Callable[[ModelVersion], Engine] = engine_for, workers: int = 1) -> None:
+        self._engine_of = engine_of
+        self._loading = threading.Lock()
+        self._version = ""
+        self._batcher = Batcher(self._answer, failures=ENGINE_FAILURES, size=settings.SERVING_BATCH, limit=settings.SERVING_QUEUE,
+                                workers=workers)
+
+    def judge(self, request: JudgeRequest) -> list[GuardAnswer]:
+        """Raises QueueFull, TooLate, Stopped, ContentNotReadable and ENGINE_FAILURES."""
+        deadline = time.monotonic() + request.seconds
+        with samples_of(request.contents) as samples:
+            asks = [Ask(sample, request.mode, request.rollouts) for sample in samples]
+            futures = self._batcher.submit(asks, deadline=deadline)
+            try:
+                return [_result(future, deadline) for future in futures]
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def health(self) -> Health:
+        return Health(self._version, self._batcher.waiting)
+
+    def stop(self) -> None:
+        self._batcher.stop()
+
+    def _answer(self, asks: Sequence[Ask]) -> list[GuardAnswer]:
+        close_old_connections()
+        version = production_version()
+        with self._loading:
+            engine = self._engine_of(version)
+        policy = policy_for(version)
+        text = policy_text(policy) if policy else None
+        told = [replace(ask, sample=replace(ask.sample, policy_text=text)) for ask in asks]
+        judged = judge(engine, told, max_new_tokens=settings.MAX_NEW_TOKENS)
+        self._version = version.name
+        return [GuardAnswer(one, version.name, str(policy) if policy else None) for one in judged]
+
+
+@contextmanager
+def samples_of(contents: Sequence[Content]) -> Iterator[list[Sample]]:
+    """Samples whose frames are there while the context lasts. Raises ContentNotReadable."""
+    if not any(content.media for content in contents):
+        yield [Sample(uuid4().hex, content.prompt, content.response) for content in contents]
+        return
+    with tempfile.TemporaryDirectory(prefix="guardapp-judge-") as folder:
+        media = _decoded(contents, Path(folder))
+        yield [Sample(uuid4().hex, content.prompt, content.response, seen) for content, seen in zip(contents, media, strict=True)]
+
+
+def _decoded(contents: Sequence[Content], folder: Path) -> list[tuple[SeenMedia, ...]]:
+    places = [(at, number) for at, content in enumerate(contents) for number in range(len(content.media))]
+    jobs = [Job(folder / f"{at}-{number}", folder / f"{at}-{number}.frames") for at, number in places]
+    for (at, number), job in zip(places, jobs, strict=True):
+        job.source.write_bytes(contents[at].media[number])
+    seen: list[list[SeenMedia]] = [[] for _ in contents]
+    for (at, number), decoded in zip(places, decode_many(jobs, PRESETS[settings.MEDIA_PRESET]), strict=True):
+        if isinstance(decoded, MediaError):
+            raise ContentNotReadable(str(decoded), at, number)
+        seen[at].append(decoded.seen)
+    return [tuple(one) for one in seen]
+
+
+def _result(future: Future[GuardAnswer], deadline: float) -> GuardAnswer:
+    try:
+        return future.result(max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        raise TooLate(TooLate.__doc__) from None
