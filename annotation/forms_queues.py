@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule
 from annotation.selectors_policy import active_policy_version, policy_categories
@@ -107,7 +108,7 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in SHARES:
             value = values.get(name)
             if value is not None and not 0 <= value <= 1:
-                self.add_error(name, "This is a share: from 0 to 1.")
+                self.add_error(name, gettext("This is a share: from 0 to 1."))
         return values
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 
 from training.launching import STRATEGIES
 from training.models import RetrainSchedule
@@ -40,10 +41,11 @@ class ScheduleForm(forms.Form):
         try:
             table = tomllib.loads(self.cleaned_data["settings"].replace("\r\n", "\n"))
         except tomllib.TOMLDecodeError as error:
-            raise forms.ValidationError(f"This is no TOML: {error}") from error
+            raise forms.ValidationError(gettext("This is no TOML: %(error)s") % {"error": error}) from error
         for kind, section in table.items():
             if not isinstance(section, dict):
-                raise forms.ValidationError(f"{kind} stands alone: write [sft], [mine], [grpo] or [dpo] above it.")
+                raise forms.ValidationError(gettext("%(kind)s stands alone: write [sft], [mine], [grpo] or [dpo] above it.") % {
+                    "kind": kind})
         return table
 
     def given(self) -> ScheduleInput:

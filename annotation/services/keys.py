@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from annotation.models import ApiKey, Event, User
 from annotation.services.errors import ServiceError
@@ -50,7 +51,8 @@ def create_key(*, owner: User, name: str, scopes: Collection[ApiScope], expires_
         raise KeyOwnerNotActive
     refused = sorted(scope.value for scope in scopes if not may(owner, scope))
     if refused:
-        raise ScopeNotAllowed(f"{owner.username} is a {owner.role}: a key of theirs may not have {', '.join(refused)}.")
+        raise ScopeNotAllowed(gettext("%(owner)s is a %(role)s: a key of theirs may not have %(refused)s.") % {
+            "owner": owner.username, "role": owner.role, "refused": ", ".join(refused)})
     prefix, secret = f"gk_{secrets.token_hex(5)}", secrets.token_urlsafe(32)
     with transaction.atomic():
         key = ApiKey.objects.create(name=name, owner=owner, prefix=prefix, hashed_secret=_hashed(secret), expires_at=expires_at,

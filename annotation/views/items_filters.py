@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from annotation.models import ModelVersion, ReviewQueue, SavedFilter, User
@@ -67,7 +68,7 @@ def save(request: HttpRequest) -> HttpResponse:
     except ServiceError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"Saved as {saved.name}.")
+        messages.success(request, gettext("Saved as %(name)s.") % {"name": saved.name})
     return redirect(f"{reverse('items')}?{search.query}")
 
 
@@ -82,7 +83,7 @@ def delete(request: HttpRequest, filter_id: int) -> HttpResponse:
     except ServiceError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{saved.name} is deleted.")
+        messages.success(request, gettext("%(name)s is deleted.") % {"name": saved.name})
     return redirect("items")
 
 

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -27,7 +28,7 @@ def keymap(request: HttpRequest) -> HttpResponse:
         except KeymapNotValid as error:
             problem, wrong = str(error), error.field
         else:
-            messages.success(request, "Every key is the standard one again." if reset else "Your keys are saved.")
+            messages.success(request, gettext("Every key is the standard one again.") if reset else gettext("Your keys are saved."))
             return redirect("keymap")
     rows = [(f"key-{number}", standard, words, given.get(standard) or standard) for number, (standard, words) in enumerate(ACTIONS)]
     return render(request, "annotation/keymap.html", {"rows": rows, "problem": problem, "wrong": wrong}, status=422 if problem else 200)

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import selectors
@@ -48,7 +49,11 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             problem = str(error)
         else:
             stale = stale_gold()[:1_000].count()
-            messages.success(request, f"{made} is in force. {stale} gold labels are stale now." if stale else f"{made} is in force.")
+            words = gettext("%(policy)s is in force.")
+            if stale:
+                words = ngettext("%(policy)s is in force. %(stale)s gold label is stale now.",
+                                 "%(policy)s is in force. %(stale)s gold labels are stale now.", stale)
+            messages.success(request, words % {"policy": made, "stale": stale})
             return redirect("stale" if stale else "policy")
     context = {"policy": found, "number": number, "text": text, "change": change, "rows": rows, "problem": problem}
     return render(request, "annotation/policy_edit.html", context, status=422 if problem else 200)
@@ -68,11 +73,14 @@ def decide_stale(request: HttpRequest) -> HttpResponse:
     """Send the chosen gold to another review, or say that it is still right."""
     chosen = [int(given) for given in request.POST.getlist("gold") if given.isdecimal()][:STALE_SHOWN]
     if not chosen:
-        messages.error(request, "Choose at least one gold label first.")
+        messages.error(request, gettext("Choose at least one gold label first."))
     elif request.POST.get("act") == "confirm":
-        messages.success(request, f"{confirm_gold(gold_ids=chosen, by=person(request))} gold labels confirmed.")
+        n = confirm_gold(gold_ids=chosen, by=person(request))
+        messages.success(request, ngettext("%(n)s gold label confirmed.", "%(n)s gold labels confirmed.", n) % {"n": n})
     else:
-        messages.success(request, f"{send_to_review(gold_ids=chosen, by=person(request))} items are in front of reviewers again.")
+        n = send_to_review(gold_ids=chosen, by=person(request))
+        messages.success(request, ngettext("%(n)s item is in front of reviewers again.",
+                                           "%(n)s items are in front of reviewers again.", n) % {"n": n})
     return redirect("stale")
 
 

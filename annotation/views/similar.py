@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.models import BulkDecision, GoldLabel, Item
@@ -60,7 +61,11 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
     except ServiceError as error:
         return str(error)
     left = len(made.skipped)
-    messages.success(request, f"{made.reviews.count()} items are settled." + (f" {left} were left out." if left else ""))
+    n = made.reviews.count()
+    said = ngettext("%(n)s item is settled.", "%(n)s items are settled.", n) % {"n": n}
+    if left:
+        said += " " + ngettext("%(n)s was left out.", "%(n)s were left out.", left) % {"n": left}
+    messages.success(request, said)
     return made
 
 
@@ -85,5 +90,7 @@ def undo_bulk(request: HttpRequest, bulk_id: int) -> HttpResponse:
     except ServiceError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "Undone." + (f" {len(kept)} items stay as they are: a snapshot has used them." if kept else ""))
+        words = ngettext("Undone. %(n)s item stays as it is: a snapshot has used it.",
+                         "Undone. %(n)s items stay as they are: a snapshot has used them.", len(kept)) if kept else gettext("Undone.")
+        messages.success(request, words % {"n": len(kept)})
     return redirect("bulk_decision", found.pk)

@@ -8,6 +8,7 @@ from typing import cast
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from annotation.bells import ring
@@ -31,7 +32,8 @@ def upload(request: HttpRequest) -> HttpResponse:
         try:
             report = ingest_jsonl(lines=_lines(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug)
         except (gzip.BadGzipFile, zlib.error, EOFError):
-            form.add_error("file", "This gzip file is broken or cut off. Lines read so far are stored; pack it again and send it again.")
+            form.add_error("file", gettext(
+                "This gzip file is broken or cut off. Lines read so far are stored; pack it again and send it again."))
         if report is not None and report.created:
             ring(predict)
     context = {"form": form, "report": report, "queues": ReviewQueue.objects.order_by("name"), "rejected": _shown(report)}
