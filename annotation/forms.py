@@ -8,7 +8,9 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from annotation.models import Item, PolicyCategory, Prediction, ReviewQueue
+from annotation.models import Item, PolicyCategory, Prediction, Review, ReviewQueue
+from annotation.selectors_adjudication import GUARD, OWN
+from annotation.services.adjudication import decision_for_guard, decision_for_side
 from annotation.services.decisions import Decision, StepReview, same_labels, wrote
 from annotation.services.errors import DecisionNotValid
 from annotation.services.links import Link
@@ -103,6 +105,42 @@ class DecisionForm(forms.Form):
     def _all(self, name: str) -> list[str]:
         data = self.data
         return [str(value) for value in data.getlist(name)] if isinstance(data, QueryDict) else []
+
+
+class AdjudicationForm(DecisionForm):
+    """The decision of an adjudication: `take` names a side, the guard's judgement, or the lead's own decision in the fields."""
+
+    take = forms.ChoiceField(error_messages={
+        "required": "Take a side, the guard's judgement, or decide yourself.",
+        "invalid_choice": "The review whose side you took has been taken back. Reload the item and decide again."})
+    reason = forms.CharField(max_length=300, error_messages={"required": "Give the reason: why does this verdict stand?"})
+
+    def __init__(self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory],
+                 sides: Sequence[Review]) -> None:
+        super().__init__(data, item=item, shown=shown, categories=categories)
+        self.sides = {f"side-{side.pk}": side for side in sides}
+        guard = [GUARD] if shown is not None and shown.parsed else []
+        field = self.fields["take"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(name, name) for name in (*self.sides, *guard, OWN)]
+        for name in {"prompt_label", "response_label"} & set(self.fields):
+            self.fields[name].required = self._one("take") == OWN
+
+    @property
+    def side(self) -> Review | None:
+        """The review whose side is taken."""
+        return self.sides.get(self._one("take"))
+
+    def decision(self) -> Decision:
+        words = {"reason": self.cleaned_data["reason"], "note": self.cleaned_data["note"]}
+        if self.side is not None:
+            return decision_for_side(self.side, prediction=self.shown, **words)
+        if self.shown is not None and self.cleaned_data["take"] == GUARD:
+            return decision_for_guard(self.shown, **words)
+        return super().decision()
+
+    def draft(self) -> dict[str, Any]:
+        return super().draft() | {"take": self.cleaned_data.get("take", "")}
 
 
 class UploadForm(forms.Form):

@@ -19,6 +19,7 @@ from annotation.selectors_quality import (
     KnownScore,
     agreement,
     error_kinds,
+    independent_reviews,
     moves_after_reveal,
     paces,
     scores_of_people,
@@ -83,7 +84,7 @@ def backlog(_since: datetime) -> Insight:
 
 
 def agreement_by_week(since: datetime) -> Insight:
-    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, known__isnull=True, bulk__isnull=True)
+    rows = independent_reviews(since)
     many = rows.values("item_id", "assignment__round").annotate(n=Count("pk")).filter(n__gt=1).values("item_id")
     units: dict[date, dict[Hashable, list[str | None]]] = defaultdict(lambda: defaultdict(list))
     found = rows.filter(item__in=many).order_by("-id").values_list("created_at", "item_id", "assignment__round", "prompt_label")

@@ -119,7 +119,7 @@ def _own_words(kind: str, words: str, sides: Sequence[Review], prediction: Predi
 
 
 def _step_rows(prediction: Prediction, sides: Sequence[Review]) -> list[list[Cell]]:
-    work = [reviewed_steps(side) if side.prediction_id == prediction.pk else () for side in sides]
+    work = [_work(side, prediction) for side in sides]
     rows = []
     for at, text in enumerate(prediction.steps):
         steps = [of[at] if at < len(of) else None for of in work]
@@ -130,6 +130,13 @@ def _step_rows(prediction: Prediction, sides: Sequence[Review]) -> list[list[Cel
     if any(added):
         rows.append([*(Cell("list", _("Added steps"), texts, True) for texts in added), Cell("none", _("Added steps"), None, True)])
     return rows
+
+
+def _work(side: Review, prediction: Prediction) -> tuple[Step, ...]:
+    """What the person did with the steps; of those who saw them and said nothing, the steps as they are."""
+    if side.prediction_id != prediction.pk or side.mode == ReviewMode.BLIND:
+        return ()
+    return reviewed_steps(side) or tuple(Step(number, text) for number, text in enumerate(prediction.steps, 1))
 
 
 def _stand(step: Step) -> tuple[str, str]:

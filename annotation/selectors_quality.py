@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 from annotation.models import Assignment, KnownItem, Prediction, Review
 from annotation.services.known import is_right
-from annotation.status import AssignmentState, ErrorKind
+from annotation.status import AssignmentState, ErrorKind, GoldSource
 from guardapp.guard.agreement import cohen_kappa, krippendorff_alpha
 
 MOST_REVIEWS = 50_000  # newest reviews that a report looks at
@@ -91,8 +91,8 @@ class Pace:
 
 
 def agreement(*, since: datetime, category_codes: Sequence[str] = ()) -> Agreement:
-    """Of items that two or more people reviewed in the same round; hidden gold and bulk decisions are left out."""
-    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, known__isnull=True, bulk__isnull=True)
+    """Of items that two or more people reviewed in the same round, as `independent_reviews` has them."""
+    rows = independent_reviews(since)
     many = rows.values("item_id", "assignment__round").annotate(n=Count("pk")).filter(n__gt=1).values("item_id")
     units: dict[tuple[int, int], list[Review]] = defaultdict(list)
     for review in rows.filter(item__in=many).select_related("assignment", "reviewer").order_by("-id")[:MOST_REVIEWS]:
@@ -103,6 +103,12 @@ def agreement(*, since: datetime, category_codes: Sequence[str] = ()) -> Agreeme
         by_category=tuple(_agree(code, [[code in review.categories for review in unit] for unit in groups]) for code in category_codes),
         by_pair=_pairs(groups),
     )
+
+
+def independent_reviews(since: datetime) -> QuerySet[Review]:
+    """What people judged on their own: no hidden gold, no bulk decisions, no adjudications, which see the others."""
+    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, known__isnull=True, bulk__isnull=True)
+    return rows.exclude(gold_labels__source=GoldSource.ADJUDICATED)
 
 
 def scores_of_people(*, since: datetime) -> list[KnownScore]:

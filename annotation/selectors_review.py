@@ -233,7 +233,7 @@ class Moment:
 def life_of(item: Item) -> list[Moment]:
     """Everything that happened to the item, oldest first."""
     predictions = {p.version.name: p for p in item.predictions.select_related("version")}
-    reviews = {r.pk: r for r in item.reviews.select_related("reviewer", "prediction")}
+    reviews = {r.pk: r for r in item.reviews.select_related("reviewer", "prediction", "upholds__reviewer")}
     golds = {g.created_at: g for g in item.gold_labels.select_related("hard_sample")}
     words = dict(EventKind.choices)
     moments = []

@@ -65,6 +65,7 @@ urlpatterns = [
     path("review/<slug:slug>/", review.review, name="review"),
     path("review/<slug:slug>/ahead/", review.ahead, name="ahead"),
     path("escalated/", review.review_escalated, name="review_escalated"),
+    path("escalated/<int:item_id>/", review.review_dispute, name="review_dispute"),
     path("undo/", review.undo, name="undo_last"),
     path("undo/<int:review_id>/", review.undo, name="undo"),
     path("assignments/<uuid:token>/submit/", review.submit, name="submit"),

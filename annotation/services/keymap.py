@@ -9,8 +9,9 @@ from annotation.services.errors import ServiceError
 # standard key, what it does; the names are those of the browser's KeyboardEvent, with Control+ and Shift+ before them
 ACTIONS: tuple[tuple[str, str], ...] = (
     ("a", "Accept verdict and reasoning, and go on"), ("x", "Flip the prompt's label"), ("Shift+X", "Flip the response's label"),
-    *((str(number), f"Category {number}") for number in range(1, 10)),
-    ("n", "Submit and next"), (" ", "Skip"), ("e", "Escalate"), ("f", "Flag for later"), ("Control+z", "Undo the last decision"),
+    *((str(number), f"Category {number}; when you adjudicate, side {number}") for number in range(1, 10)),
+    ("n", "Submit and next"), (" ", "Skip"), ("e", "Escalate"), ("d", "Decide yourself, when you adjudicate"),
+    ("f", "Flag for later"), ("Control+z", "Undo the last decision"),
     ("q", "Mark the step right"), ("w", "Mark the step unsure"), ("r", "Mark the step wrong"), ("j", "Next unmarked step"),
     ("c", "Regenerate from the step"), ("l", "Link the shown frame to the step"), ("k", "Link the selected words to the step"),
     ("o", "Link a region of the frame to the step"),

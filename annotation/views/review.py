@@ -14,12 +14,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation import selectors
-from annotation.forms import DecisionForm
-from annotation.models import Assignment, ReviewQueue
+from annotation.forms import AdjudicationForm, DecisionForm
+from annotation.models import Assignment, Item, ReviewQueue
+from annotation.selectors_adjudication import dispute_of
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.selectors_review import ReviewPage, draft_first, judgement_shown, review_page
 from annotation.services import care, presence
 from annotation.services import review as work
+from annotation.services.adjudication import adjudicate, sides_of
 from annotation.services.assignment import (
     assign_escalated,
     assign_next,
@@ -52,6 +54,19 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
 def review_escalated(request: HttpRequest) -> HttpResponse:
     lead = person(request)
     return _page(request, selectors.held_escalated(lead) or assign_escalated(lead=lead))
+
+
+@never_cache
+@require_safe
+@leads_only
+def review_dispute(request: HttpRequest, item_id: int) -> HttpResponse:
+    """One escalated item, chosen by the lead."""
+    lead, item = person(request), get_object_or_404(Item, pk=item_id)
+    held = selectors.held_escalated(lead, item) or assign_escalated(lead=lead, item=item)
+    if held is None:
+        messages.error(request, "It is settled, another lead has it, or you have judged it yourself: then somebody else settles it.")
+        return redirect("item", item.pk)
+    return _page(request, held)
 
 
 @never_cache
@@ -89,8 +104,7 @@ def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         return _asked_back(request, assignment)
     _meter(request, assignment)
     try:
-        work.submit_review(reviewer=person(request), token=token, idempotency_key=request.POST.get("idempotency_key", ""),
-                           decision=form.decision())
+        _decide(request, token, form)
     except DecisionNotValid as error:
         return _not_valid(request, assignment, [f"{error.field.replace('_', ' ').capitalize()} {error.message}"])
     except LeaseExpired:
@@ -190,6 +204,14 @@ def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
     return redirect("review", slug=again.queue.slug)
 
 
+def _decide(request: HttpRequest, token: uuid.UUID, form: DecisionForm) -> None:
+    key, decision = request.POST.get("idempotency_key", ""), form.decision()
+    if isinstance(form, AdjudicationForm):
+        adjudicate(lead=person(request), token=token, idempotency_key=key, decision=decision, upholds=form.side)
+    else:
+        work.submit_review(reviewer=person(request), token=token, idempotency_key=key, decision=decision)
+
+
 def _meter(request: HttpRequest, assignment: Assignment) -> None:
     """Add the unblurred seconds that the page reports since its last report."""
     try:
@@ -239,7 +261,10 @@ def decision_form(request: HttpRequest, assignment: Assignment) -> tuple[Decisio
     """The posted decision, and the verdict before the reveal where one is stored."""
     first = draft_first(assignment)
     shown = assignment.item.prediction if judgement_shown(assignment, {"first": first}) else None
-    return DecisionForm(request.POST, item=assignment.item, shown=shown, categories=policy_categories(active_policy_version())), first
+    categories, sides = policy_categories(active_policy_version()), sides_of(assignment)
+    if sides:
+        return AdjudicationForm(request.POST, item=assignment.item, shown=shown, categories=categories, sides=sides), first
+    return DecisionForm(request.POST, item=assignment.item, shown=shown, categories=categories), first
 
 
 def _keep(request: HttpRequest, assignment: Assignment) -> None:
@@ -289,7 +314,7 @@ def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQ
 
 def _context(assignment: Assignment, queue: ReviewQueue | None, page: ReviewPage) -> dict[str, object]:
     began = assignment.opened_at or timezone.now()
-    return {"page": page, "queue": queue or assignment.queue, "idempotency_key": uuid.uuid4().hex,
+    return {"page": page, "dispute": dispute_of(assignment), "queue": queue or assignment.queue, "idempotency_key": uuid.uuid4().hex,
             "seconds_left": _seconds_left(assignment), "elapsed": int((timezone.now() - began).total_seconds())}
 
 

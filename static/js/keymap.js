@@ -12,7 +12,7 @@ export function standardKey(pressed) {
 function relabel() {
   for (const element of document.querySelectorAll("[data-key]")) {
     const mine = own[element.dataset.key];
-    const place = mine && element.querySelector("kbd");
+    const place = mine && (element.matches("input") ? element.closest("label") : element).querySelector("kbd");
     if (place) place.textContent = printed(mine);
   }
   for (const place of document.querySelectorAll("kbd[data-standard]")) {

@@ -2,6 +2,7 @@
 import "./tabs.js";
 import "./media.js";
 import "./verdict.js";
+import "./adjudicate.js";
 import "./steps.js";
 import "./links.js";
 import "./regenerate.js";
