@@ -93,14 +93,15 @@ def _rows(item: Item, prediction: Prediction | None, sides: Sequence[Review]) ->
     if item.response is not None:
         rows.append(_row("label", _("Response"), [one.response_label for one in both]))
     rows.append(_row("codes", _("Categories"), [tuple(one.categories) for one in both], _sorted))
-    rows += [
+    own = (
         _own_words("number", _("Severity"), sides, prediction, lambda side: side.severity),
         _own_words("number", _("Confidence"), sides, prediction, lambda side: side.confidence),
         _own_words("text", _("Reason"), sides, prediction, lambda side: side.reason),
         _own_words("text", _("Note"), sides, prediction, lambda side: side.note),
         _own_words("list", _("What was wrong with the guard's judgement"), sides, prediction,
                    lambda side: [str(ErrorKind(kind).label) for kind in side.error_kinds]),
-    ]
+    )
+    rows += [row for row in own if any(cell.value not in (None, "", []) for cell in row)]
     if prediction is not None and prediction.steps:
         rows += _step_rows(prediction, sides)
     return rows

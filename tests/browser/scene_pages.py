@@ -21,8 +21,9 @@ from annotation.services.tallies import renew_tallies
 from annotation.status import ApiScope, ItemStatus, ReviewKind, Role
 from annotation.urls import urlpatterns as annotation_pages
 from guardapp.guard.taxonomy import Harmfulness
-from tests.browser.scene import arabic_item, whole_scene
+from tests.browser.scene import arabic_item, text_item, whole_scene
 from tests.browser.scene_training import whole_training
+from tests.browser.test_adjudication import dispute
 from tests.factories import default_policy, default_queue, make_item, make_user, production
 from tests.training.test_views_benchmarks import benchmark, evaluated
 from tests.training.test_views_gate import RESULT, candidate_with
@@ -67,6 +68,9 @@ def everything(lead: User) -> dict[str, object]:
     lease = assign_next(reviewer=other, queue=_one(side, "May I quote a threat?"))
     assert lease is not None
     escalate(reviewer=other, token=lease.token, reason="What does the policy say about irony?")
+    quarrel = ReviewQueue.objects.create(slug="quarrel", name="Two readings", reviews_per_item=2)
+    disputed = text_item(queue=quarrel)
+    dispute(disputed)
     training = _training(lead)
     spam = [make_item(prompt=SPAM.format(number), queue=queue) for number in range(6)]
     store_fingerprints([item.prediction for item in spam if item.prediction is not None])
@@ -85,6 +89,7 @@ def everything(lead: User) -> dict[str, object]:
     assert Appeal.objects.exists() and KnownItem.objects.exists()
     return {"slug": queue.slug, "policy_edit slug": "default", "item_id": scene[1].pk, "bulk item_id": spam[2].pk,
             "training:lineage_item item_id": training.pop("item_id"), "bulk_id": bulk.pk, "rule_id": rule.pk, "group_id": group.pk,
+            "review_dispute item_id": disputed.pk,
             "filter_id": SavedFilter.objects.create(owner=lead, name="Fraud", query="category=S2").pk,
             "prefix": "none", "token": uuid.uuid4(), "review_id": 0, **training}
 
