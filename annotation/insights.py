@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from django.db.models import Case, CharField, Count, Q, Sum, Value, When
 from django.db.models.functions import TruncDate
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotation.models import Exposure, GoldLabel, Item, Review
 from annotation.selectors_policy import active_policy_version, policy_categories
@@ -29,9 +31,10 @@ from annotation.status import ErrorKind, ItemStatus
 from guardapp.guard.agreement import krippendorff_alpha
 
 Cell = str | float | int | None
-AGES = (("under 1 hour", timedelta(hours=1)), ("under 4 hours", timedelta(hours=4)), ("under 1 day", timedelta(days=1)),
-        ("under 3 days", timedelta(days=3)), ("under 1 week", timedelta(weeks=1)))
-OLDER = "older"
+AGES = ((gettext_noop("under 1 hour"), timedelta(hours=1)), (gettext_noop("under 4 hours"), timedelta(hours=4)),
+        (gettext_noop("under 1 day"), timedelta(days=1)), (gettext_noop("under 3 days"), timedelta(days=3)),
+        (gettext_noop("under 1 week"), timedelta(weeks=1)))
+OLDER = gettext_noop("older")
 MOST_CATEGORIES = 6  # lines of one picture
 
 
@@ -63,7 +66,8 @@ def throughput(since: datetime) -> Insight:
     found = {row["day"]: row for row in counted}
     days = _days(since)
     return Insight(
-        "throughput", "Reviews a day", "Accepted and corrected judgements of the guard, by day (UTC).", ("day", "accepted", "corrected"),
+        "throughput", _("Reviews a day"), _("Accepted and corrected judgements of the guard, by day (UTC)."),
+        (_("day"), _("accepted"), _("corrected")),
         [(str(day), found[day]["accepted"] if day in found else 0, found[day]["corrected"] if day in found else 0) for day in days],
         "stacked", (1, 2))
 
@@ -78,9 +82,9 @@ def backlog(_since: datetime) -> Insight:
     for name, queue, number in waiting.values_list("age", "queue__name").annotate(n=Count("pk")):
         counts[name][queue] = number
     queues = sorted({queue for row in counts.values() for queue in row})
-    names = [*(name for name, _ in AGES), OLDER]
-    return Insight("backlog", "Waiting items by age", "How long items have waited since they came in, by queue.", ("age", *queues),
-                   [(name, *(counts[name][queue] for queue in queues)) for name in names], "stacked", tuple(range(1, len(queues) + 1)))
+    names = [*(name for name, _limit in AGES), OLDER]
+    return Insight("backlog", _("Waiting items by age"), _("How long items have waited since they came in, by queue."), (_("age"), *queues),
+                   [(_(name), *(counts[name][queue] for queue in queues)) for name in names], "stacked", tuple(range(1, len(queues) + 1)))
 
 
 def agreement_by_week(since: datetime) -> Insight:
@@ -91,24 +95,26 @@ def agreement_by_week(since: datetime) -> Insight:
     for at, item_id, number, label in found[:MOST_REVIEWS]:
         units[_week(at)][item_id, number].append(label)
     return Insight(
-        "agreement-by-week", "Agreement by week", "Krippendorff's alpha of the prompt label, where two or more people reviewed an item.",
-        ("week", "alpha", "items"),
+        "agreement-by-week", _("Agreement by week"),
+        _("Krippendorff's alpha of the prompt label, where two or more people reviewed an item."),
+        (_("week"), _("alpha"), _("items")),
         [(str(week), krippendorff_alpha(list(items.values())), len(items)) for week, items in sorted(units.items())], "line", (1,))
 
 
 def drift(since: datetime) -> Insight:
     """The guard against settled gold, week by week."""
     weeks: dict[date, Counter[str]] = defaultdict(Counter)
-    for at, gold, said, _ in _against_gold(since):
+    for at, gold, said, _categories in _against_gold(since):
         weeks[_week(at)][f"{gold}/{said if said == gold else 'other'}"] += 1
     rows: list[Sequence[Cell]] = []
     for week, counts in sorted(weeks.items()):
         right, missed = counts["harmful/harmful"], counts["harmful/other"]
         fine, over = counts["unharmful/unharmful"], counts["unharmful/other"]
         rows.append((str(week), _share(missed, right + missed), _share(over, fine + over), counts.total()))
-    return Insight("drift", "The guard against people", "By week of the gold label: the share of harmful items that the guard missed, and "
-                   "of unharmful ones that it called harmful or could not parse.",
-                   ("week", "missed", "over-refused", "items"), rows, "line",
+    return Insight("drift", _("The guard against people"),
+                   _("By week of the gold label: the share of harmful items that the guard missed, "
+                     "and of unharmful ones that it called harmful or could not parse."),
+                   (_("week"), _("missed"), _("over-refused"), _("items")), rows, "line",
                    (1, 2), (1, 2))
 
 
@@ -120,20 +126,21 @@ def drift_by_category(since: datetime) -> Insight:
         for code in categories:
             wrong[_week(at), code].append(said != gold)
             totals[code] += 1
-    codes = [code for code, _ in totals.most_common(MOST_CATEGORIES)]
-    weeks = sorted({week for week, _ in wrong})
+    codes = [code for code, _times in totals.most_common(MOST_CATEGORIES)]
+    weeks = sorted({week for week, _code in wrong})
     rows = [(str(week), *(_share(sum(wrong[week, code]), len(wrong[week, code])) for code in codes)) for week in weeks]
     drawn = tuple(range(1, len(codes) + 1))
-    return Insight("drift-by-category", "The guard's errors by category", "Share of gold labels of a category whose prompt label the guard "
-                   "got wrong, by week.", ("week", *codes), rows, "line", drawn, drawn)
+    return Insight("drift-by-category", _("The guard's errors by category"),
+                   _("Share of gold labels of a category whose prompt label the guard got wrong, by week."),
+                   (_("week"), *codes), rows, "line", drawn, drawn)
 
 
 def people_on_known(since: datetime) -> Insight:
-    return _known("people-on-known", "Reviewers on hidden gold", "reviewer", scores_of_people(since=since))
+    return _known("people-on-known", _("Reviewers on hidden gold"), _("reviewer"), scores_of_people(since=since))
 
 
 def versions_on_known(_since: datetime) -> Insight:
-    return _known("versions-on-known", "Guards on hidden gold", "version", scores_of_versions())
+    return _known("versions-on-known", _("Guards on hidden gold"), _("version"), scores_of_versions())
 
 
 def calibration(since: datetime) -> Insight:
@@ -145,23 +152,24 @@ def calibration(since: datetime) -> Insight:
     for item_id, confidence, label in rows.values_list("item_id", "confidence", "prompt_label")[:MOST_REVIEWS]:
         if item_id in gold and confidence is not None:
             right[confidence].append(label == gold[item_id])
-    names = {1: "1 low", 2: "2 middle", 3: "3 high"}
-    return Insight("calibration", "Confidence and being right", "Share of reviews that say what the settled verdict says, by the "
-                   "confidence that the reviewer gave.", ("confidence", "right", "reviews"),
+    names = {1: _("1 low"), 2: _("2 middle"), 3: _("3 high")}
+    return Insight("calibration", _("Confidence and being right"),
+                   _("Share of reviews that say what the settled verdict says, by the confidence that the reviewer gave."),
+                   (_("confidence"), _("right"), _("reviews")),
                    [(names[level], _share(sum(right[level]), len(right[level])), len(right[level])) for level in names], "bar", (1,), (1,))
 
 
 def pace(since: datetime) -> Insight:
-    return Insight("pace", "Pace, skips and escalations", "By reviewer. Seconds are the median from sight to submit.",
-                   ("reviewer", "skipped", "escalated", "corrected", "reviews", "seconds", "too fast"),
+    return Insight("pace", _("Pace, skips and escalations"), _("By reviewer. Seconds are the median from sight to submit."),
+                   (_("reviewer"), _("skipped"), _("escalated"), _("corrected"), _("reviews"), _("seconds"), _("too fast")),
                    [(one.name, one.skipped, one.escalated, one.corrected, one.reviews, one.seconds, one.too_fast)
                     for one in paces(since=since)], "bar", (1, 2, 3), (1, 2, 3))
 
 
 def moves(since: datetime) -> Insight:
-    return Insight("moves", "After the reveal",
-                   "Decide-first queues: what people did when the guard contradicted the verdict that they had given.",
-                   ("reviewer", "moved to the guard", "stayed", "elsewhere", "agreed before", "share moved"),
+    return Insight("moves", _("After the reveal"),
+                   _("Decide-first queues: what people did when the guard contradicted the verdict that they had given."),
+                   (_("reviewer"), _("moved to the guard"), _("stayed"), _("elsewhere"), _("agreed before"), _("share moved")),
                    [(one.name, one.to_guard, one.stayed, one.elsewhere, one.agreed, one.share_to_guard)
                     for one in moves_after_reveal(since=since)], "stacked", (1, 2, 3), (5,))
 
@@ -169,22 +177,24 @@ def moves(since: datetime) -> Insight:
 def errors(since: datetime) -> Insight:
     found = error_kinds(since=since)
     versions = sorted(found)
-    return Insight("errors", "What was wrong with the guard", "Reviews that named an error, by kind and version.", ("error", *versions),
+    return Insight("errors", _("What was wrong with the guard"), _("Reviews that named an error, by kind and version."),
+                   (_("error"), *versions),
                    [(kind.label, *(found[version][kind] for version in versions)) for kind in ErrorKind], "bar",
                    tuple(range(1, len(versions) + 1)))
 
 
 def pairs(since: datetime) -> Insight:
-    return Insight("pairs", "Pairs of reviewers", "Items that both reviewed, the share of equal prompt labels, and Cohen's kappa.",
-                   ("pair", "equal", "kappa", "items"), [(f"{one.first} and {one.second}", one.equal, one.kappa, one.items)
-                                                         for one in agreement(since=since).by_pair], "bar", (1, 2), (1,))
+    return Insight("pairs", _("Pairs of reviewers"), _("Items that both reviewed, the share of equal prompt labels, and Cohen's kappa."),
+                   (_("pair"), _("equal"), _("kappa"), _("items")),
+                   [(_("%(first)s and %(second)s") % {"first": one.first, "second": one.second}, one.equal, one.kappa, one.items)
+                    for one in agreement(since=since).by_pair], "bar", (1, 2), (1,))
 
 
 def agreement_by_category(since: datetime) -> Insight:
     codes = [row.code for row in policy_categories(active_policy_version())]
     found = agreement(since=since, category_codes=codes)
-    return Insight("agreement-by-category", "Agreement by task and category", "Krippendorff's alpha and the share of equal pairs.",
-                   ("label", "alpha", "equal", "items"),
+    return Insight("agreement-by-category", _("Agreement by task and category"), _("Krippendorff's alpha and the share of equal pairs."),
+                   (_("label"), _("alpha"), _("equal"), _("items")),
                    [(one.name, one.alpha, one.equal, one.items) for one in (*found.by_task, *found.by_category)], "bar", (1,), (2,))
 
 
@@ -192,22 +202,22 @@ def exposure(since: datetime) -> Insight:
     """All people together: who saw what is for the person themselves."""
     rows = Exposure.objects.filter(day__gte=since.date()).order_by("day").values("day")
     counted = rows.annotate(seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity=3)), people=Count("reviewer", distinct=True))
-    return Insight("exposure", "Exposure", "Unblurred minutes and severe items seen, all reviewers together, by day (UTC).",
-                   ("day", "minutes", "severe items", "people"),
+    return Insight("exposure", _("Exposure"), _("Unblurred minutes and severe items seen, all reviewers together, by day (UTC)."),
+                   (_("day"), _("minutes"), _("severe items"), _("people")),
                    [(str(row["day"]), round(row["seconds"] / 60, 1), row["severe"], row["people"]) for row in counted], "bar", (1, 2))
 
 
 SECTIONS: Mapping[str, tuple[Callable[[datetime], Insight], ...]] = {
-    "Flow": (throughput, backlog, pace),
-    "Quality": (agreement_by_week, agreement_by_category, pairs, people_on_known, calibration, moves),
-    "Guard": (drift, drift_by_category, versions_on_known, errors),
-    "Care": (exposure,),
+    gettext_noop("Flow"): (throughput, backlog, pace),
+    gettext_noop("Quality"): (agreement_by_week, agreement_by_category, pairs, people_on_known, calibration, moves),
+    gettext_noop("Guard"): (drift, drift_by_category, versions_on_known, errors),
+    gettext_noop("Care"): (exposure,),
 }
 
 
 def _known(key: str, title: str, first: str, scores: Sequence[KnownScore]) -> Insight:
-    return Insight(key, title, "On items whose verdict is known: the share that is right, of harmful ones missed, of unharmful ones "
-                   "called harmful.", (first, "right", "missed", "over-refused", "items"),
+    return Insight(key, title, _("On items whose verdict is known: the share that is right, of harmful ones missed, "
+                                 "of unharmful ones called harmful."), (first, _("right"), _("missed"), _("over-refused"), _("items")),
                    [(one.name, one.accuracy, one.missed, one.over_refused, one.n) for one in scores], "bar", (1, 2, 3), (1, 2, 3))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import ModelVersion
 from training.models.benchmarks import TASKS
@@ -26,7 +26,7 @@ class RegisterForm(forms.Form):
     def clean_file(self) -> "UploadedFile[Any]":
         file: UploadedFile[Any] = self.cleaned_data["file"]
         if (file.size or 0) > MAX_UPLOAD_BYTES:
-            raise forms.ValidationError(gettext(
+            raise forms.ValidationError(_(
                 "This file is larger than %(most)s MiB. Register it on the server: manage.py register_benchmark FILE.") % {
                     "most": MAX_UPLOAD_BYTES // 1024 // 1024})
         return file

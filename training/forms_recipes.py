@@ -43,7 +43,7 @@ class StartForm(forms.Form):
         kinds = [(kind, RunKind(kind).label) for kind in CONFIGS if kind in recipe.stages]
         what = self.fields["what"]
         assert isinstance(what, forms.ChoiceField)
-        what.choices = [(PIPELINE, " → ".join(kind.label for kind in stages_of(recipe))), *kinds] if len(kinds) > 1 else kinds
+        what.choices = [(PIPELINE, " → ".join(str(kind.label) for kind in stages_of(recipe))), *kinds] if len(kinds) > 1 else kinds
 
     def stages(self) -> tuple[str, ...]:
         chosen = self.cleaned_data["what"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from training.launching import STRATEGIES
 from training.models import RetrainSchedule
@@ -41,10 +41,10 @@ class ScheduleForm(forms.Form):
         try:
             table = tomllib.loads(self.cleaned_data["settings"].replace("\r\n", "\n"))
         except tomllib.TOMLDecodeError as error:
-            raise forms.ValidationError(gettext("This is no TOML: %(error)s") % {"error": error}) from error
+            raise forms.ValidationError(_("This is no TOML: %(error)s") % {"error": error}) from error
         for kind, section in table.items():
             if not isinstance(section, dict):
-                raise forms.ValidationError(gettext("%(kind)s stands alone: write [sft], [mine], [grpo] or [dpo] above it.") % {
+                raise forms.ValidationError(_("%(kind)s stands alone: write [sft], [mine], [grpo] or [dpo] above it.") % {
                     "kind": kind})
         return table
 

@@ -196,7 +196,7 @@ def job_state(row: TrainingRun | Evaluation) -> JobState:
     running = row.status == RunStatus.RUNNING
     stage = str(progress.get("stage", "")) if running else ""
     return JobState(
-        status=row.status, words=RunStatus(row.status).label, running=running, finished=row.status in FINISHED,
+        status=row.status, words=str(RunStatus(row.status).label), running=running, finished=row.status in FINISHED,
         stage=STAGES.get(stage, "Starting" if running else ""), done=int(progress.get("done", 0)), total=int(progress.get("total", 0)),
         eta_s=progress.get("eta_s") if running else None, error=row.error, attempts=row.attempts,
         cancelling=running and row.cancel_requested_at is not None, log=log_tail(run_dir),

@@ -123,7 +123,7 @@ def pipeline_of(run: TrainingRun) -> list[Link]:
     if run.pipeline_id is None:
         return []
     runs = list(TrainingRun.objects.filter(pipeline=run.pipeline_id).select_related("version").order_by("id"))
-    links = [Link(RunKind(one.kind).label, one, here=one.pk == run.pk) for one in runs]
+    links = [Link(str(RunKind(one.kind).label), one, here=one.pk == run.pk) for one in runs]
     last = next((one.version for one in reversed(runs) if one.version), None)
     if last is not None:
         found = Evaluation.objects.filter(version=last, snapshot=run.snapshot).select_related("version").order_by("-id")[:1]

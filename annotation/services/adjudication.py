@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Assignment, Prediction, Review, User
 from annotation.services.decisions import Decision, StepReview
@@ -28,7 +28,7 @@ def sides_of(assignment: Assignment) -> list[Review]:
 def adjudicate(*, lead: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None) -> Review:
     """Settle the item; `upholds` is the review whose side is taken. Raises what `submit_review` does."""
     if not decision.reason.strip():
-        raise DecisionNotValid("reason", gettext("is missing: say why, so that the reviewers can learn from it."))
+        raise DecisionNotValid("reason", _("is missing: say why, so that the reviewers can learn from it."))
     return submit_review(reviewer=lead, token=token, idempotency_key=idempotency_key, decision=decision, upholds=upholds)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Assignment, Event, Item, KnownItem, Review, ReviewQueue, User
 from annotation.services.care import for_person
@@ -74,7 +74,7 @@ def reveal(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_labe
         if assignment.review_mode != ReviewMode.DECIDE_FIRST:
             raise NothingToReveal
         if (assignment.item.response is None) != (response_label is None):
-            raise DecisionNotValid("response_label", gettext("is given exactly where the item has a response."))
+            raise DecisionNotValid("response_label", _("is given exactly where the item has a response."))
         return store_first_verdict(reviewer=reviewer, token=token, prompt_label=prompt_label, response_label=response_label)
 
 

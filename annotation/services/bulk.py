@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop, override
 
 from annotation.models import Assignment, BulkDecision, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.selectors_policy import active_policy_version, policy_categories
@@ -14,6 +15,14 @@ from annotation.status import AppealState, AssignmentState, EventKind, GoldSourc
 from guardapp.guard.taxonomy import Harmfulness
 
 MOST = 500  # items a decision
+# why an item is left out is stored as written here, and translated where it is shown
+WAITS_NOT = {
+    ItemStatus.PENDING: gettext_noop("it waits for the guard"),
+    ItemStatus.PREDICTING: gettext_noop("the guard is reasoning about it"),
+    ItemStatus.ESCALATED: gettext_noop("it is escalated to a lead"),
+    ItemStatus.REVIEWED: gettext_noop("it is reviewed"),
+    ItemStatus.PREDICTION_FAILED: gettext_noop("its prediction failed"),
+}
 
 
 class BulkLeadsOnly(ServiceError):
@@ -70,7 +79,7 @@ def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
         for review in bulk.reviews.filter(retraction__isnull=True).select_related("item__queue", "assignment"):
             gold = GoldLabel.objects.standing().filter(review=review).first()
             if gold is None or gold.used_at is not None:
-                kept[str(review.item_id)] = "a snapshot has used it" if gold else "it was decided again"
+                kept[str(review.item_id)] = gettext_noop("a snapshot has used it") if gold else gettext_noop("it was decided again")
                 continue
             withdraw(item=review.item, actor=by, now=now)
             ReviewRetraction.objects.create(review=review, at=now)
@@ -83,16 +92,17 @@ def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
 def _decide(bulk: BulkDecision, item: Item) -> str:
     """Why the item is left out; "" where it was settled."""
     if item.status != ItemStatus.READY:
-        return f"it is {ItemStatus(item.status).label.lower()}"
+        return WAITS_NOT[ItemStatus(item.status)]
     if item.assignments.filter(state=AssignmentState.ACTIVE).exists():
-        return "somebody holds it"
+        return gettext_noop("somebody holds it")
     if item.appeals.filter(state=AppealState.OPEN).exists():
-        return "it is under appeal"
+        return gettext_noop("it is under appeal")
     now, policy = timezone.now(), active_policy_version()
     labels = Harmfulness(str(bulk.prompt_label)), Harmfulness(bulk.response_label) if bulk.response_label else None
     decision = Decision(ReviewKind.CORRECTED, *labels, categories=tuple(bulk.categories), note=bulk.note)
     try:
-        check_decision(decision, item, item.prediction, ReviewMode.OPEN, [category.code for category in policy_categories(policy)])
+        with override(None):
+            check_decision(decision, item, item.prediction, ReviewMode.OPEN, [category.code for category in policy_categories(policy)])
     except DecisionNotValid as error:
         if error.field != "response_label":
             raise

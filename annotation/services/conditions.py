@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Item, Prediction
 from annotation.services.errors import ServiceError
@@ -52,7 +52,7 @@ class Conditions:
         unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown:
             known = ", ".join(field.name for field in fields(cls))
-            raise ConditionNotValid(unknown[0], gettext("is no condition. Use %(known)s.") % {"known": known})
+            raise ConditionNotValid(unknown[0], _("is no condition. Use %(known)s.") % {"known": known})
         values: dict[str, Any] = {name: _words(name, value) if name in NAMES else _number(name, value)
                                   for name, value in given.items() if value not in (None, "", [], ())}
         return cls(**values)
@@ -120,11 +120,11 @@ def _score(prediction: Prediction | None) -> float | None:
 
 def _words(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not all(isinstance(word, str) for word in value):
-        raise ConditionNotValid(name, gettext("must be a list of words."))
+        raise ConditionNotValid(name, _("must be a list of words."))
     known = CHOICES.get(name)
     strange = [word for word in value if known is not None and word not in known]
     if strange and known is not None:
-        raise ConditionNotValid(name, gettext("%(given)s is not one of %(known)s.") % {
+        raise ConditionNotValid(name, _("%(given)s is not one of %(known)s.") % {
             "given": repr(strange[0]), "known": ", ".join(known)})
     return tuple(value)
 
@@ -132,5 +132,5 @@ def _words(name: str, value: Any) -> tuple[str, ...]:
 def _number(name: str, value: Any) -> float:
     highest = 3 if name == "severity_from" else 1
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-        raise ConditionNotValid(name, gettext("must be a number from 0 to %(highest)s.") % {"highest": highest})
+        raise ConditionNotValid(name, _("must be a number from 0 to %(highest)s.") % {"highest": highest})
     return value

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Item, Prediction
 from annotation.services.errors import DecisionNotValid
@@ -56,41 +56,41 @@ def check_decision(decision: Decision, item: Item, prediction: Prediction | None
                    category_codes: Collection[str]) -> None:
     """Raises DecisionNotValid, naming the field and the fix."""
     if item.response is None and decision.response_label is not None:
-        raise DecisionNotValid("response_label", gettext("must be empty: this item has no response."))
+        raise DecisionNotValid("response_label", _("must be empty: this item has no response."))
     if item.response is not None and decision.response_label is None:
-        raise DecisionNotValid("response_label", gettext("is missing: say whether the response is harmful or unharmful."))
+        raise DecisionNotValid("response_label", _("is missing: say whether the response is harmful or unharmful."))
     unknown = sorted(set(decision.categories) - set(category_codes))
     if unknown:
-        raise DecisionNotValid("categories", gettext("%(unknown)s not in the policy. Use %(known)s.") % {
+        raise DecisionNotValid("categories", _("%(unknown)s not in the policy. Use %(known)s.") % {
             "unknown": ", ".join(unknown), "known": ", ".join(category_codes)})
     _check_values(decision)
     _check_steps(decision, prediction, mode)
     _check_links(decision, item, prediction)
     if decision.kind == ReviewKind.ACCEPTED:
         if mode == ReviewMode.BLIND:  # whether the labels agree would tell what the guard said
-            raise DecisionNotValid("kind", gettext("cannot be accepted: this queue is reviewed blind."))
+            raise DecisionNotValid("kind", _("cannot be accepted: this queue is reviewed blind."))
         if prediction is None or not prediction.parsed:
-            raise DecisionNotValid("kind", gettext("cannot be accepted: the guard gave no readable judgement. Choose the labels."))
+            raise DecisionNotValid("kind", _("cannot be accepted: the guard gave no readable judgement. Choose the labels."))
         if not same_labels(decision, prediction) or any(wrote(step) or step.mark == StepMark.WRONG for step in decision.steps):
-            raise DecisionNotValid("kind", gettext("is accepted, but labels or steps differ from the guard's. Submit it as corrected."))
+            raise DecisionNotValid("kind", _("is accepted, but labels or steps differ from the guard's. Submit it as corrected."))
 
 
 def _check_values(decision: Decision) -> None:
     if decision.severity is not None and not 0 <= decision.severity <= 3:
-        raise DecisionNotValid("severity", gettext("must be 0 (none) to 3 (severe)."))
+        raise DecisionNotValid("severity", _("must be 0 (none) to 3 (severe)."))
     if decision.confidence is not None and not 1 <= decision.confidence <= 3:
-        raise DecisionNotValid("confidence", gettext("must be 1 (low) to 3 (high)."))
+        raise DecisionNotValid("confidence", _("must be 1 (low) to 3 (high)."))
     if len(decision.note) > MAX_NOTE_CHARACTERS:
-        raise DecisionNotValid("note", gettext("is longer than %(most)s characters.") % {"most": f"{MAX_NOTE_CHARACTERS:,}"})
+        raise DecisionNotValid("note", _("is longer than %(most)s characters.") % {"most": f"{MAX_NOTE_CHARACTERS:,}"})
     if len(decision.reason) > MAX_REASON_CHARACTERS:
-        raise DecisionNotValid("reason", gettext("is longer than %(most)s characters. Put the rest into the note.") % {
+        raise DecisionNotValid("reason", _("is longer than %(most)s characters. Put the rest into the note.") % {
             "most": MAX_REASON_CHARACTERS})
 
 
 def _check_links(decision: Decision, item: Item, prediction: Prediction | None) -> None:
     for step in decision.steps:
         if len(step.links) > MOST_LINKS:
-            raise DecisionNotValid("steps", gettext("have more than %(most)s links at one step.") % {"most": MOST_LINKS})
+            raise DecisionNotValid("steps", _("have more than %(most)s links at one step.") % {"most": MOST_LINKS})
         for link in step.links:
             check_link(link, item, prediction)
 
@@ -99,12 +99,12 @@ def _check_steps(decision: Decision, prediction: Prediction | None, mode: Review
     if not decision.steps:
         return
     if mode == ReviewMode.BLIND:
-        raise DecisionNotValid("steps", gettext("must be empty: this queue is reviewed blind."))
+        raise DecisionNotValid("steps", _("must be empty: this queue is reviewed blind."))
     if len(decision.steps) > MAX_STEPS:
-        raise DecisionNotValid("steps", gettext("are more than %(most)s.") % {"most": MAX_STEPS})
+        raise DecisionNotValid("steps", _("are more than %(most)s.") % {"most": MAX_STEPS})
     shown = list(prediction.steps) if prediction is not None else []
     if [step.text for step in decision.steps if step.text is not None] != shown:
-        raise DecisionNotValid("steps", gettext("are not the ones that the guard wrote for this item. Reload the item."))
+        raise DecisionNotValid("steps", _("are not the ones that the guard wrote for this item. Reload the item."))
 
 
 def wrote(step: StepReview) -> bool:

@@ -1,11 +1,13 @@
-"""What can go wrong in annotation's services. The docstring or the message is what a person reads."""
+"""What can go wrong in annotation's services. The docstring or the message is what a person reads, in their language."""
+
+from django.utils.translation import gettext as _
 
 
 class ServiceError(Exception):
     """Something could not be done."""
 
     def __str__(self) -> str:
-        return super().__str__() or (type(self).__doc__ or "")
+        return super().__str__() or _(type(self).__doc__ or "")
 
 
 class LeaseExpired(ServiceError):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import ApiKey, Event, User
 from annotation.services.errors import ServiceError
@@ -51,7 +51,7 @@ def create_key(*, owner: User, name: str, scopes: Collection[ApiScope], expires_
         raise KeyOwnerNotActive
     refused = sorted(scope.value for scope in scopes if not may(owner, scope))
     if refused:
-        raise ScopeNotAllowed(gettext("%(owner)s is a %(role)s: a key of theirs may not have %(refused)s.") % {
+        raise ScopeNotAllowed(_("%(owner)s is a %(role)s: a key of theirs may not have %(refused)s.") % {
             "owner": owner.username, "role": owner.role, "refused": ", ".join(refused)})
     prefix, secret = f"gk_{secrets.token_hex(5)}", secrets.token_urlsafe(32)
     with transaction.atomic():

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Item, Prediction
 from annotation.services.errors import DecisionNotValid
@@ -37,12 +37,12 @@ class Link:
         kind = value.get("kind") if isinstance(value, Mapping) else None
         if not isinstance(value, Mapping) or not isinstance(kind, str) or set(value) - {"kind"} != FIELDS_OF_KIND.get(kind, set()):
             shapes = "; ".join(f"{name}: {', '.join(sorted(wanted))}" for name, wanted in FIELDS_OF_KIND.items())
-            raise DecisionNotValid("steps", gettext("have a link that cannot be read. Beside its kind a link has %(shapes)s.") % {
+            raise DecisionNotValid("steps", _("have a link that cannot be read. Beside its kind a link has %(shapes)s.") % {
                 "shapes": shapes})
         for name in set(value) - {"kind", "field"}:
             whole = name not in ("x", "y", "w", "h")
             if isinstance(value[name], bool) or not isinstance(value[name], int if whole else int | float):
-                words = gettext("have a link whose %(name)s is not a whole number.") if whole else gettext(
+                words = _("have a link whose %(name)s is not a whole number.") if whole else _(
                     "have a link whose %(name)s is not a number.")
                 raise DecisionNotValid("steps", words % {"name": name})
         return cls(**value)
@@ -56,14 +56,14 @@ def check_link(link: Link, item: Item, prediction: Prediction | None) -> None:
     if link.kind == SPAN:
         text = {"prompt": item.prompt, "response": item.response}.get(link.field or "")
         if text is None or link.start is None or link.end is None or not 0 <= link.start < link.end <= len(text):
-            raise DecisionNotValid("steps", gettext("have a link to words that are not in the prompt or the response."))
+            raise DecisionNotValid("steps", _("have a link to words that are not in the prompt or the response."))
         return
     seen = list(prediction.media_seen) if prediction is not None else []
     if link.medium is None or link.index is None or not 0 <= link.medium < len(seen) or not (
             0 <= link.index < len(seen[link.medium]["timestamps"])):
-        raise DecisionNotValid("steps", gettext("have a link to a frame that the guard did not see."))
+        raise DecisionNotValid("steps", _("have a link to a frame that the guard did not see."))
     if link.kind == REGION and not _inside(link):
-        raise DecisionNotValid("steps", gettext("have a link to a region outside its frame: give percent of width and height."))
+        raise DecisionNotValid("steps", _("have a link to a region outside its frame: give percent of width and height."))
 
 
 def _inside(link: Link) -> bool:

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Event, GoldLabel, Item, Policy, PolicyCategory, PolicyVersion, User
 from annotation.services.appeals import reopen_item
@@ -130,16 +130,16 @@ def confirm_gold(*, gold_ids: Sequence[int], by: User) -> int:
 
 def _check(categories: Sequence[CategoryText], change: str) -> None:
     if not change.strip():
-        raise PolicyNotValid("change", gettext("is missing: say what changed and why, for the people who review by it."))
+        raise PolicyNotValid("change", _("is missing: say what changed and why, for the people who review by it."))
     if not 1 <= len(categories) <= MAX_CATEGORIES:
-        raise PolicyNotValid("categories", gettext("must be 1 to %(most)s.") % {"most": MAX_CATEGORIES})
+        raise PolicyNotValid("categories", _("must be 1 to %(most)s.") % {"most": MAX_CATEGORIES})
     codes = [one.code for one in categories]
     twice = sorted({code for code in codes if codes.count(code) > 1})
     if twice:
-        raise PolicyNotValid("categories", gettext("name %(twice)s twice.") % {"twice": twice[0]})
+        raise PolicyNotValid("categories", _("name %(twice)s twice.") % {"twice": twice[0]})
     for one in categories:
         if not one.code.isascii() or not one.code.replace("_", "").isalnum() or len(one.code) > 16:
-            raise PolicyNotValid("categories", gettext("%(code)s is no code: use up to 16 letters, digits and underscores.") % {
+            raise PolicyNotValid("categories", _("%(code)s is no code: use up to 16 letters, digits and underscores.") % {
                 "code": repr(one.code)})
         if not one.name.strip() or not one.guidance.strip():
-            raise PolicyNotValid("categories", gettext("%(code)s needs a name and a guidance text.") % {"code": one.code})
+            raise PolicyNotValid("categories", _("%(code)s needs a name and a guidance text.") % {"code": one.code})

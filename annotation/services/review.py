@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.selectors_policy import active_policy_version, policy_categories
@@ -27,7 +27,7 @@ def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, dec
     Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound, SideGone.
     """
     if not 8 <= len(idempotency_key) <= 64:
-        raise DecisionNotValid("idempotency_key", gettext("must have 8 to 64 characters, new for each decision."))
+        raise DecisionNotValid("idempotency_key", _("must have 8 to 64 characters, new for each decision."))
     try:
         with transaction.atomic():
             return _earlier(reviewer, token, idempotency_key) or _submit(reviewer, token, idempotency_key, decision, upholds)
@@ -87,7 +87,7 @@ def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
     """Hand the item to a lead. Raises DecisionNotValid where the reason is missing, LeaseExpired, AssignmentNotFound."""
     reason = reason.strip()
     if not reason:
-        raise DecisionNotValid("reason", gettext("is missing: say in a few words what the lead should decide."))
+        raise DecisionNotValid("reason", _("is missing: say in a few words what the lead should decide."))
     now = timezone.now()
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)

@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from annotation.models import Item, Prediction
 from annotation.services.links import REGION, SPAN
@@ -30,7 +31,8 @@ def link_words(link: Mapping[str, Any], item: Item, prediction: Prediction | Non
     seen = list(prediction.media_seen) if prediction is not None else []
     times = seen[link["medium"]]["timestamps"] if link["medium"] < len(seen) else []
     if len(times) <= 1:
-        frame = "the picture"
+        frame = _("the picture")
     else:
-        frame = f"frame {link['index'] + 1}" + (f" · {clock_time(times[link['index']])}" if link["index"] < len(times) else "")
-    return f"region of {frame}" if link["kind"] == REGION else frame
+        frame = _("frame %(number)s") % {"number": link["index"] + 1}
+        frame += f" · {clock_time(times[link['index']])}" if link["index"] < len(times) else ""
+    return _("region of %(frame)s") % {"frame": frame} if link["kind"] == REGION else frame

@@ -9,22 +9,25 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotation.status import EventKind
 
 register = template.Library()
 
 _PLACES: tuple[tuple[str, str, bool], ...] = (  # url name, words, for leads only
-    ("home", "Review", False),
-    ("items", "Items", False),
-    ("upload", "Upload", True),
-    ("training:home", "Training", True),
-    ("queues", "Queues", True),
-    ("insights", "Insights", True),
-    ("export", "Export", True),
-    ("policy", "Policy", False),
+    ("home", gettext_noop("Review"), False),
+    ("items", gettext_noop("Items"), False),
+    ("upload", gettext_noop("Upload"), True),
+    ("training:home", gettext_noop("Training"), True),
+    ("queues", gettext_noop("Queues"), True),
+    ("insights", gettext_noop("Insights"), True),
+    ("export", gettext_noop("Export"), True),
+    ("policy", gettext_noop("Policy"), False),
 )
 
 
@@ -53,7 +56,7 @@ def nav_links(context: template.Context) -> dict[str, object]:
         except NoReverseMatch:
             continue
         current = _section(here) == _section(name)
-        links.append({"url": url, "words": words, "current": current})
+        links.append({"url": url, "words": _(words), "current": current})
     return {"links": links}
 
 
@@ -78,8 +81,22 @@ _LABEL_ICONS = {"harmful": "triangle-alert", "unharmful": "check"}
 def label_badge(label: str | None) -> SafeString:
     """harmful, unharmful or no label, told by word and icon as well as colour."""
     if not label:
-        return format_html('<span class="badge">{}</span>', "no label")
-    return format_html('<span class="badge {}">{}{}</span>', label, icon(_LABEL_ICONS.get(label, "circle")), label)
+        return format_html('<span class="badge">{}</span>', _("no label"))
+    return format_html('<span class="badge {}">{}{}</span>', label, icon(_LABEL_ICONS.get(label, "circle")), word(label))
+
+
+# values of rows that pages show as they are; forms and the API keep the value
+_WORDS = frozenset({
+    gettext_noop("harmful"), gettext_noop("unharmful"), gettext_noop("text"), gettext_noop("image"), gettext_noop("video"),
+    gettext_noop("text-image"), gettext_noop("prompt"), gettext_noop("response"), gettext_noop("accepted"), gettext_noop("corrected"),
+})
+
+
+@register.filter
+def word(value: object) -> str:
+    """A label, modality or kind in the person's language; anything else as it is."""
+    text = str(value)
+    return _(text) if text in _WORDS else text
 
 
 _STATUS_LOOKS = {
@@ -117,7 +134,7 @@ def duration(seconds: float) -> str:
 @register.filter
 def short(number: object) -> str:
     """A number in few digits: 12, 0.125, 3.4; anything else as it is."""
-    return f"{number:.3g}" if isinstance(number, float) else str(number)
+    return f"{number:.3g}".replace(".", get_format("DECIMAL_SEPARATOR")) if isinstance(number, float) else str(number)
 
 
 @register.filter
@@ -130,12 +147,12 @@ def unlocalized(number: object) -> str:
 def ago(moment: datetime | None) -> str:
     """How long ago, in the one unit that matters."""
     if moment is None:
-        return "never"
+        return _("never")
     seconds = max(0, int((timezone.now() - moment).total_seconds()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for size, words in ((86_400, _("%(n)s d ago")), (3_600, _("%(n)s h ago")), (60, _("%(n)s min ago"))):
         if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return "just now"
+            return words % {"n": seconds // size}
+    return _("just now")
 
 
 @register.filter
@@ -147,7 +164,7 @@ def clock_time(seconds: float) -> str:
 
 @register.filter
 def event_words(kind: str) -> str:
-    return dict(EventKind.choices).get(kind, kind)
+    return str(EventKind(kind).label) if kind in EventKind.values else kind
 
 
 _EVENT_ICONS = {

@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import User
 
@@ -27,7 +27,7 @@ def leads_only(view: View[P]) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not person(request).is_lead:
-            raise PermissionDenied(gettext("This page is for leads."))
+            raise PermissionDenied(_("This page is for leads."))
         return view(request, *args, **kwargs)
     return guarded
 

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -41,7 +41,7 @@ def revoke(request: HttpRequest, prefix: str) -> HttpResponse:
     mine = ApiKey.objects.all() if user.is_lead else ApiKey.objects.filter(owner=user)
     key = get_object_or_404(mine, prefix=prefix)
     revoke_key(key=key, actor=user)
-    messages.success(request, gettext("“%(key)s” is revoked: it opens nothing any more.") % {"key": key.name})
+    messages.success(request, _("“%(key)s” is revoked: it opens nothing any more.") % {"key": key.name})
     return redirect("keys")
 
 
@@ -51,8 +51,8 @@ def blur(request: HttpRequest) -> HttpResponse:
     user = person(request)
     user.blur_media = request.POST.get("blur") == "on"
     user.save(update_fields=["blur_media"])
-    shown = gettext("Media is shown at once, except in queues that blur it.")
-    messages.success(request, gettext("Media is blurred until you reveal it.") if user.blur_media else shown)
+    shown = _("Media is shown at once, except in queues that blur it.")
+    messages.success(request, _("Media is blurred until you reveal it.") if user.blur_media else shown)
     return redirect("home")
 
 

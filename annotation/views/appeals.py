@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.models import Appeal, Item
@@ -36,5 +36,5 @@ def appeal(request: HttpRequest, item_id: int) -> HttpResponse:
     except ServiceError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, gettext("The item goes to somebody who has not judged it, ahead of the queue."))
+        messages.success(request, _("The item goes to somebody who has not judged it, ahead of the queue."))
     return redirect("item", found.pk)

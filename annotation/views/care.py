@@ -5,7 +5,7 @@ from datetime import date
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.models import Exposure
@@ -24,7 +24,7 @@ def account(request: HttpRequest) -> HttpResponse:
         user.blur_media, user.grey_media, user.mute_media = (request.POST.get(name) == "on" for name in ("blur", "grey", "mute"))
         user.opted_out = [row.code for row in categories if row.code in request.POST.getlist("opted_out")]
         user.save(update_fields=["blur_media", "grey_media", "mute_media", "opted_out"])
-        messages.success(request, gettext("Saved. It holds from the next item on."))
+        messages.success(request, _("Saved. It holds from the next item on."))
         return redirect("account")
     days = Exposure.objects.filter(reviewer=user).order_by("-day").values("day").distinct()[:SHOWN_DAYS]
     rows = [(row["day"], *_of_day(user.pk, row["day"])) for row in days]
@@ -34,7 +34,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def rest(request: HttpRequest) -> HttpResponse:
     take_break(reviewer=person(request))
-    messages.success(request, gettext("Enjoy your break. Your item is held for a while, and your work is kept as a draft."))
+    messages.success(request, _("Enjoy your break. Your item is held for a while, and your work is kept as a draft."))
     return redirect("home")
 
 

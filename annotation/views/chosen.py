@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from annotation.models import BulkDecision, Item, ReviewQueue
@@ -25,9 +25,9 @@ def move(request: HttpRequest) -> HttpResponse:
     chosen = _ids(request)
     moved = move_items(item_ids=chosen, queue=queue, by=person(request))
     stayed = len(chosen) - moved
-    words = gettext("%(n)s moved to %(queue)s.")
+    words = _("%(n)s moved to %(queue)s.")
     if stayed:
-        words = gettext("%(n)s moved to %(queue)s. "
+        words = _("%(n)s moved to %(queue)s. "
                         "%(stayed)s stay where they are: they do not wait, somebody holds them, or they are there already.")
     (messages.success if moved else messages.error)(request, words % {"n": moved, "queue": queue.name, "stayed": stayed})
     return _back(request)
@@ -39,11 +39,11 @@ def decide(request: HttpRequest) -> HttpResponse:
     """The list posts the chosen items: a preview. The preview posts its key with a verdict: a decision."""
     items = list(Item.objects.filter(pk__in=_ids(request)).order_by("-pk"))
     if not items and "idempotency_key" not in request.POST:
-        messages.error(request, gettext("Choose items first."))
+        messages.error(request, _("Choose items first."))
         return _back(request)
     problem = ""
     if "idempotency_key" in request.POST:
-        made = decided(request, items) if items else gettext("Choose at least one item.")
+        made = decided(request, items) if items else _("Choose at least one item.")
         if isinstance(made, BulkDecision):
             return redirect("bulk_decision", made.pk)
         problem = made

@@ -2,6 +2,7 @@
 
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from annotation.selectors_export import standing_gold
@@ -9,10 +10,12 @@ from annotation.services.export import ExportFormat, ExportRequest, export_archi
 from annotation.views.access import leads_only, person
 
 FORMATS = (
-    (ExportFormat.CANONICAL, "Canonical record",
-     "Everything about each item: content, the guard's prediction, every review, the gold label and its target reasoning."),
-    (ExportFormat.TRL, "TRL", "Conversations for supervised fine-tuning with TRL: the guard's own prompt and the target completion."),
-    (ExportFormat.SHAREGPT, "ShareGPT", "Conversations for LLaMA-Factory, Axolotl and other trainers that read ShareGPT rows."),
+    (ExportFormat.CANONICAL, _("Canonical record"),
+     _("Everything about each item: content, the guard's prediction, every review, the gold label and its target reasoning.")),
+    (ExportFormat.TRL, "TRL",
+     _("Conversations for supervised fine-tuning with TRL: the guard's own prompt and the target completion.")),
+    (ExportFormat.SHAREGPT, "ShareGPT",
+     _("Conversations for LLaMA-Factory, Axolotl and other trainers that read ShareGPT rows.")),
 )
 
 
@@ -30,7 +33,7 @@ def download(request: HttpRequest) -> HttpResponseBase:
     try:
         wanted = ExportRequest(ExportFormat(request.GET.get("format", ExportFormat.CANONICAL)), only_hard=request.GET.get("rows") == "hard")
     except ValueError:
-        return HttpResponse("Unknown format.", status=400, content_type="text/plain")
+        return HttpResponse(_("Unknown format."), status=400, content_type="text/plain")
     record_export(request=wanted, actor=person(request), by="page")
     response: HttpResponseBase
     if request.GET.get("media") == "on":

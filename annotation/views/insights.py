@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -47,7 +47,7 @@ def insight_csv(request: HttpRequest, key: str) -> HttpResponse:
                 writer.writerow(found.columns)
                 writer.writerows([_cell(cell) for cell in cells] for cells in found.rows)
                 return response
-    raise Http404(gettext("There is no such insight."))
+    raise Http404(_("There is no such insight."))
 
 
 @require_safe
@@ -65,10 +65,10 @@ def know(request: HttpRequest, item_id: int) -> HttpResponse:
     try:
         if request.POST.get("act") == "retire":
             retire_known(known=get_object_or_404(KnownItem, item=item))
-            messages.success(request, gettext("It is hidden gold no more; the scores that it gave stay."))
+            messages.success(request, _("It is hidden gold no more; the scores that it gave stay."))
         else:
             make_known(item=item, by=person(request), note=request.POST.get("note", "")[:2_000])
-            messages.success(request, gettext(
+            messages.success(request, _(
                 "It is hidden gold now. Its queue's share of hidden gold says how often such items are served."))
     except ServiceError as error:
         messages.error(request, str(error))

@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation import selectors
@@ -51,7 +51,7 @@ def retry(request: HttpRequest, item_id: int) -> HttpResponse:
         messages.error(request, str(error))
     else:
         ring(predict)
-        messages.success(request, gettext("Sent back to the guard."))
+        messages.success(request, _("Sent back to the guard."))
     return redirect("item", found.pk)
 
 

@@ -8,7 +8,8 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from annotation.models import ModelVersion, ReviewQueue, SavedFilter, User
@@ -20,9 +21,11 @@ from annotation.status import ItemStatus, Lane
 from annotation.views.access import person
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
-WORDS = {"q": "Search", "text": "Words", "external_id": "Id begins with", "source": "Source", "status": "Status", "queue": "Queue",
-         "lane": "Lane", "modality": "Modality", "language": "Language", "category": "Category", "label": "Guard says",
-         "version": "Version", "reviewer": "Reviewed by", "since": "From", "until": "To"}
+WORDS = {"q": gettext_lazy("Search"), "text": gettext_lazy("Words"), "external_id": gettext_lazy("Id begins with"),
+         "source": gettext_lazy("Source"), "status": gettext_lazy("Status"), "queue": gettext_lazy("Queue"), "lane": gettext_lazy("Lane"),
+         "modality": gettext_lazy("Modality"), "language": gettext_lazy("Language"), "category": gettext_lazy("Category"),
+         "label": gettext_lazy("Guard says"), "version": gettext_lazy("Version"), "reviewer": gettext_lazy("Reviewed by"),
+         "since": gettext_lazy("From"), "until": gettext_lazy("To")}
 IN_SIGHT = frozenset({"q", "status"})  # the others are behind the disclosure
 NEWEST_VERSIONS = 50
 
@@ -45,7 +48,7 @@ def search_for(user: User, values: QueryDict) -> ItemSearch:
 def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
     queues = list(ReviewQueue.objects.order_by("name"))
     names = {"status": dict(ItemStatus.choices), "lane": dict(Lane.choices), "queue": {queue.slug: queue.name for queue in queues}}
-    chips = [Chip(WORDS[name], str(names.get(name, {}).get(value, value)), replace(search, **{name: ""}).query)
+    chips = [Chip(str(WORDS[name]), str(names.get(name, {}).get(value, value)), replace(search, **{name: ""}).query)
              for name, value in search.narrowed.items()]
     return {
         "search": search, "chips": chips, "more": sum(name not in IN_SIGHT for name in search.narrowed),
@@ -68,7 +71,7 @@ def save(request: HttpRequest) -> HttpResponse:
     except ServiceError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, gettext("Saved as %(name)s.") % {"name": saved.name})
+        messages.success(request, _("Saved as %(name)s.") % {"name": saved.name})
     return redirect(f"{reverse('items')}?{search.query}")
 
 
@@ -83,7 +86,7 @@ def delete(request: HttpRequest, filter_id: int) -> HttpResponse:
     except ServiceError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, gettext("%(name)s is deleted.") % {"name": saved.name})
+        messages.success(request, _("%(name)s is deleted.") % {"name": saved.name})
     return redirect("items")
 
 

@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -28,7 +28,7 @@ def keymap(request: HttpRequest) -> HttpResponse:
         except KeymapNotValid as error:
             problem, wrong = str(error), error.field
         else:
-            messages.success(request, gettext("Every key is the standard one again.") if reset else gettext("Your keys are saved."))
+            messages.success(request, _("Every key is the standard one again.") if reset else _("Your keys are saved."))
             return redirect("keymap")
     rows = [(f"key-{number}", standard, words, given.get(standard) or standard) for number, (standard, words) in enumerate(ACTIONS)]
     return render(request, "annotation/keymap.html", {"rows": rows, "problem": problem, "wrong": wrong}, status=422 if problem else 200)
@@ -39,12 +39,13 @@ def keymap(request: HttpRequest) -> HttpResponse:
 def palette(request: HttpRequest) -> JsonResponse:
     """Queues and items by name, id or external id."""
     query = request.GET.get("q", "").replace("\x00", "").strip()[:200]
-    found = [{"words": queue.name, "sub": "Queue", "url": reverse("review", args=[queue.slug])}
+    found = [{"words": queue.name, "sub": _("Queue"), "url": reverse("review", args=[queue.slug])}
              for queue in queues_of(person(request)) if query.lower() in queue.name.lower()][:FOUND]
     if query:
         items = Item.objects.filter(external_id__startswith=query).order_by("-id")[:FOUND]
         by_id = Item.objects.filter(pk=int(query)) if query.isdecimal() and len(query) < 19 else Item.objects.none()
-        found += [{"words": item.external_id, "sub": f"Item {item.pk}, {item.get_status_display()}", "url": reverse("item", args=[item.pk])}
+        found += [{"words": item.external_id, "url": reverse("item", args=[item.pk]),
+                   "sub": _("Item %(number)s, %(status)s") % {"number": item.pk, "status": item.get_status_display()}}
                   for item in dict.fromkeys([*by_id, *items])]
     return JsonResponse({"found": found})
 

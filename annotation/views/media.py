@@ -8,7 +8,7 @@ from typing import BinaryIO
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotation.models import MediaAsset, Prediction
@@ -65,7 +65,7 @@ def _open(relative: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError:
-        raise Http404(gettext("This file is not on the disk any more.")) from None
+        raise Http404(_("This file is not on the disk any more.")) from None
 
 
 def _wanted_range(header: str, size: int) -> range | None:

@@ -3,7 +3,8 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import selectors
@@ -49,7 +50,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             problem = str(error)
         else:
             stale = stale_gold()[:1_000].count()
-            words = gettext("%(policy)s is in force.")
+            words = _("%(policy)s is in force.")
             if stale:
                 words = ngettext("%(policy)s is in force. %(stale)s gold label is stale now.",
                                  "%(policy)s is in force. %(stale)s gold labels are stale now.", stale)
@@ -73,7 +74,7 @@ def decide_stale(request: HttpRequest) -> HttpResponse:
     """Send the chosen gold to another review, or say that it is still right."""
     chosen = [int(given) for given in request.POST.getlist("gold") if given.isdecimal()][:STALE_SHOWN]
     if not chosen:
-        messages.error(request, gettext("Choose at least one gold label first."))
+        messages.error(request, _("Choose at least one gold label first."))
     elif request.POST.get("act") == "confirm":
         n = confirm_gold(gold_ids=chosen, by=person(request))
         messages.success(request, ngettext("%(n)s gold label confirmed.", "%(n)s gold labels confirmed.", n) % {"n": n})

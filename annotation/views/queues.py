@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.bells import ring
@@ -48,9 +49,9 @@ def queue(request: HttpRequest, slug: str = "") -> HttpResponse:
             form.save_m2m()
             if again:
                 ring(reroute)
-            words = gettext("“%(queue)s” is saved.")
+            words = _("“%(queue)s” is saved.")
             if again:
-                words = gettext("“%(queue)s” is saved. Its waiting items are put in the new order.")
+                words = _("“%(queue)s” is saved. Its waiting items are put in the new order.")
             messages.success(request, words % {"queue": made.name})
             return redirect("queues")
     context = {"queue": found, "form": form, "conditions": conditions}
@@ -78,7 +79,7 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
                 made = form.save(commit=False)
                 made.conditions = wanted.as_json()
                 save_rule(rule=made, by=person(request))
-                messages.success(request, gettext("“%(rule)s” is saved. New predictions are routed by it.") % {"rule": made.name})
+                messages.success(request, _("“%(rule)s” is saved. New predictions are routed by it.") % {"rule": made.name})
                 return redirect("queues")
     return render(request, "annotation/rule.html", context, status=422 if sent else 200)
 
@@ -90,7 +91,7 @@ def rule_act(request: HttpRequest, rule_id: int) -> HttpResponse:
     found, act = get_object_or_404(RoutingRule, pk=rule_id), request.POST.get("act")
     if act == "delete":
         found.delete()
-        messages.success(request, gettext("“%(rule)s” is deleted. Items that it moved stay where they are.") % {"rule": found.name})
+        messages.success(request, _("“%(rule)s” is deleted. Items that it moved stay where they are.") % {"rule": found.name})
     elif act in ("up", "down"):
         move_rule(rule=found, up=act == "up")
     return redirect("queues")
@@ -103,7 +104,7 @@ def apply_rules(request: HttpRequest) -> HttpResponse:
     for found in ReviewQueue.objects.all():
         route_again(found)
     ring(reroute)
-    messages.success(request, gettext("Waiting items are routed by the rules now; what somebody holds stays."))
+    messages.success(request, _("Waiting items are routed by the rules now; what somebody holds stays."))
     return redirect("queues")
 
 
@@ -121,14 +122,14 @@ def group(request: HttpRequest, group_id: int | None = None) -> HttpResponse:
     found = get_object_or_404(ReviewerGroup, pk=group_id)
     if request.POST.get("act") == "delete":
         found.delete()
-        words = gettext("The group “%(group)s” is deleted. Its queues are open to everybody now.")
+        words = _("The group “%(group)s” is deleted. Its queues are open to everybody now.")
         messages.success(request, words % {"group": found.name})
     else:
         names = [name.strip() for name in request.POST.get("members", "").split(",") if name.strip()]
         people = list(User.objects.filter(username__in=names))
         missing = sorted(set(names) - {one.username for one in people})
         if missing:
-            messages.error(request, gettext("There is nobody called %(name)s. The group stays as it was.") % {"name": missing[0]})
+            messages.error(request, _("There is nobody called %(name)s. The group stays as it was.") % {"name": missing[0]})
         else:
             found.members.set(people)
             words = ngettext("“%(group)s” has %(n)s member.", "“%(group)s” has %(n)s members.", len(people))

@@ -5,7 +5,7 @@ import uuid
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -46,7 +46,7 @@ def _start(given: str, assignment: Assignment) -> int:
     prediction = assignment.item.prediction
     last = max(1, len(prediction.steps)) if prediction is not None else 0
     if not given.isdecimal() or not 1 <= int(given[:9]) <= last:
-        raise Http404(gettext("The guard wrote no such step."))
+        raise Http404(_("The guard wrote no such step."))
     return int(given[:9])
 
 
@@ -54,7 +54,7 @@ def _newest(assignment: Assignment) -> Regeneration:
     rows = Regeneration.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id, prediction=assignment.item.prediction_id)
     row = rows.order_by("-id").first()
     if row is None:
-        raise Http404(gettext("Nothing was asked of the guard here."))
+        raise Http404(_("Nothing was asked of the guard here."))
     return row
 
 

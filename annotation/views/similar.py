@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.models import BulkDecision, GoldLabel, Item
@@ -57,14 +58,14 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
             categories=tuple(request.POST.getlist("categories")), note=request.POST.get("note", "")[:10_000], like=like,
             idempotency_key=request.POST.get("idempotency_key", "")[:64] or uuid.uuid4().hex)
     except ValueError:
-        return "Choose harmful or unharmful for the prompt."
+        return _("Choose harmful or unharmful for the prompt.")
     except ServiceError as error:
         return str(error)
     left = len(made.skipped)
     n = made.reviews.count()
     said = ngettext("%(n)s item is settled.", "%(n)s items are settled.", n) % {"n": n}
     if left:
-        said += " " + ngettext("%(n)s was left out.", "%(n)s were left out.", left) % {"n": left}
+        said += " " + _("%(n)s were left out.") % {"n": left}
     messages.success(request, said)
     return made
 
@@ -91,6 +92,6 @@ def undo_bulk(request: HttpRequest, bulk_id: int) -> HttpResponse:
         messages.error(request, str(error))
     else:
         words = ngettext("Undone. %(n)s item stays as it is: a snapshot has used it.",
-                         "Undone. %(n)s items stay as they are: a snapshot has used them.", len(kept)) if kept else gettext("Undone.")
+                         "Undone. %(n)s items stay as they are: a snapshot has used them.", len(kept)) if kept else _("Undone.")
         messages.success(request, words % {"n": len(kept)})
     return redirect("bulk_decision", found.pk)

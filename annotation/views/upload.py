@@ -8,7 +8,7 @@ from typing import cast
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from annotation.bells import ring
@@ -32,7 +32,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         try:
             report = ingest_jsonl(lines=_lines(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug)
         except (gzip.BadGzipFile, zlib.error, EOFError):
-            form.add_error("file", gettext(
+            form.add_error("file", _(
                 "This gzip file is broken or cut off. Lines read so far are stored; pack it again and send it again."))
         if report is not None and report.created:
             ring(predict)
@@ -49,5 +49,5 @@ def _lines(file: "UploadedFile[bytes]") -> Iterable[bytes]:
 def _shown(report: IngestReport | None) -> list[tuple[int, list[str]]]:
     if report is None:
         return []
-    return [(line, [f"{error.pointer.strip('/').replace('/', ' › ') or 'This line'} {error.detail}" for error in errors])
+    return [(line, [f"{error.pointer.strip('/').replace('/', ' › ') or _('This line')} {error.detail}" for error in errors])
             for line, errors in report.rejected[:SHOWN_LINES]]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import HardSample, ModelVersion, User
 from training.gate import Answer, GateReport, PairedRow, Thresholds, decide
@@ -91,9 +91,9 @@ def set_thresholds(*, wanted: Thresholds, by: User) -> GateSettings:
         raise NotAnAdmin
     for name in SHARES:
         if not 0 <= getattr(wanted, name) <= 1:
-            raise ThresholdNotUsable(gettext("%(name)s: give a share from 0 to 1.") % {"name": name})
+            raise ThresholdNotUsable(_("%(name)s: give a share from 0 to 1.") % {"name": name})
     if wanted.fewest_rows < 1:
-        raise ThresholdNotUsable(gettext("fewest_rows: give at least 1."))
+        raise ThresholdNotUsable(_("fewest_rows: give at least 1."))
     return GateSettings.objects.create(set_by=by, **asdict(wanted))
 
 

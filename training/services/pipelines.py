@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Event, ModelVersion, User
 from annotation.status import EventKind
@@ -40,7 +40,7 @@ def request_pipeline(*, snapshot: DatasetSnapshot, base_version: ModelVersion, r
     given: dict[str, dict[str, Any]] = {kind: dict((overrides or {}).get(kind, {})) for kind in kinds}
     unused = set(overrides or {}) - set(kinds)
     if unused:
-        raise StagesNotUsable(gettext("There are settings for %(unused)s, but no such stage.") % {"unused": ", ".join(sorted(unused))})
+        raise StagesNotUsable(_("There are settings for %(unused)s, but no such stage.") % {"unused": ", ".join(sorted(unused))})
     verify_trainable(snapshot)
     try:
         with transaction.atomic():
@@ -76,16 +76,16 @@ def checked_stages(stages: Sequence[str]) -> tuple[RunKind, ...]:
     """Raises StagesNotUsable."""
     unknown = [stage for stage in stages if stage not in RunKind.values]
     if unknown:
-        raise StagesNotUsable(gettext("%(unknown)s is no stage. Known: %(known)s.") % {
+        raise StagesNotUsable(_("%(unknown)s is no stage. Known: %(known)s.") % {
             "unknown": repr(unknown[0]), "known": ", ".join(RunKind.values)})
     kinds = tuple(RunKind(stage) for stage in stages)
     if len(kinds) < 2 or kinds != tuple(kind for kind in ORDER if kind in kinds) or set(REINFORCING) <= set(kinds):
-        raise StagesNotUsable(gettext("%(stages)s: a pipeline has at least two of sft, mine, and one of grpo or dpo, in this order.") % {
-            "stages": " → ".join(kinds) or gettext("nothing")})
+        raise StagesNotUsable(_("%(stages)s: a pipeline has at least two of sft, mine, and one of grpo or dpo, in this order.") % {
+            "stages": " → ".join(kinds) or _("nothing")})
     if RunKind.MINE in kinds and kinds[-1] == RunKind.MINE:
-        raise StagesNotUsable(gettext("A pipeline does not end with mining: name grpo or dpo after it."))
+        raise StagesNotUsable(_("A pipeline does not end with mining: name grpo or dpo after it."))
     if RunKind.DPO in kinds and RunKind.MINE not in kinds:
-        raise StagesNotUsable(gettext("DPO learns from rollouts: name mine before it."))
+        raise StagesNotUsable(_("DPO learns from rollouts: name mine before it."))
     return kinds
 
 

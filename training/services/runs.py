@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from annotation.models import Event, ModelVersion, User
 from annotation.status import EventKind
@@ -76,16 +76,16 @@ def clone_run(*, run: TrainingRun, requested_by: User, overrides: Mapping[str, A
 def check_order(*, kind: str, after: TrainingRun | None, mined_from: TrainingRun | None) -> None:
     """Raises NotATraining, PredecessorEnded."""
     if mined_from is not None and mined_from.kind != RunKind.MINE:
-        raise NotATraining(gettext("%(run)s is no mining: choose one whose kept rows this run trains on.") % {"run": mined_from})
+        raise NotATraining(_("%(run)s is no mining: choose one whose kept rows this run trains on.") % {"run": mined_from})
     if mined_from is not None and kind == RunKind.MINE:
-        raise NotATraining(gettext("A mining reads a snapshot, not the rows that another mining kept."))
+        raise NotATraining(_("A mining reads a snapshot, not the rows that another mining kept."))
     if kind == RunKind.DPO and mined_from is None:
-        raise NotATraining(gettext("DPO learns from rollouts: choose the mining whose kept rows it trains on."))
+        raise NotATraining(_("DPO learns from rollouts: choose the mining whose kept rows it trains on."))
     for one in (after, mined_from):
         if one is not None and one.status in ENDED_BADLY:
             raise PredecessorEnded
     if mined_from is not None and mined_from.status != RunStatus.SUCCEEDED and (after is None or after.pk != mined_from.pk):
-        raise NotATraining(gettext("%(run)s has not ended yet: let this run wait for it.") % {"run": mined_from})
+        raise NotATraining(_("%(run)s has not ended yet: let this run wait for it.") % {"run": mined_from})
 
 
 def checked_launch(kind: str, launch: Mapping[str, Any]) -> dict[str, Any]:

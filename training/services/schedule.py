@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from annotation.models import User
@@ -108,34 +108,34 @@ def _forget(beat: PeriodicTask | None) -> None:
 
 def _check(given: ScheduleInput) -> None:
     if not given.name.strip():
-        raise ScheduleNotValid("name", gettext("give it one."))
+        raise ScheduleNotValid("name", _("give it one."))
     if given.trigger not in Trigger.values:
-        raise ScheduleNotValid("trigger", gettext("%(given)s is not one of %(known)s.") % {
+        raise ScheduleNotValid("trigger", _("%(given)s is not one of %(known)s.") % {
             "given": repr(given.trigger), "known": ", ".join(Trigger.values)})
     if given.recipe not in RECIPES:
-        raise ScheduleNotValid("recipe", gettext("%(given)s is not one of %(known)s.") % {
+        raise ScheduleNotValid("recipe", _("%(given)s is not one of %(known)s.") % {
             "given": repr(given.recipe), "known": ", ".join(RECIPES)})
     if given.trigger == Trigger.CRON:
         _check_time(given.cron, given.time_zone)
     if given.hard_samples < 1:
-        raise ScheduleNotValid("hard_samples", gettext("at least 1."))
+        raise ScheduleNotValid("hard_samples", _("at least 1."))
     if not 0 < given.agreement_below <= 1:
-        raise ScheduleNotValid("agreement_below", gettext("a share above 0 and at most 1."))
+        raise ScheduleNotValid("agreement_below", _("a share above 0 and at most 1."))
     if given.agreement_window < 1:
-        raise ScheduleNotValid("agreement_window", gettext("at least 1."))
+        raise ScheduleNotValid("agreement_window", _("at least 1."))
     if given.min_hours < 0:
-        raise ScheduleNotValid("min_hours", gettext("not below 0."))
+        raise ScheduleNotValid("min_hours", _("not below 0."))
     _check_settings(given)
 
 
 def _check_time(cron: str, time_zone: str) -> None:
     parts = cron.split()
     if len(parts) != len(CRON_FIELDS):
-        raise ScheduleNotValid("cron", gettext("five parts: minute hour day-of-month month day-of-week, for example 0 3 * * *."))
+        raise ScheduleNotValid("cron", _("five parts: minute hour day-of-month month day-of-week, for example 0 3 * * *."))
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ScheduleNotValid("time_zone", gettext("%(given)s is no time zone; write it like Europe/Berlin.") % {
+        raise ScheduleNotValid("time_zone", _("%(given)s is no time zone; write it like Europe/Berlin.") % {
             "given": repr(time_zone)}) from None
     try:
         CrontabSchedule(**dict(zip(CRON_FIELDS, parts, strict=True)), timezone=time_zone).clean_fields()
@@ -149,7 +149,7 @@ def _check_settings(given: ScheduleInput) -> None:
     try:
         for kind, changed in given.overrides.items():
             if kind not in stages:
-                raise ScheduleNotValid("overrides", gettext("%(kind)s is no stage of %(recipe)s; it has %(stages)s.") % {
+                raise ScheduleNotValid("overrides", _("%(kind)s is no stage of %(recipe)s; it has %(stages)s.") % {
                     "kind": repr(kind), "recipe": given.recipe, "stages": ", ".join(stages)})
             checked(changed, kind)
         launch_from(given.launch)

@@ -10,7 +10,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.views.access import leads_only, person
@@ -81,7 +82,7 @@ def register(request: HttpRequest) -> HttpResponse:
         except (TrainingError, FileNotReadable) as error:
             form.add_error("file", str(error).replace(Path(kept.name).name, form.cleaned_data["file"].name))
             return _page(request, form, report, status=422)
-    words = gettext("%(name)s is registered with %(rows)s rows; %(bad)s bad rows were left out.") if report.bad_count else gettext(
+    words = _("%(name)s is registered with %(rows)s rows; %(bad)s bad rows were left out.") if report.bad_count else _(
         "%(name)s is registered with %(rows)s rows.")
     messages.success(request, words % {"name": made.name, "rows": f"{made.rows:,}", "bad": f"{report.bad_count:,}"})
     return redirect(f"{reverse('training:benchmarks')}?task={made.task}")
@@ -102,7 +103,7 @@ def evaluate_on_all(request: HttpRequest) -> HttpResponse:
                          "%(version)s is or will be evaluated on %(n)s benchmarks.", len(asked))
         messages.success(request, words % {"version": version.name, "n": len(asked)})
     else:
-        messages.error(request, gettext("There is no benchmark yet that a version can be asked. Register one first."))
+        messages.error(request, _("There is no benchmark yet that a version can be asked. Register one first."))
     return redirect("training:benchmarks")
 
 

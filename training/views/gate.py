@@ -5,7 +5,7 @@ from dataclasses import asdict
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.models import ModelVersion
@@ -29,7 +29,7 @@ def gate(request: HttpRequest) -> HttpResponse:
     """Leads read the thresholds, admins set them."""
     form = ThresholdsForm(request.POST if request.method == "POST" else None, initial=asdict(thresholds()))
     if form.is_valid() and attempt(request, lambda: set_thresholds(wanted=form.thresholds(), by=person(request))) is not None:
-        messages.success(request, gettext("These thresholds are in force from now on."))
+        messages.success(request, _("These thresholds are in force from now on."))
         return redirect("training:gate")
     history = GateSettings.objects.select_related("set_by").order_by("-id")[:SETTINGS_SHOWN]
     return render(request, "training/gate.html", {"form": form, "history": history}, status=422 if form.errors else 200)
@@ -43,7 +43,7 @@ def version_flips(request: HttpRequest, version_id: int, side: str) -> HttpRespo
     baseline = selectors.baseline_of(found)
     pair = selectors.evaluated_pair(found, baseline) if baseline else None
     if pair is None:
-        raise Http404(gettext("They were never evaluated on the same snapshot."))
+        raise Http404(_("They were never evaluated on the same snapshot."))
     after = request.GET.get("after", "").replace("\x00", "")
     return render(request, "training/flips.html", {
         "version": found, "baseline": baseline, "side": side, "candidate": pair[0],
@@ -57,7 +57,7 @@ def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
     """What a version said of live items that production judges differently."""
     found = get_object_or_404(selectors.versions(), pk=version_id)
     if not has_shadowed(found):
-        raise Http404(gettext("This version has never shadowed production."))
+        raise Http404(_("This version has never shadowed production."))
     before = request.GET.get("before", "")
     wanted = int(before) if before.isdecimal() and len(before) < 19 else None
     return render(request, "training/shadow.html", {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotation.views.access import leads_only
@@ -26,7 +26,7 @@ def metrics_file(request: HttpRequest, run_id: int) -> HttpResponseBase:
     found = get_object_or_404(TrainingRun, pk=run_id)
     path = directory_of(found) / METRICS
     if not path.exists():
-        raise Http404(gettext("This run has logged nothing yet."))
+        raise Http404(_("This run has logged nothing yet."))
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"{found.name}-metrics.jsonl", content_type="application/jsonl")
 
 
@@ -37,7 +37,7 @@ def metrics_csv(request: HttpRequest, run_id: int, chart: str = "") -> HttpRespo
     found = get_object_or_404(TrainingRun, pk=run_id)
     drawn = chart_named(found.kind, chart)
     if chart and drawn is None:
-        raise Http404(gettext("This run has no such chart."))
+        raise Http404(_("This run has no such chart."))
     names = ("step", *drawn.fields) if drawn else fields_of(found.kind)
     answer = HttpResponse(content_type="text/csv", headers={
         "Content-Disposition": f'attachment; filename="{found.name}-{chart or "metrics"}.csv"'})
@@ -54,7 +54,7 @@ def metrics_events(request: HttpRequest, run_id: int) -> HttpResponseBase:
     found = get_object_or_404(TrainingRun, pk=run_id)
     lines = _lines(found)
     if not lines:
-        raise Http404(gettext("This run has logged nothing yet."))
+        raise Http404(_("This run has logged nothing yet."))
     began = (found.started_at or found.created_at).timestamp()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / event_file_name(found.name, began)

@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -68,7 +68,7 @@ def rollouts(request: HttpRequest, run_id: int) -> HttpResponse:
     """Completions to read: of `step` (the newest without one), `page` by page."""
     found, form = get_object_or_404(TrainingRun, pk=run_id), RolloutsForm(request.GET)
     if not selectors_runs.has_rollouts(found):
-        raise Http404(gettext("This run draws no rollouts."))
+        raise Http404(_("This run draws no rollouts."))
     chosen = form.cleaned_data if form.is_valid() else {}
     shown = selectors_runs.rollouts_of(found, chosen.get("step"), chosen.get("page") or 1)
     name = "training/_rollouts.html" if is_htmx(request) else "training/rollouts.html"

@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.views.access import leads_only, person
@@ -44,7 +44,7 @@ def schedule(request: HttpRequest, schedule_id: int | None = None) -> HttpRespon
         except ScheduleNameTaken as error:
             form.add_error("name", str(error))
         else:
-            messages.success(request, gettext("Schedule %(schedule)s is saved.") % {"schedule": saved.name})
+            messages.success(request, _("Schedule %(schedule)s is saved.") % {"schedule": saved.name})
             return redirect("training:schedules")
     return _page(request, form, found, status=422)
 
@@ -63,13 +63,13 @@ def run_now(request: HttpRequest, schedule_id: int) -> HttpResponse:
     found = get_object_or_404(RetrainSchedule, pk=schedule_id)
     fired = fire_now(schedule=found, asked_by=person(request).get_username())
     if fired is None:
-        messages.warning(request, gettext("%(schedule)s was started a moment ago. Wait a minute, then look here again.") % {
+        messages.warning(request, _("%(schedule)s was started a moment ago. Wait a minute, then look here again.") % {
             "schedule": found.name})
     elif fired.outcome != FiringOutcome.STARTED or fired.pipeline is None:
-        messages.error(request, gettext("%(schedule)s did not start: %(note)s") % {"schedule": found.name, "note": fired.note})
+        messages.error(request, _("%(schedule)s did not start: %(note)s") % {"schedule": found.name, "note": fired.note})
     else:
         ring_workers()
-        messages.success(request, gettext("%(schedule)s has started pipeline %(pipeline)s.") % {
+        messages.success(request, _("%(schedule)s has started pipeline %(pipeline)s.") % {
             "schedule": found.name, "pipeline": fired.pipeline.name})
         return redirect("training:run", fired.pipeline.runs.order_by("id")[0].pk)
     return redirect("training:schedules")
@@ -80,7 +80,7 @@ def run_now(request: HttpRequest, schedule_id: int) -> HttpResponse:
 def remove(request: HttpRequest, schedule_id: int) -> HttpResponse:
     found = get_object_or_404(RetrainSchedule, pk=schedule_id)
     delete_schedule(schedule=found)
-    messages.success(request, gettext("Schedule %(schedule)s is removed; its pipelines stay.") % {"schedule": found.name})
+    messages.success(request, _("Schedule %(schedule)s is removed; its pipelines stay.") % {"schedule": found.name})
     return redirect("training:schedules")
 
 

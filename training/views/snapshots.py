@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.views.access import leads_only, person
@@ -46,7 +46,7 @@ def train_on(request: HttpRequest, snapshot_id: int) -> HttpResponse:
     found = get_object_or_404(DatasetSnapshot, pk=snapshot_id)
     base = selectors.production()
     if base is None:
-        messages.error(request, gettext("No version is in production yet, so there is nothing to train from."))
+        messages.error(request, _("No version is in production yet, so there is nothing to train from."))
         return redirect("training:snapshot", found.pk)
     made = attempt(request, lambda: runs.request_run(snapshot=found, base_version=base, requested_by=person(request)))
     if made is None:

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.models import Item, ModelVersion
@@ -84,13 +84,13 @@ def evaluate(request: HttpRequest, version_id: int) -> HttpResponse:
     """The version and what it is compared with, both on the newest snapshot."""
     found, newest = get_object_or_404(ModelVersion, pk=version_id), selectors.newest_snapshot()
     if newest is None:
-        messages.error(request, gettext("There is no snapshot to evaluate on yet."))
+        messages.error(request, _("There is no snapshot to evaluate on yet."))
         return redirect("training:version", found.pk)
     for one in (found, selectors.baseline_of(found)):
         if one is not None:
             request_evaluation(version=one, snapshot=newest, requested_by=person(request))
     ring_workers()
-    messages.success(request, gettext("Evaluation on %(snapshot)s is queued.") % {"snapshot": newest.name})
+    messages.success(request, _("Evaluation on %(snapshot)s is queued.") % {"snapshot": newest.name})
     return redirect("training:version", found.pk)
 
 
@@ -101,7 +101,7 @@ def set_policy(request: HttpRequest, version_id: int) -> HttpResponse:
     found = get_object_or_404(ModelVersion, pk=version_id)
     found.takes_policy = "takes_policy" in request.POST
     found.save(update_fields=["takes_policy"])
-    words = gettext("%(version)s is given the policy.") if found.takes_policy else gettext("%(version)s is not given the policy.")
+    words = _("%(version)s is given the policy.") if found.takes_policy else _("%(version)s is not given the policy.")
     messages.success(request, words % {"version": found.name})
     return redirect("training:version", found.pk)
 
@@ -115,7 +115,7 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
         return redirect("training:version", found.pk)
     done = attempt(request, lambda: promotion.promote(version=found, approver=person(request), **form.cleaned_data))
     if done is not None:
-        messages.success(request, gettext("%(version)s is in production. Workers serve it from their next batch on.") % {
+        messages.success(request, _("%(version)s is in production. Workers serve it from their next batch on.") % {
         "version": found.name})
     return redirect("training:version", found.pk)
 
@@ -130,5 +130,5 @@ def rollback(request: HttpRequest) -> HttpResponse:
     done = attempt(request, lambda: promotion.rollback(
         approver=person(request), reason=form.cleaned_data["reason"], to=form.cleaned_data["to"]))
     if done is not None:
-        messages.success(request, gettext("%(version)s is in production again.") % {"version": done.version.name})
+        messages.success(request, _("%(version)s is in production again.") % {"version": done.version.name})
     return redirect("training:versions")
