@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Item, PolicyCategory, Prediction, Review, ReviewQueue
 from annotation.selectors_adjudication import GUARD, OWN
@@ -23,9 +24,9 @@ _LABELS = [(label.value, label.value) for label in Harmfulness]
 class DecisionForm(forms.Form):
     """The decision pane. Steps come as step-1-mark, step-1-edit, … and `added`; their texts are the stored ones."""
 
-    prompt_label = forms.ChoiceField(choices=_LABELS, error_messages={"required": "Choose harmful or unharmful for the prompt."})
+    prompt_label = forms.ChoiceField(choices=_LABELS, error_messages={"required": _("Choose harmful or unharmful for the prompt.")})
     response_label = forms.ChoiceField(choices=_LABELS, required=False,
-                                       error_messages={"required": "Choose harmful or unharmful for the response."})
+                                       error_messages={"required": _("Choose harmful or unharmful for the response.")})
     categories = forms.MultipleChoiceField(required=False)
     severity = forms.TypedChoiceField(choices=[(n, n) for n in range(4)], coerce=int, empty_value=None, required=False)
     confidence = forms.TypedChoiceField(choices=[(n, n) for n in range(1, 4)], coerce=int, empty_value=None, required=False)
@@ -111,9 +112,9 @@ class AdjudicationForm(DecisionForm):
     """The decision of an adjudication: `take` names a side, the guard's judgement, or the lead's own decision in the fields."""
 
     take = forms.ChoiceField(error_messages={
-        "required": "Take a side, the guard's judgement, or decide yourself.",
-        "invalid_choice": "The review whose side you took has been taken back. Reload the item and decide again."})
-    reason = forms.CharField(max_length=300, error_messages={"required": "Give the reason: why does this verdict stand?"})
+        "required": _("Take a side, the guard's judgement, or decide yourself."),
+        "invalid_choice": _("The review whose side you took has been taken back. Reload the item and decide again.")})
+    reason = forms.CharField(max_length=300, error_messages={"required": _("Give the reason: why does this verdict stand?")})
 
     def __init__(self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory],
                  sides: Sequence[Review]) -> None:
@@ -144,16 +145,18 @@ class AdjudicationForm(DecisionForm):
 
 
 class UploadForm(forms.Form):
-    file = forms.FileField(error_messages={"required": "Choose a .jsonl file first.",
-                                           "empty": "This file is empty. Choose one with at least one line."})
+    file = forms.FileField(error_messages={"required": _("Choose a .jsonl file first."),
+                                           "empty": _("This file is empty. Choose one with at least one line.")})
     queue = forms.ModelChoiceField(ReviewQueue.objects.all(), to_field_name="slug")
 
 
 class NewKeyForm(forms.Form):
-    name = forms.CharField(max_length=100, error_messages={"required": "Give the key a name, so that you know it again."})
-    scopes = forms.MultipleChoiceField(choices=ApiScope.choices, error_messages={"required": "Choose at least one thing the key may do."})
-    days = forms.TypedChoiceField(label="Expires", choices=[(30, "in 30 days"), (90, "in 90 days"), (365, "in a year"), (0, "never")],
-                                  coerce=int, initial=90)
+    name = forms.CharField(max_length=100, error_messages={"required": _("Give the key a name, so that you know it again.")})
+    scopes = forms.MultipleChoiceField(
+        choices=ApiScope.choices, error_messages={"required": _("Choose at least one thing the key may do.")})
+    days = forms.TypedChoiceField(
+        label=_("Expires"), coerce=int, initial=90,
+        choices=[(30, _("in 30 days")), (90, _("in 90 days")), (365, _("in a year")), (0, _("never"))])
 
     def limit_scopes(self, choices: list[tuple[str, str]]) -> None:
         """Offer only what the person may do themselves."""

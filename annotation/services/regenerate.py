@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.models import ModelVersion, Regeneration, User
 from annotation.selectors_policy import policy_for
@@ -67,7 +68,7 @@ def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
     """
     steps = [cleaned for step in kept if (cleaned := clean_step(step))]
     if len(steps) >= MAX_STEPS:
-        raise DecisionNotValid("steps", f"leave no room: a reasoning has at most {MAX_STEPS} steps.")
+        raise DecisionNotValid("steps", _("leave no room: a reasoning has at most %(most)s steps.") % {"most": MAX_STEPS})
     now = timezone.now()
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)  # locks the item: two asks come one after the other

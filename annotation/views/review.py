@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -64,7 +65,8 @@ def review_dispute(request: HttpRequest, item_id: int) -> HttpResponse:
     lead, item = person(request), get_object_or_404(Item, pk=item_id)
     held = selectors.held_escalated(lead, item) or assign_escalated(lead=lead, item=item)
     if held is None:
-        messages.error(request, "It is settled, another lead has it, or you have judged it yourself: then somebody else settles it.")
+        messages.error(request, _(
+            "It is settled, another lead has it, or you have judged it yourself: then somebody else settles it."))
         return redirect("item", item.pk)
     return _page(request, held)
 
@@ -235,8 +237,8 @@ def _asked_back(request: HttpRequest, assignment: Assignment) -> HttpResponse:
     context = {"fast": assignment.queue.fewest_seconds}
     if is_htmx(request):
         return _retarget(render(request, "annotation/review/fast.html", context, status=422))
-    return _page(request, assignment, problems=[
-        f"That took less than {assignment.queue.fewest_seconds} seconds. Look once more, then submit again."], status=422)
+    words = _("That took less than %(seconds)s seconds. Look once more, then submit again.")
+    return _page(request, assignment, problems=[words % {"seconds": assignment.queue.fewest_seconds}], status=422)
 
 
 def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], None], words: str) -> HttpResponse:
@@ -253,7 +255,7 @@ def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], N
 def assignment_of(request: HttpRequest, token: uuid.UUID) -> Assignment:
     assignment = selectors.assignment_of(person(request), token)
     if assignment is None:
-        raise Http404("There is no such assignment of yours.")
+        raise Http404(_("There is no such assignment of yours."))
     return assignment
 
 
