@@ -47,13 +47,14 @@ def lease_ahead(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
 def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
     """The page shows what was leased ahead: its time begins. False: the hold ran out meanwhile."""
     now = timezone.now()
-    try:
-        assignment = active_assignment(reviewer, token, now)
-    except (LeaseExpired, AssignmentNotFound):
-        return False
-    if assignment.opened_at is None:
-        _open(assignment, now)
-    return True
+    with transaction.atomic():
+        try:
+            assignment = active_assignment(reviewer, token, now)
+        except (LeaseExpired, AssignmentNotFound):
+            return False
+        if assignment.opened_at is None:
+            _open(assignment, now)
+        return True
 
 
 def store_first_verdict(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:

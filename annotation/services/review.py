@@ -31,14 +31,13 @@ def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, dec
     try:
         with transaction.atomic():
             return _earlier(reviewer, token, idempotency_key) or _submit(reviewer, token, idempotency_key, decision, upholds)
-    except LeaseExpired:
-        save_draft(reviewer=reviewer, token=token, payload=decision.as_draft())
-        raise
-    except IntegrityError:  # two submits at the same moment: the first one won
+    except (LeaseExpired, IntegrityError) as error:
         earlier = _earlier(reviewer, token, idempotency_key)
-        if earlier is None:
-            raise
-        return earlier
+        if earlier is not None:  # two submits at the same moment: the first one won, and ended the lease
+            return earlier
+        if isinstance(error, LeaseExpired):
+            save_draft(reviewer=reviewer, token=token, payload=decision.as_draft())
+        raise
 
 
 def _earlier(reviewer: User, token: uuid.UUID, key: str) -> Review | None:

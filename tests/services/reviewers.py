@@ -1,6 +1,8 @@
 """Many reviewers at once on one database: a program, so that it can run on any DATABASE_URL. Prints one JSON object.
 
-Each thread is a person: takes the next item, then mostly submits (sometimes twice at once), sometimes skips or lets the lease run out.
+A person takes an item and mostly the next one ahead, as the page does, then submits. Now and then they send the same submit twice at one
+moment or once more later, undo it and decide again, skip, or let a lease run out and come back late. People share the connections
+of a few threads, as behind a web server.
 """
 
 import json
@@ -8,9 +10,13 @@ import os
 import random
 import sys
 import threading
+import traceback
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import django
 
@@ -18,40 +24,113 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
 django.setup()
 
 from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from annotation.models import Assignment, GoldLabel, Item, Review, User  # noqa: E402
-from annotation.services.assignment import assign_next  # noqa: E402
+from annotation.models import Assignment, Event, GoldLabel, Item, Review, User  # noqa: E402
+from annotation.services.assignment import assign_next, lease_ahead, open_ahead  # noqa: E402
 from annotation.services.decisions import Decision  # noqa: E402
-from annotation.services.review import skip, submit_review  # noqa: E402
-from annotation.status import AssignmentState, ItemStatus, ReviewKind  # noqa: E402
+from annotation.services.errors import LeaseExpired  # noqa: E402
+from annotation.services.review import skip, submit_review, undo_review  # noqa: E402
+from annotation.status import AssignmentState, EventKind, ItemStatus, ReviewKind  # noqa: E402
 from guardapp.guard.taxonomy import Harmfulness  # noqa: E402
-from tests.factories import default_queue, make_item, make_user  # noqa: E402
+from tests.factories import default_queue, make_item  # noqa: E402
+
+THREADS = 16  # connections: 4 web workers of 4 threads
+PASSES = 500  # over all people, one item each; a tenth of it is enough
+ACCEPTED = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.HARMFUL)
+# how many people hold an item or have decided it, by what happens to it
+HELD = {EventKind.ASSIGNED: 1, EventKind.SKIPPED: -1, EventKind.RELEASED: -1, EventKind.UNDONE: -1}
 
 
-def work(reviewer: User, seed: int, errors: list[str]) -> None:
-    chance = random.Random(seed)
-    queue = default_queue()
-    try:
-        while (assignment := assign_next(reviewer=reviewer, queue=queue)) is not None:
-            roll = chance.random()
-            if roll < 0.05:
-                skip(reviewer=reviewer, token=assignment.token)
-            elif roll < 0.1:
-                Assignment.objects.filter(pk=assignment.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
-            else:
-                decide(assignment, uuid.uuid4().hex, twice=roll > 0.8)
-    except Exception as error:  # noqa: BLE001 - a thread's death must reach the report, whatever it was
-        errors.append(f"{type(error).__name__}: {error}")
-    finally:
-        connection.close()
+@dataclass
+class Done:
+    """What the people were told, to be compared with what is stored."""
+
+    standing: set[tuple[int, str]] = field(default_factory=set)  # reviewer, idempotency key
+    acts: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, act: str) -> None:
+        with self.lock:
+            self.acts[act] += 1
 
 
-def decide(assignment: Assignment, key: str, *, twice: bool) -> None:
-    decision = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.HARMFUL)
-    for _ in range(2 if twice else 1):
-        submit_review(reviewer=assignment.reviewer, token=assignment.token, idempotency_key=key, decision=decision)
+@dataclass
+class Person:
+    user: User
+    chance: random.Random
+    done: Done
+    twice: ThreadPoolExecutor  # for the second of two submits at one moment
+
+    def turn(self) -> bool:
+        """One item. False: there is none for this person now."""
+        try:
+            held = assign_next(reviewer=self.user, queue=default_queue())
+            if held is None:
+                return False
+            ahead = lease_ahead(reviewer=self.user, queue=held.queue) if self.chance.random() < 0.7 else None
+            self._act(held)
+            if ahead is not None:
+                open_ahead(reviewer=self.user, token=ahead.token)
+        except Exception:  # noqa: BLE001 - whatever it was must reach the report
+            self.done.errors.append(traceback.format_exc(limit=-3))
+            return False
+        return True
+
+    def _act(self, held: Assignment) -> None:
+        roll = self.chance.random()
+        if roll < 0.05:
+            skip(reviewer=self.user, token=held.token)
+            self.done.count("skipped")
+        elif roll < 0.10:
+            self._come_too_late(held)
+        else:
+            key = uuid.uuid4().hex
+            review = self._submit(held, key, twice=roll > 0.8)
+            if roll < 0.20:
+                undo_review(reviewer=self.user, review_id=review.pk)
+                self.done.standing.discard((self.user.pk, key))
+                self.done.count("undone")
+            elif roll < 0.35:
+                assert submit_review(reviewer=self.user, token=held.token, idempotency_key=key, decision=ACCEPTED).pk == review.pk
+                self.done.count("sent again")
+
+    def _submit(self, held: Assignment, key: str, *, twice: bool) -> Review:
+        values: dict[str, Any] = {"reviewer": self.user, "token": held.token, "idempotency_key": key, "decision": ACCEPTED}
+        other = self.twice.submit(submit_review, **values) if twice else None
+        review = submit_review(**values)
+        if other is not None:
+            assert other.result().pk == review.pk
+            self.done.count("sent twice")
+        self.done.standing.add((self.user.pk, key))
+        return review
+
+    def _come_too_late(self, held: Assignment) -> None:
+        Assignment.objects.filter(pk=held.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+        try:
+            submit_review(reviewer=self.user, token=held.token, idempotency_key=uuid.uuid4().hex, decision=ACCEPTED)
+        except LeaseExpired:
+            self.done.count("too late")
+
+
+def work(people: list[Person]) -> int:
+    """Turn after turn until nobody finds anything; returns the passes. An item given back late is found in the next one."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        for passes in range(1, PASSES + 1):
+            if not any(list(threads.map(Person.turn, people))):
+                return passes
+    return PASSES
+
+
+def most_at_once() -> int:
+    """Over the life of each item, how many people held it or had decided it at one time. Events of an item are written under its lock."""
+    now: Counter[int] = Counter()
+    most = 0
+    for item, kind in Event.objects.filter(kind__in=HELD).order_by("id").values_list("item_id", "kind"):
+        now[item] += HELD[EventKind(kind)]
+        most = max(most, now[item])
+    return most
 
 
 def main(items: int, people: int, reviews_per_item: int) -> None:
@@ -59,19 +138,21 @@ def main(items: int, people: int, reviews_per_item: int) -> None:
     queue = default_queue(reviews_per_item=reviews_per_item)
     for _ in range(items):
         make_item(queue=queue)
-    errors: list[str] = []
-    threads = [threading.Thread(target=work, args=(make_user(), seed, errors)) for seed in range(people)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    per_item = Counter(Review.objects.values_list("item_id", flat=True))
-    pairs = Counter(Review.objects.values_list("item_id", "reviewer_id"))
+    users = User.objects.bulk_create(User(username=f"person-{number}") for number in range(people))
+    done = Done()
+    with ThreadPoolExecutor(THREADS) as twice:
+        passes = work([Person(user, random.Random(seed), done, twice) for seed, user in enumerate(users)])
+    standing = Review.objects.filter(retraction__isnull=True)
+    per_item = Counter(standing.values_list("item_id", flat=True))
+    pairs = Counter(standing.values_list("item_id", "reviewer_id"))
     print(json.dumps({
-        "errors": errors, "items": items, "reviewed": Item.objects.filter(status=ItemStatus.REVIEWED).count(),
-        "most_reviews_an_item": max(per_item.values()), "most_reviews_a_person_and_item": max(pairs.values()),
-        "reviews": sum(per_item.values()), "gold": GoldLabel.objects.filter(withdrawn_at__isnull=True).count(),
-        "active_left": Assignment.objects.filter(state=AssignmentState.ACTIVE).count(),
+        "errors": done.errors[:5], "items": items, "passes": passes, "acts": done.acts, "most_at_once": most_at_once(),
+        "reviewed": Item.objects.filter(status=ItemStatus.REVIEWED).count(), "reviewers": len({reviewer for _, reviewer in pairs}),
+        "fewest_reviews_an_item": min(per_item.values()), "most_reviews_an_item": max(per_item.values()),
+        "most_reviews_a_person_and_item": max(pairs.values()), "reviews": sum(per_item.values()),
+        "lost": len(done.standing - set(standing.values_list("reviewer_id", "idempotency_key"))),
+        "unknown": len(set(standing.values_list("reviewer_id", "idempotency_key")) - done.standing),
+        "gold": GoldLabel.objects.standing().count(), "active_left": Assignment.objects.filter(state=AssignmentState.ACTIVE).count(),
         "slots_left": sum(Item.objects.values_list("free_slots", flat=True)),
     }))
 
