@@ -5,7 +5,7 @@ Every insight reads at most MOST_REVIEWS newest rows, so that a page stays quick
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from django.db.models import Case, CharField, Count, Q, Sum, Value, When
@@ -24,6 +24,7 @@ from annotation.selectors_quality import (
     independent_reviews,
     moves_after_reveal,
     paces,
+    score_of_serving,
     scores_of_people,
     scores_of_versions,
 )
@@ -136,7 +137,11 @@ def drift_by_category(since: datetime) -> Insight:
 
 
 def people_on_known(since: datetime) -> Insight:
-    return _known("people-on-known", _("Reviewers on hidden gold"), _("reviewer"), scores_of_people(since=since))
+    """The guard that serves stands beside the people, who are measured by the same items."""
+    guard = score_of_serving()
+    serving = [replace(guard, name=_("%(version)s, the guard that serves") % {"version": guard.name})] if guard else []
+    return _known("people-on-known", _("Reviewers and the serving guard on hidden gold"), _("who"),
+                  [*serving, *scores_of_people(since=since)])
 
 
 def versions_on_known(_since: datetime) -> Insight:

@@ -9,6 +9,7 @@ from itertools import combinations
 from django.db.models import Count, F, Q, QuerySet
 
 from annotation.models import Assignment, KnownItem, Prediction, Review
+from annotation.selectors_inference import production_or_none
 from annotation.services.known import is_right
 from annotation.status import AssignmentState, ErrorKind, GoldSource
 from guardapp.guard.agreement import cohen_kappa, krippendorff_alpha
@@ -128,6 +129,12 @@ def scores_of_versions() -> list[KnownScore]:
     for prediction in Prediction.objects.filter(item__in=known).select_related("version").order_by("version_id"):
         answers[prediction.version.name].append((known[prediction.item_id], prediction.prompt_label, prediction.response_label))
     return [_known_score(name, given) for name, given in answers.items()]
+
+
+def score_of_serving() -> KnownScore | None:
+    """The version that serves, on the hidden gold that it has judged so far; None before the first."""
+    serving = production_or_none()
+    return None if serving is None else next((score for score in scores_of_versions() if score.name == serving.name), None)
 
 
 def moves_after_reveal(*, since: datetime) -> list[Moves]:

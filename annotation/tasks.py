@@ -7,7 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
 
-from annotation.services import claims, infer, presence, regenerate, routing, serving, tallies, targets
+from annotation.services import claims, infer, known_predictions, presence, regenerate, routing, serving, tallies, targets
 from annotation.services import shadow as shadows
 from annotation.services.shadow_requests import shadow_version
 
@@ -17,10 +17,14 @@ PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk 
 
 @shared_task(name="annotation.tasks.predict", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def predict() -> None:
+    """Items that wait; then, a few at a time, hidden gold; then the shadow version has its turn."""
     version = serving.production_version()
-    done = infer.predict_pending(engine=serving.engine_for(version), version=version, limit=settings.INFERENCE_BATCH)
+    engine = serving.engine_for(version)
+    done = infer.predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
         predict.apply_async(countdown=0 if done.count or done.failed else PAUSE_SECONDS)
+    elif (scored := known_predictions.predict_known(engine=engine, version=version)).claimed:
+        predict.apply_async(countdown=0 if scored.count else PAUSE_SECONDS)
     elif shadow_version() is None:
         serving.release_shadow()
     elif shadows.shadow_wanted():

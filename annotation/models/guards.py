@@ -77,7 +77,10 @@ class Prediction(models.Model):
 
 
 class ShadowRequest(models.Model):
-    """An item that the shadow version has still to predict. The row goes when the prediction is stored; worn out, it stays and says why."""
+    """An item that a version has still to predict beside what it serves: a shadow version live items, production hidden gold.
+
+    The row goes when the prediction is stored; worn out, it stays and says why.
+    """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="shadow_requests")
     version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="shadow_requests")

@@ -40,17 +40,20 @@ def predict_shadow(*, engine_of: Callable[[ModelVersion], Engine]) -> Shadowed:
         return Shadowed()
     engine = engine_of(version)
     claim = claim_shadow(version=version, limit=SHADOW_BATCH)
-    return Shadowed(len(claim.requests), _predict(engine, version, claim)) if claim.requests else Shadowed()
+    return answer_requests(engine, version, claim)
 
 
-def _predict(engine: Engine, version: ModelVersion, claim: ShadowClaim) -> int:
+def answer_requests(engine: Engine, version: ModelVersion, claim: ShadowClaim, *, shadow: bool = True) -> Shadowed:
+    """Predict what is held, store it, and end its requests. `shadow`: as Prediction keeps it."""
+    if not claim.requests:
+        return Shadowed()
     items = [request.item for request in claim.requests]
     shown = evidence_of(items, policy_for(version))
     evidence = {item_id: found for item_id, found in shown.items() if isinstance(found, Evidence)}
     errors = {item_id: str(found) for item_id, found in shown.items() if not isinstance(found, Evidence)}
     answers, failed = _ask(engine, [item for item in items if item.pk in evidence], evidence)
     give_back_shadow(claim=claim, errors=errors | failed)
-    return _store(version, claim, answers, evidence)
+    return Shadowed(len(items), _store(version, claim, answers, evidence, shadow=shadow))
 
 
 def _ask(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -> tuple[dict[int, Answer], dict[int, str]]:
@@ -70,13 +73,14 @@ def _ask(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -
             {key: error for _, errors in alone for key, error in errors.items()})
 
 
-def _store(version: ModelVersion, claim: ShadowClaim, answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
+def _store(version: ModelVersion, claim: ShadowClaim, answers: dict[int, Answer], evidence: dict[int, Evidence], *,
+           shadow: bool) -> int:
     """Keep what is still ours to keep, and end its requests. An item that the version predicted before keeps that prediction."""
     with transaction.atomic():
         held = list(claim.rows().filter(item_id__in=answers).select_for_update(of=("self",)).select_related("item"))
         known = set(Prediction.objects.filter(version=version, item__in=[request.item_id for request in held])
                     .values_list("item_id", flat=True))
-        fresh = [prediction_row(request.item, version, answers[request.item_id], evidence[request.item_id], shadow=True)
+        fresh = [prediction_row(request.item, version, answers[request.item_id], evidence[request.item_id], shadow=shadow)
                  for request in held if request.item_id not in known]
         Prediction.objects.bulk_create(fresh)
         claim.rows().filter(pk__in=[request.pk for request in held]).delete()

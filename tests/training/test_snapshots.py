@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError
 
-from annotation.models import Event, GoldLabel
+from annotation.models import Event, GoldLabel, KnownItem
 from annotation.services import gold as gold_services
 from annotation.status import Role, TargetSource
 from guardapp.guard.parsing import parse
@@ -71,6 +71,21 @@ def test_a_near_copy_of_a_held_out_row_is_held_out() -> None:
     sides = dict(second.rows.values_list("gold_id", "split"))
     for gold_id, side in first.rows.values_list("gold_id", "split"):
         assert sides[copies[gold_id]] == side
+
+
+def test_hidden_gold_is_held_out_with_its_near_copies_unless_a_version_has_learned_it() -> None:
+    lead = make_user(Role.LEAD)
+    make_much_gold(lead)
+    first = create_snapshot(created_by=lead, filters=EVERYTHING)
+    learned = first.rows.filter(split=Split.TRAIN).order_by("id")[0].gold
+    fresh = make_much_gold(lead, 20, words="What is")
+    for gold in (learned, *fresh):
+        KnownItem.objects.create(item=gold.item, prompt_label=gold.prompt_label)
+    copy = make_gold(lead, prompt=f"{fresh[0].item.prompt}!")
+    second = create_snapshot(created_by=lead, filters=EVERYTHING)
+    sides = dict(second.rows.values_list("gold_id", "split"))
+    assert {sides[gold.pk] for gold in (*fresh, copy)} == {Split.HOLDOUT}
+    assert sides[learned.pk] == Split.TRAIN
 
 
 def test_only_standing_settled_gold_gets_in() -> None:

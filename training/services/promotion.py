@@ -88,7 +88,7 @@ def _switch(kind: PromotionKind, version: ModelVersion, judged_against: ModelVer
             if previous is not None:
                 ModelVersion.objects.filter(pk=previous.pk).update(status=VersionStatus.RETIRED)
             ModelVersion.objects.filter(pk=version.pk).update(status=VersionStatus.PRODUCTION, shadow_share=0.0)
-            ShadowRequest.objects.filter(version=version).delete()
+            ShadowRequest.objects.filter(version__in=[one for one in (version, previous) if one is not None]).delete()
             promotion = Promotion.objects.create(kind=kind, version=version, previous=previous, approver=grounds.approver,
                                                  reason=grounds.reason, gate=grounds.gate, override=grounds.override)
             detail = {"version": version.name, "previous": previous.name if previous else None, "reason": grounds.reason}

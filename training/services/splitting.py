@@ -27,10 +27,11 @@ def places(rows: Sequence[GoldRow]) -> list[Place]:
     """A place for each row, in order.
 
     A group that an earlier snapshot held out stays held out. One that was trained on stays in train: the version that the next
-    run starts from has seen it.
+    run starts from has seen it. Hidden gold is held out, because it scores the versions that serve.
     """
     split_rows = [split_row(gold) for gold in rows]
-    held_out, trained = keys_of(Split.HOLDOUT), keys_of(Split.TRAIN)
+    trained = keys_of(Split.TRAIN)
+    held_out = keys_of(Split.HOLDOUT) | keys_of_hidden_gold(without=trained)
     sides = assign_splits(split_rows, settings.HOLDOUT_SHARE, SEED, held_out=held_out)
     placed: dict[str, Place] = {}
     for group in groups(split_rows):
@@ -59,6 +60,16 @@ def keys_of(split: Split) -> set[str]:
     """Link keys of everything that an earlier snapshot put on this side."""
     gold = GoldLabel.objects.filter(pk__in=SnapshotRow.objects.filter(split=split).values("gold_id"))
     return set(_keys(gold.select_related("item").prefetch_related("item__item_media__asset").iterator(chunk_size=500)))
+
+
+def keys_of_hidden_gold(*, without: set[str]) -> set[str]:
+    """Link keys of the hidden gold that has none of the given ones."""
+    gold = GoldLabel.objects.standing().filter(item__known__active=True)
+    found: set[str] = set()
+    for label in gold.select_related("item").prefetch_related("item__item_media__asset"):
+        keys = set(_keys([label]))
+        found |= keys if keys.isdisjoint(without) else set()
+    return found
 
 
 def _keys(gold: Iterable[GoldLabel]) -> Iterable[str]:
