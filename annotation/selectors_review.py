@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, MediaAsset, PolicyCategory, PolicyVersion, Prediction, Review, User
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.care import Shift, shift_of
@@ -16,7 +19,7 @@ from annotation.services.presence import others_at
 from annotation.status import ErrorKind, EventKind, ItemStatus, ReviewMode
 from guardapp.guard.worddiff import Segment, word_diff
 
-NO_LABEL = "none"
+NO_LABEL = gettext_noop("none")
 MOST_COUNTED = 1_000  # waiting items: beyond it the page says "1,000 or more"
 UNPARSED = "unparsed"
 
@@ -55,7 +58,7 @@ class Tally:
     @property
     def words(self) -> str:
         label, count = self.counts[0]
-        return f"{label} {count} of {self.total}"
+        return _("%(label)s %(n)s of %(total)s") % {"label": _(label), "n": count, "total": self.total}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ def life_of(item: Item) -> list[Moment]:
     for event in item.events.select_related("actor").order_by("id"):
         review = reviews.get(event.detail.get("review", 0)) if event.kind == EventKind.REVIEWED else None
         moments.append(Moment(
-            event=event, words=words.get(event.kind, event.kind),
+            event=event, words=str(words.get(event.kind, event.kind)),
             prediction=predictions.get(event.detail.get("version", "")) if event.kind == EventKind.PREDICTED else None,
             review=review, steps=reviewed_steps(review) if review else (),
             gold=golds.get(event.at) if event.kind == EventKind.GOLD_SETTLED else None,

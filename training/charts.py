@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 from training.metrics import finite
 
 
@@ -33,47 +35,51 @@ class Chart:
         return tuple(series.field for series in self.series)
 
 
-LEARNING_RATE = Chart("lr", "Learning rate", (Series("lr", "learning rate"),))
-GRADIENT = Chart("grad_norm", "Gradient norm", (Series("grad_norm", "gradient norm"),), about="before it is cut")
-SPEED = Chart("speed", "Speed", (Series("tokens_per_s", "tokens a second"),), "tokens/s", 0)
-PASS_RATE = Chart("pass_rate", "Pass rate", (Series("pass_rate", "right completions"),), "share", 0, 1)
-PARSE_FAILURES = Chart("parse_failures", "Parse failures", (Series("parse_failure_rate", "did not parse"),), "share", 0)
-ROLLOUT_SPEED = Chart("rollout_speed", "Rollouts a second", (Series("rollouts_per_s", "rollouts a second"),), "rollouts/s", 0)
+LEARNING_RATE = Chart("lr", _("Learning rate"), (Series("lr", _("learning rate")),))
+GRADIENT = Chart("grad_norm", _("Gradient norm"), (Series("grad_norm", _("gradient norm")),), about=_("before it is cut"))
+SPEED = Chart("speed", _("Speed"), (Series("tokens_per_s", _("tokens a second")),), _("tokens/s"), 0)
+PASS_RATE = Chart("pass_rate", _("Pass rate"), (Series("pass_rate", _("right completions")),), _("share"), 0, 1)
+PARSE_FAILURES = Chart("parse_failures", _("Parse failures"), (Series("parse_failure_rate", _("did not parse")),), _("share"), 0)
+ROLLOUT_SPEED = Chart("rollout_speed", _("Rollouts a second"), (Series("rollouts_per_s", _("rollouts a second")),), _("rollouts/s"), 0)
 
 CHARTS: Mapping[str, tuple[Chart, ...]] = {
     "sft": (
-        Chart("loss", "Training loss", (Series("loss", "loss"),), about="mean over completion tokens"),
+        Chart("loss", _("Training loss"), (Series("loss", _("loss")),), about=_("mean over completion tokens")),
         LEARNING_RATE, GRADIENT, SPEED,
     ),
     "mine": (
         PASS_RATE, PARSE_FAILURES,
-        Chart("length", "Completion length", (Series("completion_tokens", "mean"),), "tokens", 0),
+        Chart("length", _("Completion length"), (Series("completion_tokens", _("mean")),), _("tokens"), 0),
         ROLLOUT_SPEED,
-        Chart("reused", "Rollouts used again", (Series("reused", "not drawn again"),), about="drawn before by the same version"),
+        Chart("reused", _("Rollouts used again"), (Series("reused", _("not drawn again")),),
+              about=_("drawn before by the same version")),
     ),
     "grpo": (
-        Chart("reward", "Reward", (Series("reward", "mean"), Series("reward_std", "spread", 2)), about="mean, and spread inside groups"),
-        Chart("parts", "Parts of the reward", (Series("reward_accuracy", "accuracy"), Series("reward_format", "format", 2),
-                                               Series("reward_length", "length term", 3))),
+        Chart("reward", _("Reward"), (Series("reward", _("mean")), Series("reward_std", _("spread"), 2)),
+              about=_("mean, and spread inside groups")),
+        Chart("parts", _("Parts of the reward"), (
+            Series("reward_accuracy", _("accuracy")), Series("reward_format", _("format"), 2),
+            Series("reward_length", _("length term"), 3))),
         PASS_RATE,
-        Chart("length", "Completion length", (Series("completion_tokens", "mean"), Series("completion_tokens_max", "longest", 2)),
-              "tokens", 0),
+        Chart("length", _("Completion length"), (Series("completion_tokens", _("mean")), Series("completion_tokens_max", _("longest"), 2)),
+              _("tokens"), 0),
         PARSE_FAILURES,
-        Chart("clip_range", "Clip range in force", (Series("clip_high", "high"), Series("clip_low", "low", 2)), "ratio − 1", 0),
-        Chart("clip_fraction", "Clip fraction", (Series("clip_fraction", "clipped tokens"),), "share", 0),
-        Chart("groups", "Groups with nothing to compare",
-              (Series("saturated_right", "all right"), Series("saturated_wrong", "all wrong", 2),
-               Series("zero_advantage_groups", "no advantage", 3)), "share", 0, 1),
-        Chart("dominance", "Largest completion's part of its group's spread", (Series("advantage_max_share", "mean over groups"),),
-              "share", 0, 1),
-        Chart("entropy", "Entropy", (Series("entropy", "entropy"),), "nats a token", 0),
-        Chart("loss", "Loss", (Series("loss", "loss"),)),
+        Chart("clip_range", _("Clip range in force"), (Series("clip_high", _("high")), Series("clip_low", _("low"), 2)), _("ratio − 1"), 0),
+        Chart("clip_fraction", _("Clip fraction"), (Series("clip_fraction", _("clipped tokens")),), _("share"), 0),
+        Chart("groups", _("Groups with nothing to compare"),
+              (Series("saturated_right", _("all right")), Series("saturated_wrong", _("all wrong"), 2),
+               Series("zero_advantage_groups", _("no advantage"), 3)), _("share"), 0, 1),
+        Chart("dominance", _("Largest completion's part of its group's spread"), (Series("advantage_max_share", _("mean over groups")),),
+              _("share"), 0, 1),
+        Chart("entropy", _("Entropy"), (Series("entropy", _("entropy")),), _("nats a token"), 0),
+        Chart("loss", _("Loss"), (Series("loss", _("loss")),)),
         LEARNING_RATE, GRADIENT, ROLLOUT_SPEED,
     ),
     "dpo": (
-        Chart("loss", "Training loss", (Series("loss", "whole"), Series("dpo_loss", "preference", 2), Series("sft_loss", "likelihood", 3))),
-        Chart("margin", "Margin", (Series("margin", "right over wrong"),), about="of the implicit rewards"),
-        Chart("accuracy", "Pairs told apart", (Series("accuracy", "right preferred"),), "share", 0, 1),
+        Chart("loss", _("Training loss"), (
+            Series("loss", _("whole")), Series("dpo_loss", _("preference"), 2), Series("sft_loss", _("likelihood"), 3))),
+        Chart("margin", _("Margin"), (Series("margin", _("right over wrong")),), about=_("of the implicit rewards")),
+        Chart("accuracy", _("Pairs told apart"), (Series("accuracy", _("right preferred")),), _("share"), 0, 1),
         LEARNING_RATE, GRADIENT,
     ),
 }

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, replace
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from training.recipes import CHOICES, Recipe, Setting, SettingUnknown, Value, checked, config_for, fields_of, places_of
 from training.units import ABOUT, STAGES, unit
 
-JOB_DEFAULT = "the job's default"
-HERE = "set here"
+JOB_DEFAULT = gettext_noop("the job's default")
+HERE = gettext_noop("set here")
 YES, NO = "yes", "no"
 
 Overrides = dict[str, dict[str, Value]]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from training.recipes import DEFAULT, recipes_with
 from training.services.snapshots import SnapshotFilters
@@ -52,7 +53,7 @@ class RolloutsForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(max_length=2_000, error_messages={"required": "Say in a few words why: the reason stays in the history."})
+    reason = forms.CharField(max_length=2_000, error_messages={"required": _("Say in a few words why: the reason stays in the history.")})
 
 
 class RollbackForm(ReasonForm):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import ModelVersion
 from training.models.benchmarks import TASKS
@@ -16,10 +16,10 @@ MAX_UPLOAD_BYTES = 32 * 1024 * 1024  # its media are decoded while the person wa
 class RegisterForm(forms.Form):
     """A JSONL file, plain or gzip; media as data: URLs in the rows."""
 
-    file = forms.FileField(error_messages={"required": "Choose a .jsonl file first.",
-                                           "empty": "This file is empty. Choose one with at least one line."})
+    file = forms.FileField(error_messages={"required": _("Choose a .jsonl file first."),
+                                           "empty": _("This file is empty. Choose one with at least one line.")})
     name = forms.SlugField(max_length=80, required=False)
-    task = forms.ChoiceField(required=False, choices=[("", "as the rows are labelled"), *AS_CHOICES])
+    task = forms.ChoiceField(required=False, choices=[("", _("as the rows are labelled")), *AS_CHOICES])
     licence = forms.CharField(max_length=300, required=False)
     over_refusal = forms.BooleanField(required=False)
 
@@ -33,5 +33,5 @@ class RegisterForm(forms.Form):
 
 
 class EvaluateForm(forms.Form):
-    version = forms.ModelChoiceField(ModelVersion.objects.all(), error_messages={"required": "Choose a version.",
-                                                                                 "invalid_choice": "This version does not exist."})
+    version = forms.ModelChoiceField(ModelVersion.objects.all(), error_messages={"required": _("Choose a version."),
+                                                                                 "invalid_choice": _("This version does not exist.")})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from training.editor import Errors, StageShown, read, shown, texts_of, with_settings
 from training.launching import STRATEGIES
@@ -22,12 +23,12 @@ CUSTOM = Recipe("custom", "Custom", "", {})
 class StartForm(forms.Form):
     """What to start, from what, on what. `key` makes a form that is sent twice start one thing."""
 
-    what = forms.ChoiceField(choices=[(PIPELINE, "All stages, one after the other"), *RunKind.choices])
+    what = forms.ChoiceField(choices=[(PIPELINE, _("All stages, one after the other")), *RunKind.choices])
     snapshot = forms.ModelChoiceField(DatasetSnapshot.objects.none(), empty_label=None, error_messages={
-        "required": "Take a snapshot first, on the training page."})
-    base = forms.ModelChoiceField(versions().none(), empty_label=None, label="Base version")
-    mined_from = forms.ModelChoiceField(TrainingRun.objects.none(), required=False, label="Rows of a mining",
-                                        empty_label="all train rows of the snapshot", help_text="For GRPO or DPO alone.")
+        "required": _("Take a snapshot first, on the training page.")})
+    base = forms.ModelChoiceField(versions().none(), empty_label=None, label=_("Base version"))
+    mined_from = forms.ModelChoiceField(TrainingRun.objects.none(), required=False, label=_("Rows of a mining"),
+                                        empty_label=_("all train rows of the snapshot"), help_text=_("For GRPO or DPO alone."))
     processes = forms.IntegerField(min_value=1, max_value=4_096, initial=1)
     strategy = forms.ChoiceField(choices=[(name, name) for name in STRATEGIES])
     key = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)

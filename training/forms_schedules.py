@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from training.launching import STRATEGIES
 from training.models import RetrainSchedule
@@ -21,21 +21,21 @@ class ScheduleForm(forms.Form):
     name = forms.CharField(max_length=100)
     enabled = forms.BooleanField(required=False, initial=True)
     trigger = forms.ChoiceField(choices=Trigger.choices, initial=Trigger.CRON)
-    cron = forms.CharField(required=False, max_length=100, initial="0 3 * * *", label="Time",
-                           help_text="Minute, hour, day of month, month, day of week: 0 3 * * * is every night at three.")
-    time_zone = forms.CharField(max_length=64, initial="UTC", help_text="Such as Europe/Berlin.")
-    hard_samples = forms.IntegerField(min_value=1, max_value=1_000_000, initial=50, label="New hard samples",
-                                      help_text="Start when so many have settled since the last training.")
-    agreement_below = forms.FloatField(min_value=0.0001, max_value=1, initial=0.9, label="Agreement below",
-                                       help_text="Share of gold that production agrees with, from 0 to 1.")
-    agreement_window = forms.IntegerField(min_value=1, max_value=1_000_000, initial=200, label="Over the last gold labels")
-    min_hours = forms.IntegerField(min_value=0, max_value=10_000, initial=12, label="Hours of rest",
-                                   help_text="At least so many between two pipelines of this schedule.")
+    cron = forms.CharField(required=False, max_length=100, initial="0 3 * * *", label=_("Time"),
+                           help_text=_("Minute, hour, day of month, month, day of week: 0 3 * * * is every night at three."))
+    time_zone = forms.CharField(max_length=64, initial="UTC", help_text=_("Such as Europe/Berlin."))
+    hard_samples = forms.IntegerField(min_value=1, max_value=1_000_000, initial=50, label=_("New hard samples"),
+                                      help_text=_("Start when so many have settled since the last training."))
+    agreement_below = forms.FloatField(min_value=0.0001, max_value=1, initial=0.9, label=_("Agreement below"),
+                                       help_text=_("Share of gold that production agrees with, from 0 to 1."))
+    agreement_window = forms.IntegerField(min_value=1, max_value=1_000_000, initial=200, label=_("Over the last gold labels"))
+    min_hours = forms.IntegerField(min_value=0, max_value=10_000, initial=12, label=_("Hours of rest"),
+                                   help_text=_("At least so many between two pipelines of this schedule."))
     recipe = forms.ChoiceField(choices=[(recipe.name, recipe.title) for recipe in RECIPES.values()], initial=DEFAULT)
     processes = forms.IntegerField(min_value=1, max_value=4_096, initial=1)
     strategy = forms.ChoiceField(choices=[(name, name) for name in STRATEGIES], initial="none")
     settings = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "class": "mono"}),
-                               help_text="What differs from the recipe, as TOML: [grpo], and below it learning_rate = 1e-6.")
+                               help_text=_("What differs from the recipe, as TOML: [grpo], and below it learning_rate = 1e-6."))
 
     def clean_settings(self) -> dict[str, dict[str, Any]]:
         try:

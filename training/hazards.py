@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 WINDOW = 40  # lines that a trend is judged by: the first half against the second
 RECENT = 10  # lines that a level is judged by
 FEWEST = 6  # fewer lines say nothing
@@ -42,8 +44,8 @@ def not_finite(lines: Sequence[Line]) -> Hazard | None:
                    if isinstance(line.get(name), float) and not math.isfinite(line[name])), None)
     if broken is None:
         return None
-    return Hazard("not_finite", "Loss or gradient is no number", f"First seen at step {broken.get('step')}.",
-                  "Nothing is learned any more. Cancel, then run again with a lower learning rate or max_grad_norm.")
+    return Hazard("not_finite", _("Loss or gradient is no number"), _("First seen at step %(step)s.") % {"step": broken.get("step")},
+                  _("Nothing is learned any more. Cancel, then run again with a lower learning rate or max_grad_norm."))
 
 
 def all_saturated(lines: Sequence[Line]) -> Hazard | None:
@@ -51,12 +53,13 @@ def all_saturated(lines: Sequence[Line]) -> Hazard | None:
     equal = _level(lines, "zero_advantage_groups")
     if max((right or 0) + (wrong or 0), equal or 0) < SATURATED:
         return None
-    shows = f"Groups that are all right: {_percent(right)}, all wrong: {_percent(wrong)}, without any advantage: {_percent(equal)}."
+    shows = _("Groups that are all right: %(right)s, all wrong: %(wrong)s, without any advantage: %(equal)s.") % {
+        "right": _percent(right), "wrong": _percent(wrong), "equal": _percent(equal)}
     if (right or 0) >= (wrong or 0):
-        advice = "The guard has learned these rows. Stop here, or mine again from this checkpoint and keep mixed rows only."
+        advice = _("The guard has learned these rows. Stop here, or mine again from this checkpoint and keep mixed rows only.")
     else:
-        advice = "No completion earns anything. Fine-tune on these rows first, or mine with more rollouts and keep mixed rows only."
-    return Hazard("all_saturated", "Almost no group has anything to compare", shows, advice)
+        advice = _("No completion earns anything. Fine-tune on these rows first, or mine with more rollouts and keep mixed rows only.")
+    return Hazard("all_saturated", _("Almost no group has anything to compare"), shows, advice)
 
 
 def longer_not_better(lines: Sequence[Line]) -> Hazard | None:
@@ -64,11 +67,14 @@ def longer_not_better(lines: Sequence[Line]) -> Hazard | None:
     if length is None or accuracy is None or length[1] < LONGER * length[0] or accuracy[1] - accuracy[0] >= FLAT:
         return None
     wrong = _level(lines, "saturated_wrong")
-    why = f" {_percent(wrong)} of the groups are all wrong: there an exploration reward pays for length alone." if wrong else ""
+    why = " " + _("%(share)s of the groups are all wrong: there an exploration reward pays for length alone.") % {
+        "share": _percent(wrong)} if wrong else ""
     return Hazard(
-        "longer_not_better", "Completions grow, accuracy does not",
-        f"Length went from {length[0]:.0f} to {length[1]:.0f} tokens, the pass rate from {accuracy[0]:.2f} to {accuracy[1]:.2f}.{why}",
-        "Read some rollouts. Then use a reward that charges for length (omni-v2), leave all-wrong rows out, or lower max_new_tokens.")
+        "longer_not_better", _("Completions grow, accuracy does not"),
+        _("Length went from %(before)s to %(now)s tokens, the pass rate from %(rate_before)s to %(rate_now)s.") % {
+            "before": f"{length[0]:.0f}", "now": f"{length[1]:.0f}", "rate_before": f"{accuracy[0]:.2f}",
+            "rate_now": f"{accuracy[1]:.2f}"} + why,
+        _("Read some rollouts. Then use a reward that charges for length (omni-v2), leave all-wrong rows out, or lower max_new_tokens."))
 
 
 def one_row_dominates(lines: Sequence[Line]) -> Hazard | None:
@@ -76,10 +82,10 @@ def one_row_dominates(lines: Sequence[Line]) -> Hazard | None:
     if share is None or share < DOMINATED:
         return None
     return Hazard(
-        "one_row_dominates", "One completion decides its whole group",
-        f"On average one completion holds {_percent(share)} of its group's spread.",
-        "With vl one short failure can outweigh all others: use vl-eco, or a reward without that scale. With other rewards nearly "
-        "every group has a single odd completion: sample larger groups, or mine harder rows.")
+        "one_row_dominates", _("One completion decides its whole group"),
+        _("On average one completion holds %(share)s of its group's spread.") % {"share": _percent(share)},
+        _("With vl one short failure can outweigh all others: use vl-eco, or a reward without that scale. With other rewards "
+          "nearly every group has a single odd completion: sample larger groups, or mine harder rows."))
 
 
 def parse_failures_rise(lines: Sequence[Line]) -> Hazard | None:
@@ -87,9 +93,9 @@ def parse_failures_rise(lines: Sequence[Line]) -> Hazard | None:
     if failures is None or failures[1] - failures[0] < PARSE_RISE or failures[1] < PARSE_LEVEL:
         return None
     return Hazard(
-        "parse_failures_rise", "More completions do not parse",
-        f"They went from {_percent(failures[0])} to {_percent(failures[1])}.",
-        "Look at the longest rollouts: a completion that is cut off cannot parse. Raise max_new_tokens, or lower the learning rate.")
+        "parse_failures_rise", _("More completions do not parse"),
+        _("They went from %(before)s to %(now)s.") % {"before": _percent(failures[0]), "now": _percent(failures[1])},
+        _("Look at the longest rollouts: a completion that is cut off cannot parse. Raise max_new_tokens, or lower the learning rate."))
 
 
 def clipping_idle(lines: Sequence[Line]) -> Hazard | None:
@@ -98,10 +104,11 @@ def clipping_idle(lines: Sequence[Line]) -> Hazard | None:
     if len(ranges) < FEWEST or ranges[-1] > CLIP_SHRUNK * ranges[0] or max(_numbers(lines, "clip_fraction"), default=1.0) > 0:
         return None
     return Hazard(
-        "clipping_idle", "Dynamic clipping does nothing here",
-        f"The range fell from {ranges[0]:.3f} to {ranges[-1]:.3f}, and not one token was clipped.",
-        "Each rollout batch is used for one update, so the ratio stays 1. Set num_iterations above 1, or update_batch below "
-        "prompts_per_batch × group_size.")
+        "clipping_idle", _("Dynamic clipping does nothing here"),
+        _("The range fell from %(before)s to %(now)s, and not one token was clipped.") % {
+            "before": f"{ranges[0]:.3f}", "now": f"{ranges[-1]:.3f}"},
+        _("Each rollout batch is used for one update, so the ratio stays 1. Set num_iterations above 1, or update_batch below "
+          "prompts_per_batch × group_size."))
 
 
 def clip_range_closed(lines: Sequence[Line]) -> Hazard | None:
@@ -109,9 +116,10 @@ def clip_range_closed(lines: Sequence[Line]) -> Hazard | None:
     if in_force is None or clipped is None or in_force > CLIP_CLOSED or clipped < MOSTLY_CLIPPED:
         return None
     return Hazard(
-        "clip_range_closed", "The clip range has closed",
-        f"It is {in_force:.4f}, and {_percent(clipped)} of the tokens are clipped: hardly anything is learned from here on.",
-        "Set a clip_floor, or clip_schedule = linear; the product schedule is near zero for the last 70 % of a long run.")
+        "clip_range_closed", _("The clip range has closed"),
+        _("It is %(range)s, and %(clipped)s of the tokens are clipped: hardly anything is learned from here on.") % {
+            "range": f"{in_force:.4f}", "clipped": _percent(clipped)},
+        _("Set a clip_floor, or clip_schedule = linear; the product schedule is near zero for the last 70 % of a long run."))
 
 
 CHECKS: tuple[Callable[[Sequence[Line]], Hazard | None], ...] = (
@@ -139,4 +147,4 @@ def _trend(lines: Sequence[Line], name: str) -> tuple[float, float] | None:
 
 
 def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{share * 100:.0f} %"
+    return _("unknown") if share is None else f"{share * 100:.0f} %"

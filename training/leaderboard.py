@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from annotation.models import ModelVersion
 from guardapp.guard.metrics import Scores, weighted_average
 from guardapp.guard.taxonomy import Modality, Task
@@ -18,9 +20,9 @@ Result = Mapping[str, Any]
 class Origin(StrEnum):
     """Where a line's numbers are from, in the words of the page."""
 
-    MEASURED = "measured here"
-    IMPORTED = "imported outputs, scored here"
-    PUBLISHED = "published"
+    MEASURED = gettext_noop("measured here")
+    IMPORTED = gettext_noop("imported outputs, scored here")
+    PUBLISHED = gettext_noop("published")
 
 
 class Scorer(StrEnum):

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from training.recipes import RECIPES, Value, fields_of
 
-BY_PERSON = "set for this run"
-BY_RUN = "this run"
-BY_MACHINE = "this machine"
-BY_JOB = "the job's default"
+BY_PERSON = gettext_noop("set for this run")
+BY_RUN = gettext_noop("this run")
+BY_MACHINE = gettext_noop("this machine")
+BY_JOB = gettext_noop("the job's default")
 
 
 @dataclass(frozen=True, slots=True)

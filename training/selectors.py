@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotation.models import GoldLabel, ModelVersion
 from annotation.status import TargetSource, VersionStatus
@@ -16,8 +18,11 @@ from training.models import DatasetSnapshot, Evaluation, Pipeline, Promotion, Sn
 from training.places import directory_of, log_tail
 from training.status import FINISHED, RunStatus, SnapshotOrigin
 
-STAGES = {"loading": "Loading the guard", "encoding": "Reading the rows", "training": "Training", "saving": "Saving the model",
-          "predicting": "Answering the holdout", "scoring": "Scoring", "mining": "Drawing rollouts", "reference": "Asking the reference"}
+STAGES = {
+    "loading": gettext_noop("Loading the guard"), "encoding": gettext_noop("Reading the rows"), "training": gettext_noop("Training"),
+    "saving": gettext_noop("Saving the model"), "predicting": gettext_noop("Answering the holdout"), "scoring": gettext_noop("Scoring"),
+    "mining": gettext_noop("Drawing rollouts"), "reference": gettext_noop("Asking the reference"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +202,8 @@ def job_state(row: TrainingRun | Evaluation) -> JobState:
     stage = str(progress.get("stage", "")) if running else ""
     return JobState(
         status=row.status, words=str(RunStatus(row.status).label), running=running, finished=row.status in FINISHED,
-        stage=STAGES.get(stage, "Starting" if running else ""), done=int(progress.get("done", 0)), total=int(progress.get("total", 0)),
+        stage=_(STAGES.get(stage, gettext_noop("Starting") if running else "")),
+        done=int(progress.get("done", 0)), total=int(progress.get("total", 0)),
         eta_s=progress.get("eta_s") if running else None, error=row.error, attempts=row.attempts,
         cancelling=running and row.cancel_requested_at is not None, log=log_tail(run_dir),
     )

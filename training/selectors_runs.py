@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from training.charts import fields_of, rows_of
 from training.contract import CHECKPOINTS, ENVIRONMENT, METRICS, MINED, PROGRESS, ROLLOUTS, read_json
@@ -90,7 +91,7 @@ def heartbeat_age(run: TrainingRun) -> float | None:
 
 def heartbeat_words(run: TrainingRun) -> str:
     age = heartbeat_age(run)
-    return "" if age is None else f"Last sign of life {duration(age)} ago"
+    return "" if age is None else _("Last sign of life %(age)s ago") % {"age": duration(age)}
 
 
 def is_quiet(run: TrainingRun) -> bool:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.models import GoldLabel
 from annotation.status import VersionStatus
@@ -84,18 +85,20 @@ def standing(schedule: RetrainSchedule) -> Standing:
     """What its condition shows now; whether it is enabled, busy or resting is another question."""
     if schedule.trigger == Trigger.HARD_SAMPLES:
         count = new_hard_samples()
-        return Standing(f"{count} of {schedule.hard_samples} new hard samples", met=count >= schedule.hard_samples)
+        words = _("%(n)s of %(needed)s new hard samples") % {"n": count, "needed": schedule.hard_samples}
+        return Standing(words, met=count >= schedule.hard_samples)
     if schedule.trigger == Trigger.AGREEMENT:
         return _of_agreement(schedule)
-    return Standing(f"At {schedule.cron} ({schedule.time_zone})", next_at=next_time(schedule))
+    return Standing(_("At %(time)s (%(zone)s)") % {"time": schedule.cron, "zone": schedule.time_zone}, next_at=next_time(schedule))
 
 
 def _of_agreement(schedule: RetrainSchedule) -> Standing:
     found = agreement(schedule.agreement_window)
     if found.labels < schedule.agreement_window:
-        return Standing(f"{found.labels} of {schedule.agreement_window} gold labels on the version in production")
-    words = (f"agreement of the version in production with its last {found.labels} gold labels is {found.share:.1%}, "
-             f"bound {schedule.agreement_below:.1%}")
+        return Standing(_("%(n)s of %(needed)s gold labels on the version in production") % {
+            "n": found.labels, "needed": schedule.agreement_window})
+    words = _("agreement of the version in production with its last %(n)s gold labels is %(share)s, bound %(bound)s") % {
+        "n": found.labels, "share": f"{found.share:.1%}", "bound": f"{schedule.agreement_below:.1%}"}
     return Standing(words, met=found.share < schedule.agreement_below)
 
 

@@ -70,7 +70,8 @@ def _section(view_name: str) -> str:
     if ":" in view_name:
         return view_name.split(":", maxsplit=1)[0]
     return {"review": "home", "item": "items", "upload_done": "upload", "queue": "queues", "queue_new": "queues",
-            "rule": "queues", "rule_new": "queues", "policy_edit": "policy", "stale": "policy", "appeals": "items", "known": "insights",
+            "rule": "queues", "rule_new": "queues", "moderation": "queues", "policy_edit": "policy", "stale": "policy", "appeals": "items",
+            "known": "insights",
             }.get(view_name, view_name)
 
 
@@ -85,18 +86,16 @@ def label_badge(label: str | None) -> SafeString:
     return format_html('<span class="badge {}">{}{}</span>', label, icon(_LABEL_ICONS.get(label, "circle")), word(label))
 
 
-# values of rows that pages show as they are; forms and the API keep the value
-_WORDS = frozenset({
-    gettext_noop("harmful"), gettext_noop("unharmful"), gettext_noop("text"), gettext_noop("image"), gettext_noop("video"),
-    gettext_noop("text-image"), gettext_noop("prompt"), gettext_noop("response"), gettext_noop("accepted"), gettext_noop("corrected"),
-})
+# values of rows that pages show as words; forms and the API keep the value
+VALUES = (gettext_noop("harmful"), gettext_noop("unharmful"), gettext_noop("text"), gettext_noop("image"), gettext_noop("video"),
+          gettext_noop("text-image"), gettext_noop("prompt"), gettext_noop("response"), gettext_noop("accepted"),
+          gettext_noop("corrected"), gettext_noop("unparsed"), gettext_noop("train"), gettext_noop("holdout"))
 
 
 @register.filter
 def word(value: object) -> str:
-    """A label, modality or kind in the person's language; anything else as it is."""
-    text = str(value)
-    return _(text) if text in _WORDS else text
+    """A word of the product that comes from Python, in the person's language; anything else as it is."""
+    return _(str(value)) if value is not None else ""
 
 
 _STATUS_LOOKS = {

@@ -114,12 +114,12 @@ def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         return _lease_gone(request, assignment)
     except ServiceError as error:
         return _notice(request, assignment, str(error), status=409)
-    return _next(request, assignment, "Submitted.")
+    return _next(request, assignment, _("Submitted."))
 
 
 @require_POST
 def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    return _leave(request, token, lambda assignment: work.skip(reviewer=assignment.reviewer, token=token), "Skipped.")
+    return _leave(request, token, lambda assignment: work.skip(reviewer=assignment.reviewer, token=token), _("Skipped."))
 
 
 @require_POST
@@ -130,7 +130,8 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         assignment = assignment_of(request, token)
         _keep(request, assignment)
         return render(request, "annotation/escalate.html", {"assignment": assignment}, status=422)
-    return _leave(request, token, lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason), "Escalated.")
+    return _leave(request, token, lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason),
+                  _("Escalated."))
 
 
 @require_POST
@@ -202,7 +203,7 @@ def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("home")
     if is_htmx(request):
-        return _page(request, assignment_of(request, again.token), announce="Undone. Your work is back.")
+        return _page(request, assignment_of(request, again.token), announce=_("Undone. Your work is back."))
     return redirect("review", slug=again.queue.slug)
 
 

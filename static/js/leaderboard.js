@@ -38,7 +38,7 @@ function bars(index) {
     if (!cell?.dataset.f1) return [];
     const interval = cell.dataset.low ? [Number(cell.dataset.low), Number(cell.dataset.high)] : null;
     const guard = row.cells[0].firstElementChild?.matches("a") ? row.cells[0].firstElementChild : row.cells[0].firstChild;
-    return [{ guard: guard.textContent.trim(), origin: body.dataset.origin, f1: Number(cell.dataset.f1), interval }];
+    return [{ guard: guard.textContent.trim(), origin: body.dataset.origin, words: body.dataset.originWords, f1: Number(cell.dataset.f1), interval }];
   }));
 }
 
@@ -55,9 +55,9 @@ function draw() {
     options: {
       indexAxis: "y", animation: false, responsive: true, maintainAspectRatio: false,
       plugins: { legend: { display: false }, tooltip: { displayColors: false, callbacks: { label: (item) => {
-        const { origin, interval } = found[item.dataIndex];
+        const { words, interval } = found[item.dataIndex];
         const range = interval ? ` (${interpolate(gettext("%s to %s"), interval.map((value) => value.toFixed(1)))})` : "";
-        return `F1 ${item.parsed.x.toFixed(2)}${range}, ${origin}`;
+        return `F1 ${item.parsed.x.toFixed(2)}${range}, ${words}`;
       } } } },
       scales: { x: { min: 0, max: 100, ...axis(gettext("F1 in percent")) }, y: { ...axis(""), grid: { display: false } } },
     },

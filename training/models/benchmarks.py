@@ -3,13 +3,14 @@
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from annotation.models import User
 from guardapp.guard.metrics import POSITIVE
 from guardapp.guard.taxonomy import Task
 from training.models.snapshots import DatasetSnapshot
 
-TASKS = {Task.PROMPT: "Prompt harmfulness", Task.RESPONSE: "Response harmfulness", Task.REFUSAL: "Refusal"}
+TASKS = {Task.PROMPT: _("Prompt harmfulness"), Task.RESPONSE: _("Response harmfulness"), Task.REFUSAL: _("Refusal")}
 
 
 class Benchmark(models.Model):

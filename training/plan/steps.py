@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from django.utils.translation import gettext as _
+
 from training.contract import DpoConfig, GrpoConfig, MineConfig, SftConfig
 from training.launching import Launch
 from training.recipes import Config
@@ -63,10 +65,11 @@ def seconds_of(work: Work, paces: Sequence[Pace], launch: Launch) -> tuple[float
     """(seconds or None, where that is from). Of several paces the one with as many processes is taken, else the newest."""
     fitting = [pace for pace in paces if pace.unit == work.unit and pace.per_second > 0]
     if not fitting:
-        return None, f"not known: no earlier run of this kind from this version measured its {work.unit} a second"
+        return None, _("not known: no earlier run of this kind from this version measured its %(unit)s a second") % {"unit": _(work.unit)}
     same = [pace for pace in fitting if pace.processes == launch.processes]
     pace = (same or fitting)[0]
-    words = f"{pace.per_second:,.1f} {work.unit} a second, as {pace.run} measured"
+    words = _("%(speed)s %(unit)s a second, as %(run)s measured")
     if not same:
-        words += f" with {pace.processes} process(es), where this one has {launch.processes}"
-    return work.amount / pace.per_second, words
+        words = _("%(speed)s %(unit)s a second, as %(run)s measured with %(processes)s process(es), where this one has %(here)s")
+    return work.amount / pace.per_second, words % {
+        "speed": f"{pace.per_second:,.1f}", "unit": _(work.unit), "run": pace.run, "processes": pace.processes, "here": launch.processes}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from django.utils.translation import gettext as _
+
 from training.plan.memory import Memory
 from training.plan.stages import Plan, StagePlan
 
@@ -45,9 +47,9 @@ def _memory(memory: Memory | None, kind: str) -> str:
 
 def duration(seconds: float | None) -> str:
     if seconds is None:
-        return "not known"
+        return _("not known")
     if seconds < 90:
-        return f"about {seconds:.0f} s"
+        return _("about %(n)s s") % {"n": f"{seconds:.0f}"}
     if seconds < 5_400:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3_600:.1f} h"
+        return _("about %(n)s min") % {"n": f"{seconds / 60:.0f}"}
+    return _("about %(n)s h") % {"n": f"{seconds / 3_600:.1f}"}

@@ -1,5 +1,7 @@
 """The presets, every value with its source. Tables: GuardReasoner-VL and -Omni, the scripts that were released with them."""
 
+from django.utils.translation import gettext_noop
+
 from training.recipes.values import Recipe, Setting, Value
 
 OURS = "ours"
@@ -51,7 +53,7 @@ def _vl_grpo(reward: str) -> Stage:
 
 
 STARTER_SFT = Recipe(
-    "starter-sft", "Starter", "Corrections on the guard that ships with the project, on a CPU.",
+    "starter-sft", "Starter", gettext_noop("Corrections on the guard that ships with the project, on a CPU."),
     {
         "sft": _all(
             OURS_CPU, learning_rate=6e-4, lr_scheduler="cosine", warmup_ratio=0.05, epochs=8.0, batch_size=16, gradient_accumulation=1,
@@ -70,7 +72,7 @@ STARTER_SFT = Recipe(
     },
 )
 OMNI_V1 = Recipe(
-    "omni-v1", "GuardReasoner-Omni v1", "The published values of the 148k corpus; for a GPU.",
+    "omni-v1", "GuardReasoner-Omni v1", gettext_noop("The published values of the 148k corpus; for a GPU."),
     {
         "sft": _sft(PAPER_OMNI_V1, epochs=1.0, cutoff=32_768, warmup=Setting(0.03, PAPER_OMNI_V1), freeze=Setting(True, PAPER_OMNI_V1)),
         "mine": _mine(PAPER_OMNI_V1, rollouts=4, keep="any_wrong", max_new_tokens=Setting(2048, f"{NOT_FOUND}, as in its GRPO")),
@@ -87,7 +89,7 @@ OMNI_V1 = Recipe(
     {"sft": Setting("zero2", PAPER_OMNI_V1), "grpo": Setting("fsdp", CODE_OMNI_V1)},
 )
 OMNI_V2 = Recipe(
-    "omni-v2", "GuardReasoner-Omni v2", "The published values of the 181k corpus; for a GPU.",
+    "omni-v2", "GuardReasoner-Omni v2", gettext_noop("The published values of the 181k corpus; for a GPU."),
     {
         "sft": _sft(PAPER_OMNI_V2, epochs=3.0, cutoff=24_576, warmup=Setting(0.03, PAPER_OMNI_V2), freeze=Setting(True, PAPER_OMNI_V2),
                     weight_decay=Setting(0.1, SWIFT), adam_beta2=Setting(0.95, SWIFT)),
@@ -107,12 +109,12 @@ _VL_STAGES: dict[str, Stage] = {
     "mine": _mine(PAPER_VL, rollouts=4, keep="all_wrong", max_new_tokens=Setting(2048, NOT_FOUND)),
 }
 _VL_SHARDING = {"sft": Setting("zero3", PAPER_VL)}
-VL = Recipe("vl", "GuardReasoner-VL", "The published values of the VL corpus; for a GPU.",
+VL = Recipe("vl", "GuardReasoner-VL", gettext_noop("The published values of the VL corpus; for a GPU."),
             _VL_STAGES | {"grpo": _vl_grpo("vl")}, _VL_SHARDING)
-VL_ECO = Recipe("vl-eco", "GuardReasoner-VL-Eco", "As VL, with the reward that keeps reasoning short; for a GPU.",
+VL_ECO = Recipe("vl-eco", "GuardReasoner-VL-Eco", gettext_noop("As VL, with the reward that keeps reasoning short; for a GPU."),
                 _VL_STAGES | {"grpo": _vl_grpo("vl-eco")}, _VL_SHARDING)
 HS_DPO = Recipe(
-    "hs-dpo", "Hard-sample DPO", "GuardReasoner v0: preference pairs of a right and a wrong rollout of one row; for a GPU.",
+    "hs-dpo", "Hard-sample DPO", gettext_noop("GuardReasoner v0: preference pairs of a right and a wrong rollout of one row; for a GPU."),
     {
         "mine": _mine(PAPER_V0, rollouts=4, keep="mixed", max_new_tokens=Setting(2048, NOT_FOUND)),
         "dpo": {

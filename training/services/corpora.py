@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from annotation.models import Event, User
 from annotation.status import EventKind
@@ -75,14 +76,14 @@ def _lines(rows: Iterable[DecodedRow | BadRow], share: float, report: ImportRepo
             keys = link_keys(row.row.sample.prompt, row.row.sample.response, row.media_sha256)
             side = side_of_keys(keys, share, SEED)
             if not held_out.isdisjoint(keys):
-                report.dropped["held out by a snapshot of reviews"] += 1
+                report.dropped[gettext_noop("held out by a snapshot of reviews")] += 1
             elif not benchmarks.isdisjoint(keys):
-                report.dropped["stands in a benchmark"] += 1
+                report.dropped[gettext_noop("stands in a benchmark")] += 1
             elif side is None:
-                report.dropped["its media stand on both sides of the split"] += 1
+                report.dropped[gettext_noop("its media stand on both sides of the split")] += 1
             else:
                 report.taken += 1
-                report.notes["asked with another instruction"] += bool(row.row.extra.get("other_instruction"))
+                report.notes[gettext_noop("asked with another instruction")] += bool(row.row.extra.get("other_instruction"))
                 tally.add(row, Split(side.value))
                 yield row.row.as_json(Path(settings.MEDIA_ROOT)) | {"split": side.value}
         if report.progress is not None and report.rows % PROGRESS_EVERY == 0:

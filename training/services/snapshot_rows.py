@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from annotation.models import GoldLabel, Item, Prediction
 from annotation.selectors_policy import policy_text
@@ -45,19 +46,19 @@ def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = Fa
     """The rows that can be written; the others are counted in `drops`. `with_policy`: each with the policy that it was judged by."""
     for label in gold:
         if label.prompt_label is None and label.response_label is None:
-            drops.add("no label")
+            drops.add(gettext_noop("no label"))
             continue
         if label.stale_at is not None:
-            drops.add("stale: the policy of its category has changed")
+            drops.add(gettext_noop("stale: the policy of its category has changed"))
             continue
         prediction = label.prediction or label.item.prediction
         try:
             media = seen_media(prediction)
         except MediaError:
-            drops.add("frames are gone")
+            drops.add(gettext_noop("frames are gone"))
             continue
         if len(media) != len(label.item.item_media.all()):
-            drops.add("the guard saw no media")
+            drops.add(gettext_noop("the guard saw no media"))
             continue
         yield _gold_row(label, media, with_policy=with_policy)
 
@@ -100,8 +101,8 @@ def target_completion(label: GoldLabel, verdict: Verdict, item: Item) -> tuple[s
     try:
         completion = render(Judgement(tuple(label.target_steps), verdict), response_present=answered)
     except PromptLabelMissing:
-        return "", "no prompt label"
+        return "", gettext_noop("no prompt label")
     read = parse(completion, response_expected=answered)
     if read is None or not read.steps or (read.verdict.prompt, read.verdict.response) != (verdict.prompt, verdict.response):
-        return "", "target does not read back as gold"
+        return "", gettext_noop("target does not read back as gold")
     return completion, ""

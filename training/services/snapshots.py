@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotation.models import Event, GoldLabel, User
 from annotation.selectors_inference import production_or_none
@@ -113,7 +114,7 @@ def _placed(rows: Sequence[GoldRow], drops: Drops) -> list[GoldRow]:
     placed = []
     for gold, place in zip(rows, places(rows), strict=True):
         if place.twice:
-            drops.add("trained on before, and now a near-copy of held-out rows")
+            drops.add(gettext_noop("trained on before, and now a near-copy of held-out rows"))
         elif place.side == Split.TRAIN and gold.why_not_train:
             drops.add(gold.why_not_train)
         else:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django import template
+from django.utils.translation import gettext as _
 
 from training.plan import duration
 from training.units import STAGES
@@ -37,4 +38,4 @@ def about_time(seconds: float | None) -> str:
 
 @register.filter
 def stage_words(kind: str) -> str:
-    return STAGES[kind]
+    return _(STAGES[kind])
