@@ -75,9 +75,11 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
 
 
 def skip(*, reviewer: User, token: uuid.UUID) -> None:
-    """Give the item back. It never returns to this person. Raises LeaseExpired, AssignmentNotFound."""
+    """Give the item back. It never returns to this person. Skipped twice is skipped once. Raises LeaseExpired, AssignmentNotFound."""
     now = timezone.now()
     with transaction.atomic():
+        if Assignment.objects.filter(token=token, reviewer=reviewer, state=AssignmentState.SKIPPED).exists():
+            return
         assignment = active_assignment(reviewer, token, now)
         _leave(assignment, AssignmentState.SKIPPED, EventKind.SKIPPED, reviewer, now)
 

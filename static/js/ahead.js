@@ -1,10 +1,10 @@
 // The next item is leased and fetched early. A decision then shows it at once and is sent behind it; the idempotency key makes
-// sending again safe, and what could not be sent yet is kept in this tab until it is.
+// sending again safe, and what could not be sent yet is kept in this browser until it is: see docs/adr/0006.
 import { announce } from "./announce.js";
 import { withToken } from "./csrf.js";
 import { takeSeconds } from "./exposure.js";
 
-const OUTBOX = "outbox";
+const KEEPALIVE_MOST = 60_000; // characters; browsers refuse a larger body that is to outlive its page
 const IDLE_MS = 400;
 const PAUSES_S = [1, 2, 4, 8, 15];
 let next = null; // {token, html} of the item leased ahead
@@ -19,11 +19,20 @@ const say = (text) => {
   if (place) place.textContent = text;
 };
 
+// one entry a letter, so that two tabs never write over each other; a person's letters wait for that person to sign in again
+const outbox = () => `outbox:${main().dataset.person}:`;
+
 function kept() {
-  try { return JSON.parse(sessionStorage.getItem(OUTBOX)) || []; } catch { return []; }
+  try {
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(outbox()));
+    return keys.map((key) => JSON.parse(localStorage.getItem(key))).sort((one, two) => one.at - two.at);
+  } catch { return []; }
 }
-function keep(letters) {
-  try { sessionStorage.setItem(OUTBOX, JSON.stringify(letters)); } catch { /* private mode: only this page keeps it */ }
+function keep(letter) {
+  try { localStorage.setItem(outbox() + letter.key, JSON.stringify(letter)); } catch { /* private mode: only this page keeps it */ }
+}
+function forget(letter) {
+  try { localStorage.removeItem(outbox() + letter.key); } catch { /* private mode */ }
 }
 
 async function look() {
@@ -48,28 +57,41 @@ const complete = (data) => [...form().querySelectorAll("[role=radiogroup] input[
 async function post(letter) {
   const body = new FormData();
   for (const [name, value] of letter.fields) body.append(name, value);
-  return fetch(letter.url, { method: "POST", body: withToken(body), headers: { "HX-Request": "true" }, keepalive: true });
+  const keepalive = letter.fields.flat().join("").length < KEEPALIVE_MOST;
+  return fetch(letter.url, { method: "POST", body: withToken(body), headers: { "HX-Request": "true" }, keepalive });
 }
 
 const pause = (seconds) => new Promise((done) => { setTimeout(done, seconds * 1000); });
 
-// True: the server has it. An answer that refuses it brings the item back with the reason.
-async function send(letter, before) {
+// The server's answer, however long that takes; from then on the letter is no longer kept.
+async function deliver(letter) {
   for (let turn = 0; ; turn += 1) {
     try {
       const answer = await post(letter);
       if (answer.status < 500 && answer.status !== 401 && answer.status !== 403) {
-        keep(kept().filter((one) => one.key !== letter.key));
-        if (answer.status === 204) return true;
         const html = await answer.text();
-        if (answer.ok) show(html); // the hold on the item ahead ran out: the server chose another
-        else bringBack(before, html);
-        return answer.ok;
+        forget(letter);
+        return { ok: answer.ok, html };
       }
     } catch { /* no connection: again below */ }
     say(gettext("Not sent yet: trying again"));
     await pause(PAUSES_S[Math.min(turn, PAUSES_S.length - 1)]);
   }
+}
+
+// An answer that refuses the decision brings the item back with the reason.
+async function send(letter, before) {
+  const { ok, html } = await deliver(letter);
+  if (!ok) bringBack(before, html);
+  else if (html) show(html); // the hold on the item ahead ran out: the server chose another
+}
+
+// What a closed or crashed page did not get sent. The server may have it: it knows each decision that it has seen.
+async function replay(letter) {
+  const fields = letter.fields.filter(([name]) => name !== "opens");
+  const { ok, html } = await deliver({ ...letter, fields });
+  if (!ok) tell(html);
+  else if (form()?.getAttribute("action").split("/")[2] === letter.url.split("/")[2]) show(html); // its item is on screen
 }
 
 function show(html) {
@@ -83,12 +105,24 @@ function show(html) {
   fresh.dispatchEvent(new CustomEvent("htmx:afterSettle", { bubbles: true }));
 }
 
+function tell(notice) {
+  const place = document.getElementById("review-notice");
+  place.innerHTML = notice;
+  window.htmx.process(place);
+}
+
 function bringBack(before, notice) {
-  if (!before) return;
   main().replaceWith(before);
   window.htmx.process(before);
-  document.getElementById("review-notice").innerHTML = notice;
+  tell(notice);
   announce(gettext("The decision was not taken. The item is back."));
+}
+
+// One after the other, in the order of the decisions.
+function queue(work) {
+  waiting += 1;
+  sending = sending.then(work).then(() => { waiting -= 1; });
+  return sending;
 }
 
 document.addEventListener("htmx:confirm", (event) => {
@@ -102,14 +136,14 @@ document.addEventListener("htmx:confirm", (event) => {
     event.stopImmediatePropagation();
     data.set("unblurred", takeSeconds());
     data.set("opens", next.token);
-    const letter = { key: data.get("idempotency_key"), url: event.detail.path, fields: [...data.entries()].filter(([, value]) => typeof value === "string") };
+    const fields = [...data.entries()].filter(([, value]) => typeof value === "string");
+    const letter = { key: data.get("idempotency_key"), at: Date.now(), url: event.detail.path, fields };
     const { html } = next;
     const before = main();
     next = null;
-    keep([...kept(), letter]);
+    keep(letter);
     show(html);
-    waiting += 1;
-    sending = sending.then(() => send(letter, before)).then(() => { waiting -= 1; lookSoon(); });
+    queue(() => send(letter, before)).then(lookSoon);
     return;
   }
   if (event.detail.path.includes("/undo/")) next = null; // what was undone comes first
@@ -127,6 +161,5 @@ document.addEventListener("htmx:confirm", (event) => {
 document.addEventListener("item:arrived", lookSoon);
 window.addEventListener("beforeunload", (event) => { if (kept().length) event.preventDefault(); });
 
-// what a closed or crashed page did not get sent; the server knows each key it has seen
-for (const letter of kept()) sending = sending.then(() => send({ ...letter, fields: letter.fields.filter(([name]) => name !== "opens") }, null));
+for (const letter of kept()) queue(() => replay(letter));
 sending.then(lookSoon);

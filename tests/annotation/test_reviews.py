@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError
 from django.utils import timezone
 
-from annotation.models import Assignment, Draft, GoldLabel, HardSample, Item, Review, User
+from annotation.models import Assignment, Draft, Event, GoldLabel, HardSample, Item, Review, User
 from annotation.selectors import held_escalated
 from annotation.services import gold
 from annotation.services.assignment import assign_escalated, assign_next, extend_lease, release_expired, take_again
@@ -26,7 +26,7 @@ from annotation.services.errors import (
     SnapshotUsedIt,
 )
 from annotation.services.review import escalate, skip, submit_review, undo_last, undo_review
-from annotation.status import AssignmentState, GoldSource, ItemStatus, ReviewKind, ReviewMode, Role, StepMark, TargetSource
+from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode, Role, StepMark, TargetSource
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
 
@@ -95,6 +95,15 @@ def test_a_skipped_item_goes_to_somebody_else_and_never_back() -> None:
     skip(reviewer=reviewer, token=held(reviewer).token)
     assert assign_next(reviewer=reviewer, queue=default_queue()) is None
     assert held(make_user()).item_id == item.pk
+
+
+def test_a_skip_that_is_sent_twice_is_one_skip() -> None:
+    item, reviewer = make_item(), make_user()
+    assignment = held(reviewer)
+    for _ in range(2):
+        skip(reviewer=reviewer, token=assignment.token)
+    item.refresh_from_db()
+    assert (item.free_slots, Event.objects.filter(kind=EventKind.SKIPPED).count()) == (1, 1)
 
 
 def test_an_expired_hold_gives_the_item_to_the_next_person() -> None:
