@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from annotation import api, api_appeals, api_reviews
+from annotation import api, api_appeals, api_moderation, api_reviews
 from annotation.openapi import SCHEMA_SETTINGS, DocsView
 from annotation.problems import no_such_endpoint
 
@@ -13,6 +13,9 @@ urlpatterns = [
     path("api/v1/items", api.ItemsView.as_view(), name="api-items"),
     path("api/v1/items/<int:item_id>", api.ItemView.as_view(), name="api-item"),
     path("api/v1/items/<int:item_id>/appeals", api_appeals.AppealView.as_view(), name="api-appeal"),
+    path("v1/moderations", api_moderation.OpenAIView.as_view(), name="openai-moderations"),
+    path("api/v1/moderate", api_moderation.ModerateView.as_view(), name="api-moderate"),
+    path("api/v1/moderate/stream", api_moderation.StreamView.as_view(), name="api-moderate-stream"),
     path("api/v1/export", api.ExportView.as_view(), name="api-export"),
     path("api/v1/export/summary", api.ExportSummaryView.as_view(), name="api-export-summary"),
     path("api/v1/queues/<slug:slug>/next", api_reviews.NextView.as_view(), name="api-next"),

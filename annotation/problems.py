@@ -15,6 +15,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from annotation.services import errors as service_errors
+from annotation.services.guard_client import ContentNotReadable, GuardBusy, GuardNotReady
 from annotation.services.incoming import FieldError
 from annotation.services.ingest import QueueNotFound
 from annotation.services.keys import ScopeNotAllowed
@@ -26,6 +27,9 @@ STATUS_BY_SERVICE_ERROR: dict[type[Exception], HTTPStatus] = {
     service_errors.AssignmentNotFound: HTTPStatus.NOT_FOUND,
     QueueNotFound: HTTPStatus.NOT_FOUND,
     ScopeNotAllowed: HTTPStatus.FORBIDDEN,
+    GuardBusy: HTTPStatus.TOO_MANY_REQUESTS,
+    GuardNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    ContentNotReadable: HTTPStatus.UNPROCESSABLE_ENTITY,
     service_errors.DecisionNotValid: HTTPStatus.UNPROCESSABLE_ENTITY,
     service_errors.ServiceError: HTTPStatus.CONFLICT,
 }
@@ -82,6 +86,8 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
             headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
         if getattr(error, "wait", None) is not None:
             headers["Retry-After"] = f"{error.wait:.0f}"  # type: ignore[attr-defined]
+    if isinstance(error, GuardNotReady):
+        headers["Retry-After"] = f"{error.retry_after_s:.0f}"
     problem = problem_of(error)
     return Response(problem.as_json(request.path if request is not None else ""), status=problem.status, headers=headers,
                     content_type=PROBLEM_JSON)
@@ -113,6 +119,8 @@ def problem_of(error: Exception) -> Problem:
 def _of_service(error: Exception) -> Iterator[FieldError]:
     if isinstance(error, service_errors.DecisionNotValid):
         yield FieldError(f"/{error.field}", error.message)
+    if isinstance(error, ContentNotReadable):
+        yield FieldError(f"/contents/{error.content}/media/{error.medium}", str(error))
 
 
 def _code_of(error: exceptions.APIException) -> str:

@@ -167,6 +167,7 @@ class EventKind(TextChoices):
     FLAGGED_FOR_LATER = "flagged_for_later", _("Flagged for later")
     REROUTED = "rerouted", _("Moved to another queue")
     BREAK_TAKEN = "break_taken", _("Break taken")
+    THRESHOLDS_CHANGED = "thresholds_changed", _("Moderation thresholds changed")
 
 
 class ApiScope(TextChoices):

@@ -18,6 +18,7 @@ env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_MAX_NEW_TOKENS", "GUARDAPP_REQUIRE_SERVICES", "GUARDAPP_REFERENCE_DATA", "GUARDAPP_WEB_WORKERS", "GUARDAPP_LOG_LEVEL",
     "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS",
     "GUARDAPP_WEB_THREADS", "GUARDAPP_GUARD_URL", "GUARDAPP_SERVING_BATCH", "GUARDAPP_SERVING_QUEUE", "GUARDAPP_MODERATION_SECONDS",
+    "GUARDAPP_VLLM_URLS", "GUARDAPP_VLLM_KEY", "GUARDAPP_VLLM_STRUCTURED", "GUARDAPP_TEST_VLLM",
     "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS", "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
 ])
 
@@ -222,6 +223,10 @@ SERVING_QUEUE = env.integer("GUARDAPP_SERVING_QUEUE", 256, minimum=1)  # content
 MODERATION_SECONDS = env.integer("GUARDAPP_MODERATION_SECONDS", 30, minimum=1)  # longest wait for an answer
 WEB_THREADS = env.integer("GUARDAPP_WEB_THREADS", 16, minimum=2)  # of each web process; moderation leaves PAGE_THREADS of them alone
 PAGE_THREADS = max(1, WEB_THREADS // 8)
+VLLM_URLS = env.words("GUARDAPP_VLLM_URLS", "")  # of `vllm serve`; empty: each worker loads the guard itself
+VLLM_KEY = env.text("GUARDAPP_VLLM_KEY", "")
+VLLM_STRUCTURED = env.boolean("GUARDAPP_VLLM_STRUCTURED", False)  # the servers write only what parses
+SERVING_WORKERS = 4 if VLLM_URLS else 1  # batches under way at once: servers batch by themselves, a loaded guard answers one call
 MODELS_DIR = DATA_DIR / "models"
 RUNS_DIR = DATA_DIR / "runs"
 SNAPSHOTS_DIR = DATA_DIR / "snapshots"

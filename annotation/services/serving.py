@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from annotation.models import ModelVersion
 from annotation.status import VersionStatus
 from guardapp.guard.engines.base import Engine, EngineError
+from guardapp.guard.engines.openai_server import OpenAIServerEngine
 
 STARTER = "starter"
 
@@ -104,6 +105,8 @@ def ensure_production_version() -> ModelVersion:
 
 
 def _load(checkpoint: str) -> Engine:
+    if settings.VLLM_URLS:
+        return OpenAIServerEngine(checkpoint, settings.VLLM_URLS, key=settings.VLLM_KEY, structured=settings.VLLM_STRUCTURED)
     from guardapp.guard.engines.hf import HfEngine  # the marked exception: torch is loaded where a guard is, nowhere else
 
     return HfEngine(checkpoint, device=None if settings.DEVICE == "auto" else settings.DEVICE, threads=settings.WORKER_THREADS)

@@ -4,6 +4,8 @@ Instruction and input block are the published ones of GuardReasoner-VL and -Omni
 (two of its lines end in a space, which matters to released checkpoints).
 """
 
+import re
+from dataclasses import replace
 from typing import Literal, TypedDict
 
 from guardapp.guard.taxonomy import MediaKind
@@ -25,6 +27,7 @@ OMNI_2B_4B_INSTRUCTION = INSTRUCTION + "\n"  # that release ends with one more b
 
 USER_ROLE_LINE = "Human user:\n"
 USER_ROLE_LINE_181K = "Human User:\n"
+_CONTROL_TOKEN = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
 
 
 class ContentPart(TypedDict, total=False):
@@ -35,6 +38,20 @@ class ContentPart(TypedDict, total=False):
 class Message(TypedDict):
     role: Literal["system", "user", "assistant"]
     content: list[ContentPart]
+
+
+def without_control_tokens(text: str) -> str:
+    """Break `<|im_end|>` and the like in other people's text, so that it can neither end a turn nor fake media."""
+    return _CONTROL_TOKEN.sub("< |", text)
+
+
+def harmless(sample: Sample) -> Sample:
+    """The sample with no control token in any of its texts."""
+    return replace(
+        sample, prompt=without_control_tokens(sample.prompt),
+        response=None if sample.response is None else without_control_tokens(sample.response),
+        policy_text=None if sample.policy_text is None else without_control_tokens(sample.policy_text),
+    )
 
 
 def input_block_tail(sample: Sample) -> str:

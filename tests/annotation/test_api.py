@@ -34,7 +34,8 @@ OPERATIONS = [
     ("POST", f"/api/v1/assignments/{TOKEN}/escalate", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/heartbeat", ApiScope.REVIEWS_WRITE),
     ("PUT", f"/api/v1/assignments/{TOKEN}/draft", ApiScope.REVIEWS_WRITE),
-    ("POST", "/api/v1/reviews/1/undo", ApiScope.REVIEWS_WRITE),
+    ("POST", "/api/v1/reviews/1/undo", ApiScope.REVIEWS_WRITE), ("POST", "/v1/moderations", ApiScope.MODERATE),
+    ("POST", "/api/v1/moderate", ApiScope.MODERATE), ("POST", "/api/v1/moderate/stream", ApiScope.MODERATE),
 ]
 
 

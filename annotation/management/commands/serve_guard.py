@@ -24,7 +24,7 @@ class Command(BaseCommand):
         if options["bind"] and not (host and port.isdecimal()):
             raise CommandError(f"--bind {options['bind']!r} is not host:port.")
         address = (host, int(port)) if options["bind"] else settings.GUARD_SOCKET
-        guarding = Guarding()
+        guarding = Guarding(workers=settings.SERVING_WORKERS)
         with GuardServer(address, guarding) as server:
             def ask_to_stop(number: int, frame: FrameType | None) -> None:
                 threading.Thread(target=server.shutdown).start()  # it waits for the loop that this thread runs

@@ -5,7 +5,6 @@ generate and on the right to train. Prompt and completion are tokenized apart, s
 token boundary that generation starts from.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,15 +14,14 @@ import torch
 from PIL import Image
 from transformers.video_utils import VideoMetadata
 
-from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages
+from guardapp.guard.engines.video_clock import MILLISECONDS, clock_of
+from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages, harmless, without_control_tokens
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Sample, SeenMedia
 
 CHARACTERS_A_TOKEN = 4  # rough guesses, used only to sort samples into batches of like length
 TOKENS_A_FRAME = 64
-MILLISECONDS = 1000  # frame numbers are given to the processor as milliseconds, so any timestamp is exact
 PIXEL_KEYS = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
-_CONTROL_TOKEN = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +55,9 @@ class Encoded:
         return sum(tensor.nbytes for tensor in (self.input_ids, self.media_types, *self.pixels.values()))
 
 
-def without_control_tokens(text: str) -> str:
-    """Break `<|im_end|>` and the like in other people's text, so that it can neither end a turn nor fake media."""
-    return _CONTROL_TOKEN.sub("< |", text)
-
-
 def render_prompt(processor: Any, sample: Sample, style: PromptStyle = DEFAULT_STYLE) -> str:
     """The prompt as text up to where the completion begins, with one placeholder for each image or video."""
-    clean = replace(
-        sample, prompt=without_control_tokens(sample.prompt),
-        response=None if sample.response is None else without_control_tokens(sample.response),
-        policy_text=None if sample.policy_text is None else without_control_tokens(sample.policy_text),
-    )
-    messages = chat_messages(clean, instruction=style.instruction, role_line=style.role_line)
+    messages = chat_messages(harmless(sample), instruction=style.instruction, role_line=style.role_line)
     text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text
 
@@ -169,10 +157,6 @@ def _fit(media_processor: Any, frames: Sequence[Image.Image]) -> bool:
 
 
 def _metadata(medium: SeenMedia) -> VideoMetadata:
-    """True timestamps. `sampled_fps` (Qwen2.5-VL's seconds per grid step) follows from the duration set here."""
-    times = [frame.timestamp_s for frame in medium.frames]
-    span = times[-1] - times[0]
-    fps = (len(times) - 1) / span if span > 0 else medium.fps or 1.0
-    duration_s = len(times) / fps
-    return VideoMetadata(total_num_frames=max(1, round(duration_s * MILLISECONDS)), fps=float(MILLISECONDS), duration=duration_s,
-                         frames_indices=[round(time * MILLISECONDS) for time in times])
+    clock = clock_of(medium)
+    return VideoMetadata(total_num_frames=clock.total_frames, fps=float(MILLISECONDS), duration=clock.duration_s,
+                         frames_indices=list(clock.indices))

@@ -1,21 +1,13 @@
 """How sure the guard was of its labels: P(harmful) against P(unharmful) at the token where a label begins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from guardapp.guard.engines.label_values import LabelScores
 from guardapp.guard.parsing import label_positions
 from guardapp.guard.taxonomy import Harmfulness
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScores:
-    """Between 0 and 1; None where the completion has no such label, or where it stands in a forced prefix."""
-
-    prompt: float | None
-    response: float | None
 
 
 class LabelReader:

@@ -1,0 +1,116 @@
+"""Several servers that hold the same guard: the least busy healthy one is asked, one that fails is left alone for a while."""
+
+import http.client
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from guardapp.guard.engines.base import EngineError
+
+TRIES = 6
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0  # before another try; the real pause is a random share of it
+REST_S = 5.0  # a server that failed is not asked for this long, unless all rest
+AGAIN = {408, 425, 429, 500, 502, 503, 504}  # another try may go well
+
+
+class ServerUnreachable(EngineError):
+    """No server of the guard answers."""
+
+
+class ServerRefused(EngineError):
+    """The server of the guard does not take this request."""
+
+
+class _TryAgain(Exception):
+    """The server answered, and asks for another try."""
+
+
+@dataclass(slots=True)
+class Server:
+    """One address. `busy` counts what is under way, `rests_until` is a time.monotonic()."""
+
+    url: str
+    busy: int = 0
+    rests_until: float = 0.0
+
+
+@dataclass
+class Servers:
+    """Thread-safe. `timeout_s` is for one answer."""
+
+    urls: Sequence[str]
+    timeout_s: float = 600.0
+    key: str = ""
+    pause: Callable[[float], None] = time.sleep
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.servers = [Server(url.rstrip("/")) for url in self.urls]
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The JSON answer of whichever server gives one. Raises ServerRefused, ServerUnreachable."""
+        payload = json.dumps(body).encode()
+        said = ""
+        for attempt in range(TRIES):
+            if attempt:
+                self.pause(random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)))
+            with self._least_busy() as server:
+                try:
+                    answer = exchange(server.url, "POST", path, payload, timeout_s=self.timeout_s, key=self.key)
+                except (OSError, http.client.HTTPException, _TryAgain) as error:
+                    said = f"{server.url}: {type(error).__name__} {error}"
+                    server.rests_until = time.monotonic() + REST_S
+                else:
+                    server.rests_until = 0.0
+                    return answer
+        raise ServerUnreachable(f"{ServerUnreachable.__doc__} The last one said {said}")
+
+    def models(self) -> dict[str, dict[str, str]]:
+        """By address, the names that it serves checkpoints by: keyed by the name and by the checkpoint. Silent addresses are left out."""
+        found: dict[str, dict[str, str]] = {}
+        for server in self.servers:
+            try:
+                listed = exchange(server.url, "GET", "/v1/models", None, timeout_s=10.0, key=self.key)
+            except (OSError, http.client.HTTPException, _TryAgain, ServerRefused):
+                continue
+            rows = listed.get("data", [])
+            found[server.url] = {str(row[name]): str(row["id"]) for row in rows for name in ("root", "id") if row.get(name)}
+        return found
+
+    @contextmanager
+    def _least_busy(self) -> Iterator[Server]:
+        with self._lock:
+            now = time.monotonic()
+            server = min(self.servers, key=lambda one: (max(0.0, one.rests_until - now), one.busy))
+            server.busy += 1
+        try:
+            yield server
+        finally:
+            with self._lock:
+                server.busy -= 1
+
+
+def exchange(url: str, method: str, path: str, payload: bytes | None, *, timeout_s: float, key: str = "") -> dict[str, Any]:
+    """One request. Raises OSError, HTTPException, _TryAgain and ServerRefused, which carry the server's own words."""
+    place = urlsplit(url)
+    make = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+    connection = make(place.hostname or "", place.port, timeout=timeout_s)
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        connection.request(method, f"{place.path}{path}", payload, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+    finally:
+        connection.close()
+    if answer.status in AGAIN:
+        raise _TryAgain(f"{answer.status} {content[:300].decode(errors='replace')}")
+    if answer.status != http.client.OK:
+        raise ServerRefused(f"{url} answered {answer.status}: {content[:500].decode(errors='replace')}")
+    found: dict[str, Any] = json.loads(content)
+    return found

@@ -1,0 +1,117 @@
+"""The guard behind `vllm serve`, or any server that speaks OpenAI's chat completions with vLLM's additions."""
+
+import base64
+import mimetypes
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from guardapp.guard.engines.base import CheckpointNotUsable, EngineError
+from guardapp.guard.engines.http_servers import Servers
+from guardapp.guard.engines.token_scores import WrittenToken, label_scores
+from guardapp.guard.engines.video_clock import MILLISECONDS, clock_of
+from guardapp.guard.parsing import parse
+from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages, harmless
+from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
+
+TOP_TOKENS = 5  # at each place; the two labels are nearly always among them
+CHAT = "/v1/chat/completions"
+# the layout of guardapp.guard.parsing.render, any reasoning before it
+RESULT_LAYOUT = (r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: (?:harmful|unharmful|None)\n"
+                 r"</result>")
+
+
+class OpenAIServerEngine:
+    """Implements `Engine`, and is thread-safe: its servers batch by themselves, so `in_flight` requests are under way at once.
+
+    `structured` makes the server write only what parses. Raises CheckpointNotUsable where no server serves the checkpoint.
+    """
+
+    def __init__(self, checkpoint: str, urls: Sequence[str], *, key: str = "", in_flight: int = 64, structured: bool = False,
+                 instruction: str = INSTRUCTION, role_line: str = USER_ROLE_LINE) -> None:
+        self.name = checkpoint
+        self.structured = structured
+        self.instruction, self.role_line = instruction, role_line
+        self.model, found = _served(checkpoint, Servers(urls, key=key))
+        self.servers = Servers(found, key=key)
+        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="guard-request")
+
+    def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
+        """`decoding.n` rollouts for each sample, in the order given. Raises EngineError, and OSError for a lost frame."""
+        if decoding.temperature == 0 and decoding.n > 1:  # greedy rollouts of one sample are all the same
+            return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
+        return list(self._pool.map(lambda sample: self._ask(sample, decoding), samples))
+
+    def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
+        """One rollout per sample whose completion starts with `prefixes[i]`, kept in `completion`."""
+        one = replace(decoding, n=1)
+        return [group[0] for group in self._pool.map(lambda sample, prefix: self._ask(sample, one, prefix), samples, prefixes)]
+
+    def _ask(self, sample: Sample, decoding: Decoding, prefix: str | None = None) -> list[Rollout]:
+        messages = self._messages(sample)
+        body: dict[str, Any] = {
+            "model": self.model, "messages": messages, "n": decoding.n, "temperature": decoding.temperature, "top_p": decoding.top_p,
+            "max_tokens": decoding.max_new_tokens, "seed": decoding.seed, "logprobs": True, "top_logprobs": TOP_TOKENS,
+            "repetition_penalty": 1.0, "top_k": 0, **_video_arguments(sample),
+        }
+        if prefix is not None:
+            messages.append({"role": "assistant", "content": prefix})
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
+        elif self.structured:
+            body["structured_outputs"] = {"regex": RESULT_LAYOUT}
+        choices = self.servers.post(CHAT, body)["choices"]
+        return [self._rollout(sample, choice, prefix or "") for choice in sorted(choices, key=lambda choice: int(choice["index"]))]
+
+    def _rollout(self, sample: Sample, choice: dict[str, Any], prefix: str) -> Rollout:
+        tokens = [WrittenToken.of(row) for row in (choice.get("logprobs") or {}).get("content") or []]
+        completion = prefix + (choice["message"]["content"] or "")
+        scores = label_scores(completion, len(prefix), tokens)
+        return Rollout(
+            completion=completion, judgement=parse(completion, response_expected=sample.response is not None), tokens=len(tokens),
+            finished=choice["finish_reason"] == "stop", prompt_score=scores.prompt, response_score=scores.response,
+        )
+
+    def _messages(self, sample: Sample) -> list[dict[str, Any]]:
+        media = iter(sample.media)
+        return [
+            {"role": message["role"], "content": [
+                {"type": "text", "text": part["text"]} if part["type"] == "text" else _medium_part(next(media))
+                for part in message["content"]]}
+            for message in chat_messages(harmless(sample), instruction=self.instruction, role_line=self.role_line)
+        ]
+
+
+def _served(checkpoint: str, servers: Servers) -> tuple[str, list[str]]:
+    """The name that the checkpoint is served by, and the addresses that do. A server may name it by its folder's last part."""
+    served = servers.models()
+    for wanted in (checkpoint, Path(checkpoint).name):
+        names = {url: by_name[wanted] for url, by_name in served.items() if wanted in by_name}
+        if names:  # one request goes to any of them, so all must know it by one name
+            name = next(iter(names.values()))
+            return name, [url for url, known in names.items() if known == name]
+    what = "; ".join(f"{url} serves {', '.join(sorted(names))}" for url, names in served.items()) or "none of them answers"
+    raise CheckpointNotUsable(f"{checkpoint} is served by none of {', '.join(servers.urls)}: {what}.")
+
+
+def _medium_part(medium: SeenMedia) -> dict[str, Any]:
+    """Frames travel as the lossless files that they are; a video is a list of them under vLLM's name for that."""
+    encoded = [base64.b64encode(frame.path.read_bytes()).decode() for frame in medium.frames]
+    if medium.kind is MediaKind.IMAGE:
+        mime = mimetypes.guess_type(medium.frames[0].path.name)[0] or "image/png"
+        return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{encoded[0]}"}}
+    return {"type": "video_url", "video_url": {"url": f"data:video/jpeg;base64,{','.join(encoded)}"}}
+
+
+def _video_arguments(sample: Sample) -> dict[str, Any]:
+    """The true timestamps. They go with the request and not with a video, so a request has one video at most."""
+    videos = [medium for medium in sample.media if medium.kind is MediaKind.VIDEO]
+    if not videos:
+        return {}
+    if len(videos) > 1:
+        raise EngineError(f"Sample {sample.id} has {len(videos)} videos; a server of the guard takes one.")
+    clock = clock_of(videos[0])
+    return {"media_io_kwargs": {"video": {"num_frames": -1, "fps": MILLISECONDS, "total_num_frames": clock.total_frames,
+                                          "duration": clock.duration_s, "frames_indices": list(clock.indices)}}}
