@@ -7,7 +7,8 @@ class ServiceError(Exception):
     """Something could not be done."""
 
     def __str__(self) -> str:
-        return super().__str__() or _(type(self).__doc__ or "")
+        words = type(self).__doc__ or ""
+        return super().__str__() or _(words)
 
 
 class LeaseExpired(ServiceError):

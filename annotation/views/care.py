@@ -2,16 +2,19 @@
 
 from datetime import date
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.models import Exposure
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.care import shift_of, take_break
 from annotation.views.access import person
+from annotation.views.language import language_of
 
 SHOWN_DAYS = 14
 
@@ -23,12 +26,16 @@ def account(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         user.blur_media, user.grey_media, user.mute_media = (request.POST.get(name) == "on" for name in ("blur", "grey", "mute"))
         user.opted_out = [row.code for row in categories if row.code in request.POST.getlist("opted_out")]
-        user.save(update_fields=["blur_media", "grey_media", "mute_media", "opted_out"])
-        messages.success(request, _("Saved. It holds from the next item on."))
+        language = request.POST.get("language", user.ui_language)
+        user.ui_language = language if language in dict(settings.LANGUAGES) else ""
+        user.save(update_fields=["blur_media", "grey_media", "mute_media", "opted_out", "ui_language"])
+        with override(language_of(request)):
+            messages.success(request, _("Saved. It holds from the next item on."))
         return redirect("account")
     days = Exposure.objects.filter(reviewer=user).order_by("-day").values("day").distinct()[:SHOWN_DAYS]
     rows = [(row["day"], *_of_day(user.pk, row["day"])) for row in days]
-    return render(request, "annotation/account.html", {"categories": categories, "shift": shift_of(user), "rows": rows})
+    return render(request, "annotation/account.html", {"categories": categories, "shift": shift_of(user), "rows": rows,
+                                                       "languages": settings.LANGUAGES})
 
 
 @require_POST

@@ -1,5 +1,7 @@
 """What can go wrong in training's services. The docstring or the message is what a person reads."""
 
+from django.utils.translation import gettext as _
+
 from annotation.services.errors import ServiceError
 from training.gate import GateReport
 
@@ -12,10 +14,11 @@ class NotEnoughGold(TrainingError):
     """There is not enough settled gold to train on. Review more items, then try again."""
 
     def __init__(self, *, train: int, holdout: int, need_train: int, need_holdout: int, waiting: int) -> None:
-        message = (f"{train} rows to train on and {holdout} to hold out; at least {need_train} and {need_holdout} are needed. "
-                   "Review more items, or widen the filters.")
+        message = _("%(train)s rows to train on and %(holdout)s to hold out; at least %(need_train)s and %(need_holdout)s are needed. "
+                    "Review more items, or widen the filters.") % {
+                        "train": train, "holdout": holdout, "need_train": need_train, "need_holdout": need_holdout}
         if waiting:
-            message += f" {waiting} corrections still wait for the guard to write their reasoning."
+            message += " " + _("%(n)s corrections still wait for the guard to write their reasoning.") % {"n": waiting}
         super().__init__(message)
         self.train, self.holdout = train, holdout
 
@@ -57,7 +60,8 @@ class GateNotPassed(TrainingError):
 
     def __init__(self, report: GateReport) -> None:
         named = " ".join(f"{check.title}: {check.detail}" for check in report.blocking)
-        super().__init__(f"The gate did not pass. {named} An admin may promote it all the same, with a written reason.")
+        super().__init__(_("The gate did not pass. %(checks)s An admin may promote it all the same, with a written reason.") % {
+            "checks": named})
         self.report = report
 
 

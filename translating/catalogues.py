@@ -1,0 +1,54 @@
+"""The catalogues of a language: read, renewed with the texts as they stand, and compiled."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.mofile import read_mo, write_mo
+from babel.messages.pofile import read_po, write_po
+
+from translating.texts import ROOT, pages, scripts
+
+DOMAINS: Mapping[str, Callable[[], Catalog]] = {"django": pages, "djangojs": scripts}
+HEADER = "# Texts of guardapp. `python -m translating` adds and removes texts; only the translations are written by hand."
+
+
+def file_of(language: str, domain: str, ending: str) -> Path:
+    return ROOT / "locale" / language / "LC_MESSAGES" / f"{domain}.{ending}"
+
+
+def stored(language: str, domain: str) -> Catalog:
+    with file_of(language, domain, "po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def compiled(language: str, domain: str) -> Catalog:
+    with file_of(language, domain, "mo").open("rb") as file:
+        return read_mo(file)
+
+
+def renew(language: str, domain: str) -> Catalog:
+    """The .po gets every text of the code, new ones without a translation, and loses the others; the .mo is made from it."""
+    path = file_of(language, domain, "po")
+    known = stored(language, domain) if path.exists() else Catalog(
+        locale=language, domain=domain, project="guardapp", version="1", header_comment=HEADER, fuzzy=False, msgid_bugs_address="",
+        last_translator="guardapp", language_team=language)
+    texts = DOMAINS[domain]()
+    texts.creation_date = known.creation_date  # a file changes only where a text does
+    known.update(texts, no_fuzzy_matching=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write_po(file, known, sort_output=True, ignore_obsolete=True, include_lineno=False, width=120)
+    with file_of(language, domain, "mo").open("wb") as file:
+        write_mo(file, known)
+    return known
+
+
+def missing(catalogue: Catalog) -> list[str]:
+    """Texts without a translation, or with a doubtful one."""
+    return [str(message.id) for message in catalogue if message.id and (message.fuzzy or not all(forms_of(message)))]
+
+
+def forms_of(message: Message) -> tuple[str, ...]:
+    """The translation, or that of the singular and the plural."""
+    return tuple(message.string or ("",)) if not isinstance(message.string, str) else (message.string,)
