@@ -5,9 +5,9 @@ import { withToken } from "./csrf.js";
 import { takeSeconds } from "./exposure.js";
 
 const KEEPALIVE_MOST = 60_000; // characters; browsers refuse a larger body that is to outlive its page
-const IDLE_MS = 400;
+const IDLE_MS = 50; // the frame that shows an item comes before the request for the next one
 const PAUSES_S = [1, 2, 4, 8, 15];
-let next = null; // {token, html} of the item leased ahead
+let next = null; // {token, fresh: its page} of the item leased ahead
 let sending = Promise.resolve();
 let waiting = 0; // decisions that the server has not got yet
 let timer = 0;
@@ -41,8 +41,9 @@ async function look() {
   try {
     const answer = await fetch(url, { method: "POST", body: withToken(new FormData()) });
     if (answer.status !== 200 || answer.redirected) return;
-    next = await answer.json();
-    for (const src of next.frames.slice(0, 16)) new Image().src = src;
+    const { token, html, frames } = await answer.json();
+    next = { token, fresh: parsed(html) };
+    for (const src of frames.slice(0, 16)) new Image().src = src;
   } catch { /* offline: the next page comes the ordinary way */ }
 }
 
@@ -83,7 +84,7 @@ async function deliver(letter) {
 async function send(letter, before) {
   const { ok, html } = await deliver(letter);
   if (!ok) bringBack(before, html);
-  else if (html) show(html); // the hold on the item ahead ran out: the server chose another
+  else if (html) show(parsed(html)); // the hold on the item ahead ran out: the server chose another
 }
 
 // What a closed or crashed page did not get sent. The server may have it: it knows each decision that it has seen.
@@ -91,13 +92,16 @@ async function replay(letter) {
   const fields = letter.fields.filter(([name]) => name !== "opens");
   const { ok, html } = await deliver({ ...letter, fields });
   if (!ok) tell(html);
-  else if (form()?.getAttribute("action").split("/")[2] === letter.url.split("/")[2]) show(html); // its item is on screen
+  else if (form()?.getAttribute("action").split("/")[2] === letter.url.split("/")[2]) show(parsed(html)); // its item is on screen
 }
 
-function show(html) {
+function parsed(html) {
   const holder = document.createElement("template");
-  holder.innerHTML = html.trim();
-  const fresh = holder.content.querySelector("main#content");
+  holder.innerHTML = html;
+  return holder.content.querySelector("main#content");
+}
+
+function show(fresh) {
   if (!fresh) return;
   main().replaceWith(fresh);
   window.htmx.process(fresh);
@@ -138,11 +142,11 @@ document.addEventListener("htmx:confirm", (event) => {
     data.set("opens", next.token);
     const fields = [...data.entries()].filter(([, value]) => typeof value === "string");
     const letter = { key: data.get("idempotency_key"), at: Date.now(), url: event.detail.path, fields };
-    const { html } = next;
+    const { fresh } = next;
     const before = main();
     next = null;
     keep(letter);
-    show(html);
+    show(fresh);
     queue(() => send(letter, before)).then(lookSoon);
     return;
   }
