@@ -44,6 +44,7 @@ def offenders(importer: str, forbidden: tuple[str, ...]) -> list[str]:
     ("annotation", ("training", "guardapp.urls")),
     ("training.jobs", ("django", "celery", "annotation", "training.models", "training.services")),
     ("training.contract", ("django", "annotation", "torch")),
+    ("training.recipes", ("django", "annotation", "torch")),
     ("training", ("guardapp.urls",)),
 ])
 def test_imports_point_down(importer: str, forbidden: tuple[str, ...]) -> None:
