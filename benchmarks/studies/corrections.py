@@ -66,8 +66,7 @@ class Scale:
         return tuple(Arm(count, by_disagreement) for count in self.counts for by_disagreement in (False, True))
 
 
-FULL = Scale(Sizes(pool=1500, related=300, unrelated=300), counts=(100, 300, 1000), rollouts=4, max_new_tokens=256,
-             max_steps=120)
+FULL = Scale(Sizes(pool=1100, related=200, unrelated=200), counts=(100, 300, 1000), rollouts=4, max_new_tokens=64, max_steps=80)
 TOY = Scale(Sizes(pool=12, related=4, unrelated=4), counts=(4, 8), rollouts=2, max_new_tokens=16, max_steps=2)
 
 

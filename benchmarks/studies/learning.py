@@ -54,7 +54,6 @@ ARMS = (
     Arm("vl", "length-aware safety, dynamic clipping (product), 20% concatenations", "vl", clip_schedule="product", concat_share=0.2),
     Arm("vl-constant-clip", "vl without dynamic clipping", "vl", concat_share=0.2),
     Arm("vl-no-concatenation", "vl without concatenations", "vl", clip_schedule="product"),
-    Arm("vl-neither", "vl without both", "vl"),
 )
 
 
