@@ -168,6 +168,24 @@ class EventKind(TextChoices):
     REROUTED = "rerouted", _("Moved to another queue")
     BREAK_TAKEN = "break_taken", _("Break taken")
     THRESHOLDS_CHANGED = "thresholds_changed", _("Moderation thresholds changed")
+    WEBHOOK_CHANGED = "webhook_changed", _("Webhook changed")
+    WEBHOOK_REPLAYED = "webhook_replayed", _("Webhook message sent again")
+
+
+class WebhookEvent(TextChoices):
+    """What webhooks tell of."""
+
+    DECIDED = "item.decided", _("An item is decided")
+    PROMOTED = "version.promoted", _("A version is promoted or rolled back")
+    RUN_FINISHED = "run.finished", _("A run has ended")
+
+
+class DeliveryState(TextChoices):
+    """Writer: services.webhooks."""
+
+    WAITING = "waiting", _("Waiting")
+    DELIVERED = "delivered", _("Delivered")
+    FAILED = "failed", _("Failed")
 
 
 class ApiScope(TextChoices):

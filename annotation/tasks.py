@@ -7,7 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
 
-from annotation.services import claims, infer, known_predictions, presence, regenerate, routing, serving, tallies, targets
+from annotation.services import claims, infer, known_predictions, presence, regenerate, routing, serving, tallies, targets, webhooks
 from annotation.services import shadow as shadows
 from annotation.services.shadow_requests import shadow_version
 
@@ -73,6 +73,12 @@ def reroute() -> None:
 def count_queues() -> None:
     tallies.renew_tallies()
     presence.forget_the_gone()
+
+
+@shared_task(name="annotation.tasks.deliver", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+def deliver() -> None:
+    if webhooks.deliver_due():
+        deliver.delay()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -18,7 +18,7 @@ env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_MAX_NEW_TOKENS", "GUARDAPP_REQUIRE_SERVICES", "GUARDAPP_REFERENCE_DATA", "GUARDAPP_WEB_WORKERS", "GUARDAPP_LOG_LEVEL",
     "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS",
     "GUARDAPP_WEB_THREADS", "GUARDAPP_GUARD_URL", "GUARDAPP_SERVING_BATCH", "GUARDAPP_SERVING_QUEUE", "GUARDAPP_MODERATION_SECONDS",
-    "GUARDAPP_VLLM_URLS", "GUARDAPP_VLLM_KEY", "GUARDAPP_VLLM_STRUCTURED", "GUARDAPP_TEST_VLLM",
+    "GUARDAPP_VLLM_URLS", "GUARDAPP_VLLM_KEY", "GUARDAPP_VLLM_STRUCTURED", "GUARDAPP_TEST_VLLM", "GUARDAPP_WEBHOOKS_PRIVATE",
     "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS", "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
 ])
 
@@ -175,6 +175,7 @@ CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
     "regenerate": {"task": "annotation.tasks.regenerate", "schedule": timedelta(seconds=60)},
     "reroute": {"task": "annotation.tasks.reroute", "schedule": timedelta(seconds=60)},
     "count-queues": {"task": "annotation.tasks.count_queues", "schedule": timedelta(seconds=15)},
+    "deliver": {"task": "annotation.tasks.deliver", "schedule": timedelta(seconds=5)},
     "release-stale": {"task": "annotation.tasks.release_stale", "schedule": timedelta(seconds=20)},
     "execute": {"task": "training.tasks.execute", "schedule": timedelta(seconds=60)},
     "look-at-schedules": {"task": "training.tasks.look_at_schedules", "schedule": timedelta(seconds=300)},
@@ -227,6 +228,7 @@ VLLM_URLS = env.words("GUARDAPP_VLLM_URLS", "")  # of `vllm serve`; empty: each 
 VLLM_KEY = env.text("GUARDAPP_VLLM_KEY", "")
 VLLM_STRUCTURED = env.boolean("GUARDAPP_VLLM_STRUCTURED", False)  # the servers write only what parses
 SERVING_WORKERS = 4 if VLLM_URLS else 1  # batches under way at once: servers batch by themselves, a loaded guard answers one call
+WEBHOOKS_PRIVATE = env.boolean("GUARDAPP_WEBHOOKS_PRIVATE", False)  # webhooks may call this machine and its network
 MODELS_DIR = DATA_DIR / "models"
 RUNS_DIR = DATA_DIR / "runs"
 SNAPSHOTS_DIR = DATA_DIR / "snapshots"

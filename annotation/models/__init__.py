@@ -9,11 +9,12 @@ from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
 from annotation.models.quality import Appeal, KnownItem
 from annotation.models.queues import QueueTally, ReviewerGroup, RoutingRule
 from annotation.models.reviews import Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
+from annotation.models.webhooks import Delivery, Webhook
 from annotation.models.work import Exposure, Presence, Regeneration
 
 __all__ = [
-    "ApiKey", "Appeal", "Assignment", "BulkDecision", "Draft", "Event", "Exposure", "Fingerprint", "GoldLabel", "HardSample", "Item",
-    "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion", "ModerationThreshold", "Policy", "PolicyCategory", "PolicyVersion",
+    "ApiKey", "Appeal", "Assignment", "BulkDecision", "Delivery", "Draft", "Event", "Exposure", "Fingerprint", "GoldLabel", "HardSample",
+    "Item", "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion", "ModerationThreshold", "Policy", "PolicyCategory", "PolicyVersion",
     "Prediction", "Presence", "QueueTally", "Regeneration", "Review", "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule",
-    "SavedFilter", "ShadowRequest", "User",
+    "SavedFilter", "ShadowRequest", "User", "Webhook",
 ]

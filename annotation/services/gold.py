@@ -12,7 +12,8 @@ from annotation.services.appeals import close_appeal, reopen_appeal
 from annotation.services.decisions import Decision, corrected_steps, same_labels, wrote
 from annotation.services.errors import SnapshotUsedIt
 from annotation.services.targets import reasoning_from_rollouts
-from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, Lane, ReviewMode, StepMark, TargetSource
+from annotation.services.webhooks import announce
+from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, Lane, ReviewMode, StepMark, TargetSource, WebhookEvent
 from guardapp.guard.steps import categories_named
 
 
@@ -50,6 +51,10 @@ def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool,
     Item.objects.filter(pk=item.pk).update(status=ItemStatus.REVIEWED)
     close_appeal(item=item, gold=gold, now=now)
     Event.objects.create(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": target_source})
+    announce(event=WebhookEvent.DECIDED, payload={
+        "item": item.pk, "source": item.source, "external_id": item.external_id, "prompt_label": gold.prompt_label,
+        "response_label": gold.response_label, "categories": gold.categories, "settled_by": gold.source,
+        "policy_version": str(gold.policy_version)})
     return gold
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from django.utils import timezone
 
 from annotation.models import ModelVersion
+from annotation.services.webhooks import announce
+from annotation.status import WebhookEvent
 from training.models import Pipeline, TrainingRun
 from training.status import OPEN, RunStatus
 
@@ -14,6 +16,7 @@ def run_ended(run: TrainingRun, status: RunStatus) -> None:
     if status in (RunStatus.FAILED, RunStatus.CANCELLED):
         cancel_followers(run, f"{run.name}, which this run waited for, {_WORDS[status]}. Resume {run.name} and this run follows it again.")
     settle(run.pipeline_id)
+    announce(event=WebhookEvent.RUN_FINISHED, payload={"run": run.name, "kind": run.kind, "recipe": run.recipe, "status": status.value})
 
 
 _WORDS = {RunStatus.FAILED: "failed", RunStatus.CANCELLED: "was cancelled"}

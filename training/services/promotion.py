@@ -6,7 +6,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from annotation.models import Event, ModelVersion, ShadowRequest, User
-from annotation.status import EventKind, VersionStatus
+from annotation.services.webhooks import announce
+from annotation.status import EventKind, VersionStatus, WebhookEvent
 from training.models import Promotion
 from training.services import gate
 from training.services.errors import (
@@ -92,6 +93,8 @@ def _switch(kind: PromotionKind, version: ModelVersion, judged_against: ModelVer
             promotion = Promotion.objects.create(kind=kind, version=version, previous=previous, approver=grounds.approver,
                                                  reason=grounds.reason, gate=grounds.gate, override=grounds.override)
             detail = {"version": version.name, "previous": previous.name if previous else None, "reason": grounds.reason}
+            announce(event=WebhookEvent.PROMOTED, payload={
+                "version": version.name, "previous": previous.name if previous else None, "kind": kind.value, "reason": grounds.reason})
             Event.objects.create(kind=EventKind.PROMOTED if kind is PromotionKind.PROMOTE else EventKind.ROLLED_BACK,
                                  actor=grounds.approver, detail=detail | ({"override": grounds.override} if grounds.override else {}))
     except IntegrityError:
