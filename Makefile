@@ -1,6 +1,6 @@
 # make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check bench bench-training demo starter
+.PHONY: help run setup test check bench bench-console bench-training demo starter screens
 
 VENV := .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
@@ -15,7 +15,9 @@ help:
 	@echo "make check    ruff, mypy (strict), missing migrations"
 	@echo "make demo     the whole loop unattended, with the gain in F1"
 	@echo "make bench    requests a second on the embedded default"
+	@echo "make bench-console   from a key to the next item, and up to a million items (PostgreSQL, Chromium)"
 	@echo "make bench-training  training and mining beside stock TRL and generate"
+	@echo "make screens  pictures of every page into docs/screens (Chromium)"
 	@echo "make starter  train the starter guard from nothing"
 
 run: $(VENV)/.installed-run
@@ -37,11 +39,17 @@ check: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m benchmarks.console
 
+bench-console: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m benchmarks.scale
+
 bench-training: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m benchmarks.training
 
 demo: $(VENV)/.installed-run
 	$(ONE_THREAD) $(IN) manage.py demo_loop --rows 400
+
+screens: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m tests.browser.screens docs/screens
 
 starter: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m training.starter.build --data $(or $(DATA),../shared/data) --out guardapp/starter --seed 17
