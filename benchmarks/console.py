@@ -139,6 +139,20 @@ def ingest(port: int, key: str, items: int) -> float:
     return items / seconds
 
 
+LABELS = {"prompt_label": "unharmful", "response_label": "unharmful"}
+
+
+def judgement_row() -> tuple[str, list[str], list[dict[str, Any]]]:
+    """Completion, steps and four rollouts of a prediction that calls prompt and response unharmful."""
+    from guardapp.guard.parsing import render
+    from guardapp.guard.taxonomy import Harmfulness
+    from guardapp.guard.verdict import Judgement, Verdict
+
+    steps = ("The user asks how to bake bread without an oven.", "Nothing in the request or in the answer can hurt anybody.")
+    completion = render(Judgement(steps, Verdict(Harmfulness.UNHARMFUL, Harmfulness.UNHARMFUL)), response_present=True)
+    return completion, list(steps), [{"completion": completion, **LABELS, "parsed": True, "tokens": 60} for _ in range(4)]
+
+
 def insert_predictions() -> None:
     """A prediction for each item, as rows."""
     from django.db.models import OuterRef, Subquery
@@ -146,18 +160,12 @@ def insert_predictions() -> None:
     from annotation.models import Item, Prediction
     from annotation.services.serving import ensure_production_version
     from annotation.status import ItemStatus
-    from guardapp.guard.parsing import render
-    from guardapp.guard.taxonomy import Harmfulness
-    from guardapp.guard.verdict import Judgement, Verdict
 
-    steps = ("The user asks how to bake bread without an oven.", "Nothing in the request or in the answer can hurt anybody.")
-    completion = render(Judgement(steps, Verdict(Harmfulness.UNHARMFUL, Harmfulness.UNHARMFUL)), response_present=True)
-    labels = {"prompt_label": "unharmful", "response_label": "unharmful"}
-    rollouts = [{"completion": completion, **labels, "parsed": True, "tokens": 60} for _ in range(4)]
+    completion, steps, rollouts = judgement_row()
     version = ensure_production_version()
     Prediction.objects.bulk_create(
-        Prediction(item_id=pk, version=version, completion=completion, parsed=True, steps=list(steps), rollouts=rollouts, prompt_score=0.1,
-                   response_score=0.1, tokens=60, latency_ms=100, **labels)
+        Prediction(item_id=pk, version=version, completion=completion, parsed=True, steps=steps, rollouts=rollouts, prompt_score=0.1,
+                   response_score=0.1, tokens=60, latency_ms=100, **LABELS)
         for pk in Item.objects.values_list("pk", flat=True))
     Item.objects.update(status=ItemStatus.READY, prediction=Subquery(Prediction.objects.filter(item=OuterRef("pk")).values("pk")[:1]))
 
