@@ -1,9 +1,15 @@
-"""Pictures of the pages, from a real server and a real Chromium, in a data folder of their own.
+"""Pictures of every page, from a real server and a real Chromium on a data folder of their own.
 
-python -m tests.browser.screens OUT [NAME ...]; `python -m tests.browser.screens docs/screens readme` renews the README's.
+    python -m tests.browser.screens OUT [NAME ...] [--at WIDTHxHEIGHT ...] [--whole]
+
+Each page is taken as WebP at each size, light and dark; OUT/README.md lists them. The name "readme" stands for OUT/review.png, which
+the project's README shows. `make screens` renews all of docs/screens.
 """
 
+import argparse
+import io
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,87 +18,120 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
-PORT = 8765
-BASE = f"http://127.0.0.1:{PORT}"
-SIZES = {"wide": (1440, 900), "small": (390, 844)}
-CHROMIUM = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync"]}
+from tests.browser.conftest import ARGUMENTS, CHROMIUM
+
+SIZES = ("1440x900", "390x844")
+SCHEMES = ("light", "dark")
+QUALITY = 60  # of WebP
+README, LOGIN = "readme", "login"
+SETTLE_MS = 200
 
 
-def build() -> None:
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A page by a name of its own."""
+
+    name: str
+    address: str
+
+
+def build() -> list[Shot]:
+    """Every page of the product with something on it, the review page in each of its states, and the pages of errors."""
     import django
     django.setup()
     from django.core.management import call_command
 
-    from annotation.models import ReviewQueue
-    from annotation.services.assignment import assign_next
-    from annotation.services.decisions import Decision
-    from annotation.services.review import escalate, submit_review
-    from annotation.status import ItemStatus, ReviewKind, Role
-    from guardapp.guard.taxonomy import Harmfulness
-    from tests.browser import scene
-    from tests.factories import default_queue, make_item, make_user
+    from tests.browser.scene_pages import everything, make_lead, pages
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    queue = default_queue(name="Community reports")
-    lead, other = make_user(role=Role.LEAD), make_user()
-    type(lead).objects.filter(pk=lead.pk).update(username="lena")
-    type(other).objects.filter(pk=other.pk).update(username="omar")
-    lead.refresh_from_db()
-    other.refresh_from_db()
-    for number in range(4):
-        scene.text_item(priority=50.0 + number)
-        held = assign_next(reviewer=lead if number % 2 else other, queue=queue)
-        assert held is not None
-        if number == 0:
-            escalate(reviewer=other, token=held.token, reason="Could be meant as a joke: what does the policy say about irony?")
-            continue
-        label = Harmfulness.HARMFUL if number % 2 else Harmfulness.UNHARMFUL
-        submit_review(reviewer=held.reviewer, token=held.token, idempotency_key=f"screens-{number}",
-                      decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=label))
-    scene.whole_scene(queue)
-    make_item(status=ItemStatus.PREDICTION_FAILED, predicted=False, error_code="media_corrupt",
-              error_message="The video ends in the middle of a frame. Send the whole file again.")
-    make_item(status=ItemStatus.PENDING, predicted=False)
-    for slug, name, mode in (("blind", "Blind second look", "blind"), ("first", "Decide first", "decide_first")):
-        scene.text_item(queue=ReviewQueue.objects.create(slug=slug, name=name, mode=mode))
-    for make in (scene.image_item, scene.video_item, scene.response_item, scene.unparsed_item):
-        make(queue=ReviewQueue.objects.create(slug=make.__name__, name=f"Reported: {make.__name__.removesuffix('_item')}"))
+    lead = make_lead()
+    shown = pages(everything(lead), lead)
+    named = [Shot(page.name.replace(":", "-"), page.address) for page in shown]
+    return [Shot(LOGIN, "/login/"), *named, *_review_states(), Shot("missing", "/nowhere/")]
+
+
+def _review_states() -> list[Shot]:
+    """One queue a state, with one item in it."""
+    from annotation.models import ReviewQueue
+    from tests.browser import scene
+
+    states = {"image": scene.image_item, "video": scene.video_item, "response": scene.response_item, "unparsed": scene.unparsed_item,
+              "arabic": scene.arabic_item, "blind": scene.text_item, "decide_first": scene.text_item}
+    for name, make in states.items():
+        mode = name if name in ("blind", "decide_first") else "open"
+        make(queue=ReviewQueue.objects.create(slug=f"state-{name}", name=f"Reported: {name.replace('_', ' ')}", mode=mode))
+    ReviewQueue.objects.create(slug="state-empty", name="Reported: nothing")
+    return [Shot(f"review-{name}", f"/review/state-{name}/") for name in (*states, "empty")]
 
 
 @contextmanager
-def server() -> Iterator[None]:
-    command = [sys.executable, "-m", "gunicorn", "guardapp.wsgi", "--bind", f"127.0.0.1:{PORT}", "--threads", "4", "--log-level", "warning"]
+def server() -> Iterator[str]:
+    """The address of the product's web server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "gunicorn", "guardapp.wsgi", "--bind", base.removeprefix("http://"), "--threads", "4",
+               "--no-control-socket", "--log-level", "warning"]
     process = subprocess.Popen(command)
     try:
-        for _ in range(100):
+        for _ in range(300):
             try:
-                urllib.request.urlopen(f"{BASE}/login/", timeout=2)
+                urllib.request.urlopen(f"{base}/login/", timeout=2)
                 break
-            except (urllib.error.URLError, ConnectionError):
+            except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
-        yield
+        yield base
     finally:
         process.terminate()
         process.wait()
 
 
-PAGES = {
-    "home": "/", "items": "/items/", "item": "/items/2/", "upload": "/upload/", "export": "/export/", "keys": "/keys/",
-    "policy": "/policy/", "review": "/review/default/", "blind": "/review/blind/", "first": "/review/first/",
-    "escalated": "/escalated/", "image": "/review/image_item/", "video": "/review/video_item/",
-    "response": "/review/response_item/", "unparsed": "/review/unparsed_item/", "missing": "/nowhere/",
-}
+def opened(browser: Browser, base: str, size: str, scheme: str) -> Page:
+    """A page with the console's complaints on standard error."""
+    width, height = (int(number) for number in size.split("x"))
+    context = browser.new_context(base_url=base, viewport={"width": width, "height": height}, reduced_motion="reduce",
+                                  color_scheme="dark" if scheme == "dark" else "light")
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+
+    def complain(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            print(f"{page.url}: {message.text}", file=sys.stderr)
+
+    def fail(error: Error) -> None:
+        print(f"{page.url}: {error}", file=sys.stderr)
+
+    page.on("console", complain)
+    page.on("pageerror", fail)
+    return page
 
 
-def shoot_readme(page: Page, out: Path) -> None:
+def sign_in(page: Page) -> None:
+    page.goto("/login/")
+    page.fill("#id_username", "lena")
+    page.fill("#id_password", "a long test passphrase")
+    page.click("button[type=submit].primary")
+    page.wait_for_url("**/")
+
+
+def take(page: Page, address: str, path: Path, *, whole: bool) -> None:
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(SETTLE_MS)
+    with Image.open(io.BytesIO(page.screenshot(full_page=whole))) as picture:
+        picture.convert("RGB").save(path, "WEBP", quality=QUALITY, method=6)
+
+
+def take_readme(page: Page, path: Path) -> None:
     """The review page in the middle of the work: one step right, one corrected, the label flipped."""
-    page.goto(f"{BASE}/review/image_item/")
+    page.goto("/review/state-image/")
     page.get_by_role("tab", name="Decide").wait_for()
     for key in ("b", "ArrowDown", "q", "ArrowDown", "r", "Enter", "Control+a"):
         page.keyboard.press(key)
@@ -103,45 +142,62 @@ def shoot_readme(page: Page, out: Path) -> None:
     page.locator("input[name=confidence][value='3']").check(force=True)
     page.get_by_text("Saved", exact=True).wait_for()
     page.locator("#content").focus()
-    page.screenshot(path=out / "review.png")
+    page.screenshot(path=path)
 
 
-def shoot(out: Path, names: list[str]) -> None:
+def take_all(base: str, shots: list[Shot], out: Path, sizes: list[str], *, whole: bool) -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM)
-        for size, (width, height) in SIZES.items():
-            for scheme in ("light", "dark"):
-                context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-                page = context.new_page()
-                page.on("console", lambda message: print("console:", message.text) if message.type in ("error", "warning") else None)
-                page.on("pageerror", lambda error: print("page error:", error))
-                page.goto(f"{BASE}/login/")
-                if "login" in names:
-                    page.screenshot(path=out / f"login-{size}-{scheme}.png")
-                page.fill("#id_username", "lena")
-                page.fill("#id_password", "a long test passphrase")
-                page.click("button[type=submit].primary")
-                page.wait_for_url(f"{BASE}/")
-                if "readme" in names and (size, scheme) == ("wide", "light"):
-                    shoot_readme(page, out)
-                for name in names:
-                    if name not in PAGES:
-                        continue
-                    page.goto(BASE + PAGES[name])
-                    page.wait_for_timeout(250)
-                    page.screenshot(path=out / f"{name}-{size}-{scheme}.png", full_page=size == "small")
-                context.close()
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for size in sizes:
+            for scheme in SCHEMES:
+                page = opened(browser, base, size, scheme)
+                for shot in shots:  # the sign-in page comes first
+                    take(page, shot.address, out / f"{shot.name}-{size}-{scheme}.webp", whole=whole)
+                    if shot.name == LOGIN:
+                        sign_in(page)
+                page.context.close()
         browser.close()
 
 
+def take_one_for_the_readme(base: str, out: Path) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = opened(browser, base, SIZES[0], SCHEMES[0])
+        sign_in(page)
+        take_readme(page, out / "review.png")
+        browser.close()
+
+
+def list_them(shots: list[Shot], out: Path, sizes: list[str]) -> None:
+    """OUT/README.md: a row a page."""
+    looks = [(size, scheme) for size in sizes for scheme in SCHEMES]
+    rows = [f"| {name} | " + " | ".join(f"[{scheme}]({name}-{size}-{scheme}.webp)" for size, scheme in looks) + " |"
+            for name in (shot.name for shot in shots)]
+    (out / "README.md").write_text("\n".join([
+        "# Every page", "", "Made by `make screens` on a scene of the browser tests; the names are those of the addresses.", "",
+        "| page | " + " | ".join(size for size, _ in looks) + " |", "|---" * (len(looks) + 1) + "|", *rows, ""]))
+
+
 def main() -> None:
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("names", nargs="*", help="all where none is given")
+    arguments.add_argument("--at", nargs="+", default=list(SIZES), metavar="WIDTHxHEIGHT")
+    arguments.add_argument("--whole", action="store_true", help="the whole page, not only what the window shows")
+    given = arguments.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="guardapp-screens-") as folder:
-        os.environ |= {"GUARDAPP_DATA": folder, "DJANGO_SETTINGS_MODULE": "guardapp.settings", "DJANGO_ALLOW_ASYNC_UNSAFE": "true"}
-        build()
-        with server():
-            shoot(out, sys.argv[2:] or ["login", *PAGES])
+        os.environ |= {"GUARDAPP_DATA": folder, "DJANGO_SETTINGS_MODULE": "guardapp.settings", "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+                       "GUARDAPP_HOSTS": "127.0.0.1,testserver"}
+        found = build()
+        shots = [shot for shot in found if shot.name == LOGIN or not given.names or shot.name in given.names]
+        with server() as base:
+            if not given.names or README in given.names:
+                take_one_for_the_readme(base, given.out)
+            if given.names != [README]:
+                take_all(base, shots, given.out, given.at, whole=given.whole)
+        if not given.names:
+            list_them(shots, given.out, given.at)
 
 
 if __name__ == "__main__":
