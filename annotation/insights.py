@@ -200,7 +200,7 @@ def agreement_by_category(since: datetime) -> Insight:
     found = agreement(since=since, category_codes=codes)
     return Insight("agreement-by-category", _("Agreement by task and category"), _("Krippendorff's alpha and the share of equal pairs."),
                    (_("label"), _("alpha"), _("equal"), _("items")),
-                   [(one.name, one.alpha, one.equal, one.items) for one in (*found.by_task, *found.by_category)], "bar", (1,), (2,))
+                   [(_(one.name), one.alpha, one.equal, one.items) for one in (*found.by_task, *found.by_category)], "bar", (1,), (2,))
 
 
 def exposure(since: datetime) -> Insight:
