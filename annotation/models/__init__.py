@@ -4,7 +4,7 @@ from annotation.models.finding import BulkDecision, Fingerprint, SavedFilter
 from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
 from annotation.models.items import Event, Item, ItemMedia, MediaAsset, ReviewQueue
 from annotation.models.moderation import ModerationThreshold
-from annotation.models.people import ApiKey, User
+from annotation.models.people import ApiKey, SignInAttempt, User
 from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
 from annotation.models.quality import Appeal, KnownItem
 from annotation.models.queues import QueueTally, ReviewerGroup, RoutingRule
@@ -16,5 +16,5 @@ __all__ = [
     "ApiKey", "Appeal", "Assignment", "BulkDecision", "Delivery", "Draft", "Event", "Exposure", "Fingerprint", "GoldLabel", "HardSample",
     "Item", "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion", "ModerationThreshold", "Policy", "PolicyCategory", "PolicyVersion",
     "Prediction", "Presence", "QueueTally", "Regeneration", "Review", "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule",
-    "SavedFilter", "ShadowRequest", "User", "Webhook",
+    "SavedFilter", "ShadowRequest", "SignInAttempt", "User", "Webhook",
 ]

@@ -56,3 +56,13 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix})"
+
+
+class SignInAttempt(models.Model):
+    """Somebody tried to sign in and did not succeed, or has not yet. `key` stands for account and address and tells neither."""
+
+    key = models.CharField(max_length=64)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["key", "at"], name="sign_in_of_key"), models.Index(fields=["at"], name="sign_in_by_time")]

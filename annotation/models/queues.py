@@ -47,6 +47,7 @@ class QueueTally(models.Model):
     status = models.CharField(max_length=20, choices=ItemStatus)
     lane = models.CharField(max_length=16, choices=Lane)
     items = models.PositiveIntegerField()
+    late = models.PositiveIntegerField(default=0, help_text="of these, how many have waited longer than the queue allows")
     oldest_at = models.DateTimeField(null=True, blank=True)
     counted_at = models.DateTimeField()
 
