@@ -21,8 +21,10 @@ from annotation.views import (
     queues,
     regenerate,
     review,
+    sign_in,
     similar,
     upload,
+    webhooks,
 )
 
 urlpatterns = [
@@ -47,6 +49,10 @@ urlpatterns = [
     path("queues/", queues.queues, name="queues"),
     path("queues/new/", queues.queue, name="queue_new"),
     path("queues/<slug:slug>/", queues.queue, name="queue"),
+    path("webhooks/", webhooks.webhooks, name="webhooks"),
+    path("webhooks/<int:webhook_id>/", webhooks.webhook, name="webhook"),
+    path("webhooks/<int:webhook_id>/act/", webhooks.webhook_act, name="webhook_act"),
+    path("webhooks/deliveries/<int:delivery_id>/replay/", webhooks.delivery_replay, name="delivery_replay"),
     path("moderation/", moderation.moderation, name="moderation"),
     path("routing/new/", queues.rule, name="rule_new"),
     path("routing/apply/", queues.apply_rules, name="apply_rules"),
@@ -56,7 +62,7 @@ urlpatterns = [
     path("groups/<int:group_id>/", queues.group, name="group"),
     path("appeals/", appeals.appeals, name="appeals"),
     path("items/<int:item_id>/appeal/", appeals.appeal, name="appeal"),
-    path("login/", auth.LoginView.as_view(template_name="annotation/login.html", redirect_authenticated_user=True), name="login"),
+    path("login/", sign_in.SignIn.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("upload/", upload.upload, name="upload"),
     path("export/", exporting.export, name="export"),
