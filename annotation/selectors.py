@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from annotation.models import ApiKey, Assignment, Item, Policy, PolicyVersion, QueueTally, Review, ReviewQueue, User
 from annotation.selectors_search import ItemSearch
+from annotation.services.lateness import late_items
 from annotation.services.queues import queues_of
 from annotation.services.tallies import tally_is_enough
 from annotation.status import AssignmentState, ItemStatus
@@ -25,6 +26,7 @@ class QueueCounts:
 
     queue: ReviewQueue
     by_status: Mapping[str, int]
+    late: int = 0  # waiting longer than the queue allows
 
     @property
     def ready(self) -> int:
@@ -67,7 +69,15 @@ def queues_with_counts(user: User) -> list[QueueCounts]:
     counted = Item.objects.order_by().values_list("queue_id", "status").annotate(n=Count("pk"))
     for queue_id, status, number in list(tallied) if tally_is_enough() else list(counted):
         counts.setdefault(queue_id, {})[status] = number
-    return [QueueCounts(queue, counts.get(queue.pk, {})) for queue in queues_of(user)]
+    late = late_by_queue()
+    return [QueueCounts(queue, counts.get(queue.pk, {}), late.get(queue.pk, 0)) for queue in queues_of(user)]
+
+
+def late_by_queue() -> dict[int, int]:
+    """How many items have waited longer than their queue allows, by queue id; queues without such items are left out."""
+    if tally_is_enough():
+        return dict(QueueTally.objects.filter(late__gt=0).values_list("queue_id").annotate(n=Sum("late")))
+    return dict(Item.objects.order_by().filter(late_items(timezone.now())).values_list("queue_id").annotate(n=Count("pk")))
 
 
 def last_reviews(reviewer: User) -> list[Review]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -11,6 +12,7 @@ from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review
+from annotation.selectors_policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
 
 CHUNK = 2_000
@@ -62,6 +64,7 @@ class ReviewedRow(NamedTuple):
     """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below."""
 
     policy: tuple[str, int]  # slug and number
+    prompt_policy: str | None  # the policy that stood in the guard's prompt
     version: str | None
     reviews: tuple[ExportedReview, ...]
     media: tuple[ExportedMedia, ...]
@@ -91,6 +94,7 @@ class ReviewedRow(NamedTuple):
     rollouts: Json
     disagreement: float | None
     media_seen: Json
+    prompt_policy_id: int | None
 
     def steps(self) -> tuple[str, ...]:
         """The target reasoning."""
@@ -115,7 +119,7 @@ def reviewed_rows(*, only_hard: bool = False) -> Iterator[list[ReviewedRow]]:
         "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", "created_at",
         _raw("hard_sample__errors"), "prediction__version_id", "prediction__completion", "prediction__parsed", _raw("prediction__steps"),
         "prediction__prompt_label", "prediction__response_label", _raw("prediction__categories"), _raw("prediction__rollouts"),
-        "prediction__disagreement", _raw("prediction__media_seen"),
+        "prediction__disagreement", _raw("prediction__media_seen"), "prediction__policy_version_id",
     )
     gold = standing_gold(only_hard=only_hard).order_by("pk")
     last = 0
@@ -125,7 +129,7 @@ def reviewed_rows(*, only_hard: bool = False) -> Iterator[list[ReviewedRow]]:
         reviews = _reviews_of(here)
         media = _media_of(here) if any(row[4] != Modality.TEXT for row in chunk) else {}
         yield [
-            ReviewedRow(policies.get(row[11], ("", 0)), versions.get(row[16]), tuple(reviews.get(row[1], ())),
+            ReviewedRow(policies.get(row[11], ("", 0)), _policy_in_prompt(row[-1]), versions.get(row[16]), tuple(reviews.get(row[1], ())),
                         tuple(media.get(row[1], ())), *row)
             for row in chunk
         ]
@@ -149,6 +153,12 @@ def _media_of(gold: QuerySet[GoldLabel]) -> dict[int, list[ExportedMedia]]:
     for item_id, kind, sha256, mime, path in rows:
         media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
     return media
+
+
+@lru_cache(maxsize=64)
+def _policy_in_prompt(version_id: int | None) -> str | None:
+    # a policy version is immutable, so this can be kept for the life of the process
+    return None if version_id is None else policy_text(PolicyVersion.objects.get(pk=version_id))
 
 
 def _raw(name: str) -> Any:

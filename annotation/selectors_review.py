@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -14,6 +15,7 @@ from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.care import Shift, shift_of
 from annotation.services.errors import DecisionNotValid
 from annotation.services.flags import is_flagged
+from annotation.services.lateness import late_by
 from annotation.services.links import Link
 from annotation.services.presence import others_at
 from annotation.status import ErrorKind, EventKind, ItemStatus, ReviewMode
@@ -22,6 +24,7 @@ from guardapp.guard.worddiff import Segment, word_diff
 NO_LABEL = gettext_noop("none")
 MOST_COUNTED = 1_000  # waiting items: beyond it the page says "1,000 or more"
 UNPARSED = "unparsed"
+KNOWN_LABELS = "labels"  # where importers of corpora keep the answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class ReviewPage:
     grey: bool
     muted: bool
     shift: Shift
+    late_by: timedelta | None
     others_here: list[User]
     flagged: bool
     others: list[Review] = field(default_factory=list)
@@ -157,7 +161,7 @@ def review_page(assignment: Assignment) -> ReviewPage:
         history=_history(assignment),
         waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0)[:MOST_COUNTED].count(),
         blurred=_blurred(assignment), grey=reviewer.grey_media or assignment.queue.grey_default,
-        muted=reviewer.mute_media or assignment.queue.mute_default, shift=shift_of(reviewer),
+        muted=reviewer.mute_media or assignment.queue.mute_default, shift=shift_of(reviewer), late_by=late_by(item, assignment.queue),
         others_here=others_at(user=reviewer, item=item), flagged=is_flagged(reviewer, item),
         others=list(item.reviews.filter(retraction__isnull=True).select_related("reviewer")) if adjudicates else [],
     )
@@ -199,6 +203,12 @@ def may_see_judgement(user: User, item: Item) -> bool:
 def may_see_reviews(user: User, item: Item) -> bool:
     """Other people's reviews, on the item page: not while the person may still have to judge the item on their own."""
     return user.is_lead or item.status == ItemStatus.REVIEWED or Review.objects.filter(item=item, reviewer=user).exists()
+
+
+def shown_metadata(user: User, item: Item) -> dict[str, Any]:
+    """What the sender said of the item. The labels that a corpus gave it are for leads, and only once people have decided."""
+    decided = user.is_lead and item.status == ItemStatus.REVIEWED
+    return {name: value for name, value in item.metadata.items() if decided or name != KNOWN_LABELS}
 
 
 def media_of(item: Item, prediction: Prediction | None) -> tuple[Medium, ...]:

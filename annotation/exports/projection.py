@@ -28,7 +28,7 @@ Projection = Callable[[ReviewedRow], dict[str, Any] | Drop]
 def messages_of(row: ReviewedRow) -> list[Message]:
     """What the guard is asked, as serving and training ask it."""
     media = tuple(SeenMedia(medium.kind, ()) for medium in row.media)
-    return chat_messages(Sample(id="", prompt=row.prompt, response=row.response, media=media))
+    return chat_messages(Sample(id="", prompt=row.prompt, response=row.response, media=media, policy_text=row.prompt_policy))
 
 
 def completion_of(row: ReviewedRow) -> str | Drop:

@@ -9,6 +9,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 
 from annotation.models import Item, QueueTally
+from annotation.services.lateness import late_items
 
 LIVE_UP_TO = 20_000  # items in all, by the last tally: fewer are counted when asked
 RENEW_S = 15.0
@@ -24,7 +25,8 @@ def renew_tallies(*, force: bool = False) -> bool:
     if not force and newest is not None and now - newest < timedelta(seconds=pause):
         return False
     began = time.monotonic()
-    counted = list(Item.objects.order_by().values("queue_id", "status", "lane").annotate(items=Count("pk"), oldest_at=Min("created_at")))
+    counted = list(Item.objects.order_by().values("queue_id", "status", "lane").annotate(
+        items=Count("pk"), oldest_at=Min("created_at"), late=Count("pk", filter=late_items(now))))
     with transaction.atomic():
         QueueTally.objects.all().delete()
         QueueTally.objects.bulk_create([QueueTally(**row, counted_at=now) for row in counted])

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation import selectors
 from annotation.bells import ring
 from annotation.models import GoldLabel, Item
-from annotation.selectors_review import life_of, may_see_judgement, may_see_reviews, media_of
+from annotation.selectors_review import life_of, may_see_judgement, may_see_reviews, media_of, shown_metadata
 from annotation.services.claims import ItemHasNotFailed, retry_failed
 from annotation.status import AppealState
 from annotation.tasks import predict
@@ -33,7 +33,7 @@ def item(request: HttpRequest, item_id: int) -> HttpResponse:
     shown = may_see_judgement(person(request), found)
     return render(request, "annotation/item.html", {
         "item": found, "shown": shown, "reviews_shown": shown and may_see_reviews(person(request), found), "life": life_of(found),
-        "media": media_of(found, found.prediction),
+        "media": media_of(found, found.prediction), "metadata": shown_metadata(person(request), found),
         "open_appeal": found.appeals.filter(state=AppealState.OPEN).first(),
         "stale_gold": GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
         "blurred": person(request).blur_media or found.queue.blur_default,

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from annotation.bells import ring
 from annotation.forms_queues import ConditionsForm, GroupForm, QueueForm, RuleForm
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule, User
+from annotation.selectors import late_by_queue
 from annotation.services.conditions import Conditions
 from annotation.services.errors import ServiceError
 from annotation.services.queues import save_queue
@@ -23,8 +24,9 @@ from annotation.views.access import leads_only, person
 @require_safe
 @leads_only
 def queues(request: HttpRequest) -> HttpResponse:
+    late = late_by_queue()
     return render(request, "annotation/queues.html", {
-        "queues": ReviewQueue.objects.prefetch_related("groups").order_by("name"),
+        "queues": [(queue, late.get(queue.pk, 0)) for queue in ReviewQueue.objects.prefetch_related("groups").order_by("name")],
         "rules": RoutingRule.objects.select_related("queue"),
         "groups": ReviewerGroup.objects.prefetch_related("members", "queues").order_by("name"), "group_form": GroupForm(),
     })

@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from annotation.models import Assignment, Event, GoldLabel, Item, User
+from annotation.selectors_policy import policy_text
 from annotation.services.assignment import assign_next
 from annotation.services.decisions import Decision, StepReview
 from annotation.services.export import ExportFormat, ExportRequest, export_lines, summarise
@@ -24,7 +25,7 @@ from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Judgement, Verdict
 from tests.annotation.conftest import KeyedClient
-from tests.factories import default_queue, make_item, make_user
+from tests.factories import default_policy, default_queue, make_item, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("annotation.api_urls")]
 HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
@@ -90,6 +91,18 @@ def test_trl_and_sharegpt_rows_ask_what_the_guard_is_asked() -> None:
     [trl], [shared] = rows(ExportFormat.TRL), rows(ExportFormat.SHAREGPT)
     assert trl["prompt"] == [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": asked}]
     assert (shared["system"], shared["conversations"][0]) == (INSTRUCTION, {"from": "human", "value": asked})
+
+
+def test_a_row_carries_the_policy_that_stood_in_the_guards_prompt() -> None:
+    policy = default_policy()
+    review(prompt="May I?", prediction={"policy_version": policy})
+    review(prompt="May I?")  # of a guard that takes none
+    asked = f"{INSTRUCTION}\n\nPolicy:\n{policy_text(policy)}"
+    assert "Violent crimes" in asked
+    assert [row["prompt"][0]["content"] for row in rows(ExportFormat.TRL)] == [asked, INSTRUCTION]
+    assert [row["system"] for row in rows(ExportFormat.SHAREGPT)] == [asked, INSTRUCTION]
+    first, second = (row["model_input"]["prompt_sha256"] for row in rows(ExportFormat.CANONICAL))
+    assert first != second  # only the policy differs
 
 
 def test_rows_without_a_target_are_dropped_from_training_formats_and_counted() -> None:

@@ -170,3 +170,13 @@ def test_the_item_page_tells_of_language_round_appeal_and_stale_gold(lead: User)
         assert words in page
     page = signed_in(make_user()).get(reverse("item", args=[item.pk])).text
     assert "of 3, of the guard" not in page and "It is a quote." not in page
+
+
+@pytest.mark.parametrize(("role", "status", "seen"), [
+    (Role.REVIEWER, ItemStatus.READY, False), (Role.REVIEWER, ItemStatus.REVIEWED, False), (Role.LEAD, ItemStatus.READY, False),
+    (Role.LEAD, ItemStatus.ESCALATED, False), (Role.LEAD, ItemStatus.REVIEWED, True)])
+def test_the_labels_of_a_corpus_are_not_shown_before_people_have_decided(role: Role, status: ItemStatus, seen: bool) -> None:
+    item = make_item(status=status, metadata={"labels": {"prompt": "THE ANSWER"}, "thread": "t-17"})
+    page = signed_in(make_user(role)).get(reverse("item", args=[item.pk])).text
+    assert "t-17" in page
+    assert ("THE ANSWER" in page) is seen
