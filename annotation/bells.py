@@ -24,6 +24,16 @@ def ring(task: Task) -> bool:
     return True
 
 
+def broker_answers() -> bool:
+    """Whether a bell could be rung now."""
+    try:
+        with _connection().clone() as connection:
+            connection.ensure_connection(max_retries=0, timeout=WAIT_SECONDS)
+    except (OperationalError, OSError):
+        return False
+    return True
+
+
 @lru_cache(maxsize=1)
 def _connection() -> Connection:
     """A connection that gives up at once: without max_retries a publish to a dead broker retries for ever."""

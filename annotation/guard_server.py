@@ -16,6 +16,7 @@ from annotation.services.guard_wire import HEALTH, JUDGE, RETRY_AFTER, JudgeRequ
 from annotation.services.guarding import Guarding
 from annotation.services.infer import ENGINE_FAILURES
 from guardapp.guard.batching import QueueFull, Stopped, TooLate
+from guardapp.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
             return
         try:
-            answers = self.server.guarding.judge(JudgeRequest.of(orjson.loads(body)))
+            with span("judge", dict(self.headers)):
+                answers = self.server.guarding.judge(JudgeRequest.of(orjson.loads(body)))
         except ContentNotReadable as error:
             self._say(HTTPStatus.UNPROCESSABLE_ENTITY, {"detail": str(error), "content": error.content, "medium": error.medium})
         except QueueFull as error:

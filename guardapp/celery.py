@@ -3,6 +3,9 @@
 import os
 
 from celery import Celery
+from celery.signals import worker_init
+
+from guardapp.tracing import start_tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
 app = Celery("guardapp")
@@ -10,3 +13,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["annotation", "training"])
 # Celery's current app is a thing of the thread that made it; web threads and commands ring bells, too
 app.set_default()
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def trace_tasks(**_: object) -> None:
+    start_tracing("worker")

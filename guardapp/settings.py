@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,8 @@ env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS",
     "GUARDAPP_WEB_THREADS", "GUARDAPP_GUARD_URL", "GUARDAPP_SERVING_BATCH", "GUARDAPP_SERVING_QUEUE", "GUARDAPP_MODERATION_SECONDS",
     "GUARDAPP_VLLM_URLS", "GUARDAPP_VLLM_KEY", "GUARDAPP_VLLM_STRUCTURED", "GUARDAPP_TEST_VLLM", "GUARDAPP_WEBHOOKS_PRIVATE",
-    "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS", "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
+    "GUARDAPP_METRICS_TOKEN", "GUARDAPP_LOG_FORMAT", "GUARDAPP_TRACES", "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS",
+    "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
 ])
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -66,6 +68,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "annotation.views.timing.TimingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -229,6 +232,11 @@ VLLM_KEY = env.text("GUARDAPP_VLLM_KEY", "")
 VLLM_STRUCTURED = env.boolean("GUARDAPP_VLLM_STRUCTURED", False)  # the servers write only what parses
 SERVING_WORKERS = 4 if VLLM_URLS else 1  # batches under way at once: servers batch by themselves, a loaded guard answers one call
 WEBHOOKS_PRIVATE = env.boolean("GUARDAPP_WEBHOOKS_PRIVATE", False)  # webhooks may call this machine and its network
+METRICS_TOKEN = env.text("GUARDAPP_METRICS_TOKEN", "")  # what Prometheus shows to read the figures; empty: leads alone read them
+METRICS_DIR = DATA_DIR / "metrics"
+# one folder a host: processes of several containers may have the same number
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR / socket.gethostname()))
+Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 MODELS_DIR = DATA_DIR / "models"
 RUNS_DIR = DATA_DIR / "runs"
 SNAPSHOTS_DIR = DATA_DIR / "snapshots"
@@ -238,7 +246,8 @@ WORKER_THREADS = env.integer("GUARDAPP_THREADS", 1, minimum=0)  # torch threads 
 
 LOGGING = {
     "version": 1, "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+                   "json": {"()": "guardapp.logs.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.choice("GUARDAPP_LOG_FORMAT", "line", ["line", "json"])}},
     "root": {"handlers": ["console"], "level": env.choice("GUARDAPP_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])},
 }

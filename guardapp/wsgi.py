@@ -5,8 +5,10 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from guardapp.celery import app as celery_app
+from guardapp.tracing import start_tracing
 
 __all__ = ["application", "celery_app"]
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
+start_tracing("web")
 application = get_wsgi_application()

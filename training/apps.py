@@ -6,3 +6,10 @@ class TrainingConfig(AppConfig):
 
     name = "training"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from annotation.metrics import SOURCES  # models can be imported from here on
+        from training.monitoring import runs
+
+        if runs not in SOURCES:
+            SOURCES.append(runs)

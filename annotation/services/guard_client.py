@@ -10,6 +10,7 @@ from django.conf import settings
 
 from annotation.services.errors import ServiceError
 from annotation.services.guard_wire import HEALTH, JUDGE, RETRY_AFTER, GuardAnswer, JudgeRequest
+from guardapp.tracing import carried
 
 GRACE_S = 2.0  # beyond the deadline, so that the guard says itself that it is late
 AWAY_RETRY_S = 5.0
@@ -73,7 +74,7 @@ def guard_health() -> dict[str, Any] | None:
 def _exchange(method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, Any, dict[str, Any]]:
     connection = _connection(timeout)
     try:
-        connection.request(method, path, body, {"Content-Type": "application/json"} if body is not None else {})
+        connection.request(method, path, body, ({"Content-Type": "application/json"} if body is not None else {}) | carried())
         answer = connection.getresponse()
         content: dict[str, Any] = orjson.loads(answer.read())
         return answer.status, answer.headers, content

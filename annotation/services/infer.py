@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from annotation import metrics
 from annotation.models import Event, Item, ModelVersion, Prediction
 from annotation.selectors_policy import policy_for, policy_text
 from annotation.services.claims import Claim, Failure, claim_pending, give_back, kept, renew
@@ -75,7 +76,12 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequenc
             evidence[item_id] = shown
     answers, engine_failures = _ask(engine, claim, [item for item in items if item.pk in evidence], evidence)
     stored = _store(version, claim, answers, evidence)
-    return stored, give_back(claim=claim, failures=failures | engine_failures)
+    lost = give_back(claim=claim, failures=failures | engine_failures)
+    metrics.PREDICTIONS.labels("ready").inc(stored)
+    metrics.PREDICTIONS.labels("failed").inc(lost)
+    if answers:
+        metrics.PREDICTION_SECONDS.labels(version.name).observe(max(answer.latency_ms for answer in answers.values()) / 1_000)
+    return stored, lost
 
 
 def _ask(engine: Engine, claim: Claim, items: Sequence[Item],

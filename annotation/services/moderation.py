@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,8 +12,9 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import transaction
 
+from annotation import metrics
 from annotation.models import ApiKey, ModerationThreshold, User
-from annotation.services.guard_client import GuardBusy, ask_guard
+from annotation.services.guard_client import GuardBusy, GuardNotReady, ask_guard
 from annotation.services.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.services.incoming import IncomingItem, IncomingMedia
 from annotation.services.ingest import DEFAULT_QUEUE, ingest_items
@@ -59,10 +61,17 @@ def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | 
 
     Raises GuardNotReady and its kinds, ContentNotReadable, QueueNotFound.
     """
-    thresholds = thresholds_now()
-    with _place():
-        answers = ask_guard(request)
+    thresholds, began = thresholds_now(), time.monotonic()
+    try:
+        with _place():
+            answers = ask_guard(request)
+    except GuardNotReady as error:
+        metrics.MODERATIONS_REFUSED.labels(type(error).__name__).inc()
+        raise
+    metrics.MODERATION_SECONDS.labels(request.mode.value).observe(time.monotonic() - began)
     done = [_weighed(content, answer, thresholds) for content, answer in zip(request.contents, answers, strict=True)]
+    for one in done:
+        metrics.MODERATIONS.labels(request.mode.value, one.decision.value).inc()
     return _with_items(done, thresholds, key, actor) if open_items else done
 
 

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import metrics
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.assignment import active_assignment, end, give_back_slot, lease_again
@@ -55,6 +56,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
     if upholds is not None and upholds not in standing_reviews(item):
         raise SideGone
     check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
+    metrics.REVIEWS.labels(decision.kind.value).inc()
     review = Review.objects.create(
         item=item, prediction=prediction, reviewer=reviewer, assignment=assignment, idempotency_key=key, kind=decision.kind,
         prompt_label=decision.prompt_label, response_label=decision.response_label, categories=list(decision.categories),

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from annotation import metrics
 from annotation.models import Delivery, Event, User, Webhook
 from annotation.services.errors import ServiceError
 from annotation.services.outbound import Answer, NotDelivered, check_url, post
@@ -115,6 +116,7 @@ def _deliver(delivery: Delivery) -> None:
     except ServiceError as problem:  # its address is not allowed: no later try can change that
         mine.update(state=DeliveryState.FAILED, error=str(problem)[:300], ended_at=timezone.now())
         return
+    metrics.MESSAGES.labels("refused" if error else "taken").inc()
     mine.update(status_code=answer.status if answer else None, **_outcome(error, delivery.attempts + 1))
 
 

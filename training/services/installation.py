@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
+from annotation.metrics import forget_old_figures
 from annotation.models import Item
 from annotation.services.accounts import create_first_accounts
 from annotation.services.serving import ensure_production_version
@@ -24,6 +25,7 @@ def prepare(say: Callable[[str], None]) -> None:
     say("bringing the database up to date")
     call_command("migrate", verbosity=0, interactive=False)
     forget_old_bells()
+    forget_old_figures()
     if collect_static_files():
         say("collected static files")
     accounts = create_first_accounts()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.guard_server import GuardServer
 from annotation.services.guarding import Guarding
+from guardapp.tracing import start_tracing
 
 
 class Command(BaseCommand):
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         if options["bind"] and not (host and port.isdecimal()):
             raise CommandError(f"--bind {options['bind']!r} is not host:port.")
         address = (host, int(port)) if options["bind"] else settings.GUARD_SOCKET
+        start_tracing("guard")
         guarding = Guarding(workers=settings.SERVING_WORKERS)
         with GuardServer(address, guarding) as server:
             def ask_to_stop(number: int, frame: FrameType | None) -> None:
