@@ -1,6 +1,7 @@
 """Items that wait longer than their queue allows."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -18,7 +19,7 @@ from tests.factories import default_queue, make_item, make_user
 pytestmark = pytest.mark.django_db
 
 
-def waiting(hours: float, **fields: object) -> Item:
+def waiting(hours: float, **fields: Any) -> Item:
     return make_item(created_at=timezone.now() - timedelta(hours=hours), **fields)
 
 

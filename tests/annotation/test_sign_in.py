@@ -1,6 +1,7 @@
 """Signing in, and the limit on attempts."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.http import HttpResponse
@@ -22,11 +23,11 @@ def user() -> User:
     return make_user()
 
 
-def attempt(name: str, password: str = "wrong", **extra: str) -> HttpResponse:
+def attempt(name: str, password: str = "wrong", **extra: Any) -> HttpResponse:
     return Client().post(reverse("login"), {"username": name, "password": password}, **extra)  # type: ignore[return-value]
 
 
-def exhaust(user: User, **extra: str) -> None:
+def exhaust(user: User, **extra: Any) -> None:
     for _ in range(MOST_ATTEMPTS):
         assert attempt(user.username, **extra).status_code == 200
 
