@@ -22,6 +22,7 @@ LABELS = {
 }
 HINTS = {
     "mode": _("How much of the guard's judgement people see, and when."),
+    "open": _("a closed queue keeps its items and serves none"),
     "order": _("What comes first. A change puts the waiting items in the new order."),
     "groups": _("Only members are given items. None chosen: everybody."),
     "second_reviews_blind": _("They never see the first review; this hides the guard's judgement too."),

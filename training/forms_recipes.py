@@ -23,14 +23,14 @@ CUSTOM = Recipe("custom", "Custom", "", {})
 class StartForm(forms.Form):
     """What to start, from what, on what. `key` makes a form that is sent twice start one thing."""
 
-    what = forms.ChoiceField(choices=[(PIPELINE, _("All stages, one after the other")), *RunKind.choices])
-    snapshot = forms.ModelChoiceField(DatasetSnapshot.objects.none(), empty_label=None, error_messages={
+    what = forms.ChoiceField(label=_("What"), choices=[(PIPELINE, _("All stages, one after the other")), *RunKind.choices])
+    snapshot = forms.ModelChoiceField(DatasetSnapshot.objects.none(), label=_("Snapshot"), empty_label=None, error_messages={
         "required": _("Take a snapshot first, on the training page.")})
     base = forms.ModelChoiceField(versions().none(), empty_label=None, label=_("Base version"))
     mined_from = forms.ModelChoiceField(TrainingRun.objects.none(), required=False, label=_("Rows of a mining"),
                                         empty_label=_("all train rows of the snapshot"), help_text=_("For GRPO or DPO alone."))
-    processes = forms.IntegerField(min_value=1, max_value=4_096, initial=1)
-    strategy = forms.ChoiceField(choices=[(name, name) for name in STRATEGIES])
+    processes = forms.IntegerField(label=_("Processes"), min_value=1, max_value=4_096, initial=1)
+    strategy = forms.ChoiceField(label=_("Strategy"), choices=[(name, name) for name in STRATEGIES])
     key = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, recipe: Recipe, initial: Mapping[str, Any] | None = None) -> None:

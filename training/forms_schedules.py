@@ -18,12 +18,12 @@ from training.status import Trigger
 class ScheduleForm(forms.Form):
     """A schedule; the fields of other triggers than its own are kept and do nothing. `settings` differ from the recipe, as TOML."""
 
-    name = forms.CharField(max_length=100)
-    enabled = forms.BooleanField(required=False, initial=True)
-    trigger = forms.ChoiceField(choices=Trigger.choices, initial=Trigger.CRON)
+    name = forms.CharField(label=_("Name"), max_length=100)
+    enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
+    trigger = forms.ChoiceField(label=_("Trigger"), choices=Trigger.choices, initial=Trigger.CRON)
     cron = forms.CharField(required=False, max_length=100, initial="0 3 * * *", label=_("Time"),
                            help_text=_("Minute, hour, day of month, month, day of week: 0 3 * * * is every night at three."))
-    time_zone = forms.CharField(max_length=64, initial="UTC", help_text=_("Such as Europe/Berlin."))
+    time_zone = forms.CharField(label=_("Time zone"), max_length=64, initial="UTC", help_text=_("Such as Europe/Berlin."))
     hard_samples = forms.IntegerField(min_value=1, max_value=1_000_000, initial=50, label=_("New hard samples"),
                                       help_text=_("Start when so many have settled since the last training."))
     agreement_below = forms.FloatField(min_value=0.0001, max_value=1, initial=0.9, label=_("Agreement below"),
@@ -31,10 +31,11 @@ class ScheduleForm(forms.Form):
     agreement_window = forms.IntegerField(min_value=1, max_value=1_000_000, initial=200, label=_("Over the last gold labels"))
     min_hours = forms.IntegerField(min_value=0, max_value=10_000, initial=12, label=_("Hours of rest"),
                                    help_text=_("At least so many between two pipelines of this schedule."))
-    recipe = forms.ChoiceField(choices=[(recipe.name, recipe.title) for recipe in RECIPES.values()], initial=DEFAULT)
-    processes = forms.IntegerField(min_value=1, max_value=4_096, initial=1)
-    strategy = forms.ChoiceField(choices=[(name, name) for name in STRATEGIES], initial="none")
-    settings = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "class": "mono"}),
+    recipe = forms.ChoiceField(label=_("Recipe"), choices=[(recipe.name, recipe.title) for recipe in RECIPES.values()], initial=DEFAULT)
+    processes = forms.IntegerField(label=_("Processes"), min_value=1, max_value=4_096, initial=1)
+    strategy = forms.ChoiceField(label=_("Strategy"), choices=[(name, name) for name in STRATEGIES], initial="none")
+    settings = forms.CharField(label=_("Settings"), required=False,
+                               widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "class": "mono"}),
                                help_text=_("What differs from the recipe, as TOML: [grpo], and below it learning_rate = 1e-6."))
 
     def clean_settings(self) -> dict[str, dict[str, Any]]:
