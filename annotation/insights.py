@@ -184,7 +184,7 @@ def errors(since: datetime) -> Insight:
     versions = sorted(found)
     return Insight("errors", _("What was wrong with the guard"), _("Reviews that named an error, by kind and version."),
                    (_("error"), *versions),
-                   [(kind.label, *(found[version][kind] for version in versions)) for kind in ErrorKind], "bar",
+                   [(str(kind.label), *(found[version][kind] for version in versions)) for kind in ErrorKind], "bar",
                    tuple(range(1, len(versions) + 1)))
 
 
