@@ -6,8 +6,22 @@ from dataclasses import dataclass
 
 from django.test import Client
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 
-from annotation.models import Appeal, GoldLabel, Item, KnownItem, Policy, ReviewerGroup, ReviewQueue, RoutingRule, SavedFilter, User
+from annotation.models import (
+    Appeal,
+    Delivery,
+    GoldLabel,
+    Item,
+    KnownItem,
+    Policy,
+    ReviewerGroup,
+    ReviewQueue,
+    RoutingRule,
+    SavedFilter,
+    User,
+    Webhook,
+)
 from annotation.services.appeals import open_appeal
 from annotation.services.assignment import assign_next
 from annotation.services.bulk import decide_many
@@ -18,7 +32,7 @@ from annotation.services.known import make_known
 from annotation.services.policies import CategoryText, categories_of, publish_version
 from annotation.services.review import escalate, submit_review
 from annotation.services.tallies import renew_tallies
-from annotation.status import ApiScope, ItemStatus, ReviewKind, Role
+from annotation.status import ApiScope, DeliveryState, ItemStatus, ReviewKind, Role, WebhookEvent
 from annotation.urls import urlpatterns as annotation_pages
 from guardapp.guard.taxonomy import Harmfulness
 from tests.browser.scene import arabic_item, text_item, whole_scene
@@ -85,11 +99,12 @@ def everything(lead: User) -> dict[str, object]:
     group = ReviewerGroup.objects.create(name="Night shift")
     group.members.add(other)
     create_key(owner=lead, name="platform", scopes=[ApiScope.ITEMS_WRITE])
+    hook = _webhook(lead)
     renew_tallies(force=True)
     assert Appeal.objects.exists() and KnownItem.objects.exists()
     return {"slug": queue.slug, "policy_edit slug": "default", "item_id": scene[1].pk, "bulk item_id": spam[2].pk,
             "training:lineage_item item_id": training.pop("item_id"), "bulk_id": bulk.pk, "rule_id": rule.pk, "group_id": group.pk,
-            "review_dispute item_id": disputed.pk,
+            "review_dispute item_id": disputed.pk, "webhook_id": hook.pk, "delivery_id": 0,
             "filter_id": SavedFilter.objects.create(owner=lead, name="Fraud", query="category=S2").pk,
             "prefix": "none", "token": uuid.uuid4(), "review_id": 0, **training}
 
@@ -123,6 +138,15 @@ def _patterns() -> Iterator[tuple[str, str, URLPattern]]:
 def _one(queue: ReviewQueue, prompt: str) -> ReviewQueue:
     make_item(prompt=prompt, queue=queue, priority=99.0)
     return queue
+
+
+def _webhook(lead: User) -> Webhook:
+    """With a message that was taken and one that never was."""
+    hook = Webhook.objects.create(name="Platform", url="https://platform.example/guard", events=[WebhookEvent.DECIDED], created_by=lead)
+    for state, code, error in ((DeliveryState.DELIVERED, 204, ""), (DeliveryState.FAILED, 503, "It answered 503: down for maintenance")):
+        Delivery.objects.create(webhook=hook, event=WebhookEvent.DECIDED, payload={"item": 1}, state=state, attempts=1, status_code=code,
+                                error=error, ended_at=timezone.now())
+    return hook
 
 
 def _reword(lead: User) -> None:
