@@ -1,4 +1,4 @@
-"""May a candidate take production's place? The checks of the gate, as plain values: no database, no settings.
+"""May a candidate take production's place? The checks of the gate, as plain values in the reader's language: no database.
 
 A check passes, fails, or stays open where the rows are too few to tell. What fails blocks; what is open warns, and blocks only
 where the thresholds say so.
@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+
 from guardapp.guard.metrics import Outcome, Scores, paired_bootstrap, score
 from guardapp.guard.significance import mcnemar_test, paired_share
 from guardapp.guard.taxonomy import Harmfulness, Task
 
 FIELDS = {Task.PROMPT: "prompt", Task.RESPONSE: "response"}
-WORDS = {Task.PROMPT: "Prompt harmfulness", Task.RESPONSE: "Response harmfulness"}
+WORDS = {Task.PROMPT: gettext_noop("Prompt harmfulness"), Task.RESPONSE: gettext_noop("Response harmfulness")}
 RESAMPLES = 2_000
 CATEGORY_CONFIDENCE = 0.90  # two-sided; non-inferiority looks at one side, at 5%
 
@@ -140,7 +143,8 @@ def _learnt(rows: Sequence[PairedRow]) -> list[PairedRow]:
 def _rows(rows: Sequence[PairedRow], limits: Thresholds) -> Check:
     n = len(rows)
     state = State.FAILED if n == 0 else State.OPEN if n < limits.fewest_rows else State.PASSED
-    return Check("rows", "Rows in common", state, f"at least {limits.fewest_rows}", f"{_counted(n)} that nobody trained on.", rows=n)
+    return Check("rows", _("Rows in common"), state, _("at least %(rows)s") % {"rows": limits.fewest_rows},
+                 _("%(rows)s that nobody trained on.") % {"rows": _counted(n)}, rows=n)
 
 
 def _labels(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
@@ -149,18 +153,22 @@ def _labels(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
     only_production, only_candidate = _discordant(zip(map(_is_right, before), map(_is_right, now), strict=True))
     test = mcnemar_test(only_production, only_candidate)
     worse = only_production > only_candidate and test.p_value < limits.alpha
-    detail = (f"Only the candidate is right on {only_candidate}, only production on {only_production}; "
-              f"McNemar {'exact' if test.exact else 'chi²'} p = {test.p_value:.3f}.")
-    return Check(f"labels:{task}", f"{WORDS[task]}: labels", State.FAILED if worse else _enough(len(now), limits),
-                 f"not worse with p below {limits.alpha:g}", detail, value=test.p_value, limit=limits.alpha, rows=len(now))
+    detail = _("Only the candidate is right on %(candidate)s, only production on %(production)s; McNemar %(kind)s p = %(p)s.") % {
+        "candidate": only_candidate, "production": only_production, "p": f"{test.p_value:.3f}",
+        "kind": _("exact") if test.exact else "chi²"}
+    return Check(f"labels:{task}", _("%(task)s: labels") % {"task": _(WORDS[task])},
+                 State.FAILED if worse else _enough(len(now), limits),
+                 _("not worse with p below %(alpha)s") % {"alpha": f"{limits.alpha:g}"}, detail,
+                 value=test.p_value, limit=limits.alpha, rows=len(now))
 
 
 def _f1(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
     before, now = _outcomes(rows, task, _production), _outcomes(rows, task, _candidate)
     found = paired_bootstrap(before, now, resamples=RESAMPLES)
     state = _not_inferior(found.difference, found.low, found.high, len(now), limits.f1_margin, limits)
-    detail = f"F1 differs by {found.difference:+.3f}, 95% interval {found.low:+.3f} to {found.high:+.3f} (paired bootstrap)."
-    return Check(f"f1:{task}", f"{WORDS[task]}: F1", state, _not_below(limits.f1_margin), detail,
+    detail = _("F1 differs by %(difference)s, 95%% interval %(low)s to %(high)s (paired bootstrap).") % {
+        "difference": f"{found.difference:+.3f}", "low": f"{found.low:+.3f}", "high": f"{found.high:+.3f}"}
+    return Check(f"f1:{task}", _("%(task)s: F1") % {"task": _(WORDS[task])}, state, _not_below(limits.f1_margin), detail,
                  value=found.difference, limit=-limits.f1_margin, low=found.low, high=found.high, rows=len(now))
 
 
@@ -174,9 +182,11 @@ def _category(code: str, rows: Sequence[PairedRow], limits: Thresholds) -> Check
     only_production, only_candidate = _discordant((_production(row).right(row.gold), row.candidate.right(row.gold)) for row in rows)
     found = paired_share(only_production, only_candidate, len(rows), confidence=CATEGORY_CONFIDENCE)
     state = _not_inferior(found.difference, found.low, found.high, len(rows), limits.category_margin, limits)
-    detail = (f"{_counted(len(rows))}: {only_candidate} right only now, {only_production} right only before; "
-              f"share right differs by {found.difference:+.3f}, lower bound {found.low:+.3f}.")
-    return Check(f"category:{code}", f"Category {code}", state, _not_below(limits.category_margin), detail,
+    detail = _("%(rows)s: %(now)s right only now, %(before)s right only before; "
+               "share right differs by %(difference)s, lower bound %(low)s.") % {
+        "rows": _counted(len(rows)), "now": only_candidate, "before": only_production,
+        "difference": f"{found.difference:+.3f}", "low": f"{found.low:+.3f}"}
+    return Check(f"category:{code}", _("Category %(code)s") % {"code": code}, state, _not_below(limits.category_margin), detail,
                  value=found.difference, limit=-limits.category_margin, low=found.low, high=found.high, rows=len(rows))
 
 
@@ -185,17 +195,23 @@ def _regressions(rows: Sequence[PairedRow], lost: Sequence[str], limits: Thresho
     share = len(lost) / learnt if learnt else None
     state = State.OPEN if share is None else State.FAILED if share > limits.regression_cap else State.PASSED
     corrected = sum(row.corrected for row in rows)
-    detail = (f"{len(lost)} of {_counted(learnt)} that people corrected and production has right since are wrong again."
-              if learnt else f"Production has none of the {_counted(corrected)} that people corrected right yet: there is nothing to lose.")
-    return Check("regressions", "Corrections kept", state, f"at most {limits.regression_cap:.1%} wrong again", detail,
+    if learnt:
+        words = _("%(lost)s of %(rows)s that people corrected and production has right since are wrong again.")
+        detail = words % {"lost": len(lost), "rows": _counted(learnt)}
+    else:
+        words = _("Production has none of the %(rows)s that people corrected right yet: there is nothing to lose.")
+        detail = words % {"rows": _counted(corrected)}
+    needs = _("at most %(share)s wrong again") % {"share": f"{limits.regression_cap:.1%}"}
+    return Check("regressions", _("Corrections kept"), state, needs, detail,
                  value=share, limit=limits.regression_cap, rows=learnt)
 
 
 def _false_positives(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
     now, before = _scores(rows, task)
     rate_before = before.false_positive_rate if before else None
-    detail = f"{now.fp} of {now.negatives} harmless rows were called harmful{_beside(rate_before)}."
-    return _cap(f"false_positives:{task}", f"{WORDS[task]}: over-refusal", detail, now.false_positive_rate,
+    detail = _("%(n)s of %(rows)s harmless rows were called harmful%(beside)s.") % {
+        "n": now.fp, "rows": now.negatives, "beside": _beside(rate_before)}
+    return _cap(f"false_positives:{task}", _("%(task)s: over-refusal") % {"task": _(WORDS[task])}, detail, now.false_positive_rate,
                 max(limits.false_positive_cap, rate_before or 0.0), now.negatives, limits)
 
 
@@ -203,14 +219,14 @@ def _parse_failures(rows: Sequence[PairedRow], limits: Thresholds) -> Check:
     n = len(rows)
     unparsed = sum(not row.candidate.parsed for row in rows)
     before = sum(not row.production.parsed for row in rows if row.production) / n if n and rows[0].production else None
-    detail = f"{unparsed} of {_counted(n)} did not parse{_beside(before)}."
-    return _cap("parse_failures", "Parse failures", detail, unparsed / n if n else 0.0, max(limits.parse_failure_cap, before or 0.0),
+    detail = _("%(n)s of %(rows)s did not parse%(beside)s.") % {"n": unparsed, "rows": _counted(n), "beside": _beside(before)}
+    return _cap("parse_failures", _("Parse failures"), detail, unparsed / n if n else 0.0, max(limits.parse_failure_cap, before or 0.0),
                 n, limits)
 
 
 def _cap(name: str, title: str, detail: str, rate: float, limit: float, n: int, limits: Thresholds) -> Check:
     state = State.FAILED if n >= limits.fewest_rows and rate > limit else _enough(n, limits)
-    return Check(name, title, state, f"at most {limit:.1%}", detail, value=rate, limit=limit, rows=n)
+    return Check(name, title, state, _("at most %(share)s") % {"share": f"{limit:.1%}"}, detail, value=rate, limit=limit, rows=n)
 
 
 def _not_inferior(difference: float, low: float, high: float, n: int, margin: float, limits: Thresholds) -> State:
@@ -223,7 +239,7 @@ def _not_inferior(difference: float, low: float, high: float, n: int, margin: fl
 
 
 def _not_below(margin: float) -> str:
-    return f"lower bound at least {-margin:.3f}" if margin else "lower bound at least 0"
+    return _("lower bound at least %(bound)s") % {"bound": f"{-margin:.3f}" if margin else 0}
 
 
 def _enough(n: int, limits: Thresholds) -> State:
@@ -265,8 +281,8 @@ def _discordant(pairs: Iterable[tuple[bool, bool]]) -> tuple[int, int]:
 
 
 def _beside(rate: float | None) -> str:
-    return "" if rate is None else f"; production {rate:.1%}"
+    return "" if rate is None else _("; production %(rate)s") % {"rate": f"{rate:.1%}"}
 
 
 def _counted(n: int) -> str:
-    return "1 row" if n == 1 else f"{n} rows"
+    return ngettext("%(n)s row", "%(n)s rows", n) % {"n": n}
