@@ -1,0 +1,23 @@
+"""`manage.py backup DIR`: database, media, models, snapshots and runs in one folder. The product may go on running."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from training.services.backup import BackupNotPossible, back_up
+
+
+class Command(BaseCommand):
+    help = "Copy everything that this installation keeps into a new folder."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path, help="the folder to make; it must not be there yet")
+
+    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
+        try:
+            copied = back_up(folder.absolute(), self.stdout.write)
+        except BackupNotPossible as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{folder}: the database and {copied.files:,} files, {copied.bytes / 1e6:,.1f} MB")

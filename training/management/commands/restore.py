@@ -1,0 +1,29 @@
+"""`manage.py restore DIR`: what `manage.py backup` made takes the place of what is here. Nothing of the product may run meanwhile."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from guardapp.supervisor.supervise import CannotStart, only_one
+from training.services.backup import RestoreNotPossible, restore
+
+
+class Command(BaseCommand):
+    help = "Check a backup, put it in place and bring its database up to this version."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path, help="what `manage.py backup` made")
+        parser.add_argument("--replace", action="store_true", help="the installation is not empty: replace its database")
+
+    def handle(self, *args: Any, folder: Path, replace: bool, **options: Any) -> None:
+        try:
+            with only_one(settings.DATA_DIR / "up.lock"):
+                copied = restore(folder.absolute(), self.stdout.write, replace=replace)
+                call_command("migrate", verbosity=0, interactive=False)
+        except (RestoreNotPossible, CannotStart) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"restored the database and {copied.files:,} files, {copied.bytes / 1e6:,.1f} MB")
