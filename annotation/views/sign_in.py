@@ -15,10 +15,12 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        account = request.POST.get("username", "")
         try:
-            begin_attempt(account=request.POST.get("username", ""), address=_address(request))
+            begin_attempt(account=account, address=_address(request))
         except TooManyAttempts as error:
-            return self.render_to_response(self.get_context_data(form=AuthenticationForm(request), refused=str(error)), status=429)
+            form = AuthenticationForm(request, initial={"username": account})
+            return self.render_to_response(self.get_context_data(form=form, refused=str(error)), status=429)
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:

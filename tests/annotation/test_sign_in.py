@@ -37,6 +37,7 @@ def test_after_five_wrong_passwords_even_the_right_one_has_to_wait_and_is_told_s
     refused = attempt(user.username, PASSWORD)
     assert refused.status_code == 429
     assert "Too many attempts" in refused.text
+    assert f'value="{user.username}"' in refused.text
     SignInAttempt.objects.update(at=timezone.now() - WINDOW - timedelta(seconds=1))
     assert attempt(user.username, PASSWORD)["Location"] == reverse("home")
 
