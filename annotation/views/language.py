@@ -10,7 +10,7 @@ from django.views.i18n import JavaScriptCatalog
 
 from annotation.models import User
 
-API = "/api/"
+API = ("/api/", "/v1/")  # what programs call
 
 # what scripts say, as an external script of this site: the Content-Security-Policy allows no other
 javascript_words = login_not_required(cache_control(private=True, max_age=3600)(JavaScriptCatalog.as_view()))
