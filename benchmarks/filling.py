@@ -5,6 +5,7 @@ Every table that a review touches is as full as it would be. Left out are finger
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -94,7 +95,7 @@ class Ground:
 
 def fill(ground: Ground, first: int, last: int) -> None:
     """Items `first` to `last`, whose numbers are their ids; then what autovacuum would do, so that the planner knows the tables."""
-    given = {"first": first, "last": last, "between": SECONDS_BETWEEN, "version": ground.version, "policy": ground.policy,
+    given: dict[str, Any] = {"first": first, "last": last, "between": SECONDS_BETWEEN, "version": ground.version, "policy": ground.policy,
              "queues": ground.queues, "people": ground.people, "number_of_people": len(ground.people),
              "completion": ground.completion, "steps": ground.steps, "rollouts": ground.rollouts}
     with transaction.atomic(), connection.cursor() as cursor:
