@@ -1,15 +1,17 @@
 """Forms of queues and routing rules."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.conditions import NAMES
 from guardapp.guard.taxonomy import Harmfulness, Modality
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 SHARES = ("blind_share", "known_share", "audit_share")
 LABELS = {
@@ -34,11 +36,11 @@ HINTS = {
 }
 
 
-def _boxes(label: Promise, choices: list[tuple[str, Promise]]) -> forms.MultipleChoiceField:
+def _boxes(label: "StrOrPromise", choices: "list[tuple[str, StrOrPromise]]") -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(label=label, choices=choices, required=False, widget=forms.CheckboxSelectMultiple)
 
 
-def _words(label: Promise, help_text: Promise) -> forms.CharField:
+def _words(label: "StrOrPromise", help_text: "StrOrPromise") -> forms.CharField:
     return forms.CharField(label=label, required=False, max_length=2_000, help_text=help_text)
 
 

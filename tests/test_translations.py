@@ -23,8 +23,8 @@ READ_ALOUD = re.compile(r'\s(?:aria-label|title|placeholder|alt)="((?:' + TAG + 
 both = pytest.mark.parametrize(("language", "domain"), [(language, domain) for language in LANGUAGES for domain in DOMAINS])
 
 
-def texts(messages: list[Message]) -> set[tuple[str | None, str | tuple[str, ...]]]:
-    return {(one.context, one.id) for one in messages if one.id}
+def texts(messages: list[Message]) -> set[tuple[str | None, tuple[str, ...]]]:
+    return {(one.context, (one.id,) if isinstance(one.id, str) else tuple(one.id)) for one in messages if one.id}
 
 
 @both

@@ -46,7 +46,7 @@ def _of_errors() -> Iterator[Text]:
 
 def _of_templates() -> Iterator[Text]:
     for path in _files("templates", "*.html"):
-        calls = templatize(path.read_text(), origin=str(path))  # type: ignore[no-untyped-call]
+        calls = templatize(path.read_text(), origin=str(path))
         yield from _extracted(path, "javascript", calls.encode())
 
 

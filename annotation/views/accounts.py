@@ -58,7 +58,7 @@ def blur(request: HttpRequest) -> HttpResponse:
 
 def _key_form(user: User, request: HttpRequest | None = None) -> NewKeyForm:
     form = NewKeyForm(request.POST if request is not None and request.method == "POST" else None)
-    form.limit_scopes([(scope.value, scope.label) for scope in ApiScope if may(user, scope)])
+    form.limit_scopes([(scope.value, str(scope.label)) for scope in ApiScope if may(user, scope)])
     return form
 
 

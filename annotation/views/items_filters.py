@@ -47,7 +47,9 @@ def search_for(user: User, values: QueryDict) -> ItemSearch:
 
 def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
     queues = list(ReviewQueue.objects.order_by("name"))
-    names = {"status": dict(ItemStatus.choices), "lane": dict(Lane.choices), "queue": {queue.slug: queue.name for queue in queues}}
+    names: dict[str, dict[str, Any]] = {
+        "status": dict(ItemStatus.choices), "lane": dict(Lane.choices), "queue": {queue.slug: queue.name for queue in queues},
+        "modality": {one.value: _(one.value) for one in Modality}, "label": {one.value: _(one.value) for one in Harmfulness}}
     chips = [Chip(str(WORDS[name]), str(names.get(name, {}).get(value, value)), replace(search, **{name: ""}).query)
              for name, value in search.narrowed.items()]
     return {
