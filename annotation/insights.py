@@ -37,6 +37,7 @@ AGES = ((gettext_noop("under 1 hour"), timedelta(hours=1)), (gettext_noop("under
         (gettext_noop("under 1 week"), timedelta(weeks=1)))
 OLDER = gettext_noop("older")
 MOST_CATEGORIES = 6  # lines of one picture
+MOST_QUEUES = 6  # colours of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,20 @@ def backlog(_since: datetime) -> Insight:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for name, queue, number in waiting.values_list("age", "queue__name").annotate(n=Count("pk")):
         counts[name][queue] = number
-    queues = sorted({queue for row in counts.values() for queue in row})
+    drawn, rest = _fullest(list(counts.values()))
     names = [*(name for name, _limit in AGES), OLDER]
-    return Insight("backlog", _("Waiting items by age"), _("How long items have waited since they came in, by queue."), (_("age"), *queues),
-                   [(_(name), *(counts[name][queue] for queue in queues)) for name in names], "stacked", tuple(range(1, len(queues) + 1)))
+    columns = (_("age"), *drawn, *([_("Other")] if rest else []), *rest)
+    rows = [(_(name), *(counts[name][queue] for queue in drawn), *([sum(counts[name][queue] for queue in rest)] if rest else []),
+             *(counts[name][queue] for queue in rest)) for name in names]
+    return Insight("backlog", _("Waiting items by age"), _("How long items have waited since they came in, by queue."), columns, rows,
+                   "stacked", tuple(range(1, len(drawn) + bool(rest) + 1)))
+
+
+def _fullest(counts: Sequence[Counter[str]]) -> tuple[list[str], list[str]]:
+    """The queues that a picture tells apart by colour, the fullest first, and those that it shows as one."""
+    queues = [queue for queue, _number in sum(counts, Counter[str]()).most_common()]
+    most = MOST_QUEUES if len(queues) <= MOST_QUEUES else MOST_QUEUES - 1
+    return queues[:most], queues[most:]
 
 
 def agreement_by_week(since: datetime) -> Insight:

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from annotation.insights import SECTIONS
-from annotation.models import Item, KnownItem, Review
+from annotation.insights import SECTIONS, backlog
+from annotation.models import Item, KnownItem, Review, ReviewQueue
 from annotation.services.assignment import assign_next
 from annotation.services.care import record_exposure
 from annotation.services.decisions import Decision
@@ -86,6 +86,17 @@ def test_the_numbers_are_those_of_the_work(lead: Client) -> None:
 def test_every_insight_has_its_csv(lead: Client, key: str) -> None:
     work()
     assert lead.get(f"/insights/{key}.csv?days=7").status_code == 200
+
+
+def test_a_picture_of_many_queues_tells_the_fullest_apart_and_shows_the_rest_as_one() -> None:
+    for number in range(8):
+        queue = ReviewQueue.objects.create(slug=f"queue-{number}", name=f"Queue {number}")
+        for _ in range(8 - number):
+            make_item(queue=queue)
+    insight = backlog(timezone.now())
+    assert insight.columns[1:7] == (*(f"Queue {number}" for number in range(5)), "Other")
+    assert insight.drawn == (1, 2, 3, 4, 5, 6)
+    assert insight.rows[0][1:] == (8, 7, 6, 5, 4, 3 + 2 + 1, 3, 2, 1)
 
 
 def test_a_lead_makes_a_settled_item_hidden_gold_and_retires_it(lead: Client) -> None:
