@@ -132,7 +132,7 @@ def _told(found: Iterator[Checked], path: str) -> Iterator[bytes]:
     try:
         for checked in found:
             _ring_for([checked.outcome])
-            yield _line({"characters": checked.characters, **_decision(checked.outcome), "last": checked.last})
+            yield _line({"characters": checked.characters, **_action(checked.outcome), "last": checked.last})
     except (ServiceError, BodyNotValid, ParseError) as error:
         yield _line({"problem": problem_of(error).as_json(path)})
     except ResponseTooLong as error:
@@ -153,12 +153,12 @@ def _line(content: dict[str, Any]) -> bytes:
 
 def _as_json(outcome: Moderated) -> dict[str, Any]:
     judged = outcome.answer.judged
-    return {"id": outcome.id, **_decision(outcome), **_rollout(judged.greedy),
+    return {"id": outcome.id, **_action(outcome), **_rollout(judged.greedy),
             "rollouts": [_rollout(rollout) for rollout in judged.sampled]}
 
 
-def _decision(outcome: Moderated) -> dict[str, Any]:
-    return {"decision": outcome.decision, "because": outcome.because, "score": outcome.scores.harmful,
+def _action(outcome: Moderated) -> dict[str, Any]:
+    return {"action": outcome.action, "because": outcome.because, "score": outcome.scores.harmful,
             "category_scores": outcome.scores.categories, "item": outcome.item}
 
 

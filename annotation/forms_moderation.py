@@ -17,7 +17,8 @@ class ThresholdForm(forms.Form):
 
     review_at = _score()
     block_at = _score()
-    queue = forms.ModelChoiceField(ReviewQueue.objects.order_by("name"), required=False)
+    queue = forms.ModelChoiceField(ReviewQueue.objects.order_by("name"), required=False, empty_label=_("Default"),
+                                   widget=forms.Select(attrs={"class": "input"}))
 
     def __init__(self, data: Any, *, category: str, name: str, row: ModerationThreshold | None) -> None:
         initial = {"review_at": row.review_at, "block_at": row.block_at, "queue": row.queue_id} if row else {}

@@ -24,7 +24,7 @@ SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 REQUESTS = Histogram("guardapp_http_request_seconds", "Time to an answer", ["method", "view", "status"])
 PREDICTIONS = Counter("guardapp_predictions", "Items that the guard has predicted or failed on", ["outcome"])
 PREDICTION_SECONDS = Histogram("guardapp_prediction_seconds", "Time that a batch of items took the guard", ["version"], buckets=SLOW)
-MODERATIONS = Counter("guardapp_moderations", "Contents judged while a caller waited", ["mode", "decision"])
+MODERATIONS = Counter("guardapp_moderations", "Contents judged while a caller waited", ["mode", "action"])
 MODERATION_SECONDS = Histogram("guardapp_moderation_seconds", "Time that a request to the guard took", ["mode"], buckets=SLOW)
 MODERATIONS_REFUSED = Counter("guardapp_moderations_refused", "Requests that the guard did not answer", ["why"])
 REVIEWS = Counter("guardapp_reviews", "Reviews submitted", ["kind"])
@@ -51,7 +51,7 @@ def forget_old_figures() -> None:
 class _Everything:
     def collect(self) -> Iterator[Metric]:
         files = [str(file) for file in _files()]
-        yield from MultiProcessCollector.merge(files, accumulate=True)
+        yield from MultiProcessCollector.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
         for source in (_items, _leases, _messages, _version, *SOURCES):
             yield from source()
 

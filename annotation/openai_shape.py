@@ -5,7 +5,7 @@ from typing import Any
 
 from annotation.services.moderation import Moderated, Thresholds
 from guardapp.guard.judging import Mode
-from guardapp.guard.moderating import HARMFUL, Decision
+from guardapp.guard.moderating import HARMFUL, Action
 
 # OpenAI's names and the policy categories that mean the same; a name without one is never flagged
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ def as_openai(outcome: Moderated, thresholds: Thresholds, codes: tuple[str, ...]
     """One result: OpenAI's names first, then the policy's own codes, then `harmful` for all harm, named or not."""
     own = {code: outcome.scores.categories.get(code, 0.0) for code in codes}
     scores = {name: max((own.get(code, 0.0) for code in meant), default=0.0) for name, meant in NAMES.items()}
-    passed = {code: thresholds.of(code).decide(score) is not Decision.ALLOW for code, score in own.items()}
+    passed = {code: thresholds.of(code).decide(score) is not Action.ALLOW for code, score in own.items()}
     flags = {name: any(passed.get(code, False) for code in meant) for name, meant in NAMES.items()}
     types = (["text"] if outcome.content.prompt.strip() else []) + (["image"] if outcome.content.media else [])
     result: dict[str, Any] = {

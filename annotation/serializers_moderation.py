@@ -7,10 +7,10 @@ from rest_framework import serializers
 from annotation.importers.moderation import MAX_CONTENTS
 from annotation.serializers import LABELS
 from guardapp.guard.judging import Mode
-from guardapp.guard.moderating import Decision
+from guardapp.guard.moderating import Action
 
 MODES = [mode.value for mode in Mode]
-DECISIONS = [decision.value for decision in Decision]
+ACTIONS = [action.value for action in Action]
 
 
 class ContentInput(serializers.Serializer[Any]):
@@ -39,7 +39,7 @@ class RolloutShape(serializers.Serializer[Any]):
 
 class ModeratedShape(RolloutShape):
     id = serializers.CharField()
-    decision = serializers.ChoiceField(choices=DECISIONS)
+    action = serializers.ChoiceField(choices=ACTIONS)
     because = serializers.CharField(help_text="the category that decided; empty where all is allowed")
     score = serializers.FloatField(help_text="P(harmful), over all completions")
     category_scores = serializers.DictField(child=serializers.FloatField(), help_text="by code of the policy's categories")
@@ -57,7 +57,7 @@ class StreamLine(serializers.Serializer[Any]):
     """One line of the answer. A `problem` in its place ends it."""
 
     characters = serializers.IntegerField(help_text="of the response, checked so far")
-    decision = serializers.ChoiceField(choices=DECISIONS)
+    action = serializers.ChoiceField(choices=ACTIONS)
     because = serializers.CharField()
     score = serializers.FloatField()
     category_scores = serializers.DictField(child=serializers.FloatField())

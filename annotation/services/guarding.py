@@ -1,5 +1,6 @@
 """The guard of the serving process: contents become samples, and the version that serves judges them in batches of many callers."""
 
+import logging
 import tempfile
 import threading
 import time
@@ -11,19 +12,28 @@ from pathlib import Path
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
-from annotation.models import ModelVersion
+from annotation.models import ApiKey, ModelVersion
 from annotation.selectors_policy import policy_for, policy_text
 from annotation.services.guard_client import ContentNotReadable
 from annotation.services.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.services.infer import ENGINE_FAILURES
 from annotation.services.serving import engine_for, production_version
+from annotation.status import ApiScope
 from guardapp.guard.batching import Batcher, TooLate
 from guardapp.guard.engines.base import Engine
 from guardapp.guard.judging import Ask, judge
 from guardapp.guard.media import PRESETS, Job, MediaError, decode_many
 from guardapp.guard.verdict import Sample, SeenMedia
+
+logger = logging.getLogger(__name__)
+
+
+def moderation_is_used() -> bool:
+    """Somebody has a key for it: the guard is worth its memory before the first request."""
+    keys = ApiKey.objects.filter(revoked_at__isnull=True).values_list("scopes", flat=True)
+    return any(ApiScope.MODERATE.value in scopes for scopes in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,16 @@ class Guarding:
             finally:
                 for future in futures:
                     future.cancel()
+
+    def preload(self) -> None:
+        """Load the guard before anybody asks; what goes wrong is told to who asks."""
+        try:
+            with self._loading:
+                self._engine_of(production_version())
+        except (ModelVersion.DoesNotExist, *ENGINE_FAILURES):
+            logger.exception("The guard could not be loaded")
+        finally:
+            connection.close()
 
     def health(self) -> Health:
         return Health(self._version, self._batcher.waiting)

@@ -18,7 +18,7 @@ from annotation.services.guard_client import GuardBusy, GuardNotReady, ask_guard
 from annotation.services.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.services.incoming import IncomingItem, IncomingMedia
 from annotation.services.ingest import DEFAULT_QUEUE, ingest_items
-from guardapp.guard.moderating import DEFAULT_THRESHOLD, HARMFUL, Decision, Scores, Threshold, decide, scores_of
+from guardapp.guard.moderating import DEFAULT_THRESHOLD, HARMFUL, Action, Scores, Threshold, decide, scores_of
 
 SOURCE = "moderation"
 BUSY_RETRY_S = 1.0
@@ -47,13 +47,13 @@ class Moderated:
     content: Content
     answer: GuardAnswer
     scores: Scores
-    decision: Decision
+    action: Action
     because: str
     item: int | None = None
 
     @property
     def flagged(self) -> bool:
-        return self.decision is not Decision.ALLOW
+        return self.action is not Action.ALLOW
 
 
 def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | None = None, open_items: bool = True) -> list[Moderated]:
@@ -71,7 +71,7 @@ def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | 
     metrics.MODERATION_SECONDS.labels(request.mode.value).observe(time.monotonic() - began)
     done = [_weighed(content, answer, thresholds) for content, answer in zip(request.contents, answers, strict=True)]
     for one in done:
-        metrics.MODERATIONS.labels(request.mode.value, one.decision.value).inc()
+        metrics.MODERATIONS.labels(request.mode.value, one.action.value).inc()
     return _with_items(done, thresholds, key, actor) if open_items else done
 
 
@@ -94,15 +94,15 @@ def _place() -> Iterator[None]:
 
 def _weighed(content: Content, answer: GuardAnswer, thresholds: Thresholds) -> Moderated:
     scores = scores_of(answer.judged.all)
-    decision, because = decide(scores, thresholds.by_category)
-    return Moderated(f"modr-{uuid4().hex}", content, answer, scores, decision, because)
+    action, because = decide(scores, thresholds.by_category)
+    return Moderated(f"modr-{uuid4().hex}", content, answer, scores, action, because)
 
 
 def _with_items(done: Sequence[Moderated], thresholds: Thresholds, key: ApiKey | None, actor: User | None) -> list[Moderated]:
     """The same content opens one item however often it is moderated."""
     by_queue: dict[str, list[int]] = {}
     for at, one in enumerate(done):
-        if one.decision is Decision.REVIEW:
+        if one.action is Action.REVIEW:
             by_queue.setdefault(thresholds.queue_of(one.because), []).append(at)
     opened: dict[int, int | None] = {}
     with transaction.atomic():

@@ -8,7 +8,7 @@ from annotation.services.guard_wire import Content, JudgeRequest
 from annotation.services.incoming import MAX_TEXT_CHARACTERS
 from annotation.services.moderation import Moderated, moderate
 from guardapp.guard.judging import Mode
-from guardapp.guard.moderating import GRAVITY, Decision
+from guardapp.guard.moderating import GRAVITY, Action
 
 WINDOW = 8_000  # characters of the response that the guard sees: the newest, so that each check costs the same
 EVERY, FEWEST_EVERY = 400, 50  # characters between two checks
@@ -54,19 +54,19 @@ def check_stream(*, request: StreamRequest, pieces: Iterable[str], key: ApiKey |
         checked = len(text)
         found = Checked(checked, _judged(request, text))
         gravest = _graver(gravest, found)
-        if found.outcome.decision is Decision.BLOCK:
+        if found.outcome.action is Action.BLOCK:
             yield replace(found, last=True)
             return
         yield found
     if gravest is None or checked < len(text):
         gravest = _graver(gravest, Checked(len(text), _judged(request, text)))
-    if gravest.outcome.decision is Decision.REVIEW:
+    if gravest.outcome.action is Action.REVIEW:
         gravest = replace(gravest, outcome=_judged(request, text[:gravest.characters], key, actor, open_items=True))
     yield replace(gravest, characters=len(text), last=True)
 
 
 def _graver(one: Checked | None, other: Checked) -> Checked:
-    return other if one is None or GRAVITY[other.outcome.decision] >= GRAVITY[one.outcome.decision] else one
+    return other if one is None or GRAVITY[other.outcome.action] >= GRAVITY[one.outcome.action] else one
 
 
 def _judged(request: StreamRequest, text: str, key: ApiKey | None = None, actor: User | None = None, *,

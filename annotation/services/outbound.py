@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from annotation.services.errors import ServiceError
 
@@ -40,11 +41,11 @@ def check_url(url: str) -> SplitResult:
         place = urlsplit(url)
         port = place.port
     except ValueError as error:
-        raise AddressNotAllowed(f"{url} is no address.") from error
+        raise AddressNotAllowed(_("%(url)s is no address.") % {"url": url}) from error
     if place.scheme not in PORTS or not place.hostname:
-        raise AddressNotAllowed(f"{url} is no http or https address.")
+        raise AddressNotAllowed(_("%(url)s is no http or https address.") % {"url": url})
     if place.username or place.password or port == 0:
-        raise AddressNotAllowed("An address has no user name and no password.")
+        raise AddressNotAllowed(_("An address has no user name and no password."))
     try:
         literal = ipaddress.ip_address(place.hostname)
     except ValueError:
@@ -88,7 +89,8 @@ def _refuse_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> N
     if settings.WEBHOOKS_PRIVATE:
         return
     if not address.is_global or address.is_multicast or (inner is not None and not inner.is_global):
-        raise AddressNotAllowed(f"{address} is an address of a private network. The operator can allow those: GUARDAPP_WEBHOOKS_PRIVATE.")
+        raise AddressNotAllowed(_("%(address)s is an address of a private network. The operator can allow those: "
+                                  "GUARDAPP_WEBHOOKS_PRIVATE.") % {"address": address})
 
 
 class _Pinned(http.client.HTTPConnection):

@@ -15,6 +15,7 @@ import orjson
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation import metrics
 from annotation.models import Delivery, Event, User, Webhook
@@ -63,7 +64,7 @@ def save_webhook(*, webhook: Webhook, actor: User) -> Webhook:
     """Raises AddressNotAllowed, WebhookNotUsable."""
     check_url(webhook.url)
     if not webhook.events or set(webhook.events) - set(WebhookEvent.values):
-        raise WebhookNotUsable("Choose at least one event.")
+        raise WebhookNotUsable(_("Choose at least one event."))
     if webhook._state.adding:
         webhook.created_by = actor
     with transaction.atomic():

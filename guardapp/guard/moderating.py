@@ -10,13 +10,13 @@ from guardapp.guard.verdict import Rollout
 HARMFUL = "harmful"  # the score of all harm, and the thresholds of harm that has none of its own
 
 
-class Decision(StrEnum):
+class Action(StrEnum):
     ALLOW = "allow"
     REVIEW = "review"
     BLOCK = "block"
 
 
-GRAVITY = {Decision.ALLOW: 0, Decision.REVIEW: 1, Decision.BLOCK: 2}
+GRAVITY = {Action.ALLOW: 0, Action.REVIEW: 1, Action.BLOCK: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Threshold:
     review_at: float
     block_at: float
 
-    def decide(self, score: float) -> Decision:
+    def decide(self, score: float) -> Action:
         if score >= self.block_at:
-            return Decision.BLOCK
-        return Decision.REVIEW if score >= self.review_at else Decision.ALLOW
+            return Action.BLOCK
+        return Action.REVIEW if score >= self.review_at else Action.ALLOW
 
 
 DEFAULT_THRESHOLD = Threshold(review_at=0.5, block_at=0.9)
@@ -73,8 +73,8 @@ def harm_of(rollout: Rollout) -> float:
     return max((score if score is not None else float(label is Harmfulness.HARMFUL) for label, score in labels if label), default=0.0)
 
 
-def decide(scores: Scores, thresholds: Mapping[str, Threshold]) -> tuple[Decision, str]:
-    """The gravest decision and the category that brought it, `HARMFUL` for harm without a name; "" where all is allowed.
+def decide(scores: Scores, thresholds: Mapping[str, Threshold]) -> tuple[Action, str]:
+    """The gravest action and the category that brought it, `HARMFUL` for harm without a name; "" where all is allowed.
 
     A category without thresholds of its own has those of `HARMFUL`, or the default ones. What cannot be read is for people.
     """
@@ -82,6 +82,6 @@ def decide(scores: Scores, thresholds: Mapping[str, Threshold]) -> tuple[Decisio
     weighed = [(thresholds.get(code, common).decide(score), score, code) for code, score in scores.categories.items()]
     weighed.append((common.decide(scores.unnamed), scores.unnamed, HARMFUL))
     if not scores.readable:
-        weighed.append((Decision.REVIEW, 0.0, HARMFUL))
+        weighed.append((Action.REVIEW, 0.0, HARMFUL))
     gravest = max(weighed, key=lambda one: (GRAVITY[one[0]], one[1]))
-    return (gravest[0], gravest[2]) if gravest[0] is not Decision.ALLOW else (Decision.ALLOW, "")
+    return (gravest[0], gravest[2]) if gravest[0] is not Action.ALLOW else (Action.ALLOW, "")

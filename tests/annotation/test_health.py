@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
@@ -19,7 +19,6 @@ from annotation.models import Webhook
 from annotation.services.infer import predict_pending
 from annotation.services.tallies import renew_tallies
 from annotation.status import ItemStatus, Role
-from annotation.views import health
 from guardapp.logs import JsonFormatter
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import default_policy, make_item, make_user, production
@@ -39,7 +38,7 @@ def test_a_process_is_alive_whatever_the_database_does(client: Client, monkeypat
     def gone() -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(health.connection, "cursor", gone)
+    monkeypatch.setattr(connection, "cursor", gone)
     assert client.get("/healthz").content == b"ok\n"
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["database"]) == (503, "OperationalError")

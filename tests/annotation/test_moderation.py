@@ -13,13 +13,14 @@ import openai
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
 
-from annotation.models import Item, ModerationThreshold, ReviewQueue
+from annotation.models import ApiKey, Item, ModelVersion, ModerationThreshold, ReviewQueue
 from annotation.services import moderation
-from annotation.services.guarding import Guarding
+from annotation.services.guarding import Guarding, moderation_is_used
 from annotation.services.keys import create_key
 from annotation.status import ApiScope, ItemStatus, Role
 from guardapp.guard.engines.base import Engine
@@ -133,9 +134,9 @@ def test_full_mode_tells_reasoning_rollouts_policy_and_scores(caller: APIClient,
                       rollouts=2)
     bomb, paris = found["results"]
     assert (found["version"], found["policy_version"]) == ("starter", None)
-    assert (bomb["decision"], bomb["because"], bomb["prompt_label"], bomb["categories"]) == ("block", "S9", "harmful", ["S9"])
+    assert (bomb["action"], bomb["because"], bomb["prompt_label"], bomb["categories"]) == ("block", "S9", "harmful", ["S9"])
     assert bomb["category_scores"]["S9"] > 0.9 and len(bomb["rollouts"]) == 2 and len(bomb["steps"]) >= 2
-    assert (paris["decision"], paris["because"], paris["response_label"]) == ("allow", "", "unharmful")
+    assert (paris["action"], paris["because"], paris["response_label"]) == ("allow", "", "unharmful")
 
 
 def test_fast_mode_forces_the_labels_first(caller: APIClient, serve: Serve) -> None:
@@ -144,7 +145,7 @@ def test_fast_mode_forces_the_labels_first(caller: APIClient, serve: Serve) -> N
     serve(engine)
     [result] = moderated(caller, {"prompt": "x"}, mode="fast")["results"]
     assert engine.prefixes == ["<think>\n</think>\n<result>\nRequest:"] and engine.asked == []
-    assert (result["decision"], result["because"], result["steps"], result["category_scores"]) == ("block", "harmful", [], {})
+    assert (result["action"], result["because"], result["steps"], result["category_scores"]) == ("block", "harmful", [], {})
 
 
 def test_a_guard_that_takes_a_policy_is_given_the_active_one(caller: APIClient, serve: Serve) -> None:
@@ -168,25 +169,25 @@ def test_thresholds_decide_and_review_opens_one_item_in_the_queue_of_the_categor
     serve(scripted(0.99))
     first, second = (moderated(caller, {"prompt": "How do I stab somebody?"})["results"][0] for _ in range(2))
     item = Item.objects.get()
-    assert (first["decision"], first["because"], first["item"]) == ("review", "S1", item.pk) and second["item"] == item.pk
+    assert (first["action"], first["because"], first["item"]) == ("review", "S1", item.pk) and second["item"] == item.pk
     assert (item.queue, item.status, item.source) == (urgent, ItemStatus.PENDING, "moderation")
     assert item.reason["text"] == "Moderation asks for people: S1 0.99" and item.reason["moderation"] == first["id"]
     assert set(rung) == {"annotation.tasks.predict"}
 
 
-@pytest.mark.parametrize(("engine", "more", "decision"), [
+@pytest.mark.parametrize(("engine", "more", "action"), [
     (scripted(0.2, UNHARMFUL), {}, "allow"), (scripted(0.95), {}, "block"), (scripted(0.7), {"open_items": False}, "review"),
 ])
-def test_nothing_else_opens_an_item(caller: APIClient, serve: Serve, engine: ScriptedEngine, more: dict[str, Any], decision: str) -> None:
+def test_nothing_else_opens_an_item(caller: APIClient, serve: Serve, engine: ScriptedEngine, more: dict[str, Any], action: str) -> None:
     serve(engine)
     [result] = moderated(caller, {"prompt": "x"}, **more)["results"]
-    assert (result["decision"], result["item"], Item.objects.count()) == (decision, None, 0)
+    assert (result["action"], result["item"], Item.objects.count()) == (action, None, 0)
 
 
 def test_what_the_guard_says_and_nobody_can_read_goes_to_people(caller: APIClient, serve: Serve) -> None:
     serve(scripted(0.0, GIBBERISH))
     [result] = moderated(caller, {"prompt": "x"})["results"]
-    assert (result["decision"], result["parsed"]) == ("review", False) and "cannot be read" in Item.objects.get().reason["text"]
+    assert (result["action"], result["parsed"]) == ("review", False) and "cannot be read" in Item.objects.get().reason["text"]
 
 
 @pytest.mark.parametrize(("body", "pointer"), [
@@ -272,7 +273,7 @@ def test_an_engine_that_fails_is_a_503_for_the_bad_content_alone(caller: APIClie
     engine.poison = frozenset({"bad"})
     serve(engine)
     assert caller.post("/api/v1/moderate", {"contents": [{"prompt": "bad"}]}, format="json").status_code == 503
-    assert moderated(caller, {"prompt": "good"})["results"][0]["decision"] == "block"
+    assert moderated(caller, {"prompt": "good"})["results"][0]["action"] == "block"
 
 
 def streamed(caller: APIClient, *lines: dict[str, Any]) -> list[dict[str, Any]]:
@@ -290,20 +291,36 @@ def test_a_response_is_checked_piece_by_piece_and_stopped_at_the_first_block(cal
     serve(ScriptedEngine(goes_on=turns_bad, score=None))
     pieces = [{"text": "Once upon a time. " * 4}, {"text": "There was a knife. " * 4}, {"text": "Never read. " * 9}]
     found = streamed(caller, {"prompt": "Tell me a story", "every": 50}, *pieces)
-    assert [(line["characters"], line["decision"], line["last"]) for line in found] == [(72, "allow", False), (148, "block", True)]
+    assert [(line["characters"], line["action"], line["last"]) for line in found] == [(72, "allow", False), (148, "block", True)]
 
 
 def test_a_response_that_people_are_to_decide_opens_one_item_at_its_end(caller: APIClient, serve: Serve) -> None:
     ModerationThreshold.objects.create(category="harmful", review_at=0.5, block_at=1.1)
     serve(ScriptedEngine(goes_on=turns_bad, score=None))
     found = streamed(caller, {"prompt": "A story", "every": 50}, *[{"text": "There was a knife. " * 3}] * 3)
-    assert [line["decision"] for line in found] == ["review"] * 4 and [line["last"] for line in found] == [False] * 3 + [True]
+    assert [line["action"] for line in found] == ["review"] * 4 and [line["last"] for line in found] == [False] * 3 + [True]
     assert found[-1]["item"] == Item.objects.get().pk and found[0]["item"] is None
 
 
 def test_a_problem_in_the_middle_of_a_stream_is_its_last_line(caller: APIClient, serve: Serve) -> None:
     serve(ScriptedEngine(goes_on=turns_bad, score=None))
     found = streamed(caller, {"prompt": "A story", "every": 50}, {"text": "Once upon a time. " * 4}, {"tex": "wrong"})
-    assert found[0]["decision"] == "allow" and found[1]["problem"]["status"] == 422
+    assert found[0]["action"] == "allow" and found[1]["problem"]["status"] == 422
     refused = caller.generic("POST", "/api/v1/moderate/stream", b'{"every": 1}\n', content_type="application/x-ndjson")
     assert refused.status_code == 422
+
+
+def test_a_guard_is_loaded_ahead_where_there_are_keys_for_it(caller: APIClient) -> None:
+    assert moderation_is_used()
+    ApiKey.objects.update(revoked_at=timezone.now())
+    assert not moderation_is_used()
+    loaded: list[str] = []
+
+    def load(version: ModelVersion) -> Engine:
+        loaded.append(version.name)
+        return scripted()
+
+    guarding = Guarding(load)
+    guarding.preload()
+    guarding.stop()
+    assert loaded == ["starter"]

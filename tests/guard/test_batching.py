@@ -117,7 +117,10 @@ def test_what_is_too_late_or_given_up_is_not_asked(guard: Guard, batcher: Batche
 
 
 def test_a_fault_of_the_program_is_told_and_the_guard_goes_on(guard: Guard) -> None:
-    broken = Batcher(lambda asks: 1 / 0, failures=(Bad,))  # type: ignore[arg-type,return-value]
+    def fail(asks: Sequence[Ask]) -> list[str]:
+        raise ZeroDivisionError
+
+    broken = Batcher(fail, failures=(Bad,))
     with pytest.raises(ZeroDivisionError):
         broken.submit(asks("a"), deadline=in_time())[0].result(SOON)
     with pytest.raises(ZeroDivisionError):

@@ -32,8 +32,8 @@ def server(starter: HfEngine) -> Iterator[ChatServer]:
         yield running
 
 
-def engine_at(*servers: ChatServer, **options: bool) -> OpenAIServerEngine:
-    engine = OpenAIServerEngine(str(STARTER), [server.url for server in servers], **options)
+def engine_at(*servers: ChatServer, structured: bool = False) -> OpenAIServerEngine:
+    engine = OpenAIServerEngine(str(STARTER), [server.url for server in servers], structured=structured)
     engine.servers.pause = lambda seconds: None
     return engine
 

@@ -1,8 +1,8 @@
-"""Scores by category and the decision that thresholds make of them, as tables."""
+"""Scores by category and the action that thresholds make of them, as tables."""
 
 import pytest
 
-from guardapp.guard.moderating import HARMFUL, Decision, Scores, Threshold, decide, scores_of
+from guardapp.guard.moderating import HARMFUL, Action, Scores, Threshold, decide, scores_of
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Judgement, Rollout, Verdict
 
@@ -39,18 +39,18 @@ def test_scores_are_means_over_the_completions_that_parse(rollouts: list[Rollout
 LENIENT_S5 = {"S5": Threshold(0.95, 1.1)}
 
 
-@pytest.mark.parametrize(("scores", "thresholds", "decision", "because"), [
-    (Scores(0.1, 0.1, {}), {}, Decision.ALLOW, ""),
-    (Scores(0.5, 0.5, {}), {}, Decision.REVIEW, HARMFUL),
-    (Scores(0.9, 0.9, {}), {}, Decision.BLOCK, HARMFUL),
-    (Scores(0.95, 0.0, {"S1": 0.95}), {}, Decision.BLOCK, "S1"),
-    (Scores(0.9, 0.0, {"S5": 0.9}), LENIENT_S5, Decision.ALLOW, ""),
-    (Scores(1.0, 0.0, {"S5": 1.0}), LENIENT_S5, Decision.REVIEW, "S5"),
-    (Scores(1.0, 0.0, {"S5": 1.0, "S1": 0.6}), LENIENT_S5, Decision.REVIEW, "S5"),
-    (Scores(1.0, 0.0, {"S5": 1.0, "S1": 0.9}), LENIENT_S5, Decision.BLOCK, "S1"),
-    (Scores(0.4, 0.4, {}), {HARMFUL: Threshold(0.3, 0.35)}, Decision.BLOCK, HARMFUL),
-    (Scores(0.0, 0.0, {}, readable=False), {}, Decision.REVIEW, HARMFUL),
-    (Scores(0.95, 0.95, {}, readable=False), {}, Decision.BLOCK, HARMFUL),
+@pytest.mark.parametrize(("scores", "thresholds", "action", "because"), [
+    (Scores(0.1, 0.1, {}), {}, Action.ALLOW, ""),
+    (Scores(0.5, 0.5, {}), {}, Action.REVIEW, HARMFUL),
+    (Scores(0.9, 0.9, {}), {}, Action.BLOCK, HARMFUL),
+    (Scores(0.95, 0.0, {"S1": 0.95}), {}, Action.BLOCK, "S1"),
+    (Scores(0.9, 0.0, {"S5": 0.9}), LENIENT_S5, Action.ALLOW, ""),
+    (Scores(1.0, 0.0, {"S5": 1.0}), LENIENT_S5, Action.REVIEW, "S5"),
+    (Scores(1.0, 0.0, {"S5": 1.0, "S1": 0.6}), LENIENT_S5, Action.REVIEW, "S5"),
+    (Scores(1.0, 0.0, {"S5": 1.0, "S1": 0.9}), LENIENT_S5, Action.BLOCK, "S1"),
+    (Scores(0.4, 0.4, {}), {HARMFUL: Threshold(0.3, 0.35)}, Action.BLOCK, HARMFUL),
+    (Scores(0.0, 0.0, {}, readable=False), {}, Action.REVIEW, HARMFUL),
+    (Scores(0.95, 0.95, {}, readable=False), {}, Action.BLOCK, HARMFUL),
 ])
-def test_the_gravest_category_decides(scores: Scores, thresholds: dict[str, Threshold], decision: Decision, because: str) -> None:
-    assert decide(scores, thresholds) == (decision, because)
+def test_the_gravest_category_decides(scores: Scores, thresholds: dict[str, Threshold], action: Action, because: str) -> None:
+    assert decide(scores, thresholds) == (action, because)

@@ -22,6 +22,7 @@ def empty_url() -> Iterator[str]:
 
 @pytest.mark.services
 @pytest.mark.slow
+@pytest.mark.timeout(960)
 def test_a_team_s_database_is_backed_up_and_restored(tmp_path: Path, postgres_url: str, empty_url: str) -> None:
     if shutil.which("pg_dump") is None:
         absent("pg_dump is not installed")

@@ -8,7 +8,7 @@ import pytest
 from guardapp.supervisor.supervise import only_one
 from tests.training.backup_site import Site, backed_up_and_restored
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(960)]
 
 
 @pytest.fixture(scope="module")

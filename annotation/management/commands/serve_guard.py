@@ -9,12 +9,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.guard_server import GuardServer
-from annotation.services.guarding import Guarding
+from annotation.services.guarding import Guarding, moderation_is_used
 from guardapp.tracing import start_tracing
 
 
 class Command(BaseCommand):
-    help = "Answer the web's moderation requests. The guard is loaded at the first one, and again after a promotion."
+    help = "Answer the web's moderation requests. The guard is loaded at the first one, or at once where there are keys for it."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,6 +33,8 @@ class Command(BaseCommand):
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, ask_to_stop)
+            if moderation_is_used():
+                threading.Thread(target=guarding.preload, name="preload", daemon=True).start()
             self.stdout.write(f"the guard answers at {options['bind'] or address}")
             server.serve_forever(poll_interval=0.2)
         guarding.stop()
