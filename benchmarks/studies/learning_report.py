@@ -25,7 +25,7 @@ CAVEATS = (
     "not how the papers' results would replicate at 2B to 7B.",
     "Completions are short (see the table): the papers' length terms, which act on hundreds of tokens, move the reward little here.",
     "The learning rate, steps and batch are ours, chosen to fit a core, and the same for all arms; no arm was tuned.",
-    "Intervals over three seeds are wide where seeds differ, and eleven arms make a false alarm at 95% likely somewhere.",
+    "Intervals over three seeds are wide where seeds differ, and several arms make a false alarm at 95% likely somewhere.",
 )
 
 
