@@ -36,12 +36,14 @@ function forget(letter) {
 }
 
 async function look() {
-  const url = form()?.dataset.aheadUrl;
+  const shown = form();
+  const url = shown?.dataset.aheadUrl;
   if (!url || next) return;
   try {
     const answer = await fetch(url, { method: "POST", body: withToken(new FormData()) });
     if (answer.status !== 200 || answer.redirected) return;
     const { token, html, frames } = await answer.json();
+    if (form() !== shown) return; // decided meanwhile: this may be the item that is on screen now
     next = { token, fresh: parsed(html) };
     for (const src of frames.slice(0, 16)) new Image().src = src;
   } catch { /* offline: the next page comes the ordinary way */ }
@@ -162,7 +164,10 @@ document.addEventListener("htmx:confirm", (event) => {
   }
 }, { capture: true });
 
-document.addEventListener("item:arrived", lookSoon);
+document.addEventListener("item:arrived", () => {
+  if (next && form()?.getAttribute("action").includes(next.token)) next = null; // the server has opened what was ahead
+  lookSoon();
+});
 window.addEventListener("beforeunload", (event) => { if (kept().length) event.preventDefault(); });
 
 for (const letter of kept()) queue(() => replay(letter));
