@@ -1,7 +1,10 @@
 """The engine over HTTP against a real vLLM beside the transformers engine, on texts, images and clips."""
 
 import os
+import pickle
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,7 @@ from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.judging import LABELS_FIRST
 from guardapp.guard.media import PRESETS, decode
 from guardapp.guard.verdict import Decoding, Rollout, Sample
-from tests.vllm.served import STARTER, vllm_server
+from tests.vllm.served import ROOT, STARTER, vllm_server
 from training.starter.rows_media import generate_media, render_clip, render_image
 from training.starter.rows_text import generate
 
@@ -73,3 +76,20 @@ def test_rollouts_prefixes_and_structure_work(served: OpenAIServerEngine, local:
     finished = [rollout for group in served.generate(samples[:8], hot) for rollout in group if rollout.finished]
     served.structured = False
     assert finished and all(rollout.judgement is not None for rollout in finished)
+
+
+def test_the_offline_engine_says_what_transformers_says(local: HfEngine, samples: list[Sample], tmp_path: Path) -> None:
+    few = [*samples[:40], *samples[150:160], *samples[190:194]]
+    (tmp_path / "asked.pickle").write_bytes(pickle.dumps(few))
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([PYTHON, "-m", "tests.vllm.ask_offline", str(STARTER), str(tmp_path / "asked.pickle")], cwd=ROOT, env=environment,
+                          capture_output=True, text=True, timeout=1_500, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4_000:]
+    greedy, forced, drawn = pickle.loads((tmp_path / "asked.answers").read_bytes())
+    ours = [group[0] for group in local.generate(few, GREEDY)]
+    assert [verdict(one) for one in greedy] == [verdict(one) for one in ours]
+    print(f"\n{len(few)} rows offline: no verdict differs")
+    assert [one.prompt_score for one in greedy] == [pytest.approx(one.prompt_score, abs=0.01) for one in ours]
+    wanted = local.continue_from(few[:10], [LABELS_FIRST] * 10, Decoding(max_new_tokens=24))
+    assert [one.completion for one in forced] == [one.completion for one in wanted]
+    assert len(drawn) == 8 and len({one.completion for one in drawn}) > 1

@@ -1,0 +1,87 @@
+"""The guard in vLLM's own process, for mining, evaluation and backfill: thousands of samples at once, no server."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import numpy as np
+from PIL import Image
+from vllm import LLM, SamplingParams
+
+from guardapp.guard.engines.checkpoint import load_processor
+from guardapp.guard.engines.encoding import DEFAULT_STYLE, PromptStyle, render_prompt
+from guardapp.guard.engines.token_scores import WrittenToken, label_scores
+from guardapp.guard.engines.video_clock import MILLISECONDS, clock_of
+from guardapp.guard.parsing import parse
+from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
+
+TOP_TOKENS = 5
+
+
+class VllmEngine:
+    """Implements `Engine`; not thread-safe. It takes the whole of the devices that it is given: `options` are those of vllm.LLM,
+    tensor_parallel_size and gpu_memory_utilization among them. Raises CheckpointNotUsable.
+    """
+
+    def __init__(self, checkpoint: str, *, style: PromptStyle = DEFAULT_STYLE, **options: Any) -> None:
+        self.name = checkpoint
+        self.style = style
+        self.processor = load_processor(checkpoint)
+        self.llm = LLM(checkpoint, enable_prefix_caching=True, limit_mm_per_prompt={"image": 16, "video": 4}, **options)
+
+    def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
+        """`decoding.n` rollouts for each sample, in the order given. Raises OSError for a lost frame."""
+        if decoding.temperature == 0 and decoding.n > 1:  # greedy rollouts of one sample are all the same
+            return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
+        return self._ask(samples, [""] * len(samples), decoding)
+
+    def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
+        """One rollout per sample whose completion starts with `prefixes[i]`, kept in `completion`."""
+        return [group[0] for group in self._ask(samples, prefixes, replace(decoding, n=1))]
+
+    def _ask(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[list[Rollout]]:
+        if not samples:
+            return []
+        sampling = SamplingParams(n=decoding.n, temperature=decoding.temperature, top_p=decoding.top_p, max_tokens=decoding.max_new_tokens,
+                                  seed=decoding.seed, logprobs=TOP_TOKENS)
+        outputs = self.llm.generate([self._prompt(sample, prefix) for sample, prefix in zip(samples, prefixes, strict=True)],
+                                    sampling, use_tqdm=False)
+        return [[_rollout(sample, prefix, one) for one in output.outputs]
+                for sample, prefix, output in zip(samples, prefixes, outputs, strict=True)]
+
+    def _prompt(self, sample: Sample, prefix: str) -> dict[str, Any]:
+        data: dict[str, list[Any]] = {}
+        for medium in sample.media:
+            if medium.kind is MediaKind.IMAGE:
+                data.setdefault("image", []).append(_frames(medium)[0])
+            else:
+                data.setdefault("video", []).append((np.stack([np.asarray(frame) for frame in _frames(medium)]), _times(medium)))
+        prompt: dict[str, Any] = {"prompt": render_prompt(self.processor, sample, self.style) + prefix}
+        return prompt | ({"multi_modal_data": data} if data else {})
+
+
+def _frames(medium: SeenMedia) -> list[Image.Image]:
+    frames = []
+    for frame in medium.frames:
+        with Image.open(frame.path) as opened:
+            frames.append(opened.convert("RGB"))
+    return frames
+
+
+def _times(medium: SeenMedia) -> dict[str, Any]:
+    """The true timestamps, as the processor wants them; frames were sampled before, so it must not do it again."""
+    clock = clock_of(medium)
+    return {"total_num_frames": clock.total_frames, "fps": float(MILLISECONDS), "duration": clock.duration_s,
+            "frames_indices": list(clock.indices), "do_sample_frames": False}
+
+
+def _rollout(sample: Sample, prefix: str, output: Any) -> Rollout:
+    completion = prefix + output.text
+    tokens = [WrittenToken(places[token].decoded_token.encode(), {one.decoded_token: one.logprob for one in places.values()})
+              for token, places in zip(output.token_ids, output.logprobs or (), strict=True)]
+    scores = label_scores(completion, len(prefix), tokens)
+    return Rollout(completion=completion, judgement=parse(completion, response_expected=sample.response is not None),
+                   tokens=len(output.token_ids), finished=output.finish_reason == "stop", prompt_score=scores.prompt,
+                   response_score=scores.response)
