@@ -31,7 +31,7 @@ def start_tracing(service: str, exporter: Any = None) -> None:
     provider.add_span_processor(SimpleSpanProcessor(exporter) if exporter else BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     DjangoInstrumentor().instrument()
-    CeleryInstrumentor().instrument()
+    CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]
     _tracer = trace.get_tracer("guardapp")
 
 

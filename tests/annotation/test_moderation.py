@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
+from openai.types import ModerationImageURLInputParam, ModerationTextInputParam
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
@@ -84,6 +85,10 @@ def moderated(caller: APIClient, *contents: dict[str, Any], **more: Any) -> dict
     return found
 
 
+def image_at(url: str) -> ModerationImageURLInputParam:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
 @pytest.fixture
 def client_of_openai(caller: APIClient, live_server: LiveServer) -> openai.OpenAI:
     return openai.OpenAI(api_key=new_key(), base_url=f"{live_server.url}/v1", max_retries=0, timeout=60)
@@ -106,8 +111,9 @@ def test_the_stock_openai_client_sends_text_and_image_together(client_of_openai:
                                                                 png: bytes) -> None:
     serve(starter)
     url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    answer = client_of_openai.moderations.create(model="omni-moderation-latest", extra_body={"reasoning": True}, input=[
-        {"type": "text", "text": "What is in this picture?"}, {"type": "image_url", "image_url": {"url": url}}])
+    parts: list[ModerationTextInputParam | ModerationImageURLInputParam] = [
+        {"type": "text", "text": "What is in this picture?"}, image_at(url)]
+    answer = client_of_openai.moderations.create(model="omni-moderation-latest", extra_body={"reasoning": True}, input=parts)
     [result] = answer.results
     assert result.category_applied_input_types.violence == ["text", "image"]
     assert result.to_dict()["reasoning"], "asked for, so there"
@@ -118,9 +124,9 @@ def test_the_openai_client_understands_what_is_refused(client_of_openai: openai.
     with pytest.raises(openai.UnprocessableEntityError, match="is not served"):
         client_of_openai.moderations.create(model="gpt-4", input="x")
     with pytest.raises(openai.UnprocessableEntityError, match="fetching by URL is not offered"):
-        client_of_openai.moderations.create(input=[{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}])
+        client_of_openai.moderations.create(input=[image_at("https://example.org/a.png")])
     with pytest.raises(openai.UnprocessableEntityError, match="An image cannot be read"):
-        client_of_openai.moderations.create(input=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}])
+        client_of_openai.moderations.create(input=[image_at("data:image/png;base64,AAAA")])
     with pytest.raises(openai.AuthenticationError):
         client_of_openai.with_options(api_key="wrong").moderations.create(input="x")
     reader = create_key(owner=make_user(Role.LEAD), name="reader", scopes=[ApiScope.ITEMS_READ]).secret
@@ -277,7 +283,7 @@ def test_an_engine_that_fails_is_a_503_for_the_bad_content_alone(caller: APIClie
 
 
 def streamed(caller: APIClient, *lines: dict[str, Any]) -> list[dict[str, Any]]:
-    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    body = "".join(f"{json.dumps(line)}\n" for line in lines)
     answer: Any = caller.generic("POST", "/api/v1/moderate/stream", body, content_type="application/x-ndjson")
     assert answer.status_code == 200, answer.content
     return [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
@@ -306,7 +312,7 @@ def test_a_problem_in_the_middle_of_a_stream_is_its_last_line(caller: APIClient,
     serve(ScriptedEngine(goes_on=turns_bad, score=None))
     found = streamed(caller, {"prompt": "A story", "every": 50}, {"text": "Once upon a time. " * 4}, {"tex": "wrong"})
     assert found[0]["action"] == "allow" and found[1]["problem"]["status"] == 422
-    refused = caller.generic("POST", "/api/v1/moderate/stream", b'{"every": 1}\n', content_type="application/x-ndjson")
+    refused = caller.generic("POST", "/api/v1/moderate/stream", '{"every": 1}\n', content_type="application/x-ndjson")
     assert refused.status_code == 422
 
 
