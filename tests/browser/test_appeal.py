@@ -6,8 +6,8 @@ from playwright.sync_api import Page, expect
 from annotation.models import Appeal, GoldLabel
 from annotation.status import AppealState, Role
 from tests.browser import scene
-from tests.browser.test_outbox import sent
 from tests.browser.test_review_by_keyboard import next_item, open_queue, sign_in
+from tests.browser.waiting import sent
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,6 +14,7 @@ from annotation.status import Role
 from tests.browser import scene
 from tests.browser.scene_pages import everything, make_lead, pages
 from tests.browser.test_accessibility import LARGE, OVERFLOW, SMALL, SPREAD, sign_in
+from tests.browser.waiting import sent
 from tests.factories import default_queue, make_user
 from translating.catalogues import forms_of, stored
 
@@ -111,5 +112,6 @@ def test_a_person_chooses_german_and_reviews_by_the_same_keys(page: Page) -> Non
     page.keyboard.press("n")
     expect(page.locator(".item-id")).to_have_text(second.external_id)
     assert re.search(r"Eintrag " + re.escape(second.external_id), page.locator("#content").get_attribute("data-announce") or "")
+    sent(page)
     review = Review.objects.get()
     assert (review.item_id, review.prompt_label) == (first.pk, "unharmful")

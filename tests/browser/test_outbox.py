@@ -10,6 +10,7 @@ from annotation.models import Assignment, Item, Review
 from annotation.status import AssignmentState
 from tests.browser import scene
 from tests.browser.test_review_by_keyboard import next_item, open_queue, sign_in
+from tests.browser.waiting import outbox, sent
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,15 +35,6 @@ def begin(page: Page) -> None:
     sign_in(page, make_user())
     with page.expect_response(re.compile("/ahead/")):
         open_queue(page)
-
-
-def outbox(page: Page) -> int:
-    kept: int = page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('outbox:')).length")
-    return kept
-
-
-def sent(page: Page) -> None:
-    page.wait_for_function("Object.keys(localStorage).every((key) => !key.startsWith('outbox:'))")
 
 
 def reopened(page: Page) -> Page:

@@ -7,6 +7,7 @@ from annotation.models import Item, Review, ReviewQueue
 from annotation.status import ReviewKind
 from tests.browser import scene
 from tests.browser.test_review_by_keyboard import next_item, open_queue, sign_in
+from tests.browser.waiting import sent
 from tests.factories import make_item, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,6 +32,7 @@ def test_the_palette_does_what_the_page_can_do_and_finds_places_queues_and_items
     expect(page.locator("#palette [aria-selected=true]")).to_contain_text("a")  # its key stands beside it
     page.keyboard.press("Enter")
     next_item(page, "ticket-4711")
+    sent(page)
     assert Review.objects.get().item == item
 
     chosen(page, "ticket-47", "ticket-4711")  # a pasted id
@@ -72,6 +74,7 @@ def test_a_remapped_key_works_is_printed_and_frees_the_old_one(page: Page) -> No
     next_item(page, second.external_id)
     page.keyboard.press("Control+u")
     next_item(page, first.external_id)
+    sent(page)
     assert Review.objects.get().kind == ReviewKind.ACCEPTED
 
 

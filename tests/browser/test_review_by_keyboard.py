@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from annotation.models import Assignment, Draft, HardSample, Review, User
 from annotation.status import Role
 from tests.browser import scene
+from tests.browser.waiting import sent
 from tests.factories import default_queue, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,6 +80,7 @@ def test_text_image_and_video_are_reviewed_by_keyboard_and_the_hard_sample_is_ex
     expect(page.locator("[data-frame-caption]")).to_have_text("frame 2 of 8 · 0:00.50")
     page.keyboard.press("a")  # accepting is one key
     expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    sent(page)
     assert [review.item_id for review in Review.objects.order_by("id")] == [text.pk, image.pk, video.pk]
 
     for item in (video, image, text):  # back to the first one
@@ -88,6 +90,7 @@ def test_text_image_and_video_are_reviewed_by_keyboard_and_the_hard_sample_is_ex
     expect(page.get_by_label("unharmful")).to_be_checked()
     page.keyboard.press("n")
     next_item(page, image.external_id)
+    sent(page)
     assert Review.objects.filter(item=text, retraction__isnull=True).count() == 1
     hard = HardSample.objects.get(gold__item=text, gold__withdrawn_at__isnull=True)
     assert hard.errors == ["prompt", "reasoning"]
@@ -161,6 +164,7 @@ def test_work_survives_a_lost_hold(page: Page) -> None:
     expect(page.get_by_label("Note")).to_have_value("Looks like a joke to me.")
     page.get_by_role("button", name="Submit & next").click()
     expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    sent(page)
     assert Review.objects.get(item=item).note == "Looks like a joke to me."
 
 
@@ -201,6 +205,7 @@ def test_keys_held_down_in_a_hurry_decide_each_item_once_and_never_leave_the_pag
     while not done.is_visible() and time.monotonic() < give_up:
         page.keyboard.press("a")
     assert page.evaluate("window.stayed === true")
+    sent(page)
     assert Review.objects.count() == len(items)
 
 
@@ -225,6 +230,7 @@ def test_work_survives_the_end_of_the_sign_in(page: Page) -> None:
     expect(page.locator("#saved")).to_have_text("Saved")
     page.keyboard.press("n")
     expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    sent(page)
     assert Review.objects.get(item=item).note == "Looks like a joke to me."
 
 

@@ -12,8 +12,8 @@ from annotation.models import Assignment, Event, GoldLabel, Item, Review, Review
 from annotation.services.flags import flagged_items
 from annotation.status import AssignmentState, EventKind, ItemStatus, ReviewKind
 from tests.browser import scene
-from tests.browser.test_outbox import sent
 from tests.browser.test_review_by_keyboard import next_item, sign_in
+from tests.browser.waiting import sent
 from tests.factories import default_queue, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(600)]
@@ -91,6 +91,7 @@ def test_a_shift_of_five_and_twenty_items_by_keyboard_alone(page: Page) -> None:
         act(page, item, how)
 
     next_item(page, plan[12][0].external_id)  # from the list of the last ten: one of some items ago
+    sent(page)
     undone = Review.objects.filter(reviewer=reviewer).order_by("-id")[3]
     go_to(page, "Review")
     tab_to(page, f"Undo the review of {undone.item.external_id}")
@@ -102,6 +103,7 @@ def test_a_shift_of_five_and_twenty_items_by_keyboard_alone(page: Page) -> None:
         act(page, item, how)
 
     next_item(page, plan[15][0].external_id)  # eight minutes between the reviews so far: nearly two hours without a pause
+    sent(page)
     for minutes, review in enumerate(Review.objects.order_by("-id")):
         Review.objects.filter(pk=review.pk).update(created_at=timezone.now() - timedelta(minutes=8 * minutes))
     act(page, *plan[15])
@@ -122,6 +124,7 @@ def test_a_shift_of_five_and_twenty_items_by_keyboard_alone(page: Page) -> None:
     expect(page.get_by_role("heading", name="Second looks: nothing is waiting for you")).to_be_visible()
 
     assert page.evaluate("window.pointers") == 0
+    sent(page)
     kinds = dict(Review.objects.filter(retraction__isnull=True).values_list("item_id", "kind"))
     left = dict(Assignment.objects.filter(state__in=[AssignmentState.SKIPPED, AssignmentState.ESCALATED]).values_list("item_id", "state"))
     assert kinds | left == {item.pk: wanted(item, how) for item, how in plan}

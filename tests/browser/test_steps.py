@@ -10,6 +10,7 @@ from annotation.services.regenerate import regenerate_next
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.browser import scene
 from tests.browser.test_review_by_keyboard import open_queue, sign_in
+from tests.browser.waiting import sent
 from tests.factories import make_user, production
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,6 +71,7 @@ def test_a_frame_and_a_region_are_linked_by_keyboard_and_by_clicks(page: Page) -
     page.locator("#content").focus()
     page.keyboard.press("a")
     expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
+    sent(page)
     assert [len(step.get("links", [])) for step in Review.objects.get().steps] == [1, 1]
     page.goto(f"/items/{item.pk}/")
     expect(page.get_by_text("region of frame 3 · 0:01.00").first).to_be_visible()
