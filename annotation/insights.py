@@ -86,8 +86,9 @@ def backlog(_since: datetime) -> Insight:
     drawn, rest = _fullest(list(counts.values()))
     names = [*(name for name, _limit in AGES), OLDER]
     columns = (_("age"), *drawn, *([_("Other")] if rest else []), *rest)
-    rows = [(_(name), *(counts[name][queue] for queue in drawn), *([sum(counts[name][queue] for queue in rest)] if rest else []),
-             *(counts[name][queue] for queue in rest)) for name in names]
+    rows: list[tuple[str | int, ...]] = [
+        (_(name), *(counts[name][queue] for queue in drawn), *([sum(counts[name][queue] for queue in rest)] if rest else []),
+         *(counts[name][queue] for queue in rest)) for name in names]
     return Insight("backlog", _("Waiting items by age"), _("How long items have waited since they came in, by queue."), columns, rows,
                    "stacked", tuple(range(1, len(drawn) + bool(rest) + 1)))
 
