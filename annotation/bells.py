@@ -4,21 +4,23 @@ import logging
 from functools import lru_cache
 
 from celery import Task, current_app
-from kombu import Connection
-from kombu.exceptions import LimitExceeded, OperationalError
+from kombu import Connection, Producer
+from kombu.exceptions import ChannelError, LimitExceeded, OperationalError
 from kombu.pools import producers
 
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
+ENOUGH = 100  # bells that wait in a queue: each finds all the work there is, so that a busy worker leaves no heap of them behind
 
 
-def ring(task: Task) -> bool:
+def ring(task: Task, *, countdown: float = 0) -> bool:
     """Ask a worker to look for work. Call it after commit. False: the broker did not answer, and beat will ring instead."""
     try:
         with producers[_connection()].acquire(block=True, timeout=WAIT_SECONDS) as producer:
-            task.apply_async(producer=producer, retry=False)
-    except (OperationalError, LimitExceeded) as error:  # the broker is away, or every connection is waiting for it
+            if _waiting(producer, task) < ENOUGH:
+                task.apply_async(producer=producer, retry=False, countdown=countdown)
+    except (OperationalError, LimitExceeded, *_connection().connection_errors) as error:  # it is away, or every connection waits for it
         logger.warning("The broker did not take the bell %s (%s): the next beat rings it.", task.name, error)
         return False
     return True
@@ -32,6 +34,15 @@ def broker_answers() -> bool:
     except (OperationalError, OSError):
         return False
     return True
+
+
+def _waiting(producer: Producer, task: Task) -> int:
+    """Bells in the task's queue."""
+    queue = current_app.amqp.router.route({}, task.name)["queue"].name
+    try:
+        return int(producer.channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:  # Redis keeps no empty queue
+        return 0
 
 
 @lru_cache(maxsize=1)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import clock
 from annotation.models import GoldLabel
 from annotation.status import VersionStatus
 from training.models import DatasetSnapshot, Firing, Pipeline, RetrainSchedule
@@ -65,7 +65,7 @@ def trained_until() -> datetime:
 
 def gold_to_train() -> QuerySet[GoldLabel]:
     """Standing gold that has settled since then."""
-    return GoldLabel.objects.standing().filter(settled_at__gt=trained_until(), settled_at__lte=timezone.now())
+    return GoldLabel.objects.standing().filter(settled_at__gt=trained_until(), settled_at__lte=clock.now())
 
 
 def new_hard_samples() -> int:
@@ -74,7 +74,7 @@ def new_hard_samples() -> int:
 
 def agreement(window: int) -> Agreement:
     """Over the newest `window` settled gold labels of items that the version in production predicted: both labels as gold has them."""
-    gold = GoldLabel.objects.standing().filter(settled_at__lte=timezone.now(), prediction__version__status=VersionStatus.PRODUCTION)
+    gold = GoldLabel.objects.standing().filter(settled_at__lte=clock.now(), prediction__version__status=VersionStatus.PRODUCTION)
     rows = gold.order_by("-settled_at", "-id").values_list(
         "prompt_label", "response_label", "prediction__prompt_label", "prediction__response_label")[:window]
     pairs = [(row[:2], row[2:]) for row in rows]
@@ -106,6 +106,6 @@ def next_time(schedule: RetrainSchedule) -> datetime | None:
     """Of a schedule by time that is enabled."""
     if schedule.beat is None or schedule.beat.crontab is None or not schedule.enabled:
         return None
-    now = timezone.now()
+    now = clock.now()
     left: timedelta = schedule.beat.crontab.schedule.remaining_estimate(now)
     return now + left

@@ -2,19 +2,20 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import clock
 from annotation.models import Assignment, Event, Item, KnownItem, Review, ReviewQueue, User
-from annotation.services.care import for_person
+from annotation.services.care import SEVERE, cools_down, for_person, over_limits
 from annotation.services.conditions import Conditions
 from annotation.services.errors import AssignmentNotFound, DecisionNotValid, ItemTaken, LeaseExpired, NothingToReveal
 from annotation.services.known import draw_known
+from annotation.services.lease_insert import lease_first, store_lease, take_first
 from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus, Lane, ReviewMode
 
 
@@ -25,28 +26,30 @@ def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
 
     Never an item to more people than the queue's reviews_per_item (the database refuses), never twice to one person.
     """
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
-        held = _held(reviewer, queue, now)
-        if held is not None:
+        stands = _how_it_stands(reviewer, queue, now)
+        if stands.held is not None:
+            held = Assignment.objects.select_related("item", "item__prediction", "queue").get(pk=stands.held)
             return held if held.opened_at else _open(held, now)
-        release_expired(now=now, queue=queue)
-        return _lease_next(queue, reviewer, now, opened=True)
+        if stands.expired:
+            release_expired(now=now, queue=queue)
+        return _lease_next(queue, reviewer, now, opened=True, cool_down=stands.cool_down)
 
 
 def lease_ahead(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
     """The item that comes after the one in hand, held early so that its page and media can be fetched. At most one a person."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         ahead = _active(reviewer, queue, now).filter(opened_at__isnull=True).first()
         if ahead is not None:
             return ahead
-        return _lease_next(queue, reviewer, now, opened=False)
+        return _lease_next(queue, reviewer, now, opened=False, cool_down=cools_down(reviewer))
 
 
 def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
     """The page shows what was leased ahead: its time begins. False: the hold ran out meanwhile."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         try:
             assignment = active_assignment(reviewer, token, now)
@@ -59,7 +62,7 @@ def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
 
 def store_first_verdict(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:
     """decide first: keep the person's own verdict; from now on the guard's may be shown. The first one counts. Raises LeaseExpired."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)
         if assignment.revealed_at is None:
@@ -71,7 +74,7 @@ def store_first_verdict(*, reviewer: User, token: uuid.UUID, prompt_label: str, 
 def reveal(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:
     """As `store_first_verdict`, for callers that no form has checked. Raises NothingToReveal and DecisionNotValid too."""
     with transaction.atomic():
-        assignment = active_assignment(reviewer, token, timezone.now())
+        assignment = active_assignment(reviewer, token, clock.now())
         if assignment.review_mode != ReviewMode.DECIDE_FIRST:
             raise NothingToReveal
         if (assignment.item.response is None) != (response_label is None):
@@ -81,17 +84,17 @@ def reveal(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_labe
 
 def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | None:
     """The oldest escalated item that this lead has not decided on themselves, or the one given. None: there is none, or not for them."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         release_expired(now=now)
         escalated = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead)).order_by("id")
-        taken = _take(escalated if item is None else escalated.filter(pk=item.pk))
+        taken = take_first(escalated if item is None else escalated.filter(pk=item.pk))
         return None if taken is None else _lease(taken, taken.queue, lead, now, mode=ReviewMode.OPEN)
 
 
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
     """A new hold on the item of an expired one, if nobody else took it meanwhile. Raises ItemTaken, AssignmentNotFound."""
-    now = timezone.now()
+    now = clock.now()
     open_to_them = [ItemStatus.READY, ItemStatus.ESCALATED] if reviewer.is_lead else [ItemStatus.READY]
     with transaction.atomic():
         old = _of(reviewer, token)
@@ -103,7 +106,7 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
         release_expired(now=now, queue=old.queue)
         if old.known is not None:
             return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, known=old.known)
-        item = _take(Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0)
+        item = take_first(Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0)
                      .exclude(_seen_by(reviewer)))
         if item is None:
             raise ItemTaken
@@ -112,7 +115,7 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
 
 def extend_lease(*, reviewer: User, token: uuid.UUID) -> Assignment:
     """The page's heartbeat. Raises LeaseExpired where the hold is gone."""
-    now = timezone.now()
+    now = clock.now()
     assignment = _of(reviewer, token)
     expires_at = now + timedelta(minutes=assignment.queue.lease_minutes)
     alive = Assignment.objects.filter(pk=assignment.pk, state=AssignmentState.ACTIVE, expires_at__gt=now)
@@ -124,7 +127,7 @@ def extend_lease(*, reviewer: User, token: uuid.UUID) -> Assignment:
 
 def release_expired(*, now: datetime | None = None, queue: ReviewQueue | None = None) -> int:
     """End the leases that have run out and give their slots back. Returns how many."""
-    now = now or timezone.now()
+    now = now or clock.now()
     with transaction.atomic():
         expired = Assignment.objects.filter(state=AssignmentState.ACTIVE, expires_at__lte=now)
         if queue is not None:
@@ -186,10 +189,30 @@ def _of(reviewer: User, token: uuid.UUID, *, lock: bool = False) -> Assignment:
     return assignment
 
 
-def _held(reviewer: User, queue: ReviewQueue, now: datetime) -> Assignment | None:
-    """What was opened before what was leased ahead; of the opened the newest: an undone review is what the person wants to see now."""
-    held: Iterable[Assignment] = _active(reviewer, queue, now).order_by(F("opened_at").desc(nulls_last=True), "-id")[:1]
-    return next(iter(held), None)
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What must be known before a lease, asked in one round trip: this is what every next item waits for."""
+
+    held: int | None  # the lease to show again
+    expired: bool  # some lease of the queue has run out
+    cool_down: bool
+
+
+# of what is held: what was opened before what was leased ahead; of the opened the newest, an undone review is what the person wants now
+_STANDING = """
+SELECT (SELECT id FROM annotation_assignment WHERE reviewer_id = %s AND queue_id = %s AND state = 'active' AND expires_at > %s
+        ORDER BY opened_at DESC NULLS LAST, id DESC LIMIT 1),
+    EXISTS (SELECT 1 FROM annotation_assignment WHERE queue_id = %s AND state = 'active' AND expires_at <= %s),
+    coalesce(sum(seconds), 0), coalesce(sum(CASE WHEN severity >= %s THEN 1 ELSE 0 END), 0)
+FROM annotation_exposure WHERE reviewer_id = %s AND day = %s"""
+
+
+def _how_it_stands(reviewer: User, queue: ReviewQueue, now: datetime) -> _Standing:
+    at, day = connection.ops.adapt_datetimefield_value(now), connection.ops.adapt_datefield_value(now.date())
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, [reviewer.pk, queue.pk, at, queue.pk, at, SEVERE, reviewer.pk, day])
+        held, expired, unblurred_s, severe = cursor.fetchone()
+    return _Standing(held, bool(expired), over_limits(reviewer, unblurred_s=unblurred_s, severe=severe))
 
 
 def _active(reviewer: User, queue: ReviewQueue, now: datetime) -> QuerySet[Assignment]:
@@ -204,13 +227,19 @@ def _open(assignment: Assignment, now: datetime) -> Assignment:
     return assignment
 
 
-def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bool) -> Assignment | None:
+def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bool, cool_down: bool) -> Assignment | None:
     """Hidden gold for the queue's share of leases, else the next item that may go to this person."""
     known = draw_known(queue=queue, reviewer=reviewer) if queue.open and queue.known_share else None
     if known is not None:
         return _lease(known.item, queue, reviewer, now, opened=opened, known=known)
-    item = _take(for_person(_waiting(queue).exclude(_seen_by(reviewer)), reviewer).order_by("-priority", "id"))
-    return None if item is None else _lease(item, queue, reviewer, now, opened=opened)
+    waiting = for_person(_waiting(queue).exclude(_seen_by(reviewer)), reviewer, cool_down=cool_down).order_by("-priority", "id")
+    lease = lease_first(waiting, Assignment(
+        queue=queue, reviewer=reviewer, created_at=now, expires_at=now + timedelta(minutes=queue.lease_minutes),
+        mode=ReviewMode(queue.mode), opened_at=now if opened else None))
+    if lease is not None and (mode := drawn_mode(lease.item, queue, reviewer)) != lease.mode:
+        lease.mode = mode
+        lease.save(update_fields=["mode"])
+    return lease
 
 
 def _waiting(queue: ReviewQueue) -> QuerySet[Item]:
@@ -229,24 +258,10 @@ def _seen_by(reviewer: User) -> Exists:
     return Exists(seen.exclude(state__in=REOPENABLE))
 
 
-def _take(items: QuerySet[Item]) -> Item | None:
-    """Take one slot of the first of `items`. On PostgreSQL concurrent callers skip what another one is taking."""
-    if connection.features.has_select_for_update_skip_locked:
-        items = items.select_for_update(skip_locked=True, of=("self",))
-    item = next(iter(items.select_related("prediction", "queue")[:1]), None)
-    if item is None:
-        return None
-    if Item.objects.filter(pk=item.pk, free_slots__gt=0).update(free_slots=F("free_slots") - 1) != 1:
-        return None
-    return item
-
-
 def _lease(item: Item, queue: ReviewQueue, reviewer: User, now: datetime, *, mode: ReviewMode | None = None,
            opened: bool = True, known: KnownItem | None = None) -> Assignment:
-    assignment = Assignment.objects.create(
+    return store_lease(Assignment(
         item=item, queue=queue, reviewer=reviewer, created_at=now, expires_at=now + timedelta(minutes=queue.lease_minutes),
         round=item.round, mode=mode or drawn_mode(item, queue, reviewer), opened_at=now if opened else None,
         known=known, takes_slot=known is None,
-    )
-    Event.objects.create(kind=EventKind.ASSIGNED, item=item, actor=reviewer, at=now)
-    return assignment
+    ))

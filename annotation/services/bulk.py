@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.translation import gettext_noop, override
 
+from annotation import clock
 from annotation.models import Assignment, BulkDecision, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.decisions import Decision, check_decision, same_labels
@@ -72,7 +72,7 @@ def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
     """Take back what no snapshot has used: {item id: why not} of the rest. Raises BulkUndone, BulkLeadsOnly."""
     if not by.is_lead:
         raise BulkLeadsOnly
-    kept, now = {}, timezone.now()
+    kept, now = {}, clock.now()
     with transaction.atomic():
         if BulkDecision.objects.filter(pk=bulk.pk, undone_at__isnull=True).update(undone_at=now) != 1:
             raise BulkUndone
@@ -97,7 +97,7 @@ def _decide(bulk: BulkDecision, item: Item) -> str:
         return gettext_noop("somebody holds it")
     if item.appeals.filter(state=AppealState.OPEN).exists():
         return gettext_noop("it is under appeal")
-    now, policy = timezone.now(), active_policy_version()
+    now, policy = clock.now(), active_policy_version()
     labels = Harmfulness(str(bulk.prompt_label)), Harmfulness(bulk.response_label) if bulk.response_label else None
     decision = Decision(ReviewKind.CORRECTED, *labels, categories=tuple(bulk.categories), note=bulk.note)
     try:

@@ -68,22 +68,26 @@ def take_break(*, reviewer: User) -> None:
     Event.objects.create(kind=EventKind.BREAK_TAKEN, actor=reviewer)
 
 
-def for_person(items: QuerySet[Item], reviewer: User) -> QuerySet[Item]:
+def for_person(items: QuerySet[Item], reviewer: User, *, cool_down: bool) -> QuerySet[Item]:
     """Without the categories that the person opted out of; in cool-down only what the guard calls harmless."""
     if reviewer.opted_out:
         items = items.annotate(opted_text=Cast("prediction__categories", TextField()))
         for code in reviewer.opted_out:
             items = items.exclude(opted_text__contains=f'"{code}"')
-    return items.filter(severity=0) if cools_down(reviewer) else items
+    return items.filter(severity=0) if cool_down else items
 
 
 def cools_down(reviewer: User) -> bool:
-    """One small query: this is asked at every lease."""
-    limit_s = settings.EXPOSURE_LIMIT_S if reviewer.exposure_limit_s is None else reviewer.exposure_limit_s
-    severe_limit = settings.SEVERE_LIMIT if reviewer.severe_limit is None else reviewer.severe_limit
     seen = Exposure.objects.filter(reviewer=reviewer, day=timezone.now().date()).aggregate(
         seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity__gte=SEVERE)))
-    return (seen["seconds"] or 0.0) >= limit_s or seen["severe"] >= severe_limit
+    return over_limits(reviewer, unblurred_s=seen["seconds"] or 0.0, severe=seen["severe"])
+
+
+def over_limits(reviewer: User, *, unblurred_s: float, severe: int) -> bool:
+    """What the person has seen today, against their limits."""
+    limit_s = settings.EXPOSURE_LIMIT_S if reviewer.exposure_limit_s is None else reviewer.exposure_limit_s
+    severe_limit = settings.SEVERE_LIMIT if reviewer.severe_limit is None else reviewer.severe_limit
+    return unblurred_s >= limit_s or severe >= severe_limit
 
 
 def _stretch(reviewer: User, now: datetime) -> int:

@@ -17,9 +17,9 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F, QuerySet
-from django.utils import timezone
+from django.db.models import F, Q, QuerySet
 
+from annotation import clock
 from annotation.models import Event, Item, User
 from annotation.services.errors import ServiceError
 from annotation.status import EventKind, ItemStatus
@@ -27,6 +27,7 @@ from annotation.status import EventKind, ItemStatus
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
+REST = timedelta(seconds=10)  # of an item that waits for a disk or a store: the others are not held up behind it
 SHRINK = 8  # each attempt holds this many times fewer items
 WORKER_DIED = "worker_died"
 LONGEST_HOLD_S = 3_600.0  # a worker that is silent for longer hangs: its claim is let go
@@ -61,12 +62,14 @@ class Failure:
     code: str
     message: str
     permanent: bool = False  # trying again would end the same
+    blameless: bool = False  # it says nothing about the item: the attempt does not count, and the item rests for REST
 
 
 def claim_pending(*, limit: int) -> Claim:
     """Hold the next pending items, highest priority first; none where nothing is pending."""
-    token, now = uuid4(), timezone.now()
-    pending = Item.objects.filter(status=ItemStatus.PENDING).order_by(F("priority").desc(), "id")
+    token, now = uuid4(), clock.now()
+    rested = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
+    pending = Item.objects.filter(rested, status=ItemStatus.PENDING).order_by(F("priority").desc(), "id")
     with transaction.atomic():
         first = pending.select_for_update(skip_locked=True).first()
         if first is None:
@@ -80,7 +83,7 @@ def claim_pending(*, limit: int) -> Claim:
 
 
 def renew(*, claim: Holding) -> None:
-    claim.rows().update(claimed_until=_until(timezone.now()))
+    claim.rows().update(claimed_until=_until(clock.now()))
 
 
 @contextmanager
@@ -110,22 +113,23 @@ def _keep(claim: Holding, done: threading.Event) -> None:
 
 def give_back(*, claim: Claim, failures: dict[int, Failure]) -> int:
     """End the claim on items that failed, by item id. Returns how many are PREDICTION_FAILED now; the others wait again."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         held = list(claim.rows().filter(pk__in=failures).select_for_update())
         for item in held:
             failure = failures[item.pk]
+            item.attempts -= failure.blameless
             final = failure.permanent or item.attempts >= MAX_ATTEMPTS
             item.status = ItemStatus.PREDICTION_FAILED if final else ItemStatus.PENDING
-            item.claim_token = item.claimed_until = None
+            item.claim_token, item.claimed_until = None, now + REST if failure.blameless and not final else None
             item.error_code, item.error_message = failure.code, failure.message
-        Item.objects.bulk_update(held, ["status", "claim_token", "claimed_until", "error_code", "error_message"])
+        Item.objects.bulk_update(held, ["status", "attempts", "claim_token", "claimed_until", "error_code", "error_message"])
         return _record_failed([item for item in held if item.status == ItemStatus.PREDICTION_FAILED], now)
 
 
 def release_stale_claims() -> int:
     """Bring back items whose worker died or stalled. Returns how many claims were ended."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         stale = Item.objects.filter(status=ItemStatus.PREDICTING, claimed_until__lt=now)
         worn_out = list(stale.filter(attempts__gte=MAX_ATTEMPTS).select_for_update(skip_locked=True))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q
 
 from annotation.models import Fingerprint, Item, Prediction
+from annotation.services.media_files import frames_at
 from guardapp.guard.media import MediaError, load_seen
 from guardapp.guard.media_hash import difference_hash
 from guardapp.guard.nearness import ALIKE_BITS, ALIKE_TEXT, bits_apart, likeness, picture_bands, picture_of_bands, text_bands
@@ -71,7 +71,7 @@ def _frames(media_seen: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
     """The pictures of an item that are hashed: every image, and a few frames of each clip."""
     for medium in media_seen:
         try:
-            seen = load_seen(Path(settings.MEDIA_ROOT) / medium["folder"]).seen
+            seen = load_seen(frames_at(medium["folder"])).seen
         except MediaError:
             continue
         last, steps = len(seen.frames) - 1, range(FRAMES_OF_A_CLIP)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
+from annotation import clock
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
 from annotation.selectors_policy import policy_categories
 from annotation.services.appeals import close_appeal, reopen_appeal
@@ -128,7 +128,7 @@ def withdraw(*, item: Item, actor: User, now: datetime) -> None:
 
 def mark_used(*, gold_ids: Sequence[int]) -> int:
     """Freeze gold rows that a snapshot takes. Returns how many are frozen now and still stand; called in the snapshot's transaction."""
-    now = timezone.now()
+    now = clock.now()
     frozen = 0
     for start in range(0, len(gold_ids), 500):
         chunk = GoldLabel.objects.standing().filter(pk__in=gold_ids[start:start + 500])

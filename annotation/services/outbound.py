@@ -1,4 +1,7 @@
-"""Requests to addresses that people typed in: never to this machine or its network, unless the installation allows it."""
+"""Requests to addresses that people typed in: never to this machine or its network, unless the installation allows it.
+
+Webhooks are posted here; annotation.services.fetching reads pictures over the same connections.
+"""
 
 import http.client
 import ipaddress
@@ -63,7 +66,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     deadline = time.monotonic() + TIMEOUT_S
     port = place.port or PORTS[place.scheme]
     try:
-        connection = _Pinned(place.hostname or "", port, _address_of(place.hostname or "", port), secure=place.scheme == "https")
+        connection = Pinned(place.hostname or "", port, address_of(place.hostname or "", port), secure=place.scheme == "https")
         try:
             target = (place.path or "/") + (f"?{place.query}" if place.query else "")
             connection.request("POST", target, body, {**headers})
@@ -76,7 +79,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         raise NotDelivered(f"{type(error).__name__}: {error}"[:300]) from error
 
 
-def _address_of(host: str, port: int) -> str:
+def address_of(host: str, port: int) -> str:
     """One of the host's addresses, all of which must be allowed: a name that also leads inside is not called at all."""
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
@@ -93,7 +96,7 @@ def _refuse_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> N
                                   "GUARDAPP_WEBHOOKS_PRIVATE.") % {"address": address})
 
 
-class _Pinned(http.client.HTTPConnection):
+class Pinned(http.client.HTTPConnection):
     """To an address that was checked, under the name that it was found by: that name is in the Host header and in the certificate."""
 
     def __init__(self, host: str, port: int, address: str, *, secure: bool) -> None:

@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import clock
 from annotation.models import ModelVersion, Regeneration, User
 from annotation.selectors_policy import policy_for
 from annotation.selectors_review import draft_first, judgement_shown
@@ -69,7 +69,7 @@ def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
     steps = [cleaned for step in kept if (cleaned := clean_step(step))]
     if len(steps) >= MAX_STEPS:
         raise DecisionNotValid("steps", _("leave no room: a reasoning has at most %(most)s steps.") % {"most": MAX_STEPS})
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)  # locks the item: two asks come one after the other
         prediction = assignment.item.prediction
@@ -80,7 +80,7 @@ def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
 
 
 def regenerations_wait() -> bool:
-    return _waiting(timezone.now()).exists()
+    return _waiting(clock.now()).exists()
 
 
 def regenerate_next(*, engine: Engine, version: ModelVersion, limit: int) -> Regenerated:
@@ -103,7 +103,7 @@ def _waiting(now: datetime) -> QuerySet[Regeneration]:
 
 
 def _claim() -> RegenerationClaim | None:
-    token, now = uuid4(), timezone.now()
+    token, now = uuid4(), clock.now()
     open_rows = _waiting(now).filter(attempts__lt=MAX_ATTEMPTS)
     with transaction.atomic():
         first = open_rows.order_by("attempts", "id").select_for_update(skip_locked=True).first()
@@ -143,7 +143,7 @@ def _decoding(row: Regeneration) -> Decoding:
 
 def _store(claim: RegenerationClaim, result: Rollout | str) -> int:
     """Write what is still ours to write. 1: an answer was stored."""
-    now = timezone.now()
+    now = clock.now()
     free = {"claim_token": None, "claimed_until": None}
     if isinstance(result, str):
         if result:
@@ -167,7 +167,7 @@ def _store(claim: RegenerationClaim, result: Rollout | str) -> int:
 
 def _give_up() -> int:
     """Rows that used up their attempts. Returns how many FAILED."""
-    now = timezone.now()
+    now = clock.now()
     return _waiting(now).filter(attempts__gte=MAX_ATTEMPTS).update(
         state=RegenerationState.FAILED, claim_token=None, claimed_until=None, finished_at=now,
         error=f"The guard could not write it in {MAX_ATTEMPTS} attempts.")

@@ -4,10 +4,9 @@ import uuid
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import metrics
+from annotation import clock, metrics
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.assignment import active_assignment, end, give_back_slot, lease_again
@@ -49,7 +48,7 @@ def _earlier(reviewer: User, token: uuid.UUID, key: str) -> Review | None:
 
 
 def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upholds: Review | None) -> Review:
-    now = timezone.now()
+    now = clock.now()
     assignment = active_assignment(reviewer, token, now)
     item, prediction, mode = assignment.item, assignment.item.prediction, assignment.review_mode
     policy = active_policy_version()
@@ -78,7 +77,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
 
 def skip(*, reviewer: User, token: uuid.UUID) -> None:
     """Give the item back. It never returns to this person. Skipped twice is skipped once. Raises LeaseExpired, AssignmentNotFound."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         if Assignment.objects.filter(token=token, reviewer=reviewer, state=AssignmentState.SKIPPED).exists():
             return
@@ -91,7 +90,7 @@ def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
     reason = reason.strip()
     if not reason:
         raise DecisionNotValid("reason", _("is missing: say in a few words what the lead should decide."))
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)
         _leave(assignment, AssignmentState.ESCALATED, EventKind.ESCALATED, reviewer, now, reason)
@@ -119,7 +118,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
 
     Raises NothingToUndo, SettledByLead, SnapshotUsedIt.
     """
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         review = next((row for row in _undoable(reviewer) if row.pk == review_id), None)
         if review is None:

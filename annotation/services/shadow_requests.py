@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
 
+from annotation import clock
 from annotation.models import Item, ModelVersion, ShadowRequest
 
 MAX_ATTEMPTS = 3
@@ -55,7 +55,7 @@ def request_shadow(*, items: Sequence[Item]) -> None:
 
 def waiting(version: ModelVersion) -> QuerySet[ShadowRequest]:
     """Requests that nobody works on and that are not worn out."""
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=timezone.now())
+    free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=clock.now())
     return ShadowRequest.objects.filter(free, version=version, attempts__lt=MAX_ATTEMPTS)
 
 
@@ -81,4 +81,4 @@ def give_back_shadow(*, claim: ShadowClaim, errors: dict[int, str]) -> None:
 
 
 def _until() -> datetime:
-    return timezone.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
+    return clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)

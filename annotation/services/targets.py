@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
 
+from annotation import clock
 from annotation.models import GoldLabel, ModelVersion, Prediction
 from annotation.selectors_policy import policy_for
 from annotation.services.frames import Evidence, evidence_of
@@ -65,7 +65,7 @@ def complete_targets(*, engine: Engine, version: ModelVersion, limit: int) -> Co
 
 def _waiting() -> QuerySet[GoldLabel]:
     """Standing rows without a target that nobody is working on."""
-    free = Q(target_claimed_until__isnull=True) | Q(target_claimed_until__lt=timezone.now())
+    free = Q(target_claimed_until__isnull=True) | Q(target_claimed_until__lt=clock.now())
     return GoldLabel.objects.standing().filter(free, target_source=TargetSource.PENDING)
 
 
@@ -75,7 +75,7 @@ def _give_up() -> int:
 
 
 def _claim(limit: int) -> tuple[list[GoldLabel], datetime]:
-    until = timezone.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
+    until = clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
     with transaction.atomic():
         ids = list(_waiting().order_by("id").select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
         _waiting().filter(pk__in=ids).update(target_claimed_until=until, target_attempts=F("target_attempts") + 1)
@@ -90,7 +90,7 @@ def _held(ids: Sequence[int], until: datetime) -> QuerySet[GoldLabel]:
 
 
 def _renew(rows: Sequence[GoldLabel], until: datetime) -> datetime:
-    renewed = timezone.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
+    renewed = clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
     _held([row.pk for row in rows], until).update(target_claimed_until=renewed)
     return renewed
 

@@ -14,10 +14,9 @@ from typing import Any
 import orjson
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import metrics
+from annotation import clock, metrics
 from annotation.models import Delivery, Event, User, Webhook
 from annotation.services.errors import ServiceError
 from annotation.services.outbound import Answer, NotDelivered, check_url, post
@@ -37,13 +36,15 @@ def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
     """Called in the transaction of what happened: the messages are there exactly if it is."""
     told = [hook for hook in Webhook.objects.filter(active=True) if event.value in hook.events]
     if told:
-        Delivery.objects.bulk_create([Delivery(webhook=hook, event=event.value, payload=payload) for hook in told])
+        now = clock.now()
+        Delivery.objects.bulk_create(
+            [Delivery(webhook=hook, event=event.value, payload=payload, created_at=now, due_at=now) for hook in told])
 
 
 def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
     """Send what is due, for about so many seconds: silent addresses must not hold up the worker's other work. False: nothing is left."""
     deadline = time.monotonic() + seconds
-    due = list(Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=timezone.now()).order_by("due_at")[:limit + 1])
+    due = list(Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=clock.now()).order_by("due_at")[:limit + 1])
     for number, delivery in enumerate(due):
         if number == limit or time.monotonic() > deadline:
             return True
@@ -54,7 +55,8 @@ def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
 def replay(*, delivery: Delivery, actor: User) -> Delivery:
     """The same message once more, under its own id, so that who has seen it knows it again."""
     with transaction.atomic():
-        again = Delivery.objects.create(webhook=delivery.webhook, message=delivery.message, event=delivery.event, payload=delivery.payload)
+        again = Delivery.objects.create(webhook=delivery.webhook, message=delivery.message, event=delivery.event, payload=delivery.payload,
+                                        due_at=clock.now())
         Event.objects.create(kind=EventKind.WEBHOOK_REPLAYED, actor=actor,
                              detail={"delivery": delivery.pk, "webhook": delivery.webhook.name})
     return again
@@ -98,16 +100,16 @@ def body_of(delivery: Delivery) -> bytes:
 def _deliver(delivery: Delivery) -> None:
     """Unless somebody else sends it."""
     waiting = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.WAITING, due_at=delivery.due_at)
-    held_until = timezone.now() + HOLD
+    held_until = clock.now() + HOLD
     if waiting.update(due_at=held_until, attempts=F("attempts") + 1) != 1:
         return
     mine = Delivery.objects.filter(pk=delivery.pk, due_at=held_until)
     webhook = Webhook.objects.get(pk=delivery.webhook_id)
     if not webhook.active:
-        mine.update(state=DeliveryState.FAILED, error="The webhook is switched off.", ended_at=timezone.now())
+        mine.update(state=DeliveryState.FAILED, error="The webhook is switched off.", ended_at=clock.now())
         return
     body, message = body_of(delivery), str(delivery.message)
-    headers = signed_headers(secret=webhook.secret, message=message, timestamp=int(time.time()), body=body)
+    headers = signed_headers(secret=webhook.secret, message=message, timestamp=int(clock.now().timestamp()), body=body)
     answer: Answer | None = None
     try:
         answer = post(webhook.url, body, headers)
@@ -115,14 +117,14 @@ def _deliver(delivery: Delivery) -> None:
     except NotDelivered as problem:
         error = str(problem)
     except ServiceError as problem:  # its address is not allowed: no later try can change that
-        mine.update(state=DeliveryState.FAILED, error=str(problem)[:300], ended_at=timezone.now())
+        mine.update(state=DeliveryState.FAILED, error=str(problem)[:300], ended_at=clock.now())
         return
     metrics.MESSAGES.labels("refused" if error else "taken").inc()
     mine.update(status_code=answer.status if answer else None, **_outcome(error, delivery.attempts + 1))
 
 
 def _outcome(error: str, attempts: int) -> dict[str, Any]:
-    now = timezone.now()
+    now = clock.now()
     if not error:
         return {"state": DeliveryState.DELIVERED, "error": "", "ended_at": now}
     if attempts > len(PAUSES_S):

@@ -9,12 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation import selectors
+from annotation import clock, selectors
 from annotation.forms import AdjudicationForm, DecisionForm
 from annotation.models import Assignment, Item, ReviewQueue
 from annotation.selectors_adjudication import dispute_of
@@ -229,7 +228,7 @@ def _meter(request: HttpRequest, assignment: Assignment) -> None:
 
 def _too_fast(request: HttpRequest, assignment: Assignment) -> bool:
     """Decided faster than the queue thinks possible, and not confirmed yet."""
-    taken = (timezone.now() - (assignment.opened_at or assignment.created_at)).total_seconds()
+    taken = (clock.now() - (assignment.opened_at or assignment.created_at)).total_seconds()
     return taken < assignment.queue.fewest_seconds and request.POST.get("confirm_fast") != "yes"
 
 
@@ -316,9 +315,9 @@ def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQ
 
 
 def _context(assignment: Assignment, queue: ReviewQueue | None, page: ReviewPage) -> dict[str, object]:
-    began = assignment.opened_at or timezone.now()
+    began = assignment.opened_at or clock.now()
     return {"page": page, "dispute": dispute_of(assignment), "queue": queue or assignment.queue, "idempotency_key": uuid.uuid4().hex,
-            "seconds_left": _seconds_left(assignment), "elapsed": int((timezone.now() - began).total_seconds())}
+            "seconds_left": _seconds_left(assignment), "elapsed": int((clock.now() - began).total_seconds())}
 
 
 def _not_valid(request: HttpRequest, assignment: Assignment, problems: list[str]) -> HttpResponse:
@@ -347,4 +346,4 @@ def _retarget(response: HttpResponse) -> HttpResponse:
 
 
 def _seconds_left(assignment: Assignment) -> int:
-    return max(0, int((assignment.expires_at - timezone.now()).total_seconds()))
+    return max(0, int((assignment.expires_at - clock.now()).total_seconds()))

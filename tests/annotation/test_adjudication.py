@@ -1,5 +1,6 @@
 """Adjudication: what a lead sees side by side, and what comes of the side they take."""
 
+import re
 import uuid
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_the_page_names_reviewers_by_pseudonym_only(client: Client, lead: User) 
     page = client.get(reverse("review_escalated")).text
     for side in Review.objects.all():
         assert side.reviewer.pseudonym in page
-        assert side.reviewer.username not in page
+        assert not re.search(rf"{side.reviewer.username}\b", page)  # a pseudonym may begin like another one's name
     for words in ("Bread harms nobody.", "Plainly violent.", "<ins>", item.prompt):
         assert words in page
 

@@ -108,7 +108,7 @@ def test_the_bell_of_items_gives_hidden_gold_its_turn(monkeypatch: pytest.Monkey
     make_item(prompt="live", status=ItemStatus.PENDING, predicted=False)
     monkeypatch.setattr(serving, "_loaded", serving._Loaded(version.pk, engine))
     rung: list[int] = []
-    monkeypatch.setattr(predict, "apply_async", lambda **more: rung.append(more["countdown"]))
+    monkeypatch.setattr("annotation.tasks.ring", lambda task, countdown: rung.append(countdown))
     for _ in range(3):
         predict()
     assert engine.asked == [["live"], ["a cake"]]

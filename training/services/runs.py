@@ -7,9 +7,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import clock
 from annotation.models import Event, ModelVersion, User
 from annotation.status import EventKind
 from training.launching import launch_from
@@ -108,7 +108,7 @@ def _queue(run: TrainingRun, person: User, name: str) -> TrainingRun:
 
 def cancel_run(*, run: TrainingRun) -> None:
     """A queued run ends at once; the job of a running one is asked to stop and keeps a checkpoint. Raises RunNotCancellable."""
-    now = timezone.now()
+    now = clock.now()
     rows = TrainingRun.objects.filter(pk=run.pk)
     with transaction.atomic():
         queued = rows.filter(status=RunStatus.QUEUED)

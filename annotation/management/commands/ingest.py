@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.bells import ring
 from annotation.importers.jsonl import IngestReport, ingest_jsonl, lines_of_file
+from annotation.services.errors import MediaNotReached
 from annotation.services.ingest import DEFAULT_QUEUE, QueueNotFound
 from annotation.tasks import predict
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         try:
             report = ingest_jsonl(lines=lines_of_file(file), source=source or file.name.partition(".")[0],
                                   media_root=media_root or _media_root_near(file), queue=queue, progress=self._show)
-        except QueueNotFound as error:
+        except (QueueNotFound, MediaNotReached) as error:
             raise CommandError(str(error)) from error
         for line, errors in report.rejected:
             said = " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in errors)
