@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from annotation import serializers as shapes
 from annotation.authentication import needs_scope
 from annotation.bells import ring
-from annotation.importers.media import MediaFinder, files_of_upload, no_files
+from annotation.importers.media import MediaFinder, files_of_upload, no_files, with_fetching
 from annotation.importers.rows import MAX_SOURCE, read_row
 from annotation.models import ApiKey, Item, User
 from annotation.openapi import answers
@@ -210,7 +210,7 @@ def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
     if multipart and int(request.META.get("CONTENT_LENGTH") or 0) > MAX_UPLOAD_BYTES:
         raise BodyTooLarge
     body: Any = request.data
-    find: MediaFinder = no_files
+    find: MediaFinder = with_fetching(no_files)
     if multipart:
         files = {name: upload for name, upload in request.FILES.items() if name != "items"}
         upload = request.FILES.get("items")
@@ -219,7 +219,7 @@ def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
         written = upload.read() if upload is not None else body.get("items")
         if not written:
             raise BodyNotValid("The part `items` is missing.", [FieldError("/items", "is missing: the rows as JSON.")])
-        body, find = read_json(written), files_of_upload(files)
+        body, find = read_json(written), with_fetching(files_of_upload(files))
     if isinstance(body, dict) and "items" in body:
         unknown = [FieldError(f"/{name}", "is not known beside items.") for name in body if name != "items"]
         if unknown or not isinstance(body["items"], list):

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from annotation import api, api_appeals, api_moderation, api_reviews
+from annotation import api, api_appeals, api_exports, api_moderation, api_reviews
 from annotation.openapi import SCHEMA_SETTINGS, DocsView
 from annotation.problems import no_such_endpoint
 
@@ -18,6 +18,9 @@ urlpatterns = [
     path("api/v1/moderate/stream", api_moderation.StreamView.as_view(), name="api-moderate-stream"),
     path("api/v1/export", api.ExportView.as_view(), name="api-export"),
     path("api/v1/export/summary", api.ExportSummaryView.as_view(), name="api-export-summary"),
+    path("api/v1/exports", api_exports.ExportsView.as_view(), name="api-exports"),
+    path("api/v1/exports/<int:export_id>", api_exports.ExportOfView.as_view(), name="api-export-of"),
+    path("api/v1/exports/<int:export_id>/files/<str:name>", api_exports.ExportFileView.as_view(), name="api-export-file"),
     path("api/v1/queues/<slug:slug>/next", api_reviews.NextView.as_view(), name="api-next"),
     path("api/v1/assignments/<uuid:token>/submit", api_reviews.SubmitView.as_view(), name="api-submit"),
     path("api/v1/assignments/<uuid:token>/reveal", api_reviews.RevealView.as_view(), name="api-reveal"),

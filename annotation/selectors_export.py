@@ -1,7 +1,7 @@
 """Reading what was reviewed: standing gold with its item, prediction, reviews and media, in order of settling."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,7 +15,9 @@ from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion,
 from annotation.selectors_policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
 
-CHUNK = 2_000
+CHUNK = 5_000  # gold labels; what a query costs beside its rows is spread over them
+IDS_OF_A_QUERY = 900  # SQLite takes 999 parameters
+COUNTED_UP_TO = 10_000  # gold labels: a page says "more" instead of counting all
 
 Json = str | None  # JSON as the database holds it: copied into an export without being read
 
@@ -106,12 +108,20 @@ def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
     return gold.filter(hard_sample__isnull=False) if only_hard else gold
 
 
+def count_standing(*, only_hard: bool) -> int:
+    """At most COUNTED_UP_TO + 1, which stands for more."""
+    return standing_gold(only_hard=only_hard).order_by()[:COUNTED_UP_TO + 1].count()
+
+
 def holds_media(*, only_hard: bool) -> bool:
-    return standing_gold(only_hard=only_hard).exclude(item__modality=Modality.TEXT.value).exists()
+    return ItemMedia.objects.exists() and standing_gold(only_hard=only_hard).exclude(item__modality=Modality.TEXT.value).exists()
 
 
-def reviewed_rows(*, only_hard: bool = False) -> Iterator[list[ReviewedRow]]:
-    """All standing gold in chunks, by id: memory stays flat however much there is. No model instance is made on the way."""
+def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int | None = None) -> Iterator[list[ReviewedRow]]:
+    """Standing gold in chunks, by id: memory stays flat however much there is. No model instance is made on the way.
+
+    `after` and `up_to` are gold ids; without them it is all.
+    """
     policies = {pk: (slug, number) for pk, slug, number in PolicyVersion.objects.values_list("pk", "policy__slug", "number")}
     versions = dict(ModelVersion.objects.values_list("pk", "name"))
     columns = (
@@ -122,37 +132,45 @@ def reviewed_rows(*, only_hard: bool = False) -> Iterator[list[ReviewedRow]]:
         "prediction__disagreement", _raw("prediction__media_seen"), "prediction__policy_version_id",
     )
     gold = standing_gold(only_hard=only_hard).order_by("pk")
-    last = 0
-    chunk: list[Any]
-    while chunk := list(gold.filter(pk__gt=last).values_list(*columns)[:CHUNK]):
-        here = GoldLabel.objects.filter(pk__gt=last, pk__lte=chunk[-1][0])
-        reviews = _reviews_of(here)
-        media = _media_of(here) if any(row[4] != Modality.TEXT for row in chunk) else {}
+    gold = gold if up_to is None else gold.filter(pk__lte=up_to)
+    while ids := list(gold.filter(pk__gt=after).values_list("pk", flat=True)[:CHUNK]):
+        # by both ends: with a limit alone PostgreSQL plans for all that follow, and starts workers for each chunk
+        chunk: list[Any] = list(gold.filter(pk__gte=ids[0], pk__lte=ids[-1]).values_list(*columns))
+        reviews = _reviews_of([row[1] for row in chunk])
+        media = _media_of([row[1] for row in chunk if row[4] != Modality.TEXT])
         yield [
             ReviewedRow(policies.get(row[11], ("", 0)), _policy_in_prompt(row[-1]), versions.get(row[16]), tuple(reviews.get(row[1], ())),
                         tuple(media.get(row[1], ())), *row)
             for row in chunk
         ]
-        last = chunk[-1][0]
+        after = ids[-1]
 
 
-def _reviews_of(gold: QuerySet[GoldLabel]) -> dict[int, list[ExportedReview]]:
-    rows = Review.objects.filter(item_id__in=gold.values("item_id"), retraction__isnull=True).order_by("pk").values_list(
-        "item_id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence", "note",
-        _raw("steps"), "seconds", "mode", "lane", "created_at", "reason", _raw("error_kinds"))
+def _reviews_of(item_ids: Sequence[int]) -> dict[int, list[ExportedReview]]:
     reviews: dict[int, list[ExportedReview]] = defaultdict(list)
-    for item_id, *fields in rows:
-        reviews[item_id].append(ExportedReview(*fields))
+    for part in _parts(item_ids):
+        rows = Review.objects.filter(item_id__in=part, retraction__isnull=True).order_by("pk").values_list(
+            "item_id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence",
+            "note", _raw("steps"), "seconds", "mode", "lane", "created_at", "reason", _raw("error_kinds"))
+        for item_id, *fields in rows:
+            reviews[item_id].append(ExportedReview(*fields))
     return reviews
 
 
-def _media_of(gold: QuerySet[GoldLabel]) -> dict[int, list[ExportedMedia]]:
-    rows = ItemMedia.objects.filter(item_id__in=gold.values("item_id")).order_by("item_id", "position").values_list(
-        "item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
+def _media_of(item_ids: Sequence[int]) -> dict[int, list[ExportedMedia]]:
     media: dict[int, list[ExportedMedia]] = defaultdict(list)
-    for item_id, kind, sha256, mime, path in rows:
-        media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
+    for part in _parts(item_ids):
+        rows = ItemMedia.objects.filter(item_id__in=part).order_by("item_id", "position").values_list(
+            "item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
+        for item_id, kind, sha256, mime, path in rows:
+            media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
     return media
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many as a query takes. Named one by one: asked by a subquery PostgreSQL reads all reviews for each chunk."""
+    for start in range(0, len(ids), IDS_OF_A_QUERY):
+        yield ids[start:start + IDS_OF_A_QUERY]
 
 
 @lru_cache(maxsize=64)

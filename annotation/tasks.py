@@ -3,64 +3,100 @@
 A lost message costs a minute (beat rings too), a second one finds nothing to do.
 """
 
+import logging
+from collections.abc import Callable
+from functools import partial, wraps
+
 from celery import shared_task
-from celery.signals import worker_ready
+from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 
-from annotation.services import claims, infer, known_predictions, presence, regenerate, routing, serving, tallies, targets, webhooks
+from annotation.bells import ring
+from annotation.services import (
+    claims,
+    devices,
+    export_jobs,
+    infer,
+    known_predictions,
+    presence,
+    regenerate,
+    retention,
+    routing,
+    serving,
+    tallies,
+    targets,
+    webhooks,
+)
 from annotation.services import shadow as shadows
 from annotation.services.shadow_requests import shadow_version
 
-EXPIRES_SECONDS = 120  # a ring that waited longer has been followed by others: a busy worker leaves no heap of them behind
+logger = logging.getLogger(__name__)
+
+EXPIRES_SECONDS = 3_600  # a ring that waited longer has been followed by others; not less: machines' clocks may be minutes apart
 PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk may need a moment
 
 
+def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
+    """For tasks that load a guard: while its device is lent to training there is nothing to do."""
+    @wraps(work)
+    def guarded() -> None:
+        try:
+            with devices.on_device(partial(ring, predict)):
+                work()
+        except devices.DeviceLent:
+            logger.info("%s waits: the device is lent", work.__name__)
+    return guarded
+
+
 @shared_task(name="annotation.tasks.predict", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+@needs_guard
 def predict() -> None:
     """Items that wait; then, a few at a time, hidden gold; then the shadow version has its turn."""
-    version = serving.production_version()
-    engine = serving.engine_for(version)
+    version, engine = serving.engine_or_former(serving.production_version())
     done = infer.predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
-        predict.apply_async(countdown=0 if done.count or done.failed else PAUSE_SECONDS)
+        ring(predict, countdown=0 if done.count or done.failed else PAUSE_SECONDS)
     elif (scored := known_predictions.predict_known(engine=engine, version=version)).claimed:
-        predict.apply_async(countdown=0 if scored.count else PAUSE_SECONDS)
+        ring(predict, countdown=0 if scored.count else PAUSE_SECONDS)
     elif shadow_version() is None:
         serving.release_shadow()
     elif shadows.shadow_wanted():
-        shadow.delay()
+        ring(shadow)
 
 
 @shared_task(name="annotation.tasks.shadow", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+@needs_guard
 def shadow() -> None:
     """Rung by production's bell when it has no more to do."""
     done = shadows.predict_shadow(engine_of=serving.shadow_engine_for)
     if done.claimed:
-        shadow.apply_async(countdown=0 if done.count else PAUSE_SECONDS)
+        ring(shadow, countdown=0 if done.count else PAUSE_SECONDS)
 
 
 @shared_task(name="annotation.tasks.complete_targets", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+@needs_guard
 def complete_targets() -> None:
-    version = serving.production_version()
-    done = targets.complete_targets(engine=serving.engine_for(version), version=version, limit=settings.INFERENCE_BATCH)
+    version, engine = serving.engine_or_former(serving.production_version())
+    done = targets.complete_targets(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
-        complete_targets.apply_async(countdown=0 if done.completed else PAUSE_SECONDS)
+        ring(complete_targets, countdown=0 if done.completed else PAUSE_SECONDS)
 
 
 @shared_task(name="annotation.tasks.regenerate", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+@needs_guard
 def write_again() -> None:
     if not regenerate.regenerations_wait():
         return
-    version = serving.production_version()
-    done = regenerate.regenerate_next(engine=serving.engine_for(version), version=version, limit=settings.INFERENCE_BATCH)
+    version, engine = serving.engine_or_former(serving.production_version())
+    done = regenerate.regenerate_next(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
-        write_again.apply_async(countdown=0 if done.done or done.failed else PAUSE_SECONDS)
+        ring(write_again, countdown=0 if done.done or done.failed else PAUSE_SECONDS)
 
 
 @shared_task(name="annotation.tasks.release_stale", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def release_stale() -> None:
     if claims.release_stale_claims():
-        predict.delay()
+        ring(predict)
 
 
 @shared_task(name="annotation.tasks.reroute", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
@@ -78,13 +114,29 @@ def count_queues() -> None:
 @shared_task(name="annotation.tasks.deliver", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def deliver() -> None:
     if webhooks.deliver_due():
-        deliver.delay()
+        ring(deliver)
+
+
+@shared_task(name="annotation.tasks.write_exports", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+def write_exports() -> None:
+    if export_jobs.write_next():
+        ring(write_exports)
+
+
+@shared_task(name="annotation.tasks.prune", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+def prune() -> None:
+    retention.prune()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def look_at_once(**_: object) -> None:
     """A worker that has just started need not wait for beat."""
-    release_stale.delay()
-    predict.delay()
-    write_again.delay()
-    complete_targets.delay()
+    ring(release_stale)
+    ring(predict)
+    ring(write_again)
+    ring(complete_targets)
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def leave_the_device(**_: object) -> None:
+    devices.leave()

@@ -1,5 +1,7 @@
 """annotation's rows, one room a subject."""
 
+from annotation.models.devices import DeviceLoan, DeviceUse
+from annotation.models.exports import Export, ExportFile
 from annotation.models.finding import BulkDecision, Fingerprint, SavedFilter
 from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
 from annotation.models.items import Event, Item, ItemMedia, MediaAsset, ReviewQueue
@@ -13,8 +15,8 @@ from annotation.models.webhooks import Delivery, Webhook
 from annotation.models.work import Exposure, Presence, Regeneration
 
 __all__ = [
-    "ApiKey", "Appeal", "Assignment", "BulkDecision", "Delivery", "Draft", "Event", "Exposure", "Fingerprint", "GoldLabel", "HardSample",
-    "Item", "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion", "ModerationThreshold", "Policy", "PolicyCategory", "PolicyVersion",
-    "Prediction", "Presence", "QueueTally", "Regeneration", "Review", "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule",
-    "SavedFilter", "ShadowRequest", "SignInAttempt", "User", "Webhook",
+    "ApiKey", "Appeal", "Assignment", "BulkDecision", "Delivery", "DeviceLoan", "DeviceUse", "Draft", "Event", "Export", "ExportFile",
+    "Exposure", "Fingerprint", "GoldLabel", "HardSample", "Item", "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion",
+    "ModerationThreshold", "Policy", "PolicyCategory", "PolicyVersion", "Prediction", "Presence", "QueueTally", "Regeneration", "Review",
+    "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule", "SavedFilter", "ShadowRequest", "SignInAttempt", "User", "Webhook",
 ]

@@ -55,6 +55,7 @@ class MediaAsset(models.Model):
     size = models.PositiveBigIntegerField(help_text="bytes")
     path = models.CharField(max_length=200, help_text="relative to the media root")
     created_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="when the bytes went: services.retention")
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sha256[:12]}"

@@ -52,5 +52,11 @@ class ItemTaken(ServiceError):
     """Somebody else has taken or settled this item meanwhile. Your draft is kept."""
 
 
+class MediaNotReached(ServiceError):
+    """The media store does not answer, so nothing was taken. Send it again in a minute; the operator sees why in the log."""
+
+    retry_after_s = 30.0
+
+
 class SideGone(ServiceError):
     """The review whose side you took has been taken back meanwhile. Look at the sides again, then decide."""

@@ -3,10 +3,9 @@
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -17,8 +16,10 @@ from annotation.exports.projection import Drop, Projection
 from annotation.exports.sharegpt import sharegpt
 from annotation.exports.trl import trl_media, trl_text
 from annotation.models import Event, User
-from annotation.selectors_export import ExportedMedia, holds_media, reviewed_rows
+from annotation.selectors_export import ExportedMedia, ReviewedRow, holds_media, reviewed_rows
+from annotation.services.media_files import original
 from annotation.status import EventKind
+from guardapp.guard.media_errors import MediaError
 
 ROWS_OF_A_BLOCK = 500  # small enough that nobody else on this process waits for long
 
@@ -52,30 +53,37 @@ class Tally:
         return {"rows": self.rows, "dropped": dict(self.dropped)}
 
 
-def record_export(*, request: ExportRequest, actor: User | None, by: str) -> Event:
+def record_export(*, request: ExportRequest, actor: User | None, by: str, **more: int | str) -> Event:
     """The audit entry. Written before the first row leaves, so that a broken-off download is on record too."""
-    detail = {"format": request.format.value, "only_hard": request.only_hard, "by": by}
+    detail = {"format": request.format.value, "only_hard": request.only_hard, "by": by, **more}
     return Event.objects.create(kind=EventKind.EXPORTED, actor=actor, detail=detail)
 
 
 def export_lines(*, request: ExportRequest, tally: Tally | None = None, media: dict[str, ExportedMedia] | None = None) -> Iterator[bytes]:
     """JSONL in blocks of whole lines. `tally` counts along; `media`, where given, collects the media of the rows by uri."""
     tally = Tally() if tally is None else tally
-    project = _projection(request)
+    media_kept = request.format is ExportFormat.TRL and holds_media(only_hard=request.only_hard)
+    project = projection_of(request.format, with_media=media_kept)
     for chunk in reviewed_rows(only_hard=request.only_hard):
-        for start in range(0, len(chunk), ROWS_OF_A_BLOCK):
-            block: list[bytes] = []
-            for row in chunk[start:start + ROWS_OF_A_BLOCK]:
-                projected = project(row)
-                if isinstance(projected, Drop):
-                    tally.dropped[projected.value] += 1
-                    continue
-                block.append(orjson.dumps(projected, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
-                if media is not None:
-                    media.update((medium.uri, medium) for medium in row.media)
-            tally.rows += len(block)
-            if block:
-                yield b"".join(block)
+        yield from lines_of(chunk, project, tally, media)
+
+
+def lines_of(rows: Sequence[ReviewedRow], project: Projection, tally: Tally,
+             media: dict[str, ExportedMedia] | None = None) -> Iterator[bytes]:
+    """In blocks of whole lines. `tally` and `media` as for `export_lines`."""
+    for start in range(0, len(rows), ROWS_OF_A_BLOCK):
+        block: list[bytes] = []
+        for row in rows[start:start + ROWS_OF_A_BLOCK]:
+            projected = project(row)
+            if isinstance(projected, Drop):
+                tally.dropped[projected.value] += 1
+                continue
+            block.append(orjson.dumps(projected, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+            if media is not None:
+                media.update((medium.uri, medium) for medium in row.media)
+        tally.rows += len(block)
+        if block:
+            yield b"".join(block)
 
 
 def summarise(*, request: ExportRequest) -> Tally:
@@ -103,17 +111,18 @@ def export_archive(*, request: ExportRequest) -> IO[bytes]:
 def _write_media(target: zipfile.ZipFile, media: Iterable[ExportedMedia]) -> list[str]:
     missing = []
     for medium in media:
-        path = Path(settings.MEDIA_ROOT) / medium.store_path
-        if path.is_file():
-            target.write(path, medium.uri, zipfile.ZIP_STORED)  # media is compressed already
-        else:
+        try:
+            with original(medium.store_path) as path:
+                target.write(path, medium.uri, zipfile.ZIP_STORED)  # media is compressed already
+        except MediaError:
             missing.append(medium.uri)
     return missing
 
 
-def _projection(request: ExportRequest) -> Projection:
-    if request.format is ExportFormat.CANONICAL:
+def projection_of(format: ExportFormat, *, with_media: bool) -> Projection:
+    """`with_media`: some row of the export has media."""
+    if format is ExportFormat.CANONICAL:
         return canonical
-    if request.format is ExportFormat.SHAREGPT:
+    if format is ExportFormat.SHAREGPT:
         return sharegpt
-    return trl_media if holds_media(only_hard=request.only_hard) else trl_text
+    return trl_media if with_media else trl_text

@@ -1,0 +1,65 @@
+"""A file on the disk as an answer that a broken-off download goes on from (RFC 9110: Range, If-Range, ETag)."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+CHUNK = 256 * 1024
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def answer_with(request: HttpRequest, path: Path, *, etag: str, mime: str, name: str) -> HttpResponseBase:
+    """The file, the part that is asked for, 304 or 416. `etag` is quoted and changes with the bytes. Raises OSError."""
+    if etag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
+        return _described(HttpResponse(status=304), etag, name)
+    stream = path.open("rb")
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    same = request.headers.get("If-Range", etag) == etag
+    wanted = wanted_range(request.headers.get("Range", ""), size) if same else None
+    response: HttpResponseBase
+    if wanted is None:
+        response = FileResponse(stream, content_type=mime)
+        response["Content-Length"] = str(size)
+    elif not wanted:
+        stream.close()
+        response = HttpResponse(status=416, content_type=mime)
+        response["Content-Range"] = f"bytes */{size}"
+    else:
+        response = StreamingHttpResponse(part_of(stream, wanted), status=206, content_type=mime)
+        response["Content-Length"] = str(len(wanted))
+        response["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
+    return _described(response, etag, name)
+
+
+def wanted_range(header: str, size: int) -> range | None:
+    """The bytes asked for; None: all of them; an empty range: nothing of this file. Several ranges are answered with all."""
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        return range(max(0, size - int(last)), size)
+    return range(int(first), min(int(last) + 1, size) if last else size)
+
+
+def part_of(stream: BinaryIO, wanted: range) -> Iterator[bytes]:
+    """The bytes of an open file, which is closed at the end."""
+    with stream:
+        stream.seek(wanted.start)
+        left = len(wanted)
+        while left > 0 and (chunk := stream.read(min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk
+
+
+def _described(response: HttpResponseBase, etag: str, name: str) -> HttpResponseBase:
+    response["Accept-Ranges"] = "bytes"
+    response["ETag"] = etag
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "private, no-cache"  # asked for again each time: the permission may be gone
+    return response
