@@ -1,7 +1,11 @@
-"""From what a row says about its media to bytes: an uploaded file, a file in a folder, or a data: URL. Nothing is fetched."""
+"""From what a row says about its media to bytes: an uploaded file, a file in a folder, a data: URL.
+
+Pictures by https address are fetched where the operator listed hosts for it, and only by `with_fetching`.
+"""
 
 import base64
 import binascii
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +13,7 @@ from typing import Protocol
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 
 from annotation.importers.fields import FieldReader
+from annotation.services.fetching import FETCH_S, PictureNotFetched, fetch_picture, fetching_is_on
 from annotation.services.incoming import MAX_MEDIA_OF_AN_ITEM, IncomingMedia
 
 
@@ -58,6 +63,26 @@ def files_in_folder(root: Path) -> MediaFinder:
     return find
 
 
+class Fetching:
+    """A finder that also fetches pictures. One a request: all its fetches share FETCH_S seconds."""
+
+    def __init__(self, find: MediaFinder) -> None:
+        self._find = find
+        self._deadline = time.monotonic() + FETCH_S
+
+    def __call__(self, name: str) -> bytes | Path:
+        if name[:6].lower() != "https:":
+            return self._find(name)
+        try:
+            return fetch_picture(name, deadline=self._deadline)
+        except PictureNotFetched as error:
+            raise MediaNotFound(str(error)) from error
+
+
+def with_fetching(find: MediaFinder) -> MediaFinder:
+    return Fetching(find) if fetching_is_on() else find
+
+
 def read_media(reader: FieldReader, name: str, find: MediaFinder) -> tuple[IncomingMedia, ...]:
     """The row's list of media: each a file name or a data: URL."""
     entries = reader.sequence(name)
@@ -74,7 +99,8 @@ def read_medium(reader: FieldReader, name: str, entry: object, find: MediaFinder
         return None
     pointer = f"{reader.at}/{name}"
     start = entry[:8].lower()
-    if start.startswith(("http:", "https:", "ftp:", "s3:", "gs:", "file:", "//")):
+    fetched = isinstance(find, Fetching) and start.startswith("https:")
+    if not fetched and start.startswith(("http:", "https:", "ftp:", "s3:", "gs:", "file:", "//")):
         reader.refuse(name, "is a URL, and fetching by URL is not offered: upload the file, or send it as a data: URL.")
         return None
     try:

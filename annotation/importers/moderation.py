@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.importers.fields import FieldReader
-from annotation.importers.media import no_files, read_media, read_medium
+from annotation.importers.media import MediaFinder, no_files, read_media, read_medium, with_fetching
 from annotation.services.guard_wire import Content
 from annotation.services.incoming import FieldError, IncomingMedia
 
@@ -21,7 +21,7 @@ def read_input(given: object, errors: list[FieldError]) -> list[Content]:
         return []
     if all(isinstance(one, str) for one in given):
         return [_text_content(text, f"/input/{at}", errors) for at, text in enumerate(given)]
-    return [_parts_content(given, errors)]
+    return [_parts_content(given, errors, with_fetching(no_files))]
 
 
 def read_contents(given: object, errors: list[FieldError]) -> list[Content]:
@@ -29,16 +29,17 @@ def read_contents(given: object, errors: list[FieldError]) -> list[Content]:
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_CONTENTS:
         errors.append(FieldError("/contents", f"must be a list of 1 to {MAX_CONTENTS} objects."))
         return []
-    return [_own_content(one, f"/contents/{at}", errors) for at, one in enumerate(given)]
+    find = with_fetching(no_files)
+    return [_own_content(one, f"/contents/{at}", errors, find) for at, one in enumerate(given)]
 
 
-def _own_content(given: object, at: str, errors: list[FieldError]) -> Content:
+def _own_content(given: object, at: str, errors: list[FieldError], find: MediaFinder) -> Content:
     if not isinstance(given, Mapping):
         errors.append(FieldError(at, "is not an object."))
         return Content()
     reader = FieldReader(given, errors, at)
     reader.refuse_unknown(OWN_FIELDS)
-    content = Content(reader.text("prompt"), reader.optional_text("response"), _bytes(read_media(reader, "media", no_files)))
+    content = Content(reader.text("prompt"), reader.optional_text("response"), _bytes(read_media(reader, "media", find)))
     return _not_empty(content, at, errors)
 
 
@@ -47,7 +48,7 @@ def _text_content(text: str, at: str, errors: list[FieldError]) -> Content:
     return _not_empty(Content(FieldReader({name: text}, errors, parent).text(name)), at, errors)
 
 
-def _parts_content(parts: list[Any], errors: list[FieldError]) -> Content:
+def _parts_content(parts: list[Any], errors: list[FieldError], find: MediaFinder) -> Content:
     texts: list[str] = []
     media: list[IncomingMedia] = []
     for at, part in enumerate(parts):
@@ -57,7 +58,7 @@ def _parts_content(parts: list[Any], errors: list[FieldError]) -> Content:
             texts.append(reader.text("text"))
         elif kind == "image_url":
             place = reader.row.get("image_url")
-            medium = read_medium(reader, "image_url/url", place.get("url") if isinstance(place, Mapping) else None, no_files)
+            medium = read_medium(reader, "image_url/url", place.get("url") if isinstance(place, Mapping) else None, find)
             media += [medium] if medium is not None else []
         else:
             reader.refuse("type", "must be text or image_url.")

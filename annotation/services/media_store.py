@@ -1,4 +1,4 @@
-"""Untrusted media, kept once by its sha256 under the media root. Only its first bytes are looked at here."""
+"""Untrusted media, kept once by its sha256 under the media root or in the bucket. Only its first bytes are looked at here."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from annotation.models import MediaAsset
+from annotation.services import bucket
 from guardapp.guard.media_errors import MediaTooLarge
 from guardapp.guard.media_sniff import HEAD_BYTES, file_size, sniff
 from guardapp.guard.media_values import Limits
@@ -33,7 +34,7 @@ class StoredMedia:
 def store(content: bytes | Path) -> StoredMedia:
     """Put the bytes in the store, unless they are there. The name appears only once the file is whole.
 
-    Raises MediaError: empty, too large, not a file, or not a supported type (the message names what was found).
+    Raises MediaError: empty, too large, not a file, or not a supported type (the message names what was found); MediaStoreAway.
     """
     size = len(content) if isinstance(content, bytes) else file_size(content)
     limit = Limits().max_bytes
@@ -54,9 +55,13 @@ def store(content: bytes | Path) -> StoredMedia:
                     raise MediaTooLarge(f"more than {limit:,} bytes")
         sha256 = digest.hexdigest()
         path = f"{FOLDER}/{sha256[:2]}/{sha256[2:]}"
-        (root / path).parent.mkdir(exist_ok=True)
-        partial.chmod(0o640)
-        partial.replace(root / path)
+        if bucket.in_use():
+            if not bucket.holds(path):
+                bucket.put(path, partial, mime)
+        else:
+            (root / path).parent.mkdir(exist_ok=True)
+            partial.chmod(0o640)
+            partial.replace(root / path)
     finally:
         partial.unlink(missing_ok=True)
     return StoredMedia(sha256, kind, mime, written, path)
@@ -70,6 +75,7 @@ def register(stored: Collection[StoredMedia]) -> dict[str, int]:
         [MediaAsset(sha256=one.sha256, kind=one.kind, mime=one.mime, size=one.size, path=one.path) for one in stored],
         ignore_conflicts=True,
     )
+    MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}, deleted_at__isnull=False).update(deleted_at=None)
     return dict(MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}).values_list("sha256", "pk"))
 
 

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from annotation.selectors_health import Standing, standing_troubles
 from annotation.status import EventKind
 
 register = template.Library()
@@ -58,6 +59,13 @@ def nav_links(context: template.Context) -> dict[str, object]:
         current = _section(here) == _section(name)
         links.append({"url": url, "words": _(words), "current": current})
     return {"links": links}
+
+
+@register.inclusion_tag("components/troubles.html", takes_context=True)
+def troubles(context: template.Context) -> dict[str, tuple[Standing, ...]]:
+    """What is wrong around the product now, told to who is signed in."""
+    user = getattr(context.get("request"), "user", None)
+    return {"standing": standing_troubles() if getattr(user, "is_authenticated", False) else ()}
 
 
 @register.filter

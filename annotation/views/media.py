@@ -1,4 +1,7 @@
-"""Frames and files of items, to signed-in people only. The path comes from the database, never from the address."""
+"""Frames and files of items, to people who may work on the item. The path comes from the database, never from the address.
+
+Where media lies in a bucket the answer is a link to it that ends within minutes; otherwise it is the bytes.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,12 +9,25 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotation.models import MediaAsset, Prediction
+from annotation.selectors_media import may_see_asset, may_see_media_of
+from annotation.services import bucket
+from annotation.services.lending import lend_connection
+from annotation.views.access import person
 from guardapp.guard.taxonomy import MediaKind
 
 CHUNK = 256 * 1024
@@ -22,20 +38,30 @@ _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/
 @require_safe
 def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> HttpResponseBase:
     """One frame that the guard saw, as the lossless PNG that it was given."""
-    prediction = get_object_or_404(Prediction.objects.only("media_seen"), pk=prediction_id)
+    prediction = get_object_or_404(Prediction.objects.select_related("item").only("media_seen", "item__queue_id"), pk=prediction_id)
+    _refuse_unless(may_see_media_of(person(request), prediction.item.queue_id, prediction.item_id))
     try:
-        folder = prediction.media_seen[medium]["folder"]
+        seen = prediction.media_seen[medium]
+        path, _timestamp = Path(seen["folder"]) / f"{index:04d}.png", seen["timestamps"][index]
     except (IndexError, KeyError):
         raise Http404 from None
-    response = FileResponse(_open(Path(folder) / f"{index:04d}.png"), content_type="image/png")
-    return _safe(response, f"frame-{prediction_id}-{medium}-{index}.png", inline=True)
+    name = f"frame-{prediction_id}-{medium}-{index}.png"
+    if bucket.in_use():
+        return _link(str(path), "image/png", name, inline=True)
+    return _safe(FileResponse(_open(path), content_type="image/png"), name, inline=True)
 
 
 @require_safe
 def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
     """The whole file, of which the guard saw only frames. Answers byte ranges, so that a video can be scrubbed."""
     found = get_object_or_404(MediaAsset, sha256=sha256)
+    _refuse_unless(may_see_asset(person(request), found))
     inline = found.mime in _SHOWN_IN_PLACE
+    extension = "mp4" if found.kind == MediaKind.VIDEO else "img"
+    name = f"{found.sha256[:12]}.{found.mime.partition('/')[2] or extension}"
+    if bucket.in_use():
+        return _link(found.path, found.mime, name, inline=inline)
+    lend_connection()  # a slow reader takes the file for minutes
     stream = _open(Path(found.path))
     size = stream.seek(0, 2)
     stream.seek(0)
@@ -53,8 +79,20 @@ def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
         response["Content-Length"] = str(len(wanted))
         response["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
     response["Accept-Ranges"] = "bytes"
-    extension = "mp4" if found.kind == MediaKind.VIDEO else "img"
-    return _safe(response, f"{found.sha256[:12]}.{found.mime.partition('/')[2] or extension}", inline=inline)
+    return _safe(response, name, inline=inline)
+
+
+def _refuse_unless(allowed: bool) -> None:
+    if not allowed:
+        raise PermissionDenied(_("This item is for another group of reviewers."))
+
+
+def _link(path: str, mime: str, name: str, *, inline: bool) -> HttpResponse:
+    """To the bucket, where its link is good for minutes; this browser asks again a little earlier."""
+    response = HttpResponseRedirect(bucket.link(path, mime=mime, disposition=_disposition(name, inline=inline)))
+    response["Cache-Control"] = f"private, max-age={settings.MEDIA_LINK_SECONDS // 2}"
+    response["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 def _open(relative: Path) -> BinaryIO:
@@ -89,10 +127,14 @@ def _part(stream: BinaryIO, wanted: range) -> Iterator[bytes]:
             yield chunk
 
 
+def _disposition(name: str, *, inline: bool) -> str:
+    return f'{"inline" if inline else "attachment"}; filename="{name}"'
+
+
 def _safe(response: HttpResponseBase, name: str, *, inline: bool) -> HttpResponseBase:
     """Untrusted bytes: never sniffed, never run, kept by this browser only."""
     response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Disposition"] = f'{"inline" if inline else "attachment"}; filename="{name}"'
+    response["Content-Disposition"] = _disposition(name, inline=inline)
     response["Content-Security-Policy"] = "sandbox; default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     response["Cache-Control"] = "private, max-age=3600, immutable"

@@ -15,6 +15,7 @@ from annotation.bells import ring
 from annotation.forms import UploadForm
 from annotation.importers.jsonl import GZIP_MAGIC, IngestReport, Lines, bounded_lines, ingest_jsonl
 from annotation.models import ReviewQueue
+from annotation.services.errors import MediaNotReached
 from annotation.tasks import predict
 from annotation.views.access import leads_only, person
 
@@ -34,6 +35,8 @@ def upload(request: HttpRequest) -> HttpResponse:
         except (gzip.BadGzipFile, zlib.error, EOFError):
             form.add_error("file", _(
                 "This gzip file is broken or cut off. Lines read so far are stored; pack it again and send it again."))
+        except MediaNotReached as error:
+            form.add_error("file", str(error))
         if report is not None and report.created:
             ring(predict)
     context = {"form": form, "report": report, "queues": ReviewQueue.objects.order_by("name"), "rejected": _shown(report)}

@@ -97,6 +97,12 @@ class MediaStorageFailed(MediaError):
     code = "media_storage_failed"
 
 
+class MediaStoreAway(MediaStorageFailed):
+    """The media store does not answer. It is tried again by itself; ask the operator to look at the store and its keys."""
+
+    code = "media_store_away"
+
+
 class MediaNotStored(MediaError):
     """No complete set of decoded frames is stored here. Decode the source again."""
 

@@ -1,5 +1,6 @@
 """One folder that holds everything: database, media, models, snapshots, runs. Made while the product runs, restored while it stands still.
 
+Media that lies in a bucket is copied out of it, unless it is asked to stay there; it is restored to where media lies then, bucket or disk.
 The database is copied first. What its rows name was written before them and is not changed afterwards, so the files that are copied
 next are at least those that the copy of the database needs.
 """
@@ -21,9 +22,13 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from annotation.models import Item, User
+from annotation.services import bucket
+from guardapp.guard.media_errors import MediaError
+from training.services.bucket_backup import copy_from_bucket, copy_to_bucket
 from training.services.errors import TrainingError
 
 FORMAT = 1
+MEDIA = "media"
 MANIFEST, FILES, SECRET = "manifest.json", "files", "secret_key"
 DATABASE = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
 CHUNK = 1 << 20
@@ -48,12 +53,17 @@ class Copied:
 
 def folders() -> dict[str, Path]:
     """By their names in the backup."""
-    return {"media": Path(settings.MEDIA_ROOT), "models": Path(settings.MODELS_DIR), "snapshots": Path(settings.SNAPSHOTS_DIR),
+    return {MEDIA: Path(settings.MEDIA_ROOT), "models": Path(settings.MODELS_DIR), "snapshots": Path(settings.SNAPSHOTS_DIR),
             "runs": Path(settings.RUNS_DIR)}
 
 
-def back_up(target: Path, say: Say) -> Copied:
-    """Make `target`, which must not be there yet; it appears whole or not at all. Raises BackupNotPossible."""
+def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
+    """Make `target`, which must not be there yet; it appears whole or not at all. `without_media`: the bucket keeps it.
+
+    Raises BackupNotPossible.
+    """
+    if without_media and not bucket.in_use():
+        raise BackupNotPossible("Media lies on this disk and nowhere else, so it cannot be left out.")
     if target.exists():
         raise BackupNotPossible(f"{target} is there already.")
     partial = target.with_name(f".{target.name}.partial")
@@ -65,15 +75,20 @@ def back_up(target: Path, say: Say) -> Copied:
         _COPY[vendor](partial / DATABASE[vendor])
         listed = {DATABASE[vendor]: _sha256(partial / DATABASE[vendor])}
         for name, folder in folders().items():
+            if name == MEDIA and without_media:
+                continue
             say(f"copying {name}")
-            listed |= {str(path.relative_to(partial)): digest for path, digest in _copy_folder(folder, partial / FILES / name)}
+            copied = copy_from_bucket(partial / FILES / name) if name == MEDIA and bucket.in_use() else _copy_folder(
+                folder, partial / FILES / name)
+            listed |= {str(path.relative_to(partial)): digest for path, digest in copied}
         kept = settings.DATA_DIR / SECRET
         if kept.exists():
             listed[SECRET] = _copy(kept, partial / SECRET)
-        manifest = {"format": FORMAT, "at": timezone.now().isoformat(), "database": vendor, "migrations": _migrations(), "sha256": listed}
+        manifest = {"format": FORMAT, "at": timezone.now().isoformat(), "database": vendor, "migrations": _migrations(), "sha256": listed,
+                    "media_left_in": bucket.place().url if without_media else ""}
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
         partial.rename(target)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, MediaError) as error:
         raise BackupNotPossible(f"{type(error).__name__}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -95,9 +110,14 @@ def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
     for name, digest in manifest["sha256"].items():
         if not (source / name).is_file() or _sha256(source / name) != digest:
             raise RestoreNotPossible(f"{name} is missing from the backup, or damaged.")
+    if manifest.get("media_left_in"):
+        say(f"the backup holds no media: it was left in {manifest['media_left_in']}, which GUARDAPP_MEDIA_URL has to name")
     try:
         for name, folder in folders().items():
             say(f"copying {name}")
+            if name == MEDIA and bucket.in_use():
+                copy_to_bucket(source / FILES / name)
+                continue
             for _ in _copy_folder(source / FILES / name, folder):
                 pass
         if (source / SECRET).exists():
@@ -105,7 +125,7 @@ def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
             (settings.DATA_DIR / SECRET).chmod(0o600)
         say("restoring the database")
         _RESTORE[vendor](source / DATABASE[vendor])
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, MediaError) as error:
         raise RestoreNotPossible(f"{type(error).__name__}: {error}") from error
     return Copied(len(manifest["sha256"]) - 1, sum((source / name).stat().st_size for name in manifest["sha256"]))
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from annotation.services.frames import frames_folder
 from annotation.services.incoming import FieldError
+from annotation.services.media_files import frames_folder, share_frames
 from guardapp.guard.media import PRESETS, Decoded, Job, MediaError, decode_many
 from guardapp.guard.splits import group_key
 from guardapp.guard.verdict import Sample, SeenMedia
@@ -73,6 +73,9 @@ class _Files:
         if self.sources:
             jobs = [Job(source, frames_folder(sha256)) for sha256, source in self.sources.items()]
             self.results = dict(zip(self.sources, decode_many(jobs, PRESETS[settings.MEDIA_PRESET]), strict=True))
+            for sha256, result in self.results.items():
+                if isinstance(result, Decoded):
+                    share_frames(frames_folder(sha256))
 
 
 def _decoded(row: ImportedRow, found: _Files, sha256s: Sequence[str], source: str) -> DecodedRow | BadRow:

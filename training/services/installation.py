@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from annotation.metrics import forget_old_figures
 from annotation.models import Item
+from annotation.services import bucket
 from annotation.services.accounts import create_first_accounts
 from annotation.services.serving import ensure_production_version
 from guardapp import env
@@ -24,6 +25,8 @@ def prepare(say: Callable[[str], None]) -> None:
     say(f"data folder {settings.DATA_DIR}")
     say("bringing the database up to date")
     call_command("migrate", verbosity=0, interactive=False)
+    if bucket.in_use() and bucket.make():
+        say(f"made the bucket of {bucket.place().url}")
     forget_old_bells()
     forget_old_figures()
     if collect_static_files():

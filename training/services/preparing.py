@@ -1,18 +1,22 @@
 """A job's config: its settings from the request, its places from what is there when the job starts."""
 
 import hashlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from annotation.models import ModelVersion
+from annotation.services.checkpoints import fetch_checkpoint
 from annotation.services.serving import checkpoint_of
+from guardapp.guard.media_errors import MediaError
 from training.contract import ROWS
 from training.launching import gpus_here, launch_from, write_launch
 from training.models import DatasetSnapshot, Evaluation, TrainingRun
 from training.places import directory_of, file_of
-from training.services.errors import MinedRowsDamaged, MiningNotFinished
+from training.services.errors import EngineNotInstalled, MediaNotReached, MinedRowsDamaged, MiningNotFinished
+from training.services.job_media import with_media
 from training.services.known_rollouts import write_known
 from training.services.snapshots import verify_snapshot
 from training.status import RunKind, RunStatus
@@ -21,24 +25,42 @@ from training.status import RunKind, RunStatus
 def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
     """config.json of a run that starts or goes on, and beside it how its processes start.
 
-    Raises SnapshotDamaged, MiningNotFinished, MinedRowsDamaged, LaunchNotUsable.
+    Raises EngineNotInstalled, SnapshotDamaged, MiningNotFinished, MinedRowsDamaged, LaunchNotUsable, MediaNotReached.
     """
+    refuse_missing_engine(run.config)
     verify_snapshot(run.snapshot)
+    bring_checkpoint(run.base_version)
     config: dict[str, Any] = run.config | places(kind=run.kind, base=run.base_version, snapshot=run.snapshot, mined_from=run.mined_from)
     if run.kind == RunKind.MINE:
         config["known"] = write_known(run, config, run_dir)
     if run.mined_from is not None:
         verify_mined_rows(run.mined_from)
+    config = with_media(config, run_dir)
     write_launch(run_dir, launch_from(run.launch), config, gpus=gpus_here())
     TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token).update(config=config)
     return config
 
 
-def prepare_evaluation(evaluation: Evaluation, _run_dir: Path) -> dict[str, Any]:
-    """Raises SnapshotDamaged."""
+def prepare_evaluation(evaluation: Evaluation, run_dir: Path) -> dict[str, Any]:
+    """Raises EngineNotInstalled, SnapshotDamaged, MediaNotReached."""
+    refuse_missing_engine(evaluation.config)
     verify_snapshot(evaluation.snapshot)
-    config: dict[str, Any] = evaluation.config
-    return config
+    bring_checkpoint(evaluation.version)
+    return with_media(evaluation.config, run_dir)
+
+
+def refuse_missing_engine(config: dict[str, Any]) -> None:
+    """Before a process is started for nothing. Raises EngineNotInstalled."""
+    if config.get("engine") == "vllm" and find_spec("vllm") is None:
+        raise EngineNotInstalled
+
+
+def bring_checkpoint(version: ModelVersion) -> None:
+    """Raises MediaNotReached."""
+    try:
+        fetch_checkpoint(version.checkpoint)
+    except MediaError as error:
+        raise MediaNotReached(str(error)) from error
 
 
 def places(*, kind: str, base: ModelVersion, snapshot: DatasetSnapshot, mined_from: TrainingRun | None) -> dict[str, str]:

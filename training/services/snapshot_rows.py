@@ -3,19 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from annotation.models import GoldLabel, Item, Prediction
 from annotation.selectors_policy import policy_text
+from annotation.services.media_files import frames_at
 from annotation.status import TargetSource
 from guardapp.guard.media import MediaError, load_seen
+from guardapp.guard.media_errors import MediaStoreAway
 from guardapp.guard.parsing import PromptLabelMissing, parse, render
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Judgement, Sample, SeenMedia, Verdict
 from training.jobs.rows import Row
+from training.services.errors import MediaNotReached
 
 WITHOUT_TARGET = (TargetSource.PENDING, TargetSource.UNAVAILABLE)
 
@@ -54,6 +55,8 @@ def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = Fa
         prediction = label.prediction or label.item.prediction
         try:
             media = seen_media(prediction)
+        except MediaStoreAway as error:  # it says nothing about the row
+            raise MediaNotReached(str(error)) from error
         except MediaError:
             drops.add(gettext_noop("frames are gone"))
             continue
@@ -67,7 +70,7 @@ def seen_media(prediction: Prediction | None) -> tuple[SeenMedia, ...]:
     """The frames that the guard saw, as stored at prediction time. Raises MediaError."""
     if prediction is None:
         return ()
-    return tuple(load_seen(Path(settings.MEDIA_ROOT) / medium["folder"]).seen for medium in prediction.media_seen)
+    return tuple(load_seen(frames_at(medium["folder"])).seen for medium in prediction.media_seen)
 
 
 def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], *, with_policy: bool) -> GoldRow:

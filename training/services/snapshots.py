@@ -11,9 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from annotation import clock
 from annotation.models import Event, GoldLabel, User
 from annotation.selectors_inference import production_or_none
 from annotation.services.gold import mark_used
@@ -78,7 +78,7 @@ def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilter
 
 def eligible_gold(filters: SnapshotFilters) -> QuerySet[GoldLabel]:
     """Standing gold whose settle window has passed, oldest first."""
-    gold = GoldLabel.objects.standing().filter(settled_at__lte=filters.settled_before or timezone.now())
+    gold = GoldLabel.objects.standing().filter(settled_at__lte=filters.settled_before or clock.now())
     if filters.sources:
         gold = gold.filter(item__source__in=filters.sources)
     if filters.queues:

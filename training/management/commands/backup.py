@@ -14,10 +14,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="the folder to make; it must not be there yet")
+        parser.add_argument("--without-media", action="store_true", help="leave media in its bucket, which has copies of its own")
 
-    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
+    def handle(self, *args: Any, folder: Path, without_media: bool, **options: Any) -> None:
         try:
-            copied = back_up(folder.absolute(), self.stdout.write)
+            copied = back_up(folder.absolute(), self.stdout.write, without_media=without_media)
         except BackupNotPossible as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{folder}: the database and {copied.files:,} files, {copied.bytes / 1e6:,.1f} MB")

@@ -1,0 +1,65 @@
+"""Reading the next chunk while this one is worked on: the database and this process each have a core."""
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+from django.db import connection
+
+T = TypeVar("T")
+DEPTH = 2  # chunks that lie ready
+LOOKS_S = 0.2  # how long a reader whose chunks nobody takes goes without looking whether it is still wanted
+
+
+class _End:
+    """Follows the last chunk, or the error that ended the reading."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def read_ahead(chunks: Iterator[T]) -> Generator[T, None, None]:
+    """The same chunks, read by a thread with a database connection of its own.
+
+    Inside a transaction they are read as they are asked for: another connection would not see what this one has written.
+    """
+    if connection.in_atomic_block:
+        yield from chunks
+        return
+    ready: queue.Queue[T | _End] = queue.Queue(DEPTH)
+    wanted = threading.Event()
+    wanted.set()
+    reader = threading.Thread(target=_read, args=(chunks, ready, wanted), name="read-ahead", daemon=True)
+    reader.start()
+    try:
+        while not isinstance(chunk := ready.get(), _End):
+            yield chunk
+        if chunk.error is not None:
+            raise chunk.error
+    finally:
+        wanted.clear()
+        reader.join()
+
+
+def _read(chunks: Iterator[T], ready: "queue.Queue[T | _End]", wanted: threading.Event) -> None:
+    end = _End()
+    try:
+        for chunk in chunks:
+            _put(ready, chunk, wanted)
+            if not wanted.is_set():
+                return
+    except Exception as error:  # noqa: BLE001  (it is raised where the chunks are taken)
+        end = _End(error)
+    finally:
+        connection.close()
+        _put(ready, end, wanted)
+
+
+def _put(ready: "queue.Queue[T | _End]", given: T | _End, wanted: threading.Event) -> None:
+    while wanted.is_set():
+        try:
+            ready.put(given, timeout=LOOKS_S)
+        except queue.Full:
+            continue
+        return
