@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from annotation.services.devices import DeviceLent
 from annotation.services.guard_client import AWAY_RETRY_S, ContentNotReadable
 from annotation.services.guard_wire import HEALTH, JUDGE, RETRY_AFTER, JudgeRequest
 from annotation.services.guarding import Guarding
@@ -30,6 +31,7 @@ class GuardServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, address: Path | tuple[str, int], guarding: Guarding) -> None:
         self.guarding = guarding
+        self._open: set[socket.socket] = set()
         if isinstance(address, Path):
             self.address_family = socket.AF_UNIX
             address.unlink(missing_ok=True)
@@ -38,10 +40,28 @@ class GuardServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         else:
             super().__init__(address, _Handler)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Callers keep their connections: those are ended too, once what is under way is answered or refused."""
+        super().server_close()
+        for connection in list(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RD)
+            except OSError:  # its caller has gone
+                pass
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: GuardServer
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together
 
     def do_GET(self) -> None:
         if self.path == HEALTH:
@@ -63,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.TOO_MANY_REQUESTS, {"detail": str(error)}, error.retry_after_s)
         except TooLate as error:
             self._say(HTTPStatus.GATEWAY_TIMEOUT, {"detail": str(error)}, AWAY_RETRY_S)
+        except DeviceLent as error:
+            self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error)}, error.retry_after_s)
         except Stopped as error:
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error) or "The guard is stopping."}, AWAY_RETRY_S)
         except ENGINE_FAILURES as error:
@@ -86,3 +108,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(RETRY_AFTER, f"{retry_after_s:.0f}")
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()

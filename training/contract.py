@@ -92,6 +92,8 @@ class EvaluateConfig:
     threads: int = 0
     watched: tuple[str, ...] = ()  # ids of rows of the other split that are answered as well, and scored in no number
     policies: bool = True  # false: the guard takes none, so those of the rows are left out
+    engine: str = "transformers"  # transformers, vllm (in the job's process), server (one that holds the model)
+    vllm_url: str = ""  # of server; several are divided by commas
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class MineConfig:
     batch_size: int = 32  # rows a call of the engine
     seed: int = 17
     threads: int = 0
+    engine: str = "transformers"  # transformers, vllm (in the job's process), server (one that holds the model)
+    vllm_url: str = ""  # of server; several are divided by commas
 
 
 @dataclass(frozen=True, slots=True)

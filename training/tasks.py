@@ -19,8 +19,8 @@ def _stop(**_: object) -> None:
     _stopping.set()
 
 
-# a ring that waited longer than that has been followed by others: a long run leaves no heap of them behind
-@shared_task(name="training.tasks.execute", expires=120)  # type: ignore[untyped-decorator]
+# a ring that waited longer than that has been followed by others; not less: machines' clocks may be minutes apart
+@shared_task(name="training.tasks.execute", expires=3_600)  # type: ignore[untyped-decorator]
 def execute() -> None:
     while not _stopping.is_set() and execute_next(stopping=_stopping.is_set):
         pass
@@ -34,7 +34,7 @@ def fire_schedule(schedule_id: int) -> None:
         ring(execute)
 
 
-@shared_task(name="training.tasks.look_at_schedules", expires=240)  # type: ignore[untyped-decorator]
+@shared_task(name="training.tasks.look_at_schedules", expires=3_600)  # type: ignore[untyped-decorator]
 def look_at_schedules() -> None:
     if look():
         ring(execute)

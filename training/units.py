@@ -33,6 +33,7 @@ UNITS: Mapping[str, str] = {
 # by stage where a name counts something else there
 UNITS_OF: Mapping[tuple[str, str], str] = {
     ("mine", "batch_size"): _("rows a call of the engine"), ("dpo", "batch_size"): _("pairs a process a step"),
+    ("mine", "vllm_url"): _("of servers that hold the guard, divided by commas"),
     ("dpo", "cutoff_tokens"): _("tokens; longer pairs are dropped"),
 }
 

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import threading
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,21 +72,53 @@ def guard_health() -> dict[str, Any] | None:
     return body if status == http.client.OK else None
 
 
+_kept = threading.local()  # each thread's connection: a new one for every request costs the guard's process a thread
+
+
 def _exchange(method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, Any, dict[str, Any]]:
-    connection = _connection(timeout)
+    """Raises OSError, HTTPException. The guard may have closed a connection that was kept: then a new one is tried, once."""
+    connection: http.client.HTTPConnection | None = getattr(_kept, "connection", None)
+    if connection is not None and _kept.place == _place():
+        try:
+            return _asked(connection, method, path, body, timeout)
+        except (ConnectionError, http.client.RemoteDisconnected):
+            pass
+    hang_up()
+    _kept.connection, _kept.place = _connection(timeout), _place()
+    return _asked(_kept.connection, method, path, body, timeout)
+
+
+def hang_up() -> None:
+    """Close this thread's connection, if it keeps one."""
+    if (connection := getattr(_kept, "connection", None)) is not None:
+        connection.close()
+        _kept.connection = None
+
+
+def _asked(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None,
+           timeout: float) -> tuple[int, Any, dict[str, Any]]:
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    connection.timeout = timeout
     try:
-        connection.request(method, path, body, ({"Content-Type": "application/json"} if body is not None else {}) | carried())
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        connection.request(method, path, body, headers | carried())
         answer = connection.getresponse()
         content: dict[str, Any] = orjson.loads(answer.read())
-        return answer.status, answer.headers, content
-    finally:
-        connection.close()
+    except BaseException:
+        hang_up()  # a late answer shall not be taken for that of the next request
+        raise
+    return answer.status, answer.headers, content
+
+
+def _place() -> str:
+    return settings.GUARD_URL or str(settings.GUARD_SOCKET)
 
 
 def _connection(timeout: float) -> http.client.HTTPConnection:
     if not settings.GUARD_URL:
-        return _SocketConnection(str(settings.GUARD_SOCKET), timeout)
-    place = urlsplit(settings.GUARD_URL)
+        return _SocketConnection(_place(), timeout)
+    place = urlsplit(_place())
     return http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout)
 
 

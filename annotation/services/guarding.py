@@ -12,15 +12,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, connections
 
-from annotation.models import ApiKey, ModelVersion
+from annotation.models import ModelVersion
 from annotation.selectors_policy import policy_for, policy_text
+from annotation.services.devices import DeviceLent, leave, on_device
 from annotation.services.guard_client import ContentNotReadable
 from annotation.services.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.services.infer import ENGINE_FAILURES
-from annotation.services.serving import engine_for, production_version
-from annotation.status import ApiScope
+from annotation.services.serving import engine_for, engine_or_former, production_version
 from guardapp.guard.batching import Batcher, TooLate
 from guardapp.guard.engines.base import Engine
 from guardapp.guard.judging import Ask, judge
@@ -28,12 +28,6 @@ from guardapp.guard.media import PRESETS, Job, MediaError, decode_many
 from guardapp.guard.verdict import Sample, SeenMedia
 
 logger = logging.getLogger(__name__)
-
-
-def moderation_is_used() -> bool:
-    """Somebody has a key for it: the guard is worth its memory before the first request."""
-    keys = ApiKey.objects.filter(revoked_at__isnull=True).values_list("scopes", flat=True)
-    return any(ApiScope.MODERATE.value in scopes for scopes in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +46,10 @@ class Guarding:
         self._loading = threading.Lock()
         self._version = ""
         self._batcher = Batcher(self._answer, failures=ENGINE_FAILURES, size=settings.SERVING_BATCH, limit=settings.SERVING_QUEUE,
-                                workers=workers)
+                                workers=workers, ended=connections.close_all)
 
     def judge(self, request: JudgeRequest) -> list[GuardAnswer]:
-        """Raises QueueFull, TooLate, Stopped, ContentNotReadable and ENGINE_FAILURES."""
+        """Raises QueueFull, TooLate, Stopped, DeviceLent, ContentNotReadable and ENGINE_FAILURES."""
         deadline = time.monotonic() + request.seconds
         with samples_of(request.contents) as samples:
             asks = [Ask(sample, request.mode, request.rollouts) for sample in samples]
@@ -69,8 +63,10 @@ class Guarding:
     def preload(self) -> None:
         """Load the guard before anybody asks; what goes wrong is told to who asks."""
         try:
-            with self._loading:
+            with on_device(self.preload), self._loading:
                 self._engine_of(production_version())
+        except DeviceLent:
+            logger.info("The guard is loaded when its device is back")
         except (ModelVersion.DoesNotExist, *ENGINE_FAILURES):
             logger.exception("The guard could not be loaded")
         finally:
@@ -81,12 +77,16 @@ class Guarding:
 
     def stop(self) -> None:
         self._batcher.stop()
+        leave()
 
     def _answer(self, asks: Sequence[Ask]) -> list[GuardAnswer]:
         close_old_connections()
-        version = production_version()
+        with on_device(self.preload):
+            return self._judged(asks)
+
+    def _judged(self, asks: Sequence[Ask]) -> list[GuardAnswer]:
         with self._loading:
-            engine = self._engine_of(version)
+            version, engine = engine_or_former(production_version(), self._engine_of)
         policy = policy_for(version)
         text = policy_text(policy) if policy else None
         told = [replace(ask, sample=replace(ask.sample, policy_text=text)) for ask in asks]

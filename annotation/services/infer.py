@@ -70,8 +70,9 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequenc
     failures: dict[int, Failure] = {}
     for item_id, shown in evidence_of(items, policy_for(version)).items():
         if isinstance(shown, MediaError):
-            # a full disk says nothing about the item; all else would end the same however often it is tried
-            failures[item_id] = Failure(shown.code, str(shown), permanent=not isinstance(shown, MediaStorageFailed))
+            # a full disk or a store that is away says nothing about the item; all else would end the same however often it is tried
+            failures[item_id] = Failure(shown.code, str(shown), permanent=not isinstance(shown, MediaStorageFailed),
+                                        blameless=isinstance(shown, MediaStorageFailed))
         else:
             evidence[item_id] = shown
     answers, engine_failures = _ask(engine, claim, [item for item in items if item.pk in evidence], evidence)

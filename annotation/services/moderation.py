@@ -18,6 +18,7 @@ from annotation.services.guard_client import GuardBusy, GuardNotReady, ask_guard
 from annotation.services.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.services.incoming import IncomingItem, IncomingMedia
 from annotation.services.ingest import DEFAULT_QUEUE, ingest_items
+from annotation.services.lending import lend_connection
 from guardapp.guard.moderating import DEFAULT_THRESHOLD, HARMFUL, Action, Scores, Threshold, decide, scores_of
 
 SOURCE = "moderation"
@@ -64,6 +65,7 @@ def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | 
     thresholds, began = thresholds_now(), time.monotonic()
     try:
         with _place():
+            lend_connection()
             answers = ask_guard(request)
     except GuardNotReady as error:
         metrics.MODERATIONS_REFUSED.labels(type(error).__name__).inc()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from annotation.models import ApiKey, User
 from annotation.services.guard_wire import Content, JudgeRequest
 from annotation.services.incoming import MAX_TEXT_CHARACTERS
+from annotation.services.lending import lend_connection
 from annotation.services.moderation import Moderated, moderate
 from guardapp.guard.judging import Mode
 from guardapp.guard.moderating import GRAVITY, Action
@@ -43,6 +44,7 @@ def check_stream(*, request: StreamRequest, pieces: Iterable[str], key: ApiKey |
 
     Raises what `moderate` raises, and ResponseTooLong.
     """
+    lend_connection()  # the response may be written for minutes
     text, checked = "", 0
     gravest: Checked | None = None
     for piece in pieces:

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from annotation.guard_server import GuardServer
+from annotation.services.guard_client import hang_up
 from annotation.services.guarding import Guarding
 from guardapp.guard.engines.base import Engine
 
@@ -21,6 +22,7 @@ def serving(engine: Engine, socket: Path) -> Iterator[Guarding]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield guarding
+        hang_up()
         server.shutdown()
         thread.join()
     guarding.stop()

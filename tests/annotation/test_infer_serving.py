@@ -1,5 +1,6 @@
 """Workers serve the production version, and a new one as soon as there is one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Pauses of the bells that the task rang again."""
     pauses: list[int] = []
-    monkeypatch.setattr(predict, "apply_async", lambda countdown=0, **more: pauses.append(countdown))
+    monkeypatch.setattr("annotation.tasks.ring", lambda task, countdown=0: pauses.append(countdown))
     return pauses
 
 
@@ -55,6 +56,37 @@ def test_an_engine_is_loaded_once_and_swapped_when_production_changes(loads: lis
         predict()
     assert loads == ["first", "second"]
     assert list(Prediction.objects.order_by("id").values_list("version__checkpoint", flat=True)) == ["first"] * 2 + ["second"] * 2
+
+
+def test_where_servers_do_not_take_a_promotion_the_former_version_goes_on(
+        loads: list[str], rung: list[int], settings: Settings, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    settings.VLLM_URLS = ["http://127.0.0.1:1"]
+    taken = {"first"}
+
+    def load(checkpoint: str) -> ScriptedEngine:
+        loads.append(checkpoint)
+        if checkpoint not in taken:
+            raise CheckpointNotUsable(f"{checkpoint} is served by none of them.")
+        return ScriptedEngine(name=checkpoint)
+
+    monkeypatch.setattr(serving, "_load", load)
+    production("first")
+    for step in range(4):
+        make_item(status=ItemStatus.PENDING, predicted=False)
+        if step == 1:
+            second = promote("second")
+        if step == 3:
+            taken.add("second")
+            assert serving._loaded is not None
+            monkeypatch.setattr(serving, "_loaded", replace(serving._loaded, look_again=0.0))
+        predict()
+        if step == 2:
+            client.force_login(make_user(Role.LEAD))
+            assert b"second is served by none of them" in client.get("/").content
+    assert loads == ["first", "second", "second"], "it is not tried again at every batch"
+    assert list(Prediction.objects.order_by("id").values_list("version__checkpoint", flat=True)) == ["first"] * 3 + ["second"]
+    second.refresh_from_db()
+    assert second.load_error == ""
 
 
 def test_a_bell_rings_again_only_while_there_is_work(loads: list[str], rung: list[int]) -> None:

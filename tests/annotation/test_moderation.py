@@ -21,8 +21,8 @@ from rest_framework.test import APIClient
 
 from annotation.models import ApiKey, Item, ModelVersion, ModerationThreshold, ReviewQueue
 from annotation.services import moderation
-from annotation.services.guarding import Guarding, moderation_is_used
-from annotation.services.keys import create_key
+from annotation.services.guarding import Guarding
+from annotation.services.keys import create_key, moderation_is_used
 from annotation.status import ApiScope, ItemStatus, Role
 from guardapp.guard.engines.base import Engine
 from guardapp.guard.verdict import Decoding, Rollout, Sample
@@ -90,8 +90,9 @@ def image_at(url: str) -> ModerationImageURLInputParam:
 
 
 @pytest.fixture
-def client_of_openai(caller: APIClient, live_server: LiveServer) -> openai.OpenAI:
-    return openai.OpenAI(api_key=new_key(), base_url=f"{live_server.url}/v1", max_retries=0, timeout=60)
+def client_of_openai(caller: APIClient, live_server: LiveServer) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(api_key=new_key(), base_url=f"{live_server.url}/v1", max_retries=0, timeout=60) as client:
+        yield client  # open, it would keep a thread of the live server, and that thread its connection to the database
 
 
 def test_the_stock_openai_client_gets_its_shape_for_texts(client_of_openai: openai.OpenAI, serve: Serve, starter: Engine) -> None:

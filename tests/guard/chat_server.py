@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from transformers import GenerationConfig
 
+from guardapp.guard.engines.adapters import OURS
 from guardapp.guard.engines.hf import HfEngine
 
 Fault = Callable[[int], int | None]  # number of the request → a status that it gets instead of an answer
@@ -28,13 +30,26 @@ class ChatServer:
     url: str = ""
     fault: Fault = lambda number: None
     asked: list[dict[str, Any]] = field(default_factory=list)
+    adapters: dict[str, str] = field(default_factory=dict)  # folder by name; whoever asks for them gets the engine's own answers
     requests: int = 0
     busiest: int = 0
     _under_way: int = 0
     _count: threading.Lock = field(default_factory=threading.Lock)
     _model: threading.Lock = field(default_factory=threading.Lock)
 
+    def change(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Load or unload an adapter."""
+        name = body["lora_name"]
+        if path.startswith("/v1/unload"):
+            return (200, {}) if self.adapters.pop(name, None) else (404, {"error": {"message": f"{name} is not loaded"}})
+        if name in self.adapters or not Path(body["lora_path"], "adapter_config.json").exists():
+            return 400, {"error": {"message": f"{body['lora_path']} cannot be loaded"}}
+        self.adapters[name] = body["lora_path"]
+        return 200, {}
+
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if body["model"].startswith(OURS) and body["model"] not in self.adapters:
+            return 404, {"error": {"message": f"The model {body['model']} does not exist."}}
         with self._count:
             self.requests += 1
             number = self.requests
@@ -99,11 +114,12 @@ def chat_server(engine: HfEngine, *, name: str = "starter", fault: Fault = lambd
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._say(200, {"data": [{"id": name, "root": engine.name}]})
+            adapters = [{"id": adapter, "root": folder, "parent": name} for adapter, folder in server.adapters.items()]
+            self._say(200, {"data": [{"id": name, "root": engine.name}, *adapters]})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._say(*server.answer(body))
+            self._say(*(server.change(self.path, body) if self.path.endswith("lora_adapter") else server.answer(body)))
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from guardapp.guard.batching import Batcher, QueueFull, Stopped, TooLate
+from guardapp.guard.batching import Batcher, Pace, QueueFull, Stopped, TooLate
 from guardapp.guard.judging import Ask, Mode
 from guardapp.guard.verdict import Sample
 
@@ -154,3 +154,24 @@ def test_several_workers_ask_a_server_at_once(guard: Guard) -> None:
     guard.open.set()
     assert [future.result(SOON) for future in futures] == ["A", "B", "C"]
     batcher.stop()
+
+
+def test_halves_are_put_where_they_cost_little_and_never_where_time_is_that_of_a_batch() -> None:
+    cpu, gpu = Pace(), Pace()
+    for size in (32, 16, 8):
+        cpu.note(size, 0.06 + 0.02 * size)
+        gpu.note(size, 2.0 + 0.001 * size)
+    assert cpu.halves_cost_little(32) and not gpu.halves_cost_little(32)
+    unknown = Pace()
+    assert not unknown.halves_cost_little(32)
+    unknown.note(32, 1.0)
+    assert unknown.halves_cost_little(32)  # once, to learn it
+
+
+def test_where_halves_cost_little_one_is_judged_while_the_other_callers_come_back(guard: Guard, batcher: Batcher[str]) -> None:
+    for words in ("abcd", "efgh"):  # the first time nothing is known of batches of four
+        held(guard, batcher)
+        futures = batcher.submit(asks(*words), deadline=in_time())
+        guard.open.set()
+        assert [future.result(SOON) for future in futures] == [word.upper() for word in words]
+    assert guard.batches == [["first"], [*"abcd"], ["first"], [*"efg"], ["h"]]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from guardapp.guard.engines.adapters import ADAPTER, Adapter, take_off
 from guardapp.guard.engines.base import CheckpointNotUsable, Engine, EngineError
 from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.engines.http_servers import ServerRefused, Servers, ServerUnreachable
@@ -139,3 +140,33 @@ def test_the_score_is_the_share_of_the_tokens_that_begin_a_label(likely: dict[st
     at = RESULT.index(" harmful")
     tokens = [WrittenToken(RESULT[:at].encode(), {}), WrittenToken(b" harmful", likely), WrittenToken(RESULT[at + 8:].encode(), {})]
     assert label_scores(RESULT, 0, tokens).prompt == (None if score is None else pytest.approx(score, abs=1e-3))
+
+
+def made_adapter(folder: Path, version: str = "v2", base: Path = STARTER) -> Adapter:
+    (folder / ADAPTER).mkdir(parents=True)
+    (folder / ADAPTER / "adapter_config.json").write_text("{}")
+    return Adapter(version, str(folder / ADAPTER), str(base))
+
+
+def test_servers_of_the_base_take_an_adapter_up_and_again_where_they_forgot_it(server: ChatServer, tmp_path: Path) -> None:
+    adapter = made_adapter(tmp_path)
+    engine = OpenAIServerEngine(str(tmp_path), [server.url], adapter=adapter)
+    assert server.adapters == {"guardapp:v2": adapter.folder}
+    engine.continue_from(TEXTS[:1], [LABELS_FIRST], Decoding(max_new_tokens=4))
+    assert server.asked[-1]["model"] == "guardapp:v2"
+    OpenAIServerEngine(str(tmp_path), [server.url], adapter=adapter)  # a second process finds it there
+    server.adapters.clear()  # killed and started again
+    engine.continue_from(TEXTS[:1], [LABELS_FIRST], Decoding(max_new_tokens=4))
+    assert list(server.adapters) == ["guardapp:v2"]
+    server.adapters |= {"guardapp:v1": "/old", "somebody-else": "/theirs"}
+    assert take_off(engine.servers, {"guardapp:v2"}) == ["guardapp:v1"]
+    assert set(server.adapters) == {"guardapp:v2", "somebody-else"}
+
+
+def test_an_adapter_that_no_server_takes_says_what_each_of_them_said(server: ChatServer, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointNotUsable, match=r"answered 400: .*cannot be loaded.*VLLM_ALLOW_RUNTIME_LORA_UPDATING"):
+        OpenAIServerEngine("x", [server.url], adapter=Adapter("v2", str(tmp_path), str(STARTER)))
+    with pytest.raises(CheckpointNotUsable, match=r"serves .*starter"):
+        OpenAIServerEngine("x", [server.url], adapter=made_adapter(tmp_path / "other", base=tmp_path / "another-base"))
+    with pytest.raises(CheckpointNotUsable, match="answers"):
+        OpenAIServerEngine("x", ["http://127.0.0.1:1"], adapter=made_adapter(tmp_path / "alone"))

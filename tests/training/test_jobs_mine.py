@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.mining import KeepRuleUnknown
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
+from tests.guard.chat_server import chat_server
 from tests.guard.tiny_checkpoint import COMPLETION
-from tests.training.tiny_run import metrics, mixed_rows, result, run_here, sft_run, write_rows
-from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, MINED, ROWS, MineConfig, read_json, write_json
-from training.jobs import heartbeat, mine, sft
+from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, sft_run, write_rows
+from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, MINED, PREDICTIONS, ROWS, MineConfig, read_json, write_json
+from training.jobs import evaluate, heartbeat, mine, sft
 from training.jobs.json_lines import read_lines
 from training.jobs.rows import Row, RowsShareAnId, read_rows
 
@@ -196,3 +198,23 @@ def test_what_a_row_has_besides_its_fields_survives_mining(model: Path, tmp_path
     change(run_dir, max_new_tokens=2)  # too short to be right
     assert run_here(mine.main, run_dir) == 0
     assert read_lines(run_dir / ROWS)[0]["item"] == "source/17"
+
+
+def test_servers_that_hold_the_guard_draw_for_a_mining_and_answer_an_evaluation(model: Path, tmp_path: Path) -> None:
+    rows = [replace(row, split=split) for row, split in zip(mixed_rows(tmp_path / "media", 4)[::3], ("train", "holdout"), strict=True)]
+    dataset = write_rows(tmp_path / "texts.jsonl", rows, tmp_path / "media")
+    with chat_server(HfEngine(str(model), device="cpu", threads=1)) as server:
+        mining = mine_run(tmp_path / "run", model, engine="server", vllm_url=f"{server.url}, http://127.0.0.1:1", rollouts=2)
+        change(mining, dataset=str(dataset))
+        assert run_here(mine.main, mining) == 0
+        [line] = read_lines(mining / MINED)
+        assert len(line["rollouts"]) == 2 and server.asked[-1]["n"] == 2
+        evaluation = evaluate_run(tmp_path / "evaluation", model, engine="server", vllm_url=server.url)
+        change(evaluation, dataset=str(dataset), split="holdout")
+        assert run_here(evaluate.main, evaluation) == 0
+    [answer] = read_lines(evaluation / PREDICTIONS)
+    alone = evaluate_run(tmp_path / "alone", model)
+    change(alone, dataset=str(dataset), split="holdout")
+    assert run_here(evaluate.main, alone) == 0
+    [wanted] = read_lines(alone / PREDICTIONS)
+    assert (answer["completion"], answer["predicted"]) == (wanted["completion"], wanted["predicted"])

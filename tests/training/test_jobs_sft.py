@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 
+from guardapp.guard.engines.adapters import adapter_in
 from guardapp.guard.engines.checkpoint import load_model, load_processor
 from guardapp.guard.engines.encoding import Encoded
 from guardapp.guard.engines.hf import HfEngine
@@ -138,6 +140,11 @@ def test_an_adapter_is_merged_and_leaves_the_vision_tower_alone(tmp_path: Path) 
     assert all("language_model" in key and "_proj" in key for key in changed)
     assert metrics(run_dir)[-1]["loss"] < metrics(run_dir)[0]["loss"]
     HfEngine(str(run_dir / "model"), device="cpu").generate([text_sample()], Decoding(max_new_tokens=4))
+    kept = adapter_in(str(run_dir / "model"))
+    assert kept is not None, "servers of the base take the adapter itself"
+    on_base = PeftModel.from_pretrained(load_model(str(run_dir / "base"), dtype=torch.float32), str(kept)).merge_and_unload()
+    weights = on_base.state_dict()
+    assert all(torch.allclose(weights[key], after[key], atol=1e-6) for key in changed)
 
     (run_dir / "result.json").unlink()  # killed while it saved: the adapter's last checkpoint is enough
     shutil.rmtree(run_dir / "model")

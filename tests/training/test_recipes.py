@@ -105,6 +105,7 @@ def test_a_setting_that_cannot_be_is_named(kind: str, name: str, value: Any, sai
     ("grpo", {"update_batch": 48, "prompts_per_batch": 8}, "update_batch=48 and the 64 completions"),
     ("grpo", {"clip_floor": 0.3}, "clip_floor=0.3 is above the clip range"),
     ("grpo", {"generation": "vllm_server"}, "vllm_url is empty"),
+    ("mine", {"engine": "server"}, "vllm_url is empty: engine=server"),
     ("mine", {"keep": "mixed", "rollouts": 1}, "rollouts=1: keep=mixed needs at least 2"),
 ])
 def test_settings_that_do_not_fit_together_are_named(kind: str, overrides: dict[str, Any], said: str) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,12 @@ def test_a_damaged_snapshot_trains_nothing(snapshot: DatasetSnapshot, scripted: 
     execute_next(limits=LIMITS)
     run.refresh_from_db()
     assert run.status == RunStatus.FAILED and run.error == str(SnapshotDamaged())
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
+def test_a_mining_that_wants_vllm_says_that_it_is_missing_before_anything_starts(snapshot: DatasetSnapshot, scripted: Any) -> None:
+    scripted("raise SystemExit('started')")
+    TrainingRun.objects.filter(pk=(run := queued(snapshot)).pk).update(config=run.config | {"engine": "vllm"})
+    execute_next(limits=LIMITS)
+    run.refresh_from_db()
+    assert run.status == RunStatus.FAILED and run.error.startswith("vLLM is not installed where the training worker runs.")

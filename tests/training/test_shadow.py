@@ -275,9 +275,7 @@ def test_the_worker_keeps_both_engines_and_gives_the_shadow_back(candidate: Mode
 
     for name, value in (("_load", load), ("_loaded", None), ("_shadow", None)):
         monkeypatch.setattr(serving, name, value)
-    monkeypatch.setattr(predict, "apply_async", lambda **more: rung.append("predict"))
-    monkeypatch.setattr(shadow, "apply_async", lambda **more: rung.append("shadow"))
-    monkeypatch.setattr(shadow, "delay", lambda: rung.append("shadow"))
+    monkeypatch.setattr("annotation.tasks.ring", lambda task, countdown=0: rung.append(task.name.rpartition(".")[2]))
     production("first")
     ModelVersion.objects.filter(pk=candidate.pk).update(checkpoint="second")
     start_shadow(version=candidate, share=1.0, by=lead)

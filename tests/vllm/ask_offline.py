@@ -15,7 +15,9 @@ def main(checkpoint: str, asked: Path) -> None:
     greedy = [group[0] for group in engine.generate(samples, Decoding(max_new_tokens=128))]
     forced = engine.continue_from(samples[:10], [LABELS_FIRST] * 10, Decoding(max_new_tokens=24))
     [drawn] = engine.generate(samples[:1], Decoding(temperature=1.0, top_p=0.95, n=8, max_new_tokens=64))
-    asked.with_suffix(".answers").write_bytes(pickle.dumps((greedy, forced, drawn)))
+    engine.structured = True
+    [structured] = engine.generate(samples[:1], Decoding(temperature=1.5, n=8, max_new_tokens=128))
+    asked.with_suffix(".answers").write_bytes(pickle.dumps((greedy, forced, drawn, structured)))
 
 
 if __name__ == "__main__":  # vLLM starts children that import this file again

@@ -22,8 +22,10 @@ def vllm_server(python: str, log: Path) -> Iterator[str]:
     port = free_port()
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(STARTER), "--served-model-name", "starter",
                "--dtype", "float32", "--max-model-len", "4096", "--max-num-seqs", "32", "--enforce-eager", "--host", "127.0.0.1",
-               "--port", str(port), "--limit-mm-per-prompt", '{"image": 4, "video": 1}', "--trust-request-mm-kwargs"]
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+               "--port", str(port), "--limit-mm-per-prompt", '{"image": 4, "video": 1}', "--trust-request-mm-kwargs",
+               "--enable-lora", "--max-loras", "2", "--max-lora-rank", "16"]
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1",
+                                "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=log.parent, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:

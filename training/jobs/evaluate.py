@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from guardapp.guard.engines.encoding import estimated_tokens
-from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.verdict import Decoding, Rollout
 from training.contract import EXIT_CANCELLED, PREDICTIONS, RESULT, EvaluateConfig, read_config, write_json
+from training.jobs.engines import guard_engine
 from training.jobs.environment import write_environment
 from training.jobs.heartbeat import Heartbeat
 from training.jobs.json_lines import append_line, read_lines
@@ -43,7 +43,7 @@ def main(run_dir: Path) -> int:
     ordered = sorted(rows.values(), key=lambda row: estimated_tokens(row.sample))
     # the same batches at every start: padding moves scores by a rounding error, and a resumed result shall be the same
     batches = [ordered[start:start + config.batch_size] for start in range(0, len(ordered), config.batch_size)]
-    engine = HfEngine(config.model, threads=config.threads, batch_size=config.batch_size)
+    engine = guard_engine(config, batch_size=config.batch_size)
     decoding = Decoding(max_new_tokens=config.max_new_tokens, seed=config.seed)
 
     for batch in batches:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guardapp.guard.engines.checkpoint import load_processor
 from guardapp.guard.engines.encoding import completion_ids, estimated_tokens
-from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.mining import KeepRule, keep_rule
 from guardapp.guard.verdict import Decoding
 from training.contract import EXIT_CANCELLED, METRICS, MINED, RESULT, ROWS, MineConfig, read_config, write_json
+from training.jobs.engines import guard_engine
 from training.jobs.environment import write_environment
 from training.jobs.heartbeat import Heartbeat
 from training.jobs.json_lines import append_line, read_lines
@@ -118,7 +119,8 @@ class Miner:
         self.rule = rule
         self.known = known
         # `batch_size` counts rows, the engine's completions
-        self.engine = HfEngine(config.model, threads=config.threads, batch_size=config.batch_size * config.rollouts)
+        self.engine = guard_engine(config, batch_size=config.batch_size * config.rollouts)
+        self.processor = load_processor(config.model)
 
     def mine(self, batch: Batch) -> list[dict[str, Any]]:
         """Lines of mined.jsonl in the order of the rows: known rollouts first, then drawn ones."""
@@ -143,7 +145,7 @@ class Miner:
 
     def _known(self, row: Row) -> list[dict[str, Any]]:
         return [
-            rollout_line(row, text, tokens=len(completion_ids(self.engine.processor, text)), max_tokens=self.config.max_new_tokens,
+            rollout_line(row, text, tokens=len(completion_ids(self.processor, text)), max_tokens=self.config.max_new_tokens,
                          reused=True)
             for text in self.known.get(row.sample.id, ())
         ]

@@ -12,6 +12,7 @@ import torch
 from peft import LoraConfig
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from guardapp.guard.engines.adapters import ADAPTER
 from training.adapters import LORA_TARGETS
 from training.contract import CHECKPOINTS, RESULT, write_json
 from training.jobs.heartbeat import Heartbeat
@@ -56,20 +57,23 @@ def newest_checkpoint(run_dir: Path) -> Path | None:
 
 
 def save_model(trainer: Any, processor: Any, folder: Path, *, bf16: bool) -> None:
-    """Write the whole model (an adapter is merged) with its processor, so that an engine loads the folder as it is."""
+    """Write the whole model with its processor, so that an engine loads the folder as it is: an adapter is merged, and kept beside the
+    weights for servers that hold the base model.
+    """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     shares = in_shares(trainer)
     weights = trainer.accelerator.get_state_dict(trainer.model) if shares else None  # all processes give theirs to the first
     if not is_main_process():
         return
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
     if hasattr(model, "merge_and_unload"):
+        model.save_pretrained(unfinished / ADAPTER)
         model = model.merge_and_unload()
     if weights is not None and bf16:
         weights = {name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     elif bf16:
         model = model.to(torch.bfloat16)
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished, state_dict=weights)
     processor.save_pretrained(unfinished)
     shutil.rmtree(folder, ignore_errors=True)

@@ -19,6 +19,7 @@ PLACES = ("base_model", "model", "dataset", "media_root", "replay_dataset", "rep
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "keep": tuple(KeepRule), "reward": tuple(REWARDS), "clip_schedule": tuple(SCHEDULES), "loss": ("token_mean", "sequence_mean"),
     "generation": ("transformers", "vllm_colocate", "vllm_server"), "split": ("train", "holdout"),
+    "engine": ("transformers", "vllm", "server"),
     "media_preset": tuple(PRESETS),
     "lr_scheduler": ("cosine", "linear", "constant", "constant_with_warmup"),
 }
@@ -114,8 +115,7 @@ def check_together(config: Config) -> None:
     if isinstance(config, SftConfig):
         _check_sft(config)
     elif isinstance(config, MineConfig):
-        if config.keep == KeepRule.MIXED and config.rollouts < 2:
-            raise SettingUnknown(f"rollouts={config.rollouts}: keep=mixed needs at least 2, a right one and a wrong one.")
+        _check_mine(config)
     elif isinstance(config, GrpoConfig):
         _check_grpo(config)
 
@@ -124,6 +124,13 @@ def _check_sft(config: SftConfig) -> None:
     if config.replay_rows and not config.replay_dataset:
         raise SettingUnknown(f"replay_rows={config.replay_rows}, but there is nothing to replay: the version that it starts from was "
                              "trained on no other snapshot here. Set replay_rows to 0.")
+
+
+def _check_mine(config: MineConfig) -> None:
+    if config.keep == KeepRule.MIXED and config.rollouts < 2:
+        raise SettingUnknown(f"rollouts={config.rollouts}: keep=mixed needs at least 2, a right one and a wrong one.")
+    if config.engine == "server" and not config.vllm_url:
+        raise SettingUnknown("vllm_url is empty: engine=server needs the address of a server that holds the guard.")
 
 
 def _check_grpo(config: GrpoConfig) -> None:

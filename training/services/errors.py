@@ -23,6 +23,10 @@ class NotEnoughGold(TrainingError):
         self.train, self.holdout = train, holdout
 
 
+class MediaNotReached(TrainingError):
+    """The media store does not answer, so the frames cannot be read. Nothing was kept: try again when it is back."""
+
+
 class GoldChanged(TrainingError):
     """Reviews were undone while the snapshot was being written. Nothing was kept: try again."""
 
@@ -155,3 +159,7 @@ class ScheduleNotValid(TrainingError):
 
 class ScheduleNameTaken(TrainingError):
     """A schedule of this name exists. Choose another name."""
+
+
+class EngineNotInstalled(TrainingError):
+    """vLLM is not installed where the training worker runs. Install it there (vllm 0.32), or choose the engine transformers."""

@@ -16,6 +16,7 @@ from training.contract import PREDICTIONS, EvaluateConfig
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow
 from training.places import file_of
 from training.services.gate import watched_items
+from training.services.job_media import forget_media
 from training.status import RunStatus
 
 
@@ -24,7 +25,7 @@ def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requ
     config = EvaluateConfig(
         model=checkpoint_of(version), dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
         batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS,
-        watched=watched_items(snapshot), policies=version.takes_policy,
+        watched=watched_items(snapshot), policies=version.takes_policy, engine=settings.EVALUATION_ENGINE,
     )
     try:
         with transaction.atomic():
@@ -42,6 +43,7 @@ def finish_evaluation(evaluation: Evaluation, run_dir: Path, result: dict[str, A
                             claim_token=None, claimed_until=None, pid=None)
         if ended == 1:
             EvaluationRow.objects.bulk_create(_rows(evaluation, run_dir / PREDICTIONS), batch_size=500)
+    forget_media(run_dir)
 
 
 def _rows(evaluation: Evaluation, predictions: Path) -> Iterator[EvaluationRow]:

@@ -17,8 +17,9 @@ from typing import IO, Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
+from annotation import clock
+from annotation.services import devices
 from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, RESULT, read_json, write_json
 from training.launching import LaunchNotUsable
 from training.models import Evaluation, TrainingRun
@@ -82,7 +83,7 @@ def execute_next(*, stopping: Callable[[], bool] = never, limits: Limits = LIMIT
 
 def claim(kind: Kind) -> Any | None:
     """Take the oldest queued row that waits for no other, or one whose worker has let its claim run out."""
-    now = timezone.now()
+    now = clock.now()
     free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, claimed_until__lt=now)
     for row in kind.rows._default_manager.filter(kind.ready, free).order_by("id")[:5]:
         token = uuid.uuid4()
@@ -125,7 +126,7 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
     except (TrainingError, LaunchNotUsable) as error:
         _end(row, RunStatus.FAILED, str(error))
         return
-    ended = Ended.DONE if (run_dir / RESULT).exists() else _watch(kind, row, run_dir, lock, stopping, limits)
+    ended = Ended.DONE if (run_dir / RESULT).exists() else _on_device(kind, row, run_dir, lock, stopping, limits)
     log.info("%s: %s", row, ended)
     if ended is Ended.DONE:
         try:
@@ -143,8 +144,34 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
         _end(row, RunStatus.QUEUED, f"No heartbeat for {limits.hung:.0f} s: stopped and queued again.")
 
 
-def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> Ended:
-    """Start the job and stay with it to its end: renew the claim, pass on a cancel, end one that hangs."""
+def _on_device(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> Ended:
+    """Where serving shares its device with training: borrow it, wait until the guards have left it, and give it back at the end."""
+    if not settings.SHARED_DEVICE:
+        return _watch(kind, row, run_dir, lock, stopping, limits)
+    mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
+    loan: uuid.UUID | None = None
+    try:
+        while True:
+            if loan is None or not devices.renew(loan):
+                loan = devices.borrow(holder=str(row))
+            if loan is not None and devices.is_free():
+                break
+            if mine.filter(cancel_requested_at__isnull=False).exists():
+                return Ended.CANCELLED
+            if stopping():
+                return Ended.STOPPED
+            if mine.update(claimed_until=_until(clock.now())) != 1:
+                return Ended.LOST
+            time.sleep(limits.poll)
+        return _watch(kind, row, run_dir, lock, stopping, limits, loan)
+    finally:
+        if loan is not None:
+            devices.give_back(loan)
+
+
+def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits,
+           loan: uuid.UUID | None = None) -> Ended:
+    """Start the job and stay with it to its end: renew the claim and the loan of the device, pass on a cancel, end one that hangs."""
     job = process.start(kind.module(row), run_dir, lock)
     started = time.time()
     mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
@@ -155,8 +182,11 @@ def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callabl
             time.sleep(limits.poll)
             now = time.time()
             if now - renewed > settings.CLAIM_SECONDS / 4:
-                if mine.update(claimed_until=_until(timezone.now())) != 1:
+                if mine.update(claimed_until=_until(clock.now())) != 1:
                     return Ended.LOST
+                if loan is not None and not devices.renew(loan):  # this worker slept for so long that the guards are back
+                    process.stop(job, limits.kill)
+                    return Ended.STOPPED
                 renewed = now
             if stopping():
                 process.stop(job, limits.kill)
@@ -194,7 +224,7 @@ def _end(row: Any, status: RunStatus, error: str) -> None:
     done = status != RunStatus.QUEUED
     with transaction.atomic():
         ended = type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token).update(
-            status=status, error=error, finished_at=timezone.now() if done else None, claim_token=None, claimed_until=None, pid=None,
+            status=status, error=error, finished_at=clock.now() if done else None, claim_token=None, claimed_until=None, pid=None,
         )
         if ended == 1 and isinstance(row, TrainingRun):
             run_ended(row, status)

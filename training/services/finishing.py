@@ -9,12 +9,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import ModelVersion
+from annotation.services.checkpoints import share_checkpoint
 from annotation.services.serving import stored_checkpoint
 from annotation.status import VersionStatus
 from training.contract import CHECKPOINTS, MODEL, ROWS
 from training.models import TrainingRun
 from training.services.evaluations import request_evaluation
 from training.services.following import cancel_followers, followers, hand_on, run_ended
+from training.services.job_media import forget_media
 from training.services.pinned import READ_ONLY
 from training.services.preparing import sha256_of
 from training.status import RunKind, RunStatus
@@ -26,6 +28,7 @@ def finish_run(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
         _finish_mining(run, run_dir, result)
     else:
         _finish_training(run, run_dir, result)
+    forget_media(run_dir)
 
 
 def _finish_training(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
@@ -88,4 +91,5 @@ def _keep_model(run: TrainingRun, run_dir: Path) -> Path:
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         (run_dir / MODEL).replace(kept)
+    share_checkpoint(kept)
     return kept

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.guard_server import GuardServer
-from annotation.services.guarding import Guarding, moderation_is_used
+from annotation.services.guarding import Guarding
+from annotation.services.keys import moderation_is_used
 from guardapp.tracing import start_tracing
 
 

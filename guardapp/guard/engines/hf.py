@@ -1,5 +1,6 @@
 """The transformers engine: batched generation on a CPU or a CUDA device, text, image and video in one batch."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -62,6 +63,13 @@ class HfEngine:
         choice and has no score.
         """
         return [group[0] for group in self._in_batches(samples, prefixes, replace(decoding, n=1))]
+
+    def forget(self) -> None:
+        """Free the device's memory; the engine is of no use after this."""
+        del self.model
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _in_batches(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
         results: list[list[Rollout]] = [[] for _ in samples]

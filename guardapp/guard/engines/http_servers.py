@@ -26,10 +26,16 @@ class ServerUnreachable(EngineError):
 class ServerRefused(EngineError):
     """The server of the guard does not take this request."""
 
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 class _TryAgain(Exception):
     """The server answered, and asks for another try."""
 
+
+TRANSIENT = (_TryAgain,)
 
 @dataclass(slots=True)
 class Server:
@@ -55,14 +61,13 @@ class Servers:
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The JSON answer of whichever server gives one. Raises ServerRefused, ServerUnreachable."""
-        payload = json.dumps(body).encode()
         said = ""
         for attempt in range(TRIES):
             if attempt:
                 self.pause(random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)))
             with self._least_busy() as server:
                 try:
-                    answer = exchange(server.url, "POST", path, payload, timeout_s=self.timeout_s, key=self.key)
+                    answer = exchange(server.url, "POST", path, body, timeout_s=self.timeout_s, key=self.key)
                 except (OSError, http.client.HTTPException, _TryAgain) as error:
                     said = f"{server.url}: {type(error).__name__} {error}"
                     server.rests_until = time.monotonic() + REST_S
@@ -96,14 +101,16 @@ class Servers:
                 server.busy -= 1
 
 
-def exchange(url: str, method: str, path: str, payload: bytes | None, *, timeout_s: float, key: str = "") -> dict[str, Any]:
-    """One request. Raises OSError, HTTPException, _TryAgain and ServerRefused, which carry the server's own words."""
+def exchange(url: str, method: str, path: str, body: dict[str, Any] | None, *, timeout_s: float, key: str = "") -> dict[str, Any]:
+    """One request; {} where the answer is no JSON object. Raises OSError, HTTPException, `TRANSIENT` and ServerRefused, which carry the
+    server's own words.
+    """
     place = urlsplit(url)
     make = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
     connection = make(place.hostname or "", place.port, timeout=timeout_s)
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
-        connection.request(method, f"{place.path}{path}", payload, headers)
+        connection.request(method, f"{place.path}{path}", None if body is None else json.dumps(body).encode(), headers)
         answer = connection.getresponse()
         content = answer.read()
     finally:
@@ -111,6 +118,9 @@ def exchange(url: str, method: str, path: str, payload: bytes | None, *, timeout
     if answer.status in AGAIN:
         raise _TryAgain(f"{answer.status} {content[:300].decode(errors='replace')}")
     if answer.status != http.client.OK:
-        raise ServerRefused(f"{url} answered {answer.status}: {content[:500].decode(errors='replace')}")
-    found: dict[str, Any] = json.loads(content)
-    return found
+        raise ServerRefused(f"{url} answered {answer.status}: {content[:500].decode(errors='replace')}", answer.status)
+    try:
+        found = json.loads(content)
+    except ValueError:  # vLLM says in words that it has loaded an adapter
+        return {}
+    return found if isinstance(found, dict) else {}

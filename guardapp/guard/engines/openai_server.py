@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from guardapp.guard.engines.adapters import Adapter, put_on
 from guardapp.guard.engines.base import CheckpointNotUsable, EngineError
-from guardapp.guard.engines.http_servers import Servers
+from guardapp.guard.engines.http_servers import ServerRefused, Servers
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
 from guardapp.guard.engines.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.parsing import parse
@@ -19,6 +20,7 @@ from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
 
 TOP_TOKENS = 5  # at each place; the two labels are nearly always among them
 CHAT = "/v1/chat/completions"
+NOT_KNOWN = 404  # the model of a request
 # the layout of guardapp.guard.parsing.render, any reasoning before it
 RESULT_LAYOUT = (r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: (?:harmful|unharmful|None)\n"
                  r"</result>")
@@ -27,15 +29,18 @@ RESULT_LAYOUT = (r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmf
 class OpenAIServerEngine:
     """Implements `Engine`, and is thread-safe: its servers batch by themselves, so `in_flight` requests are under way at once.
 
-    `structured` makes the server write only what parses. Raises CheckpointNotUsable where no server serves the checkpoint.
+    `structured` makes the server write only what parses. With an `adapter` the servers hold its base and take it up now, and again
+    where one was started anew. Raises CheckpointNotUsable where no server serves the checkpoint.
     """
 
     def __init__(self, checkpoint: str, urls: Sequence[str], *, key: str = "", in_flight: int = 64, structured: bool = False,
-                 instruction: str = INSTRUCTION, role_line: str = USER_ROLE_LINE) -> None:
+                 instruction: str = INSTRUCTION, role_line: str = USER_ROLE_LINE, adapter: Adapter | None = None) -> None:
         self.name = checkpoint
+        self.adapter = adapter
         self.structured = structured
         self.instruction, self.role_line = instruction, role_line
-        self.model, found = _served(checkpoint, Servers(urls, key=key))
+        known = Servers(urls, key=key)
+        self.model, found = (adapter.name, put_on(adapter, known)) if adapter else _served(checkpoint, known)
         self.servers = Servers(found, key=key)
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="guard-request")
 
@@ -62,8 +67,17 @@ class OpenAIServerEngine:
             body |= {"add_generation_prompt": False, "continue_final_message": True}
         elif self.structured:
             body["structured_outputs"] = {"regex": RESULT_LAYOUT}
-        choices = self.servers.post(CHAT, body)["choices"]
+        choices = self._post(body)["choices"]
         return [self._rollout(sample, choice, prefix or "") for choice in sorted(choices, key=lambda choice: int(choice["index"]))]
+
+    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self.servers.post(CHAT, body)
+        except ServerRefused as error:
+            if self.adapter is None or error.status != NOT_KNOWN:
+                raise
+        put_on(self.adapter, self.servers)  # a server that was started anew has forgotten it
+        return self.servers.post(CHAT, body)
 
     def _rollout(self, sample: Sample, choice: dict[str, Any], prefix: str) -> Rollout:
         tokens = [WrittenToken.of(row) for row in (choice.get("logprobs") or {}).get("content") or []]

@@ -8,9 +8,11 @@ import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (mu
 import numpy as np
 from PIL import Image
 from vllm import LLM, SamplingParams
+from vllm.sampling_params import StructuredOutputsParams
 
 from guardapp.guard.engines.checkpoint import load_processor
 from guardapp.guard.engines.encoding import DEFAULT_STYLE, PromptStyle, render_prompt
+from guardapp.guard.engines.openai_server import RESULT_LAYOUT
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
 from guardapp.guard.engines.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.parsing import parse
@@ -22,11 +24,13 @@ TOP_TOKENS = 5
 
 class VllmEngine:
     """Implements `Engine`; not thread-safe. It takes the whole of the devices that it is given: `options` are those of vllm.LLM,
-    tensor_parallel_size and gpu_memory_utilization among them. Raises CheckpointNotUsable.
+    tensor_parallel_size and gpu_memory_utilization among them. The prompt of n rollouts is read once (prefix caching). `structured`
+    makes the guard write only what parses. Raises CheckpointNotUsable.
     """
 
-    def __init__(self, checkpoint: str, *, style: PromptStyle = DEFAULT_STYLE, **options: Any) -> None:
+    def __init__(self, checkpoint: str, *, style: PromptStyle = DEFAULT_STYLE, structured: bool = False, **options: Any) -> None:
         self.name = checkpoint
+        self.structured = structured
         self.style = style
         self.processor = load_processor(checkpoint)
         self.llm = LLM(checkpoint, enable_prefix_caching=True, limit_mm_per_prompt={"image": 16, "video": 4}, **options)
@@ -44,8 +48,9 @@ class VllmEngine:
     def _ask(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[list[Rollout]]:
         if not samples:
             return []
+        layout = StructuredOutputsParams(regex=RESULT_LAYOUT) if self.structured and not any(prefixes) else None
         sampling = SamplingParams(n=decoding.n, temperature=decoding.temperature, top_p=decoding.top_p, max_tokens=decoding.max_new_tokens,
-                                  seed=decoding.seed, logprobs=TOP_TOKENS)
+                                  seed=decoding.seed, logprobs=TOP_TOKENS, structured_outputs=layout)
         outputs = self.llm.generate([self._prompt(sample, prefix) for sample, prefix in zip(samples, prefixes, strict=True)],
                                     sampling, use_tqdm=False)
         return [[_rollout(sample, prefix, one) for one in output.outputs]

@@ -1,0 +1,20 @@
+"""One card for serving and training: who has it now."""
+
+from django.db import models
+
+
+class DeviceLoan(models.Model):
+    """Serving has lent the device to a training job, until `until` unless it is renewed: a trainer that dies gives it back that way."""
+
+    device = models.CharField(max_length=60, unique=True)
+    holder = models.CharField(max_length=200, help_text="the job, as people know it")
+    token = models.UUIDField()
+    until = models.DateTimeField()
+
+
+class DeviceUse(models.Model):
+    """A process that has a guard on the device. `seen_at` is renewed while it lives; one that died counts no more after a while."""
+
+    device = models.CharField(max_length=60)
+    process = models.UUIDField(unique=True)
+    seen_at = models.DateTimeField()
