@@ -19,6 +19,7 @@ from annotation.services.guard_client import ContentNotReadable, GuardBusy, Guar
 from annotation.services.incoming import FieldError
 from annotation.services.ingest import QueueNotFound
 from annotation.services.keys import ScopeNotAllowed
+from annotation.troubles import Trouble, trouble_of
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
@@ -29,6 +30,7 @@ STATUS_BY_SERVICE_ERROR: dict[type[Exception], HTTPStatus] = {
     ScopeNotAllowed: HTTPStatus.FORBIDDEN,
     GuardBusy: HTTPStatus.TOO_MANY_REQUESTS,
     GuardNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    service_errors.MediaNotReached: HTTPStatus.SERVICE_UNAVAILABLE,
     ContentNotReadable: HTTPStatus.UNPROCESSABLE_ENTITY,
     service_errors.DecisionNotValid: HTTPStatus.UNPROCESSABLE_ENTITY,
     service_errors.ServiceError: HTTPStatus.CONFLICT,
@@ -86,8 +88,10 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
             headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
         if getattr(error, "wait", None) is not None:
             headers["Retry-After"] = f"{error.wait:.0f}"  # type: ignore[attr-defined]
-    if isinstance(error, GuardNotReady):
+    if isinstance(error, GuardNotReady | service_errors.MediaNotReached):
         headers["Retry-After"] = f"{error.retry_after_s:.0f}"
+    elif (trouble := trouble_of(error)) is not None:
+        headers["Retry-After"] = str(trouble.retry_after_s)
     problem = problem_of(error)
     return Response(problem.as_json(request.path if request is not None else ""), status=problem.status, headers=headers,
                     content_type=PROBLEM_JSON)
@@ -112,8 +116,15 @@ def problem_of(error: Exception) -> Problem:
     for kind, code in STATUS_BY_SERVICE_ERROR.items():
         if isinstance(error, kind):
             return Problem(_snake(type(error).__name__), code, str(error), tuple(_of_service(error)))
+    if (trouble := trouble_of(error)) is not None:
+        logger.warning("%s: %s", trouble.kind, error)
+        return trouble_problem(trouble)
     logger.error("Unforeseen error in the API", exc_info=error)
     return Problem("internal_error", 500, "Something went wrong here. The operator finds the cause in the log.")
+
+
+def trouble_problem(trouble: Trouble) -> Problem:
+    return Problem(trouble.kind, trouble.status, str(trouble.detail))
 
 
 def _of_service(error: Exception) -> Iterator[FieldError]:

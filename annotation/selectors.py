@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import Count, Sum
-from django.utils import timezone
 
+from annotation import clock
 from annotation.models import ApiKey, Assignment, Item, Policy, PolicyVersion, QueueTally, Review, ReviewQueue, User
 from annotation.selectors_search import ItemSearch
 from annotation.services.lateness import late_items
@@ -77,7 +77,7 @@ def late_by_queue() -> dict[int, int]:
     """How many items have waited longer than their queue allows, by queue id; queues without such items are left out."""
     if tally_is_enough():
         return dict(QueueTally.objects.filter(late__gt=0).values_list("queue_id").annotate(n=Sum("late")))
-    return dict(Item.objects.order_by().filter(late_items(timezone.now())).values_list("queue_id").annotate(n=Count("pk")))
+    return dict(Item.objects.order_by().filter(late_items(clock.now())).values_list("queue_id").annotate(n=Count("pk")))
 
 
 def last_reviews(reviewer: User) -> list[Review]:
@@ -100,7 +100,7 @@ def failed_items() -> list[Item]:
 
 def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
     """The escalated item that this lead holds already; of the one given, the hold on it."""
-    held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=timezone.now(),
+    held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=clock.now(),
                                      item__status=ItemStatus.ESCALATED)
     if item is not None:
         held = held.filter(item=item)

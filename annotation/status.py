@@ -103,6 +103,22 @@ class RegenerationState(TextChoices):
     FAILED = "failed", _("Failed")
 
 
+class ExportState(TextChoices):
+    """Writer: services.export_jobs."""
+
+    QUEUED = "queued", _("Waiting for a worker")
+    RUNNING = "running", _("Being written")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+
+
+class ExportLayout(TextChoices):
+    """What the files of an export are."""
+
+    JSONL = "jsonl", _("JSON lines, gzip")
+    PARQUET = "parquet", "Parquet"
+
+
 class ReviewKind(TextChoices):
     """How the person came to the verdict. Skips and escalations are assignments, not reviews."""
 

@@ -44,6 +44,12 @@ def may(user: User, scope: ApiScope) -> bool:
     return user.is_active and (scope in SCOPES_OF_REVIEWERS or user.is_lead)
 
 
+def moderation_is_used() -> bool:
+    """Somebody has a key for it: the guard is worth its memory before the first request."""
+    keys = ApiKey.objects.filter(revoked_at__isnull=True).values_list("scopes", flat=True)
+    return any(ApiScope.MODERATE.value in scopes for scopes in keys)
+
+
 def create_key(*, owner: User, name: str, scopes: Collection[ApiScope], expires_at: datetime | None = None,
                actor: User | None = None) -> NewKey:
     """A new key for `owner`. `actor` made it (None: the operator, at the machine). Raises ScopeNotAllowed, KeyOwnerNotActive."""

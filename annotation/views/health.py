@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from annotation.bells import broker_answers
 from annotation.metrics import figures
 from annotation.models import ModelVersion, User
+from annotation.services import bucket
 
 
 @require_safe
@@ -32,6 +33,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """503 where requests would fail: no database, or no room for media. A broker that is away only delays work."""
     checks = {"database": _database(), "storage": _storage(), "broker": "ok" if broker_answers() else "away"}
+    if bucket.in_use():  # without it media waits; all else works
+        checks["media"] = bucket.answers()
     ready = checks["database"] == checks["storage"] == "ok"
     return JsonResponse({"ready": ready, **checks}, status=200 if ready else 503)
 

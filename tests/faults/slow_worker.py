@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 import django
 
@@ -10,7 +11,7 @@ from guardapp.celery import app
 
 django.setup()
 
-from annotation.services import serving  # noqa: E402  (Django must be set up first)
+from annotation.services import serving, webhooks  # noqa: E402  (Django must be set up first)
 from guardapp.guard.engines.base import Engine  # noqa: E402
 from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
 from tests.annotation.scripted_engine import ScriptedEngine  # noqa: E402
@@ -30,3 +31,8 @@ def load(checkpoint: str) -> Engine:
 
 
 serving._load = load
+
+if every := os.environ.get("BELLS_EVERY"):  # seconds: tests are impatient
+    app.conf.beat_schedule = {name: {**bell, "schedule": timedelta(seconds=float(every))} for name, bell in app.conf.beat_schedule.items()
+                              if bell["task"].startswith("annotation.")}
+    webhooks.HOLD = timedelta(seconds=3)

@@ -1,0 +1,94 @@
+"""Every migration since the first release can run while the release before it serves."""
+
+from typing import Any
+
+import pytest
+from django.db import migrations, models, transaction
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.state import ProjectState
+
+from annotation.schema import AddIndexQuietly
+from tests.migration_rules import breaches
+
+BASELINE = {"annotation": "0012_late_items_and_sign_in", "training": "0004_gate"}  # those up to here were made before the rules
+EXEMPT: dict[tuple[str, str], str] = {}  # (app, name): why it may break a rule
+
+
+@pytest.fixture(scope="module")
+def loader() -> MigrationLoader:
+    return MigrationLoader(None)
+
+
+def since_baseline(loader: MigrationLoader) -> list[tuple[str, str]]:
+    return sorted(key for key in loader.disk_migrations if key[0] in BASELINE and key[1] > BASELINE[key[0]])
+
+
+def test_no_migration_breaks_the_release_before_it(loader: MigrationLoader) -> None:
+    found = {key: said for key in since_baseline(loader)
+             if key not in EXEMPT and (said := list(breaches(loader.disk_migrations[key], loader.project_state(key, at_end=False))))}
+    assert found == {}
+
+
+def test_an_exemption_names_a_migration_that_is_there(loader: MigrationLoader) -> None:
+    assert set(EXEMPT) <= set(since_baseline(loader)) and all(EXEMPT.values())
+
+
+ITEM = migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)), ("name", models.CharField(max_length=10)),
+                                       ("note", models.TextField(null=True))])
+INDEX = models.Index(fields=["name"], name="item_name")
+
+
+@pytest.mark.parametrize(("operations", "atomic", "why"), [
+    ([migrations.RemoveField("item", "name")], True, "later release"),
+    ([migrations.RenameField("item", "name", "title")], True, "later release"),
+    ([migrations.DeleteModel("item")], True, "later release"),
+    ([migrations.AddField("item", "size", models.IntegerField(default=0))], True, "db_default"),
+    ([migrations.AddField("item", "size", models.IntegerField(db_default=0, db_index=True))], True, "under a lock"),
+    ([migrations.AlterField("item", "note", models.TextField(default=""))], True, "may still write nothing"),
+    ([migrations.AlterField("item", "name", models.IntegerField())], True, "type changes"),
+    ([migrations.AlterField("item", "name", models.CharField(max_length=5))], True, "type changes"),
+    ([migrations.AddIndex("item", INDEX)], True, "AddIndexQuietly"),
+    ([AddIndexQuietly("item", INDEX)], True, "atomic = False"),
+    ([migrations.AddConstraint("item", models.UniqueConstraint(fields=["name"], name="one"))], True, "not valid"),
+    ([migrations.RunPython(migrations.RunPython.noop), migrations.AddField("item", "size", models.IntegerField(null=True))], True,
+     "rows and schema"),
+    ([migrations.RunSQL("SELECT 1")], True, "cannot be checked"),
+    ([AddIndexQuietly("item", INDEX)], False, ""),
+    ([migrations.AddField("item", "size", models.IntegerField(null=True))], True, ""),
+    ([migrations.AddField("item", "size", models.IntegerField(db_default=0))], True, ""),
+    ([migrations.AlterField("item", "name", models.CharField(max_length=20, help_text="longer"))], True, ""),
+    ([migrations.CreateModel("Other", [("id", models.BigAutoField(primary_key=True))]),
+      migrations.AddIndex("other", models.Index(fields=["id"], name="other_id"))], True, ""),
+])
+def test_the_rules_say_what_breaks(operations: list[Any], atomic: bool, why: str) -> None:
+    state = ProjectState()
+    ITEM.state_forwards("shop", state)
+    migration = migrations.Migration("0002_change", "shop")
+    migration.operations, migration.atomic = operations, atomic
+    said = list(breaches(migration, state))
+    assert any(why in one for one in said) if why else said == []
+
+
+@pytest.mark.django_db
+def test_the_release_before_can_still_write_all_that_people_and_programs_write(loader: MigrationLoader) -> None:
+    """Its models (the state at the baseline) on today's tables."""
+    old = loader.project_state(list(BASELINE.items())).apps
+
+    def make(model: str, /, **fields: Any) -> Any:
+        return old.get_model("annotation", model).objects.create(**fields)
+
+    with transaction.atomic():
+        person = make("User", username="old", password="x")
+        queue = make("ReviewQueue", slug="old", name="Old")
+        version = make("ModelVersion", name="old", checkpoint="x", status="retired")
+        item = make("Item", source="old", external_id="1", modality="text", content_hash="0" * 64, queue=queue)
+        prediction = make("Prediction", item=item, version=version, completion="x", parsed=True)
+        held = make("Assignment", item=item, queue=queue, reviewer=person, expires_at=item.created_at)
+        policy = make("PolicyVersion", policy=make("Policy", slug="old", name="Old"), number=1)
+        review = make("Review", item=item, policy_version=policy, reviewer=person, assignment=held, prediction=prediction,
+                      idempotency_key="12345678", kind="corrected", prompt_label="harmful", seconds=1.0)
+        make("GoldLabel", item=item, review=review, policy_version=policy, prompt_label="harmful", source="consensus",
+             settled_at=item.created_at)
+        make("Event", kind="ingested", item=item)
+        hook = make("Webhook", name="old", url="https://example.org")
+        make("Delivery", webhook=hook, event="item.decided", payload={})
