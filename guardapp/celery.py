@@ -3,8 +3,9 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import beat_init, worker_init
 
+from guardapp.pulse import start_pulse
 from guardapp.tracing import start_tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
@@ -18,3 +19,9 @@ app.set_default()
 @worker_init.connect  # type: ignore[untyped-decorator]
 def trace_tasks(**_: object) -> None:
     start_tracing("worker")
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
+def show_life(**_: object) -> None:
+    start_pulse()

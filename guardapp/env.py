@@ -52,6 +52,18 @@ def words(name: str, default: str) -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def days(name: str, known: Iterable[str]) -> dict[str, int]:
+    """`messages=30,exports=7` as whole days by name."""
+    given: dict[str, int] = {}
+    names = sorted(known)
+    for word in words(name, ""):
+        what, _, number = word.partition("=")
+        if what.strip() not in names or not number.strip().isdecimal():
+            raise ImproperlyConfigured(f"{name}: {word!r} is not NAME=DAYS with one of the names {', '.join(names)}.")
+        given[what.strip()] = int(number)
+    return given
+
+
 def refuse_unknown(prefix: str, known: Iterable[str]) -> None:
     """A misspelt setting is an error, not a silent default."""
     unknown = sorted(name for name in os.environ if name.startswith(prefix) and name not in set(known))

@@ -11,7 +11,7 @@ from typing import Any
 import dj_database_url
 from csp.constants import NONE, SELF
 
-from guardapp import env
+from guardapp import env, object_store
 
 env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_DATA", "GUARDAPP_DEBUG", "GUARDAPP_SECRET_KEY", "GUARDAPP_HOSTS", "GUARDAPP_ORIGINS", "GUARDAPP_PORT", "GUARDAPP_BIND",
@@ -21,7 +21,10 @@ env.refuse_unknown("GUARDAPP_", [
     "GUARDAPP_WEB_THREADS", "GUARDAPP_GUARD_URL", "GUARDAPP_SERVING_BATCH", "GUARDAPP_SERVING_QUEUE", "GUARDAPP_MODERATION_SECONDS",
     "GUARDAPP_VLLM_URLS", "GUARDAPP_VLLM_KEY", "GUARDAPP_VLLM_STRUCTURED", "GUARDAPP_TEST_VLLM", "GUARDAPP_WEBHOOKS_PRIVATE",
     "GUARDAPP_METRICS_TOKEN", "GUARDAPP_LOG_FORMAT", "GUARDAPP_TRACES", "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS",
-    "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
+    "GUARDAPP_MEDIA_URL", "GUARDAPP_MEDIA_LINK_SECONDS", "GUARDAPP_MEDIA_CACHE_MB", "GUARDAPP_IMAGE_HOSTS", "GUARDAPP_DATABASE_POOL",
+    "GUARDAPP_PULSE",
+    "GUARDAPP_SHARED_DEVICE", "GUARDAPP_EVALUATION_ENGINE",
+    "GUARDAPP_RETENTION", "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
 ])
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -106,6 +109,17 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
     # a file like the real one: SQLite in memory locks whole tables between threads, without waiting
     _database["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
+elif _database["ENGINE"].endswith("postgresql"):
+    _database["CONN_HEALTH_CHECKS"] = True  # a connection that the server's restart ended is replaced before it is used
+    _database["OPTIONS"] = {  # seconds until a server that has gone silent counts as away; the last one is in milliseconds
+        "connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000,
+        **_database.get("OPTIONS", {})}
+DATABASE_POOL = env.integer("GUARDAPP_DATABASE_POOL", 0)  # PostgreSQL connections that the threads of a process share; 0: one each
+if DATABASE_POOL and _database["ENGINE"].endswith("postgresql"):
+    # pages and endpoints hold one for milliseconds; who waits for the guard or sends a file lends its own (annotation.services.lending)
+    # while the database is away a request says so after 5 s, and the pool forgets its growing pauses between tries as soon
+    _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**_database.get("OPTIONS", {}), "pool": {
+        "min_size": 1, "max_size": DATABASE_POOL, "timeout": 5, "reconnect_timeout": 5, "max_idle": 300}}}
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -118,7 +132,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
-SESSION_ENGINE = "django.contrib.sessions.backends." + ("cached_db" if env.text("REDIS_URL", "") else "db")
+SESSION_ENGINE = "django.contrib.sessions.backends.db"  # not in Redis: pages work while it is away, and it keeps no session that has ended
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 HTTPS = env.boolean("GUARDAPP_HTTPS", False)
@@ -127,9 +141,16 @@ if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
 X_FRAME_OPTIONS = "DENY"
+# Media lies in a bucket, and MEDIA_ROOT is a cache of what this machine needs of it; None: MEDIA_ROOT holds it
+OBJECT_STORE = object_store.parse(env.text("GUARDAPP_MEDIA_URL", ""))
+LONGEST_LINK_SECONDS = 300
+MEDIA_LINK_SECONDS = min(env.integer("GUARDAPP_MEDIA_LINK_SECONDS", LONGEST_LINK_SECONDS, minimum=1), LONGEST_LINK_SECONDS)
+MEDIA_CACHE_MB = env.integer("GUARDAPP_MEDIA_CACHE_MB", 4_096, minimum=64)
+_MEDIA_FROM = [SELF, OBJECT_STORE.origin] if OBJECT_STORE else [SELF]
 SECURE_REFERRER_POLICY = "same-origin"
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
-    "default-src": [SELF], "script-src": [SELF], "style-src": [SELF], "img-src": [SELF, "data:"], "media-src": [SELF],
+    "default-src": [SELF], "script-src": [SELF], "style-src": [SELF], "img-src": [*_MEDIA_FROM, "data:"],
+    "media-src": _MEDIA_FROM,
     "connect-src": [SELF], "object-src": [NONE], "base-uri": [NONE], "frame-ancestors": [NONE], "form-action": [SELF],
 }}
 
@@ -145,7 +166,7 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage" if not DEBUG else
+    "staticfiles": {"BACKEND": "guardapp.static_files.StaticFiles" if not DEBUG else
                     "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 MEDIA_ROOT = DATA_DIR / "media"
@@ -169,6 +190,8 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long it is away
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}  # a silent broker is away
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_RESULT_EXPIRES = None  # nothing is kept, so beat has nothing to clean up
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # retraining schedules are rows; the bells below become rows
@@ -179,12 +202,12 @@ CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
     "reroute": {"task": "annotation.tasks.reroute", "schedule": timedelta(seconds=60)},
     "count-queues": {"task": "annotation.tasks.count_queues", "schedule": timedelta(seconds=15)},
     "deliver": {"task": "annotation.tasks.deliver", "schedule": timedelta(seconds=5)},
+    "prune": {"task": "annotation.tasks.prune", "schedule": timedelta(hours=1)},
+    "write-exports": {"task": "annotation.tasks.write_exports", "schedule": timedelta(seconds=60)},
     "release-stale": {"task": "annotation.tasks.release_stale", "schedule": timedelta(seconds=20)},
     "execute": {"task": "training.tasks.execute", "schedule": timedelta(seconds=60)},
     "look-at-schedules": {"task": "training.tasks.look_at_schedules", "schedule": timedelta(seconds=300)},
 }
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL} if REDIS_URL else
-          {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["annotation.authentication.ApiKeyAuthentication",
@@ -214,6 +237,8 @@ MAX_NEW_TOKENS = env.integer("GUARDAPP_MAX_NEW_TOKENS", 256, minimum=16)
 CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 60, minimum=1)  # a worker's hold on items; renewed as it works
 SETTLE_SECONDS = env.integer("GUARDAPP_SETTLE_SECONDS", 10)  # a review can be undone freely this long; then its gold may train
 HOLDOUT_SHARE = env.integer("GUARDAPP_HOLDOUT_SHARE", 20, minimum=1) / 100
+RETENTION_DAYS = env.days("GUARDAPP_RETENTION", [  # what is kept how long, where it is not as long as services.retention says; 0: for ever
+    "messages", "exports", "leases", "lease-events", "predictions", "regenerations", "shadow-requests", "sign-ins", "media"])
 AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100  # share of items that always go to people, whatever the guard says
 # Care for reviewers: limits a day; a person may have others
 EXPOSURE_LIMIT_S = env.integer("GUARDAPP_EXPOSURE_LIMIT_SECONDS", 2 * 3_600, minimum=1)  # of unblurred evidence
@@ -225,13 +250,14 @@ GUARD_SOCKET = DATA_DIR / "guard.sock"
 SERVING_BATCH = env.integer("GUARDAPP_SERVING_BATCH", 32, minimum=1)  # contents of many callers that the guard judges together
 SERVING_QUEUE = env.integer("GUARDAPP_SERVING_QUEUE", 256, minimum=1)  # contents that may wait for the guard; more are refused
 MODERATION_SECONDS = env.integer("GUARDAPP_MODERATION_SECONDS", 30, minimum=1)  # longest wait for an answer
-WEB_THREADS = env.integer("GUARDAPP_WEB_THREADS", 16, minimum=2)  # of each web process; moderation leaves PAGE_THREADS of them alone
+WEB_THREADS = env.integer("GUARDAPP_WEB_THREADS", 24, minimum=2)  # of each web process; moderation leaves PAGE_THREADS of them alone
 PAGE_THREADS = max(1, WEB_THREADS // 8)
 VLLM_URLS = env.words("GUARDAPP_VLLM_URLS", "")  # of `vllm serve`; empty: each worker loads the guard itself
 VLLM_KEY = env.text("GUARDAPP_VLLM_KEY", "")
 VLLM_STRUCTURED = env.boolean("GUARDAPP_VLLM_STRUCTURED", False)  # the servers write only what parses
 SERVING_WORKERS = 4 if VLLM_URLS else 1  # batches under way at once: servers batch by themselves, a loaded guard answers one call
 WEBHOOKS_PRIVATE = env.boolean("GUARDAPP_WEBHOOKS_PRIVATE", False)  # webhooks may call this machine and its network
+IMAGE_HOSTS = env.words("GUARDAPP_IMAGE_HOSTS", "")  # whose pictures are fetched by https address; empty: none are
 METRICS_TOKEN = env.text("GUARDAPP_METRICS_TOKEN", "")  # what Prometheus shows to read the figures; empty: leads alone read them
 METRICS_DIR = DATA_DIR / "metrics"
 # one folder a host: processes of several containers may have the same number
@@ -240,8 +266,11 @@ Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 MODELS_DIR = DATA_DIR / "models"
 RUNS_DIR = DATA_DIR / "runs"
 SNAPSHOTS_DIR = DATA_DIR / "snapshots"
+EXPORTS_DIR = DATA_DIR / "exports"
 FRAMES_DIR = MEDIA_ROOT / "frames"
 DEVICE = env.choice("GUARDAPP_DEVICE", "auto", ["auto", "cpu", "cuda"])
+EVALUATION_ENGINE = env.choice("GUARDAPP_EVALUATION_ENGINE", "transformers", ["transformers", "vllm"])
+SHARED_DEVICE = env.text("GUARDAPP_SHARED_DEVICE", "")  # any name: serving lends this device to training; empty: each has its own
 WORKER_THREADS = env.integer("GUARDAPP_THREADS", 1, minimum=0)  # torch threads of a worker; 0: torch's own choice
 
 LOGGING = {

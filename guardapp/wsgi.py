@@ -10,5 +10,6 @@ from guardapp.tracing import start_tracing
 __all__ = ["application", "celery_app"]
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
+os.environ.setdefault("GUARDAPP_DATABASE_POOL", "8")  # web threads share connections; solo workers have one thread and keep their own
 start_tracing("web")
 application = get_wsgi_application()

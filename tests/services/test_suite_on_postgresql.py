@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # they start processes and threads that have connections of their own, which outlive a test
-ALONE = ("test_moderation.py", "test_moderation_served.py", "test_tracing.py")
+ALONE = ("test_moderation_served.py", "test_tracing.py")
 
 
 @pytest.mark.services
