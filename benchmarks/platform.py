@@ -1,0 +1,278 @@
+"""A platform's load on PostgreSQL at a million items, beside what PostgreSQL itself does in the same run.
+
+    python -m benchmarks.platform [--items 1000000] [--sustain 300] [--rounds 7] [--submits 300] [--reviewing 60] [--offered 1000]
+
+Makes a database of its own on the server at GUARDAPP_TEST_POSTGRES and drops it at the end; rows are filled in by SQL
+(benchmarks/filling.py). Clients, servers, workers and PostgreSQL share the machine's cores. The last line is one JSON object:
+
+ingest_vs_copy           rows a second of `ingest_jsonl` (what manage.py ingest runs: JSON read and checked, idempotent, a result a row,
+                         an event a row, a commit a thousand) over COPY of the very same rows into an equal table with equal indexes and
+                         as many rows; the median of rounds that take turns
+next_vs_skip_locked      p95 of services.assignment.assign_next over p95 of a bare SELECT … FOR UPDATE SKIP LOCKED with its UPDATE, in turns
+submit_p95_ms            POST …/submit by one person on one kept connection
+export_vs_copy_to        rows a second of `manage.py export --files jsonl` (canonical records, gzip, SHA-256), from the asking to the last
+                         file, over COPY … TO of the joined columns into a file, once before and once after
+export_peak_mb           the most memory that the export's process held
+reviewers_50_p95_ms      next and submit of 50 people with a key and a connection each, who take a second for a decision
+sustained_ingest_per_s   items a second taken by POST /api/v1/items in batches of 100, of --offered a second, while the guard predicts and
+                         the other workers run
+"""
+
+import argparse
+import itertools
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.console import Api, product, review_over_http, say, text_row
+from benchmarks.floors import Floor, floor
+from benchmarks.scale import database, ground, prepare
+
+ROUND = 10_000  # rows
+THINKING_S = 1.0
+REVIEWERS = 50
+SENDERS, BATCH = 2, 100
+WORKERS = ("broker", "web", "inference", "default", "beat")
+ROOT = Path(__file__).resolve().parents[1]
+DECISION = json.dumps({"kind": "accepted", "prompt_label": "unharmful", "response_label": "unharmful"}).encode()
+
+
+def p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[94]
+
+
+def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
+    """`rows` a round. The first round warms both sides up and does not count."""
+    from django.db.models import Max
+
+    from annotation.importers.jsonl import ingest_jsonl
+    from annotation.models import Item
+
+    ours, copied = [], []
+    for number in range(rounds + 1):
+        last = Item.objects.aggregate(last=Max("pk"))["last"]
+        lines = [json.dumps(text_row(row) | {"source": f"round-{number}"}).encode() + b"\n" for row in range(rows)]
+        started = time.perf_counter()
+        report = ingest_jsonl(lines=lines)
+        ours.append(rows / (time.perf_counter() - started))
+        assert report.created == rows
+        copied.append(rows / bare.copy_in(last + 1, Item.objects.aggregate(last=Max("pk"))["last"]))
+    ratios = [one / other for one, other in zip(ours[1:], copied[1:], strict=True)]
+    say(f"ingest: {statistics.median(ours[1:]):,.0f} rows/s, COPY {statistics.median(copied[1:]):,.0f}; by round "
+        + ", ".join(f"{ratio:.2f}" for ratio in ratios))
+    return {"ingest_vs_copy": round(statistics.median(ratios), 3)}
+
+
+def next_beside_skip_locked(bare: Floor, leases: int) -> dict[str, float]:
+    from annotation.models import ReviewQueue, User
+    from annotation.services.assignment import assign_next
+    from annotation.services.decisions import Decision
+    from annotation.services.review import submit_review
+    from annotation.status import ReviewKind
+    from guardapp.guard.taxonomy import Harmfulness
+
+    decision = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.UNHARMFUL, response_label=Harmfulness.UNHARMFUL)
+    reviewer, queue = User.objects.get(username="reviewer-3"), ReviewQueue.objects.get(slug="default")
+    ours, plain = [], []
+    for _ in range(leases):
+        started = time.perf_counter()
+        held = assign_next(reviewer=reviewer, queue=queue)
+        ours.append((time.perf_counter() - started) * 1000)
+        assert held is not None
+        submit_review(reviewer=reviewer, token=held.token, idempotency_key=uuid.uuid4().hex, decision=decision)
+        plain.append(bare.take_next(queue.pk))
+    say(f"next: p50 {statistics.median(ours):.2f}, p95 {p95(ours):.2f} ms; SKIP LOCKED: {statistics.median(plain):.2f}, {p95(plain):.2f}")
+    return {"next_vs_skip_locked": round(p95(ours) / p95(plain), 2)}
+
+
+def export_beside_copy_to(bare: Floor, folder: Path) -> dict[str, float]:
+    from annotation.models import Export
+
+    def copied() -> float:
+        rows, seconds = bare.copy_out(folder / "floor.txt")
+        return rows / seconds
+
+    before = copied()
+    process = subprocess.Popen([sys.executable, "manage.py", "export", "--files", "jsonl"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, megabytes_held(process.pid))
+        time.sleep(0.05)
+    assert process.returncode == 0, "the export failed"
+    plain = statistics.mean([before, copied()])
+    made = Export.objects.order_by("-pk")[0]
+    assert made.finished_at is not None
+    rate = made.rows / (made.finished_at - made.created_at).total_seconds()
+    say(f"export: {made.rows:,} rows in {made.files.count()} files, {rate:,.0f} rows/s, {peak:.0f} MB; COPY TO {plain:,.0f} rows/s")
+    return {"export_vs_copy_to": round(rate / plain, 3), "export_peak_mb": round(peak, 1)}
+
+
+def megabytes_held(pid: int) -> float:
+    """The most that a process has held so far, by the kernel's count (Linux). What wait4 tells counts its parent's, too."""
+    try:
+        told = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    lines = [line.split() for line in told.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0][1]) / 1024 if lines else 0.0
+
+
+def reviewers_over_http(port: int, seconds: float) -> dict[str, float]:
+    """`REVIEWERS` people at once; each has a key and a connection of their own."""
+    from annotation.models import User
+    from annotation.services.keys import create_key
+    from annotation.status import ApiScope
+
+    people = User.objects.filter(username__startswith="reviewer-").order_by("pk")[:REVIEWERS]
+    keys = [create_key(owner=person, name="bench", scopes=[ApiScope.REVIEWS_WRITE]).secret for person in people]
+    taken: list[list[float]] = [[] for _ in keys]
+    end = time.monotonic() + seconds
+
+    def work(number: int, key: str) -> None:
+        api = Api(port, key)
+        time.sleep(THINKING_S * number / len(keys))
+        while time.monotonic() < end:
+            started = time.perf_counter()
+            status, answer = api.call("POST", "/api/v1/queues/default/next")
+            taken[number].append((time.perf_counter() - started) * 1000)
+            assert status == 200, answer
+            time.sleep(THINKING_S)
+            started = time.perf_counter()
+            path = f"/api/v1/assignments/{json.loads(answer)['token']}/submit"
+            status, answer = api.call("POST", path, DECISION, **{"Idempotency-Key": uuid.uuid4().hex})
+            taken[number].append((time.perf_counter() - started) * 1000)
+            assert status == 201, answer
+
+    at_once([lambda number=number, key=key: work(number, key) for number, key in enumerate(keys)])  # type: ignore[misc]
+    times = list(itertools.chain.from_iterable(taken))
+    say(f"{len(keys)} reviewers: {len(times)} requests in {seconds:.0f} s, p50 {statistics.median(times):.1f} ms, p95 {p95(times):.1f} ms")
+    return {f"reviewers_{REVIEWERS}_p95_ms": round(p95(times), 2)}
+
+
+def sustained_ingest(port: int, key: str, seconds: float, offered: float) -> dict[str, float]:
+    """Batches leave on a clock, `offered` items a second; who is late sends at once. The guard must have predicted meanwhile."""
+    from annotation.models import Prediction
+
+    before = Prediction.objects.count()
+    numbers, lock = itertools.count(), threading.Lock()
+    sent: list[float] = []
+    waits: list[float] = []
+    started = time.monotonic()
+
+    def work() -> None:
+        api = Api(port, key)
+        while True:
+            with lock:
+                number = next(numbers)
+            due = started + number * BATCH / offered
+            if due - started >= seconds or time.monotonic() - started >= seconds:
+                return
+            time.sleep(max(0.0, due - time.monotonic()))
+            rows = [text_row(row) | {"source": "sustained"} for row in range(number * BATCH, (number + 1) * BATCH)]
+            began = time.perf_counter()
+            status, answer = api.call("POST", "/api/v1/items", json.dumps(rows).encode())
+            waits.append((time.perf_counter() - began) * 1000)
+            assert status == 202 and json.loads(answer)["created"] == BATCH, answer[:500]
+            sent.append(time.monotonic() - started)
+
+    at_once([work] * SENDERS)
+    took = max(seconds, *sent)
+    slowest = min(sum(low <= at < low + 10 for at in sent) * BATCH / 10 for low in range(0, max(1, int(seconds) - 9), 10))
+    predicted = Prediction.objects.count() - before
+    say(f"sustained: {len(sent) * BATCH:,} items in {took:.0f} s, slowest ten seconds {slowest:,.0f}/s, "
+        f"POST p95 {p95(waits):.0f} ms; the guard predicted {predicted:,} meanwhile")
+    assert predicted, "no inference worker ran"
+    return {"sustained_ingest_per_s": round(len(sent) * BATCH / took)}
+
+
+def at_once(works: list[Callable[[], None]]) -> None:
+    """Each in a thread of its own; the first failure is raised at the end."""
+    failures: list[BaseException] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  (raised below)
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def wait_for_a_prediction(log: Path) -> None:
+    """The inference worker has loaded the guard and found what waits."""
+    from annotation.models import Prediction
+
+    before, deadline = Prediction.objects.count(), time.monotonic() + 180
+    while Prediction.objects.count() == before:
+        assert time.monotonic() < deadline, log.read_text()[-2_000:]
+        time.sleep(0.5)
+
+
+def run(given: argparse.Namespace, folder: Path, address: str) -> dict[str, Any]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {"GUARDAPP_DATA": str(folder), "DJANGO_SETTINGS_MODULE": "guardapp.settings", "DATABASE_URL": address}
+    import django
+
+    django.setup()
+    from annotation.services.tallies import renew_tallies
+    from benchmarks.filling import fill
+
+    key, _cookie = prepare()
+    started = time.perf_counter()
+    fill(ground(), 1, given.items)
+    say(f"{given.items:,} items: filled in {time.perf_counter() - started:.0f} s")
+    renew_tallies(force=True)
+    figures: dict[str, Any] = {"items": given.items}
+    with floor(address) as bare:
+        figures |= export_beside_copy_to(bare, folder)
+        figures |= next_beside_skip_locked(bare, given.submits)
+        started = time.perf_counter()
+        bare.make_equal_table()
+        say(f"an equal table in {time.perf_counter() - started:.0f} s")
+        figures |= ingest_beside_copy(bare, given.rounds, min(ROUND, given.items))
+    with product(folder, port):
+        served = review_over_http(port, key, given.submits)
+        say(f"one reviewer: {served}")
+        figures |= {"submit_p95_ms": served["submit_p95_ms"]}
+        figures |= reviewers_over_http(port, given.reviewing)
+    with product(folder, port, names=WORKERS):
+        wait_for_a_prediction(folder / "inference.log")
+        figures |= sustained_ingest(port, key, given.sustain, given.offered)
+    return figures
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--items", type=int, default=1_000_000, help="at least 2,000")
+    arguments.add_argument("--rounds", type=int, default=7, help=f"of {ROUND:,} rows of ingestion and of COPY")
+    arguments.add_argument("--submits", type=int, default=300)
+    arguments.add_argument("--reviewing", type=float, default=60, help="seconds of 50 reviewers at once")
+    arguments.add_argument("--sustain", type=float, default=300, help="seconds of sustained ingestion")
+    arguments.add_argument("--offered", type=float, default=1_000, help="items a second of it")
+    given = arguments.parse_args()
+    if given.items < 2_000 or given.rounds < 1 or not 2 <= given.submits <= given.items // 10:
+        arguments.error("--items must be at least 2,000, --rounds 1, --submits between 2 and a tenth of --items.")
+    with tempfile.TemporaryDirectory(prefix="guardapp-platform-") as folder, database() as address:
+        print(json.dumps(run(given, Path(folder), address)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""One engine alone, in a process of its own that is told when to work: `python -m benchmarks.serving_engine KIND CHECKPOINT`.
+
+KIND is `transformers`, `vllm` (offline, in vLLM's environment) or the address of a `vllm serve`. A line {"prompts": […], "mode"} on
+stdin is answered by a line {"seconds", "cpu_s", "tokens", "labels": [of each prompt]}; the first line out says that the engine is loaded.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+from guardapp.guard.engines.base import Engine
+from guardapp.guard.judging import Ask, Mode, judge
+from guardapp.guard.verdict import Sample
+
+MOST_TOKENS = 256  # the product's default
+BATCH = 32
+
+
+def loaded(kind: str, checkpoint: str) -> Engine:
+    if kind == "transformers":
+        from guardapp.guard.engines.hf import HfEngine
+
+        return HfEngine(checkpoint, threads=1, batch_size=BATCH)
+    if kind == "vllm":
+        from guardapp.guard.engines.vllm import VllmEngine
+
+        return VllmEngine(checkpoint, dtype="float32", max_model_len=4096, max_num_seqs=BATCH, enforce_eager=True)
+    from guardapp.guard.engines.openai_server import OpenAIServerEngine
+
+    return OpenAIServerEngine(checkpoint, [kind], in_flight=BATCH)
+
+
+def measured(engine: Engine, asked: dict[str, Any]) -> dict[str, Any]:
+    asks = [Ask(Sample(str(number), prompt), Mode(asked["mode"])) for number, prompt in enumerate(asked["prompts"])]
+    began, cpu = time.perf_counter(), time.process_time()
+    judged = [one.greedy for one in judge(engine, asks, max_new_tokens=MOST_TOKENS)]
+    return {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu, "tokens": sum(one.tokens for one in judged),
+            "labels": [one.judgement.verdict.prompt if one.judgement else None for one in judged]}
+
+
+def main(kind: str, checkpoint: str) -> None:
+    answers, sys.stdout = sys.stdout, sys.stderr  # vLLM prints to stdout
+    engine = loaded(kind, checkpoint)
+    print(json.dumps({"loaded": engine.name}), file=answers, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(measured(engine, json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
