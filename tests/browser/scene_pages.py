@@ -50,7 +50,8 @@ NO_PAGES = {
     "similar": "a part of the review page, fetched into its tab", "regenerate": "a part of the review page",
     "training:hazards": "a part of the run page",
     "training:rollouts": "a part of the run page", "login": "sends people who are signed in away; has a test of its own",
-    "insight_csv": "a file", "export_download": "a file", "frame": "a picture", "asset": "a medium",
+    "insight_csv": "a file", "export_download": "a file", "export_file": "a file",
+    "export_files": "a part of the export page", "frame": "a picture", "asset": "a medium",
     "training:metrics_file": "a file", "training:metrics_csv": "a file", "training:chart_csv": "a file",
 }
 
