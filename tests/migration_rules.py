@@ -51,7 +51,7 @@ def _of_new_field(field: "models.Field[Any, Any]") -> Iterator[str]:
         return
     if not field.null and not field.has_db_default():
         yield "the release before this one inserts rows without it: give it null=True or a db_default"
-    if field.unique or field.db_index:
+    if field.unique or _indexed(field):
         yield "its index is built under a lock: db_index=False, and AddIndexQuietly in a migration of its own"
 
 
@@ -60,8 +60,12 @@ def _of_changed_field(old: "models.Field[Any, Any]", new: "models.Field[Any, Any
         yield "its type changes: PostgreSQL writes the whole table anew, under a lock"
     if old.null and not new.null:
         yield "the release before this one may still write nothing there"
-    if (new.unique and not old.unique) or (new.db_index and not old.db_index):
+    if (new.unique and not old.unique) or (_indexed(new) and not _indexed(old)):
         yield "its index is built under a lock"
+
+
+def _indexed(field: "models.Field[Any, Any]") -> bool:
+    return bool(getattr(field, "db_index", False))  # django-stubs has no such name on Field
 
 
 def _longer(old: "models.Field[Any, Any]", new: "models.Field[Any, Any]") -> bool:

@@ -14,7 +14,7 @@ from translating.texts import ROOT
 LANGUAGES = [code for code, _name in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|\{\w+\}|%s|</?\w+[^>]*>|&\w+;")
 # what a template may say without a mark: names, and signs that are the same everywhere
-NAMES = {"guardapp", "UTC", "CSV", "metrics.jsonl", "chi²", "px", "P", "en", "pt", "BR", "p"}
+NAMES = {"guardapp", "UTC", "CSV", "metrics.jsonl", "manifest.json", "chi²", "px", "P", "en", "pt", "BR", "p"}
 TAG = r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}"
 UNREAD = re.compile(r"\{% blocktranslate.*?\{% endblocktranslate %\}|<(script|pre|code|kbd|textarea)\b.*?</\1>|"
                     r"\{% block page_class %\}.*?\{% endblock %\}|<!--.*?-->", re.S)

@@ -191,6 +191,7 @@ def test_the_setting_names_every_class_and_refuses_what_it_does_not_know(monkeyp
 
 def test_an_item_that_is_open_keeps_all(keep: Any) -> None:
     item = make_item(status=ItemStatus.ESCALATED)
+    assert item.prediction is not None
     Regeneration.objects.create(item=item, prediction=item.prediction, reviewer=make_user(), kept=[], state=RegenerationState.DONE,
                                 finished_at=ago(91))
     keep("regenerations", 90)

@@ -15,8 +15,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def half_way(traffic: Traffic) -> None:
     until(lambda: traffic.census().reviews >= traffic.items // 4, 60, f"reviews begin: {traffic.answers} {traffic.errors}")
 
 
-def ingest(stack: Stack, *rows: dict[str, object], source: str) -> Answer:
+def ingest(stack: Stack, *rows: Mapping[str, object], source: str) -> Answer:
     return stack.ask("POST", f"/api/v1/items?source={source}", rows, key=stack.people["ingest"])
 
 
@@ -85,6 +86,10 @@ def picture() -> str:
 def status_of(stack: Stack, external_id: str) -> tuple[str, str]:
     [(status, code)] = stack.site.rows(f"SELECT status, error_code FROM annotation_item WHERE external_id = '{external_id}'")
     return status, code
+
+
+def predicted(stack: Stack, external_id: str) -> bool:
+    return status_of(stack, external_id)[0] in ("ready", "reviewed")
 
 
 def test_without_a_fault_everything_is_there_once(stack: Stack) -> None:
@@ -204,13 +209,13 @@ def test_the_disk_of_the_media_full(parts: tuple[Stack, Disk | None, Disk | None
         assert list((disk.folder / "assets").glob(".incoming-*")) == []
         assert stack.ask("GET", "/readyz").json["storage"] == "No space left on device"
         assert ingest(stack, {"id": "text-goes-on", "prompt": "text"}, source="pictures").json["created"] == 1
-    until(lambda: status_of(stack, "text-goes-on")[0] in ("ready", "reviewed"), 60, "text goes on")
+    until(lambda: predicted(stack, "text-goes-on"), 60, "text goes on")
     until(lambda: status_of(stack, "seen-late") == ("pending", "media_storage_failed"), 30, "the item says what it waits for")
     until(lambda: 'data-trouble="storage_full"' in page(stack).text, 30, "the pages name it")
     disk.free()
     assert ingest(stack, row, source="pictures").json["created"] == 1
     for name in ("seen-late", "refused"):
-        until(lambda name=name: status_of(stack, name)[0] in ("ready", "reviewed"), 60, f"{name} is predicted")
+        until(partial(predicted, stack, name), 60, f"{name} is predicted")
     [(attempts,)] = stack.site.rows("SELECT attempts FROM annotation_item WHERE external_id = 'seen-late'")
     assert attempts == 1, "a full disk uses up no attempt"
 
