@@ -127,7 +127,7 @@ def test_a_request_that_kills_its_workers_fails_after_three(version: ModelVersio
 
 def test_only_a_live_hold_may_ask() -> None:
     held = hold()
-    Assignment.objects.update(expires_at=timezone.now())
+    Assignment.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     with pytest.raises(LeaseExpired):
         asked(held)
 

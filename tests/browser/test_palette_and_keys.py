@@ -15,6 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def chosen(page: Page, query: str, words: str) -> None:
     """Open the palette, type, and wait for the words to be the marked option."""
+    page.wait_for_load_state()  # its scripts listen only then
     page.keyboard.press("Control+k")
     expect(page.get_by_role("combobox")).to_be_focused()
     page.keyboard.type(query)
@@ -41,6 +42,7 @@ def test_the_palette_does_what_the_page_can_do_and_finds_places_queues_and_items
     chosen(page, "second", "Second looks")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Second looks: nothing is waiting for you")).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("Control+k")
     expect(page.locator("#palette")).to_be_visible()
     page.keyboard.press("ArrowDown")
