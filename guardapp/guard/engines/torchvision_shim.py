@@ -5,7 +5,10 @@ load and `import torchvision` raises `operator torchvision::nms does not exist`;
 processors, and trl, then fail with misleading errors. Declaring the two schemas is enough for what the guard needs
 (resizing and normalising); the box operators themselves stay unusable.
 
-Call `ensure_torchvision()` before transformers is imported. Where torchvision is native it does nothing.
+Import this module before transformers is imported. Where torchvision is native `ensure_torchvision()` does nothing.
+
+On the way scikit-learn is left out of what transformers imports: only its assisted generation would call it, and loading it is a
+quarter of the processor time that a process needs before its model is there.
 """
 
 import importlib
@@ -14,6 +17,7 @@ import sys
 from typing import Any, Literal
 
 import torch
+import transformers.utils
 
 _BOX_OPERATORS = ("nms", "qnms")
 _declared: list[Any] = []  # the library must stay referenced, or its schemas vanish
@@ -40,4 +44,9 @@ def ensure_torchvision() -> Literal["native", "shim", "absent"]:
     return "shim"
 
 
+def leave_out_scikit_learn() -> None:
+    transformers.utils.is_sklearn_available = lambda: False
+
+
 ensure_torchvision()
+leave_out_scikit_learn()
