@@ -1,20 +1,20 @@
 """What leads look at to see how the work goes: each insight is a table, and the page draws a picture of it.
 
-Every insight reads at most MOST_REVIEWS newest rows, so that a page stays quick however long the product has run.
+Every insight reads at most MOST_REVIEWS newest rows or what a worker has counted, so that a page stays quick however long the product has
+run.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
-from django.db.models import Case, CharField, Count, Q, Sum, Value, When
-from django.db.models.functions import TruncDate
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from annotation.models import Exposure, GoldLabel, Item, Review
+from annotation.models import Exposure, GoldLabel, QueueTally, Review, ReviewDay, ReviewQueue
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.selectors_quality import (
     MOST_REVIEWS,
@@ -28,16 +28,18 @@ from annotation.selectors_quality import (
     scores_of_people,
     scores_of_versions,
 )
-from annotation.status import ErrorKind, ItemStatus
+from annotation.services.lateness import WAITING
+from annotation.services.review_days import reviews_by_day
+from annotation.services.tallies import counted_queues, tally_is_enough
+from annotation.status import ErrorKind
 from guardapp.guard.agreement import krippendorff_alpha
 
 Cell = str | float | int | None
-AGES = ((gettext_noop("under 1 hour"), timedelta(hours=1)), (gettext_noop("under 4 hours"), timedelta(hours=4)),
-        (gettext_noop("under 1 day"), timedelta(days=1)), (gettext_noop("under 3 days"), timedelta(days=3)),
-        (gettext_noop("under 1 week"), timedelta(weeks=1)))
-OLDER = gettext_noop("older")
+AGE_NAMES = (gettext_noop("under 1 hour"), gettext_noop("under 4 hours"), gettext_noop("under 1 day"), gettext_noop("under 3 days"),
+             gettext_noop("under 1 week"), gettext_noop("older"))  # of lateness.AGES
 MOST_CATEGORIES = 6  # lines of one picture
 MOST_QUEUES = 6  # colours of one
+MOST_GOLD = 20_000  # gold labels that one picture is made of, spread over its weeks
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +64,37 @@ class Insight:
 
 
 def throughput(since: datetime) -> Insight:
-    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True).annotate(day=TruncDate("created_at")).order_by("day")
-    counted = rows.values("day").annotate(accepted=Count("pk", filter=Q(kind="accepted")),
-                                          corrected=Count("pk", filter=Q(kind="corrected")))
-    found = {row["day"]: row for row in counted}
+    """Days that are over are counted already; what is left is read from the reviews."""
+    found = {row.day: (row.accepted, row.corrected) for row in ReviewDay.objects.filter(day__gte=since.date()).order_by("day")}
     days = _days(since)
+    found |= reviews_by_day(max(found) + timedelta(days=1) if found else days[0])
     return Insight(
         "throughput", _("Reviews a day"), _("Accepted and corrected judgements of the guard, by day (UTC)."),
         (_("day"), _("accepted"), _("corrected")),
-        [(str(day), found[day]["accepted"] if day in found else 0, found[day]["corrected"] if day in found else 0) for day in days],
+        [(str(day), *found.get(day, (0, 0))) for day in days],
         "stacked", (1, 2))
 
 
 def backlog(_since: datetime) -> Insight:
     """Of the items that wait for people now."""
-    now = timezone.now()
-    ages = [When(created_at__gte=now - limit, then=Value(name)) for name, limit in AGES]
-    age = Case(*ages, default=Value(OLDER), output_field=CharField())
-    waiting = Item.objects.filter(status__in=[ItemStatus.READY, ItemStatus.ESCALATED]).order_by().annotate(age=age)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for name, queue, number in waiting.values_list("age", "queue__name").annotate(n=Count("pk")):
-        counts[name][queue] = number
+    for queue, by_age in _waiting_by_age():
+        for name, number in zip(AGE_NAMES, by_age, strict=True):
+            counts[name][queue] += number
     drawn, rest = _fullest(list(counts.values()))
-    names = [*(name for name, _limit in AGES), OLDER]
     columns = (_("age"), *drawn, *([_("Other")] if rest else []), *rest)
     rows: list[tuple[str | int, ...]] = [
         (_(name), *(counts[name][queue] for queue in drawn), *([sum(counts[name][queue] for queue in rest)] if rest else []),
-         *(counts[name][queue] for queue in rest)) for name in names]
+         *(counts[name][queue] for queue in rest)) for name in AGE_NAMES]
     return Insight("backlog", _("Waiting items by age"), _("How long items have waited since they came in, by queue."), columns, rows,
                    "stacked", tuple(range(1, len(drawn) + bool(rest) + 1)))
+
+
+def _waiting_by_age() -> Iterable[tuple[str, list[int]]]:
+    """Queue and items by age; many are not counted here but read from the tally that a worker renews."""
+    tallies = QueueTally.objects.all() if tally_is_enough() else counted_queues(timezone.now())
+    names = dict(ReviewQueue.objects.values_list("pk", "name"))
+    return [(names[row.queue_id], row.by_age) for row in tallies if row.status in WAITING and row.by_age]
 
 
 def _fullest(counts: Sequence[Counter[str]]) -> tuple[list[str], list[str]]:
@@ -102,16 +106,15 @@ def _fullest(counts: Sequence[Counter[str]]) -> tuple[list[str], list[str]]:
 
 def agreement_by_week(since: datetime) -> Insight:
     rows = independent_reviews(since)
-    many = rows.values("item_id", "assignment__round").annotate(n=Count("pk")).filter(n__gt=1).values("item_id")
     units: dict[date, dict[Hashable, list[str | None]]] = defaultdict(lambda: defaultdict(list))
-    found = rows.filter(item__in=many).order_by("-id").values_list("created_at", "item_id", "assignment__round", "prompt_label")
-    for at, item_id, number, label in found[:MOST_REVIEWS]:
+    for at, item_id, number, label in rows.values_list("created_at", "item_id", "assignment__round", "prompt_label"):
         units[_week(at)][item_id, number].append(label)
+    weeks = {week: [unit for unit in units[week].values() if len(unit) > 1] for week in sorted(units)}
     return Insight(
         "agreement-by-week", _("Agreement by week"),
         _("Krippendorff's alpha of the prompt label, where two or more people reviewed an item."),
         (_("week"), _("alpha"), _("items")),
-        [(str(week), krippendorff_alpha(list(items.values())), len(items)) for week, items in sorted(units.items())], "line", (1,))
+        [(str(week), krippendorff_alpha(items), len(items)) for week, items in weeks.items() if items], "line", (1,))
 
 
 def drift(since: datetime) -> Insight:
@@ -239,13 +242,25 @@ def _known(key: str, title: str, first: str, scores: Sequence[KnownScore]) -> In
 
 
 def _against_gold(since: datetime) -> Iterable[tuple[datetime, str | None, str | None, list[str]]]:
-    rows = GoldLabel.objects.standing().filter(created_at__gte=since, prediction__isnull=False, prompt_label__isnull=False).order_by("-id")
-    return rows.values_list("created_at", "prompt_label", "prediction__prompt_label", "categories")[:MOST_REVIEWS]
+    """Of each week the newest: a share of some thousands says what that of all would."""
+    gold = GoldLabel.objects.standing().filter(prediction__isnull=False, prompt_label__isnull=False).order_by("-settled_at")
+    columns = gold.values_list("settled_at", "prompt_label", "prediction__prompt_label", "categories")
+    weeks = _weeks(since)
+    for begin, end in weeks:
+        yield from columns.filter(settled_at__gte=begin, settled_at__lt=end)[:MOST_GOLD // len(weeks)]
 
 
 def _days(since: datetime) -> list[date]:
     today = timezone.now().date()
     return [since.date() + timedelta(days=number) for number in range((today - since.date()).days + 1)]
+
+
+def _weeks(since: datetime) -> list[tuple[datetime, datetime]]:
+    """Begin and end of each from Monday on, the first and the last one cut; the last takes in what has still to settle."""
+    monday = datetime.combine(_week(since), time(), UTC)
+    number = (timezone.now() - monday).days // 7 + 1
+    begins = [since, *(monday + timedelta(weeks=one) for one in range(1, number))]
+    return list(zip(begins, [*begins[1:], timezone.now() + timedelta(weeks=1)], strict=True))
 
 
 def _week(at: datetime) -> date:

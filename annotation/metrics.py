@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from annotation.models import Assignment, Delivery, ModelVersion, QueueTally
+from annotation.selectors_lists import COUNTED_UP_TO, count_some
 from annotation.status import AssignmentState, DeliveryState, ItemStatus
 
 KEPT_S = 7 * 86_400.0
@@ -84,8 +85,9 @@ def _leases() -> Iterator[Metric]:
 
 
 def _messages() -> Iterator[Metric]:
-    waiting = Delivery.objects.filter(state=DeliveryState.WAITING).count()
-    yield GaugeMetricFamily("guardapp_webhook_messages_waiting", "Messages that are still to be taken", value=waiting)
+    waiting = count_some(Delivery.objects.filter(state=DeliveryState.WAITING))
+    words = f"Messages that are still to be taken, counted up to {COUNTED_UP_TO + 1:,}"
+    yield GaugeMetricFamily("guardapp_webhook_messages_waiting", words, value=waiting)
 
 
 def _version() -> Iterator[Metric]:

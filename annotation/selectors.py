@@ -1,13 +1,15 @@
 """Reading lists for the pages: queues, items, a person's last reviews."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, Sum
+from django.db.models.functions import Left
 
 from annotation import clock
 from annotation.models import ApiKey, Assignment, Item, Policy, PolicyVersion, QueueTally, Review, ReviewQueue, User
+from annotation.selectors_lists import long_texts
 from annotation.selectors_search import ItemSearch
 from annotation.services.lateness import late_items
 from annotation.services.queues import queues_of
@@ -17,7 +19,7 @@ from annotation.status import AssignmentState, ItemStatus
 PAGE_SIZE = 50
 LAST_REVIEWS = 10
 LEAD_LIST = 8
-LONG_TEXTS = ("prediction__completion", "prediction__rollouts", "prediction__steps")  # that no list shows
+BEGINNING = 400  # characters of a prompt that a list shows at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class QueueCounts:
 class ItemsPage:
     """One page of items, newest first. `older` and `newer` are the ids to go on from; None at an end."""
 
-    items: list[Item]
+    items: Sequence[Item]
     older: int | None
     newer: int | None
 
@@ -83,19 +85,20 @@ def late_by_queue() -> dict[int, int]:
 def last_reviews(reviewer: User) -> list[Review]:
     """The ten that can still be undone, newest first."""
     reviews = Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
-    return list(reviews.select_related("item", "prediction", "assignment__queue").order_by("-id")[:LAST_REVIEWS])
+    rows = reviews.select_related("item", "assignment__queue").defer(*long_texts(review="", item="item"))
+    return list(rows.order_by("-id")[:LAST_REVIEWS])
 
 
 def escalated_items() -> list[tuple[Item, Assignment | None]]:
     """The newest items that wait for a lead, each with the escalation that sent it there; None: its reviews disagree."""
-    items = list(Item.objects.filter(status=ItemStatus.ESCALATED).order_by("-id")[:LEAD_LIST])
+    items = list(Item.objects.filter(status=ItemStatus.ESCALATED).defer(*long_texts(item="")).order_by("-id")[:LEAD_LIST])
     escalations = Assignment.objects.filter(state=AssignmentState.ESCALATED, item__in=items).select_related("reviewer").order_by("id")
     newest = {escalation.item_id: escalation for escalation in escalations}
     return [(item, newest.get(item.pk)) for item in items]
 
 
 def failed_items() -> list[Item]:
-    return list(Item.objects.filter(status=ItemStatus.PREDICTION_FAILED).order_by("-id")[:LEAD_LIST])
+    return list(Item.objects.filter(status=ItemStatus.PREDICTION_FAILED).defer(*long_texts(item="")).order_by("-id")[:LEAD_LIST])
 
 
 def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
@@ -119,8 +122,9 @@ def assignment_of(reviewer: User, token: uuid.UUID) -> Assignment | None:
 
 
 def items_page(search: ItemSearch, *, before: int | None = None, after: int | None = None) -> ItemsPage:
-    """Keyset paging on the id: the same speed on the last page as on the first."""
-    items = search.items().select_related("queue", "prediction").defer(*LONG_TEXTS)
+    """Keyset paging on the id: the same speed on the last page as on the first. Of prompts an item has only its `beginning`."""
+    items = search.items().select_related("queue", "prediction").annotate(beginning=Left("prompt", BEGINNING))
+    items = items.defer("prompt", *long_texts(item="", prediction="prediction"))
     if after is not None:
         rows = list(items.filter(pk__gt=after).order_by("id")[:PAGE_SIZE + 1])
         more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE][::-1]

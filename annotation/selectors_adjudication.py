@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.models import Assignment, Item, Prediction, Review
+from annotation.selectors_lists import count_some
 from annotation.selectors_review import Step, draft_of, reviewed_steps
 from annotation.services.adjudication import sides_of
 from annotation.status import AssignmentState, ErrorKind, ItemStatus, ReviewKind, ReviewMode, StepMark
@@ -68,7 +69,7 @@ def dispute_of(assignment: Assignment) -> Dispute | None:
     item, prediction = assignment.item, assignment.item.prediction
     columns = _columns(item, prediction, sides)
     asked = item.assignments.filter(state=AssignmentState.ESCALATED, round=item.round).select_related("reviewer").order_by("id")
-    waiting = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).count()
+    waiting = count_some(Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0))
     return Dispute(columns, tuple(asked), _taken(draft_of(item, assignment.reviewer), [column.take for column in columns]), waiting)
 
 

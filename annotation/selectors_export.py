@@ -12,12 +12,12 @@ from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review
+from annotation.selectors_lists import count_some
 from annotation.selectors_policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
 
 CHUNK = 5_000  # gold labels; what a query costs beside its rows is spread over them
 IDS_OF_A_QUERY = 900  # SQLite takes 999 parameters
-COUNTED_UP_TO = 10_000  # gold labels: a page says "more" instead of counting all
 
 Json = str | None  # JSON as the database holds it: copied into an export without being read
 
@@ -110,7 +110,7 @@ def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
 
 def count_standing(*, only_hard: bool) -> int:
     """At most COUNTED_UP_TO + 1, which stands for more."""
-    return standing_gold(only_hard=only_hard).order_by()[:COUNTED_UP_TO + 1].count()
+    return count_some(standing_gold(only_hard=only_hard))
 
 
 def holds_media(*, only_hard: bool) -> bool:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from annotation.models import Assignment, KnownItem, Prediction, Review
 from annotation.selectors_inference import production_or_none
+from annotation.selectors_lists import LONG
 from annotation.services.known import is_right
-from annotation.status import AssignmentState, ErrorKind, GoldSource
+from annotation.status import AssignmentState, ErrorKind, GoldSource, ReviewKind
 from guardapp.guard.agreement import cohen_kappa, krippendorff_alpha
 
-MOST_REVIEWS = 50_000  # newest reviews that a report looks at
+MOST_REVIEWS = 20_000  # newest reviews that a report looks at: a share of so many is right to a hundredth
 TASKS = ("prompt", "response")
 
 
@@ -94,9 +95,10 @@ class Pace:
 def agreement(*, since: datetime, category_codes: Sequence[str] = ()) -> Agreement:
     """Of items that two or more people reviewed in the same round, as `independent_reviews` has them."""
     rows = independent_reviews(since)
-    many = rows.values("item_id", "assignment__round").annotate(n=Count("pk")).filter(n__gt=1).values("item_id")
+    many = rows.order_by().values("item_id", "assignment__round").annotate(n=Count("pk")).filter(n__gt=1).values("item_id")
     units: dict[tuple[int, int], list[Review]] = defaultdict(list)
-    for review in rows.filter(item__in=many).select_related("assignment", "reviewer").order_by("-id")[:MOST_REVIEWS]:
+    columns = ("item_id", "prompt_label", "response_label", "categories", "assignment__round", "reviewer__username")
+    for review in rows.filter(item__in=many).select_related("assignment", "reviewer").only(*columns):
         units[review.item_id, review.assignment.round].append(review)
     groups = [unit for unit in units.values() if len(unit) > 1]
     return Agreement(
@@ -107,16 +109,18 @@ def agreement(*, since: datetime, category_codes: Sequence[str] = ()) -> Agreeme
 
 
 def independent_reviews(since: datetime) -> QuerySet[Review]:
-    """What people judged on their own: no hidden gold, no bulk decisions, no adjudications, which see the others."""
+    """What people judged on their own, of the newest reviews: no hidden gold, no bulk decisions, no adjudications, which see the others."""
+    newest = Review.objects.order_by("-id").values("pk")[:MOST_REVIEWS]
     rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, known__isnull=True, bulk__isnull=True)
-    return rows.exclude(gold_labels__source=GoldSource.ADJUDICATED)
+    return rows.filter(pk__in=newest).exclude(gold_labels__source=GoldSource.ADJUDICATED)
 
 
 def scores_of_people(*, since: datetime) -> list[KnownScore]:
     """Reviewers on hidden gold, the most reviewed first."""
     reviews = Review.objects.filter(known__isnull=False, retraction__isnull=True, created_at__gte=since)
     answers: dict[str, list[tuple[KnownItem, str | None, str | None]]] = defaultdict(list)
-    for review in reviews.select_related("known", "reviewer").order_by("-id")[:MOST_REVIEWS]:
+    columns = ("prompt_label", "response_label", "known__prompt_label", "known__response_label", "reviewer__username")
+    for review in reviews.select_related("known", "reviewer").only(*columns).order_by("-id")[:MOST_REVIEWS]:
         if review.known is not None:
             answers[review.reviewer.username].append((review.known, review.prompt_label, review.response_label))
     return sorted((_known_score(name, given) for name, given in answers.items()), key=lambda score: -score.n)
@@ -126,7 +130,7 @@ def scores_of_versions() -> list[KnownScore]:
     """Guard versions on the hidden gold that they have predicted; a completion that did not parse is wrong."""
     known = {row.item_id: row for row in KnownItem.objects.filter(active=True)}
     answers: dict[str, list[tuple[KnownItem, str | None, str | None]]] = defaultdict(list)
-    for prediction in Prediction.objects.filter(item__in=known).select_related("version").order_by("version_id"):
+    for prediction in Prediction.objects.filter(item__in=known).select_related("version").defer(*LONG["prediction"]).order_by("version_id"):
         answers[prediction.version.name].append((known[prediction.item_id], prediction.prompt_label, prediction.response_label))
     return [_known_score(name, given) for name, given in answers.items()]
 
@@ -141,7 +145,9 @@ def moves_after_reveal(*, since: datetime) -> list[Moves]:
     """Everybody together first ("all"), then each person."""
     rows = Review.objects.filter(first_prompt_label__isnull=False, retraction__isnull=True, created_at__gte=since, prediction__isnull=False)
     by_person: dict[str, list[Review]] = defaultdict(list)
-    for review in rows.select_related("prediction", "reviewer").order_by("-id")[:MOST_REVIEWS]:
+    columns = ("prompt_label", "response_label", "first_prompt_label", "first_response_label", "prediction__prompt_label",
+               "prediction__response_label", "reviewer__username")
+    for review in rows.select_related("prediction", "reviewer").only(*columns).order_by("-id")[:MOST_REVIEWS]:
         by_person[review.reviewer.username].append(review)
     everybody = [review for given in by_person.values() for review in given]
     return [_moves("all", everybody), *(_moves(name, given) for name, given in sorted(by_person.items()))] if everybody else []
@@ -157,21 +163,23 @@ def error_kinds(*, since: datetime) -> dict[str, Counter[str]]:
 
 
 def paces(*, since: datetime) -> list[Pace]:
-    """Everybody who held an item since then, by name."""
-    ended = Assignment.objects.filter(created_at__gte=since, state__in=[
+    """Everybody who held an item since then, of the newest leases, by name."""
+    newest = Assignment.objects.order_by("-id").values("pk")[:MOST_REVIEWS]
+    ended = Assignment.objects.filter(pk__in=newest, created_at__gte=since, state__in=[
         AssignmentState.SUBMITTED, AssignmentState.SKIPPED, AssignmentState.ESCALATED])
     given: Mapping[str, dict[str, int]] = defaultdict(dict)
     for row in ended.values("reviewer__username", "state").annotate(n=Count("pk")):
         given[row["reviewer__username"]][row["state"]] = row["n"]
-    reviews = Review.objects.filter(created_at__gte=since, retraction__isnull=True, bulk__isnull=True)
-    fast = {row["reviewer__username"]: row["n"] for row in reviews.filter(seconds__lt=F("assignment__queue__fewest_seconds"))
-            .values("reviewer__username").annotate(n=Count("pk"))}
-    corrected = {row["reviewer__username"]: row["n"] for row in reviews.filter(Q(kind="corrected"))
-                 .values("reviewer__username").annotate(n=Count("pk"))}
+    reviewed = Review.objects.order_by("-id").values("pk")[:MOST_REVIEWS]
+    reviews = Review.objects.filter(pk__in=reviewed, created_at__gte=since, retraction__isnull=True, bulk__isnull=True)
     seconds: dict[str, list[float]] = defaultdict(list)
-    for name, took in reviews.order_by("-id").values_list("reviewer__username", "seconds")[:MOST_REVIEWS]:
+    fast: Counter[str] = Counter()
+    corrected: Counter[str] = Counter()
+    for name, took, kind, fewest in reviews.values_list("reviewer__username", "seconds", "kind", "assignment__queue__fewest_seconds"):
         seconds[name].append(took)
-    return [_pace(name, states, seconds.get(name, []), fast.get(name, 0), corrected.get(name, 0)) for name, states in sorted(given.items())]
+        fast[name] += took < fewest
+        corrected[name] += kind == ReviewKind.CORRECTED
+    return [_pace(name, states, seconds.get(name, []), fast[name], corrected[name]) for name, states in sorted(given.items())]
 
 
 def _agree(name: str, units: Iterable[Sequence[Hashable]]) -> TaskAgreement:

@@ -1,8 +1,9 @@
 """Reading webhooks and what they were sent."""
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from annotation.models import Delivery, Webhook
@@ -10,18 +11,31 @@ from annotation.status import DeliveryState
 
 PAGE = 50
 LATELY = timedelta(days=1)
+LOOKED_AT = 1_000  # newest messages of a webhook
 
 
-def webhooks_with_counts() -> QuerySet[Webhook]:
-    """`waiting`, and of the last day `delivered` and `failed`."""
-    lately = Q(deliveries__created_at__gte=timezone.now() - LATELY)
-    return Webhook.objects.annotate(
-        waiting=Count("deliveries", filter=Q(deliveries__state=DeliveryState.WAITING)),
-        delivered=Count("deliveries", filter=lately & Q(deliveries__state=DeliveryState.DELIVERED)),
-        failed=Count("deliveries", filter=lately & Q(deliveries__state=DeliveryState.FAILED))).order_by("name", "id")
+@dataclass(frozen=True, slots=True)
+class WebhookCounts:
+    """Of its newest LOOKED_AT messages: those that wait, and what became of those of the last day."""
+
+    webhook: Webhook
+    waiting: int
+    delivered: int
+    failed: int
+
+
+def webhooks_with_counts() -> list[WebhookCounts]:
+    return [_counted(webhook) for webhook in Webhook.objects.order_by("name", "id")]
 
 
 def deliveries_of(webhook: Webhook, *, before: int | None = None) -> list[Delivery]:
     """Newest first; one more than a page, where there are more."""
     rows = webhook.deliveries.order_by("-id")
     return list((rows.filter(pk__lt=before) if before else rows)[:PAGE + 1])
+
+
+def _counted(webhook: Webhook) -> WebhookCounts:
+    since, states = timezone.now() - LATELY, Counter[str]()
+    for state, at in webhook.deliveries.order_by("-id").values_list("state", "created_at")[:LOOKED_AT]:
+        states[state] += state == DeliveryState.WAITING or at >= since
+    return WebhookCounts(webhook, states[DeliveryState.WAITING], states[DeliveryState.DELIVERED], states[DeliveryState.FAILED])

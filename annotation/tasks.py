@@ -21,6 +21,7 @@ from annotation.services import (
     presence,
     regenerate,
     retention,
+    review_days,
     routing,
     serving,
     tallies,
@@ -107,7 +108,8 @@ def reroute() -> None:
 
 @shared_task(name="annotation.tasks.count_queues", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def count_queues() -> None:
-    tallies.renew_tallies()
+    if tallies.renew_tallies():
+        review_days.count_days()
     presence.forget_the_gone()
 
 

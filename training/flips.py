@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet, Subquery
 
 from annotation.models import Item
+from annotation.selectors_lists import long_texts
 from guardapp.guard.parsing import parse
 from training.models import Evaluation, EvaluationRow
 
@@ -64,7 +65,7 @@ def flipped_rows(candidate: Evaluation, production: Evaluation, *, fixed: bool) 
 
 def items_of(row_ids: Sequence[str]) -> Mapping[str, Item]:
     """By row id; a benchmark's row has no item."""
-    found = Item.objects.in_bulk([int(row_id) for row_id in row_ids if row_id.isdecimal() and len(row_id) < 19])
+    found = Item.objects.defer(*long_texts(item="")).in_bulk([int(row_id) for row_id in row_ids if row_id.isdecimal() and len(row_id) < 19])
     return {str(pk): item for pk, item in found.items()}
 
 

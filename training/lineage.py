@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotation.models import GoldLabel, Item, ModelVersion, Prediction, Review
+from annotation.selectors_lists import long_texts
 from training.models import DatasetSnapshot, EvaluationRow, Promotion, SnapshotRow, TrainingRun
 from training.status import RunKind, Split
 
@@ -87,7 +88,8 @@ def ancestry(version: ModelVersion) -> list[Ancestor]:
 
 def rows_of(snapshot: DatasetSnapshot, *, split: str = "", after: int = 0) -> RowsPage:
     """Back to the items, by keyset."""
-    found = snapshot.rows.filter(pk__gt=after).select_related("gold__item", "gold__hard_sample", "gold__review__reviewer")
+    found = snapshot.rows.filter(pk__gt=after).select_related("gold__item", "gold__hard_sample", "gold__review__reviewer").defer(
+        *long_texts(gold="gold", item="gold__item", review="gold__review"))
     if split:
         found = found.filter(split=split)
     rows = list(found.order_by("pk")[:ROWS_PAGE + 1])

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from annotation.models import GoldLabel, ModelVersion
+from annotation.selectors_lists import count_some, long_texts
 from annotation.status import TargetSource, VersionStatus
 from guardapp.guard.taxonomy import Task
 from training.contract import PROGRESS, read_json
@@ -27,7 +28,7 @@ STAGES = {
 
 @dataclass(frozen=True, slots=True)
 class NewGold:
-    """What has been reviewed, and what of it no snapshot has taken yet."""
+    """What has been reviewed, and what of it no snapshot has taken yet; each is counted up to COUNTED_UP_TO + 1."""
 
     standing: int
     new: int
@@ -93,9 +94,9 @@ def new_gold() -> NewGold:
     fresh = standing.filter(used_at__isnull=True)
     newest = newest_snapshot()
     return NewGold(
-        standing=standing.count(), new=fresh.count(), new_hard=fresh.filter(hard_sample__isnull=False).count(),
-        settling=fresh.filter(settled_at__gt=timezone.now()).count(),
-        waiting=standing.filter(target_source=TargetSource.PENDING).count(),
+        standing=count_some(standing), new=count_some(fresh), new_hard=count_some(fresh.filter(hard_sample__isnull=False)),
+        settling=count_some(fresh.filter(settled_at__gt=timezone.now())),
+        waiting=count_some(standing.filter(target_source=TargetSource.PENDING)),
         last_snapshot_at=newest.created_at if newest else None,
     )
 
@@ -191,7 +192,7 @@ def evaluated_pair(version: ModelVersion, baseline: ModelVersion) -> tuple[Evalu
 
 
 def example_rows(snapshot: DatasetSnapshot, count: int = 20) -> QuerySet[SnapshotRow]:
-    return snapshot.rows.select_related("gold", "gold__item").order_by("id")[:count]
+    return snapshot.rows.select_related("gold", "gold__item").defer(*long_texts(gold="gold", item="gold__item")).order_by("id")[:count]
 
 
 def job_state(row: TrainingRun | Evaluation) -> JobState:

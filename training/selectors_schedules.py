@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from annotation import clock
 from annotation.models import GoldLabel
+from annotation.selectors_lists import COUNTED_UP_TO, count_some
 from annotation.status import VersionStatus
 from training.models import DatasetSnapshot, Firing, Pipeline, RetrainSchedule
 from training.status import OPEN, FiringOutcome, RunStatus, Trigger
@@ -68,8 +69,9 @@ def gold_to_train() -> QuerySet[GoldLabel]:
     return GoldLabel.objects.standing().filter(settled_at__gt=trained_until(), settled_at__lte=clock.now())
 
 
-def new_hard_samples() -> int:
-    return gold_to_train().filter(hard_sample__isnull=False).count()
+def new_hard_samples(*, most: int = COUNTED_UP_TO) -> int:
+    """Counted up to `most` + 1."""
+    return count_some(gold_to_train().filter(hard_sample__isnull=False), most)
 
 
 def agreement(window: int) -> Agreement:
@@ -84,7 +86,7 @@ def agreement(window: int) -> Agreement:
 def standing(schedule: RetrainSchedule) -> Standing:
     """What its condition shows now; whether it is enabled, busy or resting is another question."""
     if schedule.trigger == Trigger.HARD_SAMPLES:
-        count = new_hard_samples()
+        count = new_hard_samples(most=max(COUNTED_UP_TO, schedule.hard_samples))
         words = _("%(n)s of %(needed)s new hard samples") % {"n": count, "needed": schedule.hard_samples}
         return Standing(words, met=count >= schedule.hard_samples)
     if schedule.trigger == Trigger.AGREEMENT:

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from django.db.models import F, Q, QuerySet
 
 from annotation.models import GoldLabel, ModelVersion, Prediction, ShadowRequest
+from annotation.selectors_lists import count_some, long_texts
 from annotation.services.shadow_requests import MAX_ATTEMPTS
 
 PAGE = 20
+LOOKED_AT = 10_000  # shadow predictions
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowSummary:
-    """Live items that both predicted. Who was right, of the disagreements that people have settled since; both may be wrong."""
+    """The newest LOOKED_AT live items that both predicted. Who was right, of the disagreements settled since; both may be wrong."""
 
     compared: int
     disagreements: int
@@ -50,7 +52,8 @@ def has_shadowed(version: ModelVersion) -> bool:
 
 
 def shadow_summary(version: ModelVersion) -> ShadowSummary:
-    compared, requests = _compared(version), ShadowRequest.objects.filter(version=version)
+    newest = _compared(version).order_by("-pk").values("pk")[:LOOKED_AT]
+    compared, requests = Prediction.objects.filter(pk__in=newest), ShadowRequest.objects.filter(version=version)
     different = compared.filter(_differs())
     settled = different.filter(item__gold_labels__in=GoldLabel.objects.standing())
     shadow_right = settled.filter(_as_gold(""), parsed=True).count()
@@ -58,7 +61,7 @@ def shadow_summary(version: ModelVersion) -> ShadowSummary:
     return ShadowSummary(
         compared=compared.count(), disagreements=different.count(), shadow_right=shadow_right,
         production_right=production_right,
-        waiting=requests.filter(attempts__lt=MAX_ATTEMPTS).count(), worn_out=requests.filter(attempts__gte=MAX_ATTEMPTS).count(),
+        waiting=count_some(requests.filter(attempts__lt=MAX_ATTEMPTS)), worn_out=count_some(requests.filter(attempts__gte=MAX_ATTEMPTS)),
     )
 
 
@@ -66,9 +69,11 @@ def disagreements(version: ModelVersion, *, before: int | None = None) -> Disagr
     different = _compared(version).filter(_differs())
     if before is not None:
         different = different.filter(pk__lt=before)
-    found = list(different.select_related("item", "item__prediction", "item__prediction__version").order_by("-pk")[:PAGE + 1])
+    newest = different.select_related("item", "item__prediction", "item__prediction__version").order_by("-pk")
+    found = list(newest.defer("rollouts", "item__metadata", "item__prediction__rollouts")[:PAGE + 1])
     shown = found[:PAGE]
-    gold = {label.item_id: label for label in GoldLabel.objects.standing().filter(item__in=[row.item_id for row in shown])}
+    gold = {label.item_id: label for label in GoldLabel.objects.standing().filter(
+        item__in=[row.item_id for row in shown]).defer(*long_texts(gold=""))}
     rows = [Disagreement(row, row.item.prediction, gold.get(row.item_id)) for row in shown if row.item.prediction]
     return DisagreementsPage(rows, shown[-1].pk if len(found) > PAGE else None)
 

@@ -9,7 +9,7 @@ from annotation.models.moderation import ModerationThreshold
 from annotation.models.people import ApiKey, SignInAttempt, User
 from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
 from annotation.models.quality import Appeal, KnownItem
-from annotation.models.queues import QueueTally, ReviewerGroup, RoutingRule
+from annotation.models.queues import QueueTally, ReviewDay, ReviewerGroup, RoutingRule
 from annotation.models.reviews import Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
 from annotation.models.webhooks import Delivery, Webhook
 from annotation.models.work import Exposure, Presence, Regeneration
@@ -18,5 +18,6 @@ __all__ = [
     "ApiKey", "Appeal", "Assignment", "BulkDecision", "Delivery", "DeviceLoan", "DeviceUse", "Draft", "Event", "Export", "ExportFile",
     "Exposure", "Fingerprint", "GoldLabel", "HardSample", "Item", "ItemMedia", "KnownItem", "MediaAsset", "ModelVersion",
     "ModerationThreshold", "Policy", "PolicyCategory", "PolicyVersion", "Prediction", "Presence", "QueueTally", "Regeneration", "Review",
-    "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule", "SavedFilter", "ShadowRequest", "SignInAttempt", "User", "Webhook",
+    "ReviewDay", "ReviewQueue", "ReviewRetraction", "ReviewerGroup", "RoutingRule", "SavedFilter", "ShadowRequest", "SignInAttempt", "User",
+    "Webhook",
 ]

@@ -5,7 +5,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from annotation.models.people import ApiKey, User
-from annotation.status import ItemStatus, Lane, QueueOrder, ReviewMode
+from annotation.status import EventKind, ItemStatus, Lane, QueueOrder, ReviewMode
 from guardapp.guard.taxonomy import MediaKind, Modality
 
 
@@ -142,7 +142,8 @@ class Event(models.Model):
     detail = models.JSONField(default=dict, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["item", "id"], name="event_of_item")]
+        indexes = [models.Index(fields=["item", "id"], name="event_of_item"),
+                   models.Index(fields=["actor", "-id"], condition=Q(kind=EventKind.FLAGGED_FOR_LATER), name="event_flag_of_person")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"

@@ -46,7 +46,8 @@ class Appeal(models.Model):
             models.CheckConstraint(condition=~Q(reason=""), name="appeal_has_a_reason"),
             models.CheckConstraint(condition=Q(state__in=AppealState.values), name="appeal_state_is_known"),
         ]
-        indexes = [models.Index(fields=["opened_at"], condition=Q(state=AppealState.OPEN), name="appeal_open")]
+        indexes = [models.Index(fields=["opened_at"], condition=Q(state=AppealState.OPEN), name="appeal_open"),
+                   models.Index(fields=["-closed_at"], condition=~Q(state=AppealState.OPEN), name="appeal_closed")]
 
     def __str__(self) -> str:
         return f"appeal of {self.item_id}"

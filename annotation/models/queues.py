@@ -49,6 +49,7 @@ class QueueTally(models.Model):
     items = models.PositiveIntegerField()
     late = models.PositiveIntegerField(default=0, help_text="of these, how many have waited longer than the queue allows")
     oldest_at = models.DateTimeField(null=True, blank=True)
+    by_age = models.JSONField(null=True, blank=True, help_text="how many came in within each of lateness.AGES, then older ones")
     counted_at = models.DateTimeField()
 
     class Meta:
@@ -56,3 +57,15 @@ class QueueTally(models.Model):
             models.UniqueConstraint(fields=["queue", "status", "lane"], name="a_tally_is_kept_once"),
             models.CheckConstraint(condition=Q(status__in=ItemStatus.values), name="tally_status_is_known"),
         ]
+
+
+class ReviewDay(models.Model):
+    """How many standing reviews a day (UTC) has that is over: Insights reads this and never counts a year of reviews."""
+
+    day = models.DateField(unique=True)
+    accepted = models.PositiveIntegerField()
+    corrected = models.PositiveIntegerField()
+    counted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.day)

@@ -32,7 +32,7 @@ class Exposure(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["reviewer", "item", "day"], name="one_exposure_a_person_item_and_day")]
-        indexes = [models.Index(fields=["reviewer", "day"], name="exposure_of_a_day")]
+        indexes = [models.Index(fields=["reviewer", "day"], name="exposure_of_a_day"), models.Index(fields=["day"], name="exposure_by_day")]
 
 
 class Regeneration(models.Model):

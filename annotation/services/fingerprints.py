@@ -44,7 +44,8 @@ def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list
     for row in own:
         same = Fingerprint.objects.filter(_band_of(row), kind=row.kind, value=row.value).exclude(item=item)
         candidates.update(same.order_by("-item_id").values_list("item_id", flat=True)[:FULLEST_BUCKET])
-    found = Item.objects.filter(pk__in=candidates).select_related("queue", "prediction")
+    found = Item.objects.filter(pk__in=candidates).select_related("queue", "prediction").defer(
+        "metadata", "prediction__completion", "prediction__rollouts", "prediction__steps")
     if ready_only:
         found = found.filter(status="ready")
     pictures = _pictures([item.pk, *candidates])

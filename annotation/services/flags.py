@@ -1,6 +1,7 @@
 """Items that a person flagged to come back to: an event sets the flag, a later one takes it away."""
 
 from annotation.models import Event, Item, User
+from annotation.selectors_lists import long_texts
 from annotation.status import EventKind
 
 LOOKED_AT = 200  # newest flag events of a person
@@ -22,8 +23,8 @@ def flagged_items(user: User) -> list[Item]:
     """The newest flag first."""
     seen: dict[int, Item] = {}
     off: set[int] = set()
-    events = Event.objects.filter(kind=EventKind.FLAGGED_FOR_LATER, actor=user, item__isnull=False).select_related("item").order_by("-id")
-    for event in events[:LOOKED_AT]:
+    events = Event.objects.filter(kind=EventKind.FLAGGED_FOR_LATER, actor=user, item__isnull=False).select_related("item")
+    for event in events.defer(*long_texts(item="item")).order_by("-id")[:LOOKED_AT]:
         if event.item is None or event.item.pk in seen or event.item.pk in off:
             continue
         if event.detail.get("on"):

@@ -12,6 +12,7 @@ from annotation.models import Item, ReviewQueue
 from annotation.status import ItemStatus
 
 WAITING = (ItemStatus.READY, ItemStatus.ESCALATED)
+AGES = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(weeks=1))  # what waiting is told apart by
 
 
 def late_items(now: datetime) -> Q:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from annotation.selectors_health import Standing, standing_troubles
+from annotation.selectors_lists import COUNTED_UP_TO
 from annotation.status import EventKind
 
 register = template.Library()
@@ -184,3 +185,9 @@ _EVENT_ICONS = {
 @register.filter
 def event_icon(kind: str) -> str:
     return _EVENT_ICONS.get(kind, "circle")
+
+
+@register.filter
+def counted(number: int) -> str | int:
+    """A count that went no further than COUNTED_UP_TO."""
+    return number if number <= COUNTED_UP_TO else _("over %(most)s") % {"most": COUNTED_UP_TO}

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.models import Appeal, Item
+from annotation.selectors_lists import long_texts
 from annotation.services.appeals import open_appeal
 from annotation.services.errors import ServiceError
 from annotation.status import AppealState
@@ -19,7 +20,8 @@ SHOWN = 100
 @leads_only
 def appeals(request: HttpRequest) -> HttpResponse:
     """Open ones, the oldest first, then the last that were closed."""
-    rows = Appeal.objects.select_related("item__queue", "gold__review__reviewer", "outcome__review__reviewer", "opened_by")
+    rows = Appeal.objects.select_related("item__queue", "gold__review__reviewer", "outcome__review__reviewer", "opened_by").defer(
+        *long_texts(item="item", gold="gold", review="gold__review"), *long_texts(gold="outcome", review="outcome__review"))
     return render(request, "annotation/appeals.html", {
         "open": rows.filter(state=AppealState.OPEN).order_by("opened_at")[:SHOWN],
         "closed": rows.exclude(state=AppealState.OPEN).order_by("-closed_at")[:SHOWN],

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from annotation.bells import ring
 from annotation.byte_ranges import answer_with
 from annotation.models import Export
-from annotation.selectors_export import COUNTED_UP_TO, count_standing
+from annotation.selectors_export import count_standing
 from annotation.selectors_exports import PAGE, NoSuchFile, file_of, newest_exports
+from annotation.selectors_lists import COUNTED_UP_TO
 from annotation.services.errors import ServiceError
 from annotation.services.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export
 from annotation.services.export_jobs import UNFINISHED, request_export

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.insights import SECTIONS, Cell
 from annotation.models import Item, KnownItem
+from annotation.selectors_lists import long_texts
 from annotation.selectors_quality import score_of_serving
 from annotation.services.errors import ServiceError
 from annotation.services.known import make_known, retire_known
@@ -54,7 +55,8 @@ def insight_csv(request: HttpRequest, key: str) -> HttpResponse:
 @require_safe
 @leads_only
 def known(request: HttpRequest) -> HttpResponse:
-    rows = KnownItem.objects.select_related("item__queue", "added_by").order_by("-active", "-id")[:KNOWN_SHOWN]
+    rows = KnownItem.objects.select_related("item__queue", "added_by").defer(*long_texts(item="item"))
+    rows = rows.order_by("-active", "-id")[:KNOWN_SHOWN]
     active = KnownItem.objects.filter(active=True).count()
     return render(request, "annotation/known.html", {"known": rows, "active": active, "serving": score_of_serving()})
 

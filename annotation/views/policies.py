@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from annotation import selectors
 from annotation.models import Policy
+from annotation.selectors_lists import long_texts
 from annotation.services.policies import (
     MAX_CATEGORIES,
     CategoryText,
@@ -64,7 +65,8 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
 @leads_only
 def stale(request: HttpRequest) -> HttpResponse:
     """Gold whose category's policy changed, oldest first."""
-    golds = stale_gold().select_related("item", "policy_version__policy", "review__reviewer").order_by("id")
+    golds = stale_gold().select_related("item", "policy_version__policy", "review__reviewer").order_by("id").defer(
+        *long_texts(item="item", gold="", review="review"))
     return render(request, "annotation/stale.html", {"golds": golds[:STALE_SHOWN], "total": golds[:1_000].count(), "shown": STALE_SHOWN})
 
 

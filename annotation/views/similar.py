@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.models import BulkDecision, GoldLabel, Item
+from annotation.selectors_lists import long_texts
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.bulk import MOST, decide_many, undo_many
 from annotation.services.errors import ServiceError
@@ -75,9 +76,9 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
 def bulk_decision(request: HttpRequest, bulk_id: int) -> HttpResponse:
     """What one decision did, and why some items were left out."""
     found = get_object_or_404(BulkDecision.objects.select_related("made_by", "like"), pk=bulk_id)
-    left = {item.pk: item for item in Item.objects.filter(pk__in=[int(pk) for pk in found.skipped])}
+    left = {item.pk: item for item in Item.objects.filter(pk__in=[int(pk) for pk in found.skipped]).defer(*long_texts(item=""))}
     return render(request, "annotation/bulk_decision.html", {
-        "bulk": found, "reviews": found.reviews.select_related("item").order_by("item_id"),
+        "bulk": found, "reviews": found.reviews.select_related("item").defer(*long_texts(item="item", review="")).order_by("item_id"),
         "left": [(left[int(pk)], why) for pk, why in found.skipped.items() if int(pk) in left],
     })
 

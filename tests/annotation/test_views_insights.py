@@ -9,12 +9,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from annotation.insights import SECTIONS, backlog
-from annotation.models import Item, KnownItem, Review, ReviewQueue
+from annotation.insights import SECTIONS, backlog, throughput
+from annotation.models import Item, KnownItem, QueueTally, Review, ReviewQueue, ReviewRetraction
 from annotation.services.assignment import assign_next
 from annotation.services.care import record_exposure
 from annotation.services.decisions import Decision
 from annotation.services.review import submit_review
+from annotation.services.review_days import count_days
+from annotation.services.tallies import LIVE_UP_TO, renew_tallies
 from annotation.status import ErrorKind, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_policy, default_queue, make_item, make_user
@@ -80,6 +82,33 @@ def test_the_numbers_are_those_of_the_work(lead: Client) -> None:
     assert table("backlog")["under 1 hour"] == ["1"]
     assert "'=ann" in table("pace")  # no spreadsheet runs it
     assert lead.get("/insights/nothing.csv").status_code == 404
+
+
+def test_days_that_are_over_are_counted_once_and_again_after_an_undo(lead: Client) -> None:
+    work()
+    old, new = Review.objects.order_by("created_at")
+    assert count_days() == 2  # the day of the old one and the day after it; today is not over
+    assert count_days() == 0
+    before = throughput(timezone.now() - timedelta(days=7)).rows
+    assert [row[2] for row in before if row[2]] == [1, 1]
+    Review.objects.filter(pk=old.pk).update(kind="accepted")
+    assert throughput(timezone.now() - timedelta(days=7)).rows == before  # read from what was counted, not from the reviews
+    ReviewRetraction.objects.create(review=old)
+    assert count_days() == 1
+    assert [row[2] for row in throughput(timezone.now() - timedelta(days=7)).rows if row[2]] == [1]
+    ReviewRetraction.objects.create(review=new)
+    assert not any(row[2] for row in throughput(timezone.now() - timedelta(days=7)).rows)
+
+
+def test_many_waiting_items_are_told_by_age_from_the_tally(lead: Client) -> None:
+    for hours in (0, 2, 5, 30, 100, 1_000):
+        make_item(created_at=timezone.now() - timedelta(hours=hours))
+    live = backlog(timezone.now()).rows
+    assert [row[1] for row in live] == [1, 1, 1, 1, 1, 1]
+    renew_tallies(force=True)
+    QueueTally.objects.update(items=LIVE_UP_TO + 1)
+    Item.objects.all().delete()
+    assert backlog(timezone.now()).rows == live
 
 
 @pytest.mark.parametrize("key", KEYS)
