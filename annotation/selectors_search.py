@@ -12,12 +12,13 @@ from django.db.models import BooleanField, Q, QuerySet, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
-from annotation.models import Item
+from annotation.models import Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
 OF_THE_JUDGEMENT = ("category", "label", "version")  # they tell what the guard said: for people from whom nothing is hidden
 MOST_WORDS = 12  # of a search
+RARE = 10_000  # items: what fewer hold is read by their ids; what more hold fills a page soon, wherever the reading begins
 WORD = re.compile(r"\w+", re.UNICODE)
 IN_SQLITE = "annotation_item.id IN (SELECT rowid FROM annotation_item_text WHERE annotation_item_text MATCH %s)"
 IN_POSTGRESQL = ("to_tsvector('simple', left(annotation_item.prompt || ' ' || coalesce(annotation_item.response, ''), 100000)) "
@@ -75,8 +76,10 @@ class ItemSearch:
     def items(self) -> QuerySet[Item]:
         """Unordered; page it by id."""
         items, query = Item.objects.all(), Q()
+        if self.version:  # an unknown name is told by its own small table, not by every prediction
+            query &= Q(prediction__version__in=list(ModelVersion.objects.filter(name=self.version)))
         for name, lookup in (("status", "status"), ("queue", "queue__slug"), ("lane", "lane"), ("modality", "modality"),
-                             ("language", "language"), ("version", "prediction__version__name"), ("source", "source__startswith"),
+                             ("language", "language"), ("source", "source__startswith"),
                              ("external_id", "external_id__startswith")):
             if getattr(self, name):
                 query &= Q(**{lookup: getattr(self, name)})
@@ -107,7 +110,13 @@ def _words(text: str, *, beside_others: bool = False) -> Q:
     if not words:
         return Q(pk__in=[])
     if connection.vendor == "postgresql":
-        sql, asked = BESIDE_OTHERS if beside_others else IN_POSTGRESQL, " & ".join(f"{word}:*" for word in words)
+        asked = " & ".join(f"{word}:*" for word in words)
+        # PostgreSQL takes a word to be in a fiftieth of all items: for a rare one it would read all of them, the newest first
+        found = Item.objects.filter(Q(RawSQL(IN_POSTGRESQL, [asked], output_field=BooleanField())))  # noqa: S611
+        rare = list(found.values_list("pk", flat=True)[:RARE + 1])
+        if len(rare) <= RARE:
+            return Q(pk__in=rare)
+        sql = BESIDE_OTHERS if beside_others else IN_POSTGRESQL
     else:
         sql, asked = IN_SQLITE, " ".join(f'"{word}"*' for word in words)
     return Q(RawSQL(sql, [asked], output_field=BooleanField()))  # noqa: S611

@@ -114,6 +114,7 @@ class Item(models.Model):
             models.Index(fields=["queue", "status"], name="item_counts"),
             models.Index(fields=["status", "-id"], name="item_newest_by_status"),
             models.Index(fields=["content_hash"], name="item_same_content"),
+            models.Index(fields=["external_id"], opclasses=["varchar_pattern_ops"], name="item_external_id_begins"),
         ]
 
     def __str__(self) -> str:
