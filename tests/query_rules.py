@@ -33,6 +33,7 @@ BRACKET = re.compile(r"\(([^()]*)\)")
 PLACE = re.compile(r"\x01(\d+)\x02")
 TABLE = re.compile(r'(?:FROM|JOIN)\s+"?(\w+)"?')
 AGGREGATE = re.compile(r"\b(COUNT|SUM|AVG|MIN|MAX)\s*\x01")
+ONLY_IDS = re.compile(r'SELECT "\w+"\."id"(?: AS "\w+")?')
 LIMIT = re.compile(r"\bLIMIT\s+(\d+)")
 
 
@@ -140,7 +141,7 @@ def _of_select(statement: _Statement, select: Select, most: int) -> Iterator[str
         return
     if select.limit is None and not pinned:
         yield f"reads {many[0]} without a limit and without a key"
-    elif select.limit is not None and select.limit > most:
+    elif select.limit is not None and select.limit > (MOST_COUNTED if ONLY_IDS.fullmatch(select.columns) else most):
         yield f"reads {select.limit} rows of {many[0]} for one page"
     if select.limit != 1 and not statement.pins(select.where, many[0], one=True):
         for table in many:
