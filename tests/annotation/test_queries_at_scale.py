@@ -268,6 +268,7 @@ def test_no_page_reads_more_when_there_are_a_million_items(admin: Client, world:
 GOOD = (  # [item.id] is "annotation_item"."id"
     "SELECT [item.id], [item.prompt] FROM [item] ORDER BY [item.id] DESC LIMIT 51",
     "SELECT [item.prompt], [item.response] FROM [item] WHERE [item.id] = 7",
+    "SELECT [item.id] FROM [item] LIMIT 10001",
     "SELECT COUNT(*) FROM (SELECT [item.id] AS col1 FROM [item] LIMIT 10001) subquery",
     "SELECT COUNT(*) AS __count FROM [review] WHERE [review.item_id] = 7",
     "SELECT [review.id] FROM [review] WHERE ([review.kind] = 'a OFFSET (b' AND [review.item_id] IN (1, 2))",
@@ -283,7 +284,7 @@ BAD = {
     "reads annotation_prediction": "SELECT [prediction.id] FROM [prediction] WHERE ([prediction.id] = 1 OR [prediction.shadow])",
     "reads annotation_assignment": "SELECT [assignment.id] FROM [assignment] WHERE [assignment.item_id] IN "
                                    "(SELECT [item.id] FROM [item] WHERE [item.lane] = 'audit')",
-    "reads 5000 rows": "SELECT [item.id] FROM [item] LIMIT 5000",
+    "reads 5000 rows": "SELECT [item.id], [item.prompt] FROM [item] LIMIT 5000",
     "carries annotation_prediction.completion": "SELECT [item.id], [prediction.completion] FROM [item] INNER JOIN [prediction] "
                                                 "ON ([item.prediction_id] = [prediction.id]) LIMIT 51",
     "carries annotation_item.response": "SELECT [item.response] FROM [item] WHERE [item.id] IN (1, 2)",
