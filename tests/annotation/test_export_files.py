@@ -120,7 +120,8 @@ def test_a_broken_off_export_goes_on_at_the_next_file_and_a_dead_workers_file_is
     export = ask()
     write_next(export=export)
     first = (folder_of(export) / export.files.get().name).stat().st_mtime_ns
-    Export.objects.update(claimed_until=timezone.now() - timedelta(seconds=1), claim_token="0" * 32, attempts=1)  # held by a worker that was killed meanwhile
+    Export.objects.update(claimed_until=timezone.now() - timedelta(seconds=1), claim_token="0" * 32,
+                          attempts=1)  # held by a worker that was killed meanwhile
     (folder_of(export) / ".half-a-file").write_bytes(b"{")
     assert finish(export).rows == 3
     assert (folder_of(export) / export.files.first().name).stat().st_mtime_ns == first  # type: ignore[union-attr]
