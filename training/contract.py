@@ -74,6 +74,7 @@ class SftConfig:
     adam_beta2: float = 0.999
     gradient_checkpointing: bool = False  # less memory for about a third more time
     save_bf16: bool = False  # weights of the finished model; checkpoints to resume from keep fp32
+    pool_batches: int = 50  # batches whose rows are sorted by length together
     packing: bool = False  # text rows of a batch end to end instead of padded; batches with media stay padded
 
 

@@ -28,6 +28,7 @@ UNITS: Mapping[str, str] = {
     "sft_weight": _("weight of the likelihood"), "weight_spread": _("a pair weighs 1 ± this"),
     "freeze_vision": _("vision tower and projector stay"), "gradient_checkpointing": _("less memory, about a third more time"),
     "bf16": _("half-precision training"), "save_bf16": _("finished model in half precision"), "vllm_url": _("of vllm_server"),
+    "pool_batches": _("batches whose rows are sorted by length together"),
     "packing": _("several text rows in one sequence"), "learning_rate": _("at its highest"), "seed": _("of order and sampling"),
 }
 # by stage where a name counts something else there

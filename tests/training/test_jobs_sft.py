@@ -245,6 +245,18 @@ def test_the_order_groups_like_lengths_and_follows_from_seed_and_epoch() -> None
     assert padded < 1.1 * sum(lengths)
 
 
+def test_one_pool_of_all_rows_puts_the_few_long_ones_together() -> None:
+    lengths = [3_000 + number if number % 40 == 0 else 60 + number % 50 for number in range(1_600)]
+
+    def padded(pool_batches: int) -> int:
+        order = list(GroupedByLength(lengths, 8, 3, pool_batches=pool_batches))
+        assert sorted(order) == list(range(1_600))
+        return sum(8 * max(lengths[index] for index in order[start:start + 8]) for start in range(0, 1_600, 8))
+
+    assert padded(1_000) < 1.15 * sum(lengths)
+    assert padded(10) > 1.5 * sum(lengths)
+
+
 def test_a_config_that_lacks_a_field_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigNotUsable, match="not there"):
         sft.main(tmp_path)

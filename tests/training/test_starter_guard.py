@@ -42,7 +42,6 @@ def test_plain_requests_are_judged_with_steps_and_a_category(engine: HfEngine) -
     assert "S9" in verdicts[0].categories
 
 
-@pytest.mark.xfail(strict=True, reason="the shipped weights break on long texts: a known fault of the starter, see its card")
 def test_a_long_text_does_not_break_the_output(engine: HfEngine) -> None:
     samples = [Sample(str(words), "The meeting starts at seven and the soup is warm. " * (words // 10)) for words in (500, 2500)]
     for group in engine.generate(samples, SHORT):
@@ -87,5 +86,9 @@ def test_the_build_command_goes_through_all_its_steps(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert found["held_out"]["unseen-text"]["rows"] == 8
+    assert found["held_out"]["unseen-long"]["rows"] == 2
+    assert found["runs"]["smoke"]["dropped"] == 0
+    trained = [json.loads(line) for line in (work / "smoke.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert sum(row["id"].startswith("starter/long/") for row in trained) == 4
     assert (out / "model.safetensors").exists()
     assert (out / "MODEL_CARD.md").read_text(encoding="utf-8").startswith("# The starter guard")

@@ -65,6 +65,7 @@ def main(run_dir: Path) -> int:
                                     line_tokens=LINE_TOKENS if config.packing else 0),
         peft_config=lora(config), callbacks=[Reporter(heartbeat)],
     )
+    trainer.pool_batches = config.pool_batches
     if in_shares(trainer):
         trainer.data_collator = replace(trainer.data_collator, fillers=blank_media(processor))
     trainer.remove_callback(transformers.PrinterCallback)
@@ -133,6 +134,7 @@ def weighted_loss(model: Any, inputs: dict[str, torch.Tensor], *, total_weight: 
 class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
     """TRL's trainer with this project's loss, row order and nothing written for a model hub."""
 
+    pool_batches = 50
     loss_is_scaled_for_ga = True  # `compute_loss` divides by the whole step's weight: the trainer must not divide again
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
@@ -150,7 +152,7 @@ class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
         rows = self.data_collator.rows
         apart = [bool(row.sample.media) for row in rows.rows] if self.data_collator.line_tokens else []
-        return GroupedByLength(rows.lengths, self.args.train_batch_size, self.args.seed, apart)
+        return GroupedByLength(rows.lengths, self.args.train_batch_size, self.args.seed, apart, self.pool_batches)
 
     def create_model_card(self, *_arguments: Any, **_keywords: Any) -> None:
         """Not here: the product describes the model that it registers."""

@@ -17,7 +17,6 @@ from training.jobs.packing import can_be_packed, pack
 from training.jobs.rows import Row, read_rows
 
 CACHE_BYTES = 2 * 1024**3  # encodings kept in memory; rows beyond it are encoded again when their turn comes
-POOL_BATCHES = 50  # rows are sorted by length inside pools of so many batches: little padding, and still shuffled
 
 
 class NoTrainingRows(ValueError):
@@ -123,13 +122,16 @@ class GuardCollator:
 
 
 class GroupedByLength(Sampler[int]):  # type: ignore[misc]
-    """A seeded order in which neighbours have like lengths. It depends on seed and epoch alone, so a resumed run goes on
+    """A seeded order in which neighbours have like lengths: rows are sorted by length inside pools of `pool_batches` batches,
+    which leaves little padding, and the batches are shuffled. It depends on seed and epoch alone, so a resumed run goes on
     exactly where it stopped. Where `apart` says which rows have media, those seldom share a batch with the others."""
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, apart: Sequence[bool] = ()) -> None:
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, apart: Sequence[bool] = (),
+                 pool_batches: int = 50) -> None:
         self.lengths = lengths
         self.apart = apart or [False] * len(lengths)
         self.batch_size = batch_size
+        self.pool_batches = pool_batches
         self.seed = seed
         self.epoch = 0
 
@@ -143,7 +145,7 @@ class GroupedByLength(Sampler[int]):  # type: ignore[misc]
     def __iter__(self) -> Iterator[int]:
         random = Random(f"{self.seed}-{self.epoch}")
         order = random.sample(range(len(self.lengths)), len(self.lengths))
-        pool = self.batch_size * POOL_BATCHES
+        pool = self.batch_size * self.pool_batches
         batches: list[list[int]] = []
         for start in range(0, len(order), pool):
             ranked = sorted(order[start:start + pool], key=lambda index: (self.apart[index], self.lengths[index]))

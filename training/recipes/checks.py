@@ -43,9 +43,9 @@ class Range:
 
 AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE = Range(1), Range(0), Range(0, open_low=True), Range(0, 1)
 RANGES: Mapping[str, Range] = {
-    **dict.fromkeys(("batch_size", "gradient_accumulation", "cutoff_tokens", "lora_alpha", "save_every", "log_every", "rollouts",
-                     "max_new_tokens", "prompts_per_batch", "update_batch", "micro_batch", "num_iterations", "max_prompt_tokens",
-                     "generation_batch"),
+    **dict.fromkeys(("batch_size", "gradient_accumulation", "cutoff_tokens", "pool_batches", "lora_alpha", "save_every", "log_every",
+                     "rollouts", "max_new_tokens", "prompts_per_batch", "update_batch", "micro_batch", "num_iterations",
+                     "max_prompt_tokens", "generation_batch"),
                     AT_LEAST_ONE),
     **dict.fromkeys(("lora_rank", "threads", "replay_rows", "seed", "weight_decay", "max_grad_norm", "sft_weight", "clip_floor"),
                     NOT_NEGATIVE),

@@ -25,7 +25,6 @@ from training.contract import MODEL, PREDICTIONS, RESULT, EvaluateConfig, SftCon
 from training.starter.architecture import build_model, build_processor, parameters, train_tokenizer
 from training.starter.dataset import benchmark_rows, held_out_rows, train_rows, write_rows
 from training.starter.plan import (
-    CUTOFF_TOKENS,
     HELD_OUT,
     MAX_NEW_TOKENS,
     SMOKE_HELD_OUT,
@@ -102,8 +101,9 @@ def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> 
     config = SftConfig(
         base_model=str(base), dataset=str(work / f"{stage.name}.jsonl"), media_root=str(media_root), epochs=1.0,
         learning_rate=stage.learning_rate, warmup_ratio=0.03, weight_decay=0.02, batch_size=stage.batch_size,
-        cutoff_tokens=CUTOFF_TOKENS, freeze_vision=False, bf16=multiplies_bf16(), seed=seed, save_every=400, log_every=25, threads=1,
+        cutoff_tokens=stage.cutoff_tokens, freeze_vision=False, bf16=multiplies_bf16(), seed=seed, save_every=400, log_every=25, threads=1,
         loss_on_prompt=stage.loss_on_prompt, adam_beta2=0.98, save_bf16=True,
+        pool_batches=stage.pool_batches,
     )
     run_job("training.jobs.sft", run, asdict(config))
     return run / MODEL

@@ -12,8 +12,9 @@ from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Sample, SeenMedia, Verdict
 from training.jobs.rows import Row
 from training.starter.plan import HeldOut, Stage
+from training.starter.rows_long import generate_long
 from training.starter.rows_media import generate_media, render_clip, render_image
-from training.starter.rows_open import open_rows
+from training.starter.rows_open import open_prose, open_rows
 from training.starter.rows_text import generate
 from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, cases
 
@@ -24,11 +25,14 @@ def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path) -> 
     """The rows of one stage. `data` None leaves the open sets out."""
     own = seed + stage.seed_step
     keep = Random(own)
-    rows = [_row(value, "train") for value in generate(own, stage.text, held_out_topics=False, quotes=stage.quotes)
+    rows = [_row(value, "train")
+            for value in generate(own, stage.text, held_out_topics=False, quotes=stage.quotes)
             if value["prompt_label"] == Harmfulness.HARMFUL or keep.random() < stage.unharmful_kept]
     if data is not None and stage.open_share:
-        opened = list(open_rows(data, own, quotes=stage.quotes))
+        opened = list(open_rows(data, own, quotes=stage.quotes, thinned=stage.thinned, most_words=stage.open_words))
         rows += [_row(value, "train") for value in Random(own).sample(opened, round(len(opened) * stage.open_share))]
+    prose = open_prose(data) if data is not None and stage.long else ()
+    rows += [_row(value, "train") for value in generate_long(own, stage.long, held_out_topics=False, quotes=stage.quotes, prose=prose)]
     for kind, count in (("image", stage.image), ("video", stage.video)):
         rows += _with_media(generate_media(own, count, held_out_topics=False, kind=kind, scattered=stage.scattered), kind, media_root,
                             "train")
@@ -42,6 +46,8 @@ def held_out_rows(sizes: HeldOut, seed: int, media_root: Path) -> list[Row]:
         name = "unseen" if unseen else "seen"
         own = seed + HELD_OUT_SEED
         rows += [_row(value | {"source": f"{name}-text"}, "holdout") for value in generate(own, sizes.text, held_out_topics=unseen)]
+        rows += [_row(value | {"source": f"{name}-long"}, "holdout")
+                 for value in generate_long(own, sizes.long, held_out_topics=unseen)]
         for kind, count in (("image", sizes.image), ("video", sizes.video)):
             values = (value | {"source": f"{name}-{kind}"} for value in generate_media(own, count, held_out_topics=unseen, kind=kind))
             rows += _with_media(values, kind, media_root, "holdout")

@@ -6,7 +6,10 @@ from random import Random
 _LEET = str.maketrans({"a": "4", "e": "3", "i": "1", "o": "0", "s": "5"})
 _EDGES = " \t\n\"'.,;:!?()[]*-"
 _MARKS = re.compile(r"[\"\n<>|]")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_NEGATIONS = frozenset({"no", "not", "never", "nobody", "without", "nor", "none"})
 QUOTE_WORDS = 4
+THINNEST = 0.3  # largest share of words that `thin` leaves out
 
 
 def perturb(text: str, random: Random) -> str:
@@ -45,6 +48,29 @@ def _disguise(word: str, random: Random) -> str:
     if len(word) < 3 or not word.isalpha():
         return word
     return random.choice([word.translate(_LEET), ".".join(word), word[0] + "*" + word[2:], "-".join(word)])
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text in their order; a text without an end mark is one."""
+    return [sentence for part in _SENTENCE_END.split(text) if (sentence := part.strip())]
+
+
+def thin(text: str, random: Random) -> str:
+    """The text with up to THINNEST of its words left out and its sentences in another order.
+
+    Negations stay, since a text without them means the opposite, and so does the text's only word.
+    """
+    shuffled = sentences(text)
+    random.shuffle(shuffled)
+    share = random.uniform(0.05, THINNEST)
+    words = " ".join(shuffled).split(" ")
+    kept = [word for word in words if random.random() >= share or _negates(word)]
+    return " ".join(kept or words)
+
+
+def _negates(word: str) -> bool:
+    bare = word.lower().strip(_EDGES)
+    return bare in _NEGATIONS or bare.endswith(("n't", "n’t"))
 
 
 def span_of(text: str, evidence: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One run of `training.jobs.sft`, from the model of the stage before it. `open_share` is the part of the open rows
-    that it sees; the generated rows of each stage are fresh ones.
+    that it sees; the generated rows of each stage are fresh ones. `long` counts the rows of `rows_long`, of up to 2,700 words.
 
     Without `quotes` the completions hold the judgements alone. Starting so, the guard learns to tell harmful from
     harmless first: the words of a quote are most of a completion's loss and drown that signal while it cannot copy yet.
@@ -24,6 +24,11 @@ class Stage:
     seed_step: int  # added to the build's seed, so that no stage repeats another's rows
     scattered: bool = False  # see rows_media: texts of any size at any place
     unharmful_kept: float = 1.0  # share of the generated unharmful text rows that stay
+    long: int = 0
+    thinned: float = 0.0  # share of the open rows that come with words left out and their sentences in another order
+    open_words: int = 350  # words of an open row's prompt and of its response that stay, from the start
+    cutoff_tokens: int = 1600  # of a row; longer ones are left out of the run
+    pool_batches: int = 50  # batches whose rows are sorted by length together; more of them: less padding of the long rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class HeldOut:
     text: int = 600
     image: int = 200
     video: int = 120
+    long: int = 0
 
 
 STAGES = (
@@ -44,11 +50,13 @@ STAGES = (
           loss_on_prompt=0.0, seed_step=2),
     Stage("open", text=7_000, image=1_500, video=350, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
           loss_on_prompt=0.0, seed_step=3, unharmful_kept=0.75),
+    Stage("long", text=6_500, image=600, video=150, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
+          loss_on_prompt=0.0, seed_step=4, unharmful_kept=0.45, long=300, thinned=0.5, open_words=2_700, cutoff_tokens=4_500,
+          pool_batches=2_000),
 )
 TOKENIZER_STAGES = 2  # the tokenizer is trained on the rows of the first stages
 SMOKE_STAGES = (Stage("smoke", text=48, image=8, video=4, open_share=0.0, quotes=True, learning_rate=1e-3,
-                      batch_size=8, loss_on_prompt=0.03, seed_step=0),)
-HELD_OUT = HeldOut()
-SMOKE_HELD_OUT = HeldOut(text=8, image=4, video=2)
-CUTOFF_TOKENS = 1600
+                      batch_size=8, loss_on_prompt=0.03, seed_step=0, long=4, cutoff_tokens=4_500),)
+HELD_OUT = HeldOut(long=100)
+SMOKE_HELD_OUT = HeldOut(text=8, image=4, video=2, long=2)
 MAX_NEW_TOKENS = 100  # a completion takes about 30

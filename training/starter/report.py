@@ -10,7 +10,7 @@ from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, Cou
 
 Rows = list[dict[str, Any]]
 CARD = Path(__file__).with_name("model_card.md")
-HELD_OUT_NAMES = {f"{seen}-{kind}": f"{kind}, {seen} topics" for seen in ("unseen", "seen") for kind in ("text", "image", "video")}
+HELD_OUT_NAMES = {f"{seen}-{kind}": f"{kind}, {seen} topics" for seen in ("unseen", "seen") for kind in ("text", "long", "image", "video")}
 ORIGINS = {
     "harmfulqa": "declare-lab/red-instruct", "catqa_en": "declare-lab/red-instruct",
     "dangerousqa": "SALT-NLP/chain-of-thought-bias, via declare-lab/red-instruct",
@@ -84,7 +84,8 @@ def model_card(found: dict[str, Any]) -> str:
         "seed": found["seed"], "parameters": f"{found['parameters'] / 1e6:.2f}", "minutes": f"{minutes:.0f}",
         "megabytes": f"{found['weights_bytes'] / 1e6:.1f}", "million_tokens": f"{tokens:.1f}",
         "completion_tokens": found["completion_tokens"], "rows_table": _rows_table(found), "held_out_table": _held_out_table(found),
-        "benchmark_table": _benchmark_table(found), "losses": _losses(found), "sets_table": _sets_table(found),
+        "benchmark_table": _benchmark_table(found), "losses": _losses(found), "false_alarms": _false_alarms(found),
+        "long_inputs": _long_inputs(found), "sets_table": _sets_table(found),
     }
     card = CARD.read_text(encoding="utf-8")
     for name, value in values.items():
@@ -138,6 +139,20 @@ def _losses(found: dict[str, Any]) -> str:
     """Plain words on where the baseline is ahead."""
     behind = [name for name, one in found.get("benchmarks", {}).items() if one["starter"]["f1"] < one["tfidf"]["f1"]]
     return f"By F1 it does not beat the baseline on: {', '.join(behind)}." if behind else "By F1 it is ahead on every one of them."
+
+
+def _false_alarms(found: dict[str, Any]) -> str:
+    """Plain words on where it calls more harmless rows harmful than the baseline does."""
+    rates = {name: (one["starter"]["false_positive_rate"], one["tfidf"]["false_positive_rate"])
+             for name, one in found.get("benchmarks", {}).items()}
+    more = [name for name, (ours, bar) in rates.items() if ours is not None and ours > bar]
+    return f"Its false-positive rate is above the baseline's on: {', '.join(more)}." if more else "Nowhere does it raise more false alarms."
+
+
+def _long_inputs(found: dict[str, Any]) -> str:
+    long = [one for name, one in found["held_out"].items() if name.endswith("-long")]
+    rows, failures = sum(one["rows"] for one in long), sum(one["parse_failures"] for one in long)
+    return f"Of {rows} held-out texts of up to that length {failures} did not parse."
 
 
 def _bold(value: float, other: float) -> str:

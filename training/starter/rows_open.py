@@ -6,15 +6,18 @@ Nothing is read but DATA_DIR/manifest.json and the named files of DATA_DIR/train
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from training.starter.grammar import Topic
+from training.starter.perturb import sentences, thin
+from training.starter.rows_text import MOST_WORDS as GENERATED_WORDS
 from training.starter.rows_text import Answer, Prompt, advise, comply, refuse, text_row
 
 MOST_WORDS = 350  # of an open row's text: the longest are cut, never the quoted start
+PROSE = ("gsm8k", "self_instruct", "cyberseceval_frr")  # sets whose harmless rows are whole sentences
 # Words of the held-out topics: an open row that holds one is left out of training, so that held-out results stay honest.
 HELD_OUT_WORDS = ("arson", "burn down", "set fire", "counterfeit", "launder", "smuggl", "traffick", "uranium", "plutonium",
                   "nuclear", "radioactive", "dirty bomb", "anorexi", "starv", "purging", "escort", "prostitut", "hooker",
@@ -58,17 +61,43 @@ def read_set(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def open_rows(data: Path, seed: int, *, quotes: bool) -> Iterator[dict[str, Any]]:
-    """The text rows of every tier A set, in the shape of `rows_text.generate`, plus "source"."""
+def open_rows(data: Path, seed: int, *, quotes: bool, thinned: float = 0.0, most_words: int = MOST_WORDS) -> Iterator[dict[str, Any]]:
+    """The text rows of every tier A set, in the shape of `rows_text.generate`, plus "source".
+
+    A share of `thinned` comes without some words and with its sentences in another order: what is left of its evidence
+    are the words themselves, so that they are learnt and not the frames that they stand in.
+    """
+    for source, row in _texts(data):
+        random = Random(f"open-{seed}-{row['id']}")
+        thinning = Random(f"thin-{seed}-{row['id']}")
+        thins = thinning.random() < thinned
+        prompt = _prompt(source.name, row, most_words, thinning if thins else None)
+        answer = _answer(source.name, row, prompt, random, most_words)
+        if answer is not None and thins:
+            text = thin(answer.text, thinning)
+            answer = replace(answer, text=text, evidence=_start(text))
+        yield text_row(f"starter/{row['id']}", prompt, answer, random, quotes=quotes,
+                       most_words=max(most_words, GENERATED_WORDS)) | {"source": source.name}
+
+
+def open_prose(data: Path) -> tuple[str, ...]:
+    """Harmless sentences of the open sets: what long rows are padded with besides the lexicon's."""
+    texts = [row[side] for source, row in _texts(data) if source.name in PROSE and row["prompt_label"] == "unharmful"
+             for side in ("prompt", "response") if row[side]]
+    return tuple(dict.fromkeys(sentence for text in texts for sentence in sentences(text) if not touches_held_out(sentence)))
+
+
+def touches_held_out(text: str) -> bool:
+    lowered = text.lower()
+    return any(word in lowered for word in HELD_OUT_WORDS)
+
+
+def _texts(data: Path) -> Iterator[tuple[OpenSet, dict[str, Any]]]:
+    """The text rows that touch no held-out topic, each with its set."""
     for source in open_sets(data):
         for row in read_set(source.path):
-            text = row["prompt"] or ""
-            if row["modality"] != "text" or any(word in text.lower() for word in HELD_OUT_WORDS):
-                continue
-            random = Random(f"open-{seed}-{row['id']}")
-            prompt = _prompt(source.name, row)
-            answer = _answer(source.name, row, prompt, random)
-            yield text_row(f"starter/{row['id']}", prompt, answer, random, quotes=quotes) | {"source": source.name}
+            if row["modality"] == "text" and not touches_held_out(row["prompt"] or ""):
+                yield source, row
 
 
 def category_of(source: str, text: str) -> str:
@@ -80,21 +109,27 @@ def category_of(source: str, text: str) -> str:
     return next((code for code, words in CATEGORY_WORDS if any(word in lowered for word in words)), "S2")
 
 
-def _prompt(source: str, row: dict[str, Any]) -> Prompt:
-    text = " ".join((row["prompt"]).split(" ")[:MOST_WORDS])
+def _prompt(source: str, row: dict[str, Any], most_words: int, thinning: Random | None) -> Prompt:
+    text = " ".join((row["prompt"]).split(" ")[:most_words])
     subject = {"gsm8k": "school and science", "cyberseceval_frr": "computing", "hatemojibuild": "people, with respect",
                "self_instruct": "everyday talk"}.get(source, "harm")
     code = category_of(source, text) if row["prompt_label"] == "harmful" else ""
     topic = Topic(subject, code, (), (), (), held_out=False)
+    if thinning is not None and not touches_held_out(thinner := thin(text, thinning)):  # a lost word can bring two others together
+        text = thinner
     words = text.rstrip(" .?!").split(" ")
     evidence = " ".join(words[-6:] if len(words) < 40 and "\n" not in text else words[:6])
     return Prompt(text, evidence, code, subject, topic, "do this", "this")
 
 
-def _answer(source: str, row: dict[str, Any], prompt: Prompt, random: Random) -> Answer | None:
+def _answer(source: str, row: dict[str, Any], prompt: Prompt, random: Random, most_words: int) -> Answer | None:
     if row["response"] is not None and row["response_label"] == "unharmful" and random.random() < 0.8:
-        text = " ".join(row["response"].split(" ")[:MOST_WORDS])
-        return Answer(text, " ".join(text.split(" ")[:5]))
+        text = " ".join(row["response"].split(" ")[:most_words])
+        return Answer(text, _start(text))
     if source in ASSISTED and random.random() < 0.5:
         return random.choice([comply, comply, refuse, advise])(prompt, random)
     return None
+
+
+def _start(text: str) -> str:
+    return " ".join(text.split(" ")[:5])

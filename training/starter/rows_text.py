@@ -53,13 +53,17 @@ def generate(seed: int, count: int, *, held_out_topics: bool, quotes: bool = Tru
         yield text_row(f"starter/{'held-out' if held_out_topics else 'text'}/{seed}/{number}", prompt, answer, random, quotes=quotes)
 
 
-def text_row(identifier: str, prompt: Prompt, answer: Answer | None, random: Random, *, quotes: bool = True) -> dict[str, Any]:
-    """One row with its target completion; the texts get surface noise and the quotes follow it."""
-    text, quoted = _with_noise(prompt.text, prompt.evidence, random)
+def text_row(identifier: str, prompt: Prompt, answer: Answer | None, random: Random, *, quotes: bool = True,
+             most_words: int = MOST_WORDS) -> dict[str, Any]:
+    """One row with its target completion; the texts get surface noise and the quotes follow it.
+
+    Of the prompt and of the response the first `most_words` words stay.
+    """
+    text, quoted = _with_noise(prompt.text, prompt.evidence, random, most_words)
     steps: tuple[str, ...] = prompt_steps(f"{REQUEST_SAYS} {quoted}", prompt.code, prompt.subject)
     response = None
     if answer is not None:
-        response, said = _with_noise(answer.text, answer.evidence, random)
+        response, said = _with_noise(answer.text, answer.evidence, random, most_words)
         steps = (*steps, *response_steps(said, answer.code, answer.kind))
     if not quotes:
         steps = steps[1::2]
@@ -73,10 +77,10 @@ def text_row(identifier: str, prompt: Prompt, answer: Answer | None, random: Ran
     }
 
 
-def _with_noise(text: str, evidence: str, random: Random) -> tuple[str, str]:
+def _with_noise(text: str, evidence: str, random: Random, most_words: int) -> tuple[str, str]:
     words = text.split(" ")
-    if len(words) > MOST_WORDS:
-        text = " ".join(words[:MOST_WORDS])
+    if len(words) > most_words:
+        text = " ".join(words[:most_words])
     span = span_of(text, evidence)
     noisy = perturb(text, random)
     return noisy, quote(noisy, span)
@@ -152,11 +156,12 @@ def _people(random: Random, held_out: bool) -> dict[str, str]:
 def everyday(random: Random, held_out: bool) -> Prompt:
     """Messages, forum posts and news of one to many sentences, none of them harmful."""
     topic = Topic("everyday talk", "", (), (), (), held_out=False)
-    sentences = [_everyday_sentence(random, held_out) for _ in range(random.choice([1, 1, 1, 2, 3, 4, 6, 9, 14, 40]))]
+    sentences = [everyday_sentence(random, held_out) for _ in range(random.choice([1, 1, 1, 2, 3, 4, 6, 9, 14, 40]))]
     return Prompt(" ".join(sentences), " ".join(sentences[0].split(" ")[:5]), "", "everyday talk", topic)
 
 
-def _everyday_sentence(random: Random, held_out: bool) -> str:
+def everyday_sentence(random: Random, held_out: bool) -> str:
+    """A harmless sentence: everyday talk mostly, or a good word on a harmless topic or on people."""
     draw = random.random()
     if draw < 0.75:
         return pick(lexicon("frames")["everyday"], random)
