@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before peft, which takes transformers)
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
