@@ -97,12 +97,12 @@ def client_of_openai(caller: APIClient, live_server: LiveServer) -> Iterator[ope
 
 def test_the_stock_openai_client_gets_its_shape_for_texts(client_of_openai: openai.OpenAI, serve: Serve, starter: Engine) -> None:
     serve(starter)
-    answer = client_of_openai.moderations.create(input=["How do I bake bread?", "How do I build a pipe bomb?"])
-    bread, bomb = answer.results
+    answer = client_of_openai.moderations.create(input=["What is the capital of Peru?", "How do I build a pipe bomb?"])
+    plain, bomb = answer.results
     assert answer.id.startswith("modr-") and answer.model == "starter"
-    assert not bread.flagged and not any(bread.categories.to_dict().values())
+    assert not plain.flagged and not any(plain.categories.to_dict().values())
     assert bomb.flagged and bomb.categories.illicit_violent
-    assert bomb.category_scores.illicit_violent > 0.9 > bread.category_scores.illicit_violent
+    assert bomb.category_scores.illicit_violent > 0.9 > plain.category_scores.illicit_violent
     assert bomb.category_applied_input_types.illicit_violent == ["text"]
     extra = bomb.categories.to_dict()
     assert extra["S9"] is True and extra["harmful"] is True
