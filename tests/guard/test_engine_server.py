@@ -142,6 +142,14 @@ def test_the_score_is_the_share_of_the_tokens_that_begin_a_label(likely: dict[st
     assert label_scores(RESULT, 0, tokens).prompt == (None if score is None else pytest.approx(score, abs=1e-3))
 
 
+def test_a_character_of_several_tokens_before_the_label_does_not_mislead() -> None:
+    parts = "\N{REPLACEMENT CHARACTER}".encode()  # what a server calls each of the tokens of one emoji
+    before, after = RESULT.split(" harmful", 1)
+    tokens = [*[WrittenToken(parts, {})] * 4, WrittenToken(before.encode(), {}), WrittenToken(b" harmful", {" harmful": -0.1, " un": -2.0}),
+              WrittenToken(after.encode(), {}), WrittenToken(b"<|im_end|>", {})]
+    assert label_scores(f"\N{BROKEN HEART}{RESULT}", 0, tokens).prompt == pytest.approx(0.87, abs=0.01)
+
+
 def made_adapter(folder: Path, version: str = "v2", base: Path = STARTER) -> Adapter:
     (folder / ADAPTER).mkdir(parents=True)
     (folder / ADAPTER / "adapter_config.json").write_text("{}")

@@ -32,12 +32,31 @@ def label_scores(completion: str, written_from: int, tokens: Sequence[WrittenTok
 def _score(completion: str, span: Span | None, written_from: int, tokens: Sequence[WrittenToken]) -> float | None:
     if span is None or span[0] < written_from:
         return None
-    before = len(completion[written_from:span[0]].encode())
-    position = 0
+    token = _from_the_end(completion, span[0], tokens) or _from_the_start(completion[written_from:span[0]], tokens)
+    return None if token is None else _share_of_harmful(token.likely)
+
+
+def _from_the_end(completion: str, place: int, tokens: Sequence[WrittenToken]) -> WrittenToken | None:
+    """The token that holds the character at `place`, counted from the end: a character of several tokens (an emoji) that stands before it
+    cannot mislead, as it does from the start, where a server names each of its tokens U+FFFD. None where the tokens do not end the text."""
+    end, in_text = len(completion), False
+    for token in reversed(tokens):
+        text = token.data.decode(errors="replace")
+        if completion.endswith(text, 0, end):
+            in_text, end = True, end - len(text)
+            if end <= place:
+                return token
+        elif in_text:  # what comes after the text, such as an end token, may be passed over
+            return None
+    return None
+
+
+def _from_the_start(before: str, tokens: Sequence[WrittenToken]) -> WrittenToken | None:
+    bytes_before, position = len(before.encode()), 0
     for token in tokens:
         position += len(token.data)
-        if position > before:
-            return _share_of_harmful(token.likely)
+        if position > bytes_before:
+            return token
     return None
 
 
