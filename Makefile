@@ -38,7 +38,7 @@ test: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST)
 
 test-vllm: $(VENV)/.installed-test $(VLLM)/.installed
-	GUARDAPP_TEST_VLLM=$(abspath $(VLLM)/bin/python) $(ONE_THREAD) $(IN) -m pytest -rA --capture=no tests/vllm
+	GUARDAPP_TEST_VLLM=$(abspath $(VLLM)/bin/python) $(ONE_THREAD) $(IN) -m pytest -rA --capture=no $(PYTEST) tests/vllm
 
 check: $(VENV)/.installed-test
 	$(IN) -m ruff check .
