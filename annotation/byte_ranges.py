@@ -1,4 +1,4 @@
-"""A file on the disk as an answer that a broken-off download goes on from (RFC 9110: Range, If-Range, ETag)."""
+"""A file on the disk as an answer in parts: a video is scrubbed, a broken-off download goes on (RFC 9110: Range, If-Range, ETag)."""
 
 import re
 from collections.abc import Iterator
@@ -15,11 +15,15 @@ def answer_with(request: HttpRequest, path: Path, *, etag: str, mime: str, name:
     """The file, the part that is asked for, 304 or 416. `etag` is quoted and changes with the bytes. Raises OSError."""
     if etag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
         return _described(HttpResponse(status=304), etag, name)
-    stream = path.open("rb")
+    same = request.headers.get("If-Range", etag) == etag
+    return _described(ranged(path.open("rb"), request.headers.get("Range", "") if same else "", mime), etag, name)
+
+
+def ranged(stream: BinaryIO, header: str, mime: str) -> HttpResponseBase:
+    """All of an open file, the part that a Range header asks for, or 416. The file is closed at the end."""
     size = stream.seek(0, 2)
     stream.seek(0)
-    same = request.headers.get("If-Range", etag) == etag
-    wanted = wanted_range(request.headers.get("Range", ""), size) if same else None
+    wanted = wanted_range(header, size)
     response: HttpResponseBase
     if wanted is None:
         response = FileResponse(stream, content_type=mime)
@@ -32,7 +36,8 @@ def answer_with(request: HttpRequest, path: Path, *, etag: str, mime: str, name:
         response = StreamingHttpResponse(part_of(stream, wanted), status=206, content_type=mime)
         response["Content-Length"] = str(len(wanted))
         response["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
-    return _described(response, etag, name)
+    response["Accept-Ranges"] = "bytes"
+    return response
 
 
 def wanted_range(header: str, size: int) -> range | None:

@@ -23,10 +23,11 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 BATCH = 1_000
 CONNECTIONS = 2
@@ -115,32 +116,43 @@ def text_row(number: int) -> dict[str, Any]:
             "response": f"Mix flour, water, salt and yeast; wait; bake. {' '.join(reversed(words))}."}
 
 
+T = TypeVar("T")
+
+
+def seconds_to_send(batches: Iterable[T], sender: Callable[[], Callable[[T], None]]) -> float:
+    """Until CONNECTIONS threads, each with a sender of its own, have sent all batches. Raises what a sender raised."""
+    waiting, lock = iter(batches), threading.Lock()
+
+    def work() -> None:
+        send = sender()
+        while True:
+            with lock:
+                batch = next(waiting, None)
+            if batch is None:
+                return
+            send(batch)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        for worker in [pool.submit(work) for _ in range(CONNECTIONS)]:
+            worker.result()
+    return time.perf_counter() - started
+
+
 def ingest(port: int, key: str, items: int) -> float:
     """Items a second, batches of 1,000 over two connections."""
     bodies = [json.dumps([text_row(number) for number in range(start, start + BATCH)]).encode() for start in range(0, items, BATCH)]
-    waiting, failures = iter(bodies), []
-    lock = threading.Lock()
 
-    def send() -> None:
+    def sender() -> Callable[[bytes], None]:
         api = Api(port, key)
-        while True:
-            with lock:
-                body = next(waiting, None)
-            if body is None:
-                return
-            status, answer = api.call("POST", "/api/v1/items", body)
-            if status != 202 or json.loads(answer)["created"] != BATCH:
-                failures.append((status, answer[:500]))
 
-    threads = [threading.Thread(target=send) for _ in range(CONNECTIONS)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - started
-    assert not failures, failures[0]
-    return items / seconds
+        def send(body: bytes) -> None:
+            status, answer = api.call("POST", "/api/v1/items", body)
+            assert status == 202 and json.loads(answer)["created"] == BATCH, (status, answer[:500])
+
+        return send
+
+    return items / seconds_to_send(bodies, sender)
 
 
 LABELS = {"prompt_label": "unharmful", "response_label": "unharmful"}

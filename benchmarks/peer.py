@@ -27,16 +27,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.console import BATCH, CONNECTIONS, say, text_row
+from benchmarks.console import BATCH, say, seconds_to_send, text_row
 
 NAME, PASSWORD, TOKEN = "bench@example.org", "a-password-of-this-run", "b0b1b2b3b4b5b6b7b8b9b0b1b2b3b4b5b6b7b8b9"
 # Two choices, as a reviewer of ours decides on the prompt and on the response.
@@ -129,34 +128,19 @@ def judgement() -> list[dict[str, Any]]:
 
 def ingest(port: int, project: int, items: int) -> float:
     """Tasks a second."""
-    batches = iter([[task(number) for number in range(start, start + BATCH)] for start in range(0, items, BATCH)])
-    lock, failures = threading.Lock(), []
+    batches = [[task(number) for number in range(start, start + BATCH)] for start in range(0, items, BATCH)]
 
-    def send() -> None:
+    def sender() -> Callable[[list[Any]], None]:
         studio = LabelStudio(port)
-        while True:
-            with lock:
-                batch = next(batches, None)
-            if batch is None:
-                return
-            try:
-                answer = studio.call("POST", f"/api/projects/{project}/import", batch)
-            except RuntimeError as error:
-                failures.append(str(error))
-                return
-            if answer["task_count"] != BATCH:
-                failures.append(f"{answer['task_count']} of {BATCH} tasks were imported")
 
-    threads = [threading.Thread(target=send) for _ in range(CONNECTIONS)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - started
-    if failures:
-        raise RuntimeError(failures[0])
-    return items / seconds
+        def send(batch: list[Any]) -> None:
+            answer = studio.call("POST", f"/api/projects/{project}/import", batch)
+            if answer["task_count"] != BATCH:
+                raise RuntimeError(f"{answer['task_count']} of {BATCH} tasks were imported")
+
+        return send
+
+    return items / seconds_to_send(batches, sender)
 
 
 def add_predictions(port: int, project: int, items: int) -> None:

@@ -3,26 +3,17 @@
 Where media lies in a bucket the answer is a link to it that ends within minutes; otherwise it is the bytes.
 """
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import (
-    FileResponse,
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    HttpResponseRedirect,
-    StreamingHttpResponse,
-)
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from annotation.byte_ranges import ranged
 from annotation.models import MediaAsset, Prediction
 from annotation.selectors_media import may_see_asset, may_see_media_of
 from annotation.services import bucket
@@ -30,8 +21,6 @@ from annotation.services.lending import lend_connection
 from annotation.views.access import person
 from guardapp.guard.taxonomy import MediaKind
 
-CHUNK = 256 * 1024
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm")
 
 
@@ -62,24 +51,7 @@ def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
     if bucket.in_use():
         return _link(found.path, found.mime, name, inline=inline)
     lend_connection()  # a slow reader takes the file for minutes
-    stream = _open(Path(found.path))
-    size = stream.seek(0, 2)
-    stream.seek(0)
-    wanted = _wanted_range(request.headers.get("Range", ""), size)
-    response: HttpResponseBase
-    if wanted is None:
-        response = FileResponse(stream, content_type=found.mime)
-        response["Content-Length"] = str(size)
-    elif not wanted:
-        stream.close()
-        response = HttpResponse(status=416, content_type=found.mime)
-        response["Content-Range"] = f"bytes */{size}"
-    else:
-        response = StreamingHttpResponse(_part(stream, wanted), status=206, content_type=found.mime)
-        response["Content-Length"] = str(len(wanted))
-        response["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
-    response["Accept-Ranges"] = "bytes"
-    return _safe(response, name, inline=inline)
+    return _safe(ranged(_open(Path(found.path)), request.headers.get("Range", ""), found.mime), name, inline=inline)
 
 
 def _refuse_unless(allowed: bool) -> None:
@@ -104,27 +76,6 @@ def _open(relative: Path) -> BinaryIO:
         return path.open("rb")
     except OSError:
         raise Http404(_("This file is not on the disk any more.")) from None
-
-
-def _wanted_range(header: str, size: int) -> range | None:
-    """The bytes asked for; None: all of them; an empty range: nothing of this file. Several ranges are answered with all."""
-    match = _RANGE.fullmatch(header.strip())
-    if match is None or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if not first:
-        return range(max(0, size - int(last)), size)
-    stop = min(int(last) + 1, size) if last else size
-    return range(int(first), stop)
-
-
-def _part(stream: BinaryIO, wanted: range) -> Iterator[bytes]:
-    with stream:
-        stream.seek(wanted.start)
-        left = len(wanted)
-        while left > 0 and (chunk := stream.read(min(CHUNK, left))):
-            left -= len(chunk)
-            yield chunk
 
 
 def _disposition(name: str, *, inline: bool) -> str:
