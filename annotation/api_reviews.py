@@ -11,14 +11,13 @@ from rest_framework.views import APIView
 from annotation import serializers as shapes
 from annotation.api import actor_of
 from annotation.authentication import needs_scope
-from annotation.models import ReviewQueue
 from annotation.openapi import answers
 from annotation.problems import BodyNotValid
 from annotation.selectors_items import assignment_of
 from annotation.services import assignment as leases
 from annotation.services import drafts, review
 from annotation.services.incoming import FieldError
-from annotation.services.queues import queues_of
+from annotation.services.queues import queue_of
 from annotation.status import ApiScope, AssignmentState
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -34,10 +33,9 @@ class NextView(ReviewingView):
     @extend_schema(operation_id="queue_next", request=None, responses=answers({200: shapes.AssignmentShape, 204: None}, 404),
                    description="The item that you hold already, else the queue's next. 204: the queue has none for you.")
     def post(self, request: Request, slug: str) -> Response:
-        try:
-            queue = queues_of(actor_of(request)).get(slug=slug)
-        except ReviewQueue.DoesNotExist:
-            raise Http404(f"There is no queue {slug!r}.") from None
+        queue = queue_of(actor_of(request), slug)
+        if queue is None:
+            raise Http404(f"There is no queue {slug!r}.")
         assignment = leases.assign_next(reviewer=actor_of(request), queue=queue)
         return Response(status=204) if assignment is None else Response(assignment_of(assignment))
 

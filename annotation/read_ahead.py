@@ -1,4 +1,4 @@
-"""Reading the next chunk while this one is worked on: the database and this process each have a core."""
+"""Making the next chunk while this one is worked on: the database, zlib and this process's interpreter can each have a core."""
 
 import queue
 import threading

@@ -8,9 +8,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
+from django.db import connection
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from annotation.compiled import Select
 from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review
 from annotation.selectors_lists import count_some
 from annotation.selectors_policy import policy_text
@@ -18,6 +20,7 @@ from guardapp.guard.taxonomy import MediaKind, Modality
 
 CHUNK = 5_000  # gold labels; what a query costs beside its rows is spread over them
 IDS_OF_A_QUERY = 900  # SQLite takes 999 parameters
+TEXT = Modality.TEXT.value
 
 Json = str | None  # JSON as the database holds it: copied into an export without being read
 
@@ -63,7 +66,9 @@ class ExportedReview(NamedTuple):
 
 
 class ReviewedRow(NamedTuple):
-    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below."""
+    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below, as the
+    database's driver gives them: SQLite's moments are in UTC and do not say so.
+    """
 
     policy: tuple[str, int]  # slug and number
     prompt_policy: str | None  # the policy that stood in the guard's prompt
@@ -124,20 +129,13 @@ def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int | None 
     """
     policies = {pk: (slug, number) for pk, slug, number in PolicyVersion.objects.values_list("pk", "policy__slug", "number")}
     versions = dict(ModelVersion.objects.values_list("pk", "name"))
-    columns = (
-        "pk", "item_id", "item__source", "item__external_id", "item__modality", "item__prompt", "item__response", "prompt_label",
-        "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", "created_at",
-        _raw("hard_sample__errors"), "prediction__version_id", "prediction__completion", "prediction__parsed", _raw("prediction__steps"),
-        "prediction__prompt_label", "prediction__response_label", _raw("prediction__categories"), _raw("prediction__rollouts"),
-        "prediction__disagreement", _raw("prediction__media_seen"), "prediction__policy_version_id",
-    )
-    gold = standing_gold(only_hard=only_hard).order_by("pk")
+    gold = standing_gold(only_hard=only_hard).order_by("pk").values_list("pk", flat=True)
     gold = gold if up_to is None else gold.filter(pk__lte=up_to)
-    while ids := list(gold.filter(pk__gt=after).values_list("pk", flat=True)[:CHUNK]):
+    while ids := list(gold.filter(pk__gt=after)[:CHUNK]):
         # by both ends: with a limit alone PostgreSQL plans for all that follow, and starts workers for each chunk
-        chunk: list[Any] = list(gold.filter(pk__gte=ids[0], pk__lte=ids[-1]).values_list(*columns))
+        chunk = _rows_between(only_hard).fetch(first=ids[0], last=ids[-1])
         reviews = _reviews_of([row[1] for row in chunk])
-        media = _media_of([row[1] for row in chunk if row[4] != Modality.TEXT])
+        media = _media_of([row[1] for row in chunk if row[4] != TEXT])
         yield [
             ReviewedRow(policies.get(row[11], ("", 0)), _policy_in_prompt(row[-1]), versions.get(row[16]), tuple(reviews.get(row[1], ())),
                         tuple(media.get(row[1], ())), *row)
@@ -146,15 +144,39 @@ def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int | None 
         after = ids[-1]
 
 
+@lru_cache(maxsize=2)
+def _rows_between(only_hard: bool) -> Select[GoldLabel]:
+    """The columns of ReviewedRow, for two ids."""
+    columns = (
+        "pk", "item_id", "item__source", "item__external_id", "item__modality", "item__prompt", "item__response", "prompt_label",
+        "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", "created_at",
+        _raw("hard_sample__errors"), "prediction__version_id", "prediction__completion", "prediction__parsed", _raw("prediction__steps"),
+        "prediction__prompt_label", "prediction__response_label", _raw("prediction__categories"), _raw("prediction__rollouts"),
+        "prediction__disagreement", _raw("prediction__media_seen"), "prediction__policy_version_id",
+    )
+    rows = standing_gold(only_hard=only_hard).order_by("pk").values_list(*columns)
+    return Select(lambda first, last: rows.filter(pk__gte=first, pk__lte=last))
+
+
 def _reviews_of(item_ids: Sequence[int]) -> dict[int, list[ExportedReview]]:
     reviews: dict[int, list[ExportedReview]] = defaultdict(list)
     for part in _parts(item_ids):
-        rows = Review.objects.filter(item_id__in=part, retraction__isnull=True).order_by("pk").values_list(
-            "item_id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence",
-            "note", _raw("steps"), "seconds", "mode", "lane", "created_at", "reason", _raw("error_kinds"))
-        for item_id, *fields in rows:
-            reviews[item_id].append(ExportedReview(*fields))
+        with connection.cursor() as cursor:
+            cursor.execute(_reviews_sql(connection.vendor, len(part)), part)
+            for row in cursor.fetchall():
+                reviews[row[0]].append(ExportedReview._make(row[1:]))
     return reviews
+
+
+@lru_cache(maxsize=4)
+def _reviews_sql(vendor: str, items: int) -> str:
+    """Of so many items. All chunks but the last are alike, and so are their parts."""
+    rows = Review.objects.filter(item_id__in=range(items), retraction__isnull=True).order_by("pk").values_list(
+        "item_id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence",
+        "note", _raw("steps"), "seconds", "mode", "lane", "created_at", "reason", _raw("error_kinds"))
+    sql, params = rows.query.sql_with_params()
+    assert list(params) == list(range(items)), "only the ids are parameters"
+    return sql
 
 
 def _media_of(item_ids: Sequence[int]) -> dict[int, list[ExportedMedia]]:

@@ -6,11 +6,13 @@ from typing import Any
 
 from django.db.models import F
 
+from annotation.compiled import Select
 from annotation.models import Assignment, Draft, GoldLabel, Item, Prediction
 from annotation.selectors_review import draft_first, judgement_shown
 from annotation.selectors_search import ItemSearch
 
 PAGE = 100
+_DRAFT = Select(lambda item, reviewer: Draft.objects.filter(item=item, reviewer=reviewer))
 
 
 class CursorNotValid(ValueError):
@@ -55,12 +57,13 @@ def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) ->
 def assignment_of(assignment: Assignment) -> dict[str, Any]:
     """What a reviewer gets to see: the guard's judgement only where the mode shows it before the decision, or after the reveal."""
     item, queue = assignment.item, assignment.queue
-    draft = Draft.objects.filter(item_id=item.pk, reviewer_id=assignment.reviewer_id).values_list("payload", flat=True).first()
+    draft = _DRAFT.first(item=item.pk, reviewer=assignment.reviewer_id)
     shown = judgement_shown(assignment, {"first": draft_first(assignment)})
     return {
         "token": assignment.token, "expires_at": assignment.expires_at, "queue": queue.slug, "mode": assignment.review_mode,
         "item": content_of(item),
-        "prediction": prediction_of(item.prediction) if shown and item.prediction is not None else None, "draft": draft,
+        "prediction": prediction_of(item.prediction) if shown and item.prediction is not None else None,
+        "draft": None if draft is None else draft.payload,
     }
 
 

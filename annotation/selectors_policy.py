@@ -2,12 +2,18 @@
 
 from functools import lru_cache
 
+from annotation.compiled import Select
 from annotation.models import ModelVersion, PolicyCategory, PolicyVersion
+
+_NEWEST = Select(lambda: PolicyVersion.objects.filter(policy__slug="default").order_by("-number").select_related("policy")[:1])
 
 
 def active_policy_version() -> PolicyVersion:
     """The newest version of the default policy. Raises PolicyVersion.DoesNotExist where setup has not run."""
-    return PolicyVersion.objects.filter(policy__slug="default").order_by("-number").select_related("policy")[:1].get()
+    newest = _NEWEST.first()
+    if newest is None:
+        raise PolicyVersion.DoesNotExist
+    return newest
 
 
 def policy_categories(version: PolicyVersion) -> tuple[PolicyCategory, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from annotation.exports.projection import Drop, completion_of, messages_of, text_of
+from annotation.exports.projection import Drop, completion_of, texts_of
 from annotation.selectors_export import ExportedReview, Json, ReviewedRow
 from annotation.status import StepMark
 
@@ -19,15 +19,14 @@ VALUE_OF_MARK = {StepMark.RIGHT.value: 1, StepMark.UNSURE.value: 0, StepMark.WRO
 
 def canonical(row: ReviewedRow) -> dict[str, Any]:
     media = [{"uri": one.uri, "sha256": one.sha256, "mime": one.mime, "kind": one.kind.value} for one in row.media]
-    system, user = messages_of(row)
-    text = text_of(user, image="<image>", video="<video>")
+    system, text = texts_of(row, image="<image>", video="<video>")
     completion = completion_of(row)
     rollouts = orjson.loads(row.rollouts) if row.rollouts else []
     return {
         "item": {"id": row.item_id, "source": row.source, "external_id": row.external_id, "modality": row.modality,
                  "text": text, "request": row.prompt, "response": row.response,
                  "media": media},
-        "model_input": {"prompt_sha256": _prompt_sha256(text_of(system), text), "policy_id": row.policy[0], "policy_version": row.policy[1],
+        "model_input": {"prompt_sha256": _prompt_sha256(system, text), "policy_id": row.policy[0], "policy_version": row.policy[1],
                         "media_seen": _json(row.media_seen) if row.media else []},
         "model": None if row.completion is None else {
             "version": row.version, "output_raw": row.completion, "steps": _json(row.guard_steps),
@@ -49,7 +48,7 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
 
 
 def _review(review: ExportedReview) -> dict[str, Any]:
-    steps = orjson.loads(review.steps)
+    steps = orjson.loads(review.steps) if review.steps != "[]" else []
     own = [step for step in steps if step.get("text") is not None]
     return {
         "reviewer_pseudonym": review.pseudonym, "kind": review.kind,

@@ -6,10 +6,9 @@ from typing import Any
 
 from annotation.selectors_export import ReviewedRow
 from annotation.status import TargetSource
-from guardapp.guard.parsing import render
-from guardapp.guard.prompting import Message, chat_messages
-from guardapp.guard.taxonomy import Harmfulness
-from guardapp.guard.verdict import Judgement, Sample, SeenMedia, Verdict
+from guardapp.guard.parsing import render_labels
+from guardapp.guard.prompting import Message, chat_messages, message_texts
+from guardapp.guard.verdict import Sample, SeenMedia
 
 
 class Drop(StrEnum):
@@ -22,6 +21,7 @@ class Drop(StrEnum):
     PLACEHOLDER_IN_TEXT = "placeholder_in_text"
 
 
+PENDING, UNAVAILABLE = TargetSource.PENDING.value, TargetSource.UNAVAILABLE.value
 Projection = Callable[[ReviewedRow], dict[str, Any] | Drop]
 
 
@@ -31,17 +31,23 @@ def messages_of(row: ReviewedRow) -> list[Message]:
     return chat_messages(Sample(id="", prompt=row.prompt, response=row.response, media=media, policy_text=row.prompt_policy))
 
 
+def texts_of(row: ReviewedRow, *, image: str = "", video: str = "") -> tuple[str, str]:
+    """System and user message as text, media as the given placeholders."""
+    if not row.media:
+        return message_texts(row.prompt, row.response, row.prompt_policy)
+    system, user = messages_of(row)
+    return text_of(system), text_of(user, image=image, video=video)
+
+
 def completion_of(row: ReviewedRow) -> str | Drop:
     """What the guard should have said: the target of training."""
-    if row.target_source == TargetSource.PENDING:
+    if row.target_source == PENDING:
         return Drop.TARGET_PENDING
-    if row.target_source == TargetSource.UNAVAILABLE:
+    if row.target_source == UNAVAILABLE:
         return Drop.TARGET_UNAVAILABLE
     if row.prompt_label is None:
         return Drop.NO_PROMPT_LABEL
-    response = None if row.response_label is None else Harmfulness(row.response_label)
-    judgement = Judgement(row.steps(), Verdict(Harmfulness(row.prompt_label), response))
-    return render(judgement, response_present=row.response is not None)
+    return render_labels(row.steps(), row.prompt_label, None if row.response is None else row.response_label)
 
 
 def text_of(message: Message, *, image: str = "", video: str = "") -> str:

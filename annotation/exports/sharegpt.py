@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from annotation.exports.projection import Drop, completion_of, messages_of, text_of
+from annotation.exports.projection import Drop, completion_of, texts_of
 from annotation.selectors_export import ReviewedRow
 from guardapp.guard.taxonomy import MediaKind
 
@@ -14,13 +14,13 @@ def sharegpt(row: ReviewedRow) -> dict[str, Any] | Drop:
     completion = completion_of(row)
     if isinstance(completion, Drop):
         return completion
-    system, user = messages_of(row)
+    system, user = texts_of(row, image=IMAGE, video=VIDEO)
     words = f"{row.prompt}{row.response or ''}{completion}"
     if "<" in words and any(placeholder in words for placeholder in PLACEHOLDERS):
         return Drop.PLACEHOLDER_IN_TEXT
     return {
-        "conversations": [{"from": "human", "value": text_of(user, image=IMAGE, video=VIDEO)}, {"from": "gpt", "value": completion}],
-        "system": text_of(system),
+        "conversations": [{"from": "human", "value": user}, {"from": "gpt", "value": completion}],
+        "system": system,
         "images": [medium.uri for medium in row.media if medium.kind is MediaKind.IMAGE],
         "videos": [medium.uri for medium in row.media if medium.kind is MediaKind.VIDEO],
     }

@@ -6,7 +6,7 @@ Arrow gives a column one type, and a text-only chat template would print a list 
 
 from typing import Any
 
-from annotation.exports.projection import Drop, completion_of, messages_of, text_of
+from annotation.exports.projection import Drop, completion_of, messages_of, texts_of
 from annotation.selectors_export import ReviewedRow
 from guardapp.guard.taxonomy import MediaKind
 
@@ -16,8 +16,9 @@ def trl_text(row: ReviewedRow) -> dict[str, Any] | Drop:
     completion = completion_of(row)
     if isinstance(completion, Drop):
         return completion
+    system, user = texts_of(row)
     return {
-        "prompt": [{"role": message["role"], "content": text_of(message)} for message in messages_of(row)],
+        "prompt": [{"role": "system", "content": system}, {"role": "user", "content": user}],
         "completion": [{"role": "assistant", "content": completion}],
     }
 

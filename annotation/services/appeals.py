@@ -9,11 +9,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from annotation.compiled import Select
 from annotation.models import Appeal, Event, GoldLabel, Item, User
 from annotation.services.errors import ServiceError
 from annotation.status import AppealState, EventKind, ItemStatus, Lane
 
 AHEAD_OF_ALL = 1_000.0  # added to the priority: somebody waits for the answer
+_OPEN = Select(lambda item: Appeal.objects.filter(item=item, state=AppealState.OPEN).select_related("gold"))
 
 
 class NothingToAppeal(ServiceError):
@@ -57,7 +59,7 @@ def reopen_item(*, item: Item, lane: Lane, ahead: float = 0.0) -> None:
 
 def close_appeal(*, item: Item, gold: GoldLabel, now: datetime) -> None:
     """The item's open appeal, if any, ends with this gold."""
-    for appeal in Appeal.objects.filter(item=item, state=AppealState.OPEN).select_related("gold"):
+    for appeal in _OPEN.rows(item=item.pk):
         state = AppealState.UPHELD if verdict_of(appeal.gold) == verdict_of(gold) else AppealState.OVERTURNED
         Appeal.objects.filter(pk=appeal.pk).update(state=state, outcome=gold, closed_at=now)
         Event.objects.create(kind=EventKind.APPEAL_CLOSED, item=item, at=now, detail={"appeal": appeal.pk, "state": state})

@@ -4,18 +4,20 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from annotation import clock
+from annotation.compiled import Select, Update, insert
 from annotation.models import Assignment, Event, Item, KnownItem, Review, ReviewQueue, User
 from annotation.services.care import SEVERE, cools_down, for_person, over_limits
 from annotation.services.conditions import Conditions
 from annotation.services.errors import AssignmentNotFound, DecisionNotValid, ItemTaken, LeaseExpired, NothingToReveal
 from annotation.services.known import draw_known
-from annotation.services.lease_insert import lease_first, store_lease, take_first
+from annotation.services.lease_insert import first_for_lease, lease_first, store_lease, take_first
 from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus, Lane, ReviewMode
 
 
@@ -30,7 +32,7 @@ def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
     with transaction.atomic():
         stands = _how_it_stands(reviewer, queue, now)
         if stands.held is not None:
-            held = Assignment.objects.select_related("item", "item__prediction", "queue").get(pk=stands.held)
+            held = _BY_ID.rows(assignment=stands.held)[0]
             return held if held.opened_at else _open(held, now)
         if stands.expired:
             release_expired(now=now, queue=queue)
@@ -87,7 +89,7 @@ def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | No
     now = clock.now()
     with transaction.atomic():
         release_expired(now=now)
-        escalated = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead)).order_by("id")
+        escalated = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead.pk)).order_by("id")
         taken = take_first(escalated if item is None else escalated.filter(pk=item.pk))
         return None if taken is None else _lease(taken, taken.queue, lead, now, mode=ReviewMode.OPEN)
 
@@ -107,7 +109,7 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
         if old.known is not None:
             return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, known=old.known)
         item = take_first(Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0)
-                     .exclude(_seen_by(reviewer)))
+                     .exclude(_seen_by(reviewer.pk)))
         if item is None:
             raise ItemTaken
         return _lease(item, old.queue, reviewer, now, mode=old.review_mode)
@@ -136,14 +138,17 @@ def release_expired(*, now: datetime | None = None, queue: ReviewQueue | None = 
         for assignment in expired[:500]:
             if end(assignment, AssignmentState.EXPIRED, now) and give_back_slot(assignment):
                 released += 1
-                Event.objects.create(kind=EventKind.RELEASED, item_id=assignment.item_id, actor_id=assignment.reviewer_id)
+                insert(Event(kind=EventKind.RELEASED, item_id=assignment.item_id, actor_id=assignment.reviewer_id))
         return released
 
 
 def end(assignment: Assignment, state: AssignmentState, now: datetime, reason: str = "") -> bool:
     """Move an active assignment to its end, once. False: somebody did already."""
-    active = Assignment.objects.filter(pk=assignment.pk, state=AssignmentState.ACTIVE)
-    return active.update(state=state, ended_at=now, reason=reason) == 1
+    return _END.run(assignment=assignment.pk, state=state.value, now=now, reason=reason) == 1
+
+
+_END = Update(lambda assignment, state, now, reason: (
+    Assignment.objects.filter(pk=assignment, state=AssignmentState.ACTIVE), {"state": state, "ended_at": now, "reason": reason}))
 
 
 def give_back_slot(assignment: Assignment) -> bool:
@@ -178,15 +183,17 @@ def drawn_mode(item: Item, queue: ReviewQueue, reviewer: User) -> ReviewMode:
 
 
 def _of(reviewer: User, token: uuid.UUID, *, lock: bool = False) -> Assignment:
-    assignments: QuerySet[Assignment] = Assignment.objects.select_related("queue", "item", "item__prediction")
-    if lock:
-        assignments = assignments.select_for_update(of=("self", "item"))
-    try:
-        assignment = assignments.get(token=token, reviewer=reviewer)
-    except Assignment.DoesNotExist:
-        raise AssignmentNotFound from None
+    assignment = (_BY_TOKEN_LOCKED if lock else _BY_TOKEN).first(token=token, reviewer=reviewer.pk)
+    if assignment is None:
+        raise AssignmentNotFound
     assignment.item.queue = assignment.queue
     return assignment
+
+
+_WHOLE = Assignment.objects.select_related("queue", "item__prediction__version")
+_BY_ID = Select(lambda assignment: _WHOLE.filter(pk=assignment))
+_BY_TOKEN = Select(lambda token, reviewer: _WHOLE.filter(token=token, reviewer=reviewer))
+_BY_TOKEN_LOCKED = Select(lambda token, reviewer: _WHOLE.filter(token=token, reviewer=reviewer).select_for_update(of=("self", "item")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +236,13 @@ def _open(assignment: Assignment, now: datetime) -> Assignment:
 
 def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bool, cool_down: bool) -> Assignment | None:
     """Hidden gold for the queue's share of leases, else the next item that may go to this person."""
-    known = draw_known(queue=queue, reviewer=reviewer) if queue.open and queue.known_share else None
+    if not queue.open:
+        return None
+    known = draw_known(queue=queue, reviewer=reviewer) if queue.known_share else None
     if known is not None:
         return _lease(known.item, queue, reviewer, now, opened=opened, known=known)
-    waiting = for_person(_waiting(queue).exclude(_seen_by(reviewer)), reviewer, cool_down=cool_down).order_by("-priority", "id")
-    lease = lease_first(waiting, Assignment(
+    waiting = _waiting(Conditions.of(queue.filters), tuple(reviewer.opted_out), cool_down)
+    lease = lease_first(waiting, queue=queue.pk, reviewer=reviewer.pk, lease=Assignment(
         queue=queue, reviewer=reviewer, created_at=now, expires_at=now + timedelta(minutes=queue.lease_minutes),
         mode=ReviewMode(queue.mode), opened_at=now if opened else None))
     if lease is not None and (mode := drawn_mode(lease.item, queue, reviewer)) != lease.mode:
@@ -242,16 +251,18 @@ def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bo
     return lease
 
 
-def _waiting(queue: ReviewQueue) -> QuerySet[Item]:
-    """What the queue serves: nothing while it is closed, and only what its filters let through."""
-    waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
-    if not queue.open:
-        return waiting.none()
-    conditions = Conditions.of(queue.filters)
-    return waiting.annotate(**conditions.annotations()).filter(conditions.as_query())
+@lru_cache(maxsize=256)
+def _waiting(conditions: Conditions, opted_out: tuple[str, ...], cool_down: bool) -> Select[Item]:
+    """The first that a queue with such filters serves to such a person."""
+    def build(queue: int, reviewer: int) -> QuerySet[Item]:
+        waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
+        served = waiting.annotate(**conditions.annotations()).filter(conditions.as_query()).exclude(_seen_by(reviewer))
+        return first_for_lease(for_person(served, opted_out=opted_out, cool_down=cool_down).order_by("-priority", "id"))
+
+    return Select(build)
 
 
-def _seen_by(reviewer: User) -> Exists:
+def _seen_by(reviewer: int) -> Exists:
     # asked of each candidate by the index of (item, reviewer): NOT IN would read the person's whole history each time
     # in this round; an appeal goes to nobody who has judged the item before
     seen = Assignment.objects.filter(Q(round=OuterRef("round")) | Q(item__lane=Lane.APPEAL), item=OuterRef("pk"), reviewer=reviewer)

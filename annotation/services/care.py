@@ -3,6 +3,7 @@
 A person over a limit is in cool-down: until the end of the day (UTC) only items that the guard calls harmless are served.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,11 +69,11 @@ def take_break(*, reviewer: User) -> None:
     Event.objects.create(kind=EventKind.BREAK_TAKEN, actor=reviewer)
 
 
-def for_person(items: QuerySet[Item], reviewer: User, *, cool_down: bool) -> QuerySet[Item]:
+def for_person(items: QuerySet[Item], *, opted_out: Collection[str], cool_down: bool) -> QuerySet[Item]:
     """Without the categories that the person opted out of; in cool-down only what the guard calls harmless."""
-    if reviewer.opted_out:
+    if opted_out:
         items = items.annotate(opted_text=Cast("prediction__categories", TextField()))
-        for code in reviewer.opted_out:
+        for code in opted_out:
             items = items.exclude(opted_text__contains=f'"{code}"')
     return items.filter(severity=0) if cool_down else items
 

@@ -21,6 +21,7 @@ from annotation.services.media_files import original
 from annotation.status import EventKind
 from guardapp.guard.media_errors import MediaError
 
+LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 ROWS_OF_A_BLOCK = 500  # small enough that nobody else on this process waits for long
 
 
@@ -78,7 +79,7 @@ def lines_of(rows: Sequence[ReviewedRow], project: Projection, tally: Tally,
             if isinstance(projected, Drop):
                 tally.dropped[projected.value] += 1
                 continue
-            block.append(orjson.dumps(projected, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+            block.append(orjson.dumps(projected, option=LINE))
             if media is not None:
                 media.update((medium.uri, medium) for medium in row.media)
         tally.rows += len(block)

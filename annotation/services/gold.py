@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from annotation import clock
+from annotation.compiled import Update, insert
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
 from annotation.selectors_policy import policy_categories
 from annotation.services.appeals import close_appeal, reopen_appeal
@@ -15,6 +16,9 @@ from annotation.services.targets import reasoning_from_rollouts
 from annotation.services.webhooks import announce
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, Lane, ReviewMode, StepMark, TargetSource, WebhookEvent
 from guardapp.guard.steps import categories_named
+
+_SUPERSEDE = Update(lambda item, now: (GoldLabel.objects.standing().filter(item=item), {"superseded_at": now}))
+_SETTLED = Update(lambda item: (Item.objects.filter(pk=item), {"status": ItemStatus.REVIEWED}))
 
 
 def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool, now: datetime,
@@ -37,20 +41,20 @@ def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool,
             return None
     steps, target_source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
     steps = naming_categories(steps, decision.categories, {c.code: c.name for c in policy_categories(review.policy_version)})
-    if GoldLabel.objects.standing().filter(item=item).update(superseded_at=now):
+    if _SUPERSEDE.run(item=item.pk, now=now):
         Event.objects.create(kind=EventKind.GOLD_SUPERSEDED, item=item, at=now, detail={"review": review.pk})
-    gold = GoldLabel.objects.create(
+    gold = insert(GoldLabel(
         item=item, review=review, prediction=review.prediction, prompt_label=review.prompt_label, response_label=review.response_label,
         categories=review.categories, source=source or _source(item, adjudicates),
         policy_version=review.policy_version, target_steps=list(steps), target_source=target_source, created_at=now,
         settled_at=now + timedelta(seconds=settings.SETTLE_SECONDS),
-    )
+    ))
     errors = contradictions(decision, review.prediction)
     if errors and review.prediction is not None:
         HardSample.objects.create(gold=gold, prediction=review.prediction, errors=errors, created_at=now)
-    Item.objects.filter(pk=item.pk).update(status=ItemStatus.REVIEWED)
+    _SETTLED.run(item=item.pk)
     close_appeal(item=item, gold=gold, now=now)
-    Event.objects.create(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": target_source})
+    insert(Event(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": target_source}))
     announce(event=WebhookEvent.DECIDED, payload={
         "item": item.pk, "source": item.source, "external_id": item.external_id, "prompt_label": gold.prompt_label,
         "response_label": gold.response_label, "categories": gold.categories, "settled_by": gold.source,

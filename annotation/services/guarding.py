@@ -21,9 +21,9 @@ from annotation.services.guard_client import ContentNotReadable
 from annotation.services.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.services.infer import ENGINE_FAILURES
 from annotation.services.serving import engine_for, engine_or_former, production_version
-from guardapp.guard.batching import Batcher, TooLate
+from guardapp.guard.batching import Batcher, More, TooLate
 from guardapp.guard.engines.base import Engine
-from guardapp.guard.judging import Ask, judge
+from guardapp.guard.judging import Ask, judge_as_they_come
 from guardapp.guard.media import PRESETS, Job, MediaError, decode_many
 from guardapp.guard.verdict import Sample, SeenMedia
 
@@ -39,7 +39,7 @@ class Health:
 
 
 class Guarding:
-    """One loaded guard for all callers; a promotion is noticed at the next batch. Thread-safe."""
+    """One loaded guard for all callers; a promotion is noticed at the next batch, or LONGEST_JOINED_S later. Thread-safe."""
 
     def __init__(self, engine_of: Callable[[ModelVersion], Engine] = engine_for, workers: int = 1) -> None:
         self._engine_of = engine_of
@@ -79,20 +79,24 @@ class Guarding:
         self._batcher.stop()
         leave()
 
-    def _answer(self, asks: Sequence[Ask]) -> list[GuardAnswer]:
+    def _answer(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
         close_old_connections()
         with on_device(self.preload):
-            return self._judged(asks)
+            yield from self._judged(asks, more)
 
-    def _judged(self, asks: Sequence[Ask]) -> list[GuardAnswer]:
+    def _judged(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
+        """The version and its policy are those of the beginning for all who join."""
         with self._loading:
             version, engine = engine_or_former(production_version(), self._engine_of)
         policy = policy_for(version)
         text = policy_text(policy) if policy else None
-        told = [replace(ask, sample=replace(ask.sample, policy_text=text)) for ask in asks]
-        judged = judge(engine, told, max_new_tokens=settings.MAX_NEW_TOKENS)
-        self._version = version.name
-        return [GuardAnswer(one, version.name, str(policy) if policy else None) for one in judged]
+
+        def told(asks: Sequence[Ask]) -> list[Ask]:
+            return [replace(ask, sample=replace(ask.sample, policy_text=text)) for ask in asks]
+
+        for number, judged in judge_as_they_come(engine, told(asks), lambda room: told(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS):
+            self._version = version.name
+            yield number, judged if isinstance(judged, Exception) else GuardAnswer(judged, version.name, str(policy) if policy else None)
 
 
 @contextmanager

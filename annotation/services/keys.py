@@ -11,12 +11,14 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.compiled import Select
 from annotation.models import ApiKey, Event, User
 from annotation.services.errors import ServiceError
 from annotation.status import ApiScope, EventKind
 
 USED_EVERY = timedelta(minutes=1)  # last_used_at is written at most this often
 SCOPES_OF_REVIEWERS = frozenset({ApiScope.REVIEWS_WRITE})
+_BY_PREFIX = Select(lambda prefix: ApiKey.objects.select_related("owner").filter(prefix=prefix))
 
 
 class ApiKeyNotValid(ServiceError):
@@ -82,7 +84,7 @@ def open_key(*, secret: str) -> ApiKey:
         raise ApiKeyNotValid
     prefix, _, rest = secret.partition(".")
     now = timezone.now()
-    key = ApiKey.objects.select_related("owner").filter(prefix=prefix).first()
+    key = _BY_PREFIX.first(prefix=prefix)
     matches = secrets.compare_digest(_hashed(rest), key.hashed_secret if key is not None else _hashed(""))
     if key is None or not matches or not rest:
         raise ApiKeyNotValid

@@ -1,4 +1,4 @@
-"""Taking the first of some items and leasing it. On PostgreSQL one statement does it all; elsewhere the ORM's four do.
+"""Taking the first of some items and leasing it. On PostgreSQL one statement does it all; elsewhere four do.
 
 The statement is put together from the ORM's own SQL for the items and from the columns of Assignment, so neither is said twice.
 """
@@ -6,14 +6,16 @@ The statement is put together from the ORM's own SQL for the items and from the 
 from functools import lru_cache
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import F, QuerySet
 
+from annotation.compiled import Select, Update, insert
 from annotation.models import Assignment, Event, Item
 from annotation.status import EventKind
 
 OF_THE_ITEM = ("item", "round")
+_TAKE_SLOT = Update(lambda item: (Item.objects.filter(pk=item, free_slots__gt=0), {"free_slots": F("free_slots") - 1}))
+_ITEM = Select(lambda item: Item.objects.select_related("prediction__version").filter(pk=item))
 
 
 def take_first(items: QuerySet[Item]) -> Item | None:
@@ -23,35 +25,39 @@ def take_first(items: QuerySet[Item]) -> Item | None:
     item = next(iter(items.select_related("prediction", "queue")[:1]), None)
     if item is None:
         return None
-    if Item.objects.filter(pk=item.pk, free_slots__gt=0).update(free_slots=F("free_slots") - 1) != 1:
-        return None
-    return item
+    return item if _TAKE_SLOT.run(item=item.pk) == 1 else None
 
 
-def lease_first(items: QuerySet[Item], lease: Assignment) -> Assignment | None:
-    """Give `lease`, which names no item yet, to the first of `items`, with its event. None: there is none. In the caller's transaction."""
+def first_for_lease(items: QuerySet[Item]) -> QuerySet[Any]:
+    """What `lease_first` takes, for who compiles it."""
     if connection.vendor == "postgresql":
-        return _on_postgresql(items, lease)
-    item = take_first(items)
-    if item is None:
+        return items.select_for_update(skip_locked=True, of=("self",)).values_list("pk", "round")[:1]
+    return items.select_related("prediction__version")[:1]
+
+
+def lease_first(items: Select[Item], lease: Assignment, **values: int) -> Assignment | None:
+    """Give `lease`, which names no item yet, to the first of `items`, with its event. None: there is none. In the caller's transaction.
+
+    `items`: of `first_for_lease`, to be run with `values`.
+    """
+    if connection.vendor == "postgresql":
+        return _on_postgresql(items, lease, values)
+    item = items.first(**values)
+    if item is None or _TAKE_SLOT.run(item=item.pk) != 1:
         return None
-    lease.item, lease.round = item, item.round
+    lease.item, lease.round, item.queue = item, item.round, lease.queue
     return store_lease(lease)
 
 
 def store_lease(lease: Assignment) -> Assignment:
     """With its event."""
-    lease.save(force_insert=True)
-    Event.objects.create(kind=EventKind.ASSIGNED, item_id=lease.item_id, actor_id=lease.reviewer_id, at=lease.created_at)
+    insert(lease)
+    insert(Event(kind=EventKind.ASSIGNED, item_id=lease.item_id, actor_id=lease.reviewer_id, at=lease.created_at))
     return lease
 
 
-def _on_postgresql(items: QuerySet[Item], lease: Assignment) -> Assignment | None:
-    try:
-        first = items.select_for_update(skip_locked=True, of=("self",)).values_list("pk", "round")[:1]
-        chosen, given = first.query.sql_with_params()
-    except EmptyResultSet:  # the queue is closed
-        return None
+def _on_postgresql(items: Select[Item], lease: Assignment, values: dict[str, int]) -> Assignment | None:
+    chosen, given = items.sql(**values)
     constants = [field.get_db_prep_save(getattr(lease, field.attname), connection) for field in _others()]
     event = (lease.created_at, EventKind.ASSIGNED, lease.reviewer_id)
     with connection.cursor() as cursor:
@@ -61,8 +67,9 @@ def _on_postgresql(items: QuerySet[Item], lease: Assignment) -> Assignment | Non
         return None
     lease.pk, lease.item_id, lease.round = made
     lease._state.adding, lease._state.db = False, connection.alias
-    lease.item = Item.objects.select_related("prediction").get(pk=lease.item_id)
-    lease.item.queue = lease.queue
+    item = _ITEM.first(item=lease.item_id)
+    assert item is not None
+    lease.item, item.queue = item, lease.queue
     return lease
 
 

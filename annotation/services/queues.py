@@ -3,7 +3,8 @@
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from annotation.models import Item, ReviewQueue, User
+from annotation.compiled import Select
+from annotation.models import Item, ReviewerGroup, ReviewQueue, User
 from annotation.services.conditions import Conditions
 from annotation.services.errors import ServiceError
 from annotation.services.routing import route_again
@@ -23,9 +24,20 @@ class QueueNotYours(ServiceError):
 def queues_of(user: User) -> QuerySet[ReviewQueue]:
     """Those that the person may work on, by name; leads may work on all."""
     queues = ReviewQueue.objects.order_by("name")
-    if user.is_lead:
-        return queues
-    return queues.filter(Q(groups__isnull=True) | Q(groups__in=user.groups_of_review.all())).distinct()
+    return queues if user.is_lead else queues.filter(_open_to(user.pk)).distinct()
+
+
+def queue_of(user: User, slug: str) -> ReviewQueue | None:
+    """The one of `queues_of` with this slug."""
+    return _BY_SLUG.first(slug=slug) if user.is_lead else _BY_SLUG_FOR.first(slug=slug, user=user.pk)
+
+
+def _open_to(user: int) -> Q:
+    return Q(groups__isnull=True) | Q(groups__in=ReviewerGroup.objects.filter(members=user))
+
+
+_BY_SLUG = Select(lambda slug: ReviewQueue.objects.filter(slug=slug))
+_BY_SLUG_FOR = Select(lambda slug, user: ReviewQueue.objects.filter(_open_to(user), slug=slug).distinct())
 
 
 def save_queue(*, queue: ReviewQueue) -> bool:

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from annotation import clock, metrics
+from annotation.compiled import Delete, Select, insert
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.selectors_policy import active_policy_version, policy_categories
 from annotation.services.assignment import active_assignment, end, give_back_slot, lease_again
@@ -19,6 +20,8 @@ from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus
 __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]
 
 UNDO_DEPTH = 10
+_BY_KEY = Select(lambda reviewer, key: Review.objects.select_related("assignment").filter(reviewer=reviewer, idempotency_key=key))
+_DROP_DRAFT = Delete(lambda item, reviewer: Draft.objects.filter(item=item, reviewer=reviewer))
 
 
 def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None) -> Review:
@@ -41,7 +44,7 @@ def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, dec
 
 
 def _earlier(reviewer: User, token: uuid.UUID, key: str) -> Review | None:
-    review = Review.objects.filter(reviewer=reviewer, idempotency_key=key).select_related("assignment").first()
+    review = _BY_KEY.first(reviewer=reviewer.pk, key=key)
     if review is not None and review.assignment.token != token:
         raise IdempotencyKeyReused
     return review
@@ -56,7 +59,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
         raise SideGone
     check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
     metrics.REVIEWS.labels(decision.kind.value).inc()
-    review = Review.objects.create(
+    review = insert(Review(
         item=item, prediction=prediction, reviewer=reviewer, assignment=assignment, idempotency_key=key, kind=decision.kind,
         prompt_label=decision.prompt_label, response_label=decision.response_label, categories=list(decision.categories),
         severity=decision.severity, confidence=decision.confidence, note=decision.note, steps=[step.as_json() for step in decision.steps],
@@ -64,11 +67,11 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
         mode=mode, lane=item.lane, seconds=(now - (assignment.opened_at or assignment.created_at)).total_seconds(), policy_version=policy,
         first_prompt_label=assignment.first_prompt_label, first_response_label=assignment.first_response_label, created_at=now,
         known=assignment.known, upholds=upholds,
-    )
+    ))
     if not end(assignment, AssignmentState.SUBMITTED, now):
         raise LeaseExpired
-    Draft.objects.filter(item=item, reviewer=reviewer).delete()
-    Event.objects.create(kind=EventKind.REVIEWED, item=item, actor=reviewer, at=now, detail={"review": review.pk, "kind": decision.kind})
+    _DROP_DRAFT.run(item=item.pk, reviewer=reviewer.pk)
+    insert(Event(kind=EventKind.REVIEWED, item=item, actor=reviewer, at=now, detail={"review": review.pk, "kind": decision.kind}))
     if assignment.known_id is None:
         adjudicates = item.status == ItemStatus.ESCALATED and reviewer.is_lead
         settle(item=item, review=review, decision=decision, adjudicates=adjudicates, now=now)

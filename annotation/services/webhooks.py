@@ -17,6 +17,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from annotation import clock, metrics
+from annotation.compiled import Select
 from annotation.models import Delivery, Event, User, Webhook
 from annotation.services.errors import ServiceError
 from annotation.services.outbound import Answer, NotDelivered, check_url, post
@@ -26,6 +27,7 @@ HOLD = timedelta(minutes=2)  # on a message that is being sent; a worker that di
 PAUSES_S = (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000)  # between tries; about a day and a quarter, then it has failed
 JITTER = 0.2  # share of a pause, up or down
 TOLERANCE_S = 300  # how old a message's timestamp may be for who checks it
+_ACTIVE = Select(lambda: Webhook.objects.filter(active=True))
 
 
 class WebhookNotUsable(ServiceError):
@@ -34,7 +36,7 @@ class WebhookNotUsable(ServiceError):
 
 def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
     """Called in the transaction of what happened: the messages are there exactly if it is."""
-    told = [hook for hook in Webhook.objects.filter(active=True) if event.value in hook.events]
+    told = [hook for hook in _ACTIVE.rows() if event.value in hook.events]
     if told:
         now = clock.now()
         Delivery.objects.bulk_create(

@@ -34,17 +34,24 @@ from annotation.services.assignment import (
 from annotation.services.drafts import save_draft
 from annotation.services.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
 from annotation.services.flags import toggle_flag
-from annotation.services.queues import queues_of
+from annotation.services.queues import queue_of
 from annotation.status import ItemStatus
 from annotation.views.access import is_htmx, leads_only, person
 
 ESCALATED = "escalated"  # the leads' queue of what reviewers handed up; not a slug of a queue
 
 
+def _queue(request: HttpRequest, slug: str) -> ReviewQueue:
+    queue = queue_of(person(request), slug)
+    if queue is None:
+        raise Http404
+    return queue
+
+
 @never_cache
 @require_safe
 def review(request: HttpRequest, slug: str) -> HttpResponse:
-    queue = get_object_or_404(queues_of(person(request)), slug=slug)
+    queue = _queue(request, slug)
     return _page(request, assign_next(reviewer=person(request), queue=queue), queue=queue)
 
 
@@ -74,7 +81,7 @@ def review_dispute(request: HttpRequest, item_id: int) -> HttpResponse:
 @require_POST
 def ahead(request: HttpRequest, slug: str) -> HttpResponse:
     """The item that comes next, leased early: its page and the addresses of its frames. 204: there is none."""
-    queue = get_object_or_404(queues_of(person(request)), slug=slug)
+    queue = _queue(request, slug)
     assignment = lease_ahead(reviewer=person(request), queue=queue)
     if assignment is None:
         return HttpResponse(status=204)

@@ -69,7 +69,7 @@ def test_the_canonical_record_tells_the_whole_story() -> None:
     assert record["final"]["verdict"]["prompt"] == "unharmful"
     assert record["target"]["steps"] == [STEPS[0], BREAD, "Added."]
     assert (record["hard"]["n"], record["hard"]["wrong_rollouts"], "prompt" in record["hard"]["errors"]) == (2, 1, True)
-    assert reviewer.username not in orjson.dumps(record).decode()
+    assert f'"{reviewer.username}"' not in orjson.dumps(record).decode()
     assert "Lovelace" not in orjson.dumps(record).decode()
 
 

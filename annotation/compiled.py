@@ -1,0 +1,219 @@
+"""Statements that Django writes once a process and that are then run with new values: what every next item and every review waits for.
+
+Writing the SQL of a queryset takes Django some ten times as long as the database takes to answer it by a key. A statement here is
+still a queryset, said once; its SQL is kept, and only the values in it change:
+
+    _by_prefix = Select(lambda prefix: ApiKey.objects.select_related("owner").filter(prefix=prefix))
+    key = _by_prefix.first(prefix="gk_0a1b")
+
+The first call writes the SQL with a stand-in for each value and notes where they went. So a value is a number, a text, a UUID or a
+moment, never None, and is compared or stored as it is: `contains` and the like, which change it first, are refused at the first call.
+What decides on the shape of the SQL (a filter more or less) makes another statement. It relies on parts of Django's compiler that
+its documentation leaves out; Django is pinned to 5.2, and tests/annotation/test_compiled.py holds every statement against its queryset.
+"""
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, cast
+from weakref import WeakSet
+
+from django.db import connection, models
+from django.db.models.query import QuerySet, get_related_populators
+from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
+
+M = TypeVar("M", bound=models.Model)
+Value = int | str | uuid.UUID | datetime
+Slot = tuple[str, Callable[[Any], Any] | None]  # the value's name, and the type that the database's adapter wraps it in
+
+
+class NotReusable(TypeError):
+    """A value of this statement is changed on its way into the SQL, so that the SQL cannot be used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """SQL, its parameters, and which of them are values (by position)."""
+
+    sql: str
+    params: tuple[Any, ...]
+    slots: Mapping[int, Slot]
+
+    def filled(self, values: Mapping[str, Value]) -> list[Any]:
+        params = list(self.params)
+        for position, (name, wrap) in self.slots.items():
+            value = _prepared(values[name])
+            params[position] = value if wrap is None else wrap(value)
+        return params
+
+
+class Statement(ABC):
+    """The SQL of what `_write` compiles, kept from the first call on."""
+
+    made: "WeakSet[Statement]" = WeakSet()
+
+    def __init__(self) -> None:
+        self._written: dict[str, _Written] = {}
+        Statement.made.add(self)
+
+    def sql(self, **values: Value) -> tuple[str, list[Any]]:
+        """With its parameters, as the queryset would give them."""
+        written = self._written.get(connection.vendor) or self._compile(values)
+        return written.sql, written.filled(values)
+
+    def fetch(self, **values: Value) -> list[tuple[Any, ...]]:
+        """Of columns, the rows as the database's driver gives them: SQLite's moments have no time zone, and JSON is a text."""
+        with connection.cursor() as cursor:
+            cursor.execute(*self.sql(**values))
+            return list(cursor.fetchall())
+
+    @abstractmethod
+    def write(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        """SQL and parameters by Django's own compiler."""
+
+    def _compile(self, values: Mapping[str, Value]) -> _Written:
+        stand_ins = {name: _stand_in(number, value) for number, (name, value) in enumerate(values.items())}
+        sql, params = self.write(stand_ins)
+        slots: dict[int, Slot] = {}
+        for name, stand_in in stand_ins.items():
+            sought = _prepared(stand_in)
+            found = [position for position, param in enumerate(params) if type(param) is not bool and param == sought]
+            if not found:
+                raise NotReusable(f"{name}: {NotReusable.__doc__}")
+            for position in found:
+                slots[position] = name, None if type(params[position]) is type(sought) else type(params[position])
+        written = self._written[connection.vendor] = _Written(sql, tuple(params), slots)
+        return written
+
+    def run(self, **values: Value) -> int:
+        """How many rows it changed."""
+        with connection.cursor() as cursor:
+            cursor.execute(*self.sql(**values))
+            return int(cursor.rowcount)
+
+
+class Select(Statement, Generic[M]):
+    """Rows of a model, with what `select_related` names."""
+
+    def __init__(self, build: Callable[..., QuerySet[M]]) -> None:
+        super().__init__()
+        self._build = build
+        self._read: _Reader | None = None
+
+    def rows(self, **values: Value) -> list[M]:
+        sql, params = self.sql(**values)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            found = cursor.fetchall()
+        assert self._read is not None
+        return [cast(M, self._read(row)) for row in found]
+
+    def first(self, **values: Value) -> M | None:
+        """Of those that the database gives; the queryset says in which order, and limits them where they may be many."""
+        return next(iter(self.rows(**values)), None)
+
+    def write(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        query = self._build(**values).query
+        compiler = query.get_compiler(connection=connection)
+        sql, params = compiler.as_sql()
+        self._read = _Reader(compiler) if query.default_cols else None  # None: of columns
+        return sql, params
+
+
+class Update(Statement):
+    """`build` gives the rows, and the columns with what they become."""
+
+    def __init__(self, build: Callable[..., tuple[QuerySet[Any], Mapping[str, Any]]]) -> None:
+        super().__init__()
+        self._build = build
+
+    def write(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        rows, changes = self._build(**values)
+        query: Any = rows.query.chain(UpdateQuery)
+        query.add_update_values(changes)
+        return cast(tuple[str, Sequence[Any]], query.get_compiler(connection=connection).as_sql())
+
+
+class Delete(Statement):
+    """For rows that nothing else refers to: nothing is cascaded."""
+
+    def __init__(self, build: Callable[..., QuerySet[Any]]) -> None:
+        super().__init__()
+        self._build = build
+
+    def write(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+        query = self._build(**values).query.chain(DeleteQuery)
+        return cast(tuple[str, Sequence[Any]], query.get_compiler(connection=connection).as_sql())
+
+
+class _Reader:
+    """Makes a row of the database into a model with its related ones, as Django's ModelIterable does."""
+
+    def __init__(self, compiler: Any) -> None:
+        select, info = compiler.select, compiler.klass_info
+        fields = info["select_fields"]
+        self._model, self._begin, self._end = info["model"], fields[0], fields[-1] + 1
+        self._names = [one[0].target.attname for one in select[self._begin:self._end]]
+        self._annotations = dict(compiler.annotation_col_map or {})
+        populators: Any = get_related_populators  # the stubs know that of Django 6
+        self._related = populators(info, select, connection.alias)
+        self._converters = [(position, converters, expression) for position, (converters, expression)
+                            in compiler.get_converters([one[0] for one in select]).items()]
+
+    def __call__(self, row: Sequence[Any]) -> models.Model:
+        values = list(row)
+        for position, converters, expression in self._converters:
+            for convert in converters:
+                values[position] = convert(values[position], expression, connection)
+        made: models.Model = self._model.from_db(connection.alias, self._names, values[self._begin:self._end])
+        for related in self._related:
+            related.populate(values, made)
+        for name, position in self._annotations.items():
+            setattr(made, name, values[position])
+        return made
+
+
+def insert(row: M) -> M:
+    """As `row.save(force_insert=True)`, with the same SQL; no signal is sent, and no column may be computed by the database."""
+    fields, sql = _insertion(type(row), connection.vendor)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields])
+        row.pk = cursor.fetchone()[0]
+    row._state.adding, row._state.db = False, connection.alias
+    return row
+
+
+@lru_cache(maxsize=64)
+def _insertion(model: type[models.Model], vendor: str) -> tuple[list[Any], str]:
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    query = InsertQuery(model)
+    query.insert_values(fields, [model()])
+    compiler: Any = query.get_compiler(connection=connection)
+    compiler.returning_fields = model._meta.db_returning_fields
+    (sql, _), = compiler.as_sql()
+    return fields, sql
+
+
+def _prepared(value: Value) -> Any:
+    """As the fields of this kind hand it to the database."""
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, uuid.UUID):
+        return value if connection.features.has_native_uuid_field else value.hex
+    return value
+
+
+def _stand_in(number: int, value: Value) -> Value:
+    """Of the same type, and found nowhere else in a statement."""
+    if isinstance(value, bool) or not isinstance(value, int | str | uuid.UUID | datetime):
+        raise NotReusable(f"{value!r}: {NotReusable.__doc__}")
+    if isinstance(value, int):
+        return 2_000_000_011 + number
+    if isinstance(value, str):
+        return f"stand-in {number}"
+    if isinstance(value, uuid.UUID):
+        return uuid.UUID(int=2**127 + number)
+    return datetime(1900, 1, 1, tzinfo=UTC) + timedelta(days=number)
