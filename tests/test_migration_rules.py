@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
-from django.db import migrations, models, transaction
+from django.db import connection, migrations, models, transaction
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from annotation.schema import AddIndexQuietly
@@ -16,7 +19,7 @@ EXEMPT: dict[tuple[str, str], str] = {}  # (app, name): why it may break a rule
 
 @pytest.fixture(scope="module")
 def loader() -> MigrationLoader:
-    return MigrationLoader(None)
+    return MigrationLoader(None, replace_migrations=False)
 
 
 def since_baseline(loader: MigrationLoader) -> list[tuple[str, str]]:
@@ -31,6 +34,22 @@ def test_no_migration_breaks_the_release_before_it(loader: MigrationLoader) -> N
 
 def test_an_exemption_names_a_migration_that_is_there(loader: MigrationLoader) -> None:
     assert set(EXEMPT) <= set(since_baseline(loader)) and all(EXEMPT.values())
+
+
+def test_the_one_migration_of_a_new_database_makes_what_the_single_ones_make(loader: MigrationLoader) -> None:
+    in_one = MigrationLoader(None)
+    assert in_one.graph.nodes.keys() < loader.graph.nodes.keys()
+    assert MigrationAutodetector(loader.project_state(), in_one.project_state()).changes(in_one.graph) == {}
+
+
+@pytest.mark.django_db
+def test_a_database_that_has_begun_with_the_single_migrations_goes_on_with_them(loader: MigrationLoader) -> None:
+    recorded = MigrationRecorder(connection).migration_qs.filter(app__in=BASELINE)
+    recorded.filter(name__contains="squashed").delete()
+    recorded.filter(app="annotation", name__gt=BASELINE["annotation"]).delete()
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    assert [(migration.app_label, migration.name) for migration, _ in plan] == since_baseline(loader) != []
 
 
 ITEM = migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)), ("name", models.CharField(max_length=10)),
