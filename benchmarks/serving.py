@@ -216,6 +216,7 @@ def _second_pass(engine: BareEngine, prompts: Sequence[str]) -> float:
     engine.rate(prompts)
     rate = engine.rate([f"{prompt} " for prompt in prompts])  # not from the prefix cache
     engine.close()
+    say(f"vLLM: {rate:.1f} rows/s")
     return round(rate, 2)
 
 

@@ -5,6 +5,7 @@ stdin is answered by a line {"seconds", "cpu_s", "tokens", "labels": [of each pr
 """
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -40,7 +41,8 @@ def measured(engine: Engine, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(kind: str, checkpoint: str) -> None:
-    answers, sys.stdout = sys.stdout, sys.stderr  # vLLM prints to stdout
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # vLLM and the processes that it starts print to standard output
     engine = loaded(kind, checkpoint)
     print(json.dumps({"loaded": engine.name}), file=answers, flush=True)
     for line in sys.stdin:

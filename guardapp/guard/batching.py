@@ -1,19 +1,21 @@
-"""Asks of many callers, put to the guard together: while one batch is under way the next one gathers."""
+"""Asks of many callers, put to the guard together: who comes while it is at work joins, or gathers for the next batch."""
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Generic, TypeVar
 
-from guardapp.guard.judging import Ask, Mode
+from guardapp.guard.judging import Ask
 
-GATHER_S = 0.02  # how long a batch waits for as many asks as the last one had: a caller alone never waits
+GATHER_S = 0.02  # how long a batch that nobody can join waits for as many asks as the last one had: a caller alone never waits
+LONGEST_JOINED_S = 10.0  # then nobody joins any more: who answers looks anew at what a batch begins with
 SMOOTHING = 0.2  # weight of the last batch in the mean time that an answer takes
-HALF_COSTS = 1.15  # an ask may take this much longer in a batch of half the size, where halves keep the guard busy
 
 A = TypeVar("A")
+More = Callable[[int], Sequence[Ask]]
 
 
 class QueueFull(Exception):
@@ -38,40 +40,18 @@ class _Waiting(Generic[A]):
     deadline: float
     future: Future[A] = field(default_factory=Future)
 
-    @property
-    def kind(self) -> tuple[Mode, int]:
-        """Asks of one kind can be put together."""
-        return self.ask.mode, self.ask.rollouts
-
-
-@dataclass(slots=True)
-class Pace:
-    """How long an ask takes in batches of a size: on a CPU hardly less in larger ones, on a GPU much less."""
-
-    _each: dict[int, float] = field(default_factory=dict)  # seconds, by the size's bit length
-
-    def note(self, size: int, seconds: float) -> None:
-        known = self._each.setdefault(size.bit_length(), seconds / size)
-        self._each[size.bit_length()] = known + SMOOTHING * (seconds / size - known)
-
-    def halves_cost_little(self, size: int) -> bool:
-        """Two batches of half the size take hardly longer than one. Not before such a size was put; halves are tried once."""
-        whole, half = self._each.get(size.bit_length()), self._each.get(((size + 1) // 2).bit_length())
-        return whole is not None and (half is None or half <= HALF_COSTS * whole)
-
 
 class Batcher(Generic[A]):
-    """`answer` gets at most `size` asks of one kind and gives one answer each; it is called by `workers` threads.
+    """`answer` gets at most `size` asks that agree in `sampled` and tells the answers as they come, each with its ask's number; it is
+    called by `workers` threads. It may ask `more(room)` for such asks that wait now: their numbers count on.
 
-    Callers who wait for an answer before they ask again would all come back at once, and the guard would wait for them each time:
-    where halves cost little, one half is judged while the other one is on its way.
-
-    Where a batch raises one of `failures` each of its asks is put alone, so that a bad one takes no neighbour with it. An engine
-    that is no server takes one worker.
+    An answer may be an exception. Where a batch raises one of `failures` each of its asks that is not answered is put alone, so that a
+    bad one takes no neighbour with it. An engine that is no server takes one worker.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Ask]], Sequence[A]], *, failures: tuple[type[Exception], ...], size: int = 32,
-                 limit: int = 256, workers: int = 1, ended: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, answer: Callable[[Sequence[Ask], More], Iterator[tuple[int, A | Exception]]], *,
+                 failures: tuple[type[Exception], ...], size: int = 32, limit: int = 256, workers: int = 1,
+                 ended: Callable[[], object] = lambda: None) -> None:
         """`ended` is called by each thread as it ends, to let go of what is the thread's own."""
         self._answer = answer
         self._failures = failures
@@ -83,7 +63,6 @@ class Batcher(Generic[A]):
         self._stopping = False
         self._last_size = 1
         self._seconds_each = 0.0
-        self._pace = Pace()
         self._threads = [threading.Thread(target=self._work, name=f"batcher-{number}", daemon=True) for number in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -121,17 +100,13 @@ class Batcher(Generic[A]):
     def _work(self) -> None:
         try:
             while (batch := self._next()) is not None:
-                started = time.monotonic()
-                self._put(batch)
-                seconds = time.monotonic() - started
-                self._seconds_each += SMOOTHING * (seconds / max(1, len(batch)) - self._seconds_each)
                 if batch:
-                    self._pace.note(len(batch), seconds)
+                    self._run(batch)
         finally:
             self._ended()
 
     def _next(self) -> list[_Waiting[A]] | None:
-        """The asks that are put next, the first come and those of its kind; None when it is time to end."""
+        """The asks that are put next, the first come and those like it; None when it is time to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             expected = min(self._last_size, self._size)
@@ -140,36 +115,60 @@ class Batcher(Generic[A]):
                 return None
             if not self._waiting:  # another worker took them meanwhile
                 return []
-            kind = self._waiting[0].kind
-            alike = [entry for entry in self._waiting if entry.kind == kind]
-            batch = alike[:self._share(len(alike))]
+            sampled = self._waiting[0].ask.sampled
+            batch = [entry for entry in self._waiting if entry.ask.sampled == sampled][:self._size]
             taken = {id(entry) for entry in batch}
             self._waiting = [entry for entry in self._waiting if id(entry) not in taken]
             self._last_size = len(batch)
         return [entry for entry in batch if _still_wanted(entry)]
 
-    def _share(self, waiting: int) -> int:
-        """How many of those that wait are put now; the callers of the last batch are thought to come back."""
-        whole, half = min(waiting, self._size), -(-(waiting + self._last_size) // 2)
-        return half if half < whole and self._pace.halves_cost_little(whole) else whole
+    def _joining(self, sampled: int, room: int) -> list[_Waiting[A]]:
+        """Those who can join now. Nobody overtakes an ask that cannot, which waits for those under way to end."""
+        with self._changed:
+            self._last_size = 1  # who comes later joins: none is waited for
+            if self._stopping:
+                return []
+            alike = list(takewhile(lambda entry: entry.ask.sampled == sampled, self._waiting))[:room]
+            self._waiting = self._waiting[len(alike):]
+        return [entry for entry in alike if _still_wanted(entry)]
 
-    def _put(self, batch: Sequence[_Waiting[A]]) -> None:
-        if not batch:
-            return
+    def _run(self, batch: list[_Waiting[A]]) -> None:
+        """Until all are answered, those who joined among them."""
+        started, put = time.monotonic(), list(batch)
+
+        def more(room: int) -> list[Ask]:
+            joining = self._joining(batch[0].ask.sampled, room) if time.monotonic() < started + LONGEST_JOINED_S else []
+            put.extend(joining)
+            return [entry.ask for entry in joining]
+
+        self._put(put, more)
+        self._seconds_each += SMOOTHING * ((time.monotonic() - started) / len(put) - self._seconds_each)
+
+    def _put(self, batch: list[_Waiting[A]], more: More) -> None:
+        """`more` adds to the batch."""
         try:
-            answers = self._answer([entry.ask for entry in batch])
+            for number, answer in self._answer([entry.ask for entry in batch], more):
+                _tell(batch[number], answer)
         except self._failures as error:
-            if len(batch) > 1:
-                for entry in batch:
-                    self._put([entry])
-            else:
-                batch[0].future.set_exception(error)
+            for entry in _unanswered(batch):
+                if len(batch) > 1:
+                    self._put([entry], lambda room: ())
+                else:
+                    entry.future.set_exception(error)
         except Exception as error:  # noqa: BLE001  (a fault of the program: the callers are told, the thread goes on)
-            for entry in batch:
+            for entry in _unanswered(batch):
                 entry.future.set_exception(error)
-        else:
-            for entry, answer in zip(batch, answers, strict=True):
-                entry.future.set_result(answer)
+
+
+def _tell(entry: _Waiting[A], answer: A | Exception) -> None:
+    if isinstance(answer, Exception):
+        entry.future.set_exception(answer)
+    else:
+        entry.future.set_result(answer)
+
+
+def _unanswered(batch: Sequence[_Waiting[A]]) -> list[_Waiting[A]]:
+    return [entry for entry in batch if not entry.future.done()]
 
 
 def _still_wanted(entry: _Waiting[A]) -> bool:

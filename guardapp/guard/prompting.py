@@ -56,8 +56,20 @@ def harmless(sample: Sample) -> Sample:
 
 def input_block_tail(sample: Sample) -> str:
     """The user message after the role line and the media; a missing response is the literal None."""
-    response = "None" if sample.response is None else sample.response
-    return f"{sample.prompt}\n\nAI assistant:\n{response}\n"
+    return _tail(sample.prompt, sample.response)
+
+
+def message_texts(prompt: str, response: str | None, policy_text: str | None = None) -> tuple[str, str]:
+    """The texts of `chat_messages` for a sample without media, for who writes many thousands a second."""
+    return _system(INSTRUCTION, policy_text), USER_ROLE_LINE + _tail(prompt, response)
+
+
+def _system(instruction: str, policy_text: str | None) -> str:
+    return instruction if policy_text is None else f"{instruction}\n\nPolicy:\n{policy_text}"
+
+
+def _tail(prompt: str, response: str | None) -> str:
+    return f"{prompt}\n\nAI assistant:\n{'None' if response is None else response}\n"
 
 
 def chat_messages(sample: Sample, *, instruction: str = INSTRUCTION, role_line: str = USER_ROLE_LINE) -> list[Message]:
@@ -65,7 +77,7 @@ def chat_messages(sample: Sample, *, instruction: str = INSTRUCTION, role_line: 
 
     The sample's policy text, where it has one, is appended to the instruction.
     """
-    system = instruction if sample.policy_text is None else f"{instruction}\n\nPolicy:\n{sample.policy_text}"
+    system = _system(instruction, sample.policy_text)
     media: list[ContentPart] = [
         {"type": "image" if medium.kind is MediaKind.IMAGE else "video"} for medium in sample.media
     ]

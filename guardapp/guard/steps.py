@@ -33,7 +33,9 @@ def clean_step(text: str) -> str:
     Whitespace collapses, control characters and lone surrogates go, and the `<` that opens `<think>`, `</think>`,
     `<result>`, `</result>` or a chat template's `<|token|>` becomes `‹`.
     """
-    return _TAG_OPENING.sub("‹", " ".join(_UNPRINTABLE.sub("", text).split()))
+    printable = text if text.isprintable() else _UNPRINTABLE.sub("", text)
+    line = " ".join(printable.split())
+    return _TAG_OPENING.sub("‹", line) if "<" in line else line
 
 
 def split_steps(reasoning: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from guardapp.guard.engines.base import Order
 from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding
@@ -41,6 +42,10 @@ def test_a_cancelled_adapter_run_resumes(tmp_path: Path) -> None:
 def test_float32_on_cuda_answers_as_the_cpu_does(tmp_path: Path) -> None:
     checkpoint = str(build_checkpoint(tmp_path / "checkpoint"))
     samples = [text_sample(), image_sample(tmp_path), video_sample(tmp_path)]
-    there = HfEngine(checkpoint, dtype=torch.float32).generate(samples, Decoding(max_new_tokens=8))
-    here = HfEngine(checkpoint, device="cpu").generate(samples, Decoding(max_new_tokens=8))
-    assert there == here
+    there, here = HfEngine(checkpoint, dtype=torch.float32), HfEngine(checkpoint, device="cpu")
+    expected = here.generate(samples, Decoding(max_new_tokens=8))
+    assert there.generate(samples, Decoding(max_new_tokens=8)) == expected
+    orders = [Order(sample, 8) for sample in samples]
+    newcomers = orders[1:]
+    joined = dict(there.flow(orders[:1], lambda room: [newcomers.pop(0)] if newcomers else []))
+    assert [[joined[number]] for number in range(3)] == expected

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from guardapp.guard.batching import Batcher, Pace, QueueFull, Stopped, TooLate
+from guardapp.guard import batching
+from guardapp.guard.batching import Batcher, More, QueueFull, Stopped, TooLate
 from guardapp.guard.judging import Ask, Mode
 from guardapp.guard.verdict import Sample
 
@@ -25,12 +26,35 @@ class Guard:
     batches: list[list[str]] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
 
-    def __call__(self, asks: Sequence[Ask]) -> list[str]:
+    def __call__(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, str | Exception]]:
         self.open.wait(SOON)
         self.batches.append([ask.sample.prompt for ask in asks])
         if any(ask.sample.prompt == "bad" for ask in asks):
             raise Bad
-        return [ask.sample.prompt.upper() for ask in asks]
+        yield from enumerate(ask.sample.prompt.upper() for ask in asks)
+
+
+@dataclass
+class Flowing:
+    """Answers one ask after the other in the order they came, and takes newcomers in before each: they are held up until `step`."""
+
+    room: int = 2
+    heard: list[str] = field(default_factory=list)
+    runs: int = 0
+    step: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def __call__(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, str | Exception]]:
+        self.runs += 1
+        known, at = list(asks), 0
+        while at < len(known):
+            assert self.step.acquire(timeout=SOON)
+            known += more(self.room)
+            word = known[at].sample.prompt
+            self.heard.append(word)
+            if word == "crash":
+                raise Bad
+            yield at, Bad() if word == "bad" else word.upper()
+            at += 1
 
 
 @pytest.fixture
@@ -74,13 +98,13 @@ def test_what_comes_while_the_guard_is_busy_is_put_together(guard: Guard, batche
     assert guard.batches == [["first"], ["a", "b", "c", "d"], ["e"]]
 
 
-def test_asks_of_different_kinds_are_never_mixed(guard: Guard, batcher: Batcher[str]) -> None:
+def test_sampled_asks_are_never_mixed_with_others_and_either_mode_may_be(guard: Guard, batcher: Batcher[str]) -> None:
     held(guard, batcher)
-    futures = [*batcher.submit(asks("a"), deadline=in_time()), *batcher.submit(asks("b", mode=Mode.FAST), deadline=in_time()),
+    futures = [*batcher.submit(asks("a"), deadline=in_time()), *batcher.submit(asks("b", mode=Mode.FAST, rollouts=2), deadline=in_time()),
                *batcher.submit(asks("c", rollouts=2), deadline=in_time()), *batcher.submit(asks("d"), deadline=in_time())]
     guard.open.set()
     assert [future.result(SOON) for future in futures] == ["A", "B", "C", "D"]
-    assert sorted(guard.batches[1:]) == [["a", "d"], ["b"], ["c"]]
+    assert guard.batches[1:] == [["a", "b", "d"], ["c"]]
 
 
 def test_a_bad_ask_takes_no_neighbour_with_it(guard: Guard, batcher: Batcher[str]) -> None:
@@ -117,7 +141,7 @@ def test_what_is_too_late_or_given_up_is_not_asked(guard: Guard, batcher: Batche
 
 
 def test_a_fault_of_the_program_is_told_and_the_guard_goes_on(guard: Guard) -> None:
-    def fail(asks: Sequence[Ask]) -> list[str]:
+    def fail(asks: Sequence[Ask], more: More) -> Iterator[tuple[int, str | Exception]]:
         raise ZeroDivisionError
 
     broken = Batcher(fail, failures=(Bad,))
@@ -156,22 +180,105 @@ def test_several_workers_ask_a_server_at_once(guard: Guard) -> None:
     batcher.stop()
 
 
-def test_halves_are_put_where_they_cost_little_and_never_where_time_is_that_of_a_batch() -> None:
-    cpu, gpu = Pace(), Pace()
-    for size in (32, 16, 8):
-        cpu.note(size, 0.06 + 0.02 * size)
-        gpu.note(size, 2.0 + 0.001 * size)
-    assert cpu.halves_cost_little(32) and not gpu.halves_cost_little(32)
-    unknown = Pace()
-    assert not unknown.halves_cost_little(32)
-    unknown.note(32, 1.0)
-    assert unknown.halves_cost_little(32)  # once, to learn it
+@pytest.fixture
+def flowing() -> Flowing:
+    return Flowing()
 
 
-def test_where_halves_cost_little_one_is_judged_while_the_other_callers_come_back(guard: Guard, batcher: Batcher[str]) -> None:
-    for words in ("abcd", "efgh"):  # the first time nothing is known of batches of four
-        held(guard, batcher)
-        futures = batcher.submit(asks(*words), deadline=in_time())
-        guard.open.set()
-        assert [future.result(SOON) for future in futures] == [word.upper() for word in words]
-    assert guard.batches == [["first"], [*"abcd"], ["first"], [*"efg"], ["h"]]
+@pytest.fixture
+def joined(flowing: Flowing) -> Iterator[Batcher[str]]:
+    made = Batcher(flowing, failures=(Bad,), size=4, limit=8)
+    yield made
+    flowing.step.release(1_000)
+    made.stop()
+
+
+def begun(flowing: Flowing, batcher: Batcher[str]) -> None:
+    """One ask is under way and held up."""
+    batcher.submit(asks("first"), deadline=in_time())
+    deadline = time.monotonic() + SOON
+    while not flowing.runs:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_who_comes_while_the_guard_is_at_work_joins_as_far_as_there_is_room(flowing: Flowing, joined: Batcher[str]) -> None:
+    begun(flowing, joined)
+    futures = joined.submit(asks("a", "b", "c"), deadline=in_time())
+    flowing.step.release()
+    deadline = time.monotonic() + SOON
+    while joined.waiting != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    flowing.step.release(3)
+    assert [future.result(SOON) for future in futures] == ["A", "B", "C"]
+    assert flowing.runs == 1
+
+
+def test_nobody_overtakes_an_ask_that_cannot_join(flowing: Flowing, joined: Batcher[str]) -> None:
+    begun(flowing, joined)
+    futures = [*joined.submit(asks("a", mode=Mode.FAST), deadline=in_time()), *joined.submit(asks("b", rollouts=2), deadline=in_time()),
+               *joined.submit(asks("c"), deadline=in_time())]
+    flowing.step.release(4)
+    assert [future.result(SOON) for future in futures] == ["A", "B", "C"]
+    assert flowing.heard == ["first", "a", "b", "c"] and flowing.runs == 3
+
+
+def test_one_bad_newcomer_is_told_alone(flowing: Flowing, joined: Batcher[str]) -> None:
+    begun(flowing, joined)
+    good, bad = joined.submit(asks("good", "bad"), deadline=in_time())
+    flowing.step.release(3)
+    assert good.result(SOON) == "GOOD"
+    with pytest.raises(Bad):
+        bad.result(SOON)
+    assert flowing.runs == 1
+
+
+def test_after_a_crash_who_was_not_answered_is_put_alone(flowing: Flowing, joined: Batcher[str]) -> None:
+    begun(flowing, joined)
+    crash, good = joined.submit(asks("crash", "good"), deadline=in_time())
+    flowing.step.release(10)
+    assert good.result(SOON) == "GOOD"
+    with pytest.raises(Bad):
+        crash.result(SOON)
+    assert flowing.heard == ["first", "crash", "crash", "good"]
+
+
+def test_who_has_given_up_or_is_late_does_not_join(flowing: Flowing, joined: Batcher[str]) -> None:
+    begun(flowing, joined)
+    [late] = joined.submit(asks("late"), deadline=time.monotonic())
+    [given_up] = joined.submit(asks("given up"), deadline=in_time())
+    assert given_up.cancel()
+    flowing.step.release(2)
+    with pytest.raises(TooLate):
+        late.result(SOON)
+    assert joined.submit(asks("next"), deadline=in_time())[0].result(SOON) == "NEXT"
+    assert flowing.heard == ["first", "next"]
+
+
+def test_stopping_lets_nobody_join(flowing: Flowing) -> None:
+    batcher = Batcher(flowing, failures=(Bad,))
+    [first] = batcher.submit(asks("first"), deadline=in_time())
+    begun_at = time.monotonic()
+    while not flowing.runs:
+        assert time.monotonic() < begun_at + SOON
+        time.sleep(0.005)
+    stopper = threading.Thread(target=batcher.stop)
+    [waiting] = batcher.submit(asks("waiting"), deadline=in_time())
+    stopper.start()
+    with pytest.raises(Stopped):
+        waiting.result(SOON)
+    flowing.step.release()
+    assert first.result(SOON) == "FIRST"
+    stopper.join(SOON)
+    assert not stopper.is_alive() and flowing.heard == ["first"]
+
+
+def test_a_batch_that_is_joined_for_long_ends_so_that_what_it_began_with_is_looked_at_anew(
+        flowing: Flowing, joined: Batcher[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LONGEST_JOINED_S", 0.0)
+    begun(flowing, joined)
+    futures = joined.submit(asks("a", "b"), deadline=in_time())
+    flowing.step.release(3)
+    assert [future.result(SOON) for future in futures] == ["A", "B"]
+    assert flowing.runs == 2

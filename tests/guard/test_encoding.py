@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guardapp.guard.engines.checkpoint import load_processor
-from guardapp.guard.engines.encoding import collate, completion_ids, encode
+from guardapp.guard.engines.encoding import collate, completion_ids, encode, render_prompt
 from guardapp.guard.prompting import INSTRUCTION, without_control_tokens
 from guardapp.guard.verdict import Sample
 from tests.guard.tiny_checkpoint import Family, build_checkpoint, image_sample, text_sample, video_sample
@@ -46,6 +46,15 @@ def test_the_prompt_of_each_modality_is_byte_for_byte_the_golden_one(
     assert rendered(processor, video) == (
         f"{SYSTEM}<|vision_start|><0.3 seconds>{FOUR_TOKENS['video']}<1.2 seconds>{FOUR_TOKENS['video']}<|vision_end|>"
         f"Describe it.\n\nAI assistant:\nNone\n{ASSISTANT}")
+
+
+@pytest.mark.parametrize("words", ["How do I bake bread?", "", "ein Bär\u200d\U0001f43b und <|image_pad|> im Text <b>&amp;</b>\n\n\t  "])
+def test_a_text_is_encoded_as_the_whole_processor_would(processors: dict[Family, object], words: str) -> None:
+    for processor in processors.values():
+        ours = encode(processor, Sample("1", words))
+        theirs = processor(text=[render_prompt(processor, Sample("1", words))], return_tensors="pt")  # type: ignore[operator]
+        assert torch.equal(ours.input_ids, theirs["input_ids"][0]) and ours.input_ids.dtype == theirs["input_ids"].dtype
+        assert torch.equal(ours.media_types, theirs["mm_token_type_ids"][0]) and not ours.pixels
 
 
 def test_uneven_true_timestamps_reach_the_prompt(processors: dict[Family, object], tmp_path: Path) -> None:

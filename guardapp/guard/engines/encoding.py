@@ -68,11 +68,17 @@ def encode(processor: Any, sample: Sample, completion: str | None = None, *, end
 
     Raises OSError where a frame file cannot be read.
     """
-    inputs = processor(text=[render_prompt(processor, sample, style)], padding=False, add_special_tokens=False,
-                       return_tensors="pt", **_media_arguments(processor, sample.media))
-    pixels = {key: torch.as_tensor(inputs[key]) for key in PIXEL_KEYS if key in inputs}
-    prompt = Encoded(inputs["input_ids"][0], inputs["mm_token_type_ids"][0], pixels, len(inputs["input_ids"][0]))
+    prompt = _encoded_prompt(processor, render_prompt(processor, sample, style), sample.media)
     return prompt if completion is None else followed_by(prompt, completion_ids(processor, completion, end=end))
+
+
+def _encoded_prompt(processor: Any, text: str, media: Sequence[SeenMedia]) -> Encoded:
+    if not media:  # the same ids in a quarter of the time that the processor takes
+        ids = torch.tensor(processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
+        return Encoded(ids, torch.zeros_like(ids), {}, len(ids))
+    inputs = processor(text=[text], padding=False, add_special_tokens=False, return_tensors="pt", **_media_arguments(processor, media))
+    pixels = {key: torch.as_tensor(inputs[key]) for key in PIXEL_KEYS if key in inputs}
+    return Encoded(inputs["input_ids"][0], inputs["mm_token_type_ids"][0], pixels, len(inputs["input_ids"][0]))
 
 
 def followed_by(prompt: Encoded, target: torch.Tensor) -> Encoded:

@@ -1,7 +1,8 @@
 """The transformers engine: batched generation on a CPU or a CUDA device, text, image and video in one batch."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +10,12 @@ import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (mu
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from guardapp.guard.engines.base import EngineError
+from guardapp.guard.engines.base import EngineError, Order
 from guardapp.guard.engines.checkpoint import load_model, load_processor
 from guardapp.guard.engines.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, estimated_tokens
+from guardapp.guard.engines.grouped_attention import use_grouped_attention
 from guardapp.guard.engines.label_scores import LabelReader
+from guardapp.guard.engines.running import Opening, Row, Running, read_opening
 from guardapp.guard.engines.shared_prompt import read_once
 from guardapp.guard.parsing import parse
 from guardapp.guard.verdict import Decoding, Rollout, Sample
@@ -25,7 +28,7 @@ class SampleTooLarge(EngineError):
 
 
 class HfEngine:
-    """A guard loaded with transformers. Implements `Engine`; not thread-safe.
+    """A guard loaded with transformers. Implements `FlowingEngine`; not thread-safe.
 
     `device` None takes CUDA where there is one. `dtype` None is bfloat16 on CUDA and float32 on a CPU. `threads` 0
     leaves torch's own choice. `batch_size` counts completions generated together, `batch_tokens` roughly the prompt
@@ -45,10 +48,13 @@ class HfEngine:
         self.processor = load_processor(checkpoint)
         self.tokenizer = self.processor.tokenizer
         self.model = load_model(checkpoint, dtype=self.dtype).to(self.device).eval()
+        use_grouped_attention(self.model)
         self.end_ids = _end_token_ids(self.model, self.tokenizer)
         # a released checkpoint brings its own temperature and repetition penalty: `Decoding` alone decides here
         self.model.generation_config = GenerationConfig(eos_token_id=self.end_ids, pad_token_id=self.tokenizer.pad_token_id)
         self.labels = LabelReader(self.tokenizer)
+        self.joinable = "sliding_attention" not in (getattr(self.model.config.get_text_config(), "layer_types", None) or ())
+        self._opening: tuple[str | None, Opening] | None = None
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
         """`decoding.n` rollouts for each sample, in the order given. Raises SampleTooLarge, and OSError for a lost frame."""
@@ -64,12 +70,69 @@ class HfEngine:
         """
         return [group[0] for group in self._in_batches(samples, prefixes, replace(decoding, n=1))]
 
+    def flow(self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]) -> Iterator[tuple[int, Rollout | Exception]]:
+        """See `FlowingEngine`. At most `batch_size` are under way, and no more than hold `batch_tokens` with what they have written.
+
+        Layers that see a sliding window alone get the first orders in batches, which nobody joins.
+        """
+        if not self.joinable:
+            yield from self._in_batches_of(dict(enumerate(orders)))
+            return
+        running = Running(self.model, end_ids=self.end_ids, watched=self.labels.watched, opening=self._read_opening(orders))
+        open_orders: dict[int, Order] = {}
+        waiting: deque[Row] = deque()
+        newcomers, given = orders, 0
+        while newcomers or waiting or running.rows:
+            for number, order in enumerate(newcomers, given):
+                try:
+                    prompt = encode(self.processor, order.sample, order.prefix, end=False, style=self.style)
+                except (OSError, ValueError) as error:
+                    yield number, error
+                else:
+                    open_orders[number] = order
+                    waiting.append(Row(number, prompt, order.max_new_tokens))
+            given += len(newcomers)
+            try:
+                ended = running.join(self._that_fit(running, waiting)) + running.step()
+            except torch.OutOfMemoryError:
+                yield from self._in_batches_of(open_orders)
+                return
+            for row in ended:
+                sample = open_orders.pop(row.number).sample
+                yield row.number, self._rollout(sample, row.prompt, row.written, torch.stack(row.watched))
+            newcomers = more(self.batch_size - len(running.rows) - len(waiting))
+
     def forget(self) -> None:
         """Free the device's memory; the engine is of no use after this."""
         del self.model
+        self._opening = None
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _read_opening(self, orders: Sequence[Order]) -> Opening:
+        """What all prompts with the policy text of the first order begin with. It is kept for the next flow."""
+        policy = orders[0].sample.policy_text
+        if self._opening is None or self._opening[0] != policy:
+            one, other = (encode(self.processor, Sample("", prompt, policy_text=policy), style=self.style).input_ids for prompt in "ab")
+            alike = (one[:min(len(one), len(other))] == other[:min(len(one), len(other))]).cumprod(0).sum()
+            self._opening = policy, read_opening(self.model, one[:int(alike)])
+        return self._opening[1]
+
+    def _that_fit(self, running: Running, waiting: deque[Row]) -> list[Row]:
+        """The first of those that wait, taken from them: one at least where nothing runs."""
+        fitting: list[Row] = []
+        while waiting and (running.tokens_with([*fitting, waiting[0]]) <= self.batch_tokens or not (running.rows or fitting)):
+            fitting.append(waiting.popleft())
+        return fitting
+
+    def _in_batches_of(self, orders: dict[int, Order]) -> Iterator[tuple[int, Rollout]]:
+        """Where memory does not suffice: batches that are halved until they fit."""
+        for most in {order.max_new_tokens for order in orders.values()}:
+            alike = [(number, order) for number, order in orders.items() if order.max_new_tokens == most]
+            groups = self._in_batches([order.sample for _, order in alike], [order.prefix for _, order in alike],
+                                      Decoding(max_new_tokens=most))
+            yield from ((number, group[0]) for (number, _), group in zip(alike, groups, strict=True))
 
     def _in_batches(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
         results: list[list[Rollout]] = [[] for _ in samples]
