@@ -85,10 +85,10 @@ def test_the_build_command_goes_through_all_its_steps(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=STARTER.parents[1], timeout=280)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    assert found["held_out"]["unseen-text"]["rows"] == 8
-    assert found["held_out"]["unseen-long"]["rows"] == 2
+    assert found["held_out"]["unseen-text"]["rows"] == 4
+    assert found["held_out"]["unseen-long"]["rows"] == 1
     assert found["runs"]["smoke"]["dropped"] == 0
     trained = [json.loads(line) for line in (work / "smoke.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert sum(row["id"].startswith("starter/long/") for row in trained) == 4
+    assert sum(row["id"].startswith("starter/long/") for row in trained) == 2
     assert (out / "model.safetensors").exists()
     assert (out / "MODEL_CARD.md").read_text(encoding="utf-8").startswith("# The starter guard")

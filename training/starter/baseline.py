@@ -7,6 +7,7 @@ small choice of settings the one with the best F1 on a tenth of the training row
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def input_text(prompt: str, response: str | None) -> str:
     return prompt if response is None else f"{prompt}\n\nAI assistant:\n{response}"
 
 
-def training_texts(rows: list[dict[str, Any]], label: str) -> Texts:
+def training_texts(rows: Sequence[dict[str, Any]], label: str) -> Texts:
     """Texts and gold of the text rows that carry the label ("prompt" or "response")."""
     picked = [row for row in rows if not row["media"] and row["labels"][label]]
     with_response = label == "response"
@@ -51,6 +52,17 @@ def fit(texts: Texts, seed: int) -> tuple[Pipeline, dict[str, Any]]:
 def _pipeline(choice: dict[str, Any], seed: int) -> Pipeline:
     return make_pipeline(TfidfVectorizer(ngram_range=choice["ngrams"], sublinear_tf=True, min_df=2),
                          LogisticRegression(C=choice["c"], max_iter=400, random_state=seed))
+
+
+class Teacher:
+    """The baseline of one task, fitted on `rows`: how likely harmful the words of a text make it."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]], label: str, seed: int) -> None:
+        self._model = fit(training_texts(rows, label), seed)[0]
+
+    def harmful(self, texts: Sequence[str]) -> list[float]:
+        """Probabilities, 0 to 1, one for each text."""
+        return [float(share) for share in self._model.predict_proba(list(texts))[:, 1]] if texts else []
 
 
 def run(data: Path, rows: list[dict[str, Any]], held_out: list[dict[str, Any]], seed: int) -> dict[str, Any]:

@@ -55,16 +55,17 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
     for stage in stages:
         if not (work / f"{stage.name}.jsonl").exists():
             log.info("rows of stage %s", stage.name)
-            write_rows(train_rows(data, stage, seed, media_root), work / f"{stage.name}.jsonl", media_root)
+            earlier = [row for path in first_stages(stages, work) for row in read_jsonl(path)] if stage.mixed else ()
+            write_rows(train_rows(data, stage, seed, media_root, earlier), work / f"{stage.name}.jsonl", media_root)
     if not (work / "holdout.jsonl").exists():
         rows = held_out_rows(held_out, seed, media_root)
         write_rows([*rows, *(benchmark_rows(data) if data else [])], work / "holdout.jsonl", media_root)
     base = work / "base"
     if not (base / "config.json").exists():
-        prepare_base(base, [work / f"{stage.name}.jsonl" for stage in stages[:TOKENIZER_STAGES]], seed)
+        prepare_base(base, first_stages(stages, work), seed)
     for stage in stages:
         base = train(stage, base, work, media_root, seed)
-    evaluation = evaluate(base, work / f"evaluation-{stages[-1].name}", work, media_root, seed)
+    evaluation = evaluate(base, work / f"evaluation-{stages[-1].name}", work, media_root, seed, held_out.batch_size)
     install(base, out)
     found = results(
         data=data, train=[row for stage in stages for row in read_jsonl(work / f"{stage.name}.jsonl")],
@@ -75,6 +76,11 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
     )
     write_json(out / "results.json", found)
     (out / "MODEL_CARD.md").write_text(model_card(found), encoding="utf-8")
+
+
+def first_stages(stages: tuple[Stage, ...], work: Path) -> list[Path]:
+    """The rows that the tokenizer is trained on, and that mixed rows are put together from."""
+    return [work / f"{stage.name}.jsonl" for stage in stages[:TOKENIZER_STAGES]]
 
 
 def run_figures(run: Path) -> dict[str, Any]:
@@ -115,9 +121,9 @@ def multiplies_bf16() -> bool:
     return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
-def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int) -> Path:
+def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int, batch_size: int) -> Path:
     """Run the evaluation job on held-out rows and benchmarks; its run directory, which belongs to this one model."""
-    config = EvaluateConfig(model=str(model), dataset=str(work / "holdout.jsonl"), media_root=str(media_root), batch_size=128,
+    config = EvaluateConfig(model=str(model), dataset=str(work / "holdout.jsonl"), media_root=str(media_root), batch_size=batch_size,
                             max_new_tokens=MAX_NEW_TOKENS, bootstrap_samples=100, seed=seed, threads=1)
     run_job("training.jobs.evaluate", run, asdict(config))
     return run
@@ -130,12 +136,16 @@ def run_job(module: str, run: Path, config: dict[str, Any]) -> None:
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / "config.json", config)
     began = time.time()
-    with (run / "log.txt").open("a", encoding="utf-8") as output:
-        done = subprocess.run([sys.executable, "-m", module, str(run)], stdout=output, stderr=subprocess.STDOUT,  # noqa: S603
-                              env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
-    if done.returncode:
-        raise JobFailed(f"{module} ended with {done.returncode}: see {run.name}/log.txt")
+    if code := run_program(module, run):
+        raise JobFailed(f"{module} ended with {code}: see {run.name}/log.txt")
     log.info("%s %s: %.0f s", module, run.name, time.time() - began)
+
+
+def run_program(module: str, run: Path) -> int:
+    """`python -m module run`, its output in run/log.txt. Returns the exit code."""
+    with (run / "log.txt").open("a", encoding="utf-8") as output:
+        return subprocess.run([sys.executable, "-m", module, str(run)], stdout=output, stderr=subprocess.STDOUT,  # noqa: S603
+                              env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False).returncode
 
 
 def install(model: Path, out: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +14,7 @@ from training.jobs.rows import Row
 from training.starter.plan import HeldOut, Stage
 from training.starter.rows_long import generate_long
 from training.starter.rows_media import generate_media, render_clip, render_image
+from training.starter.rows_mixed import mixed_rows
 from training.starter.rows_open import open_prose, open_rows
 from training.starter.rows_text import generate
 from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, cases
@@ -21,8 +22,8 @@ from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, cas
 HELD_OUT_SEED = 1000  # added to the build's seed for rows that are only scored
 
 
-def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path) -> list[Row]:
-    """The rows of one stage. `data` None leaves the open sets out."""
+def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path, earlier: Sequence[dict[str, Any]] = ()) -> list[Row]:
+    """The rows of one stage. `data` None leaves the open sets out; `earlier` are the lines of the stages before it."""
     own = seed + stage.seed_step
     keep = Random(own)
     rows = [_row(value, "train")
@@ -33,6 +34,8 @@ def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path) -> 
         rows += [_row(value, "train") for value in Random(own).sample(opened, round(len(opened) * stage.open_share))]
     prose = open_prose(data) if data is not None and stage.long else ()
     rows += [_row(value, "train") for value in generate_long(own, stage.long, held_out_topics=False, quotes=stage.quotes, prose=prose)]
+    if stage.mixed:
+        rows += [_row(value, "train") for value in mixed_rows(earlier, stage.mixed, own, quotes=stage.quotes)]
     for kind, count in (("image", stage.image), ("video", stage.video)):
         rows += _with_media(generate_media(own, count, held_out_topics=False, kind=kind, scattered=stage.scattered), kind, media_root,
                             "train")

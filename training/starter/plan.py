@@ -25,6 +25,7 @@ class Stage:
     scattered: bool = False  # see rows_media: texts of any size at any place
     unharmful_kept: float = 1.0  # share of the generated unharmful text rows that stay
     long: int = 0
+    mixed: int = 0  # rows of `rows_mixed`, put together from pieces of the earlier stages' rows
     thinned: float = 0.0  # share of the open rows that come with words left out and their sentences in another order
     open_words: int = 350  # words of an open row's prompt and of its response that stay, from the start
     cutoff_tokens: int = 1600  # of a row; longer ones are left out of the run
@@ -33,12 +34,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Rows that are only scored: "unseen" ones on held-out topics, "seen" ones fresh but on training topics."""
+    """Rows that are only scored: "unseen" ones on held-out topics, "seen" ones fresh but on training topics. `batch_size` of them are
+    answered together.
+    """
 
     text: int = 600
     image: int = 200
     video: int = 120
     long: int = 0
+    batch_size: int = 128
 
 
 STAGES = (
@@ -53,10 +57,13 @@ STAGES = (
     Stage("long", text=6_500, image=600, video=150, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
           loss_on_prompt=0.0, seed_step=4, unharmful_kept=0.45, long=300, thinned=0.5, open_words=2_700, cutoff_tokens=4_500,
           pool_batches=2_000),
+    Stage("mixed", text=3_500, image=600, video=150, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
+          loss_on_prompt=0.0, seed_step=5, unharmful_kept=0.5, long=150, mixed=9_000, thinned=0.5, open_words=2_700,
+          cutoff_tokens=4_500, pool_batches=2_000),
 )
 TOKENIZER_STAGES = 2  # the tokenizer is trained on the rows of the first stages
-SMOKE_STAGES = (Stage("smoke", text=48, image=8, video=4, open_share=0.0, quotes=True, learning_rate=1e-3,
-                      batch_size=8, loss_on_prompt=0.03, seed_step=0, long=4, cutoff_tokens=4_500),)
+SMOKE_STAGES = (Stage("smoke", text=24, image=4, video=2, open_share=0.0, quotes=True, learning_rate=1e-3,
+                      batch_size=4, loss_on_prompt=0.03, seed_step=0, long=2, cutoff_tokens=4_500),)
 HELD_OUT = HeldOut(long=100)
-SMOKE_HELD_OUT = HeldOut(text=8, image=4, video=2, long=2)
+SMOKE_HELD_OUT = HeldOut(text=4, image=2, video=1, long=1, batch_size=4)  # a batch is as wide as its longest
 MAX_NEW_TOKENS = 100  # a completion takes about 30
