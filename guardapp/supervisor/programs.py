@@ -30,19 +30,20 @@ class Plan:
 
 def programs(plan: Plan) -> list[Program]:
     """All of them, broker first. Raises CannotStart."""
-    broker = [_broker(plan)] if plan.broker_socket else []
+    broker = [embedded_broker(plan.data_dir, plan.broker_socket)] if plan.broker_socket else []
     return [*broker, _web(plan), _guard(plan), *(_worker(plan, name, queues) for name, queues in WORKERS.items()), _beat(plan)]
 
 
-def _broker(plan: Plan) -> Program:
-    """A private Valkey: no port, a socket that only its owner may open, nothing kept on disk (the database knows the work)."""
-    socket = str(plan.broker_socket)
+def embedded_broker(data_dir: Path, path: Path) -> Program:
+    """A private Valkey: no port, a socket at `path` that only its owner may open, nothing kept on disk (the database knows the work).
+    Raises CannotStart."""
+    socket = str(path)
     if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
         raise CannotStart(f"The broker's socket {socket} has a path over {LONGEST_SOCKET_PATH} bytes. "
                           "Set GUARDAPP_DATA to a folder with a shorter path, or REDIS_URL to a Redis of yours.")
     return Program(BROKER, (valkey_server(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--save", "",
                             "--appendonly", "no", "--daemonize", "no", "--maxmemory-policy", "noeviction",
-                            "--dir", str(plan.data_dir)), last=True)
+                            "--dir", str(data_dir)), last=True)
 
 
 def valkey_server() -> str:

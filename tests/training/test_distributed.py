@@ -18,8 +18,9 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils.launch import prepare_multi_gpu_env
 
 from tests.guard.tiny_checkpoint import build_checkpoint
-from tests.training.tiny_run import metrics, result, sft_run
-from training.contract import ACCELERATE, CANCEL, CHECKPOINTS, CONFIG, EXIT_CANCELLED, LOG, read_json, write_json
+from tests.training.tiny_run import metrics, result, run_here, sft_run
+from training.contract import ACCELERATE, CHECKPOINTS, CONFIG, EXIT_CANCELLED, LOG, read_json, write_json
+from training.jobs import sft
 from training.launching import Launch, LaunchNotUsable, accelerate_config, as_yaml, check_launch, launch_from, write_launch
 from training.services import process
 
@@ -29,9 +30,9 @@ HANGS = 420  # seconds: a process takes tens of them to import what it needs, an
 TOLERANCE = 2e-4  # of the loss: the order of float32 sums differs
 
 
-def start(run_dir: Path, launch: Launch | None = None) -> Any:
+def start(run_dir: Path, launch: Launch) -> Any:
     """As a worker starts it."""
-    write_launch(run_dir, launch or Launch(), read_json(run_dir / CONFIG) or {}, gpus=0)
+    write_launch(run_dir, launch, read_json(run_dir / CONFIG) or {}, gpus=0)
     with process.held(run_dir, 1.0) as lock:
         assert lock is not None
         return process.start("training.jobs.sft", run_dir, lock)
@@ -77,7 +78,7 @@ def test_two_processes_train_as_one_with_the_same_global_batch(tmp_path: Path) -
     # batches of text alone beside batches with media: gradients of the vision tower come from one process only
     one = sft_run(tmp_path / "one", base=base, rows=16, batch_size=4, gradient_accumulation=2, **STEPS)
     two = sft_run(tmp_path / "two", base=base, rows=16, batch_size=4, gradient_accumulation=1, **STEPS)
-    assert ended(start(one)) == 0, (one / LOG).read_text()
+    assert run_here(sft.main, one) == 0
     assert ended(start(two, TWO)) == 0, (two / LOG).read_text()
     curves = [[line["loss"] for line in metrics(run_dir)] for run_dir in (one, two)]
     assert len(curves[1]) == len(curves[0]) == 6  # one writer
@@ -91,41 +92,31 @@ def test_two_processes_train_as_one_with_the_same_global_batch(tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * HANGS)
-def test_a_cancel_stops_all_processes_at_one_step_and_the_run_resumes(tmp_path: Path) -> None:
-    run_dir = sft_run(tmp_path / "run", rows=16, batch_size=4, max_steps=500, save_every=1000)
-    job = start(run_dir, TWO)
-    until(lambda: len(metrics(run_dir)) >= 2 or job.poll() is not None)
-    (run_dir / CANCEL).touch()
-    assert ended(job) == EXIT_CANCELLED, (run_dir / LOG).read_text()
-    assert not ranks(run_dir)
-    stopped = metrics(run_dir)[-1]["step"]
-    checkpoint = run_dir / CHECKPOINTS / f"checkpoint-{stopped}"
-    assert (checkpoint / "trainer_state.json").exists()
-    config = read_json(run_dir / CONFIG)
-    assert config is not None
-    write_json(run_dir / CONFIG, config | {"max_steps": stopped + 2})
-    assert ended(start(run_dir, TWO)) == 0, (run_dir / LOG).read_text()
-    assert metrics(run_dir)[-1]["step"] == stopped + 2
-    assert f"resuming from {checkpoint}" in (run_dir / LOG).read_text()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3 * HANGS)
-def test_sigterm_reaches_all_processes_and_sigkill_leaves_none(tmp_path: Path) -> None:
+def test_all_processes_stop_at_one_step_sigkill_leaves_none_and_the_run_resumes(tmp_path: Path) -> None:
+    """The wish to stop comes as a signal to each process here, and as the file that each looks for in GRPO's test."""
     run_dir = sft_run(tmp_path / "run", rows=16, batch_size=4, max_steps=500, save_every=1000)
     job = start(run_dir, TWO)
     until(lambda: len(metrics(run_dir)) >= 2 or job.poll() is not None)
     assert len(ranks(run_dir)) == 2
     process.signal_group(job.pid, signal.SIGTERM)
     assert ended(job) == EXIT_CANCELLED, (run_dir / LOG).read_text()
-    assert list((run_dir / CHECKPOINTS).glob("checkpoint-*/trainer_state.json"))
+    assert not ranks(run_dir)
+    stopped = metrics(run_dir)[-1]["step"]
+    checkpoint = run_dir / CHECKPOINTS / f"checkpoint-{stopped}"
+    assert (checkpoint / "trainer_state.json").exists()
 
     job = start(run_dir, TWO)
-    steps = len(metrics(run_dir))
-    until(lambda: len(metrics(run_dir)) > steps or job.poll() is not None)
+    until(lambda: len(ranks(run_dir)) == 2 or job.poll() is not None)
     process.signal_group(job.pid, signal.SIGKILL)
     assert ended(job) == -signal.SIGKILL
     until(lambda: not ranks(run_dir), 20)
+
+    config = read_json(run_dir / CONFIG)
+    assert config is not None
+    write_json(run_dir / CONFIG, config | {"max_steps": stopped + 2})
+    assert ended(start(run_dir, TWO)) == 0, (run_dir / LOG).read_text()
+    assert metrics(run_dir)[-1]["step"] == stopped + 2
+    assert f"resuming from {checkpoint}" in (run_dir / LOG).read_text()
 
 
 @pytest.mark.slow

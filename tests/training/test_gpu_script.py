@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu_training import TOY, Machine, measure
+from tests.training.tiny_run import jobs_here
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_every_step_of_the_gpu_script_at_toy_size(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "work", TOY, None)
-    found = measure(machine)
+    with jobs_here():
+        found = measure(machine)
     assert found["size"] == "toy"
     assert found["train_rows"] >= 30
     assert found["sft"]["tokens_per_s"] > 0

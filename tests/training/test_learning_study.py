@@ -10,6 +10,7 @@ from benchmarks.studies.learning_report import Answers, estimates, report
 from guardapp.guard.clipping import SCHEDULES
 from guardapp.guard.rewards import REWARDS
 from tests.guard.tiny_checkpoint import build_checkpoint
+from tests.training.tiny_run import jobs_here
 
 SAYS = {BASELINE: "the start", "better": "an arm"}
 
@@ -73,7 +74,8 @@ def test_two_arms_at_toy_size(tmp_path: Path) -> None:
     chosen = [next(arm for arm in ARMS if arm.name == name) for name in (BASELINE, "vl")]
     for arm in chosen:
         assert study.answers(arm, 17) is None
-        study.run(arm, 17)
+        with jobs_here():
+            study.run(arm, 17)
         study.run(arm, 17)  # done: nothing is run again
     found = {arm.name: [one] for arm in chosen if (one := study.answers(arm, 17))}
     value = report(tmp_path / "out", found, baseline=BASELINE, says=SAYS, seeds=1, command="this", setting={})

@@ -18,6 +18,7 @@ from guardapp.guard.parsing import render
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Judgement, Sample, Verdict
 from tests.guard.tiny_checkpoint import build_checkpoint
+from tests.training.tiny_run import jobs_here
 from training.contract import PREDICTIONS
 from training.demo_rows import FAMILY_OVERLAP, DemoRow, NotEnoughRows
 from training.jobs.json_lines import append_line, read_lines
@@ -157,7 +158,8 @@ def test_one_arm_at_toy_size(tmp_path: Path) -> None:
     work = tmp_path / "work"
     study = Study(work, str(build_checkpoint(tmp_path / "guard")), TOY)
     study.prepare(write_data(tmp_path / "data"))
-    study.share()
+    with jobs_here():
+        study.share()
     arm = Arm(4, by_disagreement=True)
     assert study.found(arm, 17) is None
     assert {line["source"] for line in read_lines(work / "targets.jsonl")} == {"unavailable"}  # a random guard
@@ -170,7 +172,8 @@ def test_one_arm_at_toy_size(tmp_path: Path) -> None:
         append_line(work / "targets.jsonl", {"id": key, "flipped": True, "source": "own_rollout", "completion": text})
     again = Study(work, study.model, replace(TOY, counts=(4,)))
     again.share()  # all is there: nothing is written again
-    again.run(arm, 17)
+    with jobs_here():
+        again.run(arm, 17)
     first, found = again.start(), again.found(arm, 17)
     assert first is not None and found is not None
     assert found.counts == Counts(4, 4, 4)

@@ -2,16 +2,21 @@
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
 from tests.guard.tiny_checkpoint import COMPLETION, Family, build_checkpoint, image_sample, text_sample, video_sample
 from training.contract import CONFIG, METRICS, EvaluateConfig, SftConfig, read_json, write_json
 from training.jobs.rows import Row
+from training.starter import build
 
 LEARNS_QUICKLY = {"batch_size": 8, "learning_rate": 1e-2, "freeze_vision": False, "threads": 1, "log_every": 1, "save_every": 1000}
 
@@ -65,6 +70,16 @@ def run_here(job: Callable[[Path], int], run_dir: Path) -> int:
         return job(run_dir)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def jobs_here() -> Iterator[None]:
+    """The jobs of a study in this process: the same programs without the seconds of their start, which the tests of runs, of the demo
+    and of the starter's build go through.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(build, "run_program", lambda module, run_dir: run_here(import_module(module).main, run_dir))
+        yield
 
 
 def metrics(run_dir: Path) -> list[dict[str, Any]]:

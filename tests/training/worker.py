@@ -1,4 +1,4 @@
-"""A training worker in a process of its own, for tests that kill it: `python -m tests.training.worker setup|pipeline|work CHECKPOINT`."""
+"""A training worker in a process of its own, for tests that kill it: `python -m tests.training.worker pipeline|work CHECKPOINT`."""
 
 import os
 import sys
@@ -14,15 +14,6 @@ from tests.factories import production  # noqa: E402
 from tests.training.rows import make_snapshot  # noqa: E402
 from training.services.execution import execute_next  # noqa: E402
 from training.services.pipelines import request_pipeline  # noqa: E402
-from training.services.runs import request_run  # noqa: E402
-
-
-def setup(checkpoint: str) -> None:
-    call_command("migrate", verbosity=0)
-    version = production(checkpoint)
-    snapshot = make_snapshot(40)
-    request_run(snapshot=snapshot, base_version=version, requested_by=snapshot.created_by,
-                overrides={"max_steps": 60, "batch_size": 2, "save_every": 2, "log_every": 1, "cutoff_tokens": 1024})
 
 
 def pipeline(checkpoint: str) -> None:
@@ -41,4 +32,4 @@ def work(_checkpoint: str) -> None:
 
 
 if __name__ == "__main__":
-    {"setup": setup, "pipeline": pipeline, "work": work}[sys.argv[1]](sys.argv[2])
+    {"pipeline": pipeline, "work": work}[sys.argv[1]](sys.argv[2])

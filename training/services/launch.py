@@ -15,7 +15,7 @@ from types import FrameType
 
 from training.contract import ACCELERATE, CANCEL, EXIT_CANCELLED, RESULT
 from training.services.parent import die_with_parent
-from training.services.rank import ERROR
+from training.services.rank import AGENT, ERROR
 
 NICE = 10
 
@@ -59,6 +59,7 @@ def together(module: str, run_dir: Path) -> int:
 
 def die_with_us() -> None:
     die_with_parent(signal.SIGKILL)
+    os.environ[AGENT] = str(os.getpid())  # of what this becomes: a process that it has just started must not outlive it either
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ from training.contract import EXIT_CANCELLED
 from training.services.parent import die_with_parent
 
 ERROR = "error.txt"
+AGENT = "GUARDAPP_AGENT"  # in the environment: the id of the process that starts these, where they are its children
 
 
 def main(module: str, run_dir: str) -> int:
-    die_with_parent(signal.SIGKILL)
+    agent = os.environ.get(AGENT)
+    die_with_parent(signal.SIGKILL, int(agent) if agent else None)
     sys.argv = [module, run_dir]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
