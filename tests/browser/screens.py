@@ -72,6 +72,21 @@ def _review_states() -> list[Shot]:
 
 
 @contextmanager
+def broker() -> Iterator[None]:
+    """The embedded broker, without which every page says that it is away."""
+    from django.conf import settings
+
+    from guardapp.supervisor.programs import embedded_broker
+
+    process = subprocess.Popen(embedded_broker(settings.DATA_DIR, settings.BROKER_SOCKET).command, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
 def server() -> Iterator[str]:
     """The address of the product's web server."""
     with socket.socket() as free:
@@ -191,7 +206,7 @@ def main() -> None:
                        "GUARDAPP_HOSTS": "127.0.0.1,testserver"}
         found = build()
         shots = [shot for shot in found if shot.name == LOGIN or not given.names or shot.name in given.names]
-        with server() as base:
+        with broker(), server() as base:
             if not given.names or README in given.names:
                 take_one_for_the_readme(base, given.out)
             if given.names != [README]:
