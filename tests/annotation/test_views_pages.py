@@ -134,6 +134,16 @@ def test_an_item_tells_its_whole_life(client: Client, lead: User) -> None:
         assert words in page
 
 
+@pytest.mark.parametrize("signed_in_before", [False, True])
+def test_a_form_without_its_token_is_answered_in_words_for_people(signed_in_before: bool) -> None:
+    client = Client(enforce_csrf_checks=True)
+    if signed_in_before:
+        client.force_login(make_user())
+    answer = client.post(reverse("login"), {"username": "ada", "password": "a wrong one"})
+    assert answer.status_code == 403
+    assert "Nothing was sent" in answer.content.decode()
+
+
 def test_an_item_that_is_not_there_is_a_404(client: Client, lead: User) -> None:
     assert client.get(reverse("item", args=[404])).status_code == 404
 
