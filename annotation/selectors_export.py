@@ -2,27 +2,29 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from annotation.compiled import Select
-from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review
+from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review, User
 from annotation.selectors_lists import count_some
 from annotation.selectors_policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
 
-CHUNK = 5_000  # gold labels; what a query costs beside its rows is spread over them
-IDS_OF_A_QUERY = 900  # SQLite takes 999 parameters
+CHUNK = 900  # gold labels: SQLite takes 999 parameters, and so many stay in a processor's cache
+LAST_ID = 2**63 - 1
 TEXT = Modality.TEXT.value
 
 Json = str | None  # JSON as the database holds it: copied into an export without being read
+Moment = str  # as the database writes it, for `moment`; in UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ EXTENSIONS = {
 }
 
 
-class ExportedReview(NamedTuple):
-    """A standing review. The person is named by pseudonym only. A tuple, as the row below: many thousands are made a second."""
+@dataclass(slots=True)
+class ExportedReview:
+    """A standing review. The person is named by pseudonym only. Not frozen, as the row below: many thousands are made a second."""
 
     pseudonym: str
     kind: str
@@ -60,21 +63,20 @@ class ExportedReview(NamedTuple):
     seconds: float
     mode: str
     lane: str
-    created_at: datetime
+    created_at: Moment
     reason: str
     error_kinds: str
 
 
-class ReviewedRow(NamedTuple):
-    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below, as the
-    database's driver gives them: SQLite's moments are in UTC and do not say so.
-    """
+@dataclass(slots=True)
+class ReviewedRow:
+    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below."""
 
-    policy: tuple[str, int]  # slug and number
+    policy: tuple[Any, ...]  # slug and number
     prompt_policy: str | None  # the policy that stood in the guard's prompt
     version: str | None
-    reviews: tuple[ExportedReview, ...]
-    media: tuple[ExportedMedia, ...]
+    reviews: list[ExportedReview]
+    media: list[ExportedMedia]
     gold_id: int
     item_id: int
     source: str
@@ -89,7 +91,7 @@ class ReviewedRow(NamedTuple):
     policy_version_id: int
     target_steps: str
     target_source: str
-    created_at: datetime
+    created_at: Moment
     hard_errors: Json
     version_id: int | None
     completion: str | None
@@ -122,26 +124,56 @@ def holds_media(*, only_hard: bool) -> bool:
     return ItemMedia.objects.exists() and standing_gold(only_hard=only_hard).exclude(item__modality=Modality.TEXT.value).exists()
 
 
-def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int | None = None) -> Iterator[list[ReviewedRow]]:
+class _Rows(dict[int, tuple[Any, ...]]):
+    """Rows of a small table by their first column, the id; what came to the table since is asked for."""
+
+    def __init__(self, rows: QuerySet[Any, Any]) -> None:
+        super().__init__((row[0], row) for row in rows)
+        self._rows = rows
+
+    def __missing__(self, pk: int) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = self._rows.get(pk=pk)
+        self[pk] = found
+        return found
+
+
+def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int = LAST_ID) -> Iterator[list[ReviewedRow]]:
     """Standing gold in chunks, by id: memory stays flat however much there is. No model instance is made on the way.
 
     `after` and `up_to` are gold ids; without them it is all.
     """
-    policies = {pk: (slug, number) for pk, slug, number in PolicyVersion.objects.values_list("pk", "policy__slug", "number")}
-    versions = dict(ModelVersion.objects.values_list("pk", "name"))
-    gold = standing_gold(only_hard=only_hard).order_by("pk").values_list("pk", flat=True)
-    gold = gold if up_to is None else gold.filter(pk__lte=up_to)
-    while ids := list(gold.filter(pk__gt=after)[:CHUNK]):
-        # by both ends: with a limit alone PostgreSQL plans for all that follow, and starts workers for each chunk
-        chunk = _rows_between(only_hard).fetch(first=ids[0], last=ids[-1])
-        reviews = _reviews_of([row[1] for row in chunk])
-        media = _media_of([row[1] for row in chunk if row[4] != TEXT])
+    policies = _Rows(PolicyVersion.objects.values_list("pk", "policy__slug", "number"))
+    versions = _Rows(ModelVersion.objects.values_list("pk", "name"))
+    people = _Rows(User.objects.values_list("pk", "pseudonym"))
+    while ids := _ids_of_chunk(only_hard, CHUNK).fetch(after=after, up_to=up_to):
+        (first,), (after,) = ids[0], ids[-1]
+        with _row_by_row():
+            chunk = _rows_between(only_hard).fetch(first=first, last=after)
+            reviews = _reviews_of([row[1] for row in chunk], people)
+            media = _media_of([row[1] for row in chunk if row[4] != TEXT])
         yield [
-            ReviewedRow(policies.get(row[11], ("", 0)), _policy_in_prompt(row[-1]), versions.get(row[16]), tuple(reviews.get(row[1], ())),
-                        tuple(media.get(row[1], ())), *row)
+            ReviewedRow(policies[row[11]][1:], _policy_in_prompt(row[-1]), None if row[16] is None else versions[row[16]][1],
+                        reviews.get(row[1], []), media.get(row[1], []), *row)
             for row in chunk
         ]
-        after = ids[-1]
+
+
+@contextmanager
+def _row_by_row() -> Iterator[None]:
+    """PostgreSQL takes each look at a row by its key for a read from the disk, and would rather have workers read the whole table for a
+    chunk. So it gets no workers."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        yield
+
+
+@lru_cache(maxsize=4)
+def _ids_of_chunk(only_hard: bool, chunk: int) -> Select[GoldLabel]:
+    ids: QuerySet[Any, Any] = standing_gold(only_hard=only_hard).order_by("pk").values_list("pk")
+    return Select(lambda after, up_to: ids.filter(pk__gt=after, pk__lte=up_to)[:chunk])
 
 
 @lru_cache(maxsize=2)
@@ -149,7 +181,7 @@ def _rows_between(only_hard: bool) -> Select[GoldLabel]:
     """The columns of ReviewedRow, for two ids."""
     columns = (
         "pk", "item_id", "item__source", "item__external_id", "item__modality", "item__prompt", "item__response", "prompt_label",
-        "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", "created_at",
+        "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", _raw("created_at"),
         _raw("hard_sample__errors"), "prediction__version_id", "prediction__completion", "prediction__parsed", _raw("prediction__steps"),
         "prediction__prompt_label", "prediction__response_label", _raw("prediction__categories"), _raw("prediction__rollouts"),
         "prediction__disagreement", _raw("prediction__media_seen"), "prediction__policy_version_id",
@@ -158,22 +190,22 @@ def _rows_between(only_hard: bool) -> Select[GoldLabel]:
     return Select(lambda first, last: rows.filter(pk__gte=first, pk__lte=last))
 
 
-def _reviews_of(item_ids: Sequence[int]) -> dict[int, list[ExportedReview]]:
+def _reviews_of(item_ids: Sequence[int], people: _Rows) -> dict[int, list[ExportedReview]]:
     reviews: dict[int, list[ExportedReview]] = defaultdict(list)
-    for part in _parts(item_ids):
-        with connection.cursor() as cursor:
-            cursor.execute(_reviews_sql(connection.vendor, len(part)), part)
-            for row in cursor.fetchall():
-                reviews[row[0]].append(ExportedReview._make(row[1:]))
+    with connection.cursor() as cursor:
+        cursor.execute(_reviews_sql(connection.vendor, len(item_ids)), item_ids)
+        for row in cursor.fetchall():
+            reviews[row[0]].append(ExportedReview(people[row[1]][1], *row[2:]))
     return reviews
 
 
 @lru_cache(maxsize=4)
 def _reviews_sql(vendor: str, items: int) -> str:
-    """Of so many items. All chunks but the last are alike, and so are their parts."""
+    """Of so many items; all chunks but the last are alike. Named one by one: asked by a subquery PostgreSQL reads all reviews for each
+    chunk."""
     rows = Review.objects.filter(item_id__in=range(items), retraction__isnull=True).order_by("pk").values_list(
-        "item_id", "reviewer__pseudonym", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence",
-        "note", _raw("steps"), "seconds", "mode", "lane", "created_at", "reason", _raw("error_kinds"))
+        "item_id", "reviewer_id", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence",
+        "note", _raw("steps"), "seconds", "mode", "lane", _raw("created_at"), "reason", _raw("error_kinds"))
     sql, params = rows.query.sql_with_params()
     assert list(params) == list(range(items)), "only the ids are parameters"
     return sql
@@ -181,18 +213,11 @@ def _reviews_sql(vendor: str, items: int) -> str:
 
 def _media_of(item_ids: Sequence[int]) -> dict[int, list[ExportedMedia]]:
     media: dict[int, list[ExportedMedia]] = defaultdict(list)
-    for part in _parts(item_ids):
-        rows = ItemMedia.objects.filter(item_id__in=part).order_by("item_id", "position").values_list(
-            "item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
-        for item_id, kind, sha256, mime, path in rows:
-            media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
+    rows = ItemMedia.objects.filter(item_id__in=item_ids).order_by("item_id", "position").values_list(
+        "item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
+    for item_id, kind, sha256, mime, path in rows:
+        media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
     return media
-
-
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    """As many as a query takes. Named one by one: asked by a subquery PostgreSQL reads all reviews for each chunk."""
-    for start in range(0, len(ids), IDS_OF_A_QUERY):
-        yield ids[start:start + IDS_OF_A_QUERY]
 
 
 @lru_cache(maxsize=64)
@@ -201,6 +226,11 @@ def _policy_in_prompt(version_id: int | None) -> str | None:
     return None if version_id is None else policy_text(PolicyVersion.objects.get(pk=version_id))
 
 
+def moment(stored: Moment) -> datetime:
+    """SQLite's do not say that they are in UTC, and PostgreSQL's do."""
+    return datetime.fromisoformat(stored)
+
+
 def _raw(name: str) -> Any:
-    """A JSON column as its text, which spares reading and writing it again."""
+    """A column of JSON as its text, which spares reading and writing it again; or of moments, which Django reads far more slowly."""
     return Cast(F(name), TextField())

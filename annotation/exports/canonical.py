@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from annotation.exports.projection import Drop, completion_of, texts_of
-from annotation.selectors_export import ExportedReview, Json, ReviewedRow
+from annotation.selectors_export import ExportedReview, Json, ReviewedRow, moment
 from annotation.status import StepMark
 
 VALUE_OF_MARK = {StepMark.RIGHT.value: 1, StepMark.UNSURE.value: 0, StepMark.WRONG.value: -1}
@@ -31,46 +31,56 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
         "model": None if row.completion is None else {
             "version": row.version, "output_raw": row.completion, "steps": _json(row.guard_steps),
             "verdict": _verdict(row.guard_prompt_label, row.guard_response_label, row.guard_categories) if row.parsed else None,
-            "rollouts": [_rollout(one) for one in rollouts], "disagreement": row.disagreement,
+            "rollouts": [
+                {"text": one["completion"],
+                 "verdict": {"prompt": one["prompt_label"], "response": one["response_label"]} if one["parsed"] else None,
+                 "parsed": one["parsed"]}
+                for one in rollouts],
+            "disagreement": row.disagreement,
         },
         "review": [_review(review) for review in row.reviews],
         "final": {"verdict": _verdict(row.prompt_label, row.response_label, row.categories), "source": row.gold_source,
-                  "policy_version": row.policy[1], "at": row.created_at},
+                  "policy_version": row.policy[1], "at": moment(row.created_at)},
         "target": {"steps": _json(row.target_steps), "source": row.target_source,
                    "completion": None if isinstance(completion, Drop) else completion},
         "hard": None if row.hard_errors is None else {
             "errors": _json(row.hard_errors), "n": len(rollouts),
             "wrong_rollouts": sum(
-                (one.get("prompt_label"), one.get("response_label")) != (row.prompt_label, row.response_label) for one in rollouts),
+                (one["prompt_label"], one["response_label"]) != (row.prompt_label, row.response_label) for one in rollouts),
         },
         "split": None, "dataset_version": None,
     }
 
 
 def _review(review: ExportedReview) -> dict[str, Any]:
-    steps = orjson.loads(review.steps) if review.steps != "[]" else []
-    own = [step for step in steps if step.get("text") is not None]
     return {
         "reviewer_pseudonym": review.pseudonym, "kind": review.kind,
         "verdict": _verdict(review.prompt_label, review.response_label, review.categories),
-        "step_labels": [VALUE_OF_MARK.get(step.get("mark")) for step in own],
+        **(_NO_STEPS if review.steps == "[]" else _steps(orjson.loads(review.steps))),
+        "severity": review.severity, "confidence": review.confidence, "note": review.note, "reason": review.reason,
+        "error_kinds": _json(review.error_kinds),
+        "lead_time_ms": round(review.seconds * 1000), "mode": review.mode, "lane": review.lane, "at": moment(review.created_at),
+    }
+
+
+def _steps(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the reviewer did to the guard's steps, and the steps that they wrote."""
+    own = [step for step in steps if step.get("text") is not None]
+    return {
+        "step_labels": [VALUE_OF_MARK.get(step.get("mark", "")) for step in own],
         "edits": [{"step": position, "from": step["text"], "to": step["edit"]} for position, step in enumerate(own)
                   if step.get("edit") is not None]
                  + [{"step": None, "from": None, "to": step.get("edit")} for step in steps if step.get("text") is None],
         "links": [{"step": position, **link} for position, step in enumerate(own) for link in step.get("links", [])],
-        "severity": review.severity, "confidence": review.confidence, "note": review.note, "reason": review.reason,
-        "error_kinds": _json(review.error_kinds),
-        "lead_time_ms": round(review.seconds * 1000), "mode": review.mode, "lane": review.lane, "at": review.created_at,
     }
 
 
-def _rollout(stored: dict[str, Any]) -> dict[str, Any]:
-    verdict = {"prompt": stored.get("prompt_label"), "response": stored.get("response_label")} if stored.get("parsed") else None
-    return {"text": stored.get("completion"), "verdict": verdict, "parsed": stored.get("parsed")}
+_NO_STEPS = _steps([])
 
 
-def _verdict(prompt: str | None, response: str | None, categories: Json) -> dict[str, Any]:
-    return {"prompt": prompt, "response": response, "categories": _json(categories)}
+@lru_cache(maxsize=256)
+def _verdict(prompt: str | None, response: str | None, categories: Json) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps({"prompt": prompt, "response": response, "categories": _json(categories)}))
 
 
 def _json(stored: Json) -> Any:

@@ -22,7 +22,7 @@ from annotation.status import EventKind
 from guardapp.guard.media_errors import MediaError
 
 LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
-ROWS_OF_A_BLOCK = 500  # small enough that nobody else on this process waits for long
+ROWS_OF_A_BLOCK = 100  # small enough that nobody else on this process waits for long
 
 
 class ExportFormat(StrEnum):

@@ -33,8 +33,10 @@ def clean_step(text: str) -> str:
     Whitespace collapses, control characters and lone surrogates go, and the `<` that opens `<think>`, `</think>`,
     `<result>`, `</result>` or a chat template's `<|token|>` becomes `‹`.
     """
-    printable = text if text.isprintable() else _UNPRINTABLE.sub("", text)
-    line = " ".join(printable.split())
+    if text.isprintable():  # its only whitespace is the space
+        line = " ".join(text.split()) if "  " in text or text[:1] == " " or text[-1:] == " " else text
+    else:
+        line = " ".join(_UNPRINTABLE.sub("", text).split())
     return _TAG_OPENING.sub("‹", line) if "<" in line else line
 
 

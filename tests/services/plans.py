@@ -91,6 +91,6 @@ def plans() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    selectors_export.CHUNK = 300  # as small beside the table as 5,000 beside a million
+    selectors_export.CHUNK = 300  # far less than the table holds
     prepare(int(sys.argv[1]))
     print(json.dumps(list(plans())))
