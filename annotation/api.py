@@ -117,7 +117,9 @@ class ItemsView(APIView):
         operation_id="items_list",
         parameters=[*SEARCH_PARAMETERS, OpenApiParameter("cursor", str),
                     OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE:,} (default: {PAGE})")],
-        responses=answers({200: shapes.ItemPage}, 422), description="Newest first. `next` is the cursor of the next page.",
+        responses=answers({200: shapes.ItemPage}, 422),
+        description="Newest first. `next` is the cursor of the next page. Where hardly anything fits the filters, a page may hold fewer "
+                    "items than the limit, or none, and still have a `next`: go on until it is null.",
     )
     def get(self, request: Request) -> Response:
         search, limit = search_of(request), asked_for(request, "limit") or str(PAGE)

@@ -57,11 +57,13 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class ItemsPage:
-    """One page of items, newest first. `older` and `newer` are the ids to go on from; None at an end."""
+    """One page of items, newest first. `older` and `newer` are the ids to go on from; None at an end. `reached`: the id where the looking
+    stopped before the page was full; there may be more beyond."""
 
     items: Sequence[Item]
     older: int | None
     newer: int | None
+    reached: int | None = None
 
 
 def queues_with_counts(user: User) -> list[QueueCounts]:
@@ -126,14 +128,13 @@ def items_page(search: ItemSearch, *, before: int | None = None, after: int | No
     items = search.items().select_related("queue", "prediction").annotate(beginning=Left("prompt", BEGINNING))
     items = items.defer("prompt", *long_texts(item="", prediction="prediction"))
     if after is not None:
-        rows = list(items.filter(pk__gt=after).order_by("id")[:PAGE_SIZE + 1])
-        more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE][::-1]
-        return ItemsPage(rows, rows[-1].pk if rows else None, rows[0].pk if rows and more else None)
-    if before is not None:
-        items = items.filter(pk__lt=before)
-    rows = list(items.order_by("-id")[:PAGE_SIZE + 1])
-    more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
-    return ItemsPage(rows, rows[-1].pk if rows and more else None, rows[0].pk if rows and before is not None else None)
+        looked = search.oldest_first(items, after=after, limit=PAGE_SIZE + 1)
+        more, rows = len(looked.rows) > PAGE_SIZE, looked.rows[:PAGE_SIZE][::-1]
+        return ItemsPage(rows, rows[-1].pk if rows else after + 1, rows[0].pk if more else looked.reached, looked.reached)
+    looked = search.newest_first(items, before=before, limit=PAGE_SIZE + 1)
+    more, rows = len(looked.rows) > PAGE_SIZE, looked.rows[:PAGE_SIZE]
+    newer = None if before is None else rows[0].pk if rows else before - 1
+    return ItemsPage(rows, rows[-1].pk if more else looked.reached, newer, looked.reached)
 
 
 def keys_of(user: User) -> list[ApiKey]:

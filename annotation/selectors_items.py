@@ -41,17 +41,16 @@ def item_with_all(item_id: int) -> dict[str, Any]:
 
 
 def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) -> dict[str, Any]:
-    """Newest first, by id: pages stay right while items come in. Raises CursorNotValid."""
-    items = search.items().order_by("-pk")
+    """Newest first, by id: pages stay right while items come in. One may hold fewer than `limit`, or none, and still name a next one:
+    it looked as far as a moment allows. Raises CursorNotValid."""
+    items = search.items()
     if search.source:
         items = items.filter(source=search.source)  # a program means the whole name
-    if cursor:
-        items = items.filter(pk__lt=_read_cursor(cursor))
     columns = ("id", "source", "external_id", "modality", "language", "status", "queue__slug", "lane", "priority", "created_at")
-    rows = list(items.values(*columns)[:limit + 1])
-    more = len(rows) > limit
-    page = [{"queue": row.pop("queue__slug"), **row} for row in rows[:limit]]
-    return {"items": page, "next": _write_cursor(page[-1]["id"]) if more else None}
+    looked = search.newest_first(items.values(*columns), before=_read_cursor(cursor) if cursor else None, limit=limit + 1)
+    page = [{"queue": row.pop("queue__slug"), **row} for row in looked.rows[:limit]]
+    goes_on = page[-1]["id"] if len(looked.rows) > limit else looked.reached
+    return {"items": page, "next": None if goes_on is None else _write_cursor(goes_on)}
 
 
 def assignment_of(assignment: Assignment) -> dict[str, Any]:

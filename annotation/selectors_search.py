@@ -12,6 +12,7 @@ from django.db.models import BooleanField, Q, QuerySet, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
+from annotation.looking import Looked, Row, look_ahead, look_back
 from annotation.models import Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
@@ -70,11 +71,30 @@ class ItemSearch:
         """As a query string, without what is not given."""
         return urlencode(self.narrowed)
 
+    @property
+    def found_by_index(self) -> bool:
+        """However rare it is, what it asks for is found without looking through the items."""
+        return bool(self.q or self.text or self.external_id or self.reviewer)
+
     def without(self, *names: str) -> "ItemSearch":
         return replace(self, **dict.fromkeys(names, ""))
 
+    def newest_first(self, items: QuerySet[Item, Row], *, before: int | None, limit: int) -> Looked[Row]:
+        """Of `items`, which this search has narrowed: `limit` with ids below `before`, or as many as a moment finds."""
+        newest = newest_id()
+        before = newest + 1 if before is None else min(before, newest + 1)
+        if self.found_by_index:
+            return Looked(list(items.filter(pk__lt=before).order_by("-pk")[:limit]), None)
+        return look_back(items, before=before, limit=limit)
+
+    def oldest_first(self, items: QuerySet[Item, Row], *, after: int, limit: int) -> Looked[Row]:
+        """Likewise with ids above `after`, the oldest first."""
+        if self.found_by_index:
+            return Looked(list(items.filter(pk__gt=after).order_by("pk")[:limit]), None)
+        return look_ahead(items, after=after, up_to=newest_id(), limit=limit)
+
     def items(self) -> QuerySet[Item]:
-        """Unordered; page it by id."""
+        """Unordered; page it by id, with `newest_first`."""
         items, query = Item.objects.all(), Q()
         if self.version:  # an unknown name is told by its own small table, not by every prediction
             query &= Q(prediction__version__in=list(ModelVersion.objects.filter(name=self.version)))
@@ -97,6 +117,10 @@ class ItemSearch:
         if self.q:
             query &= _words(self.q, beside_others=True) | Q(external_id__startswith=self.q)
         return with_text(items.filter(query), self.text)
+
+
+def newest_id() -> int:
+    return Item.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def with_text(items: QuerySet[Item], text: str) -> QuerySet[Item]:
