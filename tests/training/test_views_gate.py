@@ -91,12 +91,22 @@ def test_a_lead_cannot_promote_over_the_gate_and_an_admin_can(page: Client, clie
     assert "over the gate" in answer and "The old gold is stale." in answer and "Not passed" in answer
 
 
-def test_production_shows_what_its_gate_said_then(page: Client, snapshot: DatasetSnapshot) -> None:
-    version = candidate_with(snapshot, wrong=0)
+def test_production_shows_what_its_gate_said_then(page: Client) -> None:
+    version = candidate_with(make_snapshot(160), wrong=0)
     page.post(reverse("training:promote", args=[version.pk]), {"reason": "As good."})
     content = page.get(reverse("training:version", args=[version.pk])).text
     assert "As it was when candidate was promoted, against starter" in content and "gate passed" in content
     assert "It was not promoted through the gate" not in content
+
+
+def test_too_few_rows_are_not_called_a_pass(page: Client, snapshot: DatasetSnapshot) -> None:
+    version = candidate_with(snapshot, wrong=0)
+    address = reverse("training:version", args=[version.pk])
+    content = page.get(address).text
+    assert "Nothing failed, too few rows to tell" in content and "held-out rows are too few to tell" in content
+    assert "It passes the gate" not in content
+    page.post(reverse("training:promote", args=[version.pk]), {"reason": "As good."})
+    assert "too few rows to tell" in page.get(address).text and "gate passed" not in page.get(address).text
 
 
 def test_admins_set_thresholds_and_leads_read_them(page: Client, client: Client) -> None:
