@@ -22,7 +22,8 @@ pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 VALUES: dict[str, Any] = {
     "item": 71, "reviewer": 72, "user": 73, "queue": 74, "assignment": 75, "now": NOON, "token": uuid.UUID(int=3**70), "slug": "an-other",
-    "key": "it's %s 'quoted'", "prefix": "gk_0123", "state": "skipped", "reason": "", "after": 76, "first": 77, "last": 78}
+    "key": "it's %s 'quoted'", "prefix": "gk_0123", "state": "skipped", "reason": "", "after": 76, "first": 77, "last": 78,
+    "up_to": 2**63 - 2}
 SHAPES = [
     (Conditions(), (), False), (Conditions(), (), True), (Conditions(), ("S1", "S10"), False),
     (Conditions(sources=("a", "b"), categories=("S1",), score_from=0.5, versions=("v",), severity_from=2), ("S3",), True)]

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
@@ -192,7 +193,8 @@ def test_an_export_costs_few_queries_and_crosses_chunks(monkeypatch: pytest.Monk
                                                         django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     monkeypatch.setattr("annotation.selectors_export.CHUNK", 2)
     made = [review().pk for _ in range(5)]
-    with django_assert_max_num_queries(3 + 3 * 3 + 1):  # policies, versions, people; a chunk: its ids, its rows, their reviews
+    a_chunk = 3 + (3 if connection.vendor == "postgresql" else 0)  # ids, rows, reviews; the last two in a transaction without workers
+    with django_assert_max_num_queries(3 + 3 * a_chunk + 1):  # policies, versions, people
         assert [record["item"]["id"] for record in rows(ExportFormat.CANONICAL)] == made
 
 
