@@ -10,7 +10,7 @@ from guardapp.guard.engines.base import CheckpointNotUsable, Engine
 from guardapp.guard.engines.hf import HfEngine, SampleTooLarge
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Sample
-from tests.guard.tiny_checkpoint import Family, build_checkpoint, image_sample, text_sample, video_sample
+from tests.guard.tiny_checkpoint import Family, build_checkpoint, build_engine, image_sample, text_sample, video_sample
 from tests.training.tiny_run import run_here, sft_run
 from training.jobs import sft
 
@@ -28,13 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> HfEngine:
 
 @pytest.fixture(scope="module", params=["qwen3_vl", "qwen2_5_vl"])
 def random_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HfEngine:
-    checkpoint = build_checkpoint(tmp_path_factory.mktemp("random"), request.param)
-    engine = HfEngine(str(checkpoint), device="cpu", threads=1)
-    with torch.no_grad():  # fresh layers only echo the last token: louder ones make answers depend on the whole prompt
-        for parameter in engine.model.model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(5)
-    return engine
+    return build_engine(tmp_path_factory.mktemp("random"), request.param)
 
 
 def mixed_samples(folder: Path, family: Family) -> list[Sample]:

@@ -10,20 +10,14 @@ from guardapp.guard.engines.encoding import collate, encode
 from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.engines.shared_prompt import read_once
 from guardapp.guard.verdict import Decoding, Sample
-from tests.guard.tiny_checkpoint import Family, build_checkpoint, image_sample, text_sample, video_sample
+from tests.guard.tiny_checkpoint import build_engine, image_sample, text_sample, video_sample
 
 SIDE = {"qwen3_vl": 64, "qwen2_5_vl": 56}
 
 
 @pytest.fixture(scope="module", params=["qwen3_vl", "qwen2_5_vl"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HfEngine:
-    family: Family = request.param
-    engine = HfEngine(str(build_checkpoint(tmp_path_factory.mktemp("random"), family)), device="cpu", threads=1)
-    with torch.no_grad():  # fresh layers only echo the last token: louder ones make answers depend on the whole prompt
-        for parameter in engine.model.model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(5)
-    return engine
+    return build_engine(tmp_path_factory.mktemp("random"), request.param)
 
 
 def samples(folder: Path, engine: HfEngine) -> list[Sample]:

@@ -23,6 +23,7 @@ from transformers import (
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 
+from guardapp.guard.engines.hf import HfEngine
 from guardapp.guard.prompting import INSTRUCTION
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, Sample, SeenMedia
@@ -66,6 +67,16 @@ def build_tokenizer() -> Qwen2Tokenizer:
                        if token not in result.get_added_vocab()])
     result.chat_template = CHAT_TEMPLATE
     return result
+
+
+def build_engine(folder: Path, family: Family) -> HfEngine:
+    """On the CPU. Fresh layers only echo the last token: louder ones make answers depend on the whole prompt."""
+    engine = HfEngine(str(build_checkpoint(folder, family)), device="cpu", threads=1)
+    with torch.no_grad():
+        for parameter in engine.model.model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(5)
+    return engine
 
 
 def build_checkpoint(folder: Path, family: Family = "qwen3_vl", *, seed: int = 0) -> Path:
