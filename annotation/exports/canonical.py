@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+from orjson import Fragment
 
 from annotation.exports.projection import Drop, completion_of, texts_of
 from annotation.selectors_export import ExportedReview, Json, ReviewedRow, moment
@@ -27,9 +28,9 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
                  "text": text, "request": row.prompt, "response": row.response,
                  "media": media},
         "model_input": {"prompt_sha256": _prompt_sha256(system, text), "policy_id": row.policy[0], "policy_version": row.policy[1],
-                        "media_seen": _json(row.media_seen) if row.media else []},
+                        "media_seen": Fragment(row.media_seen or "null") if row.media else []},
         "model": None if row.completion is None else {
-            "version": row.version, "output_raw": row.completion, "steps": _json(row.guard_steps),
+            "version": row.version, "output_raw": row.completion, "steps": Fragment(row.guard_steps or "null"),
             "verdict": _verdict(row.guard_prompt_label, row.guard_response_label, row.guard_categories) if row.parsed else None,
             "rollouts": [
                 {"text": one["completion"],
@@ -41,10 +42,10 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
         "review": [_review(review) for review in row.reviews],
         "final": {"verdict": _verdict(row.prompt_label, row.response_label, row.categories), "source": row.gold_source,
                   "policy_version": row.policy[1], "at": moment(row.created_at)},
-        "target": {"steps": _json(row.target_steps), "source": row.target_source,
+        "target": {"steps": Fragment(row.target_steps), "source": row.target_source,
                    "completion": None if isinstance(completion, Drop) else completion},
         "hard": None if row.hard_errors is None else {
-            "errors": _json(row.hard_errors), "n": len(rollouts),
+            "errors": Fragment(row.hard_errors), "n": len(rollouts),
             "wrong_rollouts": sum(
                 (one["prompt_label"], one["response_label"]) != (row.prompt_label, row.response_label) for one in rollouts),
         },
@@ -53,38 +54,35 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
 
 
 def _review(review: ExportedReview) -> dict[str, Any]:
+    labels, edits, links = _NO_STEPS if review.steps == "[]" else _steps(orjson.loads(review.steps))
     return {
         "reviewer_pseudonym": review.pseudonym, "kind": review.kind,
         "verdict": _verdict(review.prompt_label, review.response_label, review.categories),
-        **(_NO_STEPS if review.steps == "[]" else _steps(orjson.loads(review.steps))),
+        "step_labels": labels, "edits": edits, "links": links,
         "severity": review.severity, "confidence": review.confidence, "note": review.note, "reason": review.reason,
-        "error_kinds": _json(review.error_kinds),
+        "error_kinds": Fragment(review.error_kinds),
         "lead_time_ms": round(review.seconds * 1000), "mode": review.mode, "lane": review.lane, "at": moment(review.created_at),
     }
 
 
-def _steps(steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the reviewer did to the guard's steps, and the steps that they wrote."""
+def _steps(steps: list[dict[str, Any]]) -> tuple[list[Any], list[Any], list[Any]]:
+    """What the reviewer did to the guard's steps: the labels that they gave, their edits and new steps, their links."""
     own = [step for step in steps if step.get("text") is not None]
-    return {
-        "step_labels": [VALUE_OF_MARK.get(step.get("mark", "")) for step in own],
-        "edits": [{"step": position, "from": step["text"], "to": step["edit"]} for position, step in enumerate(own)
-                  if step.get("edit") is not None]
-                 + [{"step": None, "from": None, "to": step.get("edit")} for step in steps if step.get("text") is None],
-        "links": [{"step": position, **link} for position, step in enumerate(own) for link in step.get("links", [])],
-    }
+    return (
+        [VALUE_OF_MARK.get(step.get("mark", "")) for step in own],
+        [{"step": position, "from": step["text"], "to": step["edit"]} for position, step in enumerate(own) if step.get("edit") is not None]
+        + [{"step": None, "from": None, "to": step.get("edit")} for step in steps if step.get("text") is None],
+        [{"step": position, **link} for position, step in enumerate(own) for link in step.get("links", [])],
+    )
 
 
 _NO_STEPS = _steps([])
 
 
 @lru_cache(maxsize=256)
-def _verdict(prompt: str | None, response: str | None, categories: Json) -> orjson.Fragment:
-    return orjson.Fragment(orjson.dumps({"prompt": prompt, "response": response, "categories": _json(categories)}))
-
-
-def _json(stored: Json) -> Any:
-    return None if stored is None else orjson.Fragment(stored)
+def _verdict(prompt: str | None, response: str | None, categories: Json) -> Fragment:
+    of_categories = None if categories is None else Fragment(categories)
+    return Fragment(orjson.dumps({"prompt": prompt, "response": response, "categories": of_categories}))
 
 
 def _prompt_sha256(system: str, user: str) -> str:

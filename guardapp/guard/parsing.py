@@ -124,8 +124,7 @@ def render(judgement: Judgement, *, response_present: bool) -> str:
 
 def render_labels(steps: Iterable[str], prompt: str, response: str | None) -> str:
     """`render`, of steps and the labels' words: for who writes many thousands a second."""
-    kept = [cleaned for step in steps if (cleaned := clean_step(step))]
-    lines = [f"Step {number}: {step}\n" for number, step in enumerate(kept, start=1)]
+    lines = [f"Step {number}: {step}\n" for number, step in enumerate(filter(None, map(clean_step, steps)), start=1)]
     return f"<think>\n{''.join(lines)}</think>\n<result>\nRequest: {prompt}\nResponse: {response or 'None'}\n</result>"
 
 
