@@ -51,7 +51,7 @@ class _Written:
 
 
 class Statement(ABC):
-    """The SQL of what `_write` compiles, kept from the first call on."""
+    """The SQL that `write` gives, kept from the first call on."""
 
     made: "WeakSet[Statement]" = WeakSet()
 
@@ -104,11 +104,8 @@ class Select(Statement, Generic[M]):
         self._read: _Reader | None = None
 
     def rows(self, **values: Value) -> list[M]:
-        sql, params = self.sql(**values)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            found = cursor.fetchall()
-        assert self._read is not None
+        found = self.fetch(**values)
+        assert self._read is not None, "of columns: fetch them"
         return [cast(M, self._read(row)) for row in found]
 
     def first(self, **values: Value) -> M | None:
@@ -158,7 +155,7 @@ class _Reader:
         self._model, self._begin, self._end = info["model"], fields[0], fields[-1] + 1
         self._names = [one[0].target.attname for one in select[self._begin:self._end]]
         self._annotations = dict(compiler.annotation_col_map or {})
-        populators: Any = get_related_populators  # the stubs know that of Django 6
+        populators: Any = get_related_populators  # django-stubs describes the one of Django 6, which takes no alias
         self._related = populators(info, select, connection.alias)
         self._converters = [(position, converters, expression) for position, (converters, expression)
                             in compiler.get_converters([one[0] for one in select]).items()]

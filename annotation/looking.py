@@ -5,6 +5,7 @@ more than anybody waits. So a page looks as far as a moment allows, shows what i
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -25,25 +26,37 @@ class Looked(Generic[Row]):
 
 def look_back(rows: QuerySet[Any, Row], *, before: int, limit: int) -> Looked[Row]:
     """The first `limit` rows with ids below `before`, the highest first. `reached` is the next one's `before`."""
-    found, size, began = list[Row](), STRETCH, time.monotonic()
-    while True:
-        low = max(before - size, 0)
-        found += rows.filter(pk__lt=before, pk__gte=low).order_by("-pk")[:limit - len(found)]
-        if len(found) == limit or not low:
-            return Looked(found, None)
-        if time.monotonic() - began >= LOOKS_FOR_S:
-            return Looked(found, low)
-        before, size = low, 2 * size
+    return _look(_back(rows.order_by("-pk"), before), limit)
 
 
 def look_ahead(rows: QuerySet[Any, Row], *, after: int, up_to: int, limit: int) -> Looked[Row]:
     """The first `limit` rows with ids above `after`, the lowest first, to the highest one that there is. `reached`: the next `after`."""
-    found, size, began = list[Row](), STRETCH, time.monotonic()
-    while True:
+    return _look(_ahead(rows.order_by("pk"), after, up_to), limit)
+
+
+def _look(stretches: Iterator[tuple[QuerySet[Any, Row], int | None]], limit: int) -> Looked[Row]:
+    """`stretches`: each with the id that the next one goes on from; None for the last."""
+    found, began = list[Row](), time.monotonic()
+    for rows, goes_on in stretches:
+        found += rows[:limit - len(found)]
+        if len(found) == limit:
+            break
+        if goes_on is not None and time.monotonic() - began >= LOOKS_FOR_S:
+            return Looked(found, goes_on)
+    return Looked(found, None)
+
+
+def _back(rows: QuerySet[Any, Row], before: int) -> Iterator[tuple[QuerySet[Any, Row], int | None]]:
+    size = STRETCH
+    while before > 0:
+        low = max(before - size, 0)
+        yield rows.filter(pk__lt=before, pk__gte=low), low or None
+        before, size = low, 2 * size
+
+
+def _ahead(rows: QuerySet[Any, Row], after: int, up_to: int) -> Iterator[tuple[QuerySet[Any, Row], int | None]]:
+    size = STRETCH
+    while after < up_to:
         high = after + size
-        found += rows.filter(pk__gt=after, pk__lte=high).order_by("pk")[:limit - len(found)]
-        if len(found) == limit or high >= up_to:
-            return Looked(found, None)
-        if time.monotonic() - began >= LOOKS_FOR_S:
-            return Looked(found, high)
+        yield rows.filter(pk__gt=after, pk__lte=high), high if high < up_to else None
         after, size = high, 2 * size

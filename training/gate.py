@@ -18,6 +18,7 @@ from guardapp.guard.taxonomy import Harmfulness, Task
 
 FIELDS = {Task.PROMPT: "prompt", Task.RESPONSE: "response"}
 WORDS = {Task.PROMPT: gettext_noop("Prompt harmfulness"), Task.RESPONSE: gettext_noop("Response harmfulness")}
+ROWS = "rows"  # name of the check that asks for enough of them
 RESAMPLES = 2_000
 CATEGORY_CONFIDENCE = 0.90  # two-sided; non-inferiority looks at one side, at 5%
 
@@ -112,8 +113,13 @@ class GateReport:
     def passed(self) -> bool:
         return not self.blocking
 
+    @property
+    def too_few_rows(self) -> bool:
+        """So few in common that passing says little."""
+        return any(check.name == ROWS for check in self.open)
+
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"passed": self.passed}
+        return asdict(self) | {"passed": self.passed, "too_few_rows": self.too_few_rows}
 
 
 def decide(rows: Sequence[PairedRow], thresholds: Thresholds) -> GateReport:
@@ -143,7 +149,7 @@ def _learnt(rows: Sequence[PairedRow]) -> list[PairedRow]:
 def _rows(rows: Sequence[PairedRow], limits: Thresholds) -> Check:
     n = len(rows)
     state = State.FAILED if n == 0 else State.OPEN if n < limits.fewest_rows else State.PASSED
-    return Check("rows", _("Rows in common"), state, _("at least %(rows)s") % {"rows": limits.fewest_rows},
+    return Check(ROWS, _("Rows in common"), state, _("at least %(rows)s") % {"rows": limits.fewest_rows},
                  _("%(rows)s that nobody trained on.") % {"rows": _counted(n)}, rows=n)
 
 

@@ -129,7 +129,8 @@ def _others() -> tuple[Any, ...]:
 def _inserts_on_sqlite() -> str:
     columns = [connection.ops.quote_name(str(field.column)) for field in (*_given_fields(), *_others())]
     places = ", ".join(["%s"] * len(columns))
-    return f"INSERT OR IGNORE INTO annotation_item ({', '.join(columns)}) VALUES ({places})"  # noqa: S608  (the model's own columns)
+    return (f"INSERT INTO annotation_item ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608  (the model's own columns)
+            "ON CONFLICT (source, external_id) DO NOTHING")
 
 
 @lru_cache(maxsize=1)
