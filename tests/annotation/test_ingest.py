@@ -4,10 +4,13 @@ import base64
 import gzip
 from io import StringIO
 from pathlib import Path
+from typing import cast
 
 import orjson
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from annotation.importers import jsonl
 from annotation.importers.jsonl import ingest_jsonl, lines_of_file
@@ -15,7 +18,9 @@ from annotation.importers.rows import read_row
 from annotation.models import Event, Item, MediaAsset, ReviewQueue
 from annotation.services.incoming import IncomingItem, RowProblem, RowStatus
 from annotation.services.ingest import QueueNotFound, ingest_items
+from annotation.services.item_insert import Candidate, insert_new
 from annotation.status import EventKind, ItemStatus
+from guardapp.guard.taxonomy import Modality
 from tests.factories import default_queue
 
 pytestmark = pytest.mark.django_db
@@ -207,3 +212,13 @@ def test_the_metadata_names_the_language_where_the_row_does_not(metadata: dict[s
     assert Item.objects.get().language == kept
     assert statuses(row("b", language="fr", metadata=metadata)) == [CREATED]
     assert Item.objects.get(external_id="b").language == "fr"
+
+
+def test_a_row_that_the_database_refuses_is_an_error_and_not_one_that_was_there_before() -> None:
+    """Only what has the same identity is left as it is: nothing else that is wrong with a row is ignored."""
+    given = row()
+    assert isinstance(given, IncomingItem)
+    broken = Candidate(0, given, Modality.TEXT, (), cast(str, None))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_new([broken], queue=default_queue(), key=None, actor=None, now=timezone.now())
+    assert not Item.objects.exists()
