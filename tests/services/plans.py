@@ -27,6 +27,7 @@ from annotation.services.decisions import Decision  # noqa: E402
 from annotation.services.review import submit_review  # noqa: E402
 from annotation.services.review_days import count_days  # noqa: E402
 from annotation.status import ItemStatus, ReviewKind  # noqa: E402
+from benchmarks import filling  # noqa: E402
 from benchmarks.filling import PEOPLE, QUEUES, fill  # noqa: E402
 from benchmarks.scale import ground  # noqa: E402
 from guardapp.guard.taxonomy import Harmfulness  # noqa: E402
@@ -92,5 +93,6 @@ def plans() -> Iterator[dict[str, Any]]:
 
 if __name__ == "__main__":
     selectors_export.CHUNK = 300  # far less than the table holds
+    filling.SECONDS_BETWEEN = 120  # four weeks in all: no day holds most reviews, whatever the hour
     prepare(int(sys.argv[1]))
     print(json.dumps(list(plans())))
