@@ -3,9 +3,15 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from annotation import api, api_appeals, api_exports, api_moderation, api_reviews
-from annotation.openapi import SCHEMA_SETTINGS, DocsView
-from annotation.problems import no_such_endpoint
+from annotation.api import (
+    items as api,
+    appeals as api_appeals,
+    exports as api_exports,
+    moderation as api_moderation,
+    reviews as api_reviews,
+)
+from annotation.web.openapi import SCHEMA_SETTINGS, DocsView
+from annotation.web.problems import no_such_endpoint
 
 urlpatterns = [
     path("api/docs", DocsView.as_view(), name="api-docs"),

@@ -35,7 +35,7 @@ class Lane(TextChoices):
 
 
 class VersionStatus(TextChoices):
-    """Writer: training.services.promotion; candidates are made by training.services.finishing."""
+    """Writer: training.versions.promotion; candidates are made by training.runs.finish."""
 
     CANDIDATE = "candidate", _("Candidate")
     PRODUCTION = "production", _("Production")

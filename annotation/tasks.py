@@ -11,25 +11,23 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 
-from annotation.bells import ring
-from annotation.services import (
+from annotation.doorbell import ring
+from annotation.predictions import (
     claims,
-    devices,
-    export_jobs,
-    infer,
-    known_predictions,
-    presence,
-    regenerate,
-    retention,
-    review_days,
-    routing,
-    serving,
-    tallies,
-    targets,
-    webhooks,
+    shared_device as devices,
+    predict as infer,
+    hidden_gold as known_predictions,
+    loaded_engine as serving,
+    target_reasoning as targets,
 )
-from annotation.services import shadow as shadows
-from annotation.services.shadow_requests import shadow_version
+from annotation.exporting import export_files as export_jobs
+from annotation.review import presence, regenerate
+from annotation.operations import retention
+from annotation.insights import days as review_days
+from annotation.queues import rules as routing, counts as tallies
+from annotation.outbound import webhooks
+from annotation.predictions import shadow as shadows
+from annotation.predictions.shadow_requests import shadow_version
 
 logger = logging.getLogger(__name__)
 

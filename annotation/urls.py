@@ -3,30 +3,27 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from annotation.views import (
-    accounts,
+from annotation.pages.people import api_keys as accounts, account as care, keymap, sign_in
+from annotation.pages import (
     appeals,
-    care,
-    chosen,
-    exporting,
+    chosen_items as chosen,
+    export as exporting,
     health,
     insights,
     items,
-    items_filters,
-    keymap,
-    language,
+    item_filters as items_filters,
     media,
     moderation,
-    pages,
+    home as pages,
     policies,
     queues,
     regenerate,
     review,
-    sign_in,
-    similar,
+    near_copies as similar,
     upload,
     webhooks,
 )
+from annotation.web import language_middleware as language
 
 urlpatterns = [
     path("", pages.home, name="home"),

@@ -104,7 +104,7 @@ def _wait_until_up(port: int, log: Path) -> None:
 
 def make_key() -> str:
     from annotation.models import User
-    from annotation.services.keys import create_key
+    from annotation.people.api_keys import create_key
     from annotation.status import ApiScope, Role
 
     lead = User.objects.create_user(username="bench", role=Role.LEAD)
@@ -175,7 +175,7 @@ def insert_predictions() -> None:
     from django.db.models import OuterRef, Subquery
 
     from annotation.models import Item, Prediction
-    from annotation.services.serving import ensure_production_version
+    from annotation.predictions.loaded_engine import ensure_production_version
     from annotation.status import ItemStatus
 
     completion, steps, rollouts = judgement_row()
@@ -215,9 +215,9 @@ def review_the_rest() -> None:
     from django.db import transaction
 
     from annotation.models import ReviewQueue, User
-    from annotation.services.assignment import assign_next
-    from annotation.services.decisions import Decision
-    from annotation.services.review import submit_review
+    from annotation.review.leases import assign_next
+    from annotation.review.decision import Decision
+    from annotation.review.submit import submit_review
     from annotation.status import ReviewKind
     from guardapp.guard.taxonomy import Harmfulness
 

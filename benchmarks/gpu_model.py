@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 from transformers import Qwen3VLForConditionalGeneration
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 from transformers import AutoConfig
 from trl.trainer.utils import compute_flops_per_token, get_peak_flops
@@ -30,7 +30,7 @@ from trl.trainer.utils import compute_flops_per_token, get_peak_flops
 from benchmarks.gpu_model import SIZES, write_base
 from guardapp.guard.prompting import INSTRUCTION
 from training.contract import METRICS, MODEL, RESULT, EvaluateConfig, GrpoConfig, SftConfig, read_json, write_json
-from training.jobs.json_lines import read_lines
+from training.learning.json_lines import read_lines
 from training.starter.architecture import train_tokenizer
 from training.starter.build import run_job
 from training.starter.dataset import held_out_rows, train_rows, write_rows

@@ -55,7 +55,7 @@ def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
     """`rows` a round. The first round warms both sides up and does not count."""
     from django.db.models import Max
 
-    from annotation.importers.jsonl import ingest_jsonl
+    from annotation.ingest.jsonl import ingest_jsonl
     from annotation.models import Item
 
     ours, copied = [], []
@@ -75,9 +75,9 @@ def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
 
 def next_beside_skip_locked(bare: Floor, leases: int) -> dict[str, float]:
     from annotation.models import ReviewQueue, User
-    from annotation.services.assignment import assign_next
-    from annotation.services.decisions import Decision
-    from annotation.services.review import submit_review
+    from annotation.review.leases import assign_next
+    from annotation.review.decision import Decision
+    from annotation.review.submit import submit_review
     from annotation.status import ReviewKind
     from guardapp.guard.taxonomy import Harmfulness
 
@@ -130,7 +130,7 @@ def megabytes_held(pid: int) -> float:
 def reviewers_over_http(port: int, seconds: float) -> dict[str, float]:
     """`REVIEWERS` people at once; each has a key and a connection of their own."""
     from annotation.models import User
-    from annotation.services.keys import create_key
+    from annotation.people.api_keys import create_key
     from annotation.status import ApiScope
 
     people = User.objects.filter(username__startswith="reviewer-").order_by("pk")[:REVIEWERS]
@@ -232,7 +232,7 @@ def run(given: argparse.Namespace, folder: Path, address: str) -> dict[str, Any]
     import django
 
     django.setup()
-    from annotation.services.tallies import renew_tallies
+    from annotation.queues.counts import renew_tallies
     from benchmarks.filling import fill
 
     key, _cookie = prepare()

@@ -69,8 +69,8 @@ def prepare() -> tuple[str, str]:
 
 def ground() -> Any:
     from annotation.models import ReviewQueue, User
-    from annotation.selectors_policy import active_policy_version
-    from annotation.services.serving import ensure_production_version
+    from annotation.predictions.policy import active_policy_version
+    from annotation.predictions.loaded_engine import ensure_production_version
     from benchmarks.console import judgement_row
     from benchmarks.filling import QUEUES, Ground
 
@@ -103,7 +103,7 @@ def run(sizes: list[int], keys_at: int, keys: int, submits: int, folder: Path) -
     import django
 
     django.setup()
-    from annotation.services.tallies import renew_tallies
+    from annotation.queues.counts import renew_tallies
     from benchmarks.filling import fill
 
     key, cookie = prepare()

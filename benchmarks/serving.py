@@ -115,7 +115,7 @@ class Site:
 def _forget_items() -> None:
     """The same content opens one item only: each pass shall open its own."""
     from annotation.models import Item
-    from annotation.services.moderation import SOURCE
+    from annotation.moderation.moderate import SOURCE
 
     Item.objects.filter(source=SOURCE).delete()
 
@@ -225,7 +225,7 @@ def run(rows: int, rounds: int, folder: Path) -> Result:
     import django
 
     django.setup()
-    from training.services.installation import prepare
+    from training.installation.first_start import prepare
     from training.starter.rows_text import generate
 
     prepare(lambda line: None)

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from guardapp.guard.engines.base import Engine
+from guardapp.guard.engine import Engine
 from guardapp.guard.judging import Ask, Mode, judge
 from guardapp.guard.verdict import Sample
 
@@ -20,7 +20,7 @@ BATCH = 32
 
 def loaded(kind: str, checkpoint: str) -> Engine:
     if kind == "transformers":
-        from guardapp.guard.engines.hf import HfEngine
+        from guardapp.guard.engines.hf.engine import HfEngine
 
         return HfEngine(checkpoint, threads=1, batch_size=BATCH)
     if kind == "vllm":

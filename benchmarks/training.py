@@ -26,17 +26,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 
 from benchmarks import training_stock as stock
-from guardapp.guard.engines.encoding import estimated_tokens
-from guardapp.guard.rewards import REWARDS, grade
+from guardapp.guard.engines.hf.encoding import estimated_tokens
+from guardapp.guard.rl.rewards import REWARDS, grade
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Sample, Verdict
 from training.contract import CONFIG, GrpoConfig, MineConfig, SftConfig, write_json
 from training.jobs import grpo, mine, sft
-from training.jobs.rows import Row
+from training.learning.rows import Row
 from training.starter.rows_text import generate
 
 SEED = 23

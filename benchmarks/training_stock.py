@@ -5,20 +5,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 import trl
 from datasets import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import DEFAULT_CALLBACKS
 
-from guardapp.guard.engines.checkpoint import load_model, load_processor
-from guardapp.guard.engines.encoding import collate, encode, render_prompt
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.encoding import collate, encode, render_prompt
 from training.contract import GrpoConfig, MineConfig, SftConfig
-from training.jobs.grpo_plan import Batches
-from training.jobs.grpo_scoring import Grader
-from training.jobs.rows import Row
-from training.jobs.trainers import vision_tower
+from training.learning.grpo.batches import Batches
+from training.learning.grpo.scoring import Grader
+from training.learning.rows import Row
+from training.learning.trainers import vision_tower
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]

@@ -163,7 +163,7 @@ def memory_mb(group: int) -> float:
 
 @contextmanager
 def canned_guard() -> Iterator[str]:
-    from annotation.services.guard_wire import GuardAnswer
+    from annotation.moderation.guard_wire import GuardAnswer
     from guardapp.guard.judging import Judged
     from guardapp.guard.taxonomy import Harmfulness
     from guardapp.guard.verdict import Judgement, Rollout, Verdict
@@ -201,9 +201,9 @@ def prepare() -> list[str]:
     """Items to review, and the keys of their reviewers."""
     from django.core.management import call_command
 
-    from annotation.importers.jsonl import ingest_jsonl
+    from annotation.ingest.jsonl import ingest_jsonl
     from annotation.models import User
-    from annotation.services.keys import create_key
+    from annotation.people.api_keys import create_key
     from annotation.status import ApiScope, Role
 
     call_command("migrate", verbosity=0)

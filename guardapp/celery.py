@@ -5,7 +5,7 @@ import os
 from celery import Celery
 from celery.signals import beat_init, worker_init
 
-from guardapp.pulse import start_pulse
+from guardapp.worker_alive import start_pulse
 from guardapp.tracing import start_tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")

@@ -71,7 +71,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "annotation.views.timing.TimingMiddleware",
+    "annotation.web.timing_middleware.TimingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -79,8 +79,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "annotation.views.language.LanguageMiddleware",
-    "annotation.views.access.SignInMiddleware",
+    "annotation.web.language_middleware.LanguageMiddleware",
+    "annotation.web.permissions.SignInMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -116,7 +116,7 @@ elif _database["ENGINE"].endswith("postgresql"):
         **_database.get("OPTIONS", {})}
 DATABASE_POOL = env.integer("GUARDAPP_DATABASE_POOL", 0)  # PostgreSQL connections that the threads of a process share; 0: one each
 if DATABASE_POOL and _database["ENGINE"].endswith("postgresql"):
-    # pages and endpoints hold one for milliseconds; who waits for the guard or sends a file lends its own (annotation.services.lending)
+    # pages and endpoints hold one for milliseconds; who waits for the guard or sends a file lends its own (annotation.database.pool)
     # while the database is away a request says so after 5 s, and the pool forgets its growing pauses between tries as soon
     _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**_database.get("OPTIONS", {}), "pool": {
         "min_size": 1, "max_size": DATABASE_POOL, "timeout": 5, "reconnect_timeout": 5, "max_idle": 300}}}
@@ -210,13 +210,13 @@ CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["annotation.authentication.ApiKeyAuthentication",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["annotation.api.authentication.ApiKeyAuthentication",
                                        "rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["annotation.renderers.OrjsonRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["annotation.renderers.OrjsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["annotation.web.orjson_format.OrjsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["annotation.web.orjson_format.OrjsonParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "annotation.problems.problem_response",
+    "EXCEPTION_HANDLER": "annotation.web.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

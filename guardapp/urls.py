@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from annotation.api_urls import unknown_urlpatterns
 
-handler500 = "annotation.views.trouble.server_error"
+handler500 = "annotation.web.error_pages.server_error"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("annotation.api_urls")),
     path("", include("training.api_urls")),

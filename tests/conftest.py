@@ -30,7 +30,7 @@ def quick_and_private(settings: Settings, tmp_path: Path, monkeypatch: pytest.Mo
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATIC_ROOT.mkdir()
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
-    monkeypatch.setattr("annotation.selectors_health.look", lambda: ())  # no test's pages have a broker beside them
+    monkeypatch.setattr("annotation.operations.troubles.look", lambda: ())  # no test's pages have a broker beside them
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
-from annotation.schema import AddIndexQuietly
+from annotation.database.migration_operations import AddIndexQuietly
 from tests.migration_rules import breaches
 
 BASELINE = {"annotation": "0012_late_items_and_sign_in", "training": "0004_gate"}  # those up to here were made before the rules

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training import api, api_runs, api_schedules
+from training.api import base as api, runs as api_runs, schedules as api_schedules
 
 urlpatterns = [
     path("api/v1/snapshots", api.SnapshotsView.as_view(), name="api-snapshots"),

@@ -8,8 +8,8 @@ class TrainingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from annotation.metrics import SOURCES  # models can be imported from here on
-        from training.monitoring import runs
+        from annotation.prometheus import SOURCES  # models can be imported from here on
+        from training.progress.prometheus import runs
 
         if runs not in SOURCES:
             SOURCES.append(runs)

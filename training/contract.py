@@ -10,7 +10,7 @@
     RUN_DIR/rows.jsonl       (mine) the kept rows in the snapshot's format, each with "pass_rate" and "rollouts": what grpo and dpo read
     RUN_DIR/rollouts.jsonl   (grpo) completions to read: {"step", "id", "prompt", "completion", "tokens", "reward", "parts", "advantage"}
     RUN_DIR/accelerate.yaml  written by the product where a run has several processes: the job then starts through `accelerate launch`
-    RUN_DIR/environment.json versions, devices and processes (training.jobs.environment), written anew at each start
+    RUN_DIR/environment.json versions, devices and processes (training.learning.environment), written anew at each start
     RUN_DIR/result.json      written last, atomically: the job is done when it exists
     RUN_DIR/cancel           created by the product: the job stops at the next step, saves a checkpoint, exits with EXIT_CANCELLED
     RUN_DIR/log.txt          stdout and stderr of the process
@@ -47,7 +47,7 @@ class SftConfig:
     """What `training.jobs.sft` needs. Paths are absolute or relative to the run directory's parent process."""
 
     base_model: str  # local folder or hub id of the checkpoint that training starts from
-    dataset: str  # snapshot JSONL, see training.jobs.rows for the row
+    dataset: str  # snapshot JSONL, see training.learning.rows for the row
     media_root: str  # folder that the rows' frame paths are relative to
     epochs: float = 3.0
     max_steps: int = -1  # > 0 wins over epochs
@@ -108,7 +108,7 @@ class MineConfig:
     known: str = ""  # JSONL of rollouts drawn before: {"id", "version", "completions": [text, …]}; "": none
     split: str = "train"
     rollouts: int = 4
-    keep: str = "any_wrong"  # see guardapp.guard.mining: all_wrong, any_wrong, mixed
+    keep: str = "any_wrong"  # see guardapp.guard.rl.mining: all_wrong, any_wrong, mixed
     temperature: float = 1.0
     top_p: float = 0.95
     max_new_tokens: int = 4096
@@ -126,7 +126,7 @@ class GrpoConfig:
     base_model: str
     dataset: str  # rows.jsonl of a mining, or any snapshot: train rows with gold labels
     media_root: str
-    reward: str = "omni-v2"  # see guardapp.guard.rewards
+    reward: str = "omni-v2"  # see guardapp.guard.rl.rewards
     group_size: int = 8  # completions a prompt
     prompts_per_batch: int = 16  # prompts a rollout batch
     update_batch: int = 128  # completions an optimizer step
@@ -146,13 +146,13 @@ class GrpoConfig:
     max_new_tokens: int = 2048
     clip_low: float = 0.2
     clip_high: float = 0.2
-    clip_schedule: str = "constant"  # see guardapp.guard.clipping: constant, product, linear
+    clip_schedule: str = "constant"  # see guardapp.guard.rl.clipping: constant, product, linear
     clip_floor: float = 0.0
     loss: str = "token_mean"  # token_mean, sequence_mean
     skip_zero_advantage: bool = False  # leave out groups whose rewards are all equal
     concat_share: float = 0.0  # share of the training rows that are safety-aware concatenations, 0 to 1
     concat_balance: bool = False  # as many harmful as unharmful concatenations
-    media_preset: str = "starter"  # see guardapp.guard.media.PRESETS: the budget of a concatenation's merged picture
+    media_preset: str = "starter"  # see guardapp.guard.media.decode.PRESETS: the budget of a concatenation's merged picture
     generation: str = "transformers"  # transformers, vllm_colocate, vllm_server
     generation_batch: int = 128  # completions that transformers draws together; bounds memory, changes nothing else
     vllm_url: str = ""  # of vllm_server

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class RunStatus(TextChoices):
-    """Of runs, evaluations and pipelines. Writer: training.services.execution and services.finishing; of a queued run that is cancelled
+    """Of runs, evaluations and pipelines. Writer: training.runs.execute and services.finishing; of a queued run that is cancelled
     services.runs, of those that wait for one that ended badly and of pipelines services.following."""
 
     QUEUED = "queued", _("Queued")
@@ -37,7 +37,7 @@ class Trigger(TextChoices):
 
 
 class FiringOutcome(TextChoices):
-    """What came of a schedule's condition being met. Writer: training.services.schedule."""
+    """What came of a schedule's condition being met. Writer: training.schedules.schedules."""
 
     STARTED = "started", _("Started a pipeline")
     SKIPPED = "skipped", _("Skipped")

@@ -5,10 +5,10 @@ import threading
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from annotation.bells import ring
-from training.services.execution import execute_next
-from training.services.triggers import fire_by_time
-from training.services.triggers import look_at_schedules as look
+from annotation.doorbell import ring
+from training.runs.execute import execute_next
+from training.schedules.triggers import fire_by_time
+from training.schedules.triggers import look_at_schedules as look
 
 _stopping = threading.Event()
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training.views import benchmarks, gate, home, lineage, metrics, recipes, runs, schedules, snapshots, versions
+from training.pages import benchmarks, gate, home, lineage, run_metrics as metrics, recipes, runs, schedules, snapshots, versions
 
 app_name = "training"
 urlpatterns = [

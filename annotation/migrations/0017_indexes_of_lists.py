@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from annotation.schema import AddIndexQuietly
+from annotation.database.migration_operations import AddIndexQuietly
 
 
 class Migration(migrations.Migration):

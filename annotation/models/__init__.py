@@ -2,17 +2,17 @@
 
 from annotation.models.devices import DeviceLoan, DeviceUse
 from annotation.models.exports import Export, ExportFile
-from annotation.models.finding import BulkDecision, Fingerprint, SavedFilter
+from annotation.models.search import BulkDecision, Fingerprint, SavedFilter
 from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
 from annotation.models.items import Event, Item, ItemMedia, MediaAsset, ReviewQueue
 from annotation.models.moderation import ModerationThreshold
 from annotation.models.people import ApiKey, SignInAttempt, User
 from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
-from annotation.models.quality import Appeal, KnownItem
+from annotation.models.hidden_gold import Appeal, KnownItem
 from annotation.models.queues import QueueTally, ReviewDay, ReviewerGroup, RoutingRule
 from annotation.models.reviews import Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
 from annotation.models.webhooks import Delivery, Webhook
-from annotation.models.work import Exposure, Presence, Regeneration
+from annotation.models.review_support import Exposure, Presence, Regeneration
 
 __all__ = [
     "ApiKey", "Appeal", "Assignment", "BulkDecision", "Delivery", "DeviceLoan", "DeviceUse", "Draft", "Event", "Export", "ExportFile",

@@ -9,7 +9,7 @@ from annotation.models.items import ReviewQueue
 class ModerationThreshold(models.Model):
     """Scores from which content of a category goes to people, and is blocked. Above 1: never.
 
-    The row of `guardapp.guard.moderating.HARMFUL` stands for every category that has none of its own.
+    The row of `guardapp.guard.actions.HARMFUL` stands for every category that has none of its own.
     """
 
     category = models.CharField(max_length=16, unique=True)

@@ -24,8 +24,8 @@ from benchmarks.studies.corrections_rows import Sizes, as_rows, parts, pick, rea
 from benchmarks.studies.corrections_targets import Line, Writer, chosen_rows, disagreement, write_lines, write_targets
 from benchmarks.studies.learning_report import Answers
 from training.contract import CHECKPOINTS, MINED, MODEL, PREDICTIONS, RESULT, EvaluateConfig, MineConfig
-from training.jobs.json_lines import read_lines
-from training.jobs.rows import Row, read_rows
+from training.learning.json_lines import read_lines
+from training.learning.rows import Row, read_rows
 from training.recipes import DEFAULT, config_for
 from training.starter.build import run_job
 

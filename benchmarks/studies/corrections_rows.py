@@ -18,8 +18,8 @@ from random import Random
 from guardapp.guard.splits import group_key, normalise_text
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Sample, Verdict
-from training.demo_rows import DOMAIN, DemoRow, NotEnoughRows, families
-from training.jobs.rows import Row
+from training.installation.demo_rows import DOMAIN, DemoRow, NotEnoughRows, families
+from training.learning.rows import Row
 
 SEED = 17
 POOL, RELATED, UNRELATED = "pool", "related", "unrelated"

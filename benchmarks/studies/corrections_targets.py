@@ -1,6 +1,6 @@
 """What the simulated reviewer leaves behind: gold labels, and the reasoning that the product would train on.
 
-The reviewer is the benchmark's gold label and nothing else. As in the product (annotation.services.gold): where the guard's greedy answer
+The reviewer is the benchmark's gold label and nothing else. As in the product (annotation.review.gold): where the guard's greedy answer
 has the gold label it is accepted with its reasoning; where it has not, the label is flipped and nothing is written, and the target is the
 first stored rollout that reached gold, else what `write_reasoning` gets the guard to write, tried once. Nothing is written by rule.
 """
@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 
-from annotation.services.rationales import Target, Wanted, write_reasoning
+from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
 from annotation.status import TargetSource
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.parsing import parse, render
 from guardapp.guard.verdict import Judgement
-from training.jobs.json_lines import append_line, read_lines
-from training.jobs.rows import Row
+from training.learning.json_lines import append_line, read_lines
+from training.learning.rows import Row
 
 ROWS_A_BATCH = 16
 COMPLETIONS_A_BATCH = 128

@@ -18,11 +18,11 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 
 from benchmarks.studies.learning_report import Answers, report
 from training.contract import MODEL, PREDICTIONS, EvaluateConfig, GrpoConfig, SftConfig
-from training.jobs.json_lines import read_lines
+from training.learning.json_lines import read_lines
 from training.starter.build import run_job
 from training.starter.dataset import held_out_rows, train_rows, write_rows
 from training.starter.plan import STAGES, HeldOut

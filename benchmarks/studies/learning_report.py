@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from guardapp.guard.taxonomy import Task
-from training.jobs.scoring import FIELD_BY_TASK, outcome
+from training.learning.scoring import FIELD_BY_TASK, outcome
 
 Table = npt.NDArray[np.float64]
 Line = Mapping[str, Any]  # of predictions.jsonl

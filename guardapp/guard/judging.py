@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from guardapp.guard.engines.base import Engine, FlowingEngine, Order
+from guardapp.guard.engine import Engine, FlowingEngine, Order
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95  # of the published mining runs (spec: decoding)

@@ -46,7 +46,7 @@ class Child:
         turn_over(self.log)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "guardapp.supervisor.tether", str(os.getpid()), *self.program.command],
+                [sys.executable, "-m", "guardapp.supervisor.start_child", str(os.getpid()), *self.program.command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.program.environment, start_new_session=True,
             )

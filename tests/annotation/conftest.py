@@ -9,7 +9,7 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from annotation.models import User
-from annotation.services.keys import create_key
+from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role
 from tests.factories import default_policy, default_queue, make_user
 
@@ -25,7 +25,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         rung.append(task.name)
         return True
 
-    monkeypatch.setattr("annotation.api.ring", ring)
+    monkeypatch.setattr("annotation.api.items.ring", ring)
     return rung
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from annotation.guard_server import GuardServer
-from annotation.services.guard_client import hang_up
-from annotation.services.guarding import Guarding
-from guardapp.guard.engines.base import Engine
+from annotation.moderation.guard_server import GuardServer
+from annotation.moderation.guard_client import hang_up
+from annotation.moderation.guard_process import Guarding
+from guardapp.guard.engine import Engine
 
 
 @contextmanager

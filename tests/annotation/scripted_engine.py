@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from guardapp.guard.engines.base import EngineError
+from guardapp.guard.engine import EngineError
 from guardapp.guard.parsing import parse
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 

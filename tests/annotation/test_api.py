@@ -12,9 +12,10 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
 
-from annotation import api, bells
+from annotation.api import items as api
+from annotation import doorbell as bells
 from annotation.models import Assignment, Item
-from annotation.problems import problem_of, problem_response
+from annotation.web.problems import problem_of, problem_response
 from annotation.status import ApiScope, AssignmentState, ItemStatus, ReviewMode, Role
 from tests.annotation.conftest import KeyedClient
 from tests.factories import default_queue, make_item, make_user

@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Appeal, Assignment, GoldLabel, Item, User
-from annotation.services.appeals import AppealOpenAlready, AppealReasonMissing, NothingToAppeal, open_appeal
-from annotation.services.assignment import assign_next
-from annotation.services.decisions import Decision
-from annotation.services.review import submit_review, undo_last
+from annotation.review.appeals import AppealOpenAlready, AppealReasonMissing, NothingToAppeal, open_appeal
+from annotation.review.leases import assign_next
+from annotation.review.decision import Decision
+from annotation.review.submit import submit_review, undo_last
 from annotation.status import AppealState, GoldSource, ItemStatus, ReviewKind
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

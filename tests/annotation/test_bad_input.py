@@ -110,7 +110,7 @@ def test_a_body_above_the_limit_is_refused(sender: APIClient, settings: Settings
 
 
 def test_an_upload_above_the_limit_is_refused(sender: APIClient, png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotation.api.MAX_UPLOAD_BYTES", 100)
+    monkeypatch.setattr("annotation.api.items.MAX_UPLOAD_BYTES", 100)
     assert sender.post("/api/v1/items", {"items": "[]", "a.png": io.BytesIO(png)}, format="multipart").status_code == 413
 
 

@@ -15,11 +15,11 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from annotation.models import Assignment, Event, GoldLabel, Item, User
-from annotation.selectors_policy import policy_text
-from annotation.services.assignment import assign_next
-from annotation.services.decisions import Decision, StepReview
-from annotation.services.export import ExportFormat, ExportRequest, export_lines, summarise
-from annotation.services.review import submit_review, undo_last
+from annotation.predictions.policy import policy_text
+from annotation.review.leases import assign_next
+from annotation.review.decision import Decision, StepReview
+from annotation.exporting.export import ExportFormat, ExportRequest, export_lines, summarise
+from annotation.review.submit import submit_review, undo_last
 from annotation.status import ApiScope, EventKind, ReviewKind, StepMark, TargetSource
 from guardapp.guard.parsing import parse, render
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE
@@ -191,7 +191,7 @@ def test_an_export_that_cannot_be_is_a_problem(with_key: KeyedClient, query: dic
 
 def test_an_export_costs_few_queries_and_crosses_chunks(monkeypatch: pytest.MonkeyPatch,
                                                         django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
-    monkeypatch.setattr("annotation.selectors_export.CHUNK", 2)
+    monkeypatch.setattr("annotation.exporting.reviewed_rows.CHUNK", 2)
     made = [review().pk for _ in range(5)]
     a_chunk = 3 + (3 if connection.vendor == "postgresql" else 0)  # ids, rows, reviews; the last two in a transaction without workers
     with django_assert_max_num_queries(3 + 3 * a_chunk + 1):  # policies, versions, people

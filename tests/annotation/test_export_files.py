@@ -13,10 +13,10 @@ from django.test import Client
 from django.utils import timezone
 
 from annotation.models import Event, Export, ExportFile, GoldLabel, ItemMedia, MediaAsset
-from annotation.selectors_export import reviewed_rows
-from annotation.services.decisions import Decision
-from annotation.services.export import ExportFormat, ExportRequest, export_lines
-from annotation.services.export_jobs import folder_of, manifest_of, request_export, write_next
+from annotation.exporting.reviewed_rows import reviewed_rows
+from annotation.review.decision import Decision
+from annotation.exporting.export import ExportFormat, ExportRequest, export_lines
+from annotation.exporting.export_files import folder_of, manifest_of, request_export, write_next
 from annotation.status import ApiScope, EventKind, ExportLayout, ExportState, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.annotation.conftest import KeyedClient
@@ -139,7 +139,7 @@ def test_an_export_that_is_held_is_left_alone_and_one_whose_disk_is_full_says_so
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("annotation.services.export_jobs.writer_for", full)
+        patch.setattr("annotation.exporting.export_files.writer_for", full)
         for _ in range(3):
             assert not write_next()
             Export.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
@@ -184,7 +184,7 @@ def test_an_export_that_cannot_be_asked_for_names_the_field(with_key: KeyedClien
 
 def test_leads_ask_for_files_on_the_page_and_fetch_them_and_reviewers_do_not(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[Any] = []
-    monkeypatch.setattr("annotation.views.exporting.ring", rung.append)
+    monkeypatch.setattr("annotation.pages.export.ring", rung.append)
     review()
     client.force_login(make_user(Role.LEAD))
     assert client.post("/export/files/", {"format": "trl", "layout": "jsonl", "rows": "all"}).status_code == 302

@@ -12,10 +12,10 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from annotation.importers.media import MediaNotFound, no_files, with_fetching
+from annotation.ingest.read_media import MediaNotFound, no_files, with_fetching
 from annotation.models import Item
-from annotation.services import fetching
-from annotation.services.fetching import HostNotListed, NotAPicture, PictureNotFetched, PictureTooLarge, PictureTooSlow, fetch_picture
+from annotation.media import fetch as fetching
+from annotation.media.fetch import HostNotListed, NotAPicture, PictureNotFetched, PictureTooLarge, PictureTooSlow, fetch_picture
 from annotation.status import ApiScope
 from tests.annotation.conftest import KeyedClient
 
@@ -124,7 +124,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(host: str, monkeypatch
 
 
 def test_all_pictures_of_a_request_share_one_time(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotation.importers.media.FETCH_S", 0.0)
+    monkeypatch.setattr("annotation.ingest.read_media.FETCH_S", 0.0)
     with pytest.raises(MediaNotFound, match="was not there within"):
         with_fetching(no_files)(f"{host}/a.png")
 

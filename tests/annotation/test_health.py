@@ -13,11 +13,11 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from annotation import metrics
-from annotation.metrics import figures, forget_old_figures
+from annotation import prometheus as metrics
+from annotation.prometheus import figures, forget_old_figures
 from annotation.models import Webhook
-from annotation.services.infer import predict_pending
-from annotation.services.tallies import renew_tallies
+from annotation.predictions.predict import predict_pending
+from annotation.queues.counts import renew_tallies
 from annotation.status import ItemStatus, Role
 from guardapp.logs import JsonFormatter
 from tests.annotation.scripted_engine import ScriptedEngine
@@ -122,7 +122,7 @@ def test_a_log_line_is_one_object_with_its_exception_and_what_was_added() -> Non
 
 
 def test_the_dashboard_asks_for_figures_that_are_told() -> None:
-    """Every name in docker/grafana-dashboard.json is one that annotation.metrics or training.monitoring defines."""
+    """Every name in docker/grafana-dashboard.json is one that annotation.prometheus or training.progress.prometheus defines."""
     dashboard = json.loads((Path(__file__).resolve().parents[2] / "docker" / "grafana-dashboard.json").read_text())
     asked = {name for panel in dashboard["panels"] for target in panel["targets"] for name in re.findall(r"guardapp_\w+", target["expr"])}
     told = {sample for metric in (metrics.REQUESTS, metrics.PREDICTIONS, metrics.PREDICTION_SECONDS, metrics.MODERATIONS, metrics.REVIEWS,

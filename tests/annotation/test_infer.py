@@ -10,10 +10,10 @@ from PIL import Image
 from pytest_django import Settings
 
 from annotation.models import Event, Item, ItemMedia, MediaAsset, ModelVersion, Prediction
-from annotation.services.claims import ItemHasNotFailed, claim_pending, give_back, release_stale_claims, retry_failed
-from annotation.services.infer import Predicted, predict_pending
-from annotation.services.media_store import register, store
-from annotation.services.route import is_audited
+from annotation.predictions.claims import ItemHasNotFailed, claim_pending, give_back, release_stale_claims, retry_failed
+from annotation.predictions.predict import Predicted, predict_pending
+from annotation.media.store import register, store
+from annotation.queues.priority import is_audited
 from annotation.status import EventKind, ItemStatus, Lane, Role
 from guardapp.guard.verdict import Sample
 from tests.annotation.scripted_engine import GIBBERISH, HARMFUL, UNHARMFUL, ScriptedEngine

@@ -8,12 +8,12 @@ from django.test import Client
 from pytest_django import Settings
 
 from annotation.models import ModelVersion, Prediction, User
-from annotation.services import serving
-from annotation.services.accounts import create_first_accounts
-from annotation.services.serving import checkpoint_of, engine_for, ensure_production_version, production_version, stored_checkpoint
+from annotation.predictions import loaded_engine as serving
+from annotation.people.accounts import create_first_accounts
+from annotation.predictions.loaded_engine import checkpoint_of, engine_for, ensure_production_version, production_version, stored_checkpoint
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict, release_stale
-from guardapp.guard.engines.base import CheckpointNotUsable
+from guardapp.guard.engine import CheckpointNotUsable
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import make_item, make_user, production
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Assignment, GoldLabel, Item, ModelVersion, Review
-from annotation.services.targets import Completed, complete_targets, reasoning_from_rollouts
+from annotation.predictions.target_reasoning import Completed, complete_targets, reasoning_from_rollouts
 from annotation.status import ItemStatus, TargetSource
 from guardapp.guard.verdict import Sample
 from tests.annotation.scripted_engine import GIBBERISH, HARMFUL, UNHARMFUL, ScriptedEngine

@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from annotation.models import ApiKey, Event
-from annotation.services.keys import ApiKeyNotValid, ScopeNotAllowed, create_key, open_key, revoke_key
+from annotation.people.api_keys import ApiKeyNotValid, ScopeNotAllowed, create_key, open_key, revoke_key
 from annotation.status import ApiScope, EventKind, Role
 from tests.annotation.conftest import KeyedClient
 from tests.factories import make_user

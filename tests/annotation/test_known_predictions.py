@@ -8,11 +8,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Item, KnownItem, ModelVersion, Prediction, ShadowRequest
-from annotation.selectors_quality import score_of_serving
-from annotation.services import serving
-from annotation.services.known import retire_known
-from annotation.services.known_predictions import predict_known
-from annotation.services.shadow import SHADOW_BATCH, Shadowed
+from annotation.insights.agreement import score_of_serving
+from annotation.predictions import loaded_engine as serving
+from annotation.review.hidden_gold import retire_known
+from annotation.predictions.hidden_gold import predict_known
+from annotation.predictions.shadow import SHADOW_BATCH, Shadowed
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict
 from guardapp.guard.verdict import Sample

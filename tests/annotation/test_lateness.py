@@ -9,10 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Item, QueueTally, ReviewQueue
-from annotation.selectors import late_by_queue, queues_with_counts
-from annotation.services import tallies
-from annotation.services.lateness import late_by
-from annotation.services.tallies import renew_tallies
+from annotation.items.lists import late_by_queue, queues_with_counts
+from annotation.queues import counts as tallies
+from annotation.queues.overdue import late_by
+from annotation.queues.counts import renew_tallies
 from annotation.status import ItemStatus, Role
 from tests.factories import default_queue, make_item, make_user
 

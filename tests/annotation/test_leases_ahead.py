@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Assignment, GoldLabel, Item
-from annotation.services.assignment import assign_next, drawn_mode, lease_ahead, store_first_verdict
-from annotation.services.decisions import Decision
-from annotation.services.errors import LeaseExpired
-from annotation.services.review import submit_review, undo_last
+from annotation.review.leases import assign_next, drawn_mode, lease_ahead, store_first_verdict
+from annotation.review.decision import Decision
+from annotation.errors import LeaseExpired
+from annotation.review.submit import submit_review, undo_last
 from annotation.status import AssignmentState, ItemStatus, ReviewKind, ReviewMode
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

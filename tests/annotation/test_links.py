@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from annotation.exports.canonical import canonical
+from annotation.exporting.canonical import canonical
 from annotation.models import Assignment, Review
-from annotation.selectors_export import reviewed_rows
-from annotation.services.assignment import assign_next
-from annotation.services.decisions import Decision, StepReview
-from annotation.services.errors import DecisionNotValid
-from annotation.services.links import Link
-from annotation.services.review import submit_review
+from annotation.exporting.reviewed_rows import reviewed_rows
+from annotation.review.leases import assign_next
+from annotation.review.decision import Decision, StepReview
+from annotation.errors import DecisionNotValid
+from annotation.review.step_links import Link
+from annotation.review.submit import submit_review
 from annotation.status import ErrorKind, ReviewKind
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import looking
-from annotation.looking import Looked, look_ahead, look_back
+from annotation.database import id_windows as looking
+from annotation.database.id_windows import Looked, look_ahead, look_back
 from annotation.models import Item
-from annotation.selectors_items import page_of_items
-from annotation.selectors_search import ItemSearch, newest_id
+from annotation.items.item_values import page_of_items
+from annotation.items.search import ItemSearch, newest_id
 from annotation.status import Lane, Role
 from tests.factories import make_item, make_user
 

@@ -20,11 +20,11 @@ from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
 
 from annotation.models import ApiKey, Item, ModelVersion, ModerationThreshold, ReviewQueue
-from annotation.services import moderation
-from annotation.services.guarding import Guarding
-from annotation.services.keys import create_key, moderation_is_used
+from annotation.moderation import moderate as moderation
+from annotation.moderation.guard_process import Guarding
+from annotation.people.api_keys import create_key, moderation_is_used
 from annotation.status import ApiScope, ItemStatus, Role
-from guardapp.guard.engines.base import Engine
+from guardapp.guard.engine import Engine
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 from tests.annotation.guard_process import serving
 from tests.annotation.scripted_engine import GIBBERISH, HARMFUL, UNHARMFUL, ScriptedEngine
@@ -44,7 +44,7 @@ def static_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr("annotation.api_moderation.ring", lambda task: names.append(task.name))
+    monkeypatch.setattr("annotation.api.moderation.ring", lambda task: names.append(task.name))
     return names
 
 
@@ -69,7 +69,7 @@ def serve(tmp_path: Path, settings: Settings) -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def starter() -> Engine:
-    from guardapp.guard.engines.hf import HfEngine
+    from guardapp.guard.engines.hf.engine import HfEngine
 
     return HfEngine(str(STARTER), device="cpu", threads=1)
 

@@ -9,11 +9,11 @@ from PIL import Image, ImageDraw
 from pytest_django import Settings
 
 from annotation.models import BulkDecision, Fingerprint, GoldLabel, Item, Prediction, User
-from annotation.services.assignment import assign_next
-from annotation.services.bulk import BulkLeadsOnly, BulkUndone, decide_many, undo_many
-from annotation.services.fingerprints import near_items, store_fingerprints
+from annotation.review.leases import assign_next
+from annotation.items.bulk_decision import BulkLeadsOnly, BulkUndone, decide_many, undo_many
+from annotation.predictions.fingerprints import near_items, store_fingerprints
 from annotation.status import GoldSource, ItemStatus, Role
-from guardapp.guard.media import PRESETS, Job, decode_many
+from guardapp.guard.media.decode import PRESETS, Job, decode_many
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
 

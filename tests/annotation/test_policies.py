@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from annotation.models import GoldLabel, Item, PolicyVersion, User
-from annotation.services.assignment import assign_next
-from annotation.services.decisions import Decision
-from annotation.services.policies import (
+from annotation.review.leases import assign_next
+from annotation.review.decision import Decision
+from annotation.policies.publish import (
     CategoryText,
     PolicyChangedMeanwhile,
     PolicyNotValid,
@@ -19,7 +19,7 @@ from annotation.services.policies import (
     send_to_review,
     stale_gold,
 )
-from annotation.services.review import submit_review
+from annotation.review.submit import submit_review
 from annotation.status import ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_policy, default_queue, make_item, make_user

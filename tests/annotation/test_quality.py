@@ -7,11 +7,11 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Item, KnownItem, Prediction, Review, User
-from annotation.selectors_quality import agreement, error_kinds, moves_after_reveal, paces, scores_of_people, scores_of_versions
-from annotation.services.assignment import assign_next, store_first_verdict
-from annotation.services.decisions import Decision
-from annotation.services.known import make_known
-from annotation.services.review import skip, submit_review
+from annotation.insights.agreement import agreement, error_kinds, moves_after_reveal, paces, scores_of_people, scores_of_versions
+from annotation.review.leases import assign_next, store_first_verdict
+from annotation.review.decision import Decision
+from annotation.review.hidden_gold import make_known
+from annotation.review.submit import skip, submit_review
 from annotation.status import ReviewKind, ReviewMode, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

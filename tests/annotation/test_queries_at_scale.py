@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from annotation.insights import SECTIONS
+from annotation.insights.tables import SECTIONS
 from annotation.models import (
     Appeal,
     BulkDecision,
@@ -33,22 +33,22 @@ from annotation.models import (
     User,
     Webhook,
 )
-from annotation.services.appeals import open_appeal
-from annotation.services.assignment import assign_next
-from annotation.services.bulk import decide_many
-from annotation.services.care import record_exposure
-from annotation.services.decisions import Decision
-from annotation.services.flags import toggle_flag
-from annotation.services.known import make_known
-from annotation.services.review import submit_review
+from annotation.review.appeals import open_appeal
+from annotation.review.leases import assign_next
+from annotation.items.bulk_decision import decide_many
+from annotation.review.exposure import record_exposure
+from annotation.review.decision import Decision
+from annotation.review.flags import toggle_flag
+from annotation.review.hidden_gold import make_known
+from annotation.review.submit import submit_review
 from annotation.status import ExportLayout, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness, Task
 from tests.factories import default_policy, default_queue, make_item, make_user, production
 from tests.query_rules import SMALL, breaches, growing
 from tests.training.rows import make_candidate, make_evaluation, make_gold, make_snapshot
 from training.models import Benchmark, DatasetSnapshot, RetrainSchedule, TrainingRun
-from training.services.pipelines import request_pipeline
-from training.services.runs import request_run
+from training.runs.pipelines import request_pipeline
+from training.runs.request import request_run
 from training.status import Trigger
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +89,7 @@ def _reviewed(person: User, label: Harmfulness) -> None:
 
 @pytest.fixture
 def world(settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
-    for name in ("training.views.attempts.ring", "training.api.ring"):
+    for name in ("training.pages.refusals.ring", "training.api.base.ring"):
         monkeypatch.setattr(name, lambda task: True)
     admin, ann, ben = make_user(Role.ADMIN), make_user(), make_user()
     default_policy()

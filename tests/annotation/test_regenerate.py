@@ -8,11 +8,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from annotation.models import Assignment, Item, ModelVersion, Regeneration
-from annotation.services.assignment import assign_next, store_first_verdict
-from annotation.services.errors import LeaseExpired
-from annotation.services.regenerate import JudgementNotShown, Regenerated, ask, opening, regenerate_next
+from annotation.review.leases import assign_next, store_first_verdict
+from annotation.errors import LeaseExpired
+from annotation.review.regenerate import JudgementNotShown, Regenerated, ask, opening, regenerate_next
 from annotation.status import RegenerationState, ReviewMode
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 from tests.annotation.scripted_engine import GIBBERISH, ScriptedEngine
 from tests.factories import default_queue, make_item, make_user, production

@@ -28,12 +28,12 @@ from annotation.models import (
     SignInAttempt,
     Webhook,
 )
-from annotation.services import retention
-from annotation.services.assignment import assign_next, release_expired
-from annotation.services.export_jobs import folder_of
-from annotation.services.known import make_known
-from annotation.services.media_store import register, store
-from annotation.services.retention import CLASSES, prune
+from annotation.operations import retention
+from annotation.review.leases import assign_next, release_expired
+from annotation.exporting.export_files import folder_of
+from annotation.review.hidden_gold import make_known
+from annotation.media.store import register, store
+from annotation.operations.retention import CLASSES, prune
 from annotation.status import DeliveryState, EventKind, ExportState, ItemStatus, RegenerationState, Role, VersionStatus
 from guardapp import env
 from tests.annotation.test_export import FLIPPED, review

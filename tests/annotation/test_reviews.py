@@ -10,12 +10,12 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from annotation.models import Assignment, Draft, Event, GoldLabel, HardSample, Item, Review, User
-from annotation.selectors import held_escalated
-from annotation.services import gold
-from annotation.services.assignment import assign_escalated, assign_next, extend_lease, release_expired, take_again
-from annotation.services.decisions import Decision, StepReview
-from annotation.services.drafts import save_draft
-from annotation.services.errors import (
+from annotation.items.lists import held_escalated
+from annotation.review import gold
+from annotation.review.leases import assign_escalated, assign_next, extend_lease, release_expired, take_again
+from annotation.review.decision import Decision, StepReview
+from annotation.review.drafts import save_draft
+from annotation.errors import (
     AssignmentNotFound,
     DecisionNotValid,
     IdempotencyKeyReused,
@@ -25,7 +25,7 @@ from annotation.services.errors import (
     SettledByLead,
     SnapshotUsedIt,
 )
-from annotation.services.review import escalate, skip, submit_review, undo_last, undo_review
+from annotation.review.submit import escalate, skip, submit_review, undo_last, undo_review
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode, Role, StepMark, TargetSource
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
@@ -329,7 +329,7 @@ def test_of_two_undos_at_once_the_second_finds_nothing(monkeypatch: pytest.Monke
     make_item()
     reviewer = make_user()
     reviews = [submit(held(reviewer))]
-    monkeypatch.setattr("annotation.services.review._undoable", lambda person: reviews)  # as both read it before either wrote
+    monkeypatch.setattr("annotation.review.submit._undoable", lambda person: reviews)  # as both read it before either wrote
     undo_last(reviewer=reviewer)
     with pytest.raises(NothingToUndo):
         undo_last(reviewer=reviewer)

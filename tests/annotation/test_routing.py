@@ -7,11 +7,11 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Item, Prediction, QueueTally, ReviewQueue, RoutingRule
-from annotation.services.assignment import assign_next
-from annotation.services.conditions import ConditionNotValid, Conditions
-from annotation.services.moves import move_items
-from annotation.services.routing import enabled_rules, move_rule, place, preview, reroute_some, route_again, save_rule
-from annotation.services.tallies import renew_tallies, tally_is_enough
+from annotation.review.leases import assign_next
+from annotation.queues.conditions import ConditionNotValid, Conditions
+from annotation.items.move import move_items
+from annotation.queues.rules import enabled_rules, move_rule, place, preview, reroute_some, route_again, save_rule
+from annotation.queues.counts import renew_tallies, tally_is_enough
 from annotation.status import Lane, QueueOrder, Role
 from tests.factories import default_queue, make_item, make_user
 

@@ -3,7 +3,7 @@
 import pytest
 
 from annotation.models import Item
-from annotation.selectors_search import ItemSearch, with_text
+from annotation.items.search import ItemSearch, with_text
 from annotation.status import ItemStatus
 from tests.factories import make_item
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from annotation.models import SignInAttempt, User
-from annotation.services.sign_in import MOST_ATTEMPTS, WINDOW
+from annotation.people.sign_in_limit import MOST_ATTEMPTS, WINDOW
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db

@@ -9,14 +9,14 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Prediction
-from annotation.selectors_policy import policy_for, policy_text
-from annotation.services.frames import Evidence
-from annotation.services.infer import Answer, prediction_row, sample_of
+from annotation.predictions.policy import policy_for, policy_text
+from annotation.media.frames import Evidence
+from annotation.predictions.predict import Answer, prediction_row, sample_of
 from annotation.status import Role
 from guardapp.guard.prompting import chat_messages
 from guardapp.guard.verdict import Rollout, Sample, Verdict
 from tests.factories import default_policy, make_item, make_user, production
-from training.jobs.rows import Row, row_from_json
+from training.learning.rows import Row, row_from_json
 
 pytestmark = pytest.mark.django_db
 GOLDEN = "7994770ee17f8198afaf184ace551b419f64dc740c6ba078e3ebdefaffd064df"

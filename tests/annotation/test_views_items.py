@@ -4,9 +4,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation import selectors
+from annotation.items import lists as selectors
 from annotation.models import Appeal, GoldLabel, Item, ReviewQueue, SavedFilter, User
-from annotation.services.assignment import assign_next
+from annotation.review.leases import assign_next
 from annotation.status import ItemStatus, ReviewMode, Role
 from tests.factories import default_queue, make_item, make_user
 

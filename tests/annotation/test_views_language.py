@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import deactivate, override
 
 from annotation.models import Item, User
-from annotation.services.errors import LeaseExpired
+from annotation.errors import LeaseExpired
 from annotation.status import ItemStatus, Role
 from tests.factories import default_policy, make_item, make_user
 

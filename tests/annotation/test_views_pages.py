@@ -9,10 +9,10 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import ApiKey, Item, User
-from annotation.services.assignment import assign_next
-from annotation.services.decisions import Decision
-from annotation.services.keys import create_key
-from annotation.services.review import escalate, submit_review
+from annotation.review.leases import assign_next
+from annotation.review.decision import Decision
+from annotation.people.api_keys import create_key
+from annotation.review.submit import escalate, submit_review
 from annotation.status import ApiScope, ItemStatus, ReviewKind, ReviewMode, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
@@ -110,7 +110,7 @@ def test_items_are_found_by_status_and_by_the_beginning_of_the_id(client: Client
 
 
 def test_pages_of_items_go_on_from_an_id_and_back(client: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("annotation.selectors.PAGE_SIZE", 2)
+    monkeypatch.setattr("annotation.items.lists.PAGE_SIZE", 2)
     newest_first = [make_item().pk for _ in range(5)][::-1]
     first = client.get(reverse("items")).context["page"]
     second = client.get(reverse("items"), {"before": first.older}).context["page"]
@@ -182,7 +182,7 @@ def test_people_revoke_their_own_keys_and_nobody_elses() -> None:
 
 def test_an_upload_stores_good_lines_and_names_bad_ones(client: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[object] = []
-    monkeypatch.setattr("annotation.views.upload.ring", rung.append)
+    monkeypatch.setattr("annotation.pages.upload.ring", rung.append)
     default_queue()
     good, bad = {"external_id": "u-1", "prompt": "Hello?"}, {"external_id": "u-2", "prompt": "x", "colour": 1}
     lines = [json.dumps(good), "{broken", json.dumps(bad)]
@@ -253,7 +253,7 @@ def test_a_search_for_a_nul_character_finds_nothing(client: Client, lead: User) 
 
 def test_a_lead_sends_a_failed_item_back_to_the_guard(client: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[object] = []
-    monkeypatch.setattr("annotation.views.items.ring", rung.append)
+    monkeypatch.setattr("annotation.pages.items.ring", rung.append)
     item = make_item(status=ItemStatus.PREDICTION_FAILED, error_message="Out of memory.", predicted=False)
     url = reverse("item_retry", args=[item.pk])
     assert signed_in(make_user()).post(url).status_code == 403

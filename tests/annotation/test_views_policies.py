@@ -7,11 +7,11 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from annotation.models import Appeal, GoldLabel, Item, PolicyVersion, User
-from annotation.services.assignment import assign_next
-from annotation.services.decisions import Decision
-from annotation.services.keys import create_key
-from annotation.services.policies import stale_gold
-from annotation.services.review import submit_review
+from annotation.review.leases import assign_next
+from annotation.review.decision import Decision
+from annotation.people.api_keys import create_key
+from annotation.policies.publish import stale_gold
+from annotation.review.submit import submit_review
 from annotation.status import ApiScope, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_policy, default_queue, make_item, make_user

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Assignment, Regeneration, User
-from annotation.services.assignment import assign_next
+from annotation.review.leases import assign_next
 from annotation.status import RegenerationState, ReviewMode
 from tests.factories import default_queue, make_item, make_user
 
@@ -20,7 +20,7 @@ EDIT = {"step-1-edit": "The user asks for a toy.", "step-1-mark": "wrong"}
 @pytest.fixture(autouse=True)
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr("annotation.views.regenerate.ring", lambda task: names.append(task.name))
+    monkeypatch.setattr("annotation.pages.regenerate.ring", lambda task: names.append(task.name))
     return names
 
 

@@ -22,16 +22,16 @@ from annotation.models import (
     User,
     Webhook,
 )
-from annotation.services.appeals import open_appeal
-from annotation.services.assignment import assign_next
-from annotation.services.bulk import decide_many
-from annotation.services.decisions import Decision
-from annotation.services.fingerprints import store_fingerprints
-from annotation.services.keys import create_key
-from annotation.services.known import make_known
-from annotation.services.policies import CategoryText, categories_of, publish_version
-from annotation.services.review import escalate, submit_review
-from annotation.services.tallies import renew_tallies
+from annotation.review.appeals import open_appeal
+from annotation.review.leases import assign_next
+from annotation.items.bulk_decision import decide_many
+from annotation.review.decision import Decision
+from annotation.predictions.fingerprints import store_fingerprints
+from annotation.people.api_keys import create_key
+from annotation.review.hidden_gold import make_known
+from annotation.policies.publish import CategoryText, categories_of, publish_version
+from annotation.review.submit import escalate, submit_review
+from annotation.queues.counts import renew_tallies
 from annotation.status import ApiScope, DeliveryState, ItemStatus, ReviewKind, Role, WebhookEvent
 from annotation.urls import urlpatterns as annotation_pages
 from guardapp.guard.taxonomy import Harmfulness

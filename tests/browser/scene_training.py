@@ -11,7 +11,7 @@ from tests.training.rows import make_snapshot
 from tests.training.run_files import write_grpo, write_lines, write_mined
 from training.contract import ENVIRONMENT, LOG, METRICS
 from training.models import DatasetSnapshot, TrainingRun
-from training.places import directory_of
+from training.files import directory_of
 from training.recipes import DEFAULT, config_for, places_of
 from training.status import RunKind, RunStatus
 

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotation.models import GoldLabel, Item, Review
-from annotation.services.assignment import assign_next
-from annotation.services.decisions import Decision, StepReview
-from annotation.services.review import submit_review
+from annotation.review.leases import assign_next
+from annotation.review.decision import Decision, StepReview
+from annotation.review.submit import submit_review
 from annotation.status import GoldSource, ReviewKind, Role, StepMark, TargetSource
 from guardapp.guard.taxonomy import Harmfulness
 from tests.browser import scene

@@ -14,7 +14,7 @@ from tests.training.rows import make_snapshot
 from tests.training.run_files import write_grpo, write_lines
 from training.contract import METRICS, PROGRESS
 from training.models import TrainingRun
-from training.places import directory_of
+from training.files import directory_of
 from training.status import RunKind, RunStatus
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

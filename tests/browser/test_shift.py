@@ -9,7 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from annotation.models import Assignment, Event, GoldLabel, Item, Review, ReviewQueue
-from annotation.services.flags import flagged_items
+from annotation.review.flags import flagged_items
 from annotation.status import AssignmentState, EventKind, ItemStatus, ReviewKind
 from tests.browser import scene
 from tests.browser.test_review_by_keyboard import next_item, sign_in

@@ -8,13 +8,13 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from annotation.models import ModelVersion
-from annotation.services.serving import STARTER
+from annotation.predictions.loaded_engine import STARTER
 from tests.browser.training_page import sign_in, wait_for_points
 from tests.factories import production
 from tests.training.rows import make_snapshot
 from training.models import RetrainSchedule, TrainingRun
-from training.services.execution import execute_next
-from training.services.process import Limits
+from training.runs.execute import execute_next
+from training.runs.job_process import Limits
 from training.status import RunKind, RunStatus
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200), pytest.mark.django_db(transaction=True)]
@@ -23,7 +23,7 @@ LIMITS = Limits(poll=0.2, cancel=30, kill=5, hung=600)
 
 @pytest.fixture(autouse=True)
 def no_bell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.views.attempts.ring", lambda task: True)
+    monkeypatch.setattr("training.pages.refusals.ring", lambda task: True)
 
 
 def start(page: Page, stage: str, what: str, mined_from: str = "", **settings: str) -> TrainingRun:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotation.models import Draft, Item, Regeneration, Review
-from annotation.services.regenerate import regenerate_next
+from annotation.review.regenerate import regenerate_next
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.browser import scene
 from tests.browser.test_review_by_keyboard import open_queue, sign_in

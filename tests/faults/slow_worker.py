@@ -11,8 +11,9 @@ from guardapp.celery import app
 
 django.setup()
 
-from annotation.services import serving, webhooks  # noqa: E402  (Django must be set up first)
-from guardapp.guard.engines.base import Engine  # noqa: E402
+from annotation.predictions import loaded_engine as serving
+from annotation.outbound import webhooks  # noqa: E402  (Django must be set up first)
+from guardapp.guard.engine import Engine  # noqa: E402
 from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
 from tests.annotation.scripted_engine import ScriptedEngine  # noqa: E402
 

@@ -14,7 +14,7 @@ from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from annotation.models import Webhook  # noqa: E402
-from annotation.services.keys import create_key  # noqa: E402
+from annotation.people.api_keys import create_key  # noqa: E402
 from annotation.status import ApiScope, Role, WebhookEvent  # noqa: E402
 from tests.factories import default_policy, default_queue, make_user, production  # noqa: E402
 

@@ -19,7 +19,7 @@ from PIL import Image
 from transformers import GenerationConfig
 
 from guardapp.guard.engines.adapters import OURS
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.engine import HfEngine
 
 Fault = Callable[[int], int | None]  # number of the request → a status that it gets instead of an answer
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from guardapp.guard.media import DEFAULT_LIMITS, PRESETS, Decoded, Limits, MediaError, decode
+from guardapp.guard.media.decode import DEFAULT_LIMITS, PRESETS, Decoded, Limits, MediaError, decode
 from guardapp.guard.verdict import MediaPreset
 from tests.guard.media_samples import number_in
 

@@ -2,7 +2,7 @@ from collections import defaultdict
 
 import pytest
 
-from guardapp.guard.agreement import RatingsNotPaired, cohen_kappa, krippendorff_alpha
+from guardapp.guard.measures.agreement import RatingsNotPaired, cohen_kappa, krippendorff_alpha
 from tests.guard.reference_data import needs_reference_data, read_lines, reference
 
 

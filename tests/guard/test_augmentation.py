@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from guardapp.guard.augmentation import (
+from guardapp.guard.rl.concatenation import (
     GAP,
     Box,
     ConcatShareOutOfRange,
@@ -17,7 +17,7 @@ from guardapp.guard.augmentation import (
     merged_layout,
     pair_rows,
 )
-from guardapp.guard.media_merge import merge_images
+from guardapp.guard.rl.merged_picture import merge_images
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 from guardapp.guard.verdict import Frame, MediaPreset, Sample, SeenMedia, Verdict
 from tests.guard.tiny_checkpoint import write_frame

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guardapp.guard.engines.checkpoint import load_processor
-from guardapp.guard.engines.encoding import collate, completion_ids, encode, render_prompt
+from guardapp.guard.engines.hf.checkpoint import load_processor
+from guardapp.guard.engines.hf.encoding import collate, completion_ids, encode, render_prompt
 from guardapp.guard.prompting import INSTRUCTION, without_control_tokens
 from guardapp.guard.verdict import Sample
 from tests.guard.tiny_checkpoint import Family, build_checkpoint, image_sample, text_sample, video_sample

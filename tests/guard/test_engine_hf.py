@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guardapp.guard.engines.base import CheckpointNotUsable, Engine
-from guardapp.guard.engines.hf import HfEngine, SampleTooLarge
+from guardapp.guard.engine import CheckpointNotUsable, Engine
+from guardapp.guard.engines.hf.engine import HfEngine, SampleTooLarge
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Sample
 from tests.guard.tiny_checkpoint import Family, build_checkpoint, build_engine, image_sample, text_sample, video_sample
@@ -97,7 +97,7 @@ def test_the_prompt_score_is_the_models_own_probability_ratio(trained: HfEngine)
     sample = text_sample(1)
     ((rollout,),) = trained.generate([sample], LONG)
     before_label = rollout.completion[:rollout.completion.index("Request:") + len("Request:")]
-    from guardapp.guard.engines.encoding import collate, encode
+    from guardapp.guard.engines.hf.encoding import collate, encode
 
     inputs = collate([encode(trained.processor, sample, before_label, end=False)], pad_token_id=0, side="left")
     with torch.inference_mode():

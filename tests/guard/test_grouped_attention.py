@@ -3,13 +3,13 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from guardapp.guard.engines.grouped_attention import NAME, grouped_attention
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.grouped_attention import NAME, grouped_attention
+from guardapp.guard.engines.hf.engine import HfEngine
 from tests.guard.tiny_checkpoint import build_checkpoint
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from guardapp.guard.media import Job, Limits, MediaError, decode_many, sniff
-from guardapp.guard.media_errors import ERROR_BY_CODE
+from guardapp.guard.media.decode import Job, Limits, MediaError, decode_many, sniff
+from guardapp.guard.media.errors import ERROR_BY_CODE
 from tests.guard.media_checks import (
     FAST_VP9,
     OMNI,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from guardapp.guard import media_process
-from guardapp.guard.media import Job, Limits, MediaError, decode_many
-from guardapp.guard.media_process import Sandbox
+from guardapp.guard.media import sandbox as media_process
+from guardapp.guard.media.decode import Job, Limits, MediaError, decode_many
+from guardapp.guard.media.sandbox import Sandbox
 from tests.guard.media_checks import STARTER, refusal
 from tests.guard.media_samples import make_slow_video, quarters
 
@@ -22,7 +22,7 @@ def stand_in(body: str) -> str:
     return textwrap.dedent(f"""
         import ctypes, json, os, sys, time
         from guardapp.guard import media_child as child
-        from guardapp.guard.media_values import Limits
+        from guardapp.guard.media.values import Limits
         answers = child.take_stdout()
         limits = Limits(**json.loads(sys.stdin.readline())["limits"])
         child.restrict(limits, 1)
@@ -78,7 +78,7 @@ def test_the_child_sees_no_secrets_and_writes_no_core(tmp_path: Path, monkeypatc
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_the_child_dies_with_its_parent() -> None:
     program = (
-        "import sys, time; from guardapp.guard.media_process import Sandbox; from guardapp.guard.media_values import Limits;"
+        "import sys, time; from guardapp.guard.media.sandbox import Sandbox; from guardapp.guard.media.values import Limits;"
         "print(Sandbox(Limits())._start().pid, flush=True); time.sleep(60)"
     )
     environment = {"PYTHONPATH": str(Path(media_process.__file__).parents[2])}

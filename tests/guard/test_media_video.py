@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from guardapp.guard.media import Limits, decode
+from guardapp.guard.media.decode import Limits, decode
 from tests.guard.media_checks import FAST_VP9, OMNI, PYAV_ONLY, STARTER, difference, media_reader_is_there, near, numbers, pixel, timestamps
 from tests.guard.media_samples import BLUE, RED, make_video
 

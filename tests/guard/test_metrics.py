@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score
 
-from guardapp.guard.metrics import (
+from guardapp.guard.measures.scores import (
     POSITIVE,
     Label,
     NotPaired,

@@ -1,6 +1,6 @@
 import pytest
 
-from guardapp.guard.mining import KeepRule, KeepRuleUnknown, NoRollouts, hard_sample_weights, keep_rule, keeps, pass_rate
+from guardapp.guard.rl.mining import KeepRule, KeepRuleUnknown, NoRollouts, hard_sample_weights, keep_rule, keeps, pass_rate
 
 
 @pytest.mark.parametrize(("rights", "all_wrong", "any_wrong", "mixed"), [

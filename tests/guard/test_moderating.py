@@ -2,7 +2,7 @@
 
 import pytest
 
-from guardapp.guard.moderating import HARMFUL, Action, Scores, Threshold, decide, scores_of
+from guardapp.guard.actions import HARMFUL, Action, Scores, Threshold, decide, scores_of
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Judgement, Rollout, Verdict
 

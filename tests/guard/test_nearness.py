@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from guardapp.guard.media_hash import difference_hash
-from guardapp.guard.nearness import ALIKE_BITS, bits_apart, likeness, picture_bands, picture_of_bands, shingles, text_bands
+from guardapp.guard.media.image_hash import difference_hash
+from guardapp.guard.near_copies import ALIKE_BITS, bits_apart, likeness, picture_bands, picture_of_bands, shingles, text_bands
 
 LONG = ("The quick brown fox jumps over the lazy dog while the cat watches from the warm window sill and thinks about dinner and milk, "
         "and nobody in the house hears the rain that falls on the roof all night long")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardapp.guard.parsing import has_published_format, parse, parse_labels
-from guardapp.guard.rewards import LENGTH_FLOOR, REWARDS, Graded, NothingToGrade, RewardUnknown, grade, reward_named
+from guardapp.guard.rl.rewards import LENGTH_FLOOR, REWARDS, Graded, NothingToGrade, RewardUnknown, grade, reward_named
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
 

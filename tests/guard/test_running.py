@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from guardapp.guard.engines import running
-from guardapp.guard.engines.base import FlowingEngine, Order
-from guardapp.guard.engines.encoding import encode
-from guardapp.guard.engines.hf import HfEngine, SampleTooLarge
+from guardapp.guard.engines.hf import continuous_batch as running
+from guardapp.guard.engine import FlowingEngine, Order
+from guardapp.guard.engines.hf.encoding import encode
+from guardapp.guard.engines.hf.engine import HfEngine, SampleTooLarge
 from guardapp.guard.judging import LABELS_FIRST, Ask, Mode, judge, judge_as_they_come
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Frame, Rollout, Sample, SeenMedia

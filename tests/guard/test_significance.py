@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardapp.guard.calibration import reliability
-from guardapp.guard.metrics import ScoresNotProbabilities, expected_calibration_error, mcnemar_exact
-from guardapp.guard.significance import (
+from guardapp.guard.measures.calibration import reliability
+from guardapp.guard.measures.scores import ScoresNotProbabilities, expected_calibration_error, mcnemar_exact
+from guardapp.guard.measures.significance import (
     EXACT_UP_TO,
     NotPairedCounts,
     chi2_tail,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardapp.guard.worddiff import Segment, word_diff
+from guardapp.guard.word_diff import Segment, word_diff
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "the", " ", "\n", "  ", "é", "<b>"]), max_size=20).map("".join) | st.text(max_size=30)
 

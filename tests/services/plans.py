@@ -16,16 +16,17 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from annotation import selectors, selectors_export  # noqa: E402
+from annotation.items import lists as selectors
+from annotation.exporting import reviewed_rows as selectors_export  # noqa: E402
 from annotation.models import GoldLabel, Item, ReviewQueue, User  # noqa: E402
-from annotation.selectors_items import item_with_all, page_of_items  # noqa: E402
-from annotation.selectors_review import life_of  # noqa: E402
-from annotation.selectors_search import ItemSearch  # noqa: E402
-from annotation.services.assignment import assign_next, release_expired  # noqa: E402
-from annotation.services.claims import claim_pending, release_stale_claims  # noqa: E402
-from annotation.services.decisions import Decision  # noqa: E402
-from annotation.services.review import submit_review  # noqa: E402
-from annotation.services.review_days import count_days  # noqa: E402
+from annotation.items.item_values import item_with_all, page_of_items  # noqa: E402
+from annotation.review.page_values import life_of  # noqa: E402
+from annotation.items.search import ItemSearch  # noqa: E402
+from annotation.review.leases import assign_next, release_expired  # noqa: E402
+from annotation.predictions.claims import claim_pending, release_stale_claims  # noqa: E402
+from annotation.review.decision import Decision  # noqa: E402
+from annotation.review.submit import submit_review  # noqa: E402
+from annotation.insights.days import count_days  # noqa: E402
 from annotation.status import ItemStatus, ReviewKind  # noqa: E402
 from benchmarks import filling  # noqa: E402
 from benchmarks.filling import PEOPLE, QUEUES, fill  # noqa: E402

@@ -48,7 +48,7 @@ def held_by_a_lender() -> bool:
     """Whether a thread that lends its connection back, as moderation does before it waits, still has one."""
     from django.db import connection
 
-    from annotation.services.lending import lend_connection
+    from annotation.database.pool import lend_connection
 
     connection.ensure_connection()
     lend_connection()

@@ -21,23 +21,24 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from annotation.models import Item, MediaAsset, ModelVersion, ReviewerGroup
-from annotation.services import bucket, claims, media_files
-from annotation.services.checkpoints import fetch_checkpoint, share_checkpoint
-from annotation.services.export import ExportFormat, ExportRequest, export_archive
-from annotation.services.incoming import IncomingItem, IncomingMedia
-from annotation.services.infer import Predicted, predict_pending
-from annotation.services.ingest import ingest_items
-from annotation.services.keys import create_key
-from annotation.services.media_store import store
+from annotation.media import bucket, files as media_files
+from annotation.predictions import claims
+from annotation.predictions.checkpoints import fetch_checkpoint, share_checkpoint
+from annotation.exporting.export import ExportFormat, ExportRequest, export_archive
+from annotation.ingest.values import IncomingItem, IncomingMedia
+from annotation.predictions.predict import Predicted, predict_pending
+from annotation.ingest.store_items import ingest_items
+from annotation.people.api_keys import create_key
+from annotation.media.store import store
 from annotation.status import ApiScope, ItemStatus, Role
-from guardapp.guard.media_errors import MediaNotAFile, MediaStoreAway, MediaTooLarge
+from guardapp.guard.media.errors import MediaNotAFile, MediaStoreAway, MediaTooLarge
 from guardapp.object_store import ObjectStore, parse
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import default_policy, default_queue, make_user, production
 from tests.guard.media_samples import make_video
 from tests.services.s3_server import ACCOUNT, BUCKET, S3Server
-from training.services.bucket_backup import copy_from_bucket, copy_to_bucket
-from training.services.job_media import forget_media, with_media
+from training.installation.bucket_backup import copy_from_bucket, copy_to_bucket
+from training.snapshots.job_media import forget_media, with_media
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db

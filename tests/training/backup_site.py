@@ -16,11 +16,11 @@ import django, sys
 django.setup()
 from pathlib import Path
 from annotation.models import User
-from annotation.services.ingest import ingest_items
-from annotation.services.incoming import IncomingItem, IncomingMedia
-from annotation.services.infer import predict_pending
-from annotation.services.serving import production_version
-from annotation.services.keys import create_key
+from annotation.ingest.store_items import ingest_items
+from annotation.ingest.values import IncomingItem, IncomingMedia
+from annotation.predictions.predict import predict_pending
+from annotation.predictions.loaded_engine import production_version
+from annotation.people.api_keys import create_key
 from annotation.status import ApiScope
 from django.conf import settings
 from tests.annotation.scripted_engine import ScriptedEngine
@@ -44,7 +44,7 @@ import django, sys, json, hashlib
 django.setup()
 from django.conf import settings
 from annotation.models import Item, MediaAsset, Prediction
-from annotation.services.keys import open_key
+from annotation.people.api_keys import open_key
 bad = [asset.path for asset in MediaAsset.objects.filter(items__isnull=False)
        if hashlib.sha256((settings.MEDIA_ROOT / asset.path).read_bytes()).hexdigest() != asset.sha256]
 frames = [row["folder"] for seen in Prediction.objects.values_list("media_seen", flat=True) for row in seen]

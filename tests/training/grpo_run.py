@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from guardapp.guard.engines.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from tests.guard.tiny_checkpoint import Family, build_checkpoint
 from tests.training.tiny_run import mixed_rows, write_rows
 from training.contract import CONFIG, GrpoConfig, write_json
 from training.jobs import grpo
-from training.jobs.grpo_data import Prompts, graded_rows
-from training.jobs.grpo_plan import Batches, trainer_arguments
-from training.jobs.grpo_trainer import GuardGrpoTrainer
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.rows import Row
+from training.learning.grpo.data import Prompts, graded_rows
+from training.learning.grpo.batches import Batches, trainer_arguments
+from training.learning.grpo.trainer import GuardGrpoTrainer
+from training.learning.heartbeat import Heartbeat
+from training.learning.rows import Row
 
 SMALL: dict[str, Any] = {
     "reward": "accuracy", "group_size": 4, "prompts_per_batch": 2, "update_batch": 8, "micro_batch": 4, "max_new_tokens": 12,

@@ -10,7 +10,7 @@ from annotation.models import Assignment, GoldLabel, HardSample, ModelVersion, R
 from annotation.status import AssignmentState, GoldSource, Role, TargetSource, VersionStatus
 from tests.factories import default_policy, make_item, make_user
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow
-from training.services.snapshots import SnapshotFilters, create_snapshot
+from training.snapshots.create import SnapshotFilters, create_snapshot
 from training.status import RunStatus
 
 STEPS = ["The user asks for a thing.", "The thing does nobody harm."]

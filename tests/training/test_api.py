@@ -8,14 +8,14 @@ import pytest
 from rest_framework.test import APIClient
 
 from annotation.models import ModelVersion
-from annotation.services.keys import create_key
+from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role
 from tests.factories import make_user, production
 from tests.training.rows import make_much_gold, make_snapshot
 from training.contract import MINED, ROLLOUTS
 from training.models import DatasetSnapshot, Pipeline, RetrainSchedule, TrainingRun
-from training.places import directory_of
-from training.services.pipelines import request_pipeline
+from training.files import directory_of
+from training.runs.pipelines import request_pipeline
 from training.status import RunStatus
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ Client = Callable[..., APIClient]
 @pytest.fixture
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     tasks: list[str] = []
-    monkeypatch.setattr("training.api.ring", lambda task: tasks.append(task.name))
+    monkeypatch.setattr("training.api.base.ring", lambda task: tasks.append(task.name))
     return tasks
 
 

@@ -12,18 +12,18 @@ from PIL import Image
 
 from annotation.models import User
 from annotation.status import Role
-from guardapp.guard.metrics import percent
+from guardapp.guard.measures.scores import percent
 from guardapp.guard.taxonomy import Task
 from tests.factories import make_user, production
 from tests.guard.reference_data import REFERENCE_DATA, needs_reference_data, reference
 from tests.training.test_importers import write
-from training.jobs.rows import read_rows
+from training.learning.rows import read_rows
 from training.models import Benchmark, DatasetSnapshot, Evaluation, ImportedOutputs
-from training.places import file_of
-from training.selectors import is_evaluated, newest_snapshot
-from training.services.benchmarks import evaluate_on_benchmarks
-from training.services.errors import BenchmarkNotTrainedOn
-from training.services.snapshots import verify_snapshot, verify_trainable
+from training.files import file_of
+from training.versions.lists import is_evaluated, newest_snapshot
+from training.benchmarks.register import evaluate_on_benchmarks
+from training.errors import BenchmarkNotTrainedOn
+from training.snapshots.create import verify_snapshot, verify_trainable
 from training.status import RunStatus
 
 pytestmark = pytest.mark.django_db

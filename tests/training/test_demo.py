@@ -12,7 +12,7 @@ import pytest
 
 from guardapp.guard.splits import normalise_text
 from tests.guard.tiny_checkpoint import build_checkpoint
-from training.demo_rows import FAMILY_OVERLAP, DemoRow, NotEnoughRows, demo_rows, families
+from training.installation.demo_rows import FAMILY_OVERLAP, DemoRow, NotEnoughRows, demo_rows, families
 
 ROOT = Path(__file__).resolve().parents[2]
 

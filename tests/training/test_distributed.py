@@ -21,8 +21,8 @@ from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.tiny_run import metrics, result, run_here, sft_run
 from training.contract import ACCELERATE, CHECKPOINTS, CONFIG, EXIT_CANCELLED, LOG, read_json, write_json
 from training.jobs import sft
-from training.launching import Launch, LaunchNotUsable, accelerate_config, as_yaml, check_launch, launch_from, write_launch
-from training.services import process
+from training.recipes.launch import Launch, LaunchNotUsable, accelerate_config, as_yaml, check_launch, launch_from, write_launch
+from training.runs import job_process as process
 
 TWO = Launch(processes=2, strategy="ddp")
 STEPS: dict[str, Any] = {"max_steps": 6, "save_every": 3, "learning_rate": 1e-3}
@@ -66,7 +66,7 @@ def ranks(run_dir: Path) -> list[int]:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"training.services.rank" in words and b"accelerate.commands.launch" not in words and str(run_dir).encode() in words:
+            if b"training.runs.start_rank" in words and b"accelerate.commands.launch" not in words and str(run_dir).encode() in words:
                 found.append(int(folder.name))
     return found
 

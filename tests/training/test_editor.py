@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.editor import read, shown, texts_of, with_settings
+from training.recipes.form_fields import read, shown, texts_of, with_settings
 from training.recipes import RECIPES, config_for, from_toml, to_toml
 
 STARTER, V1 = RECIPES["starter-sft"], RECIPES["omni-v1"]

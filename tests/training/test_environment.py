@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.contract import ENVIRONMENT, read_json
-from training.jobs.environment import write_environment
+from training.learning.environment import write_environment
 
 
 def test_versions_and_devices_are_written(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from training.event_files import crc32c, event_file_name, write_events
+from training.progress.tensorboard import crc32c, event_file_name, write_events
 
 
 @pytest.mark.parametrize(("content", "expected"), [  # RFC 3720, B.4, and the check value of the CRC catalogue

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.gate import Answer, Check, PairedRow, State, Thresholds, decide, regressions
+from training.gate_checks import Answer, Check, PairedRow, State, Thresholds, decide, regressions
 
 H, U = "harmful", "unharmful"
 LIMITS = Thresholds()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from training.hazards import FEWEST, hazards
+from training.progress.hazards import FEWEST, hazards
 
 HEALTHY = {"loss": 0.1, "completion_tokens": 100.0, "pass_rate": 0.5, "reward_accuracy": 0.6, "parse_failure_rate": 0.02,
            "zero_advantage_groups": 0.3, "saturated_right": 0.2, "saturated_wrong": 0.1, "advantage_max_share": 0.4,

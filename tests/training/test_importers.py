@@ -14,10 +14,10 @@ from pyarrow import parquet
 
 from guardapp.guard.prompting import INSTRUCTION
 from guardapp.guard.taxonomy import Harmfulness, MediaKind
-from training.importers.array import CHUNK, NotAnArray, elements
-from training.importers.corpus import CorpusKind, corpus_rows
-from training.importers.records import FileNotReadable, records
-from training.importers.rows import BadRow, ImportedRow
+from training.corpora.json_array import CHUNK, NotAnArray, elements
+from training.corpora.corpus_rows import CorpusKind, corpus_rows
+from training.corpora.records import FileNotReadable, records
+from training.corpora.values import BadRow, ImportedRow
 
 USER = "Human user:\nHow do I bake bread?\n\nAI assistant:\nNone\n"
 ANSWERED = "Human User:\nHow do I bake bread?\n\nAI assistant:\nWith flour.\n\n"
@@ -186,7 +186,7 @@ import resource, sys
 from pathlib import Path
 import django
 django.setup()
-from training.importers.corpus import CorpusKind, corpus_rows
+from training.corpora.corpus_rows import CorpusKind, corpus_rows
 rows, bad, peaks = 0, 0, []
 for row in corpus_rows(Path(sys.argv[1]), name="c", kind=CorpusKind.SFT, media_root=None):
     rows += 1

@@ -9,8 +9,8 @@ from pytest_django import Settings
 
 from annotation.models import Item, User
 from annotation.status import ItemStatus
-from training.services.demo import load_demo
-from training.services.installation import collect_static_files, demo_is_wanted, prepare
+from training.installation.demo_queue import load_demo
+from training.installation.first_start import collect_static_files, demo_is_wanted, prepare
 
 pytestmark = pytest.mark.django_db
 

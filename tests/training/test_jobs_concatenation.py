@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from guardapp.guard.engines.checkpoint import load_processor
-from guardapp.guard.engines.encoding import encode
+from guardapp.guard.engines.hf.checkpoint import load_processor
+from guardapp.guard.engines.hf.encoding import encode
 from guardapp.guard.taxonomy import Modality
 from guardapp.guard.verdict import MediaPreset
 from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.tiny_run import mixed_rows
-from training.jobs.concatenation import concatenated_rows
+from training.learning.concatenation import concatenated_rows
 
 
 def test_concatenations_of_mixed_rows_can_be_encoded_and_have_no_completion(tmp_path: Path) -> None:

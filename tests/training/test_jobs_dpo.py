@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from guardapp.guard.engines.checkpoint import load_model, load_processor
-from guardapp.guard.engines.encoding import encode
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.encoding import encode
+from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import COMPLETION, build_checkpoint, text_sample
 from tests.training.test_jobs_sft import same, weights_of
 from tests.training.tiny_run import metrics, mixed_rows, result, run_here
 from training.contract import CANCEL, CHECKPOINTS, CONFIG, EXIT_CANCELLED, DpoConfig, write_json
-from training.jobs import dpo, heartbeat, sft
-from training.jobs.dpo_data import EncodedPairs, NoPairs, Pair, PairCollator, Pairs, read_pairs
-from training.jobs.dpo_loss import pair_losses
-from training.jobs.json_lines import read_lines
-from training.jobs.rows import Row, RowsShareAnId
+from training.jobs import dpo, sft
+from training.learning import heartbeat
+from training.learning.dpo_data import EncodedPairs, NoPairs, Pair, PairCollator, Pairs, read_pairs
+from training.learning.dpo_loss import pair_losses
+from training.learning.json_lines import read_lines
+from training.learning.rows import Row, RowsShareAnId
 
 BETA = 0.1
 LEARNS_QUICKLY: dict[str, Any] = {"beta": BETA, "batch_size": 4, "learning_rate": 3e-3, "freeze_vision": False, "threads": 1,

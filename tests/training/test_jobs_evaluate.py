@@ -10,10 +10,11 @@ import pytest
 
 from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, EXIT_CANCELLED, PREDICTIONS, read_json, write_json
-from training.jobs import evaluate, heartbeat, sft
-from training.jobs.json_lines import append_line, read_lines
-from training.jobs.rows import RowsShareAnId
-from training.jobs.scoring import scored
+from training.jobs import evaluate, sft
+from training.learning import heartbeat
+from training.learning.json_lines import append_line, read_lines
+from training.learning.rows import RowsShareAnId
+from training.learning.scoring import scored
 
 NOT_A_NUMBER_OF_THE_MODEL = ("seconds", "ms_per_row", "ms_p95")
 

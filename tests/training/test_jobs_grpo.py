@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from guardapp.guard.clipping import ClipNotUsable, ClipSchedule
-from guardapp.guard.engines.hf import HfEngine
-from guardapp.guard.rewards import RewardUnknown
+from guardapp.guard.rl.clipping import ClipNotUsable, ClipSchedule
+from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.rl.rewards import RewardUnknown
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Verdict
 from tests.guard.tiny_checkpoint import COMPLETION, text_sample
@@ -21,12 +21,12 @@ from tests.training.grpo_run import grpo_run, trainer_of
 from tests.training.tiny_run import metrics, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ROLLOUTS, ConfigNotUsable, GrpoConfig, read_config
 from training.jobs import grpo, sft
-from training.jobs.grpo_data import CONCATENATED
-from training.jobs.grpo_trainer import GuardGrpoTrainer
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.json_lines import read_lines
-from training.jobs.rows import Row
-from training.jobs.sft_data import NoTrainingRows
+from training.learning.grpo.data import CONCATENATED
+from training.learning.grpo.trainer import GuardGrpoTrainer
+from training.learning.heartbeat import Heartbeat
+from training.learning.json_lines import read_lines
+from training.learning.rows import Row
+from training.learning.sft_data import NoTrainingRows
 
 EVERY_FIELD = {
     "step", "epoch", "loss", "lr", "grad_norm", "reward", "reward_std", "reward_format", "reward_accuracy", "reward_length", "pass_rate",
@@ -247,11 +247,11 @@ def test_vllm_is_asked_for_by_name_where_it_is_not(tmp_path: Path, monkeypatch: 
     run_dir = grpo_run(tmp_path / "run", generation="vllm_colocate")
     with pytest.raises(ConfigNotUsable, match=r"needs vLLM, which is not installed: pip install 'guardapp\[vllm\]'"):
         grpo.main(run_dir)
-    monkeypatch.setattr("training.jobs.grpo_plan.importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("training.learning.grpo.batches.importlib.util.find_spec", lambda name: object())
     if not torch.cuda.is_available():
         with pytest.raises(ConfigNotUsable, match="needs a CUDA device"):
             grpo.main(run_dir)
-    monkeypatch.setattr("training.jobs.grpo_plan.torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("training.learning.grpo.batches.torch.cuda.is_available", lambda: True)
     with pytest.raises(ConfigNotUsable, match="needs vllm_url"):
         grpo.main(grpo_run(tmp_path / "server", generation="vllm_server"))
 

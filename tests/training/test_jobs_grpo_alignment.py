@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from guardapp.guard.engines.encoding import collate, encode
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.encoding import collate, encode
+from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import Family, image_sample, text_sample, video_sample
 from tests.training.grpo_run import grpo_run, trainer_of
 from training.contract import GrpoConfig, read_config
-from training.jobs.grpo_loss import completion_logps
-from training.jobs.grpo_sampling import draw_groups
-from training.jobs.grpo_trainer import GuardGrpoTrainer
+from training.learning.grpo.loss import completion_logps
+from training.learning.grpo.sampling import draw_groups
+from training.learning.grpo.trainer import GuardGrpoTrainer
 
 LARGEST_DIFFERENCE = 2e-6
 

@@ -10,9 +10,9 @@ import pytest
 from tests.training.grpo_run import grpo_run
 from tests.training.tiny_run import metrics, result
 from training.contract import CANCEL, CHECKPOINTS, CONFIG, EXIT_CANCELLED, RESULT, ROLLOUTS, read_json
-from training.jobs.json_lines import read_lines
-from training.launching import Launch, write_launch
-from training.services import process
+from training.learning.json_lines import read_lines
+from training.recipes.launch import Launch, write_launch
+from training.runs import job_process as process
 
 HANGS = 600  # seconds: a process takes tens of them to import what it needs, and two share busy cores
 

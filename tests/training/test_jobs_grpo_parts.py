@@ -5,14 +5,14 @@ from itertools import islice
 import pytest
 import torch
 
-from guardapp.guard.clipping import ClipRange
-from guardapp.guard.rewards import Graded, reward_named
+from guardapp.guard.rl.clipping import ClipRange
+from guardapp.guard.rl.rewards import Graded, reward_named
 from training.contract import ConfigNotUsable, GrpoConfig
-from training.jobs.grpo_data import PromptOrder
-from training.jobs.grpo_loss import clipped_policy_loss, row_weights
-from training.jobs.grpo_plan import Batches
-from training.jobs.grpo_sampling import until_end
-from training.jobs.grpo_scoring import Scored, group_advantages, rollout_metrics, shown_rollouts
+from training.learning.grpo.data import PromptOrder
+from training.learning.grpo.loss import clipped_policy_loss, row_weights
+from training.learning.grpo.batches import Batches
+from training.learning.grpo.sampling import until_end
+from training.learning.grpo.scoring import Scored, group_advantages, rollout_metrics, shown_rollouts
 
 
 def config(**fields: float | str) -> GrpoConfig:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.training.grpo_run import grpo_run, trainer_of
 from training.contract import GrpoConfig, read_config
-from training.jobs.grpo_trainer import GuardGrpoTrainer
+from training.learning.grpo.trainer import GuardGrpoTrainer
 
 WRITTEN = [5, 6, 7]
 

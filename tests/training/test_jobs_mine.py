@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from guardapp.guard.engines.hf import HfEngine
-from guardapp.guard.mining import KeepRuleUnknown
+from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.rl.mining import KeepRuleUnknown
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
 from tests.guard.chat_server import chat_server
 from tests.guard.tiny_checkpoint import COMPLETION
 from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, MINED, PREDICTIONS, ROWS, MineConfig, read_json, write_json
-from training.jobs import evaluate, heartbeat, mine, sft
-from training.jobs.json_lines import read_lines
-from training.jobs.rows import Row, RowsShareAnId, read_rows
+from training.jobs import evaluate, mine, sft
+from training.learning import heartbeat
+from training.learning.json_lines import read_lines
+from training.learning.rows import Row, RowsShareAnId, read_rows
 
 SECONDS = ("seconds", "rollouts_per_s")
 RIGHT_OF_TEXT = COMPLETION.format(topic="bake bread", label="unharmful")

@@ -12,22 +12,23 @@ from typing import Any
 
 import pytest
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before peft, which takes transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before peft, which takes transformers)
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
 from guardapp.guard.engines.adapters import adapter_in
-from guardapp.guard.engines.checkpoint import load_model, load_processor
-from guardapp.guard.engines.encoding import Encoded
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.encoding import Encoded
+from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import build_checkpoint, text_sample
 from tests.training.tiny_run import metrics, mixed_rows, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ConfigNotUsable, SftConfig, read_json
-from training.jobs import heartbeat, sft
-from training.jobs.sft_data import EncodedRows, GroupedByLength, GuardCollator, NoTrainingRows, token_weights, training_rows
-from training.jobs.trainers import newest_checkpoint
+from training.learning import heartbeat
+from training.jobs import sft
+from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, NoTrainingRows, token_weights, training_rows
+from training.learning.trainers import newest_checkpoint
 
 Weights = dict[str, torch.Tensor]
 
@@ -190,7 +191,7 @@ def test_rows_beyond_the_cache_are_encoded_again(tmp_path: Path, monkeypatch: py
     processor = load_processor(str(build_checkpoint(tmp_path / "base")))
     rows = mixed_rows(tmp_path / "media", 4)
     cached = EncodedRows.measure(processor, rows, 4096, heartbeat.Heartbeat(tmp_path))
-    monkeypatch.setattr("training.jobs.sft_data.CACHE_BYTES", 0)
+    monkeypatch.setattr("training.learning.sft_data.CACHE_BYTES", 0)
     fresh = EncodedRows.measure(processor, rows, 4096, heartbeat.Heartbeat(tmp_path))
     assert fresh[1] is not fresh[1]
     assert cached[1] is cached[1]

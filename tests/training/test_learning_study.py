@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.studies.learning import ARMS, BASELINE, TOY, Study
 from benchmarks.studies.learning_report import Answers, estimates, report
-from guardapp.guard.clipping import SCHEDULES
-from guardapp.guard.rewards import REWARDS
+from guardapp.guard.rl.clipping import SCHEDULES
+from guardapp.guard.rl.rewards import REWARDS
 from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.tiny_run import jobs_here
 

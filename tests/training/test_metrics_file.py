@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from training.metrics import by_step, finite, last_lines, lines_after, thinned
+from training.progress.metrics_file import by_step, finite, last_lines, lines_after, thinned
 
 
 def write(path: Path, *steps: int, mode: str = "a", rest: str = "") -> None:

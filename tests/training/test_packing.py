@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 
-from guardapp.guard.engines.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
 from tests.guard.tiny_checkpoint import COMPLETION, Family, build_checkpoint, text_sample
 from tests.training.tiny_run import metrics, mixed_rows, run_here, sft_run, write_rows
 from training.jobs import sft
-from training.jobs.fillers import blank_media
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.packing import lines_of
-from training.jobs.rows import Row
-from training.jobs.sft_data import EncodedRows, GroupedByLength, GuardCollator
+from training.learning.fillers import blank_media
+from training.learning.heartbeat import Heartbeat
+from training.learning.packing import lines_of
+from training.learning.rows import Row
+from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator
 
 LONG_LINES = 4096
 

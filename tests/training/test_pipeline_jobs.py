@@ -18,10 +18,10 @@ from tests.guard.tiny_checkpoint import COMPLETION, build_checkpoint
 from tests.training.rows import make_snapshot
 from training.contract import MINED, RESULT, ROWS
 from training.models import Evaluation
-from training.places import directory_of, file_of, log_tail
-from training.services.execution import execute_next
-from training.services.process import Limits
-from training.services.runs import request_run
+from training.files import directory_of, file_of, log_tail
+from training.runs.execute import execute_next
+from training.runs.job_process import Limits
+from training.runs.request import request_run
 from training.status import RunKind, RunStatus
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(2400)]

@@ -11,27 +11,27 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotation.models import ModelVersion
-from guardapp.guard.engines.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from tests.factories import production
 from tests.guard.tiny_checkpoint import Family, build_checkpoint
 from tests.training.rows import make_snapshot
 from tests.training.tiny_run import metrics, mixed_rows, run_here, sft_run, write_rows
 from training.contract import METRICS, DpoConfig, GrpoConfig, MineConfig, SftConfig
 from training.jobs import sft
-from training.jobs.grpo_plan import Batches
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.rows import Row
-from training.jobs.sft_data import EncodedRows
-from training.jobs.trainers import lora
-from training.launching import Launch
+from training.learning.grpo.batches import Batches
+from training.learning.heartbeat import Heartbeat
+from training.learning.rows import Row
+from training.learning.sft_data import EncodedRows
+from training.learning.trainers import lora
+from training.recipes.launch import Launch
 from training.models import DatasetSnapshot, TrainingRun
-from training.places import directory_of, file_of
+from training.files import directory_of, file_of
 from training.plan import Pace, as_lines, plan, read_checkpoint
 from training.plan.memory import estimate
 from training.plan.steps import work_of
 from training.recipes import Config, SettingUnknown, config_for, places_of
-from training.services.planning import paces, plan_stages
-from training.services.runs import request_run
+from training.plan.pace import paces, plan_stages
+from training.runs.request import request_run
 from training.status import RunStatus
 
 NO_FILES = ("model", "data.jsonl", "media")

@@ -4,13 +4,13 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from annotation.models import Event, ModelVersion, User
-from annotation.services.serving import production_version
+from annotation.predictions.loaded_engine import production_version
 from annotation.status import EventKind, Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_snapshot
-from training.gate import Thresholds
+from training.gate_checks import Thresholds
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow, GateSettings, Promotion
-from training.services.errors import (
+from training.errors import (
     AlreadyProduction,
     GateNotPassed,
     NotALead,
@@ -21,9 +21,9 @@ from training.services.errors import (
     ReasonMissing,
     ThresholdNotUsable,
 )
-from training.services.evaluations import request_evaluation
-from training.services.gate import corrected_items, judge, set_thresholds, thresholds, watched_items
-from training.services.promotion import promote, rollback
+from training.versions.evaluations import request_evaluation
+from training.versions.gate import corrected_items, judge, set_thresholds, thresholds, watched_items
+from training.versions.promotion import promote, rollback
 from training.status import PromotionKind, SnapshotOrigin, Split
 
 pytestmark = pytest.mark.django_db
@@ -187,7 +187,7 @@ def test_production_that_changed_meanwhile_is_not_replaced(candidate: ModelVersi
         ModelVersion.objects.filter(pk=other.pk).update(status=VersionStatus.PRODUCTION)
         return judged
 
-    monkeypatch.setattr("training.services.promotion.gate.judge", judge_while_another_is_promoted)
+    monkeypatch.setattr("training.versions.promotion.gate.judge", judge_while_another_is_promoted)
     with pytest.raises(ProductionChanged):
         promote(version=candidate, approver=lead, reason="Better.")
     assert production_version() == other

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from training.provenance import sourced
+from training.progress.provenance import sourced
 from training.recipes import config_for
 
 

@@ -19,7 +19,7 @@ EDIT = "/training/recipes/edit/"
 
 @pytest.fixture(autouse=True)
 def no_bell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.views.attempts.ring", lambda task: True)
+    monkeypatch.setattr("training.pages.refusals.ring", lambda task: True)
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from tests.factories import make_user, production
 from tests.training.rows import make_snapshot
 from tests.training.run_files import grpo_line, write_grpo, write_lines, write_mined
 from training.contract import ENVIRONMENT, LOG, METRICS, PROGRESS
-from training.metrics import CURVE_POINTS
+from training.progress.metrics_file import CURVE_POINTS
 from training.models import Pipeline, TrainingRun
-from training.places import directory_of
+from training.files import directory_of
 from training.recipes import DEFAULT, config_for, places_of
-from training.services.pipelines import request_pipeline
+from training.runs.pipelines import request_pipeline
 from training.status import RunKind, RunStatus
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +107,7 @@ def test_a_run_that_logged_nothing_has_no_files_and_says_so(page: Client, lead: 
 
 
 def test_a_pipeline_shows_its_stages_and_starts_again_as_a_whole(page: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.views.attempts.ring", lambda task: True)
+    monkeypatch.setattr("training.pages.refusals.ring", lambda task: True)
     pipeline = request_pipeline(snapshot=make_snapshot(40), base_version=production(), requested_by=lead)
     sft, mine, _ = pipeline.runs.order_by("id")
     content = page.get(reverse("training:run", args=[mine.pk])).text

@@ -20,13 +20,13 @@ from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.rows import make_snapshot
 from training.contract import CHECKPOINTS, EXIT_CANCELLED, RESULT
 from training.models import DatasetSnapshot, Evaluation, TrainingRun
-from training.places import directory_of, file_of, log_tail
+from training.files import directory_of, file_of, log_tail
 from training.recipes import SettingUnknown
-from training.services import execution, process
-from training.services.errors import RunNotCancellable, RunNotResumable, SnapshotDamaged
-from training.services.execution import EVALUATIONS, RUNS, claim, execute_next
-from training.services.process import Limits
-from training.services.runs import cancel_run, clone_run, request_run, resume_run
+from training.runs import execute as execution, job_process as process
+from training.errors import RunNotCancellable, RunNotResumable, SnapshotDamaged
+from training.runs.execute import EVALUATIONS, RUNS, claim, execute_next
+from training.runs.job_process import Limits
+from training.runs.request import cancel_run, clone_run, request_run, resume_run
 from training.status import RunStatus
 
 pytestmark = pytest.mark.django_db

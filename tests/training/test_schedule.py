@@ -14,12 +14,12 @@ from annotation.status import Role, VersionStatus
 from guardapp.celery import app
 from tests.factories import make_user, production
 from tests.training.rows import make_gold, make_much_gold
-from training import selectors_schedules
+from training.schedules import selectors as selectors_schedules
 from training.models import Firing, Pipeline, RetrainSchedule, TrainingRun
-from training.services import triggers
-from training.services.errors import ScheduleNameTaken, ScheduleNotValid
-from training.services.pipelines import cancel_pipeline
-from training.services.schedule import ScheduleInput, delete_schedule, forget_old_bells, save_schedule, switch_schedule
+from training.schedules import triggers
+from training.errors import ScheduleNameTaken, ScheduleNotValid
+from training.runs.pipelines import cancel_pipeline
+from training.schedules.schedules import ScheduleInput, delete_schedule, forget_old_bells, save_schedule, switch_schedule
 from training.status import FiringOutcome, RunStatus, Trigger
 from training.tasks import fire_schedule
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from guardapp.guard.taxonomy import Task
-from training.jobs.scoring import averages, scored
+from training.learning.scoring import averages, scored
 
 
 def line(number: int, gold: str, said: str | None, *, source: str = "a", score: float | None = None, **fields: Any) -> dict[str, Any]:

@@ -10,19 +10,19 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from annotation.models import Event, Item, ModelVersion, Prediction, ShadowRequest, User
-from annotation.services import serving
-from annotation.services.infer import predict_pending
-from annotation.services.shadow import SHADOW_BATCH, Shadowed, predict_shadow, shadow_wanted
-from annotation.services.shadow_requests import claim_shadow, is_shadowed
+from annotation.predictions import loaded_engine as serving
+from annotation.predictions.predict import predict_pending
+from annotation.predictions.shadow import SHADOW_BATCH, Shadowed, predict_shadow, shadow_wanted
+from annotation.predictions.shadow_requests import claim_shadow, is_shadowed
 from annotation.status import EventKind, ItemStatus, Role, VersionStatus
 from annotation.tasks import predict, shadow
 from guardapp.guard.verdict import Sample
 from tests.annotation.scripted_engine import GIBBERISH, HARMFUL, UNHARMFUL, ScriptedEngine
 from tests.factories import make_item, make_user, production
 from tests.training.rows import make_candidate, make_gold
-from training.selectors_shadow import PAGE, disagreements, has_shadowed, shadow_summary
-from training.services.errors import AlreadyProduction, NotALead, ShareNotUsable
-from training.services.shadow import start_shadow, stop_shadow
+from training.versions.shadow_values import PAGE, disagreements, has_shadowed, shadow_summary
+from training.errors import AlreadyProduction, NotALead, ShareNotUsable
+from training.versions.shadow import start_shadow, stop_shadow
 
 pytestmark = pytest.mark.django_db
 

@@ -11,21 +11,21 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from annotation import clock
-from annotation.guard_server import GuardServer
+from annotation.database import clock
+from annotation.moderation.guard_server import GuardServer
 from annotation.models import DeviceLoan, DeviceUse, Item
-from annotation.services import devices, serving
-from annotation.services.guard_client import GuardNotReady, ask_guard, hang_up
-from annotation.services.guard_wire import Content, JudgeRequest
-from annotation.services.guarding import Guarding
+from annotation.predictions import shared_device as devices, loaded_engine as serving
+from annotation.moderation.guard_client import GuardNotReady, ask_guard, hang_up
+from annotation.moderation.guard_wire import Content, JudgeRequest
+from annotation.moderation.guard_process import Guarding
 from annotation.status import ItemStatus
 from annotation.tasks import predict
 from tests.factories import make_item, production
 from tests.training.rows import make_snapshot
 from training.models import TrainingRun
-from training.services import execution
-from training.services.process import Limits
-from training.services.runs import request_run
+from training.runs import execute as execution
+from training.runs.job_process import Limits
+from training.runs.request import request_run
 
 STARTER = Path(__file__).resolve().parents[2] / "guardapp" / "starter"
 ASKED = JudgeRequest((Content("How do I bake bread?"),))

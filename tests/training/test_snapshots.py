@@ -10,19 +10,19 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from annotation.models import Event, GoldLabel, KnownItem
-from annotation.services import gold as gold_services
+from annotation.review import gold as gold_services
 from annotation.status import Role, TargetSource
 from guardapp.guard.parsing import parse
 from guardapp.guard.splits import normalise_text
 from tests.factories import make_user
 from tests.training.rows import make_gold, make_much_gold, make_snapshot
-from training.jobs.rows import read_rows
+from training.learning.rows import read_rows
 from training.models import DatasetSnapshot, SnapshotRow
-from training.places import file_of
-from training.services import snapshots
-from training.services.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
-from training.services.pinned import pin
-from training.services.snapshots import SnapshotFilters, create_snapshot, verify_snapshot
+from training.files import file_of
+from training.snapshots import create as snapshots
+from training.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
+from training.snapshots.pinned_file import pin
+from training.snapshots.create import SnapshotFilters, create_snapshot, verify_snapshot
 from training.status import Split
 
 pytestmark = pytest.mark.django_db
@@ -146,7 +146,7 @@ def test_too_little_gold_says_how_much_is_missing() -> None:
 def test_a_failed_snapshot_leaves_nothing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lead = make_user(Role.LEAD)
     make_much_gold(lead, 30)
-    monkeypatch.setattr("training.services.snapshots.mark_used", lambda *, gold_ids: gold_services.mark_used(gold_ids=gold_ids) - 1)
+    monkeypatch.setattr("training.snapshots.create.mark_used", lambda *, gold_ids: gold_services.mark_used(gold_ids=gold_ids) - 1)
     with pytest.raises(GoldChanged):
         create_snapshot(created_by=lead, filters=EVERYTHING)
     assert not DatasetSnapshot.objects.exists() and not SnapshotRow.objects.exists() and not Event.objects.exists()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 
-from guardapp.guard.engines.hf import HfEngine
-from guardapp.guard.media import PRESETS, decode
+from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.media.decode import PRESETS, decode
 from guardapp.guard.prompting import INSTRUCTION
 from guardapp.guard.taxonomy import Modality
 from guardapp.guard.verdict import Decoding, Sample

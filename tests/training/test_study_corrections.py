@@ -20,9 +20,9 @@ from guardapp.guard.verdict import Judgement, Sample, Verdict
 from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.tiny_run import jobs_here
 from training.contract import PREDICTIONS
-from training.demo_rows import FAMILY_OVERLAP, DemoRow, NotEnoughRows
-from training.jobs.json_lines import append_line, read_lines
-from training.jobs.rows import Row
+from training.installation.demo_rows import FAMILY_OVERLAP, DemoRow, NotEnoughRows
+from training.learning.json_lines import append_line, read_lines
+from training.learning.rows import Row
 
 GROUPS = ("women", "immigrants", "muslims", "trans", "disabled")
 HARMFUL = ("i hate all {} so much", "{} are vermin and scum", "nobody should ever hire {}", "we must throw out {} today",

@@ -8,13 +8,13 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import ModelVersion, User
-from annotation.services.keys import create_key
+from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_much_gold, make_snapshot
 from training.models import DatasetSnapshot, Evaluation, Promotion, TrainingRun
-from training.services.promotion import promote
-from training.services.runs import request_run
+from training.versions.promotion import promote
+from training.runs.request import request_run
 from training.status import RunStatus
 
 pytestmark = pytest.mark.django_db
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def plain_static(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
-    monkeypatch.setattr("training.views.attempts.ring", lambda task: True)
-    monkeypatch.setattr("training.api.ring", lambda task: True)
+    monkeypatch.setattr("training.pages.refusals.ring", lambda task: True)
+    monkeypatch.setattr("training.api.base.ring", lambda task: True)
 
 
 @pytest.fixture

@@ -11,27 +11,27 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from annotation.importers.media import no_files
+from annotation.ingest.read_media import no_files
 from annotation.models import ModelVersion, User
 from annotation.status import Role
-from guardapp.guard.metrics import Outcome
+from guardapp.guard.measures.scores import Outcome
 from guardapp.guard.taxonomy import Harmfulness, Task
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate
 from tests.training.test_importers import sft, write
-from training.importers.benchmark import read_benchmark_row
-from training.importers.corpus import CorpusKind, corpus_rows
-from training.importers.outputs import OutputRow
-from training.importers.records import Place, Record
-from training.importers.rows import ImportedRow
-from training.jobs.scoring import counted
-from training.leaderboard import Line, Origin
+from training.corpora.benchmark_rows import read_benchmark_row
+from training.corpora.corpus_rows import CorpusKind, corpus_rows
+from training.corpora.output_rows import OutputRow
+from training.corpora.records import Place, Record
+from training.corpora.values import ImportedRow
+from training.learning.scoring import counted
+from training.benchmarks.leaderboard import Line, Origin
 from training.models import Benchmark, Evaluation, ImportedOutputs, TrainingRun
 from training.published import published
-from training.services.benchmarks import BenchmarkFacts, register_benchmark
-from training.services.corpora import import_corpus
-from training.services.outputs import import_outputs
-from training.services.reports import ImportReport
+from training.benchmarks.register import BenchmarkFacts, register_benchmark
+from training.corpora.import_corpus import import_corpus
+from training.benchmarks.others_outputs import import_outputs
+from training.corpora.report import ImportReport
 from training.status import RunStatus
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ LABELS = {"h": HARMFUL, "u": UNHARMFUL, "?": None}
 
 @pytest.fixture(autouse=True)
 def no_bell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.views.benchmarks.ring_workers", lambda: None)
+    monkeypatch.setattr("training.pages.benchmarks.ring_workers", lambda: None)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import ModelVersion, Prediction, User
-from annotation.services.keys import create_key
+from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role, VersionStatus
 from tests.factories import make_item, make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_snapshot
-from training import flips as flips_module
+from training.versions import flips as flips_module
 from training.models import DatasetSnapshot, Evaluation, GateSettings, Promotion
-from training.services.gate import thresholds
+from training.versions.gate import thresholds
 
 pytestmark = pytest.mark.django_db
 FORM = {"alpha": 0.01, "f1_margin": 0.03, "category_margin": 0.1, "false_positive_cap": 0.3, "parse_failure_cap": 0.05,

@@ -15,7 +15,7 @@ from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
 from tests.guard.tiny_checkpoint import COMPLETION, Family, build_checkpoint, image_sample, text_sample, video_sample
 from training.contract import CONFIG, METRICS, EvaluateConfig, SftConfig, read_json, write_json
-from training.jobs.rows import Row
+from training.learning.rows import Row
 from training.starter import build
 
 LEARNS_QUICKLY = {"batch_size": 8, "learning_rate": 1e-2, "freeze_vision": False, "threads": 1, "log_every": 1, "save_every": 1000}

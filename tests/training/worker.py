@@ -12,8 +12,8 @@ from django.core.management import call_command  # noqa: E402
 
 from tests.factories import production  # noqa: E402
 from tests.training.rows import make_snapshot  # noqa: E402
-from training.services.execution import execute_next  # noqa: E402
-from training.services.pipelines import request_pipeline  # noqa: E402
+from training.runs.execute import execute_next  # noqa: E402
+from training.runs.pipelines import request_pipeline  # noqa: E402
 
 
 def pipeline(checkpoint: str) -> None:

@@ -1,7 +1,7 @@
 """Makes a CUDA-built torchvision importable beside a CPU torch in every process of an environment, vLLM's children included.
 
 Installed by `make test-vllm` into its environment, beside a .pth file that imports it. Nothing of torch is loaded before
-somebody asks for torchvision; guardapp.guard.engines.torchvision_shim does the same where our own programs begin.
+somebody asks for torchvision; guardapp.guard.engines.hf.torchvision_shim does the same where our own programs begin.
 """
 
 import importlib.abc

@@ -12,20 +12,20 @@ import pytest
 from pytest_django import Settings
 
 from annotation.models import ModelVersion
-from annotation.services import serving
+from annotation.predictions import loaded_engine as serving
 from annotation.status import VersionStatus
 from guardapp.guard.engines.adapters import ADAPTER
-from guardapp.guard.engines.hf import HfEngine
+from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.judging import LABELS_FIRST
-from guardapp.guard.media import PRESETS, decode
+from guardapp.guard.media.decode import PRESETS, decode
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Rollout, Sample, Verdict
 from tests.training.tiny_run import run_here, sft_run, write_rows
 from tests.vllm.served import ROOT, STARTER, vllm_server
 from training.contract import CONFIG, MINED, MODEL, RESULT, MineConfig, read_json, write_json
 from training.jobs import sft
-from training.jobs.rows import Row
+from training.learning.rows import Row
 from training.starter.rows_media import generate_media, render_clip, render_image
 from training.starter.rows_text import generate
 

@@ -4,7 +4,7 @@ Reads RUN_DIR/config.json (DpoConfig), pairs a right and a wrong completion of e
 rows), and trains the guard to prefer the right one (HS-DPO). The reference is the base model: its log-probabilities are computed
 once, into RUN_DIR/reference.jsonl. Killed at any moment, the same command goes on from the last checkpoint.
 
-TRL's DPOTrainer takes no video, no batches of mixed media and no weight of a pair; so the loss is training.jobs.dpo_loss, and the
+TRL's DPOTrainer takes no video, no batches of mixed media and no weight of a pair; so the loss is training.learning.dpo_loss, and the
 trainer is that of the supervised job.
 """
 
@@ -17,24 +17,24 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 import transformers
 import trl
 from datasets import Dataset
 from transformers import TrainerState, TrainingArguments
 
-from guardapp.guard.engines.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from training.contract import EXIT_CANCELLED, MODEL, RESULT, DpoConfig, SftConfig, read_config
-from training.jobs.dpo_data import EncodedPairs, PairCollator, Pairs, read_pairs
-from training.jobs.dpo_loss import completion_logps, pair_losses
-from training.jobs.environment import write_environment
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.json_lines import append_line, read_lines
-from training.jobs.processes import any_process, is_main_process, log_to_stdout
+from training.learning.dpo_data import EncodedPairs, PairCollator, Pairs, read_pairs
+from training.learning.dpo_loss import completion_logps, pair_losses
+from training.learning.environment import write_environment
+from training.learning.heartbeat import Heartbeat
+from training.learning.json_lines import append_line, read_lines
+from training.learning.processes import any_process, is_main_process, log_to_stdout
 from training.jobs.sft import GuardTrainer, trainer_arguments
-from training.jobs.sft_data import GroupedByLength, JobCancelled
-from training.jobs.trainers import Reporter, lora, newest_checkpoint, save_model, vision_tower, write_result
+from training.learning.sft_data import GroupedByLength, JobCancelled
+from training.learning.trainers import Reporter, lora, newest_checkpoint, save_model, vision_tower, write_result
 
 REFERENCE = "reference.jsonl"
 PARTS = ("dpo_loss", "sft_loss", "margin", "accuracy")

@@ -13,15 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from guardapp.guard.engines.encoding import estimated_tokens
+from guardapp.guard.engines.hf.encoding import estimated_tokens
 from guardapp.guard.verdict import Decoding, Rollout
 from training.contract import EXIT_CANCELLED, PREDICTIONS, RESULT, EvaluateConfig, read_config, write_json
-from training.jobs.engines import guard_engine
-from training.jobs.environment import write_environment
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.json_lines import append_line, read_lines
-from training.jobs.rows import Row, RowsShareAnId, read_rows
-from training.jobs.scoring import scored
+from training.learning.engines import guard_engine
+from training.learning.environment import write_environment
+from training.learning.heartbeat import Heartbeat
+from training.learning.json_lines import append_line, read_lines
+from training.learning.rows import Row, RowsShareAnId, read_rows
+from training.learning.scoring import scored
 
 log = logging.getLogger("training.jobs.evaluate")
 

@@ -13,25 +13,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 import transformers
 import trl
 from datasets import Dataset
 
-from guardapp.guard.engines.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from training.contract import EXIT_CANCELLED, MODEL, RESULT, ConfigNotUsable, GrpoConfig, read_config
-from training.jobs.environment import write_environment
-from training.jobs.fillers import blank_media
-from training.jobs.grpo_data import Prompts, graded_rows
-from training.jobs.grpo_plan import Batches, check, clip_schedule, trainer_arguments
-from training.jobs.grpo_report import Clipping, GrpoReporter
-from training.jobs.grpo_trainer import GuardGrpoTrainer
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.processes import any_process, log_to_stdout, processes
-from training.jobs.rows import Row
-from training.jobs.sft_data import JobCancelled
-from training.jobs.trainers import in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
+from training.learning.environment import write_environment
+from training.learning.fillers import blank_media
+from training.learning.grpo.data import Prompts, graded_rows
+from training.learning.grpo.batches import Batches, check, clip_schedule, trainer_arguments
+from training.learning.grpo.report import Clipping, GrpoReporter
+from training.learning.grpo.trainer import GuardGrpoTrainer
+from training.learning.heartbeat import Heartbeat
+from training.learning.processes import any_process, log_to_stdout, processes
+from training.learning.rows import Row
+from training.learning.sft_data import JobCancelled
+from training.learning.trainers import in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
 
 log = logging.getLogger("training.jobs.grpo")
 

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guardapp.guard.engines.checkpoint import load_processor
-from guardapp.guard.engines.encoding import completion_ids, estimated_tokens
-from guardapp.guard.mining import KeepRule, keep_rule
+from guardapp.guard.engines.hf.checkpoint import load_processor
+from guardapp.guard.engines.hf.encoding import completion_ids, estimated_tokens
+from guardapp.guard.rl.mining import KeepRule, keep_rule
 from guardapp.guard.verdict import Decoding
 from training.contract import EXIT_CANCELLED, METRICS, MINED, RESULT, ROWS, MineConfig, read_config, write_json
-from training.jobs.engines import guard_engine
-from training.jobs.environment import write_environment
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.json_lines import append_line, read_lines
-from training.jobs.mined import kept_line, known_completions, mined_line, rollout_line, running_figures, summary
-from training.jobs.rows import Row, RowsShareAnId, read_rows
+from training.learning.engines import guard_engine
+from training.learning.environment import write_environment
+from training.learning.heartbeat import Heartbeat
+from training.learning.json_lines import append_line, read_lines
+from training.learning.mined import kept_line, known_completions, mined_line, rollout_line, running_figures, summary
+from training.learning.rows import Row, RowsShareAnId, read_rows
 
 SEEDS_A_BATCH = 1000  # the engine may divide a batch, and counts the seed up for each part
 

@@ -13,22 +13,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import guardapp.guard.engines.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 import transformers
 import trl
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
 
-from guardapp.guard.engines.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from training.contract import CHECKPOINTS, EXIT_CANCELLED, MODEL, RESULT, SftConfig, read_config
-from training.jobs.environment import write_environment
-from training.jobs.fillers import blank_media
-from training.jobs.heartbeat import Heartbeat
-from training.jobs.packing import LINE_TOKENS
-from training.jobs.processes import any_process, log_to_stdout
-from training.jobs.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
-from training.jobs.trainers import Reporter, in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
+from training.learning.environment import write_environment
+from training.learning.fillers import blank_media
+from training.learning.heartbeat import Heartbeat
+from training.learning.packing import LINE_TOKENS
+from training.learning.processes import any_process, log_to_stdout
+from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
+from training.learning.trainers import Reporter, in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
 
 log = logging.getLogger("training.jobs.sft")
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
 from annotation.models import User
-from guardapp.guard.metrics import POSITIVE
+from guardapp.guard.measures.scores import POSITIVE
 from guardapp.guard.taxonomy import Task
 from training.models.snapshots import DatasetSnapshot
 

@@ -119,7 +119,7 @@ class EvaluationRow(models.Model):
 class Promotion(models.Model):
     """Append-only: who made which version production, instead of which, and why.
 
-    `gate`: what the gate said then (training.gate.GateReport as JSON); empty for a rollback, which asks nobody.
+    `gate`: what the gate said then (training.gate_checks.GateReport as JSON); empty for a rollback, which asks nobody.
     """
 
     kind = models.CharField(max_length=16, choices=PromotionKind)

@@ -49,7 +49,7 @@ class RetrainSchedule(models.Model):
 class Pipeline(models.Model):
     """Runs that follow each other on one snapshot, the stages of a recipe; the last version is evaluated beside production.
 
-    stages: [{"kind", "config"}] as they were asked for. Writer of `status`: training.services.pipelines, from the runs.
+    stages: [{"kind", "config"}] as they were asked for. Writer of `status`: training.runs.pipelines, from the runs.
     """
 
     name = models.CharField(max_length=100, unique=True)

@@ -9,7 +9,7 @@ from training.status import SnapshotOrigin, Split
 
 
 class DatasetSnapshot(models.Model):
-    """A JSONL file (training.jobs.rows) pinned by its sha256. Neither the file nor its rows change after creation.
+    """A JSONL file (training.learning.rows) pinned by its sha256. Neither the file nor its rows change after creation.
 
     counts: {"train", "holdout", "hard", "by_modality": {…}, "by_source": {…}, "dropped": {reason: n}}.
     """

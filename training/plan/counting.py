@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.contract import DpoConfig, GrpoConfig, MineConfig, SftConfig
-from training.jobs.rows import Row, read_rows
+from training.learning.rows import Row, read_rows
 from training.plan.tokens import TokenCounter
 from training.recipes import Config
 

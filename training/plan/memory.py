@@ -21,9 +21,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from training.adapters import LORA_TARGETS
+from training.learning.lora import LORA_TARGETS
 from training.contract import MineConfig, SftConfig
-from training.launching import Launch
+from training.recipes.launch import Launch
 from training.recipes import Config
 
 ACTIVATION_BYTES = 34

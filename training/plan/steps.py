@@ -7,7 +7,7 @@ from math import ceil
 from django.utils.translation import gettext as _
 
 from training.contract import DpoConfig, GrpoConfig, MineConfig, SftConfig
-from training.launching import Launch
+from training.recipes.launch import Launch
 from training.recipes import Config
 
 TOKENS, ROLLOUTS = "tokens", "rollouts"

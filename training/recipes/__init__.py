@@ -3,8 +3,8 @@
 from training.recipes.checks import CHOICES, CONFIGS, PLACES, RANGES, Config, check_together, checked, config_of, fields_of, places_of
 from training.recipes.configs import config_for, recipe_named, recipes_with, sft_config
 from training.recipes.presets import DEFAULT, RECIPES
-from training.recipes.table import SettingRow, settings_side_by_side
-from training.recipes.toml_form import from_toml, to_toml
+from training.recipes.side_by_side import SettingRow, settings_side_by_side
+from training.recipes.toml import from_toml, to_toml
 from training.recipes.values import Recipe, RecipeUnknown, Setting, SettingUnknown, Value
 
 __all__ = [

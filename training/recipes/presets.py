@@ -1,6 +1,6 @@
 """The presets, every value with its source. Tables: GuardReasoner-VL and -Omni, the scripts that were released with them."""
 
-from training.recipes.marking import gettext_noop
+from training.recipes.translatable import gettext_noop
 from training.recipes.values import Recipe, Setting, Value
 
 OURS = "ours"

@@ -26,7 +26,7 @@ class Setting:
 class Recipe:
     """A preset: what it is for, and for each stage (sft, mine, grpo, dpo) what differs from the job config's defaults.
 
-    `sharding` names the launch strategy (training.launching) that the authors used for a stage.
+    `sharding` names the launch strategy (training.recipes.launch) that the authors used for a stage.
     """
 
     name: str

@@ -7,10 +7,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from guardapp.guard.media import PRESETS, Job, MediaError, decode_many
+from guardapp.guard.media.decode import PRESETS, Job, MediaError, decode_many
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Sample, SeenMedia, Verdict
-from training.jobs.rows import Row
+from training.learning.rows import Row
 from training.starter.plan import HeldOut, Stage
 from training.starter.rows_long import generate_long
 from training.starter.rows_media import generate_media, render_clip, render_image

@@ -6,7 +6,7 @@ from django import template
 from django.utils.translation import gettext as _
 
 from training.plan import duration
-from training.units import STAGES
+from training.recipes.units import STAGES
 
 register = template.Library()
 

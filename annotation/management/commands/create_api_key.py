@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from annotation.models import User
-from annotation.services.errors import ServiceError
-from annotation.services.keys import create_key
+from annotation.errors import ServiceError
+from annotation.people.api_keys import create_key
 from annotation.status import ApiScope
 
 

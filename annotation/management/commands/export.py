@@ -9,9 +9,9 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import Export
-from annotation.services.errors import ServiceError
-from annotation.services.export import ExportFormat, ExportRequest, Tally, export_archive, export_lines, record_export
-from annotation.services.export_jobs import ROWS_A_FILE, folder_of, request_export, write_next
+from annotation.errors import ServiceError
+from annotation.exporting.export import ExportFormat, ExportRequest, Tally, export_archive, export_lines, record_export
+from annotation.exporting.export_files import ROWS_A_FILE, folder_of, request_export, write_next
 from annotation.status import ExportLayout, ExportState
 
 BY = "manage.py export"

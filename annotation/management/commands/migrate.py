@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands.migrate import Command as Migrate
 from django.db import OperationalError, connections
 
-from annotation.troubles import DATABASE_BUSY, trouble_of
+from annotation.database.outages import DATABASE_BUSY, trouble_of
 
 LOCK_TIMEOUT_S = 5
 

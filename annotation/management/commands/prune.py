@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from annotation.services.retention import BLOCK, CLASSES, days_of, prune
+from annotation.operations.retention import BLOCK, CLASSES, days_of, prune
 
 
 class Command(BaseCommand):

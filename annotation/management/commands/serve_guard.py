@@ -8,9 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation.guard_server import GuardServer
-from annotation.services.guarding import Guarding
-from annotation.services.keys import moderation_is_used
+from annotation.moderation.guard_server import GuardServer
+from annotation.moderation.guard_process import Guarding
+from annotation.people.api_keys import moderation_is_used
 from guardapp.tracing import start_tracing
 
 

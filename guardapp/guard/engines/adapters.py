@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from guardapp.guard.engines.base import CheckpointNotUsable
+from guardapp.guard.engine import CheckpointNotUsable
 from guardapp.guard.engines.http_servers import TRANSIENT, ServerRefused, Servers, exchange
 
 ADAPTER = "adapter"  # folder of the adapter inside a checkpoint that it is merged into

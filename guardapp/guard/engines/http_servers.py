@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from guardapp.guard.engines.base import EngineError
+from guardapp.guard.engine import EngineError
 
 TRIES = 6
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0  # before another try; the real pause is a random share of it

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from guardapp.guard.engines.label_values import LabelScores
+from guardapp.guard.label_scores import LabelScores
 from guardapp.guard.parsing import Span, label_positions
 from guardapp.guard.taxonomy import Harmfulness
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from training.services.backup import BackupNotPossible, back_up
+from training.installation.backup import BackupNotPossible, back_up
 
 
 class Command(BaseCommand):

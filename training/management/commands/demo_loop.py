@@ -13,9 +13,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation.services.errors import ServiceError
-from training.demo import DemoFailed, run_loop
-from training.demo_rows import NotEnoughRows, demo_rows
+from annotation.errors import ServiceError
+from training.installation.demo_loop import DemoFailed, run_loop
+from training.installation.demo_rows import NotEnoughRows, demo_rows
 
 KEPT = ("GUARDAPP_REFERENCE_DATA", "GUARDAPP_DEVICE", "GUARDAPP_THREADS", "GUARDAPP_ROLLOUTS", "GUARDAPP_BATCH", "GUARDAPP_MAX_NEW_TOKENS")
 

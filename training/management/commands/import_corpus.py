@@ -6,15 +6,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from training.importers.corpus import CorpusKind, corpus_rows
-from training.importers.manifest import media_root_near
-from training.importers.records import FileNotReadable
-from training.management.acting import add_by, lead_named
-from training.management.saying import say_bad_rows
-from training.places import file_of
-from training.services.corpora import HOLDOUT_SHARE, import_corpus
-from training.services.errors import TrainingError
-from training.services.reports import ImportReport
+from training.corpora.corpus_rows import CorpusKind, corpus_rows
+from training.corpora.manifest import media_root_near
+from training.corpora.records import FileNotReadable
+from training.management.lead import add_by, lead_named
+from training.management.bad_rows import say_bad_rows
+from training.files import file_of
+from training.corpora.import_corpus import HOLDOUT_SHARE, import_corpus
+from training.errors import TrainingError
+from training.corpora.report import ImportReport
 
 
 class Command(BaseCommand):

@@ -7,14 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from guardapp.guard.taxonomy import Task
-from training.importers.benchmark import benchmark_rows
-from training.importers.manifest import BenchmarkFile, benchmark_files
-from training.importers.records import FileNotReadable
-from training.management.acting import add_by, lead_named
-from training.management.saying import say_bad_rows
-from training.services.benchmarks import BenchmarkFacts, register_benchmark
-from training.services.errors import TrainingError
-from training.services.reports import ImportReport
+from training.corpora.benchmark_rows import benchmark_rows
+from training.corpora.manifest import BenchmarkFile, benchmark_files
+from training.corpora.records import FileNotReadable
+from training.management.lead import add_by, lead_named
+from training.management.bad_rows import say_bad_rows
+from training.benchmarks.register import BenchmarkFacts, register_benchmark
+from training.errors import TrainingError
+from training.corpora.report import ImportReport
 
 
 class Command(BaseCommand):

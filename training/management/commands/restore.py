@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from guardapp.supervisor.supervise import CannotStart, only_one
-from training.services.backup import RestoreNotPossible, restore
+from training.installation.backup import RestoreNotPossible, restore
 
 
 class Command(BaseCommand):

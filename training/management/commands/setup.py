@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from training.services.installation import prepare
+from training.installation.first_start import prepare
 
 
 class Command(BaseCommand):

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from annotation.bells import ring
+from annotation.doorbell import ring
 from annotation.tasks import predict
-from training.services.demo import load_demo
-from training.services.installation import demo_items_wanted
+from training.installation.demo_queue import load_demo
+from training.installation.first_start import demo_items_wanted
 
 
 class Command(BaseCommand):

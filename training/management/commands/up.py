@@ -10,12 +10,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from annotation.selectors_inference import inference_backlog
+from annotation.predictions.selectors import inference_backlog
 from guardapp import env
 from guardapp.supervisor.child import Program
 from guardapp.supervisor.programs import BROKER, Plan, programs
 from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, refuse_taken_port
-from training.services.installation import demo_is_wanted, prepare
+from training.installation.first_start import demo_is_wanted, prepare
 
 BROKER_WAIT_S = 5.0
 LOOK_EVERY_S = 1.0  # at the web process, until it answers

@@ -1,0 +1,240 @@
+"""The API of items and exports. Rows come in by annotation.importers; services do the work."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import MultiPartParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation.api import shapes
+from annotation.api.authentication import needs_scope
+from annotation.doorbell import ring
+from annotation.ingest.read_media import MediaFinder, files_of_upload, no_files, with_fetching
+from annotation.ingest.read_rows import MAX_SOURCE, read_row
+from annotation.models import ApiKey, Item, User
+from annotation.web.openapi import answers
+from annotation.web.problems import BodyNotValid, BodyTooLarge
+from annotation.web.orjson_format import OrjsonParser, read_json
+from annotation.items.item_values import PAGE, CursorNotValid, item_with_all, page_of_items
+from annotation.items.search import CHOICES, ItemSearch, day_of
+from annotation.exporting.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export, summarise
+from annotation.ingest.values import DEFAULT_SOURCE, MAX_BATCH, FieldError, RowResult, RowStatus
+from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
+from annotation.status import ApiScope
+from annotation.tasks import predict
+
+MAX_PAGE = 1_000
+MAX_UPLOAD_BYTES = 1 << 30  # of a multipart body: its files wait on the disk
+INCOMING = PolymorphicProxySerializer(
+    component_name="IncomingRows", resource_type_field_name=None,
+    serializers=[shapes.OwnRow, shapes.CoopRow, shapes.ChatRow, shapes.DatasetRow, shapes.RowBatch],
+)
+UPLOAD = {
+    "type": "object", "required": ["items"], "additionalProperties": {"type": "string", "format": "binary"},
+    "properties": {"items": {"type": "string", "description": "JSON of the rows; their media name the uploaded files"}},
+}
+
+
+SEARCH_PARAMETERS = [
+    OpenApiParameter("q", str, description="words of the text, or how the external id begins"),
+    OpenApiParameter("text", str, description="words: each must begin a word of prompt or response"),
+    OpenApiParameter("external_id", str, description="how the external id begins"),
+    *(OpenApiParameter(name, str, enum=values) for name, values in CHOICES.items()),
+    *(OpenApiParameter(name, str) for name in ("source", "queue", "language", "category", "version")),
+    OpenApiParameter("reviewer", str, description="username of somebody who reviewed it"),
+    *(OpenApiParameter(name, OpenApiTypes.DATE, description=f"day (UTC) of coming in, {words}")
+      for name, words in (("since", "or later"), ("until", "or earlier"))),
+]
+
+
+def actor_of(request: Request) -> User:
+    """The person behind the key or the session."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def asked_for(request: Request, name: str) -> str:
+    """A parameter of the address; "" where it is missing."""
+    value: str = request.query_params.get(name, "")
+    if len(value) > MAX_SOURCE or "\x00" in value:
+        raise BodyNotValid("A parameter cannot be taken.", [FieldError(f"/{name}", f"takes at most {MAX_SOURCE} characters, no NUL.")])
+    return value
+
+
+def search_of(request: Request) -> ItemSearch:
+    """Raises BodyNotValid where a value is not known: a program is told, where a page just leaves it out."""
+    given = {field.name: asked_for(request, field.name) for field in fields(ItemSearch)}
+    errors = [FieldError(f"/{name}", f"is none of {', '.join(values)}.") for name, values in CHOICES.items()
+              if given[name] and given[name] not in values]
+    errors += [FieldError(f"/{name}", "is no date as in 2025-01-31.") for name in ("since", "until")
+               if given[name] and not day_of(given[name])]
+    if errors:
+        raise BodyNotValid("The items cannot be narrowed so.", errors)
+    return ItemSearch.of(given)
+
+
+class ItemsView(APIView):
+    parser_classes = [OrjsonParser, MultiPartParser]
+
+    def get_permissions(self) -> Sequence[Any]:
+        return [needs_scope(ApiScope.ITEMS_READ if self.request.method in ("GET", "HEAD") else ApiScope.ITEMS_WRITE)()]
+
+    @extend_schema(
+        operation_id="items_ingest", request={"application/json": INCOMING, "multipart/form-data": UPLOAD},
+        parameters=[OpenApiParameter("source", str, description="source of rows that name none"),
+                    OpenApiParameter("queue", str, description=f"slug of the review queue (default: {DEFAULT_QUEUE})")],
+        responses=answers({202: shapes.IngestResult}, 400, 404, 409, 413, 415, 422),
+        description=f"One row, a list of rows, or {{\"items\": [rows]}}; at most {MAX_BATCH:,} rows. Idempotent on (source, external_id): "
+                    "each row gets its own result, and a bad row takes no other with it. 422 only where no row could be taken.",
+    )
+    def post(self, request: Request) -> Response:
+        rows, find = rows_of(request)
+        source = asked_for(request, "source") or DEFAULT_SOURCE
+        read = [read_row(row, default_source=source, find=find) for row in rows]
+        results = ingest_items(rows=read, key=request.auth if isinstance(request.auth, ApiKey) else None, actor=actor_of(request),
+                               queue=asked_for(request, "queue") or DEFAULT_QUEUE)
+        counts = Counter(result.status for result in results)
+        if counts[RowStatus.CREATED]:
+            transaction.on_commit(partial(ring, predict))
+        body = {**{status.value: counts[status] for status in RowStatus}, "results": results}
+        if counts[RowStatus.CREATED] or counts[RowStatus.EXISTS]:
+            return Response(body, status=202)
+        raise _nothing_taken(results, body)
+
+    @extend_schema(
+        operation_id="items_list",
+        parameters=[*SEARCH_PARAMETERS, OpenApiParameter("cursor", str),
+                    OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE:,} (default: {PAGE})")],
+        responses=answers({200: shapes.ItemPage}, 422),
+        description="Newest first. `next` is the cursor of the next page. Where hardly anything fits the filters, a page may hold fewer "
+                    "items than the limit, or none, and still have a `next`: go on until it is null.",
+    )
+    def get(self, request: Request) -> Response:
+        search, limit = search_of(request), asked_for(request, "limit") or str(PAGE)
+        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
+            raise BodyNotValid("The limit cannot be taken.", [FieldError("/limit", f"must be 1 to {MAX_PAGE:,}.")])
+        try:
+            page = page_of_items(search, cursor=asked_for(request, "cursor"), limit=int(limit))
+        except CursorNotValid as error:
+            raise BodyNotValid(str(error), [FieldError("/cursor", "cannot be read.")]) from error
+        return Response(page)
+
+
+class ItemView(APIView):
+    permission_classes = [needs_scope(ApiScope.ITEMS_READ)]
+
+    @extend_schema(operation_id="items_read", responses=answers({200: shapes.ItemShape}, 404))
+    def get(self, request: Request, item_id: int) -> Response:
+        try:
+            return Response(item_with_all(item_id))
+        except Item.DoesNotExist:
+            raise Http404(f"There is no item {item_id}.") from None
+
+
+class TakesAnyAccept(BaseContentNegotiation):
+    """`format` is this view's own parameter, and a download is sent whatever the caller says it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None) -> Any:
+        first = next(iter(renderers))
+        return first, first.media_type
+
+
+FORMAT_PARAMETERS = [
+    OpenApiParameter("format", str, enum=[one.value for one in ExportFormat], description="default: canonical"),
+    OpenApiParameter("only", str, enum=["hard"], description="hard: rows whose gold contradicts the guard"),
+]
+
+
+class ExportView(APIView):
+    permission_classes = [needs_scope(ApiScope.EXPORT)]
+    content_negotiation_class = TakesAnyAccept
+
+    @extend_schema(
+        operation_id="export", parameters=[*FORMAT_PARAMETERS, OpenApiParameter("archive", str, enum=["zip"])],
+        responses=answers({}, 422) | {(200, "application/x-ndjson"): OpenApiTypes.BINARY, (200, "application/zip"): OpenApiTypes.BINARY},
+        description="Reviewed rows as JSONL, streamed; with archive=zip a ZIP that holds rows.jsonl, the media and summary.json. "
+                    "What a format drops and why: /export/summary.",
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        wanted = export_request_of(request)
+        archive = asked_for(request, "archive")
+        if archive not in ("", "zip"):
+            raise BodyNotValid("There is no such archive.", [FieldError("/archive", "is not zip.")])
+        by = f"key {request.auth.prefix}" if isinstance(request.auth, ApiKey) else "session"
+        record_export(request=wanted, actor=actor_of(request), by=by)
+        if archive:
+            return FileResponse(export_archive(request=wanted), as_attachment=True, filename=f"{wanted.file_stem}.zip")
+        response = StreamingHttpResponse(export_lines(request=wanted), content_type="application/x-ndjson")
+        response["Content-Disposition"] = f'attachment; filename="{wanted.file_stem}.jsonl"'
+        response["X-Accel-Buffering"] = "no"
+        return response
+
+
+class ExportSummaryView(APIView):
+    permission_classes = [needs_scope(ApiScope.EXPORT)]
+    content_negotiation_class = TakesAnyAccept
+
+    @extend_schema(operation_id="export_summary", parameters=FORMAT_PARAMETERS, responses=answers({200: shapes.TallyShape}, 422),
+                   description="How many rows the export would hold, and how many it would drop, by reason.")
+    def get(self, request: Request) -> Response:
+        return Response(summarise(request=export_request_of(request)).as_json())
+
+
+def export_request_of(request: Request) -> ExportRequest:
+    only = asked_for(request, "only")
+    if only not in ("", "hard"):
+        raise BodyNotValid("There is no such selection.", [FieldError("/only", "is not hard.")])
+    try:
+        return ExportRequest(ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard")
+    except ValueError:
+        known = ", ".join(one.value for one in ExportFormat)
+        raise BodyNotValid("There is no such format.", [FieldError("/format", f"is none of {known}.")]) from None
+
+
+def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
+    """The rows of the body, and how to find their files."""
+    multipart = request.content_type.startswith("multipart/")
+    if multipart and int(request.META.get("CONTENT_LENGTH") or 0) > MAX_UPLOAD_BYTES:
+        raise BodyTooLarge
+    body: Any = request.data
+    find: MediaFinder = with_fetching(no_files)
+    if multipart:
+        files = {name: upload for name, upload in request.FILES.items() if name != "items"}
+        upload = request.FILES.get("items")
+        if upload is not None and (upload.size or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise BodyTooLarge
+        written = upload.read() if upload is not None else body.get("items")
+        if not written:
+            raise BodyNotValid("The part `items` is missing.", [FieldError("/items", "is missing: the rows as JSON.")])
+        body, find = read_json(written), with_fetching(files_of_upload(files))
+    if isinstance(body, dict) and "items" in body:
+        unknown = [FieldError(f"/{name}", "is not known beside items.") for name in body if name != "items"]
+        if unknown or not isinstance(body["items"], list):
+            raise BodyNotValid("The body cannot be taken.", unknown or [FieldError("/items", "must be a list of rows.")])
+        body = body["items"]
+    rows = body if isinstance(body, list) else [body]
+    if not 1 <= len(rows) <= MAX_BATCH:
+        raise BodyNotValid(f"A batch has 1 to {MAX_BATCH:,} rows, this one has {len(rows):,}.", kind="batch_size",
+                           status_code=413 if rows else 422)
+    return rows, find
+
+
+def _nothing_taken(results: Sequence[RowResult], body: dict[str, Any]) -> BodyNotValid:
+    errors = [FieldError(f"/{result.index}{error.pointer}", error.detail) for result in results for error in result.errors]
+    status = 422 if any(result.status is RowStatus.REJECTED for result in results) else 409
+    return BodyNotValid("No row could be taken.", errors, kind="no_row_taken", status_code=status, more=body)

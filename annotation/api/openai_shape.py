@@ -1,0 +1,39 @@
+"""Outcomes as OpenAI's moderation endpoint tells them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from annotation.moderation.moderate import Moderated, Thresholds
+from guardapp.guard.judging import Mode
+from guardapp.guard.actions import HARMFUL, Action
+
+# OpenAI's names and the policy categories that mean the same; a name without one is never flagged
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "harassment": (), "harassment/threatening": (), "hate": ("S10",), "hate/threatening": (), "illicit": ("S2",),
+    "illicit/violent": ("S9",), "self-harm": ("S11",), "self-harm/instructions": (), "self-harm/intent": (), "sexual": ("S3", "S12"),
+    "sexual/minors": ("S4",), "violence": ("S1",), "violence/graphic": (),
+}
+MODES = {"guard": Mode.FULL, "guard-fast": Mode.FAST}
+THEIR_MODELS = ("omni-moderation", "text-moderation")  # what their client asks for when nobody chose
+
+
+def mode_of(model: str) -> Mode | None:
+    """None for a model that is not served."""
+    return Mode.FULL if model.startswith(THEIR_MODELS) else MODES.get(model)
+
+
+def as_openai(outcome: Moderated, thresholds: Thresholds, codes: tuple[str, ...], *, reasoning: bool) -> dict[str, Any]:
+    """One result: OpenAI's names first, then the policy's own codes, then `harmful` for all harm, named or not."""
+    own = {code: outcome.scores.categories.get(code, 0.0) for code in codes}
+    scores = {name: max((own.get(code, 0.0) for code in meant), default=0.0) for name, meant in NAMES.items()}
+    passed = {code: thresholds.of(code).decide(score) is not Action.ALLOW for code, score in own.items()}
+    flags = {name: any(passed.get(code, False) for code in meant) for name, meant in NAMES.items()}
+    types = (["text"] if outcome.content.prompt.strip() else []) + (["image"] if outcome.content.media else [])
+    result: dict[str, Any] = {
+        "flagged": outcome.flagged,
+        "categories": flags | passed | {HARMFUL: outcome.flagged},
+        "category_scores": scores | own | {HARMFUL: outcome.scores.harmful},
+        "category_applied_input_types": dict.fromkeys([*scores, *own, HARMFUL], types),
+    }
+    judgement = outcome.answer.judged.greedy.judgement
+    return result | ({"reasoning": list(judgement.steps) if judgement else []} if reasoning else {})

@@ -1,0 +1,129 @@
+"""Exports: projections of the reviewed rows, streamed, with a count of what was left out and why."""
+
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import IO, Any
+
+import orjson
+from django.conf import settings
+
+from annotation.exporting.canonical import canonical
+from annotation.exporting.projection import Drop, Projection
+from annotation.exporting.sharegpt import sharegpt
+from annotation.exporting.trl import trl_media, trl_text
+from annotation.models import Event, User
+from annotation.exporting.reviewed_rows import ExportedMedia, ReviewedRow, holds_media, reviewed_rows
+from annotation.media.files import original
+from annotation.status import EventKind
+from guardapp.guard.media.errors import MediaError
+
+LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+ROWS_OF_A_BLOCK = 100  # small enough that nobody else on this process waits for long
+
+
+class ExportFormat(StrEnum):
+    CANONICAL = "canonical"
+    TRL = "trl"
+    SHAREGPT = "sharegpt"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What is asked for. `only_hard`: rows whose gold contradicts the guard."""
+
+    format: ExportFormat
+    only_hard: bool = False
+
+    @property
+    def file_stem(self) -> str:
+        return f"guardapp-{self.format}{'-hard' if self.only_hard else ''}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an export held so far, and what it dropped by reason."""
+
+    rows: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"rows": self.rows, "dropped": dict(self.dropped)}
+
+
+def record_export(*, request: ExportRequest, actor: User | None, by: str, **more: int | str) -> Event:
+    """The audit entry. Written before the first row leaves, so that a broken-off download is on record too."""
+    detail = {"format": request.format.value, "only_hard": request.only_hard, "by": by, **more}
+    return Event.objects.create(kind=EventKind.EXPORTED, actor=actor, detail=detail)
+
+
+def export_lines(*, request: ExportRequest, tally: Tally | None = None, media: dict[str, ExportedMedia] | None = None) -> Iterator[bytes]:
+    """JSONL in blocks of whole lines. `tally` counts along; `media`, where given, collects the media of the rows by uri."""
+    tally = Tally() if tally is None else tally
+    media_kept = request.format is ExportFormat.TRL and holds_media(only_hard=request.only_hard)
+    project = projection_of(request.format, with_media=media_kept)
+    for chunk in reviewed_rows(only_hard=request.only_hard):
+        yield from lines_of(chunk, project, tally, media)
+
+
+def lines_of(rows: Sequence[ReviewedRow], project: Projection, tally: Tally,
+             media: dict[str, ExportedMedia] | None = None) -> Iterator[bytes]:
+    """In blocks of whole lines. `tally` and `media` as for `export_lines`."""
+    for start in range(0, len(rows), ROWS_OF_A_BLOCK):
+        block: list[bytes] = []
+        for row in rows[start:start + ROWS_OF_A_BLOCK]:
+            projected = project(row)
+            if isinstance(projected, Drop):
+                tally.dropped[projected.value] += 1
+                continue
+            block.append(orjson.dumps(projected, option=LINE))
+            if media is not None:
+                media.update((medium.uri, medium) for medium in row.media)
+        tally.rows += len(block)
+        if block:
+            yield b"".join(block)
+
+
+def summarise(*, request: ExportRequest) -> Tally:
+    """Run the projection and keep the count only."""
+    tally = Tally()
+    for _ in export_lines(request=request, tally=tally):
+        pass
+    return tally
+
+
+def export_archive(*, request: ExportRequest) -> IO[bytes]:
+    """A ZIP with rows.jsonl, the rows' media under the names that the rows use, and summary.json; an open, unnamed file."""
+    tally, media = Tally(), dict[str, ExportedMedia]()
+    archive = tempfile.TemporaryFile(dir=settings.DATA_DIR)  # noqa: SIM115  (the caller streams it and closes it)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+        with target.open("rows.jsonl", "w", force_zip64=True) as rows:
+            for block in export_lines(request=request, tally=tally, media=media):
+                rows.write(block)
+        missing = _write_media(target, media.values())
+        target.writestr("summary.json", orjson.dumps({**tally.as_json(), "media": len(media) - len(missing), "media_missing": missing}))
+    archive.seek(0)
+    return archive
+
+
+def _write_media(target: zipfile.ZipFile, media: Iterable[ExportedMedia]) -> list[str]:
+    missing = []
+    for medium in media:
+        try:
+            with original(medium.store_path) as path:
+                target.write(path, medium.uri, zipfile.ZIP_STORED)  # media is compressed already
+        except MediaError:
+            missing.append(medium.uri)
+    return missing
+
+
+def projection_of(format: ExportFormat, *, with_media: bool) -> Projection:
+    """`with_media`: some row of the export has media."""
+    if format is ExportFormat.CANONICAL:
+        return canonical
+    if format is ExportFormat.SHAREGPT:
+        return sharegpt
+    return trl_media if with_media else trl_text

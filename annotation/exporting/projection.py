@@ -1,0 +1,56 @@
+"""What every projection shares: the reason why a row was left out, and the guard's words for a row."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from annotation.exporting.reviewed_rows import ReviewedRow
+from annotation.status import TargetSource
+from guardapp.guard.parsing import render_labels
+from guardapp.guard.prompting import Message, chat_messages, message_texts
+from guardapp.guard.verdict import Sample, SeenMedia
+
+
+class Drop(StrEnum):
+    """Why a projection leaves a reviewed row out."""
+
+    TARGET_PENDING = "target_pending"  # the guard has still to write the reasoning for the corrected verdict
+    TARGET_UNAVAILABLE = "target_unavailable"  # no reasoning could be made
+    NO_PROMPT_LABEL = "no_prompt_label"
+    # the text holds the format's own placeholder, which would be counted as media
+    PLACEHOLDER_IN_TEXT = "placeholder_in_text"
+
+
+PENDING, UNAVAILABLE = TargetSource.PENDING.value, TargetSource.UNAVAILABLE.value
+Projection = Callable[[ReviewedRow], dict[str, Any] | Drop]
+
+
+def messages_of(row: ReviewedRow) -> list[Message]:
+    """What the guard is asked, as serving and training ask it."""
+    media = tuple(SeenMedia(medium.kind, ()) for medium in row.media)
+    return chat_messages(Sample(id="", prompt=row.prompt, response=row.response, media=media, policy_text=row.prompt_policy))
+
+
+def texts_of(row: ReviewedRow, *, image: str = "", video: str = "") -> tuple[str, str]:
+    """System and user message as text, media as the given placeholders."""
+    if not row.media:
+        return message_texts(row.prompt, row.response, row.prompt_policy)
+    system, user = messages_of(row)
+    return text_of(system), text_of(user, image=image, video=video)
+
+
+def completion_of(row: ReviewedRow) -> str | Drop:
+    """What the guard should have said: the target of training."""
+    if row.target_source == PENDING:
+        return Drop.TARGET_PENDING
+    if row.target_source == UNAVAILABLE:
+        return Drop.TARGET_UNAVAILABLE
+    if row.prompt_label is None:
+        return Drop.NO_PROMPT_LABEL
+    return render_labels(row.steps(), row.prompt_label, None if row.response is None else row.response_label)
+
+
+def text_of(message: Message, *, image: str = "", video: str = "") -> str:
+    """A message as one string, media as the given placeholders."""
+    words = {"image": image, "video": video}
+    return "".join(part["text"] if part["type"] == "text" else words[part["type"]] for part in message["content"])

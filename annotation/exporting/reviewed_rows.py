@@ -1,0 +1,236 @@
+"""Reading what was reviewed: standing gold with its item, prediction, reviews and media, in order of settling."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+from django.db.models import F, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from annotation.database.kept_statements import Select
+from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review, User
+from annotation.database.lists import count_some
+from annotation.predictions.policy import policy_text
+from guardapp.guard.taxonomy import MediaKind, Modality
+
+CHUNK = 900  # gold labels: SQLite takes 999 parameters, and so many stay in a processor's cache
+LAST_ID = 2**63 - 1
+TEXT = Modality.TEXT.value
+
+Json = str | None  # JSON as the database holds it: copied into an export without being read
+Moment = str  # as the database writes it, for `moment`; in UTC
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedMedia:
+    """`store_path` is relative to the media root; `uri` is the name that exports and archives use."""
+
+    kind: MediaKind
+    sha256: str
+    mime: str
+    store_path: str
+
+    @property
+    def uri(self) -> str:
+        return f"media/{self.sha256}.{EXTENSIONS.get(self.mime, 'bin')}"
+
+
+EXTENSIONS = {
+    "image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp", "image/avif": "avif",
+    "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "mkv",
+}
+
+
+@dataclass(slots=True)
+class ExportedReview:
+    """A standing review. The person is named by pseudonym only. Not frozen, as the row below: many thousands are made a second."""
+
+    pseudonym: str
+    kind: str
+    prompt_label: str | None
+    response_label: str | None
+    categories: Json
+    severity: int | None
+    confidence: int | None
+    note: str
+    steps: str
+    seconds: float
+    mode: str
+    lane: str
+    created_at: Moment
+    reason: str
+    error_kinds: str
+
+
+@dataclass(slots=True)
+class ReviewedRow:
+    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below."""
+
+    policy: tuple[Any, ...]  # slug and number
+    prompt_policy: str | None  # the policy that stood in the guard's prompt
+    version: str | None
+    reviews: list[ExportedReview]
+    media: list[ExportedMedia]
+    gold_id: int
+    item_id: int
+    source: str
+    external_id: str
+    modality: str
+    prompt: str
+    response: str | None
+    prompt_label: str | None
+    response_label: str | None
+    categories: Json
+    gold_source: str
+    policy_version_id: int
+    target_steps: str
+    target_source: str
+    created_at: Moment
+    hard_errors: Json
+    version_id: int | None
+    completion: str | None
+    parsed: bool | None
+    guard_steps: Json
+    guard_prompt_label: str | None
+    guard_response_label: str | None
+    guard_categories: Json
+    rollouts: Json
+    disagreement: float | None
+    media_seen: Json
+    prompt_policy_id: int | None
+
+    def steps(self) -> tuple[str, ...]:
+        """The target reasoning."""
+        return tuple(orjson.loads(self.target_steps))
+
+
+def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
+    gold = GoldLabel.objects.standing()
+    return gold.filter(hard_sample__isnull=False) if only_hard else gold
+
+
+def count_standing(*, only_hard: bool) -> int:
+    """At most COUNTED_UP_TO + 1, which stands for more."""
+    return count_some(standing_gold(only_hard=only_hard))
+
+
+def holds_media(*, only_hard: bool) -> bool:
+    return ItemMedia.objects.exists() and standing_gold(only_hard=only_hard).exclude(item__modality=Modality.TEXT.value).exists()
+
+
+class _Rows(dict[int, tuple[Any, ...]]):
+    """Rows of a small table by their first column, the id; what came to the table since is asked for."""
+
+    def __init__(self, rows: QuerySet[Any, Any]) -> None:
+        super().__init__((row[0], row) for row in rows)
+        self._rows = rows
+
+    def __missing__(self, pk: int) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = self._rows.get(pk=pk)
+        self[pk] = found
+        return found
+
+
+def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int = LAST_ID) -> Iterator[list[ReviewedRow]]:
+    """Standing gold in chunks, by id: memory stays flat however much there is. No model instance is made on the way.
+
+    `after` and `up_to` are gold ids; without them it is all.
+    """
+    policies = _Rows(PolicyVersion.objects.values_list("pk", "policy__slug", "number"))
+    versions = _Rows(ModelVersion.objects.values_list("pk", "name"))
+    people = _Rows(User.objects.values_list("pk", "pseudonym"))
+    while ids := _ids_of_chunk(only_hard, CHUNK).fetch(after=after, up_to=up_to):
+        (first,), (after,) = ids[0], ids[-1]
+        with _row_by_row():
+            chunk = _rows_between(only_hard).fetch(first=first, last=after)
+            reviews = _reviews_of([row[1] for row in chunk], people)
+            media = _media_of([row[1] for row in chunk if row[4] != TEXT])
+        yield [
+            ReviewedRow(policies[row[11]][1:], _policy_in_prompt(row[-1]), None if row[16] is None else versions[row[16]][1],
+                        reviews.get(row[1], []), media.get(row[1], []), *row)
+            for row in chunk
+        ]
+
+
+@contextmanager
+def _row_by_row() -> Iterator[None]:
+    """PostgreSQL takes each look at a row by its key for a read from the disk, and would rather have workers read the whole table for a
+    chunk. So it gets no workers."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        yield
+
+
+@lru_cache(maxsize=4)
+def _ids_of_chunk(only_hard: bool, chunk: int) -> Select[GoldLabel]:
+    ids: QuerySet[Any, Any] = standing_gold(only_hard=only_hard).order_by("pk").values_list("pk")
+    return Select(lambda after, up_to: ids.filter(pk__gt=after, pk__lte=up_to)[:chunk])
+
+
+@lru_cache(maxsize=2)
+def _rows_between(only_hard: bool) -> Select[GoldLabel]:
+    """The columns of ReviewedRow, for two ids."""
+    columns = (
+        "pk", "item_id", "item__source", "item__external_id", "item__modality", "item__prompt", "item__response", "prompt_label",
+        "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", _raw("created_at"),
+        _raw("hard_sample__errors"), "prediction__version_id", "prediction__completion", "prediction__parsed", _raw("prediction__steps"),
+        "prediction__prompt_label", "prediction__response_label", _raw("prediction__categories"), _raw("prediction__rollouts"),
+        "prediction__disagreement", _raw("prediction__media_seen"), "prediction__policy_version_id",
+    )
+    rows = standing_gold(only_hard=only_hard).order_by("pk").values_list(*columns)
+    return Select(lambda first, last: rows.filter(pk__gte=first, pk__lte=last))
+
+
+def _reviews_of(item_ids: Sequence[int], people: _Rows) -> dict[int, list[ExportedReview]]:
+    reviews: dict[int, list[ExportedReview]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(_reviews_sql(connection.vendor, len(item_ids)), item_ids)
+        for row in cursor.fetchall():
+            reviews[row[0]].append(ExportedReview(people[row[1]][1], *row[2:]))
+    return reviews
+
+
+@lru_cache(maxsize=4)
+def _reviews_sql(vendor: str, items: int) -> str:
+    """Of so many items; all chunks but the last are alike. Named one by one: asked by a subquery PostgreSQL reads all reviews for each
+    chunk. Written for one and repeated, since Django takes longer to write 900 than the database to answer."""
+    rows = Review.objects.filter(item_id__in=[0], retraction__isnull=True).order_by("pk").values_list(
+        "item_id", "reviewer_id", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence",
+        "note", _raw("steps"), "seconds", "mode", "lane", _raw("created_at"), "reason", _raw("error_kinds"))
+    sql, params = rows.query.sql_with_params()
+    assert params == (0,), "the ids are the only parameters"
+    return sql.replace("IN (%s)", f"IN ({', '.join(['%s'] * items)})")
+
+
+def _media_of(item_ids: Sequence[int]) -> dict[int, list[ExportedMedia]]:
+    media: dict[int, list[ExportedMedia]] = defaultdict(list)
+    rows = ItemMedia.objects.filter(item_id__in=item_ids).order_by("item_id", "position").values_list(
+        "item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
+    for item_id, kind, sha256, mime, path in rows:
+        media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
+    return media
+
+
+@lru_cache(maxsize=64)
+def _policy_in_prompt(version_id: int | None) -> str | None:
+    # a policy version is immutable, so this can be kept for the life of the process
+    return None if version_id is None else policy_text(PolicyVersion.objects.get(pk=version_id))
+
+
+def moment(stored: Moment) -> datetime:
+    """SQLite's do not say that they are in UTC, and PostgreSQL's do."""
+    return datetime.fromisoformat(stored)
+
+
+def _raw(name: str) -> Any:
+    """A column of JSON as its text, which spares reading and writing it again; or of moments, which Django reads far more slowly."""
+    return Cast(F(name), TextField())

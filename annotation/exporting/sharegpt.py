@@ -1,0 +1,26 @@
+"""ShareGPT rows as LLaMA-Factory reads them: conversations, system, images, videos; one placeholder a medium."""
+
+from typing import Any
+
+from annotation.exporting.projection import Drop, completion_of, texts_of
+from annotation.exporting.reviewed_rows import ReviewedRow
+from guardapp.guard.taxonomy import MediaKind
+
+IMAGE, VIDEO = "<image>", "<video>"
+PLACEHOLDERS = (IMAGE, VIDEO, "<audio>")
+
+
+def sharegpt(row: ReviewedRow) -> dict[str, Any] | Drop:
+    completion = completion_of(row)
+    if isinstance(completion, Drop):
+        return completion
+    system, user = texts_of(row, image=IMAGE, video=VIDEO)
+    words = f"{row.prompt}{row.response or ''}{completion}"
+    if "<" in words and any(placeholder in words for placeholder in PLACEHOLDERS):
+        return Drop.PLACEHOLDER_IN_TEXT
+    return {
+        "conversations": [{"from": "human", "value": user}, {"from": "gpt", "value": completion}],
+        "system": system,
+        "images": [medium.uri for medium in row.media if medium.kind is MediaKind.IMAGE],
+        "videos": [medium.uri for medium in row.media if medium.kind is MediaKind.VIDEO],
+    }

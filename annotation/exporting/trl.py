@@ -1,0 +1,36 @@
+"""TRL's conversational prompt-completion rows: {"prompt": [system, user], "completion": [assistant]}, with images and videos.
+
+Content is a string in an export without media and a list of parts in one with media: one export never mixes both, because
+Arrow gives a column one type, and a text-only chat template would print a list as it stands.
+"""
+
+from typing import Any
+
+from annotation.exporting.projection import Drop, completion_of, messages_of, texts_of
+from annotation.exporting.reviewed_rows import ReviewedRow
+from guardapp.guard.taxonomy import MediaKind
+
+
+def trl_text(row: ReviewedRow) -> dict[str, Any] | Drop:
+    """For an export in which no row has media."""
+    completion = completion_of(row)
+    if isinstance(completion, Drop):
+        return completion
+    system, user = texts_of(row)
+    return {
+        "prompt": [{"role": "system", "content": system}, {"role": "user", "content": user}],
+        "completion": [{"role": "assistant", "content": completion}],
+    }
+
+
+def trl_media(row: ReviewedRow) -> dict[str, Any] | Drop:
+    """For an export in which some rows have media; rows of text have empty lists."""
+    completion = completion_of(row)
+    if isinstance(completion, Drop):
+        return completion
+    return {
+        "prompt": messages_of(row),
+        "completion": [{"role": "assistant", "content": [{"type": "text", "text": completion}]}],
+        "images": [medium.uri for medium in row.media if medium.kind is MediaKind.IMAGE],
+        "videos": [medium.uri for medium in row.media if medium.kind is MediaKind.VIDEO],
+    }

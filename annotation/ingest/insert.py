@@ -1,0 +1,148 @@
+"""New items into the database, a thousand at once, each with its event: one statement on PostgreSQL, prepared ones on SQLite.
+
+On PostgreSQL the rows travel as one JSON document that the server unfolds: a tenth of the time that a parameter a field takes.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from annotation.models import ApiKey, Event, Item, ReviewQueue, User
+from annotation.ingest.values import IncomingItem
+from annotation.media.store import StoredMedia
+from annotation.status import EventKind, ItemStatus
+from guardapp.guard.taxonomy import Modality
+
+IDS_OF_A_QUERY = 900  # SQLite takes 999 parameters
+
+Identity = tuple[str, str]  # source, external id
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row that passed every check that needs no database."""
+
+    index: int
+    row: IncomingItem
+    modality: Modality
+    media: tuple[StoredMedia, ...]
+    content_hash: str
+
+    @property
+    def identity(self) -> Identity:
+        return self.row.source, self.row.external_id
+
+    def says_the_same(self, prompt: str, response: str | None, content_hash: str) -> bool:
+        return (self.row.prompt, self.row.response, self.content_hash) == (prompt, response, content_hash)
+
+
+GIVEN = ("source", "external_id", "modality", "prompt", "response", "metadata", "reason", "reported_at", "content_hash", "language")
+
+
+def insert_new(candidates: Collection[Candidate], *, queue: ReviewQueue, key: ApiKey | None, actor: User | None,
+               now: datetime) -> dict[Identity, int]:
+    """The ids of those that the database took; the others were there before. Called in the caller's transaction.
+
+    Another process may insert the same identity meanwhile: the database decides.
+    """
+    alike = Item(created_at=now, ingested_by=key, status=ItemStatus.PENDING, queue=queue, free_slots=queue.reviews_per_item)
+    if connection.vendor == "postgresql":
+        return _insert_on_postgresql(candidates, alike, actor)
+    return _insert_on_sqlite(candidates, alike, actor)
+
+
+def rows_of(identities: Iterable[Identity], *columns: str) -> dict[Identity, tuple[Any, ...]]:
+    """The given columns of those that are in the database."""
+    by_source: dict[str, list[str]] = {}
+    for source, external_id in identities:
+        by_source.setdefault(source, []).append(external_id)
+    found: dict[Identity, tuple[Any, ...]] = {}
+    for source, ids in by_source.items():
+        for start in range(0, len(ids), IDS_OF_A_QUERY):
+            rows = Item.objects.filter(source=source, external_id__in=ids[start:start + IDS_OF_A_QUERY])
+            for external_id, *values in rows.values_list("external_id", *columns):
+                found[source, str(external_id)] = tuple(values)
+    return found
+
+
+def _insert_on_sqlite(candidates: Collection[Candidate], alike: Item, actor: User | None) -> dict[Identity, int]:
+    """Row by row by prepared statements: of bulk_create's time three quarters go into making models and SQL of a thousand rows."""
+    constants = _constants(alike)
+    plain = [field.name for field in _given_fields()]
+    json: dict[str, Any] = {name: Item._meta.get_field(name) for name in ("metadata", "reason")}
+
+    def values(candidate: Candidate) -> list[Any]:
+        given = _given(candidate)
+        for name, field in json.items():
+            given[name] = field.get_db_prep_save(given[name], connection) if given[name] else "{}"
+        if given["reported_at"] is not None:
+            given["reported_at"] = connection.ops.adapt_datetimefield_value(given["reported_at"])
+        return [given[name] for name in plain] + constants
+
+    with connection.cursor() as cursor:
+        cursor.executemany(_inserts_on_sqlite(), [values(candidate) for candidate in candidates])
+        stored = rows_of([candidate.identity for candidate in candidates], "pk", "created_at")
+        created = {identity: pk for identity, (pk, created_at) in stored.items() if created_at == alike.created_at}
+        event = (connection.ops.adapt_datetimefield_value(alike.created_at), EventKind.INGESTED.value, actor.pk if actor else None, "{}")
+        cursor.executemany("INSERT INTO annotation_event (at, kind, actor_id, detail, item_id) VALUES (%s, %s, %s, %s, %s)",
+                           [(*event, pk) for pk in created.values()])
+    return created
+
+
+def _insert_on_postgresql(candidates: Collection[Candidate], alike: Item, actor: User | None) -> dict[Identity, int]:
+    rows = orjson.dumps([_given(candidate) for candidate in candidates], option=orjson.OPT_NON_STR_KEYS)
+    constants = _constants(alike)
+    event = Event(kind=EventKind.INGESTED, actor=actor, at=alike.created_at)
+    with connection.cursor() as cursor:
+        cursor.execute(_statement(), [*constants, rows.decode(), event.at, event.kind, event.actor_id])
+        return {(source, external_id): pk for pk, source, external_id in cursor.fetchall()}
+
+
+def _given(candidate: Candidate) -> dict[str, Any]:
+    row = candidate.row
+    return {"source": row.source, "external_id": row.external_id, "modality": candidate.modality.value, "prompt": row.prompt,
+            "response": row.response, "metadata": row.metadata, "reason": row.reason, "reported_at": row.reported_at,
+            "content_hash": candidate.content_hash, "language": row.language}
+
+
+def _constants(alike: Item) -> list[Any]:
+    return [field.get_db_prep_save(getattr(alike, field.attname), connection) for field in _others()]
+
+
+@lru_cache(maxsize=1)
+def _given_fields() -> tuple[Any, ...]:
+    return tuple(field for field in Item._meta.concrete_fields if field.name in GIVEN)
+
+
+@lru_cache(maxsize=1)
+def _others() -> tuple[Any, ...]:
+    """The fields that are the same for all rows of a call."""
+    return tuple(field for field in Item._meta.concrete_fields if not field.primary_key and field.name not in GIVEN)
+
+
+@lru_cache(maxsize=1)
+def _inserts_on_sqlite() -> str:
+    columns = [connection.ops.quote_name(str(field.column)) for field in (*_given_fields(), *_others())]
+    places = ", ".join(["%s"] * len(columns))
+    return (f"INSERT INTO annotation_item ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608  (the model's own columns)
+            "ON CONFLICT (source, external_id) DO NOTHING")
+
+
+@lru_cache(maxsize=1)
+def _statement() -> str:
+    quote, given = connection.ops.quote_name, _given_fields()
+    columns = ", ".join(quote(str(field.column)) for field in (*given, *_others()))
+    unfolded = ", ".join(f"{quote(str(field.column))} {field.db_type(connection)}" for field in given)
+    constants = ", ".join(f"%s::{field.cast_db_type(connection)}" for field in _others())
+    return (
+        f"WITH made AS (INSERT INTO annotation_item ({columns}) "  # noqa: S608  (names of the model's own columns)
+        f"SELECT {', '.join(f'given.{quote(str(field.column))}' for field in given)}, {constants} "
+        f"FROM json_to_recordset(%s::json) AS given ({unfolded}) "
+        "ON CONFLICT (source, external_id) DO NOTHING RETURNING id, source, external_id), "
+        "told AS (INSERT INTO annotation_event (at, kind, actor_id, item_id, detail) "
+        "SELECT %s::timestamptz, %s, %s::bigint, id, '{}' FROM made ORDER BY id) SELECT id, source, external_id FROM made")

@@ -1,0 +1,122 @@
+"""From what a row says about its media to bytes: an uploaded file, a file in a folder, a data: URL.
+
+Pictures by https address are fetched where the operator listed hosts for it, and only by `with_fetching`.
+"""
+
+import base64
+import binascii
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+
+from annotation.ingest.read_fields import FieldReader
+from annotation.media.fetch import FETCH_S, PictureNotFetched, fetch_picture, fetching_is_on
+from annotation.ingest.values import MAX_MEDIA_OF_AN_ITEM, IncomingMedia
+
+
+class MediaNotFound(Exception):
+    """The row names a file that did not come with it."""
+
+
+class MediaFinder(Protocol):
+    """Finds the file that a row names. Raises MediaNotFound, whose message is for the sender."""
+
+    def __call__(self, name: str) -> bytes | Path: ...
+
+
+def no_files(name: str) -> bytes | Path:
+    raise MediaNotFound(f"names the file {name!r}, but no file came with it. Send multipart/form-data with the file, or a data: URL.")
+
+
+def files_of_upload(files: "Mapping[str, UploadedFile[bytes]]") -> MediaFinder:
+    """Files that were uploaded beside the rows, by field name or by file name."""
+    by_name = {upload.name: upload for upload in files.values()} | dict(files)
+
+    def find(name: str) -> bytes | Path:
+        upload = by_name.get(name)
+        if upload is None:
+            raise MediaNotFound(f"names the file {name!r}, which is not among the uploaded files.")
+        if isinstance(upload, TemporaryUploadedFile):
+            return Path(upload.temporary_file_path())
+        upload.seek(0)
+        content: bytes = upload.read()
+        return content
+
+    return find
+
+
+def files_in_folder(root: Path) -> MediaFinder:
+    """Files below `root`; a name cannot lead out of it, by links neither."""
+    root = root.resolve()
+
+    def find(name: str) -> bytes | Path:
+        path = (root / name).resolve()
+        if not path.is_relative_to(root):
+            raise MediaNotFound(f"names {name!r}, which is outside the media folder.")
+        if not path.is_file():
+            raise MediaNotFound(f"names the file {name!r}, which is not in the media folder.")
+        return path
+
+    return find
+
+
+class Fetching:
+    """A finder that also fetches pictures. One a request: all its fetches share FETCH_S seconds."""
+
+    def __init__(self, find: MediaFinder) -> None:
+        self._find = find
+        self._deadline = time.monotonic() + FETCH_S
+
+    def __call__(self, name: str) -> bytes | Path:
+        if name[:6].lower() != "https:":
+            return self._find(name)
+        try:
+            return fetch_picture(name, deadline=self._deadline)
+        except PictureNotFetched as error:
+            raise MediaNotFound(str(error)) from error
+
+
+def with_fetching(find: MediaFinder) -> MediaFinder:
+    return Fetching(find) if fetching_is_on() else find
+
+
+def read_media(reader: FieldReader, name: str, find: MediaFinder) -> tuple[IncomingMedia, ...]:
+    """The row's list of media: each a file name or a data: URL."""
+    entries = reader.sequence(name)
+    if len(entries) > MAX_MEDIA_OF_AN_ITEM:
+        reader.refuse(name, f"has {len(entries):,} entries, the limit is {MAX_MEDIA_OF_AN_ITEM}.")
+        return ()
+    media = (read_medium(reader, f"{name}/{position}", entry, find) for position, entry in enumerate(entries))
+    return tuple(medium for medium in media if medium is not None)
+
+
+def read_medium(reader: FieldReader, name: str, entry: object, find: MediaFinder) -> IncomingMedia | None:
+    if not isinstance(entry, str) or not entry or "\x00" in entry:
+        reader.refuse(name, "must be the name of an uploaded file or a data: URL.")
+        return None
+    pointer = f"{reader.at}/{name}"
+    start = entry[:8].lower()
+    fetched = isinstance(find, Fetching) and start.startswith("https:")
+    if not fetched and start.startswith(("http:", "https:", "ftp:", "s3:", "gs:", "file:", "//")):
+        reader.refuse(name, "is a URL, and fetching by URL is not offered: upload the file, or send it as a data: URL.")
+        return None
+    try:
+        return IncomingMedia(_decode(entry) if start.startswith("data:") else find(entry), pointer)
+    except MediaNotFound as error:
+        reader.refuse(name, str(error))
+    except (OSError, ValueError) as error:
+        reader.refuse(name, f"cannot be read: {error}")
+    return None
+
+
+def _decode(url: str) -> bytes:
+    head, comma, body = url.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise ValueError("a data: URL must be base64, as in data:image/png;base64,iVBOR…")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the data: URL is not base64 ({error})") from error

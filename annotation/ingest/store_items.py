@@ -1,0 +1,141 @@
+"""Ingestion: rows become items that wait for the guard. Idempotent on (source, external_id); a bad row never takes its batch along."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.models import ApiKey, ItemMedia, ReviewQueue, User
+from annotation.errors import MediaNotReached, ServiceError
+from annotation.ingest.values import FieldError, IncomingItem, RowProblem, RowResult, RowStatus
+from annotation.ingest.insert import Candidate, Identity, insert_new, rows_of
+from annotation.media.store import StoredMedia, register, store
+from guardapp.guard.media.errors import MediaError, MediaStoreAway
+from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.verdict import modality_of
+
+CHUNK = 1_000
+DEFAULT_QUEUE = "default"
+
+
+class QueueNotFound(ServiceError):
+    """There is no queue with this name."""
+
+
+class _Known(NamedTuple):
+    """What the database holds under an identity."""
+
+    id: int
+    prompt: str
+    response: str | None
+    content_hash: str
+
+
+def ingest_items(*, rows: Sequence[IncomingItem | RowProblem], key: ApiKey | None = None, actor: User | None = None,
+                 queue: str = DEFAULT_QUEUE) -> list[RowResult]:
+    """Store the rows that can be stored; one result a row, in order. Raises QueueNotFound.
+
+    The same identity twice in one call: the first row counts, a later one is "exists" where it says the same, else rejected.
+    An identity that is in the database already: "exists" where the content is the same, else "conflict". Metadata is not content.
+    """
+    try:
+        review_queue = ReviewQueue.objects.get(slug=queue)
+    except ReviewQueue.DoesNotExist:
+        raise QueueNotFound(f"There is no queue {queue!r}.") from None
+    actor = actor or (key.owner if key is not None else None)
+    results: list[RowResult] = []
+    for start in range(0, len(rows), CHUNK):
+        results += _ingest_chunk(rows[start:start + CHUNK], start, review_queue, key, actor)
+    return results
+
+
+def _ingest_chunk(rows: Sequence[IncomingItem | RowProblem], first_index: int, queue: ReviewQueue, key: ApiKey | None,
+                  actor: User | None) -> list[RowResult]:
+    results: dict[int, RowResult] = {}
+    candidates: dict[Identity, Candidate] = {}
+    repeats: list[Candidate] = []
+    for index, row in enumerate(rows, start=first_index):
+        checked = _check(index, row)
+        if isinstance(checked, RowResult):
+            results[index] = checked
+        elif checked.identity in candidates:
+            repeats.append(checked)
+        else:
+            candidates[checked.identity] = checked
+    with transaction.atomic():
+        results |= _store(candidates, queue, key, actor)
+    for repeat in repeats:
+        results[repeat.index] = _repeat_result(repeat, candidates[repeat.identity], results)
+    return [results[index] for index in range(first_index, first_index + len(rows))]
+
+
+def _check(index: int, row: IncomingItem | RowProblem) -> Candidate | RowResult:
+    if isinstance(row, RowProblem):
+        return RowResult(index, RowStatus.REJECTED, None, row.external_id, row.errors)
+    stored: list[StoredMedia] = []
+    errors: list[FieldError] = []
+    for medium in row.media:
+        try:
+            stored.append(store(medium.content))
+        except MediaStoreAway as error:  # it says nothing about the row
+            raise MediaNotReached from error
+        except MediaError as error:
+            errors.append(FieldError(medium.pointer, str(error)))
+    if not errors:
+        modality = modality_of(row.prompt, [medium.kind for medium in stored])
+        if row.modality and row.modality != modality:
+            errors.append(FieldError("/modality", f"says {row.modality!r}, but the content is {modality.value!r}: "
+                                                  f"{_describe(row.prompt, stored)}."))
+    if errors:
+        return RowResult(index, RowStatus.REJECTED, None, row.external_id, tuple(errors))
+    return Candidate(index, row, modality, tuple(stored), content_hash(row.prompt, row.response, [one.sha256 for one in stored]))
+
+
+def _describe(prompt: str, stored: Sequence[StoredMedia]) -> str:
+    images = sum(medium.kind is MediaKind.IMAGE for medium in stored)
+    return f"{'a prompt' if prompt.strip() else 'no prompt'}, {images} image(s) and {len(stored) - images} video(s)"
+
+
+def _store(candidates: dict[Identity, Candidate], queue: ReviewQueue, key: ApiKey | None, actor: User | None) -> dict[int, RowResult]:
+    created = insert_new(candidates.values(), queue=queue, key=key, actor=actor, now=timezone.now()) if candidates else {}
+    _attach_media([(candidates[identity], pk) for identity, pk in created.items() if candidates[identity].media])
+    results = {candidates[identity].index: RowResult(candidates[identity].index, RowStatus.CREATED, pk, identity[1])
+               for identity, pk in created.items()}
+    known = rows_of([identity for identity in candidates if identity not in created], *_Known._fields)
+    for identity, values in known.items():
+        results[candidates[identity].index] = _existing_result(candidates[identity], _Known._make(values))
+    return results
+
+
+def _attach_media(with_media: Sequence[tuple[Candidate, int]]) -> None:
+    if not with_media:
+        return
+    assets = register([medium for candidate, _ in with_media for medium in candidate.media])
+    ItemMedia.objects.bulk_create([
+        ItemMedia(item_id=pk, asset_id=assets[medium.sha256], position=position)
+        for candidate, pk in with_media for position, medium in enumerate(candidate.media)
+    ])
+
+
+def _existing_result(candidate: Candidate, known: _Known) -> RowResult:
+    if candidate.says_the_same(known.prompt, known.response, known.content_hash):
+        return RowResult(candidate.index, RowStatus.EXISTS, known.id, candidate.row.external_id)
+    error = FieldError("/external_id", "is taken by an item with other content, which was not changed. Send a new id for new content.")
+    return RowResult(candidate.index, RowStatus.CONFLICT, known.id, candidate.row.external_id, (error,))
+
+
+def _repeat_result(repeat: Candidate, first: Candidate, results: dict[int, RowResult]) -> RowResult:
+    if repeat.says_the_same(first.row.prompt, first.row.response, first.content_hash):
+        what_became = replace(results[first.index], index=repeat.index)
+        return replace(what_became, status=RowStatus.EXISTS) if what_became.status is RowStatus.CREATED else what_became
+    error = FieldError("/external_id", f"is a duplicate: row {first.index} of this batch has the same id and other content.")
+    return RowResult(repeat.index, RowStatus.REJECTED, None, repeat.row.external_id, (error,))
+
+
+def content_hash(prompt: str, response: str | None, media: Sequence[str]) -> str:
+    """Equal for content that differs in letter case and white space only. Media counts by its bytes, in order."""
+    parts = [" ".join(prompt.casefold().split()), "" if response is None else "\x1e" + " ".join(response.casefold().split()), *media]
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,155 @@
+"""Finding items: words of the text, and everything that the list of items can be narrowed by."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db import connection
+from django.db.models import BooleanField, Q, QuerySet, TextField
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast
+
+from annotation.database.id_windows import Looked, Row, look_ahead, look_back
+from annotation.models import Item, ModelVersion
+from annotation.status import ItemStatus, Lane
+from guardapp.guard.taxonomy import Harmfulness, Modality
+
+OF_THE_JUDGEMENT = ("category", "label", "version")  # they tell what the guard said: for people from whom nothing is hidden
+MOST_WORDS = 12  # of a search
+RARE = 10_000  # items: what fewer hold is read by their ids; what more hold fills a page soon, wherever the reading begins
+WORD = re.compile(r"\w+", re.UNICODE)
+IN_SQLITE = "annotation_item.id IN (SELECT rowid FROM annotation_item_text WHERE annotation_item_text MATCH %s)"
+IN_POSTGRESQL = ("to_tsvector('simple', left(annotation_item.prompt || ' ' || coalesce(annotation_item.response, ''), 100000)) "
+                 "@@ to_tsquery('simple', %s)")
+# so that an OR uses the index
+BESIDE_OTHERS = "annotation_item.id IN (SELECT annotation_item.id FROM annotation_item WHERE " + IN_POSTGRESQL + ")"  # noqa: S608  (constants)
+CHOICES: Mapping[str, list[str]] = {
+    "status": list(ItemStatus.values), "lane": list(Lane.values), "modality": [modality.value for modality in Modality],
+    "label": [label.value for label in Harmfulness],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSearch:
+    """What the list of items is narrowed by; "" for not at all. A value that is not known counts as "".
+
+    `text`: every word must begin a word of prompt or response. `external_id` and `source` find by their beginning.
+    `q` is what a person types: words of the text, or how the external id begins.
+    """
+
+    q: str = ""
+    text: str = ""
+    external_id: str = ""
+    source: str = ""
+    status: str = ""
+    queue: str = ""
+    lane: str = ""
+    modality: str = ""
+    language: str = ""
+    category: str = ""
+    label: str = ""  # the guard's, of prompt or response
+    version: str = ""
+    reviewer: str = ""  # username of somebody who reviewed it
+    since: str = ""  # ISO dates, both included
+    until: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "ItemSearch":
+        """From a query string; never raises."""
+        given = {field.name: str(values.get(field.name, "")).replace("\x00", "").strip()[:300] for field in fields(cls)}
+        return cls(**{name: value for name, value in given.items() if name not in CHOICES or value in CHOICES[name]})
+
+    @property
+    def narrowed(self) -> dict[str, str]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name)}
+
+    @property
+    def query(self) -> str:
+        """As a query string, without what is not given."""
+        return urlencode(self.narrowed)
+
+    @property
+    def found_by_index(self) -> bool:
+        """However rare it is, what it asks for is found without looking through the items."""
+        return bool(self.q or self.text or self.external_id or self.reviewer)
+
+    def without(self, *names: str) -> "ItemSearch":
+        return replace(self, **dict.fromkeys(names, ""))
+
+    def newest_first(self, items: QuerySet[Item, Row], *, before: int | None, limit: int) -> Looked[Row]:
+        """Of `items`, which this search has narrowed: `limit` with ids below `before`, or as many as a moment finds."""
+        newest = newest_id()
+        before = newest + 1 if before is None else min(before, newest + 1)
+        if self.found_by_index:
+            return Looked(list(items.filter(pk__lt=before).order_by("-pk")[:limit]), None)
+        return look_back(items, before=before, limit=limit)
+
+    def oldest_first(self, items: QuerySet[Item, Row], *, after: int, limit: int) -> Looked[Row]:
+        """Likewise with ids above `after`, the oldest first."""
+        if self.found_by_index:
+            return Looked(list(items.filter(pk__gt=after).order_by("pk")[:limit]), None)
+        return look_ahead(items, after=after, up_to=newest_id(), limit=limit)
+
+    def items(self) -> QuerySet[Item]:
+        """Unordered; page it by id, with `newest_first`."""
+        items, query = Item.objects.all(), Q()
+        if self.version:  # an unknown name is told by its own small table, not by every prediction
+            query &= Q(prediction__version__in=list(ModelVersion.objects.filter(name=self.version)))
+        for name, lookup in (("status", "status"), ("queue", "queue__slug"), ("lane", "lane"), ("modality", "modality"),
+                             ("language", "language"), ("source", "source__startswith"),
+                             ("external_id", "external_id__startswith")):
+            if getattr(self, name):
+                query &= Q(**{lookup: getattr(self, name)})
+        if self.label:
+            query &= Q(prediction__prompt_label=self.label) | Q(prediction__response_label=self.label)
+        if self.category:
+            items = items.annotate(named=Cast("prediction__categories", TextField()))
+            query &= Q(named__contains=f'"{self.category}"')
+        if self.reviewer:
+            query &= Q(pk__in=Item.objects.filter(reviews__reviewer__username=self.reviewer).values("pk"))
+        if since := day_of(self.since):
+            query &= Q(created_at__gte=since)
+        if until := day_of(self.until):
+            query &= Q(created_at__lt=until + timedelta(days=1))
+        if self.q:
+            query &= _words(self.q, beside_others=True) | Q(external_id__startswith=self.q)
+        return with_text(items.filter(query), self.text)
+
+
+def newest_id() -> int:
+    return Item.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def with_text(items: QuerySet[Item], text: str) -> QuerySet[Item]:
+    """Items of which every word of `text` begins a word; all items where `text` holds no word."""
+    return items.filter(_words(text)) if WORD.search(text) else items
+
+
+def _words(text: str, *, beside_others: bool = False) -> Q:
+    """No item where `text` holds no word."""
+    words = WORD.findall(text)[:MOST_WORDS]
+    if not words:
+        return Q(pk__in=[])
+    if connection.vendor == "postgresql":
+        asked = " & ".join(f"{word}:*" for word in words)
+        # PostgreSQL takes a word to be in a fiftieth of all items: for a rare one it would read all of them, the newest first
+        found = Item.objects.filter(Q(RawSQL(IN_POSTGRESQL, [asked], output_field=BooleanField())))  # noqa: S611
+        rare = list(found.values_list("pk", flat=True)[:RARE + 1])
+        if len(rare) <= RARE:
+            return Q(pk__in=rare)
+        sql = BESIDE_OTHERS if beside_others else IN_POSTGRESQL
+    else:
+        sql, asked = IN_SQLITE, " ".join(f'"{word}"*' for word in words)
+    return Q(RawSQL(sql, [asked], output_field=BooleanField()))  # noqa: S611
+
+
+def day_of(value: str) -> datetime | None:
+    """Its first moment (UTC); None where `value` is no ISO date, or the last day that there is."""
+    try:
+        day = date.fromisoformat(value)
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) if day < date.max else None
+    except ValueError:
+        return None

@@ -1,0 +1,176 @@
+"""Files of items on this machine. Where media lies in a bucket, MEDIA_ROOT is a cache: what is needed is fetched, frames are kept."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+from annotation.models import MediaAsset
+from annotation.media import bucket
+from guardapp.guard.media.decode import DEFAULT_LIMITS, PRESETS, Decoded, Job, MediaError, decode_many, load_seen
+from guardapp.guard.media.errors import MediaNotAFile, MediaNotStored, MediaStorageFailed
+from guardapp.guard.media.values import MANIFEST, MIB
+from guardapp.guard.verdict import MediaPreset
+
+FETCHED_AT_ONCE = 1 << 30  # bytes of originals that wait on the disk for the decoder
+USED_LATELY_S = 3_600  # frames that were touched within this time stay, whatever the cache holds
+TRIM_EVERY = 200  # folders of frames that this process adds between two looks at the size of the cache
+_added = 0
+
+
+def decoded(assets: Sequence[MediaAsset]) -> dict[str, Decoded | MediaError]:
+    """Each file as the guard sees it, by sha256; a file that fails costs only itself."""
+    if not bucket.in_use():
+        jobs = [Job(settings.MEDIA_ROOT / asset.path, frames_folder(asset.sha256)) for asset in assets]
+        return dict(zip([asset.sha256 for asset in assets], decode_many(jobs, _preset()), strict=True)) if jobs else {}
+    found: dict[str, Decoded | MediaError] = {}
+    missing: list[MediaAsset] = []
+    try:
+        for asset in assets:
+            try:
+                found[asset.sha256] = load_seen(frames_at(_name(frames_folder(asset.sha256))))
+            except MediaStorageFailed:
+                raise
+            except MediaError:
+                missing.append(asset)
+        for group in _groups(missing):
+            found |= _decoded_from_bucket(group)
+    except MediaStorageFailed as error:  # nobody waits for it again in this batch
+        found |= {asset.sha256: error for asset in assets if asset.sha256 not in found}
+    return found
+
+
+def frames_folder(sha256: str) -> Path:
+    """Where the frames of a file are, under the preset that is served now."""
+    return Path(settings.FRAMES_DIR) / sha256[:2] / sha256 / settings.MEDIA_PRESET
+
+
+def frames_at(folder: str) -> Path:
+    """A folder of frames on this machine, by its name relative to the media root. Raises MediaNotStored, MediaStoreAway."""
+    local = Path(settings.MEDIA_ROOT) / folder
+    if not bucket.in_use():
+        return local
+    if (local / MANIFEST).exists():
+        (local / MANIFEST).touch()  # when it was used last
+        return local
+    listed = list(bucket.names(folder))
+    if f"{folder}/{MANIFEST}" not in listed:  # it is put there last
+        raise MediaNotStored
+    local.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{local.name}.", dir=local.parent) as staging:
+        for name in listed:
+            bucket.fetch(name, Path(staging) / "new" / Path(name).name, limit=DEFAULT_LIMITS.max_frame_bytes)
+        _replace(Path(staging) / "new", local)
+    _trim_at_times()
+    return local
+
+
+@contextmanager
+def original(path: str) -> Iterator[Path]:
+    """The whole file on this machine while the context lasts. Raises MediaNotAFile, MediaStoreAway."""
+    local = Path(settings.MEDIA_ROOT) / path
+    if not bucket.in_use():
+        if not local.is_file():
+            raise MediaNotAFile
+        yield local
+        return
+    with _scratch() as folder:
+        bucket.fetch(path, folder / "original", limit=DEFAULT_LIMITS.max_bytes)
+        yield folder / "original"
+
+
+def share_frames(local: Path) -> None:
+    """Put a folder of frames that was decoded here into the bucket, its manifest last. Raises MediaStoreAway."""
+    if not bucket.in_use():
+        return
+    files = sorted(local.iterdir(), key=lambda path: (path.name == MANIFEST, path.name))
+    for path in files:
+        bucket.put(_name(path), path, "application/json" if path.name == MANIFEST else "image/png")
+    _trim_at_times()
+
+
+def trim() -> int:
+    """Remove the frames that were used longest ago until the cache holds MEDIA_CACHE_MB. Returns how many folders went."""
+    folders = []
+    for manifest in Path(settings.FRAMES_DIR).glob(f"*/*/*/{MANIFEST}"):
+        size = sum(path.stat().st_size for path in manifest.parent.iterdir())
+        folders.append((manifest.stat().st_mtime, size, manifest.parent))
+    held, gone = sum(size for _, size, _ in folders), 0
+    for used, size, folder in sorted(folders):
+        if held <= settings.MEDIA_CACHE_MB * MIB or time.time() - used < USED_LATELY_S:
+            break
+        shutil.rmtree(folder, ignore_errors=True)
+        held, gone = held - size, gone + 1
+    return gone
+
+
+def _decoded_from_bucket(assets: Sequence[MediaAsset]) -> dict[str, Decoded | MediaError]:
+    found: dict[str, Decoded | MediaError] = {}
+    jobs: dict[str, Job] = {}
+    with _scratch() as folder:
+        for asset in assets:
+            try:
+                bucket.fetch(asset.path, folder / asset.sha256, limit=DEFAULT_LIMITS.max_bytes)
+                jobs[asset.sha256] = Job(folder / asset.sha256, frames_folder(asset.sha256))
+            except MediaStorageFailed:
+                raise
+            except MediaError as error:
+                found[asset.sha256] = error
+        found |= dict(zip(jobs, decode_many(list(jobs.values()), _preset()), strict=True)) if jobs else {}
+    for sha256 in jobs:
+        if isinstance(found[sha256], Decoded):
+            try:
+                share_frames(frames_folder(sha256))
+            except MediaStorageFailed as error:  # nobody else could show them
+                found[sha256] = error
+    return found
+
+
+def _groups(assets: Sequence[MediaAsset]) -> Iterator[list[MediaAsset]]:
+    group: list[MediaAsset] = []
+    for asset in assets:
+        if group and sum(one.size for one in group) + asset.size > FETCHED_AT_ONCE:
+            yield group
+            group = []
+        group.append(asset)
+    if group:
+        yield group
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    root = Path(settings.MEDIA_ROOT)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".fetched-", dir=root)
+    except OSError as error:
+        raise MediaStorageFailed(error.strerror or "") from error
+    with folder as name:
+        yield Path(name)
+
+
+def _replace(made: Path, local: Path) -> None:
+    try:
+        made.replace(local)
+    except OSError as error:
+        if not (local / MANIFEST).exists():  # another process fetched the same
+            raise MediaStorageFailed(error.strerror or "") from error
+
+
+def _trim_at_times() -> None:
+    global _added  # noqa: PLW0603  (a count of this process)
+    _added += 1
+    if _added % TRIM_EVERY == 0:
+        trim()
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(settings.MEDIA_ROOT))
+
+
+def _preset() -> MediaPreset:
+    return PRESETS[settings.MEDIA_PRESET]

@@ -1,0 +1,88 @@
+"""Untrusted media, kept once by its sha256 under the media root or in the bucket. Only its first bytes are looked at here."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from annotation.models import MediaAsset
+from annotation.media import bucket
+from guardapp.guard.media.errors import MediaTooLarge
+from guardapp.guard.media.sniff import HEAD_BYTES, file_size, sniff
+from guardapp.guard.media.values import Limits
+from guardapp.guard.taxonomy import MediaKind
+
+FOLDER = "assets"
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMedia:
+    """Bytes that are in the store. `path` is relative to the media root."""
+
+    sha256: str
+    kind: MediaKind
+    mime: str
+    size: int
+    path: str
+
+
+def store(content: bytes | Path) -> StoredMedia:
+    """Put the bytes in the store, unless they are there. The name appears only once the file is whole.
+
+    Raises MediaError: empty, too large, not a file, or not a supported type (the message names what was found); MediaStoreAway.
+    """
+    size = len(content) if isinstance(content, bytes) else file_size(content)
+    limit = Limits().max_bytes
+    if size > limit:
+        raise MediaTooLarge(f"{size:,} bytes, the limit is {limit:,}")
+    kind, mime = sniff(content[:HEAD_BYTES] if isinstance(content, bytes) else content)
+    root = Path(settings.MEDIA_ROOT)
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=root / FOLDER, prefix=".incoming-")
+    partial = Path(name)
+    try:
+        digest, written = hashlib.sha256(), 0
+        with os.fdopen(descriptor, "wb") as target:
+            for chunk in _chunks(content):
+                digest.update(chunk)
+                written += target.write(chunk)
+                if written > limit:  # the file grew while it was read
+                    raise MediaTooLarge(f"more than {limit:,} bytes")
+        sha256 = digest.hexdigest()
+        path = f"{FOLDER}/{sha256[:2]}/{sha256[2:]}"
+        if bucket.in_use():
+            if not bucket.holds(path):
+                bucket.put(path, partial, mime)
+        else:
+            (root / path).parent.mkdir(exist_ok=True)
+            partial.chmod(0o640)
+            partial.replace(root / path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return StoredMedia(sha256, kind, mime, written, path)
+
+
+def register(stored: Collection[StoredMedia]) -> dict[str, int]:
+    """MediaAsset ids by sha256; rows that are missing are made. Called in the caller's transaction."""
+    if not stored:
+        return {}
+    MediaAsset.objects.bulk_create(
+        [MediaAsset(sha256=one.sha256, kind=one.kind, mime=one.mime, size=one.size, path=one.path) for one in stored],
+        ignore_conflicts=True,
+    )
+    MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}, deleted_at__isnull=False).update(deleted_at=None)
+    return dict(MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}).values_list("sha256", "pk"))
+
+
+def _chunks(content: bytes | Path) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    with content.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk

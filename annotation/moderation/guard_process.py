@@ -1,0 +1,130 @@
+"""The guard of the serving process: contents become samples, and the version that serves judges them in batches of many callers."""
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import close_old_connections, connection, connections
+
+from annotation.models import ModelVersion
+from annotation.predictions.policy import policy_for, policy_text
+from annotation.predictions.shared_device import DeviceLent, leave, on_device
+from annotation.moderation.guard_client import ContentNotReadable
+from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
+from annotation.predictions.predict import ENGINE_FAILURES
+from annotation.predictions.loaded_engine import engine_for, engine_or_former, production_version
+from guardapp.guard.batching import Batcher, More, TooLate
+from guardapp.guard.engine import Engine
+from guardapp.guard.judging import Ask, judge_as_they_come
+from guardapp.guard.media.decode import PRESETS, Job, MediaError, decode_many
+from guardapp.guard.verdict import Sample, SeenMedia
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`version` is the one that judged last; "" before the first answer: the guard is loaded when it is first asked."""
+
+    version: str
+    waiting: int
+
+
+class Guarding:
+    """One loaded guard for all callers; a promotion is noticed at the next batch, or LONGEST_JOINED_S later. Thread-safe."""
+
+    def __init__(self, engine_of: Callable[[ModelVersion], Engine] = engine_for, workers: int = 1) -> None:
+        self._engine_of = engine_of
+        self._loading = threading.Lock()
+        self._version = ""
+        self._batcher = Batcher(self._answer, failures=ENGINE_FAILURES, size=settings.SERVING_BATCH, limit=settings.SERVING_QUEUE,
+                                workers=workers, ended=connections.close_all)
+
+    def judge(self, request: JudgeRequest) -> list[GuardAnswer]:
+        """Raises QueueFull, TooLate, Stopped, DeviceLent, ContentNotReadable and ENGINE_FAILURES."""
+        deadline = time.monotonic() + request.seconds
+        with samples_of(request.contents) as samples:
+            asks = [Ask(sample, request.mode, request.rollouts) for sample in samples]
+            futures = self._batcher.submit(asks, deadline=deadline)
+            try:
+                return [_result(future, deadline) for future in futures]
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def preload(self) -> None:
+        """Load the guard before anybody asks; what goes wrong is told to who asks."""
+        try:
+            with on_device(self.preload), self._loading:
+                self._engine_of(production_version())
+        except DeviceLent:
+            logger.info("The guard is loaded when its device is back")
+        except (ModelVersion.DoesNotExist, *ENGINE_FAILURES):
+            logger.exception("The guard could not be loaded")
+        finally:
+            connection.close()
+
+    def health(self) -> Health:
+        return Health(self._version, self._batcher.waiting)
+
+    def stop(self) -> None:
+        self._batcher.stop()
+        leave()
+
+    def _answer(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
+        close_old_connections()
+        with on_device(self.preload):
+            yield from self._judged(asks, more)
+
+    def _judged(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
+        """The version and its policy are those of the beginning for all who join."""
+        with self._loading:
+            version, engine = engine_or_former(production_version(), self._engine_of)
+        policy = policy_for(version)
+        text = policy_text(policy) if policy else None
+
+        def told(asks: Sequence[Ask]) -> list[Ask]:
+            return [replace(ask, sample=replace(ask.sample, policy_text=text)) for ask in asks]
+
+        for number, judged in judge_as_they_come(engine, told(asks), lambda room: told(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS):
+            self._version = version.name
+            yield number, judged if isinstance(judged, Exception) else GuardAnswer(judged, version.name, str(policy) if policy else None)
+
+
+@contextmanager
+def samples_of(contents: Sequence[Content]) -> Iterator[list[Sample]]:
+    """Samples whose frames are there while the context lasts. Raises ContentNotReadable."""
+    if not any(content.media for content in contents):
+        yield [Sample(uuid4().hex, content.prompt, content.response) for content in contents]
+        return
+    with tempfile.TemporaryDirectory(prefix="guardapp-judge-") as folder:
+        media = _decoded(contents, Path(folder))
+        yield [Sample(uuid4().hex, content.prompt, content.response, seen) for content, seen in zip(contents, media, strict=True)]
+
+
+def _decoded(contents: Sequence[Content], folder: Path) -> list[tuple[SeenMedia, ...]]:
+    places = [(at, number) for at, content in enumerate(contents) for number in range(len(content.media))]
+    jobs = [Job(folder / f"{at}-{number}", folder / f"{at}-{number}.frames") for at, number in places]
+    for (at, number), job in zip(places, jobs, strict=True):
+        job.source.write_bytes(contents[at].media[number])
+    seen: list[list[SeenMedia]] = [[] for _ in contents]
+    for (at, number), decoded in zip(places, decode_many(jobs, PRESETS[settings.MEDIA_PRESET]), strict=True):
+        if isinstance(decoded, MediaError):
+            raise ContentNotReadable(str(decoded), at, number)
+        seen[at].append(decoded.seen)
+    return [tuple(one) for one in seen]
+
+
+def _result(future: Future[GuardAnswer], deadline: float) -> GuardAnswer:
+    try:
+        return future.result(max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        raise TooLate(TooLate.__doc__) from None

@@ -1,0 +1,132 @@
+"""Moderation while the caller waits: the guard judges, thresholds decide, and what is for people opens an item in a queue."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import transaction
+
+from annotation import prometheus as metrics
+from annotation.models import ApiKey, ModerationThreshold, User
+from annotation.moderation.guard_client import GuardBusy, GuardNotReady, ask_guard
+from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
+from annotation.ingest.values import IncomingItem, IncomingMedia
+from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
+from annotation.database.pool import lend_connection
+from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL, Action, Scores, Threshold, decide, scores_of
+
+SOURCE = "moderation"
+BUSY_RETRY_S = 1.0
+_places = threading.BoundedSemaphore(max(1, settings.WEB_THREADS - settings.PAGE_THREADS))
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """As leads set them, by category; `queues` has the slug of the queue that a category's content goes to."""
+
+    by_category: Mapping[str, Threshold]
+    queues: Mapping[str, str]
+
+    def queue_of(self, category: str) -> str:
+        return self.queues.get(category) or self.queues.get(HARMFUL) or DEFAULT_QUEUE
+
+    def of(self, category: str) -> Threshold:
+        return self.by_category.get(category, self.by_category.get(HARMFUL, DEFAULT_THRESHOLD))
+
+
+@dataclass(frozen=True, slots=True)
+class Moderated:
+    """One content's outcome. `because`: the category that decided; "" where it is allowed. `item`: the id of what people will see."""
+
+    id: str
+    content: Content
+    answer: GuardAnswer
+    scores: Scores
+    action: Action
+    because: str
+    item: int | None = None
+
+    @property
+    def flagged(self) -> bool:
+        return self.action is not Action.ALLOW
+
+
+def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | None = None, open_items: bool = True) -> list[Moderated]:
+    """In the order of the contents. Where people are to decide an item is opened; the caller rings for it after commit.
+
+    Raises GuardNotReady and its kinds, ContentNotReadable, QueueNotFound.
+    """
+    thresholds, began = thresholds_now(), time.monotonic()
+    try:
+        with _place():
+            lend_connection()
+            answers = ask_guard(request)
+    except GuardNotReady as error:
+        metrics.MODERATIONS_REFUSED.labels(type(error).__name__).inc()
+        raise
+    metrics.MODERATION_SECONDS.labels(request.mode.value).observe(time.monotonic() - began)
+    done = [_weighed(content, answer, thresholds) for content, answer in zip(request.contents, answers, strict=True)]
+    for one in done:
+        metrics.MODERATIONS.labels(request.mode.value, one.action.value).inc()
+    return _with_items(done, thresholds, key, actor) if open_items else done
+
+
+def thresholds_now() -> Thresholds:
+    rows = list(ModerationThreshold.objects.select_related("queue"))
+    return Thresholds({row.category: Threshold(row.review_at, row.block_at) for row in rows},
+                      {row.category: row.queue.slug for row in rows if row.queue is not None})
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """One of the web threads that moderation may hold: the others are left to pages. Raises GuardBusy."""
+    if not _places.acquire(timeout=BUSY_RETRY_S):
+        raise GuardBusy(retry_after_s=BUSY_RETRY_S)
+    try:
+        yield
+    finally:
+        _places.release()
+
+
+def _weighed(content: Content, answer: GuardAnswer, thresholds: Thresholds) -> Moderated:
+    scores = scores_of(answer.judged.all)
+    action, because = decide(scores, thresholds.by_category)
+    return Moderated(f"modr-{uuid4().hex}", content, answer, scores, action, because)
+
+
+def _with_items(done: Sequence[Moderated], thresholds: Thresholds, key: ApiKey | None, actor: User | None) -> list[Moderated]:
+    """The same content opens one item however often it is moderated."""
+    by_queue: dict[str, list[int]] = {}
+    for at, one in enumerate(done):
+        if one.action is Action.REVIEW:
+            by_queue.setdefault(thresholds.queue_of(one.because), []).append(at)
+    opened: dict[int, int | None] = {}
+    with transaction.atomic():
+        for queue, places in by_queue.items():
+            results = ingest_items(rows=[_incoming(done[at]) for at in places], key=key, actor=actor, queue=queue)
+            opened |= {at: result.id for at, result in zip(places, results, strict=True)}
+    return [replace(one, item=opened.get(at)) for at, one in enumerate(done)]
+
+
+def _incoming(moderated: Moderated) -> IncomingItem:
+    content, scores = moderated.content, moderated.scores
+    score = scores.unnamed if moderated.because == HARMFUL else scores.categories[moderated.because]
+    reason: dict[str, Any] = {"text": f"Moderation asks for people: {moderated.because} {score:.2f}" if scores.readable
+                              else "Moderation asks for people: the guard's answer cannot be read", "moderation": moderated.id}
+    return IncomingItem(
+        external_id=_identity(content), source=SOURCE, prompt=content.prompt, response=content.response, reason=reason,
+        media=tuple(IncomingMedia(data, f"/media/{number}") for number, data in enumerate(content.media)),
+    )
+
+
+def _identity(content: Content) -> str:
+    digest = hashlib.sha256(repr((content.prompt, content.response)).encode("utf-8", "surrogatepass"))
+    for data in content.media:
+        digest.update(hashlib.sha256(data).digest())
+    return f"sha256-{digest.hexdigest()[:40]}"

@@ -1,0 +1,136 @@
+"""Telling the outside: messages are rows, written with what they tell of, and sent until the other side takes them.
+
+Signed as the Standard Webhooks specification has it: HMAC-SHA256 over "<id>.<timestamp>.<body>".
+"""
+
+import base64
+import hashlib
+import hmac
+import random
+import time
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from django.db import transaction
+from django.db.models import F
+from django.utils.translation import gettext as _
+
+from annotation.database import clock
+from annotation import prometheus as metrics
+from annotation.database.kept_statements import Select
+from annotation.models import Delivery, Event, User, Webhook
+from annotation.errors import ServiceError
+from annotation.outbound.safe_requests import Answer, NotDelivered, check_url, post
+from annotation.status import DeliveryState, EventKind, WebhookEvent
+
+HOLD = timedelta(minutes=2)  # on a message that is being sent; a worker that dies lets it go then
+PAUSES_S = (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000)  # between tries; about a day and a quarter, then it has failed
+JITTER = 0.2  # share of a pause, up or down
+TOLERANCE_S = 300  # how old a message's timestamp may be for who checks it
+_ACTIVE = Select(lambda: Webhook.objects.filter(active=True))
+
+
+class WebhookNotUsable(ServiceError):
+    """This webhook cannot be saved."""
+
+
+def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
+    """Called in the transaction of what happened: the messages are there exactly if it is."""
+    told = [hook for hook in _ACTIVE.rows() if event.value in hook.events]
+    if told:
+        now = clock.now()
+        Delivery.objects.bulk_create(
+            [Delivery(webhook=hook, event=event.value, payload=payload, created_at=now, due_at=now) for hook in told])
+
+
+def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
+    """Send what is due, for about so many seconds: silent addresses must not hold up the worker's other work. False: nothing is left."""
+    deadline = time.monotonic() + seconds
+    due = list(Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=clock.now()).order_by("due_at")[:limit + 1])
+    for number, delivery in enumerate(due):
+        if number == limit or time.monotonic() > deadline:
+            return True
+        _deliver(delivery)
+    return False
+
+
+def replay(*, delivery: Delivery, actor: User) -> Delivery:
+    """The same message once more, under its own id, so that who has seen it knows it again."""
+    with transaction.atomic():
+        again = Delivery.objects.create(webhook=delivery.webhook, message=delivery.message, event=delivery.event, payload=delivery.payload,
+                                        due_at=clock.now())
+        Event.objects.create(kind=EventKind.WEBHOOK_REPLAYED, actor=actor,
+                             detail={"delivery": delivery.pk, "webhook": delivery.webhook.name})
+    return again
+
+
+def save_webhook(*, webhook: Webhook, actor: User) -> Webhook:
+    """Raises AddressNotAllowed, WebhookNotUsable."""
+    check_url(webhook.url)
+    if not webhook.events or set(webhook.events) - set(WebhookEvent.values):
+        raise WebhookNotUsable(_("Choose at least one event."))
+    if webhook._state.adding:
+        webhook.created_by = actor
+    with transaction.atomic():
+        webhook.save()
+        Event.objects.create(kind=EventKind.WEBHOOK_CHANGED, actor=actor,
+                             detail={"webhook": webhook.name, "url": webhook.url, "events": webhook.events, "active": webhook.active})
+    return webhook
+
+
+def delete_webhook(*, webhook: Webhook, actor: User) -> None:
+    """With its messages, sent or not."""
+    with transaction.atomic():
+        Event.objects.create(kind=EventKind.WEBHOOK_CHANGED, actor=actor, detail={"webhook": webhook.name, "deleted": True})
+        webhook.delete()
+
+
+def signed_headers(*, secret: str, message: str, timestamp: int, body: bytes) -> dict[str, str]:
+    return {"Content-Type": "application/json", "User-Agent": "guardapp-webhooks", "webhook-id": message,
+            "webhook-timestamp": str(timestamp), "webhook-signature": f"v1,{signature(secret, message, timestamp, body)}"}
+
+
+def signature(secret: str, message: str, timestamp: int, body: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    return base64.b64encode(hmac.new(key, f"{message}.{timestamp}.".encode() + body, hashlib.sha256).digest()).decode()
+
+
+def body_of(delivery: Delivery) -> bytes:
+    return orjson.dumps({"type": delivery.event, "timestamp": delivery.created_at, "data": delivery.payload}, option=orjson.OPT_UTC_Z)
+
+
+def _deliver(delivery: Delivery) -> None:
+    """Unless somebody else sends it."""
+    waiting = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.WAITING, due_at=delivery.due_at)
+    held_until = clock.now() + HOLD
+    if waiting.update(due_at=held_until, attempts=F("attempts") + 1) != 1:
+        return
+    mine = Delivery.objects.filter(pk=delivery.pk, due_at=held_until)
+    webhook = Webhook.objects.get(pk=delivery.webhook_id)
+    if not webhook.active:
+        mine.update(state=DeliveryState.FAILED, error="The webhook is switched off.", ended_at=clock.now())
+        return
+    body, message = body_of(delivery), str(delivery.message)
+    headers = signed_headers(secret=webhook.secret, message=message, timestamp=int(clock.now().timestamp()), body=body)
+    answer: Answer | None = None
+    try:
+        answer = post(webhook.url, body, headers)
+        error = "" if 200 <= answer.status < 300 else f"It answered {answer.status}: {answer.text}"[:300]
+    except NotDelivered as problem:
+        error = str(problem)
+    except ServiceError as problem:  # its address is not allowed: no later try can change that
+        mine.update(state=DeliveryState.FAILED, error=str(problem)[:300], ended_at=clock.now())
+        return
+    metrics.MESSAGES.labels("refused" if error else "taken").inc()
+    mine.update(status_code=answer.status if answer else None, **_outcome(error, delivery.attempts + 1))
+
+
+def _outcome(error: str, attempts: int) -> dict[str, Any]:
+    now = clock.now()
+    if not error:
+        return {"state": DeliveryState.DELIVERED, "error": "", "ended_at": now}
+    if attempts > len(PAUSES_S):
+        return {"state": DeliveryState.FAILED, "error": error, "ended_at": now}
+    pause = PAUSES_S[attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)
+    return {"error": error, "due_at": now + timedelta(seconds=pause)}

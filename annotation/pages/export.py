@@ -1,0 +1,108 @@
+"""Curated data for download: at once where it is little, else as files that a worker writes."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from annotation.doorbell import ring
+from annotation.web.byte_ranges import answer_with
+from annotation.models import Export
+from annotation.exporting.reviewed_rows import count_standing
+from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
+from annotation.database.lists import COUNTED_UP_TO
+from annotation.errors import ServiceError
+from annotation.exporting.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export
+from annotation.exporting.export_files import UNFINISHED, request_export
+from annotation.status import ExportLayout
+from annotation.tasks import write_exports
+from annotation.web.permissions import is_htmx, leads_only, person
+
+FORMATS = (
+    (ExportFormat.CANONICAL, gettext_lazy("Canonical record"), gettext_lazy(
+        "Everything about each item: content, the guard's prediction, every review, the gold label and its target reasoning.")),
+    (ExportFormat.TRL, "TRL",
+     gettext_lazy("Conversations for supervised fine-tuning with TRL: the guard's own prompt and the target completion.")),
+    (ExportFormat.SHAREGPT, "ShareGPT",
+     gettext_lazy("Conversations for LLaMA-Factory, Axolotl and other trainers that read ShareGPT rows.")),
+)
+
+
+@require_safe
+@leads_only
+def export(request: HttpRequest) -> HttpResponse:
+    reviewed, hard = count_standing(only_hard=False), count_standing(only_hard=True)
+    context = {"formats": FORMATS, "layouts": ExportLayout, "reviewed": reviewed, "hard": hard, "many": reviewed > COUNTED_UP_TO,
+               "most": COUNTED_UP_TO, **_exports(request)}
+    return render(request, "annotation/export.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@leads_only
+def download(request: HttpRequest) -> HttpResponseBase:
+    """Rows as they are read, or a ZIP with the media. An unknown format is a 400. By POST from the page, whose form has two ends."""
+    given = request.POST if request.method == "POST" else request.GET
+    wanted = _wanted(given)
+    if wanted is None:
+        return HttpResponse(_("Unknown format."), status=400, content_type="text/plain")
+    record_export(request=wanted, actor=person(request), by="page")
+    response: HttpResponseBase
+    if given.get("media") == "on":
+        response = FileResponse(export_archive(request=wanted), content_type="application/zip", as_attachment=True,
+                                filename=f"{wanted.file_stem}.zip")
+    else:
+        response = StreamingHttpResponse(export_lines(request=wanted), content_type="application/x-ndjson")
+        response["Content-Disposition"] = f'attachment; filename="{wanted.file_stem}.jsonl"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@leads_only
+def files(request: HttpRequest) -> HttpResponse:
+    """POST asks for files; GET is the table of exports, which renews itself while one is being written."""
+    if request.method != "POST":
+        name = "annotation/export_files.html" if is_htmx(request) else ""
+        return render(request, name, _exports(request)) if name else redirect("export")
+    wanted, layout = _wanted(request.POST), request.POST.get("layout", ExportLayout.JSONL)
+    if wanted is None or layout not in ExportLayout.values:
+        return HttpResponse(_("Unknown format."), status=400, content_type="text/plain")
+    try:
+        request_export(request=wanted, layout=ExportLayout(layout), actor=person(request), by="page")
+    except ServiceError as error:
+        messages.error(request, str(error))
+    else:
+        ring(write_exports)
+    return redirect("export")
+
+
+@require_safe
+@leads_only
+def file(request: HttpRequest, export_id: int, name: str) -> HttpResponseBase:
+    """A finished file; a broken-off download goes on where it was."""
+    try:
+        path, etag, mime = file_of(get_object_or_404(Export, pk=export_id), name)
+        return answer_with(request, path, etag=etag, mime=mime, name=name)
+    except (NoSuchFile, OSError):
+        raise Http404(_("This file is not on the disk any more.")) from None
+
+
+def _wanted(given: Any) -> ExportRequest | None:
+    try:
+        return ExportRequest(ExportFormat(given.get("format", ExportFormat.CANONICAL)), only_hard=given.get("rows") == "hard")
+    except ValueError:
+        return None
+
+
+def _exports(request: HttpRequest) -> dict[str, Any]:
+    """`before` is the id to go on from."""
+    before = request.GET.get("before", "")
+    rows = newest_exports(before=int(before) if before.isdecimal() and len(before) < 19 else None)
+    return {"exports": rows[:PAGE], "older": rows[PAGE - 1].pk if len(rows) > PAGE else None,
+            "writing": any(row.state in UNFINISHED for row in rows[:PAGE])}

@@ -1,0 +1,99 @@
+"""What the list of items is narrowed by: the form, the chips of what is on, and the searches that people saved."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from annotation.models import ModelVersion, ReviewQueue, SavedFilter, User
+from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.items.search import OF_THE_JUDGEMENT, ItemSearch
+from annotation.errors import ServiceError
+from annotation.items.saved_filters import delete_filter, save_filter
+from annotation.status import ItemStatus, Lane
+from annotation.web.permissions import person
+from guardapp.guard.taxonomy import Harmfulness, Modality
+
+WORDS = {"q": gettext_lazy("Search"), "text": gettext_lazy("Words"), "external_id": gettext_lazy("Id begins with"),
+         "source": gettext_lazy("Source"), "status": gettext_lazy("Status"), "queue": gettext_lazy("Queue"), "lane": gettext_lazy("Lane"),
+         "modality": gettext_lazy("Modality"), "language": gettext_lazy("Language"), "category": gettext_lazy("Category"),
+         "label": gettext_lazy("Guard says"), "version": gettext_lazy("Version"), "reviewer": gettext_lazy("Reviewed by"),
+         "since": gettext_lazy("From"), "until": gettext_lazy("To")}
+IN_SIGHT = frozenset({"q", "status"})  # the others are behind the disclosure
+NEWEST_VERSIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One thing that the list is narrowed by, and the query string without it."""
+
+    name: str
+    value: str
+    query: str
+
+
+def search_for(user: User, values: QueryDict) -> ItemSearch:
+    """Only leads narrow by the judgement: where a queue hides it, the list would tell it."""
+    search = ItemSearch.of(values)
+    return search if user.is_lead else search.without(*OF_THE_JUDGEMENT)
+
+
+def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
+    queues = list(ReviewQueue.objects.order_by("name"))
+    names: dict[str, dict[str, Any]] = {
+        "status": dict(ItemStatus.choices), "lane": dict(Lane.choices), "queue": {queue.slug: queue.name for queue in queues},
+        "modality": {one.value: _(one.value) for one in Modality}, "label": {one.value: _(one.value) for one in Harmfulness}}
+    chips = [Chip(str(WORDS[name]), str(names.get(name, {}).get(value, value)), replace(search, **{name: ""}).query)
+             for name, value in search.narrowed.items()]
+    return {
+        "search": search, "chips": chips, "more": sum(name not in IN_SIGHT for name in search.narrowed),
+        "queues": queues, "statuses": ItemStatus.choices, "lanes": Lane.choices, "modalities": [one.value for one in Modality],
+        "labels": [one.value for one in Harmfulness], "saved": saved_for(user), **_of_the_judgement(user),
+    }
+
+
+def saved_for(user: User) -> list[tuple[SavedFilter, bool]]:
+    """Their own and the shared ones, each with whether they may delete it."""
+    rows = SavedFilter.objects.filter(Q(owner=user) | Q(shared=True)).select_related("owner").order_by("name", "id")
+    return [(row, row.owner_id == user.pk or user.is_lead) for row in rows]
+
+
+@require_POST
+def save(request: HttpRequest) -> HttpResponse:
+    search = search_for(person(request), QueryDict(request.POST.get("query", "")))
+    try:
+        saved = save_filter(owner=person(request), name=request.POST.get("name", ""), search=search, shared="shared" in request.POST)
+    except ServiceError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("Saved as %(name)s.") % {"name": saved.name})
+    return redirect(f"{reverse('items')}?{search.query}")
+
+
+@require_POST
+def delete(request: HttpRequest, filter_id: int) -> HttpResponse:
+    """404 for a filter that the person cannot see; of the shared ones, its owner and leads delete it."""
+    user = person(request)
+    visible = SavedFilter.objects.all() if user.is_lead else SavedFilter.objects.filter(Q(owner=user) | Q(shared=True))
+    saved = get_object_or_404(visible, pk=filter_id)
+    try:
+        delete_filter(saved=saved, by=user)
+    except ServiceError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(name)s is deleted.") % {"name": saved.name})
+    return redirect("items")
+
+
+def _of_the_judgement(user: User) -> dict[str, Any]:
+    if not user.is_lead:
+        return {}
+    return {"categories": policy_categories(active_policy_version()),
+            "versions": list(ModelVersion.objects.order_by("-id").values_list("name", flat=True)[:NEWEST_VERSIONS])}

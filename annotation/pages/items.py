@@ -1,0 +1,60 @@
+"""The list of items and one item's whole life."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from annotation.items import lists as selectors
+from annotation.doorbell import ring
+from annotation.models import GoldLabel, Item
+from annotation.review.page_values import life_of, may_see_judgement, may_see_reviews, media_of, shown_metadata
+from annotation.predictions.claims import ItemHasNotFailed, retry_failed
+from annotation.status import AppealState
+from annotation.tasks import predict
+from annotation.web.permissions import is_htmx, leads_only, person
+from annotation.pages.item_filters import filter_context, search_for
+
+
+@require_safe
+def items(request: HttpRequest) -> HttpResponse:
+    user, search = person(request), search_for(person(request), request.GET)
+    page = selectors.items_page(search, before=_id(request, "before"), after=_id(request, "after"))
+    context = {"page": page, "grid": user.is_lead and request.GET.get("view") == "grid", **filter_context(user, search),
+               "hide_judgement": {item.pk for item in page.items if not may_see_judgement(user, item)}}
+    name = "annotation/items/table.html" if is_htmx(request) else "annotation/items.html"
+    return render(request, name, context)
+
+
+@require_safe
+def item(request: HttpRequest, item_id: int) -> HttpResponse:
+    found = get_object_or_404(Item.objects.select_related("queue", "prediction__version"), pk=item_id)
+    shown = may_see_judgement(person(request), found)
+    return render(request, "annotation/item.html", {
+        "item": found, "shown": shown, "reviews_shown": shown and may_see_reviews(person(request), found), "life": life_of(found),
+        "media": media_of(found, found.prediction), "metadata": shown_metadata(person(request), found),
+        "open_appeal": found.appeals.filter(state=AppealState.OPEN).first(),
+        "stale_gold": GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
+        "blurred": person(request).blur_media or found.queue.blur_default,
+    })
+
+
+@require_POST
+@leads_only
+def retry(request: HttpRequest, item_id: int) -> HttpResponse:
+    """Send an item whose prediction failed back to the guard."""
+    found = get_object_or_404(Item, pk=item_id)
+    try:
+        retry_failed(item=found, actor=person(request))
+    except ItemHasNotFailed as error:
+        messages.error(request, str(error))
+    else:
+        ring(predict)
+        messages.success(request, _("Sent back to the guard."))
+    return redirect("item", found.pk)
+
+
+def _id(request: HttpRequest, name: str) -> int | None:
+    given = request.GET.get(name, "")
+    return int(given) if given.isdecimal() and len(given) < 19 else None

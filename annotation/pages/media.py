@@ -1,0 +1,92 @@
+"""Frames and files of items, to people who may work on the item. The path comes from the database, never from the address.
+
+Where media lies in a bucket the answer is a link to it that ends within minutes; otherwise it is the bytes.
+"""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from annotation.web.byte_ranges import ranged
+from annotation.models import MediaAsset, Prediction
+from annotation.media.permissions import may_see_asset, may_see_media_of
+from annotation.media import bucket
+from annotation.database.pool import lend_connection
+from annotation.web.permissions import person
+from guardapp.guard.taxonomy import MediaKind
+
+_SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm")
+
+
+@require_safe
+def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> HttpResponseBase:
+    """One frame that the guard saw, as the lossless PNG that it was given."""
+    prediction = get_object_or_404(Prediction.objects.select_related("item").only("media_seen", "item__queue_id"), pk=prediction_id)
+    _refuse_unless(may_see_media_of(person(request), prediction.item.queue_id, prediction.item_id))
+    try:
+        seen = prediction.media_seen[medium]
+        path, _timestamp = Path(seen["folder"]) / f"{index:04d}.png", seen["timestamps"][index]
+    except (IndexError, KeyError):
+        raise Http404 from None
+    name = f"frame-{prediction_id}-{medium}-{index}.png"
+    if bucket.in_use():
+        return _link(str(path), "image/png", name, inline=True)
+    return _safe(FileResponse(_open(path), content_type="image/png"), name, inline=True)
+
+
+@require_safe
+def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
+    """The whole file, of which the guard saw only frames. Answers byte ranges, so that a video can be scrubbed."""
+    found = get_object_or_404(MediaAsset, sha256=sha256)
+    _refuse_unless(may_see_asset(person(request), found))
+    inline = found.mime in _SHOWN_IN_PLACE
+    extension = "mp4" if found.kind == MediaKind.VIDEO else "img"
+    name = f"{found.sha256[:12]}.{found.mime.partition('/')[2] or extension}"
+    if bucket.in_use():
+        return _link(found.path, found.mime, name, inline=inline)
+    lend_connection()  # a slow reader takes the file for minutes
+    return _safe(ranged(_open(Path(found.path)), request.headers.get("Range", ""), found.mime), name, inline=inline)
+
+
+def _refuse_unless(allowed: bool) -> None:
+    if not allowed:
+        raise PermissionDenied(_("This item is for another group of reviewers."))
+
+
+def _link(path: str, mime: str, name: str, *, inline: bool) -> HttpResponse:
+    """To the bucket, where its link is good for minutes; this browser asks again a little earlier."""
+    response = HttpResponseRedirect(bucket.link(path, mime=mime, disposition=_disposition(name, inline=inline)))
+    response["Cache-Control"] = f"private, max-age={settings.MEDIA_LINK_SECONDS // 2}"
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _open(relative: Path) -> BinaryIO:
+    root = Path(settings.MEDIA_ROOT).resolve()
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root):
+        raise Http404
+    try:
+        return path.open("rb")
+    except OSError:
+        raise Http404(_("This file is not on the disk any more.")) from None
+
+
+def _disposition(name: str, *, inline: bool) -> str:
+    return f'{"inline" if inline else "attachment"}; filename="{name}"'
+
+
+def _safe(response: HttpResponseBase, name: str, *, inline: bool) -> HttpResponseBase:
+    """Untrusted bytes: never sniffed, never run, kept by this browser only."""
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Disposition"] = _disposition(name, inline=inline)
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    response["Cache-Control"] = "private, max-age=3600, immutable"
+    return response

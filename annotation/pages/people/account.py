@@ -1,0 +1,51 @@
+"""A person's own account: how media is shown to them, what they are not given, their day, and their breaks."""
+
+from datetime import date
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+from django.views.decorators.http import require_http_methods, require_POST
+
+from annotation.models import Exposure
+from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.review.exposure import shift_of, take_break
+from annotation.web.permissions import person
+from annotation.web.language_middleware import language_of
+
+SHOWN_DAYS = 14
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    categories = policy_categories(active_policy_version())
+    if request.method == "POST":
+        user.blur_media, user.grey_media, user.mute_media = (request.POST.get(name) == "on" for name in ("blur", "grey", "mute"))
+        user.opted_out = [row.code for row in categories if row.code in request.POST.getlist("opted_out")]
+        language = request.POST.get("language", user.ui_language)
+        user.ui_language = language if language in dict(settings.LANGUAGES) else ""
+        user.save(update_fields=["blur_media", "grey_media", "mute_media", "opted_out", "ui_language"])
+        with override(language_of(request)):
+            messages.success(request, _("Saved. It holds from the next item on."))
+        return redirect("account")
+    days = Exposure.objects.filter(reviewer=user).order_by("-day").values("day").distinct()[:SHOWN_DAYS]
+    rows = [(row["day"], *_of_day(user.pk, row["day"])) for row in days]
+    return render(request, "annotation/account.html", {"categories": categories, "shift": shift_of(user), "rows": rows,
+                                                       "languages": settings.LANGUAGES})
+
+
+@require_POST
+def rest(request: HttpRequest) -> HttpResponse:
+    take_break(reviewer=person(request))
+    messages.success(request, _("Enjoy your break. Your item is held for a while, and your work is kept as a draft."))
+    return redirect("home")
+
+
+def _of_day(user_id: int, day: date) -> tuple[float, int, int]:
+    """Minutes, items, severe items."""
+    seen = list(Exposure.objects.filter(reviewer=user_id, day=day).values_list("seconds", "severity"))
+    return round(sum(seconds for seconds, _ in seen) / 60, 1), len(seen), sum(severity == 3 for _, severity in seen)

@@ -1,0 +1,137 @@
+"""Forms of queues and routing rules."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule
+from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.queues.conditions import NAMES
+from guardapp.guard.taxonomy import Harmfulness, Modality
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+SHARES = ("blind_share", "known_share", "audit_share")
+LABELS = {
+    "name": _("Name"), "slug": _("Address"), "mode": _("Mode"), "order": _("Order"), "reviews_per_item": _("Reviews per item"),
+    "lease_minutes": _("Lease minutes"), "fewest_seconds": _("Fewest seconds of a decision"), "sla_hours": _("Hours that an item may wait"),
+    "open": _("Open: items are served"), "groups": _("Groups"), "second_reviews_blind": _("Second reviews blind"),
+    "blind_share": _("Blind share"), "known_share": _("Share of hidden gold"), "audit_share": _("Audit share"),
+    "blur_default": _("Blur media until revealed"), "grey_default": _("Show media in grey"),
+    "mute_default": _("Start videos without sound"), "queue": _("Queue"), "lane": _("Lane"), "enabled": _("Enabled"),
+}
+HINTS = {
+    "mode": _("How much of the guard's judgement people see, and when."),
+    "open": _("a closed queue keeps its items and serves none"),
+    "order": _("What comes first. A change puts the waiting items in the new order."),
+    "groups": _("Only members are given items. None chosen: everybody."),
+    "second_reviews_blind": _("They never see the first review; this hides the guard's judgement too."),
+    "blind_share": _("0 to 1. Blind whatever the mode, to see what people think on their own."),
+    "known_share": _("0 to 1. Items whose verdict is known; they score people and the guard."),
+    "audit_share": _("0 to 1. Always goes to people, whatever the guard says. Empty: as set for the installation."),
+    "fewest_seconds": _("A faster decision is asked back once. 0: never."),
+    "sla_hours": _("An item that waits longer is shown as late. Empty: no limit."),
+}
+
+
+def _boxes(label: "StrOrPromise", choices: "list[tuple[str, StrOrPromise]]") -> forms.MultipleChoiceField:
+    return forms.MultipleChoiceField(label=label, choices=choices, required=False, widget=forms.CheckboxSelectMultiple)
+
+
+def _words(label: "StrOrPromise", help_text: "StrOrPromise") -> forms.CharField:
+    return forms.CharField(label=label, required=False, max_length=2_000, help_text=help_text)
+
+
+def _share() -> forms.FloatField:
+    return forms.FloatField(required=False, min_value=0, max_value=1, widget=forms.NumberInput(attrs={"step": "0.01"}))
+
+
+class ConditionsForm(forms.Form):
+    """Conditions of a queue's filter or of a rule; all that are given must hold."""
+
+    prefix = "if"
+    sources = _words(_("Sources"), _("Several with commas between."))
+    modalities = _boxes(_("Modalities"), [(one.value, _(one.value)) for one in Modality])
+    languages = _words(_("Languages"), _("BCP 47 codes as the senders name them: en, de, pt-BR."))
+    categories = _boxes(_("Categories"), [])
+    labels = _boxes(_("The guard says"), [(one.value, _(one.value)) for one in Harmfulness])
+    versions = _words(_("Versions"), _("Names of guard versions."))
+    score_from = _share()
+    score_to = _share()
+    disagreement_from = _share()
+    severity_from = forms.TypedChoiceField(required=False, coerce=int, empty_value=None,
+                                           choices=[("", _("any")), (1, _("1 mild")), (2, _("2 grave")), (3, _("3 severe"))])
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        field = self.fields["categories"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(row.code, f"{row.name} ({row.code})") for row in policy_categories(active_policy_version())]
+        for name, label, hint in (("score_from", _("P(harmful) at least"), _("0 to 1.")),
+                                  ("score_to", _("P(harmful) at most"), _("0 to 1.")),
+                                  ("disagreement_from", _("Disagreement at least"), _("Share of the guard's rollouts, 0 to 1.")),
+                                  ("severity_from", _("Severity at least"), "")):
+            self.fields[name].label, self.fields[name].help_text = label, hint
+
+    @classmethod
+    def shown(cls, conditions: dict[str, Any]) -> "ConditionsForm":
+        """Filled with stored conditions."""
+        return cls(initial={name: ", ".join(value) if name in ("sources", "languages", "versions") else value
+                            for name, value in conditions.items()})
+
+    def conditions(self) -> dict[str, Any]:
+        """As JSON. Call it when the form is valid."""
+        values = dict(self.cleaned_data)
+        for name in NAMES:
+            given = values[name]
+            values[name] = [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else list(given)
+        return {name: value for name, value in values.items() if value not in (None, [], "")}
+
+
+class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
+    blur_categories = _boxes(_("Always blur these categories"), [])
+
+    class Meta:
+        model = ReviewQueue
+        fields = ["name", "slug", "mode", "order", "reviews_per_item", "lease_minutes", "fewest_seconds", "sla_hours", "open", "groups",
+                  "second_reviews_blind", "blind_share", "known_share", "audit_share", "blur_default", "grey_default", "mute_default",
+                  "blur_categories"]
+        widgets = {"groups": forms.CheckboxSelectMultiple, **{name: forms.NumberInput(attrs={"step": "0.01"}) for name in SHARES}}
+        labels = LABELS
+        help_texts = HINTS
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        if self.instance.pk:
+            del self.fields["slug"]
+        else:
+            self.fields["slug"].help_text = _("Letters, digits and hyphens; it stands in links and cannot be changed.")
+        field = self.fields["blur_categories"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(row.code, f"{row.name} ({row.code})") for row in policy_categories(active_policy_version())]
+        field.help_text = _("Media of items in which the guard names one of them.")
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or {}
+        for name in SHARES:
+            value = values.get(name)
+            if value is not None and not 0 <= value <= 1:
+                self.add_error(name, _("This is a share: from 0 to 1."))
+        return values
+
+
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = RoutingRule
+        fields = ["name", "queue", "lane", "enabled"]
+        labels = LABELS
+        help_texts = {"lane": _("Empty: as the guard's doubt says.")}
+
+
+class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ReviewerGroup
+        fields = ["name"]
+        labels = LABELS

@@ -1,0 +1,67 @@
+"""Regenerate from here, on the review page: ask, and look whether the guard has written."""
+
+import uuid
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from annotation.doorbell import ring
+from annotation.models import Assignment, Regeneration
+from annotation.review.decision import corrected_steps
+from annotation.errors import LeaseExpired, ServiceError
+from annotation.review.regenerate import ask
+from annotation.tasks import write_again
+from annotation.web.permissions import person
+from annotation.pages.review import assignment_of, decision_form
+
+PATIENCE_SECONDS = 20  # nobody has taken it by then: the page says that no worker of the guard seems to run
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """POST, with the decision form and `from`: ask for other steps from that one on. GET: the answer, or that it is waited for."""
+    assignment = assignment_of(request, token)
+    if request.method == "GET":
+        return _show(request, assignment, _newest(assignment), _start(request.GET.get("from", ""), assignment))
+    start = _start(request.POST.get("from", ""), assignment)
+    form, _ = decision_form(request, assignment)
+    given = [step for step in form.steps() if step.text is not None]
+    try:
+        row = ask(reviewer=person(request), token=token, kept=corrected_steps(given[:start - 1]))
+    except ServiceError as error:
+        context = {"text": str(error), "assignment": assignment if isinstance(error, LeaseExpired) else None,
+                   "back": request.POST.get("back", "")}
+        return render(request, "annotation/review/notice.html", context, status=409)
+    ring(write_again)
+    return _show(request, assignment, row, start)
+
+
+def _start(given: str, assignment: Assignment) -> int:
+    """The number of the first step that is to be written again."""
+    prediction = assignment.item.prediction
+    last = max(1, len(prediction.steps)) if prediction is not None else 0
+    if not given.isdecimal() or not 1 <= int(given[:9]) <= last:
+        raise Http404(_("The guard wrote no such step."))
+    return int(given[:9])
+
+
+def _newest(assignment: Assignment) -> Regeneration:
+    rows = Regeneration.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id, prediction=assignment.item.prediction_id)
+    row = rows.order_by("-id").first()
+    if row is None:
+        raise Http404(_("Nothing was asked of the guard here."))
+    return row
+
+
+def _show(request: HttpRequest, assignment: Assignment, row: Regeneration, start: int) -> HttpResponse:
+    old, new = list(row.prediction.steps[start - 1:]), list(row.steps[len(row.kept):])
+    waited = (timezone.now() - row.created_at).total_seconds()
+    return render(request, "annotation/review/regenerated.html", {
+        "row": row, "start": start, "old": old, "new": new, "item": assignment.item,
+        "nobody": row.state == "queued" and waited > PATIENCE_SECONDS,
+    })

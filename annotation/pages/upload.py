@@ -1,0 +1,56 @@
+"""A JSONL file from the browser."""
+
+import gzip
+import zlib
+from collections.abc import Iterable
+from typing import cast
+
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from annotation.doorbell import ring
+from annotation.pages.review_form import UploadForm
+from annotation.ingest.jsonl import GZIP_MAGIC, IngestReport, Lines, bounded_lines, ingest_jsonl
+from annotation.models import ReviewQueue
+from annotation.errors import MediaNotReached
+from annotation.tasks import predict
+from annotation.web.permissions import leads_only, person
+
+SHOWN_LINES = 50
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@leads_only
+def upload(request: HttpRequest) -> HttpResponse:
+    """Lines that can be stored are stored; the others are named by number."""
+    form = UploadForm(request.POST or None, request.FILES or None)
+    report = None
+    if request.method == "POST" and form.is_valid():
+        queue = form.cleaned_data["queue"]
+        try:
+            report = ingest_jsonl(lines=_lines(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug)
+        except (gzip.BadGzipFile, zlib.error, EOFError):
+            form.add_error("file", _(
+                "This gzip file is broken or cut off. Lines read so far are stored; pack it again and send it again."))
+        except MediaNotReached as error:
+            form.add_error("file", str(error))
+        if report is not None and report.created:
+            ring(predict)
+    context = {"form": form, "report": report, "queues": ReviewQueue.objects.order_by("name"), "rejected": _shown(report)}
+    return render(request, "annotation/upload.html", context, status=422 if form.errors else 200)
+
+
+def _lines(file: "UploadedFile[bytes]") -> Iterable[bytes]:
+    packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    file.seek(0)
+    return bounded_lines(gzip.GzipFile(fileobj=file) if packed else cast(Lines, file))
+
+
+def _shown(report: IngestReport | None) -> list[tuple[int, list[str]]]:
+    if report is None:
+        return []
+    return [(line, [f"{error.pointer.strip('/').replace('/', ' › ') or _('This line')} {error.detail}" for error in errors])
+            for line, errors in report.rejected[:SHOWN_LINES]]

@@ -1,0 +1,101 @@
+"""API keys: made once, shown once, kept as a hash."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation.database.kept_statements import Select
+from annotation.models import ApiKey, Event, User
+from annotation.errors import ServiceError
+from annotation.status import ApiScope, EventKind
+
+USED_EVERY = timedelta(minutes=1)  # last_used_at is written at most this often
+SCOPES_OF_REVIEWERS = frozenset({ApiScope.REVIEWS_WRITE})
+_BY_PREFIX = Select(lambda prefix: ApiKey.objects.select_related("owner").filter(prefix=prefix))
+
+
+class ApiKeyNotValid(ServiceError):
+    """This API key is unknown, revoked or expired, or its owner may not sign in any more."""
+
+
+class ScopeNotAllowed(ServiceError):
+    """A key may not do more than its owner."""
+
+
+class KeyOwnerNotActive(ServiceError):
+    """The owner of the key may not sign in."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """`secret` is the whole key, to be shown once; nothing can bring it back."""
+
+    key: ApiKey
+    secret: str
+
+
+def may(user: User, scope: ApiScope) -> bool:
+    """Whether this person may do what the scope names: reviewers review, leads do all."""
+    return user.is_active and (scope in SCOPES_OF_REVIEWERS or user.is_lead)
+
+
+def moderation_is_used() -> bool:
+    """Somebody has a key for it: the guard is worth its memory before the first request."""
+    keys = ApiKey.objects.filter(revoked_at__isnull=True).values_list("scopes", flat=True)
+    return any(ApiScope.MODERATE.value in scopes for scopes in keys)
+
+
+def create_key(*, owner: User, name: str, scopes: Collection[ApiScope], expires_at: datetime | None = None,
+               actor: User | None = None) -> NewKey:
+    """A new key for `owner`. `actor` made it (None: the operator, at the machine). Raises ScopeNotAllowed, KeyOwnerNotActive."""
+    if not owner.is_active:
+        raise KeyOwnerNotActive
+    refused = sorted(scope.value for scope in scopes if not may(owner, scope))
+    if refused:
+        raise ScopeNotAllowed(_("%(owner)s is a %(role)s: a key of theirs may not have %(refused)s.") % {
+            "owner": owner.username, "role": owner.role, "refused": ", ".join(refused)})
+    prefix, secret = f"gk_{secrets.token_hex(5)}", secrets.token_urlsafe(32)
+    with transaction.atomic():
+        key = ApiKey.objects.create(name=name, owner=owner, prefix=prefix, hashed_secret=_hashed(secret), expires_at=expires_at,
+                                    scopes=sorted(scope.value for scope in scopes))
+        Event.objects.create(kind=EventKind.KEY_CREATED, actor=actor, detail={"key": prefix, "owner": owner.pk, "scopes": key.scopes})
+    return NewKey(key, f"{prefix}.{secret}")
+
+
+def revoke_key(*, key: ApiKey, actor: User | None = None) -> bool:
+    """From now on the key opens nothing. False: it was revoked already."""
+    with transaction.atomic():
+        if not ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            return False
+        Event.objects.create(kind=EventKind.KEY_REVOKED, actor=actor, detail={"key": key.prefix})
+        return True
+
+
+def open_key(*, secret: str) -> ApiKey:
+    """The key row, with its owner, for the text that a program sent. Raises ApiKeyNotValid, for whatever reason the same."""
+    if not (secret.isascii() and secret.isprintable()):  # a database could not even look for it
+        raise ApiKeyNotValid
+    prefix, _, rest = secret.partition(".")
+    now = timezone.now()
+    key = _BY_PREFIX.first(prefix=prefix)
+    matches = secrets.compare_digest(_hashed(rest), key.hashed_secret if key is not None else _hashed(""))
+    if key is None or not matches or not rest:
+        raise ApiKeyNotValid
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now) or not key.owner.is_active:
+        raise ApiKeyNotValid
+    if key.last_used_at is None or key.last_used_at < now - USED_EVERY:
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - USED_EVERY)
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+    return key
+
+
+def _hashed(secret: str) -> str:
+    # the secret is 256 random bits: a plain hash is enough, a slow one would only cost each request
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,145 @@
+"""Policies: a change makes a new immutable version, marks the gold it casts doubt on, and offers that for re-review."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation.models import Event, GoldLabel, Item, Policy, PolicyCategory, PolicyVersion, User
+from annotation.review.appeals import reopen_item
+from annotation.errors import ServiceError
+from annotation.status import EventKind, ItemStatus, Lane
+
+MAX_CATEGORIES = 99
+
+
+class PolicyNotValid(ServiceError):
+    """A field of the policy cannot be taken; `field` names it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field, self.message = field, message
+
+
+class PolicyChangedMeanwhile(ServiceError):
+    """Somebody published another version of this policy while you were editing. Reload, and make your change on the newest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryText:
+    code: str
+    name: str
+    guidance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Category codes, by what a new version does to them."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    reworded: tuple[str, ...] = ()
+
+    @property
+    def cast_doubt(self) -> tuple[str, ...]:
+        """Earlier gold of these may be judged otherwise now."""
+        return self.removed + self.reworded
+
+
+def changes_between(old: Sequence[CategoryText], new: Sequence[CategoryText]) -> Changes:
+    before, after = {one.code: one for one in old}, {one.code: one for one in new}
+    return Changes(
+        added=tuple(code for code in after if code not in before), removed=tuple(code for code in before if code not in after),
+        reworded=tuple(code for code, one in after.items() if code in before and before[code] != one),
+    )
+
+
+def categories_of(version: PolicyVersion) -> list[CategoryText]:
+    return [CategoryText(row.code, row.name, row.guidance) for row in version.categories.all()]
+
+
+def publish_version(*, policy: Policy, text: str, categories: Sequence[CategoryText], change: str, by: User,
+                    based_on: int) -> PolicyVersion:
+    """A new version, in force at once. Standing gold of reworded and removed categories becomes stale.
+
+    `based_on` is the number of the version that the person edited. Raises PolicyNotValid, PolicyChangedMeanwhile.
+    """
+    _check(categories, change)
+    now = timezone.now()
+    try:
+        with transaction.atomic():
+            newest = policy.versions.order_by("-number").first()
+            if (newest.number if newest else 0) != based_on:
+                raise PolicyChangedMeanwhile
+            version = PolicyVersion.objects.create(policy=policy, number=based_on + 1, text=text.strip(), change=change.strip(),
+                                                   created_by=by, created_at=now)
+            PolicyCategory.objects.bulk_create(
+                PolicyCategory(version=version, code=one.code, name=one.name, guidance=one.guidance, position=position)
+                for position, one in enumerate(categories))
+            changed = changes_between(categories_of(newest) if newest else [], categories)
+            stale = gold_of(changed.cast_doubt).filter(stale_at__isnull=True).update(stale_at=now) if changed.cast_doubt else 0
+            Event.objects.create(kind=EventKind.POLICY_CHANGED, actor=by, at=now, detail={
+                "policy": policy.slug, "version": version.number, "added": changed.added, "removed": changed.removed,
+                "reworded": changed.reworded, "stale": stale})
+    except IntegrityError:
+        raise PolicyChangedMeanwhile from None
+    return version
+
+
+def gold_of(codes: Sequence[str]) -> QuerySet[GoldLabel]:
+    """Standing gold that names one of the categories."""
+    named = Q()
+    for code in codes:
+        named |= Q(codes_text__contains=f'"{code}"')
+    ids = GoldLabel.objects.standing().annotate(codes_text=Cast("categories", TextField())).filter(named).values("pk")
+    return GoldLabel.objects.filter(pk__in=ids)
+
+
+def stale_gold() -> QuerySet[GoldLabel]:
+    return GoldLabel.objects.standing().filter(stale_at__isnull=False)
+
+
+def send_to_review(*, gold_ids: Sequence[int], by: User) -> int:
+    """Reopen the items of stale gold: another round, by anybody. The old gold stands until then. Returns how many."""
+    sent, now = 0, timezone.now()
+    with transaction.atomic():
+        for gold in stale_gold().filter(pk__in=gold_ids).values("item_id"):
+            item = Item.objects.select_for_update(of=("self",)).select_related("queue").get(pk=gold["item_id"])
+            if item.status != ItemStatus.REVIEWED:  # sent already, or appealed
+                continue
+            reopen_item(item=item, lane=Lane.FLAGGED)
+            Event.objects.create(kind=EventKind.GOLD_STALE, item=item, actor=by, at=now, detail={"sent_to_review": True})
+            sent += 1
+    return sent
+
+
+def confirm_gold(*, gold_ids: Sequence[int], by: User) -> int:
+    """A lead says that stale gold is still right under the new policy. Returns how many."""
+    now = timezone.now()
+    with transaction.atomic():
+        golds = list(stale_gold().filter(pk__in=gold_ids))
+        GoldLabel.objects.filter(pk__in=[gold.pk for gold in golds]).update(stale_at=None)
+        Event.objects.bulk_create([Event(kind=EventKind.GOLD_STALE, item_id=gold.item_id, actor=by, at=now, detail={"confirmed": True})
+                                   for gold in golds])
+    return len(golds)
+
+
+def _check(categories: Sequence[CategoryText], change: str) -> None:
+    if not change.strip():
+        raise PolicyNotValid("change", _("is missing: say what changed and why, for the people who review by it."))
+    if not 1 <= len(categories) <= MAX_CATEGORIES:
+        raise PolicyNotValid("categories", _("must be 1 to %(most)s.") % {"most": MAX_CATEGORIES})
+    codes = [one.code for one in categories]
+    twice = sorted({code for code in codes if codes.count(code) > 1})
+    if twice:
+        raise PolicyNotValid("categories", _("name %(twice)s twice.") % {"twice": twice[0]})
+    for one in categories:
+        if not one.code.isascii() or not one.code.replace("_", "").isalnum() or len(one.code) > 16:
+            raise PolicyNotValid("categories", _("%(code)s is no code: use up to 16 letters, digits and underscores.") % {
+                "code": repr(one.code)})
+        if not one.name.strip() or not one.guidance.strip():
+            raise PolicyNotValid("categories", _("%(code)s needs a name and a guidance text.") % {"code": one.code})

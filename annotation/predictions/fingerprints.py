@@ -1,0 +1,107 @@
+"""Fingerprints of items: stored when the guard has seen them, looked up to find near-copies."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db.models import Q
+
+from annotation.models import Fingerprint, Item, Prediction
+from annotation.media.files import frames_at
+from guardapp.guard.media.decode import MediaError, load_seen
+from guardapp.guard.media.image_hash import difference_hash
+from guardapp.guard.near_copies import ALIKE_BITS, ALIKE_TEXT, bits_apart, likeness, picture_bands, picture_of_bands, text_bands
+from guardapp.guard.taxonomy import MediaKind
+
+TEXT, IMAGE, FRAME = "text", "image", "frame"
+FRAMES_OF_A_CLIP = 4  # spread over it
+FULLEST_BUCKET = 200  # items looked at for one shared band
+PICTURE_BAND_STRIDE = 8  # band numbers of the n-th picture of an item begin at n times this
+
+
+@dataclass(frozen=True, slots=True)
+class NearItem:
+    """An item like another one. `likeness` is 0 to 1: of words, or of the share of equal bits of the nearest pictures."""
+
+    item: Item
+    likeness: float
+    by: str  # text, image or frame
+
+
+def store_fingerprints(predictions: Sequence[Prediction]) -> None:
+    """Of the items of these predictions, in place of any they have. A frame that cannot be read leaves its own out."""
+    rows = [row for prediction in predictions for row in _of(prediction)]
+    Fingerprint.objects.filter(item__in=[prediction.item_id for prediction in predictions]).delete()
+    Fingerprint.objects.bulk_create(rows, batch_size=500)
+
+
+def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list[NearItem]:
+    """The most alike first. Candidates share a band; then the texts themselves, or all bits of the pictures, decide."""
+    own = list(Fingerprint.objects.filter(item=item))
+    candidates: set[int] = set()
+    for row in own:
+        same = Fingerprint.objects.filter(_band_of(row), kind=row.kind, value=row.value).exclude(item=item)
+        candidates.update(same.order_by("-item_id").values_list("item_id", flat=True)[:FULLEST_BUCKET])
+    found = Item.objects.filter(pk__in=candidates).select_related("queue", "prediction").defer(
+        "metadata", "prediction__completion", "prediction__rollouts", "prediction__steps")
+    if ready_only:
+        found = found.filter(status="ready")
+    pictures = _pictures([item.pk, *candidates])
+    near = [one for one in (_compare(item, other, pictures) for other in found) if one is not None]
+    return sorted(near, key=lambda one: (-one.likeness, -one.item.pk))[:limit]
+
+
+def _of(prediction: Prediction) -> Iterator[Fingerprint]:
+    item = prediction.item
+    text = item.prompt if item.response is None else f"{item.prompt}\n{item.response}"
+    if not prediction.media_seen:  # words beside media are often the same for all: the media tell items apart
+        for band, value in enumerate(text_bands(text)):
+            yield Fingerprint(item=item, kind=TEXT, band=band, value=value)
+    for number, (kind, path) in enumerate(_frames(prediction.media_seen)):
+        try:
+            bands = picture_bands(difference_hash(path))
+        except OSError:
+            continue
+        for band, value in enumerate(bands):
+            yield Fingerprint(item=item, kind=kind, band=number * PICTURE_BAND_STRIDE + band, value=value)
+
+
+def _frames(media_seen: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
+    """The pictures of an item that are hashed: every image, and a few frames of each clip."""
+    for medium in media_seen:
+        try:
+            seen = load_seen(frames_at(medium["folder"])).seen
+        except MediaError:
+            continue
+        last, steps = len(seen.frames) - 1, range(FRAMES_OF_A_CLIP)
+        for at in sorted({round(step * last / (FRAMES_OF_A_CLIP - 1)) for step in steps}):
+            yield (IMAGE if seen.kind is MediaKind.IMAGE else FRAME), seen.frames[at].path
+
+
+def _band_of(row: Fingerprint) -> Q:
+    """The same part of a text's bands; of pictures, the same part of any picture of the other item."""
+    if row.kind == TEXT:
+        return Q(band=row.band)
+    return Q(band__in=[number * PICTURE_BAND_STRIDE + row.band % PICTURE_BAND_STRIDE for number in range(32)])
+
+
+def _pictures(item_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+    """The picture hashes of items, put together from their bands."""
+    parts: dict[tuple[int, str, int], dict[int, int]] = defaultdict(dict)
+    for row in Fingerprint.objects.filter(item__in=item_ids).exclude(kind=TEXT):
+        parts[row.item_id, row.kind, row.band // PICTURE_BAND_STRIDE][row.band % PICTURE_BAND_STRIDE] = row.value
+    hashes: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for (item_id, kind, _), bands in parts.items():
+        hashes[item_id].append((kind, picture_of_bands([bands[band] for band in sorted(bands)])))
+    return hashes
+
+
+def _compare(item: Item, other: Item, pictures: dict[int, list[tuple[str, int]]]) -> NearItem | None:
+    pairs = [(bits_apart(one, two), kind) for kind, one in pictures.get(item.pk, []) for _, two in pictures.get(other.pk, [])]
+    if pairs:
+        apart, kind = min(pairs)
+        return NearItem(other, round(1 - apart / 64, 4), kind) if apart <= ALIKE_BITS else None
+    alike = likeness(f"{item.prompt}\n{item.response or ''}", f"{other.prompt}\n{other.response or ''}")
+    return NearItem(other, round(alike, 4), TEXT) if alike >= ALIKE_TEXT else None

@@ -1,0 +1,152 @@
+"""Getting the guard to write reasoning that reaches a verdict which people settled.
+
+For each row, until one candidate is sound:
+
+1. Fresh rollouts (OWN_ROLLOUT): FRESH sampled completions of the plain prompt; those whose labels are the gold ones.
+2. Stated conclusion (FORCED_LABEL): HINTED sampled continuations of a first step that states the gold labels, and the gold
+   categories where there are any. The guard goes on with its grounds and writes its own result. The stated step is then left
+   out: a target that opens with the answer would teach answering before thinking (STaR, arXiv 2203.14465, section 3.3).
+3. Corrected conclusion (FORCED_LABEL): the steps of the prediction that people saw, up to the first that names a label which is
+   not gold, then the gold conclusion as the next step; the guard continues greedily. The stated conclusion stays, as the last
+   word on the evidence steps before it.
+
+A candidate is sound where it parses, its labels are the gold ones, at least one step is the guard's own, no step is one that the
+reviewer marked wrong, and (2, 3) the last step that names a label names a gold one. Where several are sound, one that names
+exactly the gold categories wins, then the earlier one. Nothing is ever written by a template alone.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from annotation.status import TargetSource
+from guardapp.guard.engine import Engine
+from guardapp.guard.steps import categories_named
+from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness
+from guardapp.guard.verdict import Decoding, Rollout, Sample
+
+FRESH = 8
+HINTED = 8
+TEMPERATURE, TOP_P = 1.0, 0.95  # of the published mining runs
+_LABEL_WORD = re.compile(r"\b(harmful|unharmful)\b", re.IGNORECASE)
+_STATED = re.compile(r"\b(request|response) is (harmful|unharmful)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One row that lacks reasoning. `wrong_steps`: what the reviewer marked wrong; `seen_steps`: what the guard said before."""
+
+    sample: Sample
+    prompt: str
+    response: str | None
+    categories: tuple[str, ...] = ()
+    wrong_steps: frozenset[str] = frozenset()
+    seen_steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    steps: tuple[str, ...]
+    source: TargetSource
+
+
+def write_reasoning(*, engine: Engine, rows: Sequence[Wanted], max_new_tokens: int, seed: int) -> list[Target | None]:
+    """A target for each row, in order; None where no sound one came out. Another seed may find one."""
+    found: list[Target | None] = [None] * len(rows)
+    for stage in (_fresh, _stated, _corrected):
+        missing = [number for number, target in enumerate(found) if target is None]
+        if missing:
+            decoding = Decoding(temperature=TEMPERATURE, top_p=TOP_P, max_new_tokens=max_new_tokens, seed=seed)
+            for number, target in zip(missing, stage(engine, [rows[number] for number in missing], decoding), strict=True):
+                found[number] = target
+    return found
+
+
+def conclusion(row: Wanted) -> str:
+    """The gold verdict as a step, for example "That is Hate (S10), so the request is harmful. The response is unharmful." """
+    named = [f"{CATEGORY_BY_CODE[code].name} ({code})" for code in row.categories if code in CATEGORY_BY_CODE]
+    if row.prompt == Harmfulness.HARMFUL:
+        about_request = f"That is {', '.join(named)}, so the request is harmful." if named else "The request is harmful."
+    else:
+        about_request = "No category applies, so the request is unharmful."
+    return about_request if row.response is None else f"{about_request} The response is {row.response}."
+
+
+def _fresh(engine: Engine, rows: Sequence[Wanted], decoding: Decoding) -> list[Target | None]:
+    groups = engine.generate([row.sample for row in rows], replace(decoding, n=FRESH))
+    return [_best(row, [steps for rollout in group if (steps := _right(row, rollout))], TargetSource.OWN_ROLLOUT)
+            for row, group in zip(rows, groups, strict=True)]
+
+
+def _stated(engine: Engine, rows: Sequence[Wanted], decoding: Decoding) -> list[Target | None]:
+    repeated = [row for row in rows for _ in range(HINTED)]
+    prefixes = [_opening([conclusion(row)]) + "Step 2:" for row in repeated]
+    rollouts = engine.continue_from([row.sample for row in repeated], prefixes, decoding)
+    found = []
+    for number, row in enumerate(rows):
+        group = rollouts[number * HINTED:(number + 1) * HINTED]
+        own = [_right(row, rollout)[1:] for rollout in group]
+        found.append(_best(row, [steps for steps in own if steps and _ends_right(row, steps)], TargetSource.FORCED_LABEL))
+    return found
+
+
+def _corrected(engine: Engine, rows: Sequence[Wanted], decoding: Decoding) -> list[Target | None]:
+    found: list[Target | None] = [None] * len(rows)
+    kept = [_evidence_steps(row) for row in rows]
+    usable = [number for number, steps in enumerate(kept) if steps]
+    if not usable:
+        return found
+    prefixes = [_opening([*kept[number], conclusion(rows[number])]) for number in usable]
+    greedy = replace(decoding, temperature=0.0, top_p=1.0)
+    rollouts = engine.continue_from([rows[number].sample for number in usable], prefixes, greedy)
+    for number, rollout in zip(usable, rollouts, strict=True):
+        steps = _right(rows[number], rollout)
+        if steps and _ends_right(rows[number], steps):
+            found[number] = _best(rows[number], [steps], TargetSource.FORCED_LABEL)
+    return found
+
+
+def _right(row: Wanted, rollout: Rollout) -> tuple[str, ...]:
+    """Its steps where it reached the gold labels, else none."""
+    judgement = rollout.judgement
+    if judgement is None or (judgement.verdict.prompt, judgement.verdict.response) != (row.prompt, row.response):
+        return ()
+    return judgement.steps
+
+
+def _best(row: Wanted, candidates: Sequence[tuple[str, ...]], source: TargetSource) -> Target | None:
+    sound = [steps for steps in candidates if row.wrong_steps.isdisjoint(steps)]
+    if not sound:
+        return None
+    return Target(min(sound, key=lambda steps: set(categories_named(steps)) != set(row.categories)), source)
+
+
+def _ends_right(row: Wanted, steps: Sequence[str]) -> bool:
+    """The last step that names a label names gold ones only."""
+    naming = [step for step in steps if _LABEL_WORD.search(step)]
+    return not naming or not _contradicts(row, naming[-1])
+
+
+def _contradicts(row: Wanted, step: str) -> bool:
+    """It says of the request or the response, or of neither by name, what gold does not say."""
+    stated = [(subject.lower(), label.lower()) for subject, label in _STATED.findall(step)]
+    if stated:
+        return any(label != (row.prompt if subject == "request" else row.response) for subject, label in stated)
+    return any(word.lower() not in (row.prompt, row.response) for word in _LABEL_WORD.findall(step))
+
+
+def _evidence_steps(row: Wanted) -> tuple[str, ...]:
+    """What the guard said before it named a label that is not gold, without what the reviewer marked wrong."""
+    kept: list[str] = []
+    for step in row.seen_steps:
+        if _contradicts(row, step):
+            break
+        if step not in row.wrong_steps:
+            kept.append(step)
+    return tuple(kept)
+
+
+
+def _opening(steps: Sequence[str]) -> str:
+    """The start of a completion in the layout that `render` writes."""
+    return "<think>\n" + "".join(f"Step {number}: {step}\n" for number, step in enumerate(steps, start=1))

@@ -1,0 +1,37 @@
+"""Reading policies."""
+
+from functools import lru_cache
+
+from annotation.database.kept_statements import Select
+from annotation.models import ModelVersion, PolicyCategory, PolicyVersion
+
+_NEWEST = Select(lambda: PolicyVersion.objects.filter(policy__slug="default").order_by("-number").select_related("policy")[:1])
+
+
+def active_policy_version() -> PolicyVersion:
+    """The newest version of the default policy. Raises PolicyVersion.DoesNotExist where setup has not run."""
+    newest = _NEWEST.first()
+    if newest is None:
+        raise PolicyVersion.DoesNotExist
+    return newest
+
+
+def policy_categories(version: PolicyVersion) -> tuple[PolicyCategory, ...]:
+    return _categories(version.pk)
+
+
+@lru_cache(maxsize=64)
+def _categories(version_id: int) -> tuple[PolicyCategory, ...]:
+    # a policy version is immutable, so this can be kept for the life of the process
+    return tuple(PolicyCategory.objects.filter(version_id=version_id))
+
+
+def policy_for(guard: ModelVersion) -> PolicyVersion | None:
+    """The policy that goes into the guard's prompt; None for guards that take none."""
+    return active_policy_version() if guard.takes_policy else None
+
+
+def policy_text(version: PolicyVersion) -> str:
+    """The policy as a guard reads it: its text, then a line for each category."""
+    lines = [f"{category.code} {category.name}: {' '.join(category.guidance.split())}" for category in policy_categories(version)]
+    return "\n".join([*([version.text.strip()] if version.text.strip() else []), *lines])

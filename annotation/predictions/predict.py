@@ -1,0 +1,194 @@
+"""From pending items to stored predictions: claim, decode, ask the guard, store, route."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from annotation import prometheus as metrics
+from annotation.models import Event, Item, ModelVersion, Prediction
+from annotation.predictions.policy import policy_for, policy_text
+from annotation.predictions.claims import Claim, Failure, claim_pending, give_back, kept, renew
+from annotation.predictions.fingerprints import store_fingerprints
+from annotation.media.frames import Evidence, evidence_of
+from annotation.queues.rules import enabled_rules, place
+from annotation.predictions.shadow_requests import request_shadow
+from annotation.status import EventKind, ItemStatus
+from guardapp.guard.engine import Engine, EngineError
+from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
+from guardapp.guard.media.decode import MediaError
+from guardapp.guard.media.errors import MediaStorageFailed
+from guardapp.guard.verdict import Decoding, Rollout, Sample
+
+logger = logging.getLogger(__name__)
+
+MICRO_BATCH = 16  # items asked and stored together: what a worker that dies loses at most
+# what an engine raises over one bad sample or a device that gives up; anything else is a fault of the program
+ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
+STORED_FIELDS = ["status", "queue", "lane", "priority", "severity", "free_slots", "prediction", "claim_token", "claimed_until",
+                 "error_code", "error_message"]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What one call did. `count` items are ready, `failed` are PREDICTION_FAILED; the rest of `claimed` wait again."""
+
+    claimed: int = 0
+    count: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the guard said of one item. `latency_ms`: what each item of the batch waited."""
+
+    greedy: Rollout
+    sampled: tuple[Rollout, ...]
+    latency_ms: int
+
+
+def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Predicted:
+    """Predict the next pending items, at most `limit`. Each ends ready for review, waiting again, or visibly failed."""
+    claim = claim_pending(limit=limit)
+    count = failed = 0
+    for start in range(0, len(claim.items), MICRO_BATCH):
+        if start:
+            renew(claim=claim)
+        with kept(claim):
+            done, lost = _predict(engine, version, claim, claim.items[start:start + MICRO_BATCH])
+        count, failed = count + done, failed + lost
+    return Predicted(len(claim.items), count, failed)
+
+
+def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequence[Item]) -> tuple[int, int]:
+    evidence: dict[int, Evidence] = {}
+    failures: dict[int, Failure] = {}
+    for item_id, shown in evidence_of(items, policy_for(version)).items():
+        if isinstance(shown, MediaError):
+            # a full disk or a store that is away says nothing about the item; all else would end the same however often it is tried
+            failures[item_id] = Failure(shown.code, str(shown), permanent=not isinstance(shown, MediaStorageFailed),
+                                        blameless=isinstance(shown, MediaStorageFailed))
+        else:
+            evidence[item_id] = shown
+    answers, engine_failures = _ask(engine, claim, [item for item in items if item.pk in evidence], evidence)
+    stored = _store(version, claim, answers, evidence)
+    lost = give_back(claim=claim, failures=failures | engine_failures)
+    metrics.PREDICTIONS.labels("ready").inc(stored)
+    metrics.PREDICTIONS.labels("failed").inc(lost)
+    if answers:
+        metrics.PREDICTION_SECONDS.labels(version.name).observe(max(answer.latency_ms for answer in answers.values()) / 1_000)
+    return stored, lost
+
+
+def _ask(engine: Engine, claim: Claim, items: Sequence[Item],
+         evidence: dict[int, Evidence]) -> tuple[dict[int, Answer], dict[int, Failure]]:
+    """Answers by item id. Where the batch fails each item is asked alone, so that a bad one takes no neighbour with it."""
+    if not items:
+        return {}, {}
+    samples = [sample_of(item, evidence[item.pk]) for item in items]
+    try:
+        return dict(zip([item.pk for item in items], _generate(engine, samples), strict=True)), {}
+    except ENGINE_FAILURES as error:
+        if len(items) == 1:
+            logger.exception("The guard could not answer item %s", items[0].pk)
+            return {}, {items[0].pk: Failure("engine_error", f"{type(error).__name__}: {error}"[:2_000])}
+        logger.warning("The guard failed on a batch of %s (%s): each item is asked alone", len(items), error)
+    answers: dict[int, Answer] = {}
+    failures: dict[int, Failure] = {}
+    for item in items:
+        renew(claim=claim)
+        answered, failed = _ask(engine, claim, [item], evidence)
+        answers |= answered
+        failures |= failed
+    return answers, failures
+
+
+def sample_of(item: Item, evidence: Evidence) -> Sample:
+    return Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=evidence.media,
+                  policy_text=policy_text(evidence.policy) if evidence.policy else None)
+
+
+def answer_greedily(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
+    """Without rollouts, in the order of the samples. Raises ENGINE_FAILURES."""
+    started = time.monotonic()
+    greedy = engine.generate(samples, Decoding(max_new_tokens=settings.MAX_NEW_TOKENS))
+    latency_ms = round((time.monotonic() - started) * 1_000)
+    return [Answer(group[0], (), latency_ms) for group in greedy]
+
+
+def _generate(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
+    started = time.monotonic()
+    greedy = answer_greedily(engine, samples)
+    sampled: Sequence[Sequence[Rollout]] = [()] * len(samples)
+    if settings.ROLLOUTS:
+        sampled = engine.generate(samples, Decoding(temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, n=settings.ROLLOUTS,
+                                                    max_new_tokens=settings.MAX_NEW_TOKENS))
+    latency_ms = round((time.monotonic() - started) * 1_000)
+    return [Answer(answer.greedy, tuple(rollouts), latency_ms) for answer, rollouts in zip(greedy, sampled, strict=True)]
+
+
+def _store(version: ModelVersion, claim: Claim, answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
+    """Write what is still ours to write. An answer to an item that this version has predicted before is dropped."""
+    now = timezone.now()
+    with transaction.atomic():
+        held = list(claim.rows().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
+        rules = enabled_rules()
+        Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()  # it serves now, and has rollouts to show
+        known = {row.item_id: row for row in Prediction.objects.filter(version=version, item__in=held)}
+        fresh = [prediction_row(item, version, answers[item.pk], evidence[item.pk]) for item in held if item.pk not in known]
+        known |= {row.item_id: row for row in Prediction.objects.bulk_create(fresh)}
+        store_fingerprints(fresh)
+        for item in held:
+            prediction = known[item.pk]
+            item.status, item.prediction = ItemStatus.READY, prediction
+            place(item=item, prediction=prediction, version=version.name, rules=rules)
+            item.claim_token = item.claimed_until = None
+            item.error_code = item.error_message = ""
+        Item.objects.bulk_update(held, STORED_FIELDS)
+        Event.objects.bulk_create([
+            Event(at=now, kind=EventKind.PREDICTED, item=item, detail={"version": version.name, "lane": item.lane})
+            for item in held])
+        request_shadow(items=held)
+    return len(held)
+
+
+def prediction_row(item: Item, version: ModelVersion, answer: Answer, evidence: Evidence, *, shadow: bool = False) -> Prediction:
+    greedy, judgement = answer.greedy, answer.greedy.judgement
+    prompt_label, response_label = labels_of(greedy)
+    return Prediction(
+        item=item, version=version, completion=greedy.completion, parsed=judgement is not None,
+        steps=list(judgement.steps) if judgement else [], categories=list(judgement.verdict.categories) if judgement else [],
+        prompt_label=prompt_label, response_label=response_label,
+        prompt_score=greedy.prompt_score, response_score=greedy.response_score,
+        rollouts=[_rollout_row(rollout) for rollout in answer.sampled], disagreement=disagreement(greedy, answer.sampled),
+        policy_version=evidence.policy,
+        media_seen=list(evidence.rows), latency_ms=answer.latency_ms,
+        tokens=greedy.tokens + sum(rollout.tokens for rollout in answer.sampled), shadow=shadow,
+    )
+
+
+def labels_of(rollout: Rollout) -> tuple[str | None, str | None]:
+    """(prompt, response); both None where it did not parse."""
+    verdict = rollout.judgement.verdict if rollout.judgement else None
+    if verdict is None:
+        return None, None
+    return (verdict.prompt.value if verdict.prompt else None), (verdict.response.value if verdict.response else None)
+
+
+def disagreement(greedy: Rollout, sampled: Sequence[Rollout]) -> float:
+    """Share of the sampled rollouts that say something else than the greedy one; one that does not parse says something else."""
+    if not sampled:
+        return 0.0
+    said = (greedy.judgement is not None, labels_of(greedy))
+    return sum((rollout.judgement is not None, labels_of(rollout)) != said for rollout in sampled) / len(sampled)
+
+
+def _rollout_row(rollout: Rollout) -> dict[str, Any]:
+    prompt_label, response_label = labels_of(rollout)
+    return {"completion": rollout.completion, "prompt_label": prompt_label, "response_label": response_label,
+            "parsed": rollout.judgement is not None, "tokens": rollout.tokens}

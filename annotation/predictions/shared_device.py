@@ -1,0 +1,157 @@
+"""Handing one card over between serving and training, through the database (`GUARDAPP_SHARED_DEVICE`).
+
+Serving writes down that it uses the device before it looks whether the device is lent, training writes down the loan before it looks
+who uses it: one of the two always sees the other. Serving ends the batch under way, lets its guards go and says so; training waits for
+that. Items wait and moderation answers 503 meanwhile. The loan runs out by itself where its trainer dies, a use where its process does.
+Nothing here costs a query where no device is shared.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from annotation.database import clock
+from annotation.models import DeviceLoan, DeviceUse
+from annotation.predictions.loaded_engine import release_engines
+
+LOOK_EVERY_S = 2.0
+DEAD_AFTER = timedelta(seconds=30)  # a use that was not renewed for so long: its process has died, or its machine
+LENT_RETRY_S = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class DeviceLent(Exception):
+    """The guard's device is lent to a training run. Ask again in a while."""
+
+    retry_after_s = LENT_RETRY_S
+
+
+class _Process:
+    """What this process knows of its own use."""
+
+    def __init__(self) -> None:
+        self.id = uuid4()
+        self.lock = threading.RLock()  # held while the guard works: it is never taken away in the middle of a batch
+        self.holds = False
+        self.keeper: threading.Thread | None = None
+        self.leaving = threading.Event()
+
+
+_process = _Process()
+
+
+@contextmanager
+def on_device(on_return: Callable[[], Any] | None = None) -> Iterator[None]:
+    """Around whatever loads or asks a guard. `on_return` is called in a thread of its own once a device that was lent is back.
+
+    Raises DeviceLent, with all guards of this process let go.
+    """
+    if not settings.SHARED_DEVICE:
+        yield
+        return
+    with _process.lock:
+        _seen()
+        if _is_lent():
+            _let_go()
+            _keep(on_return)
+            raise DeviceLent(DeviceLent.__doc__)
+        _keep(on_return)
+        yield
+
+
+def leave() -> None:
+    """When the process ends: training need not wait until it counts as dead."""
+    if (keeper := _process.keeper) is None:
+        return
+    _process.leaving.set()
+    keeper.join()
+    _process.leaving.clear()
+    with _process.lock:
+        _let_go()
+    connection.close()
+
+
+def _is_lent() -> bool:
+    return DeviceLoan.objects.filter(device=settings.SHARED_DEVICE, until__gt=clock.now()).exists()
+
+
+def _seen() -> None:
+    DeviceUse.objects.update_or_create(process=_process.id, defaults={"device": settings.SHARED_DEVICE, "seen_at": clock.now()})
+    _process.holds = True
+
+
+def _let_go() -> None:
+    release_engines()
+    DeviceUse.objects.filter(process=_process.id).delete()
+    _process.holds = False
+
+
+def _keep(on_return: Callable[[], Any] | None) -> None:
+    if _process.keeper is None or not _process.keeper.is_alive():
+        _process.keeper = threading.Thread(target=_keeper, args=(on_return,), name="device-keeper", daemon=True)
+        _process.keeper.start()
+
+
+def _keeper(on_return: Callable[[], Any] | None) -> None:
+    """While the process has no other work: renew its use, let the device go when it is lent, and tell when it is back."""
+    told = False
+    while not _process.leaving.wait(LOOK_EVERY_S):
+        try:
+            if _process.holds:
+                told = False
+                _look()
+            elif not told and not _is_lent():
+                told = True
+                if on_return is not None:
+                    on_return()
+        except DatabaseError:
+            logger.exception("The shared device could not be looked after")
+        finally:
+            connection.close()
+
+
+def _look() -> None:
+    DeviceUse.objects.filter(process=_process.id).update(seen_at=clock.now())
+    if _is_lent() and _process.lock.acquire(blocking=False):
+        try:
+            _let_go()
+        finally:
+            _process.lock.release()
+        logger.info("The guard has left %s: it is lent", settings.SHARED_DEVICE)
+
+
+def borrow(*, holder: str) -> UUID | None:
+    """Take the shared device for a training job; None where another job has it. It may be used once `is_free`."""
+    now, token = clock.now(), uuid4()
+    loan, made = DeviceLoan.objects.get_or_create(device=settings.SHARED_DEVICE, defaults={
+        "holder": holder[:200], "token": token, "until": _until()})
+    if made:
+        return token
+    taken = DeviceLoan.objects.filter(pk=loan.pk, until__lte=now).update(holder=holder[:200], token=token, until=_until())
+    return token if taken else None
+
+
+def renew(token: UUID) -> bool:
+    """False where the loan ran out and somebody else has the device."""
+    return DeviceLoan.objects.filter(token=token).update(until=_until()) == 1
+
+
+def is_free() -> bool:
+    """No serving process has a guard on the device."""
+    return not DeviceUse.objects.filter(device=settings.SHARED_DEVICE, seen_at__gt=clock.now() - DEAD_AFTER).exists()
+
+
+def give_back(token: UUID) -> None:
+    DeviceLoan.objects.filter(token=token).delete()
+
+
+def _until() -> Any:
+    return clock.now() + timedelta(seconds=settings.CLAIM_SECONDS)

@@ -1,0 +1,135 @@
+"""The reasoning that training learns from, where a person corrected a verdict and wrote none.
+
+The guard's own rollouts that are stored with the prediction come first, at once, when the gold label settles
+(`reasoning_from_rollouts`). Else the gold row waits and the inference worker has the guard write it (`complete_targets`, how:
+services.rationales). After MAX_ATTEMPTS the target is UNAVAILABLE: training leaves the row out, and it still counts in evaluation.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from annotation.database import clock
+from annotation.models import GoldLabel, ModelVersion, Prediction
+from annotation.predictions.policy import policy_for
+from annotation.media.frames import Evidence, evidence_of
+from annotation.predictions.predict import ENGINE_FAILURES, sample_of
+from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
+from annotation.status import StepMark, TargetSource
+from guardapp.guard.engine import Engine
+from guardapp.guard.parsing import parse
+
+logger = logging.getLogger(__name__)
+
+Labels = tuple[str | None, str | None]  # prompt, response
+MAX_ATTEMPTS = 3
+MICRO_BATCH = 8  # rows between two renewals of the claim
+HOLD = 10  # claims hold this many times longer than those of items: several rounds of rollouts, and nobody waits for them
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What one call did: rows claimed, targets written, rows given up. The rest wait for another attempt."""
+
+    claimed: int = 0
+    completed: int = 0
+    unavailable: int = 0
+
+
+def reasoning_from_rollouts(prediction: Prediction, labels: Labels) -> tuple[str, ...] | None:
+    """Steps of the first stored rollout that reached the gold labels, prompt and response both; None where none did."""
+    for rollout in prediction.rollouts:
+        if rollout["parsed"] and (rollout["prompt_label"], rollout["response_label"]) == labels:
+            judgement = parse(rollout["completion"], response_expected=labels[1] is not None)
+            if judgement is not None and judgement.steps:
+                return judgement.steps
+    return None
+
+
+def complete_targets(*, engine: Engine, version: ModelVersion, limit: int) -> Completed:
+    """Have the guard write the reasoning that standing gold rows lack, at most `limit` of them."""
+    unavailable = _give_up()
+    claimed, until = _claim(limit)
+    completed = 0
+    for start in range(0, len(claimed), MICRO_BATCH):
+        until = _renew(claimed[start:], until)
+        batch = claimed[start:start + MICRO_BATCH]
+        completed += _store(batch, _write(engine, version, batch), until)
+    return Completed(len(claimed), completed, unavailable + (_give_up() if claimed else 0))
+
+
+def _waiting() -> QuerySet[GoldLabel]:
+    """Standing rows without a target that nobody is working on."""
+    free = Q(target_claimed_until__isnull=True) | Q(target_claimed_until__lt=clock.now())
+    return GoldLabel.objects.standing().filter(free, target_source=TargetSource.PENDING)
+
+
+def _give_up() -> int:
+    return _waiting().filter(target_attempts__gte=MAX_ATTEMPTS).update(
+        target_source=TargetSource.UNAVAILABLE, target_claimed_until=None)
+
+
+def _claim(limit: int) -> tuple[list[GoldLabel], datetime]:
+    until = clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
+    with transaction.atomic():
+        ids = list(_waiting().order_by("id").select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+        _waiting().filter(pk__in=ids).update(target_claimed_until=until, target_attempts=F("target_attempts") + 1)
+    held = _held(ids, until).select_related("item", "review", "prediction").order_by("id")
+    return list(held), until
+
+
+def _held(ids: Sequence[int], until: datetime) -> QuerySet[GoldLabel]:
+    """The end of the claim, exact to the microsecond, is its fencing token."""
+    return GoldLabel.objects.filter(pk__in=ids, target_claimed_until=until, target_source=TargetSource.PENDING,
+                                    withdrawn_at__isnull=True)
+
+
+def _renew(rows: Sequence[GoldLabel], until: datetime) -> datetime:
+    renewed = clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
+    _held([row.pk for row in rows], until).update(target_claimed_until=renewed)
+    return renewed
+
+
+def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Target]:
+    """Targets by gold id, of the rows for which one came out."""
+    wanted = _wanted(version, batch)
+    if not wanted:
+        return {}
+    seed = 1_000_003 * max(row.target_attempts for row in batch)  # another attempt draws other rollouts
+    try:
+        found = write_reasoning(engine=engine, rows=list(wanted.values()), max_new_tokens=settings.MAX_NEW_TOKENS, seed=seed)
+    except ENGINE_FAILURES:
+        logger.exception("%s could not write reasoning for gold %s", version.name, [row.pk for row in batch])
+        if len(batch) == 1:
+            return {}
+        return {key: target for row in batch for key, target in _write(engine, version, [row]).items()}
+    return {key: target for key, target in zip(wanted, found, strict=True) if target is not None}
+
+
+def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Wanted]:
+    """By gold id. Left out: rows whose media cannot be shown, and rows without a prompt label, which no completion can state."""
+    evidence = evidence_of([row.item for row in batch], policy_for(version))
+    wanted: dict[int, Wanted] = {}
+    for row in batch:
+        shown = evidence[row.item_id]
+        if isinstance(shown, Evidence) and row.prompt_label is not None:
+            wrong = frozenset(step["text"] for step in row.review.steps if step["mark"] == StepMark.WRONG and step["text"])
+            wanted[row.pk] = Wanted(sample_of(row.item, shown), row.prompt_label, row.response_label, tuple(row.categories), wrong,
+                                    tuple(row.prediction.steps) if row.prediction else ())
+    return wanted
+
+
+def _store(batch: Sequence[GoldLabel], targets: dict[int, Target], until: datetime) -> int:
+    """Write what is still held and end the claim on the batch. Returns how many targets were written."""
+    written = 0
+    with transaction.atomic():
+        for key, target in targets.items():
+            written += _held([key], until).update(target_steps=list(target.steps), target_source=target.source,
+                                                  target_claimed_until=None)
+        _held([row.pk for row in batch], until).update(target_claimed_until=None)
+    return written

@@ -1,0 +1,60 @@
+"""Queues as leads set them up, and who may work on which."""
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from annotation.database.kept_statements import Select
+from annotation.models import Item, ReviewerGroup, ReviewQueue, User
+from annotation.queues.conditions import Conditions
+from annotation.errors import ServiceError
+from annotation.queues.rules import route_again
+from annotation.status import ItemStatus
+
+NOT_SETTLED = (ItemStatus.PENDING, ItemStatus.PREDICTING, ItemStatus.READY)
+
+
+class ReviewsBegun(ServiceError):
+    """Items of this queue have been reviewed by some of their people. Finish those before you ask for fewer reviews an item."""
+
+
+class QueueNotYours(ServiceError):
+    """This queue is for another group of reviewers."""
+
+
+def queues_of(user: User) -> QuerySet[ReviewQueue]:
+    """Those that the person may work on, by name; leads may work on all."""
+    queues = ReviewQueue.objects.order_by("name")
+    return queues if user.is_lead else queues.filter(_open_to(user.pk)).distinct()
+
+
+def queue_of(user: User, slug: str) -> ReviewQueue | None:
+    """The one of `queues_of` with this slug."""
+    return _BY_SLUG.first(slug=slug) if user.is_lead else _BY_SLUG_FOR.first(slug=slug, user=user.pk)
+
+
+def _open_to(user: int) -> Q:
+    return Q(groups__isnull=True) | Q(groups__in=ReviewerGroup.objects.filter(members=user))
+
+
+_BY_SLUG = Select(lambda slug: ReviewQueue.objects.filter(slug=slug))
+_BY_SLUG_FOR = Select(lambda slug, user: ReviewQueue.objects.filter(_open_to(user), slug=slug).distinct())
+
+
+def save_queue(*, queue: ReviewQueue) -> bool:
+    """Store a new or changed queue. True: its waiting items are to be routed again, so ring. Raises ConditionNotValid, ReviewsBegun."""
+    queue.filters = Conditions.of(queue.filters).as_json()
+    with transaction.atomic():
+        before = None if queue._state.adding else ReviewQueue.objects.select_for_update().get(pk=queue.pk)
+        queue.save()
+        if before is None:
+            return False
+        more = queue.reviews_per_item - before.reviews_per_item
+        if more:
+            waiting = Item.objects.filter(queue=queue, status__in=NOT_SETTLED)
+            if more < 0 and waiting.filter(free_slots__lt=before.reviews_per_item).exists():
+                raise ReviewsBegun
+            waiting.update(free_slots=F("free_slots") + more)
+        if (queue.order, queue.audit_share) != (before.order, before.audit_share):
+            route_again(queue)
+            return True
+        return False

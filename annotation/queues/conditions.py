@@ -1,0 +1,136 @@
+"""Which items a queue serves or a routing rule catches: one value, asked of one item in memory or of all in the database."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
+
+from annotation.models import Item, Prediction
+from annotation.errors import ServiceError
+from guardapp.guard.taxonomy import Harmfulness, Modality
+
+CATEGORIES_AS_TEXT = "categories_as_text"  # what `as_query` asks of; see `annotations`
+NAMES = ("sources", "modalities", "languages", "categories", "versions", "labels")
+CHOICES: Mapping[str, Collection[str]] = {
+    "modalities": [modality.value for modality in Modality], "labels": [label.value for label in Harmfulness],
+}
+
+
+class ConditionNotValid(ServiceError):
+    """A condition has a name or a value that is not known."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field, self.message = field, message
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """All that are given must hold; of a list one is enough. Empty catches every item.
+
+    Scores are P(harmful) of the prompt, else of the response, 0 to 1; `disagreement_from` is a share of rollouts, 0 to 1;
+    `severity_from` is 0 to 3.
+    """
+
+    sources: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()  # codes that the guard named
+    versions: tuple[str, ...] = ()  # names of model versions
+    labels: tuple[str, ...] = ()  # the guard's label of prompt or response
+    score_from: float | None = None
+    score_to: float | None = None
+    disagreement_from: float | None = None
+    severity_from: int | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Conditions":
+        """From JSON. Raises ConditionNotValid, naming the field."""
+        unknown = sorted(set(given) - {field.name for field in fields(cls)})
+        if unknown:
+            known = ", ".join(field.name for field in fields(cls))
+            raise ConditionNotValid(unknown[0], _("is no condition. Use %(known)s.") % {"known": known})
+        values: dict[str, Any] = {name: _words(name, value) if name in NAMES else _number(name, value)
+                                  for name, value in given.items() if value not in (None, "", [], ())}
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self).items() if value not in (None, ())}
+
+    def catch(self, item: Item, prediction: Prediction | None, version: str) -> bool:
+        """Of an item with its prediction by the named version."""
+        score = _score(prediction)
+        labels = {prediction.prompt_label, prediction.response_label} if prediction else set()
+        named = set(prediction.categories) if prediction else set()
+        return (
+            (not self.sources or item.source in self.sources)
+            and (not self.modalities or item.modality in self.modalities)
+            and (not self.languages or item.language in self.languages)
+            and (not self.categories or bool(named.intersection(self.categories)))
+            and (not self.versions or version in self.versions)
+            and (not self.labels or bool(labels.intersection(self.labels)))
+            and (self.score_from is None or (score is not None and score >= self.score_from))
+            and (self.score_to is None or (score is not None and score <= self.score_to))
+            and (self.disagreement_from is None or (prediction is not None and prediction.disagreement >= self.disagreement_from))
+            and (self.severity_from is None or item.severity >= self.severity_from)
+        )
+
+    def as_query(self) -> Q:
+        """The same over Item, as the reviewers see it (`Item.prediction`); categories want `annotations`."""
+        query = Q()
+        for field, lookup in (("sources", "source__in"), ("modalities", "modality__in"), ("languages", "language__in"),
+                              ("versions", "prediction__version__name__in")):
+            if getattr(self, field):
+                query &= Q(**{lookup: getattr(self, field)})
+        if self.categories:
+            query &= _any(Q(**{f"{CATEGORIES_AS_TEXT}__contains": f'"{code}"'}) for code in self.categories)
+        if self.labels:
+            query &= Q(prediction__prompt_label__in=self.labels) | Q(prediction__response_label__in=self.labels)
+        for bound, lookup in ((self.score_from, "gte"), (self.score_to, "lte")):
+            if bound is not None:
+                query &= Q(**{f"prediction__prompt_score__{lookup}": bound}) | Q(
+                    prediction__prompt_score__isnull=True, **{f"prediction__response_score__{lookup}": bound})
+        if self.disagreement_from is not None:
+            query &= Q(prediction__disagreement__gte=self.disagreement_from)
+        if self.severity_from is not None:
+            query &= Q(severity__gte=self.severity_from)
+        return query
+
+    def annotations(self) -> dict[str, Any]:
+        """What `as_query` asks of: only where it is asked for, since it reads the predictions."""
+        return {CATEGORIES_AS_TEXT: Cast("prediction__categories", TextField())} if self.categories else {}
+
+
+def _any(queries: Any) -> Q:
+    whole = Q()
+    for query in queries:
+        whole |= query
+    return whole
+
+
+def _score(prediction: Prediction | None) -> float | None:
+    if prediction is None:
+        return None
+    return prediction.response_score if prediction.prompt_score is None else prediction.prompt_score
+
+
+def _words(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+        raise ConditionNotValid(name, _("must be a list of words."))
+    known = CHOICES.get(name)
+    strange = [word for word in value if known is not None and word not in known]
+    if strange and known is not None:
+        raise ConditionNotValid(name, _("%(given)s is not one of %(known)s.") % {
+            "given": repr(strange[0]), "known": ", ".join(known)})
+    return tuple(value)
+
+
+def _number(name: str, value: Any) -> float:
+    highest = 3 if name == "severity_from" else 1
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+        raise ConditionNotValid(name, _("must be a number from 0 to %(highest)s.") % {"highest": highest})
+    return value

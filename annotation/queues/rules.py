@@ -1,0 +1,123 @@
+"""Routing rules: which queue an item goes to once the guard has said something of it. The first rule that catches it wins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from annotation.models import Event, Item, Prediction, ReviewQueue, RoutingRule, User
+from annotation.queues.conditions import Conditions
+from annotation.queues.priority import route_item
+from annotation.status import AssignmentState, EventKind, ItemStatus, Lane
+
+PREVIEWED = 5_000  # newest predicted items that a preview looks at
+EXAMPLES = 20
+CHUNK = 500
+PREDICTED = (ItemStatus.READY, ItemStatus.REVIEWED, ItemStatus.ESCALATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A routing rule read once for many items."""
+
+    row: RoutingRule
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What conditions would have caught among the newest predicted items."""
+
+    looked_at: int
+    caught: int
+    examples: Sequence[Item]
+
+
+def enabled_rules() -> list[Rule]:
+    rows = RoutingRule.objects.filter(enabled=True).select_related("queue").order_by("position", "id")
+    return [Rule(row, Conditions.of(row.conditions)) for row in rows]
+
+
+def place(*, item: Item, prediction: Prediction, version: str, rules: Sequence[Rule]) -> bool:
+    """Set queue, lane, priority, severity and free slots of an item that nobody has reviewed; the caller saves. True: another queue."""
+    before = item.queue_id
+    item.severity = route_item(item=item, prediction=prediction).severity
+    rule = next((rule.row for rule in rules if rule.conditions.catch(item, prediction, version)), None)
+    if rule is not None and rule.queue_id != before:
+        item.queue, item.free_slots = rule.queue, rule.queue.reviews_per_item
+    route = route_item(item=item, prediction=prediction)
+    item.lane, item.priority = Lane(rule.lane) if rule is not None and rule.lane else route.lane, route.priority
+    return item.queue_id != before
+
+
+def preview(conditions: Conditions) -> Preview:
+    """Only the newest PREVIEWED items are looked at: an answer at once, however many there are."""
+    newest = Item.objects.filter(status__in=PREDICTED, prediction__isnull=False).order_by("-id")
+    last = newest.values_list("id", flat=True)[PREVIEWED - 1:PREVIEWED].first()
+    window = newest.filter(pk__gte=last) if last else newest
+    caught = window.annotate(**conditions.annotations()).filter(conditions.as_query())
+    return Preview(window.count(), caught.count(), list(caught.select_related("prediction", "queue")[:EXAMPLES]))
+
+
+def save_rule(*, rule: RoutingRule, by: User) -> RoutingRule:
+    """Store a new or changed rule at its place. Raises ConditionNotValid."""
+    rule.conditions = Conditions.of(rule.conditions).as_json()
+    if rule._state.adding:
+        rule.created_by = by
+        newest = RoutingRule.objects.order_by("-position").values_list("position", flat=True).first()
+        rule.position = 1 if newest is None else newest + 1
+    rule.save()
+    return rule
+
+
+def move_rule(*, rule: RoutingRule, up: bool) -> None:
+    """One place up or down; at an end nothing changes."""
+    with transaction.atomic():
+        rows = list(RoutingRule.objects.select_for_update().order_by("position", "id"))
+        at = next(index for index, row in enumerate(rows) if row.pk == rule.pk)
+        to = at - 1 if up else at + 1
+        if 0 <= to < len(rows):
+            rows[at], rows[to] = rows[to], rows[at]
+        for number, row in enumerate(rows, start=1):
+            RoutingRule.objects.filter(pk=row.pk).update(position=number)
+
+
+def route_again(queue: ReviewQueue) -> None:
+    """Ask that the waiting items of a queue be routed anew: its order or the rules changed. `reroute_some` does it; the caller rings."""
+    ReviewQueue.objects.filter(pk=queue.pk).update(rerouted_to=0)
+
+
+def reroute_some(*, limit: int = CHUNK) -> int:
+    """Route the next waiting items of a queue that asked for it; the mark moves with them, so a killed worker goes on. 0: all done.
+
+    An item that somebody holds or has reviewed in this round stays where it is.
+    """
+    queue = ReviewQueue.objects.filter(rerouted_to__isnull=False).order_by("pk").first()
+    if queue is None:
+        return 0
+    with transaction.atomic():
+        waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, prediction__isnull=False, pk__gt=queue.rerouted_to)
+        items = list(waiting.select_related("queue", "prediction__version").order_by("id")[:limit])
+        busy = _busy(items)
+        rules = enabled_rules()
+        moved = [item for item in items if item.pk not in busy and place(
+            item=item, prediction=_shown(item), version=_shown(item).version.name, rules=rules)]
+        free = [item for item in items if item.pk not in busy]
+        Item.objects.bulk_update(free, ["queue", "lane", "priority", "severity", "free_slots"])
+        Event.objects.bulk_create([Event(kind=EventKind.REROUTED, item=item, detail={"from": queue.slug, "to": item.queue.slug})
+                                   for item in moved])
+        mark: dict[str, Any] = {"rerouted_to": items[-1].pk if len(items) == limit else None}
+        ReviewQueue.objects.filter(pk=queue.pk, rerouted_to=queue.rerouted_to).update(**mark)
+    return len(items) or 1
+
+
+def _busy(items: Sequence[Item]) -> set[int]:
+    held = Q(assignments__state__in=[AssignmentState.ACTIVE, AssignmentState.SUBMITTED])
+    return set(Item.objects.filter(held, pk__in=[item.pk for item in items]).values_list("pk", flat=True))
+
+
+def _shown(item: Item) -> Prediction:
+    assert item.prediction is not None, "only predicted items are asked for"
+    return item.prediction

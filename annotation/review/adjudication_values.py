@@ -1,0 +1,163 @@
+"""Reading what the adjudication page lays side by side: each reviewer's judgement, then the guard's, and where they differ."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.models import Assignment, Item, Prediction, Review
+from annotation.database.lists import count_some
+from annotation.review.page_values import Step, draft_of, reviewed_steps
+from annotation.review.adjudication import sides_of
+from annotation.status import AssignmentState, ErrorKind, ItemStatus, ReviewKind, ReviewMode, StepMark
+
+GUARD, OWN = "guard", "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row of a column. `kind` says how it is drawn, `differs` whether the columns say different things here."""
+
+    kind: str
+    words: str
+    value: Any
+    differs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A judgement: `take` is what the form sends to take it, "" where it cannot be taken. `review` is None in the guard's."""
+
+    take: str
+    key: str
+    who: str
+    cells: tuple[Cell, ...]
+    verdict: tuple[str | None, str | None]
+    categories: tuple[str, ...]
+    review: Review | None = None
+
+    @property
+    def blind(self) -> bool:
+        return self.review is not None and self.review.mode == ReviewMode.BLIND
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """`take`: what the adjudicator's draft takes. `questions`: escalations of this round, with what was asked."""
+
+    columns: tuple[Column, ...]
+    questions: tuple[Assignment, ...]
+    take: str
+    waiting: int
+
+    @property
+    def sides(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.review is not None)
+
+    @property
+    def differing(self) -> list[str]:
+        """The rows of the verdict on which somebody differs, by name."""
+        return [cell.words for cell in self.columns[0].cells if cell.differs and cell.kind in ("label", "codes")]
+
+
+def dispute_of(assignment: Assignment) -> Dispute | None:
+    """None where there is nothing to judge between: a question without a review, or no adjudication at all."""
+    sides = sides_of(assignment)
+    if not sides:
+        return None
+    item, prediction = assignment.item, assignment.item.prediction
+    columns = _columns(item, prediction, sides)
+    asked = item.assignments.filter(state=AssignmentState.ESCALATED, round=item.round).select_related("reviewer").order_by("id")
+    waiting = count_some(Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0))
+    return Dispute(columns, tuple(asked), _taken(draft_of(item, assignment.reviewer), [column.take for column in columns]), waiting)
+
+
+def _columns(item: Item, prediction: Prediction | None, sides: Sequence[Review]) -> tuple[Column, ...]:
+    rows = _rows(item, prediction, sides)
+    reviewers = [
+        Column(f"side-{side.pk}", str(number), side.reviewer.pseudonym, tuple(row[number - 1] for row in rows),
+               (side.prompt_label, side.response_label), tuple(side.categories), side)
+        for number, side in enumerate(sides, 1)
+    ]
+    if prediction is None:
+        return tuple(reviewers)
+    guard = Column(GUARD if prediction.parsed else "", "a", prediction.version.name, tuple(row[-1] for row in rows),
+                   (prediction.prompt_label, prediction.response_label), tuple(prediction.categories))
+    return (*reviewers, guard)
+
+
+def _rows(item: Item, prediction: Prediction | None, sides: Sequence[Review]) -> list[list[Cell]]:
+    """One list of cells a row: a cell for each side, then the guard's where there is a prediction."""
+    both: list[Review | Prediction] = [*sides, *([prediction] if prediction is not None else [])]
+    rows = [_row("label", _("Prompt"), [one.prompt_label for one in both])]
+    if item.response is not None:
+        rows.append(_row("label", _("Response"), [one.response_label for one in both]))
+    rows.append(_row("codes", _("Categories"), [tuple(one.categories) for one in both], _sorted))
+    own = (
+        _own_words("number", _("Severity"), sides, prediction, lambda side: side.severity),
+        _own_words("number", _("Confidence"), sides, prediction, lambda side: side.confidence),
+        _own_words("text", _("Reason"), sides, prediction, lambda side: side.reason),
+        _own_words("text", _("Note"), sides, prediction, lambda side: side.note),
+        _own_words("list", _("What was wrong with the guard's judgement"), sides, prediction,
+                   lambda side: [str(ErrorKind(kind).label) for kind in side.error_kinds]),
+    )
+    rows += [row for row in own if any(cell.value not in (None, "", []) for cell in row)]
+    if prediction is not None and prediction.steps:
+        rows += _step_rows(prediction, sides)
+    return rows
+
+
+def _row(kind: str, words: str, values: Sequence[Any], same: Callable[[Any], Hashable] = lambda value: value) -> list[Cell]:
+    differs = len({same(value) for value in values}) > 1
+    return [Cell(kind, words, value, differs) for value in values]
+
+
+def _own_words(kind: str, words: str, sides: Sequence[Review], prediction: Prediction | None,
+               value_of: Callable[[Review], Any]) -> list[Cell]:
+    """What only people give; it is theirs and marked as no difference."""
+    cells = [Cell(kind, words, value_of(side)) for side in sides]
+    return cells if prediction is None else [*cells, Cell("none", words, None)]
+
+
+def _step_rows(prediction: Prediction, sides: Sequence[Review]) -> list[list[Cell]]:
+    work = [_work(side, prediction) for side in sides]
+    rows = []
+    for at, text in enumerate(prediction.steps):
+        steps = [of[at] if at < len(of) else None for of in work]
+        differs = len({_stand(step) for step in steps if step is not None}) > 1
+        words = _("Step %(number)s") % {"number": at + 1}
+        rows.append([*(Cell("step", words, step, differs) for step in steps), Cell("text", words, text, differs)])
+    added = [[step.shown for step in of if step.text is None] for of in work]
+    if any(added):
+        rows.append([*(Cell("list", _("Added steps"), texts, True) for texts in added), Cell("none", _("Added steps"), None, True)])
+    return rows
+
+
+def _work(side: Review, prediction: Prediction) -> tuple[Step, ...]:
+    """What the person did with the steps; of those who saw them and said nothing, the steps as they are."""
+    if side.prediction_id != prediction.pk or side.mode == ReviewMode.BLIND:
+        return ()
+    return reviewed_steps(side) or tuple(Step(number, text) for number, text in enumerate(prediction.steps, 1))
+
+
+def _stand(step: Step) -> tuple[str, str]:
+    """What a person holds against a step. No mark and the mark "right" are no objection."""
+    return step.mark if step.mark in (StepMark.WRONG, StepMark.UNSURE) else "", step.edit or ""
+
+
+def _sorted(codes: Sequence[str]) -> Hashable:
+    return tuple(sorted(codes))
+
+
+def _taken(payload: dict[str, Any], offered: Sequence[str]) -> str:
+    """What the draft takes: chosen on the page, or in an adjudication that was undone."""
+    if payload.get("take"):
+        take = str(payload["take"])
+    elif payload.get("upholds"):
+        take = f"side-{payload['upholds']}"
+    elif payload.get("kind") == ReviewKind.ACCEPTED:
+        take = GUARD
+    else:
+        take = OWN if payload.get("prompt_label") else ""
+    return take if take in (*offered, OWN) else ""

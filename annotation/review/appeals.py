@@ -1,0 +1,74 @@
+"""Appeals: somebody objects to a settled verdict, and a person who has not judged the item decides again.
+
+The old gold stays in its snapshots; the new one supersedes it. `close` and `reopen` are called by services.gold.
+"""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from annotation.database.kept_statements import Select
+from annotation.models import Appeal, Event, GoldLabel, Item, User
+from annotation.errors import ServiceError
+from annotation.status import AppealState, EventKind, ItemStatus, Lane
+
+AHEAD_OF_ALL = 1_000.0  # added to the priority: somebody waits for the answer
+_OPEN = Select(lambda item: Appeal.objects.filter(item=item, state=AppealState.OPEN).select_related("gold"))
+
+
+class NothingToAppeal(ServiceError):
+    """This item has no settled verdict yet, so there is nothing to appeal against."""
+
+
+class AppealOpenAlready(ServiceError):
+    """An appeal of this item is open already."""
+
+
+class AppealReasonMissing(ServiceError):
+    """Say why the verdict should be looked at again."""
+
+
+def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appellant: str = "") -> Appeal:
+    """Put the item back in front of people, first in its queue. Raises NothingToAppeal, AppealOpenAlready, AppealReasonMissing."""
+    reason, now = reason.strip(), timezone.now()
+    if not reason:
+        raise AppealReasonMissing
+    try:
+        with transaction.atomic():
+            locked = Item.objects.select_for_update(of=("self",)).get(pk=item.pk)
+            gold = GoldLabel.objects.standing().filter(item=locked).first()
+            if gold is None or locked.status != ItemStatus.REVIEWED:
+                raise AppealOpenAlready if Appeal.objects.filter(item=item, state=AppealState.OPEN).exists() else NothingToAppeal
+            appeal = Appeal.objects.create(item=locked, gold=gold, reason=reason, opened_by=opened_by, appellant=appellant, opened_at=now)
+            reopen_item(item=locked, lane=Lane.APPEAL, ahead=AHEAD_OF_ALL)
+            Event.objects.create(kind=EventKind.APPEALED, item=locked, actor=opened_by, at=now,
+                                 detail={"appeal": appeal.pk, "reason": reason})
+    except IntegrityError:
+        raise AppealOpenAlready from None
+    return appeal
+
+
+def reopen_item(*, item: Item, lane: Lane, ahead: float = 0.0) -> None:
+    """Another round of reviews; the standing gold stays until that has settled. The caller holds the item's row."""
+    wanted = 1 if lane == Lane.APPEAL else item.queue.reviews_per_item
+    Item.objects.filter(pk=item.pk).update(status=ItemStatus.READY, round=F("round") + 1, lane=lane, free_slots=wanted,
+                                           priority=F("priority") + ahead)
+
+
+def close_appeal(*, item: Item, gold: GoldLabel, now: datetime) -> None:
+    """The item's open appeal, if any, ends with this gold."""
+    for appeal in _OPEN.rows(item=item.pk):
+        state = AppealState.UPHELD if verdict_of(appeal.gold) == verdict_of(gold) else AppealState.OVERTURNED
+        Appeal.objects.filter(pk=appeal.pk).update(state=state, outcome=gold, closed_at=now)
+        Event.objects.create(kind=EventKind.APPEAL_CLOSED, item=item, at=now, detail={"appeal": appeal.pk, "state": state})
+
+
+def reopen_appeal(*, gold: GoldLabel) -> None:
+    """The gold that ended an appeal was taken back."""
+    Appeal.objects.filter(outcome=gold).update(state=AppealState.OPEN, outcome=None, closed_at=None)
+
+
+def verdict_of(gold: GoldLabel) -> tuple[str | None, str | None, tuple[str, ...]]:
+    return gold.prompt_label, gold.response_label, tuple(sorted(gold.categories))

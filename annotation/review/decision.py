@@ -1,0 +1,128 @@
+"""A reviewer's decision as a value, and the checks that need no database."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.models import Item, Prediction
+from annotation.errors import DecisionNotValid
+from annotation.review.step_links import MOST_LINKS, Link, check_link
+from annotation.status import ErrorKind, ReviewKind, ReviewMode, StepMark
+from guardapp.guard.steps import clean_step
+from guardapp.guard.taxonomy import Harmfulness
+
+MAX_NOTE_CHARACTERS = 10_000
+MAX_REASON_CHARACTERS = 300
+MAX_STEPS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StepReview:
+    """One step: the guard's text (None for a step that the person added), the person's mark and new text."""
+
+    text: str | None
+    mark: StepMark | None = None
+    edit: str | None = None
+    links: tuple[Link, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"text": self.text, "mark": self.mark, "edit": self.edit}
+        return plain | {"links": [link.as_json() for link in self.links]} if self.links else plain
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person submits. `response_label` is None exactly where the item has no response."""
+
+    kind: ReviewKind
+    prompt_label: Harmfulness
+    response_label: Harmfulness | None = None
+    categories: tuple[str, ...] = ()
+    severity: int | None = None
+    confidence: int | None = None
+    note: str = ""
+    reason: str = ""
+    error_kinds: tuple[ErrorKind, ...] = ()
+    steps: tuple[StepReview, ...] = ()
+
+    def as_draft(self) -> dict[str, Any]:
+        """The shape that the review page keeps its drafts in."""
+        return asdict(self) | {"steps": [step.as_json() for step in self.steps]}
+
+
+def check_decision(decision: Decision, item: Item, prediction: Prediction | None, mode: ReviewMode,
+                   category_codes: Collection[str]) -> None:
+    """Raises DecisionNotValid, naming the field and the fix."""
+    if item.response is None and decision.response_label is not None:
+        raise DecisionNotValid("response_label", _("must be empty: this item has no response."))
+    if item.response is not None and decision.response_label is None:
+        raise DecisionNotValid("response_label", _("is missing: say whether the response is harmful or unharmful."))
+    unknown = sorted(set(decision.categories) - set(category_codes))
+    if unknown:
+        raise DecisionNotValid("categories", _("%(unknown)s not in the policy. Use %(known)s.") % {
+            "unknown": ", ".join(unknown), "known": ", ".join(category_codes)})
+    _check_values(decision)
+    _check_steps(decision, prediction, mode)
+    _check_links(decision, item, prediction)
+    if decision.kind == ReviewKind.ACCEPTED:
+        if mode == ReviewMode.BLIND:  # whether the labels agree would tell what the guard said
+            raise DecisionNotValid("kind", _("cannot be accepted: this queue is reviewed blind."))
+        if prediction is None or not prediction.parsed:
+            raise DecisionNotValid("kind", _("cannot be accepted: the guard gave no readable judgement. Choose the labels."))
+        if not same_labels(decision, prediction) or any(wrote(step) or step.mark == StepMark.WRONG for step in decision.steps):
+            raise DecisionNotValid("kind", _("is accepted, but labels or steps differ from the guard's. Submit it as corrected."))
+
+
+def _check_values(decision: Decision) -> None:
+    if decision.severity is not None and not 0 <= decision.severity <= 3:
+        raise DecisionNotValid("severity", _("must be 0 (none) to 3 (severe)."))
+    if decision.confidence is not None and not 1 <= decision.confidence <= 3:
+        raise DecisionNotValid("confidence", _("must be 1 (low) to 3 (high)."))
+    if len(decision.note) > MAX_NOTE_CHARACTERS:
+        raise DecisionNotValid("note", _("is longer than %(most)s characters.") % {"most": f"{MAX_NOTE_CHARACTERS:,}"})
+    if len(decision.reason) > MAX_REASON_CHARACTERS:
+        raise DecisionNotValid("reason", _("is longer than %(most)s characters. Put the rest into the note.") % {
+            "most": MAX_REASON_CHARACTERS})
+
+
+def _check_links(decision: Decision, item: Item, prediction: Prediction | None) -> None:
+    for step in decision.steps:
+        if len(step.links) > MOST_LINKS:
+            raise DecisionNotValid("steps", _("have more than %(most)s links at one step.") % {"most": MOST_LINKS})
+        for link in step.links:
+            check_link(link, item, prediction)
+
+
+def _check_steps(decision: Decision, prediction: Prediction | None, mode: ReviewMode) -> None:
+    if not decision.steps:
+        return
+    if mode == ReviewMode.BLIND:
+        raise DecisionNotValid("steps", _("must be empty: this queue is reviewed blind."))
+    if len(decision.steps) > MAX_STEPS:
+        raise DecisionNotValid("steps", _("are more than %(most)s.") % {"most": MAX_STEPS})
+    shown = list(prediction.steps) if prediction is not None else []
+    if [step.text for step in decision.steps if step.text is not None] != shown:
+        raise DecisionNotValid("steps", _("are not the ones that the guard wrote for this item. Reload the item."))
+
+
+def wrote(step: StepReview) -> bool:
+    """True where the person wrote something of their own."""
+    return step.edit is not None and clean_step(step.edit) != clean_step(step.text or "")
+
+
+def same_labels(decision: Decision, prediction: Prediction) -> bool:
+    return (decision.prompt_label, decision.response_label) == (prediction.prompt_label, prediction.response_label)
+
+
+def corrected_steps(steps: Sequence[StepReview]) -> tuple[str, ...]:
+    """The reasoning as the person left it: edits applied, steps marked wrong and not rewritten left out."""
+    kept: list[str] = []
+    for step in steps:
+        text = step.text if step.edit is None else step.edit
+        if step.mark == StepMark.WRONG and not wrote(step):
+            continue
+        if text is not None and clean_step(text):
+            kept.append(clean_step(text))
+    return tuple(kept)

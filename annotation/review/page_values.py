@@ -1,0 +1,327 @@
+"""Reading what the review page and the item page show."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from annotation.models import Assignment, Draft, Event, GoldLabel, Item, MediaAsset, PolicyCategory, PolicyVersion, Prediction, Review, User
+from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.review.exposure import Shift, shift_of
+from annotation.errors import DecisionNotValid
+from annotation.review.flags import is_flagged
+from annotation.queues.overdue import late_by
+from annotation.review.step_links import Link
+from annotation.review.presence import others_at
+from annotation.status import ErrorKind, EventKind, ItemStatus, ReviewMode
+from guardapp.guard.word_diff import Segment, word_diff
+
+NO_LABEL = gettext_noop("none")
+MOST_COUNTED = 1_000  # waiting items: beyond it the page says "1,000 or more"
+UNPARSED = "unparsed"
+KNOWN_LABELS = "labels"  # where importers of corpora keep the answers
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFrame:
+    medium: int
+    index: int
+    timestamp_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One file of the item: what the guard saw of it, and the file itself. `frames` is empty before a prediction."""
+
+    asset: MediaAsset
+    number: int
+    frames: tuple[SeenFrame, ...]
+    width: int | None
+    height: int | None
+
+    @property
+    def is_video(self) -> bool:
+        return self.asset.kind == "video"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the sampled rollouts of a prediction fall out for one label."""
+
+    task: str
+    counts: tuple[tuple[str, int], ...]  # most common first
+    cells: tuple[str, ...]
+    total: int
+
+    @property
+    def words(self) -> str:
+        label, count = self.counts[0]
+        return _("%(label)s %(n)s of %(total)s") % {"label": _(label), "n": count, "total": self.total}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step as the page shows it: the guard's text (None: added by the person) and the person's work on it."""
+
+    number: int
+    text: str | None
+    mark: str | None = None
+    edit: str | None = None
+    links: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def links_json(self) -> str:
+        return json.dumps(list(self.links))
+
+    @property
+    def shown(self) -> str:
+        return self.edit if self.edit is not None else (self.text or "")
+
+    @property
+    def segments(self) -> list[Segment]:
+        return [] if self.edit is None else word_diff(self.text or "", self.edit)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The person's unfinished decision, from the draft."""
+
+    prompt_label: str = ""
+    response_label: str = ""
+    categories: frozenset[str] = frozenset()
+    severity: str = ""
+    confidence: str = ""
+    note: str = ""
+    reason: str = ""
+    error_kinds: frozenset[str] = frozenset()
+    added: tuple[str, ...] = ()
+    saved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    assignment: Assignment
+    item: Item
+    prediction: Prediction | None  # None where there is none, or where it may not be shown yet
+    judgement_hidden: bool
+    media: tuple[Medium, ...]
+    steps: tuple[Step, ...]
+    tallies: tuple[Tally, ...]
+    work: Work
+    first: Mapping[str, Any]
+    policy: PolicyVersion
+    categories: tuple[PolicyCategory, ...]
+    history: list[Event]
+    waiting: int
+    blurred: bool
+    grey: bool
+    muted: bool
+    shift: Shift
+    late_by: timedelta | None
+    others_here: list[User]
+    flagged: bool
+    others: list[Review] = field(default_factory=list)
+    error_kinds = ErrorKind.choices
+
+    @property
+    def mode(self) -> str:
+        return self.assignment.review_mode
+
+    @property
+    def has_frames(self) -> bool:
+        return any(medium.frames for medium in self.media)
+
+    @property
+    def asks_to_reveal(self) -> bool:
+        return self.judgement_hidden and self.mode == ReviewMode.DECIDE_FIRST
+
+    @property
+    def disagreeing(self) -> int:
+        """Sampled rollouts that say something else than the judgement."""
+        return 0 if self.prediction is None else round(self.prediction.disagreement * len(self.prediction.rollouts))
+
+
+def review_page(assignment: Assignment) -> ReviewPage:
+    """All that the review page shows. The judgement is left out while the queue's mode hides it."""
+    item, reviewer = assignment.item, assignment.reviewer
+    payload = draft_of(item, reviewer)
+    shown = judgement_shown(assignment, payload)
+    prediction = item.prediction if shown else None
+    policy = active_policy_version()
+    adjudicates = reviewer.is_lead and item.status == "escalated"
+    return ReviewPage(
+        assignment=assignment, item=item, prediction=prediction, judgement_hidden=not shown and item.prediction is not None,
+        media=media_of(item, item.prediction), steps=_steps(prediction, payload), tallies=tallies(prediction), work=_work(payload),
+        first=payload.get("first") or {}, policy=policy, categories=policy_categories(policy),
+        history=_history(assignment),
+        waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0)[:MOST_COUNTED].count(),
+        blurred=_blurred(assignment), grey=reviewer.grey_media or assignment.queue.grey_default,
+        muted=reviewer.mute_media or assignment.queue.mute_default, shift=shift_of(reviewer), late_by=late_by(item, assignment.queue),
+        others_here=others_at(user=reviewer, item=item), flagged=is_flagged(reviewer, item),
+        others=list(item.reviews.filter(retraction__isnull=True).select_related("reviewer")) if adjudicates else [],
+    )
+
+
+def _blurred(assignment: Assignment) -> bool:
+    """By the person's own wish, by the queue, or by what the guard named; the guard's word counts in blind queues too."""
+    prediction, queue = assignment.item.prediction, assignment.queue
+    named = bool(prediction and set(prediction.categories).intersection(queue.blur_categories))
+    return assignment.reviewer.blur_media or queue.blur_default or named
+
+
+def _history(assignment: Assignment) -> list[Event]:
+    """The item's newest events; of hidden gold only those that every new item has, so that it cannot be told."""
+    events = assignment.item.events.select_related("actor").order_by("-id")
+    if assignment.known_id is not None:
+        events = events.filter(kind__in=[EventKind.INGESTED, EventKind.PREDICTED])
+    return list(events[:40])
+
+
+def judgement_shown(assignment: Assignment, payload: Mapping[str, Any]) -> bool:
+    """open: always. blind: never. decide first: once the person's own verdict is stored, or they reviewed the item before."""
+    if assignment.review_mode == ReviewMode.OPEN:
+        return True
+    if assignment.review_mode == ReviewMode.BLIND:
+        return False
+    if assignment.revealed_at or payload.get("first"):
+        return True
+    return Review.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id).exists()
+
+
+def may_see_judgement(user: User, item: Item) -> bool:
+    """On the item page: leads always; reviewers where it cannot sway a verdict of theirs any more."""
+    if user.is_lead or item.queue.mode == ReviewMode.OPEN:
+        return True
+    return item.queue.mode != ReviewMode.BLIND and Review.objects.filter(item=item, reviewer=user).exists()
+
+
+def may_see_reviews(user: User, item: Item) -> bool:
+    """Other people's reviews, on the item page: not while the person may still have to judge the item on their own."""
+    return user.is_lead or item.status == ItemStatus.REVIEWED or Review.objects.filter(item=item, reviewer=user).exists()
+
+
+def shown_metadata(user: User, item: Item) -> dict[str, Any]:
+    """What the sender said of the item. The labels that a corpus gave it are for leads, and only once people have decided."""
+    decided = user.is_lead and item.status == ItemStatus.REVIEWED
+    return {name: value for name, value in item.metadata.items() if decided or name != KNOWN_LABELS}
+
+
+def media_of(item: Item, prediction: Prediction | None) -> tuple[Medium, ...]:
+    seen = list(prediction.media_seen) if prediction is not None else []
+    links = item.item_media.select_related("asset").order_by("position")
+    return tuple(_medium(number, link.asset, seen[number] if number < len(seen) else {}) for number, link in enumerate(links))
+
+
+def tallies(prediction: Prediction | None) -> tuple[Tally, ...]:
+    if prediction is None or not prediction.rollouts:
+        return ()
+    tasks = ["prompt"] if prediction.item.response is None else ["prompt", "response"]
+    return tuple(_tally(task, prediction.rollouts) for task in tasks)
+
+
+def draft_first(assignment: Assignment) -> dict[str, Any]:
+    """The verdict that the person gave before the reveal, where they gave one. Only one mode of queue asks for it."""
+    if assignment.review_mode != ReviewMode.DECIDE_FIRST:
+        return {}
+    return dict(draft_of(assignment.item, assignment.reviewer).get("first") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One event of an item's life with the row it tells of."""
+
+    event: Event
+    words: str
+    prediction: Prediction | None = None
+    review: Review | None = None
+    steps: tuple[Step, ...] = ()
+    gold: GoldLabel | None = None
+
+
+def life_of(item: Item) -> list[Moment]:
+    """Everything that happened to the item, oldest first."""
+    predictions = {p.version.name: p for p in item.predictions.select_related("version")}
+    reviews = {r.pk: r for r in item.reviews.select_related("reviewer", "prediction", "upholds__reviewer")}
+    golds = {g.created_at: g for g in item.gold_labels.select_related("hard_sample")}
+    words = dict(EventKind.choices)
+    moments = []
+    for event in item.events.select_related("actor").order_by("id"):
+        review = reviews.get(event.detail.get("review", 0)) if event.kind == EventKind.REVIEWED else None
+        moments.append(Moment(
+            event=event, words=str(words.get(event.kind, event.kind)),
+            prediction=predictions.get(event.detail.get("version", "")) if event.kind == EventKind.PREDICTED else None,
+            review=review, steps=reviewed_steps(review) if review else (),
+            gold=golds.get(event.at) if event.kind == EventKind.GOLD_SETTLED else None,
+        ))
+    return moments
+
+
+def draft_of(item: Item, reviewer: User) -> dict[str, Any]:
+    payload = Draft.objects.filter(item=item, reviewer=reviewer).values_list("payload", flat=True).first()
+    return _readable(payload) if payload else {}
+
+
+def _readable(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left out."""
+    steps, categories, first, kinds = (payload.get(name) for name in ("steps", "categories", "first", "error_kinds"))
+    rows = [row for row in steps if isinstance(row, dict)] if isinstance(steps, list) else []
+    words = {name: value for name, value in payload.items() if isinstance(value, (str, int))}
+    return {
+        **words, "first": first if isinstance(first, dict) else {},
+        "steps": [{name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")}
+                  | {"links": _links(row)} for row in rows],
+        "categories": [code for code in categories if isinstance(code, str)] if isinstance(categories, list) else [],
+        "error_kinds": [kind for kind in kinds if isinstance(kind, str)] if isinstance(kinds, list) else [],
+    }
+
+
+def _links(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = row.get("links")
+    try:
+        return [Link.of(link).as_json() for link in given] if isinstance(given, list) else []
+    except DecisionNotValid:
+        return []
+
+
+def _medium(number: int, asset: MediaAsset, seen: Mapping[str, Any]) -> Medium:
+    frames = tuple(SeenFrame(number, index, float(time)) for index, time in enumerate(seen.get("timestamps", [])))
+    return Medium(asset, number, frames, seen.get("width"), seen.get("height"))
+
+
+def _tally(task: str, rollouts: list[dict[str, Any]]) -> Tally:
+    cells = [(row.get(f"{task}_label") or NO_LABEL) if row.get("parsed") else UNPARSED for row in rollouts]
+    return Tally(task, tuple(Counter(cells).most_common()), tuple(sorted(cells)), len(cells))
+
+
+def _steps(prediction: Prediction | None, payload: Mapping[str, Any]) -> tuple[Step, ...]:
+    texts = list(prediction.steps) if prediction is not None else []
+    drafted = [row for row in payload.get("steps") or [] if row.get("text") is not None]
+    if [row.get("text") for row in drafted] != texts:  # the draft is of another judgement
+        return tuple(Step(number, text) for number, text in enumerate(texts, 1))
+    return tuple(Step(number, row["text"], row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
+                 for number, row in enumerate(drafted, 1))
+
+
+def reviewed_steps(review: Review) -> tuple[Step, ...]:
+    return tuple(Step(number, row.get("text"), row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
+                 for number, row in enumerate(review.steps, 1))
+
+
+def _work(payload: Mapping[str, Any]) -> Work:
+    if not payload:
+        return Work()
+
+    def word(name: str) -> str:
+        return "" if payload.get(name) is None else str(payload[name])
+
+    return Work(
+        prompt_label=word("prompt_label"), response_label=word("response_label"), categories=frozenset(payload.get("categories") or ()),
+        severity=word("severity"), confidence=word("confidence"), note=word("note"), saved=True,
+        reason=word("reason"), error_kinds=frozenset(payload.get("error_kinds") or ()),
+        added=tuple(row.get("edit") or "" for row in payload.get("steps") or [] if row.get("text") is None),
+    )

@@ -1,0 +1,173 @@
+"""Regenerate from here: a reviewer keeps the first steps as they left them, and the guard writes the rest again.
+
+A request is a row. The inference worker holds one at a time, so a killed worker costs one answer: when its claim runs out another
+takes the row, at most MAX_ATTEMPTS times.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from annotation.database import clock
+from annotation.models import ModelVersion, Regeneration, User
+from annotation.predictions.policy import policy_for
+from annotation.review.page_values import draft_first, judgement_shown
+from annotation.review.leases import active_assignment
+from annotation.predictions.claims import kept as renewed
+from annotation.review.decision import MAX_STEPS
+from annotation.errors import DecisionNotValid, ServiceError
+from annotation.media.frames import Evidence, evidence_of
+from annotation.predictions.predict import ENGINE_FAILURES, labels_of, sample_of
+from annotation.status import RegenerationState
+from guardapp.guard.engine import Engine
+from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
+from guardapp.guard.media.errors import MediaStorageFailed
+from guardapp.guard.steps import clean_step
+from guardapp.guard.verdict import Decoding, Rollout
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+UNFINISHED = (RegenerationState.QUEUED, RegenerationState.RUNNING)
+
+
+class JudgementNotShown(ServiceError):
+    """The guard's reasoning is not shown to you here, so there is nothing to write again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regenerated:
+    """What one call did: rows claimed, answers stored, rows that FAILED. The rest wait for another attempt."""
+
+    claimed: int = 0
+    done: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegenerationClaim:
+    token: UUID
+    row: Regeneration
+
+    def rows(self) -> QuerySet[Regeneration]:
+        """The row, while it is still held."""
+        return Regeneration.objects.filter(pk=self.row.pk, claim_token=self.token, state=RegenerationState.RUNNING)
+
+
+def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
+    """Ask for other steps after `kept`, in place of what the person waits for on this item.
+
+    Raises LeaseExpired, AssignmentNotFound, JudgementNotShown, DecisionNotValid.
+    """
+    steps = [cleaned for step in kept if (cleaned := clean_step(step))]
+    if len(steps) >= MAX_STEPS:
+        raise DecisionNotValid("steps", _("leave no room: a reasoning has at most %(most)s steps.") % {"most": MAX_STEPS})
+    now = clock.now()
+    with transaction.atomic():
+        assignment = active_assignment(reviewer, token, now)  # locks the item: two asks come one after the other
+        prediction = assignment.item.prediction
+        if prediction is None or not judgement_shown(assignment, {"first": draft_first(assignment)}):
+            raise JudgementNotShown
+        Regeneration.objects.filter(item=assignment.item, reviewer=reviewer, state__in=UNFINISHED).delete()
+        return Regeneration.objects.create(item=assignment.item, prediction=prediction, reviewer=reviewer, kept=steps, created_at=now)
+
+
+def regenerations_wait() -> bool:
+    return _waiting(clock.now()).exists()
+
+
+def regenerate_next(*, engine: Engine, version: ModelVersion, limit: int) -> Regenerated:
+    """Answer the oldest requests, at most `limit`, one at a time."""
+    claimed = done = 0
+    failed = _give_up()
+    while claimed < limit and (claim := _claim()) is not None:
+        claimed += 1
+        with renewed(claim):
+            result = _answer(engine, version, claim.row)
+        done += _store(claim, result)
+        failed += _give_up()
+    return Regenerated(claimed, done, failed)
+
+
+def _waiting(now: datetime) -> QuerySet[Regeneration]:
+    """What nobody works on: never claimed, given back, or held by a worker that is gone."""
+    gone = Q(state=RegenerationState.RUNNING, claimed_until__lt=now)
+    return Regeneration.objects.filter(Q(state=RegenerationState.QUEUED) | gone)
+
+
+def _claim() -> RegenerationClaim | None:
+    token, now = uuid4(), clock.now()
+    open_rows = _waiting(now).filter(attempts__lt=MAX_ATTEMPTS)
+    with transaction.atomic():
+        first = open_rows.order_by("attempts", "id").select_for_update(skip_locked=True).first()
+        if first is None or open_rows.filter(pk=first.pk).update(
+                state=RegenerationState.RUNNING, claim_token=token, attempts=F("attempts") + 1,
+                claimed_until=now + timedelta(seconds=settings.CLAIM_SECONDS)) != 1:
+            return None
+    row = Regeneration.objects.select_related("item", "prediction").filter(pk=first.pk, claim_token=token).first()
+    return None if row is None else RegenerationClaim(token, row)
+
+
+def _answer(engine: Engine, version: ModelVersion, row: Regeneration) -> Rollout | str:
+    """The completion, or why there is none; "" where another attempt may help."""
+    shown = evidence_of([row.item], policy_for(version))[row.item_id]
+    if not isinstance(shown, Evidence):
+        return "" if isinstance(shown, MediaStorageFailed) else str(shown)
+    try:
+        (rollout,) = engine.continue_from([sample_of(row.item, shown)], [opening(row.kept)], _decoding(row))
+    except ENGINE_FAILURES:
+        logger.exception("%s could not regenerate steps of item %s", version.name, row.item_id)
+        return ""
+    return rollout
+
+
+def opening(kept: Sequence[str]) -> str:
+    """The start of a completion in the layout that `render` writes, up to the number of the first step that is wanted."""
+    return "<think>\n" + "".join(f"Step {number}: {step}\n" for number, step in enumerate(kept, start=1)) + f"Step {len(kept) + 1}:"
+
+
+def _decoding(row: Regeneration) -> Decoding:
+    """Greedy after steps that the person changed; after the guard's own, or asked again, that would write the same: then drawn."""
+    again = Regeneration.objects.filter(item=row.item_id, kept=row.kept, state=RegenerationState.DONE, pk__lt=row.pk).exists()
+    if again or row.kept == row.prediction.steps[:len(row.kept)]:
+        return Decoding(temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, max_new_tokens=settings.MAX_NEW_TOKENS, seed=row.pk)
+    return Decoding(max_new_tokens=settings.MAX_NEW_TOKENS)
+
+
+def _store(claim: RegenerationClaim, result: Rollout | str) -> int:
+    """Write what is still ours to write. 1: an answer was stored."""
+    now = clock.now()
+    free = {"claim_token": None, "claimed_until": None}
+    if isinstance(result, str):
+        if result:
+            claim.rows().update(state=RegenerationState.FAILED, error=result[:2_000], finished_at=now, **free)
+        else:
+            claim.rows().update(state=RegenerationState.QUEUED, **free)
+        return 0
+    kept = list(claim.row.kept)
+    judgement = result.judgement
+    tail = list(judgement.steps[len(kept):]) if judgement is not None else []
+    prompt_label, response_label = labels_of(result)
+    if not tail:
+        error = ("The guard's answer did not parse: it states no verdict that could be read." if judgement is None
+                 else "The guard wrote no further step.")
+        claim.rows().update(state=RegenerationState.FAILED, completion=result.completion, error=error, finished_at=now, **free)
+        return 0
+    return claim.rows().update(
+        state=RegenerationState.DONE, completion=result.completion, steps=[*kept, *tail], prompt_label=prompt_label,
+        response_label=response_label, error="", finished_at=now, **free)
+
+
+def _give_up() -> int:
+    """Rows that used up their attempts. Returns how many FAILED."""
+    now = clock.now()
+    return _waiting(now).filter(attempts__gte=MAX_ATTEMPTS).update(
+        state=RegenerationState.FAILED, claim_token=None, claimed_until=None, finished_at=now,
+        error=f"The guard could not write it in {MAX_ATTEMPTS} attempts.")

@@ -1,0 +1,48 @@
+"""What the OpenAPI document says beyond the serializers: how to authenticate, and how errors look."""
+
+from typing import Any
+
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
+from django.conf import settings
+from django.utils.decorators import method_decorator
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+from annotation.web.problems import PROBLEM_JSON
+from annotation.api.shapes import ProblemShape
+from annotation.ingest.values import RowStatus
+from annotation.status import ItemStatus, ReviewKind, ReviewMode
+from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
+
+# names for the sets of words that several fields share
+SCHEMA_SETTINGS: dict[str, Any] = {"ENUM_NAME_OVERRIDES": {
+    **settings.API_ENUMS,
+    "Harmfulness": [one.value for one in Harmfulness], "Modality": [one.value for one in Modality],
+    "MediaKind": [one.value for one in MediaKind], "RowStatus": [one.value for one in RowStatus],
+    "ItemStatus": ItemStatus.choices, "ReviewKind": ReviewKind.choices, "ReviewMode": ReviewMode.choices,
+}}
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "annotation.api.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer <prefix>.<secret>`"}
+
+
+def answers(good: dict[int, Any], *problems: int) -> dict[Any, Any]:
+    """Responses of an operation: its own, those of every operation, and the problems that it may end in."""
+    shapes: dict[Any, Any] = dict(good)
+    for status in sorted({401, 403, *problems}):
+        shapes[(status, PROBLEM_JSON)] = OpenApiResponse(ProblemShape, description="Problem details (RFC 9457)")
+    return shapes
+
+
+@method_decorator(csp_update({"style-src": [SELF, UNSAFE_INLINE]}), name="dispatch")  # Swagger UI writes style attributes
+class DocsView(SpectacularSwaggerSplitView):
+    """The browsable document. No script is inline; only its styles are."""
+
+    url_name = "api-schema"

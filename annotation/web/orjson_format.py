@@ -1,0 +1,59 @@
+"""JSON in and out of the API, by orjson."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+import orjson
+from django.conf import settings
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+
+from annotation.web.problems import BodyTooLarge
+
+MOST_DISCARDED_BYTES = 256 * 1024 * 1024
+OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+
+
+class OrjsonRenderer(BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+        if data is None:
+            return b""
+        return orjson.dumps(data, default=str, option=OPTIONS)
+
+
+class OrjsonParser(BaseParser):
+    """Reads application/json up to DATA_UPLOAD_MAX_MEMORY_SIZE; a longer body is refused and never held."""
+
+    media_type = "application/json"
+    renderer_class = OrjsonRenderer
+
+    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        request = (parser_context or {}).get("request")
+        if request is not None and int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+            discard(stream)
+            raise BodyTooLarge
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge
+        return read_json(body)
+
+
+def discard(stream: IO[Any]) -> None:
+    """Read a refused body away, within reason: a client that is still sending would see a broken connection, not our answer."""
+    left = MOST_DISCARDED_BYTES
+    while left > 0 and (piece := stream.read(1 << 20)):
+        left -= len(piece)
+
+
+def read_json(body: bytes | str) -> Any:
+    """Raises ParseError, saying where the body stops being JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ParseError(f"The body is not JSON: {error}") from error

@@ -1,0 +1,56 @@
+"""How sure the guard was of its labels: P(harmful) against P(unharmful) at the token where a label begins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from guardapp.guard.label_scores import LabelScores
+from guardapp.guard.parsing import label_positions
+from guardapp.guard.taxonomy import Harmfulness
+
+
+class LabelReader:
+    """Knows which tokens begin " harmful" and " unharmful" after each field, and finds them in completions.
+
+    `watched` holds their ids, shape (4,): harmful and unharmful of the prompt label, then of the response label.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.watched = torch.tensor([*_telling_tokens(tokenizer, "Request"), *_telling_tokens(tokenizer, "Response")])
+
+    def scores(self, completion: str, prefix: Sequence[int], written: Sequence[int], watched: torch.Tensor) -> LabelScores:
+        """`completion` is the text of the tokens `prefix + written`; `watched` has shape (at least len(written), 4)."""
+        spans = label_positions(completion)
+        tokens = [*prefix, *written]
+
+        def score(span: tuple[int, int] | None, columns: slice) -> float | None:
+            if span is None:
+                return None
+            step = self._token_at(tokens, span[0]) - len(prefix)
+            if not 0 <= step < len(written):
+                return None
+            return float(torch.softmax(watched[step, columns], dim=0)[0])
+
+        return LabelScores(score(spans.prompt, slice(0, 2)), score(spans.response, slice(2, 4)))
+
+    def _token_at(self, tokens: Sequence[int], character: int) -> int:
+        """The token whose text holds the character: the shortest run of tokens that decodes past it ends there."""
+        low, high = 1, len(tokens)
+        while low < high:
+            middle = (low + high) // 2
+            if len(self.tokenizer.decode(tokens[:middle], skip_special_tokens=True)) > character:
+                high = middle
+            else:
+                low = middle + 1
+        return low - 1
+
+
+def _telling_tokens(tokenizer: Any, field: str) -> tuple[int, int]:
+    """The first tokens in which "<field>: harmful" and "<field>: unharmful" differ, as the tokenizer writes them."""
+    harmful, unharmful = (
+        tokenizer(f"<result>\n{field}: {label}\n", add_special_tokens=False)["input_ids"]
+        for label in (Harmfulness.HARMFUL, Harmfulness.UNHARMFUL)
+    )
+    return next((one, other) for one, other in zip(harmful, unharmful, strict=False) if one != other)

@@ -1,0 +1,85 @@
+"""Whether two guards that answered the same rows differ by more than luck: McNemar's test, and non-inferiority of a paired share."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from guardapp.guard.measures.scores import mcnemar_exact
+
+EXACT_UP_TO = 1_000  # discordant rows; beyond it the chi² form says the same and costs nothing
+
+
+class NotPairedCounts(ValueError):
+    """Paired counts must not be negative, and the discordant rows cannot be more than all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """Two-sided test that both guards are right equally often. `statistic`: the corrected chi², None where the test is exact."""
+
+    only_first: int
+    only_second: int
+    p_value: float
+    statistic: float | None
+
+    @property
+    def exact(self) -> bool:
+        return self.statistic is None
+
+
+@dataclass(frozen=True, slots=True)
+class PairedShare:
+    """Share of rows right for the second guard minus that of the first, with the bounds of its two-sided interval. From -1 to 1."""
+
+    difference: float
+    low: float
+    high: float
+    rows: int
+
+
+def mcnemar_test(only_first: int, only_second: int) -> McNemar:
+    """Exact binomial up to EXACT_UP_TO discordant rows, then chi² with one degree of freedom and Edwards' continuity correction.
+
+    Source: McNemar 1947, Edwards 1948. Raises NotPairedCounts.
+    """
+    _check(only_first, only_second, only_first + only_second)
+    if only_first + only_second <= EXACT_UP_TO:
+        return McNemar(only_first, only_second, mcnemar_exact(only_first, only_second), None)
+    statistic = mcnemar_chi2(only_first, only_second)
+    return McNemar(only_first, only_second, chi2_tail(statistic), statistic)
+
+
+def mcnemar_chi2(only_first: int, only_second: int) -> float:
+    """(|b - c| - 1)² / (b + c); 0.0 where no row is discordant or the counts differ by less than the correction."""
+    discordant = only_first + only_second
+    return max(abs(only_first - only_second) - 1, 0) ** 2 / discordant if discordant else 0.0
+
+
+def chi2_tail(statistic: float) -> float:
+    """P(chi² with one degree of freedom > statistic)."""
+    return math.erfc(math.sqrt(statistic / 2))
+
+
+def paired_share(only_first: int, only_second: int, rows: int, *, confidence: float = 0.95) -> PairedShare:
+    """Interval of the difference of two paired shares: Wald after adding half a row to each of the four cells.
+
+    The added rows keep it honest where few rows or none are discordant. Source: Agresti and Min 2005. Raises NotPairedCounts.
+    """
+    _check(only_first, only_second, rows)
+    first, second, n = only_first + 0.5, only_second + 0.5, rows + 2
+    centre = (second - first) / n
+    spread = math.sqrt((first + second) - (second - first) ** 2 / n) / n * NormalDist().inv_cdf((1 + confidence) / 2)
+    observed = (only_second - only_first) / rows if rows else 0.0
+    return PairedShare(observed, max(centre - spread, -1.0), min(centre + spread, 1.0), rows)
+
+
+def rows_to_show(margin: float, *, confidence: float = 0.95) -> int:
+    """How many rows it takes at least to show that a share is not lower by more than `margin`: two guards that never differ on them."""
+    if not 0 < margin <= 1:
+        raise NotPairedCounts(f"The margin must be above 0 and at most 1, not {margin}.")
+    return max(1, math.ceil(NormalDist().inv_cdf((1 + confidence) / 2) / margin - 2))  # paired_share(0, 0, rows).low >= -margin
+
+
+def _check(only_first: int, only_second: int, rows: int) -> None:
+    if min(only_first, only_second) < 0 or only_first + only_second > rows:
+        raise NotPairedCounts(NotPairedCounts.__doc__)

@@ -1,0 +1,120 @@
+"""The program that opens untrusted files: `python -m guardapp.guard.media.sandbox_child PARENT_PID`.
+
+One JSON value a line on stdin: first {"limits": {...}, "jobs": n}, then one job each
+{"source", "kind", "mime", "preset": {...}, "folder"}; stdin's end ends the program. One JSON answer a line on stdout for each
+job: {"ok": manifest} or {"error": code, "detail": text}. An error that is not foreseen ends the program; the parent reports it.
+"""
+
+import ctypes
+import json
+import os
+import re
+import resource
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from guardapp.guard.media.errors import MediaCorrupt, MediaError, MediaOutOfMemory
+from guardapp.guard.media.values import Limits, to_manifest
+from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.verdict import MediaPreset
+
+NICENESS = 10
+STARTUP_CPU_S = 5
+NEARLY_ALL = 0.85
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, SIGKILL = 1, 38, 9  # linux/prctl.h
+
+
+def main(parent: int) -> int:
+    """Answer jobs until stdin ends."""
+    die_with(parent)
+    answers = take_stdout()
+    hello = json.loads(sys.stdin.readline())
+    limits = Limits(**hello["limits"])
+    restrict(limits, int(hello["jobs"]))
+    for line in sys.stdin:
+        allow_cpu(limits.cpu_s)
+        answers.write(json.dumps(answer(json.loads(line), limits)) + "\n")
+        answers.flush()
+    return 0
+
+
+def answer(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Decode one file into the job's folder."""
+    try:
+        return {"ok": decode_here(job, limits)}
+    except MemoryError:
+        return {"error": MediaOutOfMemory.code, "detail": ""}
+    except MediaCorrupt as error:
+        # FFmpeg calls a refused allocation "invalid data"
+        return {"error": MediaOutOfMemory.code if memory_is_used_up(limits) else error.code, "detail": error.detail}
+    except MediaError as error:
+        return {"error": error.code, "detail": error.detail}
+
+
+def decode_here(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Load the decoder for this kind, after the limits are set, and run it."""
+    source, folder, preset = Path(job["source"]), Path(job["folder"]), MediaPreset(**job["preset"])
+    if MediaKind(job["kind"]) is MediaKind.IMAGE:
+        from guardapp.guard.media.images import decode_image
+
+        return to_manifest(decode_image(source, job["mime"], preset, limits, folder))
+    from guardapp.guard.media.videos import decode_video
+
+    return to_manifest(decode_video(source, job["mime"], preset, limits, folder))
+
+
+def memory_is_used_up(limits: Limits) -> bool:
+    """Whether the address space came near its limit at any time; False where the system does not tell."""
+    if sys.platform != "linux":
+        return False
+    peak_kib = re.search(r"^VmPeak:\s+([0-9]+) kB", Path("/proc/self/status").read_text("utf-8"), re.MULTILINE)
+    return peak_kib is not None and int(peak_kib[1]) * 1024 > NEARLY_ALL * limits.memory_bytes
+
+
+def take_stdout() -> TextIO:
+    """Keep stdout for answers: whatever a decoder prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def restrict(limits: Limits, jobs: int) -> None:
+    """Cap memory, processor time, file size, open files and core dumps for good."""
+    cap(resource.RLIMIT_CORE, 0)
+    cap(resource.RLIMIT_FSIZE, limits.max_frame_bytes)
+    cap(resource.RLIMIT_NOFILE, limits.open_files)
+    cap(resource.RLIMIT_CPU, STARTUP_CPU_S + jobs * (limits.cpu_s + 1))
+    if sys.platform == "linux":  # elsewhere the system takes the number and does nothing
+        cap(resource.RLIMIT_AS, limits.memory_bytes)
+    os.nice(NICENESS)
+
+
+def cap(kind: int, value: int) -> None:
+    """Set soft and hard limit, or keep a hard limit that is already lower."""
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def allow_cpu(seconds: int) -> None:
+    """Give the next file its own processor time: the system's soft limit counts from the program's start."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (min(soft, hard), hard))
+
+
+def die_with(parent: int) -> None:
+    """On Linux, end when the parent does, and never gain privileges."""
+    if sys.platform != "linux":
+        return
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,74 @@
+"""How big frames become and which frames of a video are seen: pure arithmetic, no pixels."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from guardapp.guard.media.errors import MediaTooNarrow
+
+MAX_ASPECT = 200.0
+TIME_TOLERANCE_S = 1e-4  # a frame that starts this much after the wanted time still counts as on display
+
+
+def fit_size(width: int, height: int, min_pixels: int, max_pixels: int, multiple: int) -> tuple[int, int]:
+    """(width, height) near the source's aspect, both multiples of `multiple`, with min <= width x height <= max.
+
+    Follows `smart_resize` of the Qwen processors (transformers, image_processing_qwen2_vl), with one difference: there a side
+    that rounds up to one multiple can break the upper bound, here the other side gives way. Where the two bounds leave no
+    multiple between them, the upper one holds. Raises MediaTooNarrow when one side is over 200 times the other.
+    """
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise MediaTooNarrow(f"{width}x{height} pixels")
+    fitted_width = max(multiple, round(width / multiple) * multiple)
+    fitted_height = max(multiple, round(height / multiple) * multiple)
+    if fitted_width * fitted_height > max_pixels:
+        shrink = math.sqrt(width * height / max_pixels)
+        fitted_width = max(multiple, math.floor(width / shrink / multiple) * multiple)
+        fitted_height = max(multiple, math.floor(height / shrink / multiple) * multiple)
+    elif fitted_width * fitted_height < min_pixels:
+        grow = math.sqrt(min_pixels / (width * height))
+        fitted_width = math.ceil(width * grow / multiple) * multiple
+        fitted_height = math.ceil(height * grow / multiple) * multiple
+    return _within(fitted_width, fitted_height, max_pixels, multiple)
+
+
+def _within(width: int, height: int, max_pixels: int, multiple: int) -> tuple[int, int]:
+    """Shorten the longer side until the budget holds."""
+    if width * height <= max_pixels:
+        return width, height
+    short = min(width, height)
+    long = max(multiple, max_pixels // short // multiple * multiple)
+    return (long, short) if width >= height else (short, long)
+
+
+def pick_frames(times: Sequence[float], end_s: float, fps: float, min_frames: int, max_frames: int) -> list[int]:
+    """Indices of the frames to see, ascending and distinct. times: start of each frame in seconds, ascending; end_s: of the last.
+
+    One frame for each 1/fps seconds, the one on display at that moment. Where that gives more than max_frames or fewer than
+    min_frames, that many moments are spread evenly from the first frame to the last. A frame that stays on display over
+    several moments is seen once. A source with fewer than min_frames frames is seen whole.
+    """
+    start, last = times[0], times[-1]
+    wanted = max(1, math.ceil((end_s - start) * fps - TIME_TOLERANCE_S))
+    if min_frames <= wanted <= max_frames:
+        moments = [start + step / fps for step in range(wanted)]
+    else:
+        moments = spread(start, last, min(max(wanted, min_frames), max_frames))
+    picked = sorted({max(0, bisect_right(times, moment + TIME_TOLERANCE_S) - 1) for moment in moments})
+    if len(picked) < min(min_frames, len(times)):
+        return [round(place) for place in spread(0, len(times) - 1, min(min_frames, len(times)))]
+    return picked
+
+
+def spread(first: float, last: float, count: int) -> list[float]:
+    """`count` values from first to last at equal distances; one value is the first."""
+    if count == 1:
+        return [first]
+    return [first + (last - first) * step / (count - 1) for step in range(count)]
+
+
+def sampled_fps(timestamps: Sequence[float], fallback: float) -> float:
+    """Frames per second of the sampled frames, from their true times; the fallback for a single frame."""
+    if len(timestamps) < 2 or timestamps[-1] <= timestamps[0]:
+        return fallback
+    return round((len(timestamps) - 1) / (timestamps[-1] - timestamps[0]), 6)

@@ -1,0 +1,155 @@
+"""The values of media decoding: limits, presets, and what a decoded file looks like in memory and on disk."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from guardapp.guard.media.errors import MediaNotStored
+from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
+
+Reader = Literal["pillow", "decord", "pyav"]
+
+MIB = 1 << 20
+MANIFEST = "frames.json"
+MANIFEST_VERSION = 1
+FRAME_NAME = re.compile(r"[0-9]{4,6}\.png")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one untrusted file may cost. Sizes in bytes, pixels = width x height, times in seconds."""
+
+    max_bytes: int = 512 * MIB
+    max_image_pixels: int = 64_000_000
+    max_video_pixels: int = 7_680 * 4_320  # of one source frame
+    max_duration_s: float = 7_200.0
+    max_source_frames: int = 500_000
+    memory_bytes: int = 2_048 * MIB  # address space of the child process
+    cpu_s: int = 120  # for each file
+    wall_s: float = 120.0  # for each file
+    max_frame_bytes: int = 64 * MIB  # largest file that the child may write
+    open_files: int = 64
+    # A clip that decodes to more pixels than this goes to PyAV, which scales while it decodes and so holds one frame,
+    # where decord's memory grows with the clip. 2e9 is about 70 s of 720p at 30 frames a second.
+    decord_pixels: float = 2e9
+    # Beyond this only keyframes near the wanted times are decoded: a full pass costs about 1.5 s for each 1e9 pixels.
+    sequential_pixels: float = 1.2e10
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Frames that the guard sees, and where they came from.
+
+    source_width and source_height are as coded, before `rotation` (degrees clockwise that were applied to show the source
+    upright: 0, 90, 180 or 270) and `mirrored`. width and height are those of the stored frames. Timestamps are seconds on
+    the file's own clock, on which the first frame is at start_s. source_fps is the mean rate of the source.
+    """
+
+    seen: SeenMedia
+    reader: Reader
+    mime: str
+    codec: str
+    source_width: int
+    source_height: int
+    width: int
+    height: int
+    rotation: int = 0
+    mirrored: bool = False
+    start_s: float = 0.0
+    duration_s: float | None = None
+    source_fps: float | None = None
+    source_frames: int | None = None
+    keyframes_only: bool = False  # the clip was too long for a full pass: frames are the keyframes nearest to the wanted times
+
+
+PRESETS: dict[str, MediaPreset] = {
+    preset.name: preset
+    for preset in (
+        MediaPreset(
+            name="starter",
+            fps=2.0,
+            max_frames=16,
+            max_pixels_per_frame=128 * 128,
+            min_pixels_per_frame=32 * 32,
+            image_max_pixels=256 * 256,
+            image_min_pixels=32 * 32,
+            size_multiple=32,
+        ),
+        # spec/guard.md, Media budgets: Omni 2B/4B. The smallest frame is not published; 4,096 is that of its images in RL.
+        MediaPreset(
+            name="omni-148k",
+            fps=2.0,
+            max_frames=128,
+            max_pixels_per_frame=65_536,
+            min_pixels_per_frame=4_096,
+            image_max_pixels=768 * 768,
+            image_min_pixels=4_096,
+            size_multiple=32,
+        ),
+        # spec/guard.md, Media budgets: Omni 181k release on Qwen2.5-Omni
+        MediaPreset(
+            name="omni-181k",
+            fps=1.0,
+            max_frames=128,
+            max_pixels_per_frame=64 * 28 * 28,
+            min_pixels_per_frame=4 * 28 * 28,
+            image_max_pixels=2_048 * 28 * 28,
+            image_min_pixels=4 * 28 * 28,
+            size_multiple=28,
+        ),
+        # Images follow the Qwen2.5-VL processor's defaults. No video budget is published for GuardReasoner-VL: ours is the
+        # Omni release's, so that a video can be looked at, and `extra` says so.
+        MediaPreset(
+            name="vl",
+            fps=1.0,
+            max_frames=128,
+            max_pixels_per_frame=64 * 28 * 28,
+            min_pixels_per_frame=4 * 28 * 28,
+            image_max_pixels=16_384 * 28 * 28,
+            image_min_pixels=4 * 28 * 28,
+            size_multiple=28,
+            extra={"video": "not published"},
+        ),
+    )
+}
+
+
+def to_manifest(decoded: Decoded) -> dict[str, Any]:
+    """The JSON form of a decoded file; frames are named relative to their folder."""
+    fields = {name: getattr(decoded, name) for name in Decoded.__slots__ if name != "seen"}
+    frames = [{"file": frame.path.name, "timestamp_s": frame.timestamp_s} for frame in decoded.seen.frames]
+    return {"version": MANIFEST_VERSION, "kind": decoded.seen.kind.value, "fps": decoded.seen.fps, "frames": frames, **fields}
+
+
+def from_manifest(manifest: dict[str, Any], folder: Path) -> Decoded:
+    """Read `to_manifest` back and see that every frame is there. Raises MediaNotStored."""
+    try:
+        if manifest["version"] != MANIFEST_VERSION:
+            raise MediaNotStored(f"the manifest has version {manifest['version']}, this program reads {MANIFEST_VERSION}")
+        names = [str(row["file"]) for row in manifest["frames"]]
+        if not names or not all(FRAME_NAME.fullmatch(name) and (folder / name).is_file() for name in names):
+            raise MediaNotStored("frames are missing")
+        frames = tuple(
+            Frame(folder / name, float(row["timestamp_s"])) for name, row in zip(names, manifest["frames"], strict=True)
+        )
+        seen = SeenMedia(MediaKind(manifest["kind"]), frames, manifest["fps"])
+        fields = {name: manifest[name] for name in Decoded.__slots__ if name != "seen"}
+        return Decoded(seen=seen, **fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MediaNotStored(f"the manifest is not ours: {error}") from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The stored frames.json. Raises MediaNotStored."""
+    try:
+        return cast(dict[str, Any], json.loads((folder / MANIFEST).read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise MediaNotStored(type(error).__name__) from error
+
+
+def preset_values(preset: MediaPreset) -> dict[str, Any]:
+    """The preset as JSON values."""
+    return asdict(preset)

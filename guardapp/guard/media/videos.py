@@ -1,0 +1,160 @@
+"""Video to RGB frames with their true times: decord where it is right and affordable, else PyAV. For the child process only."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+from av.video.reformatter import Interpolation
+from PIL import Image
+
+from guardapp.guard.media.clip import Clip, open_container, probe, video_stream
+from guardapp.guard.media.errors import MediaCorrupt, MediaOutOfMemory
+from guardapp.guard.media.images import save_png
+from guardapp.guard.media.sizes import fit_size, pick_frames, sampled_fps
+from guardapp.guard.media.values import Decoded, Limits, Reader
+from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
+
+NOT_IN_DECORD = {"av1"}  # decord 0.6 was built without that decoder
+MAX_THINNING = 4  # keyframes may stand for at most so many wanted frames each, on average
+Size = tuple[int, int]
+
+
+def decode_video(source: Path, mime: str, preset: MediaPreset, limits: Limits, folder: Path) -> Decoded:
+    """Sampled, upright, resized frames as RGB PNGs in `folder`. Raises a MediaError that names what is wrong."""
+    try:
+        clip = probe(source, mime, limits)
+        return _decode(clip, preset, limits, folder)
+    except av.error.MemoryError as error:
+        raise MediaOutOfMemory from error
+    except (av.error.FFmpegError, ValueError, RuntimeError) as error:
+        raise MediaCorrupt(_plain(error, source)) from error
+
+
+def _plain(error: Exception, source: Path) -> str:
+    return str(error).replace(str(source), "file")[:200]
+
+
+def _decode(clip: Clip, preset: MediaPreset, limits: Limits, folder: Path) -> Decoded:
+    upright = (clip.height, clip.width) if clip.rotation in (90, 270) else (clip.width, clip.height)
+    size = fit_size(*upright, preset.min_pixels_per_frame, preset.max_pixels_per_frame, preset.size_multiple)
+    picked = pick_frames(clip.times, clip.end_s, preset.fps, preset.min_frames, preset.max_frames)
+    cost = clip.width * clip.height * (picked[-1] + 1)
+    keyframes = nearest_keyframes(clip, picked) if cost > limits.sequential_pixels else []
+    # A long clip with hardly any keyframes is decoded in full: they would show too little of it
+    keyframes_only = len(keyframes) * MAX_THINNING >= len(picked)
+    frames: list[Frame] = []
+    reader: Reader = "pyav"
+    if not keyframes_only and cost <= limits.decord_pixels and clip.codec not in NOT_IN_DECORD and not clip.open_gop:
+        frames = _store(_decord(clip, picked, size), folder)
+        reader = "decord"
+    if not frames:
+        pictures = _keyframes(clip, keyframes, size) if keyframes_only else _in_one_pass(clip, picked, size)
+        frames, reader = _store(pictures, folder), "pyav"
+    if not frames:
+        raise MediaCorrupt("no frame can be decoded")
+    times = clip.times
+    return Decoded(
+        seen=SeenMedia(MediaKind.VIDEO, tuple(frames), sampled_fps([frame.timestamp_s for frame in frames], preset.fps)),
+        reader=reader,
+        mime=clip.mime,
+        codec=clip.codec,
+        source_width=clip.width,
+        source_height=clip.height,
+        width=size[0],
+        height=size[1],
+        rotation=clip.rotation,
+        start_s=times[0],
+        duration_s=clip.duration_s,
+        source_fps=round(len(times) / clip.duration_s, 6) if clip.duration_s > 0 else None,
+        source_frames=len(times),
+        keyframes_only=keyframes_only,
+    )
+
+
+def _store(pictures: Iterator[tuple[int | float, Image.Image]], folder: Path) -> list[Frame]:
+    frames = []
+    for number, (time_s, picture) in enumerate(pictures):
+        frame = Frame(folder / f"{number:04d}.png", round(float(time_s), 6))
+        save_png(picture, frame.path)
+        frames.append(frame)
+    return frames
+
+
+def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
+    """Frames from decord, which turns them upright by itself; nothing where it cannot read the file or sees other frames.
+
+    decord counts frames, so its count and its times (which start at 0) must agree with the packets' before an index is
+    trusted. After a seek in an open-GOP file it is off by the leading frames: such files never come here.
+    """
+    try:
+        import decord  # heavy, and has no wheel on every platform
+    except (ImportError, OSError):
+        return
+    times = clip.times
+    try:
+        video = decord.VideoReader(str(clip.source), ctx=decord.cpu(0), width=size[0], height=size[1], num_threads=1)
+        if len(video) != len(times):
+            return
+        tolerance = max(1e-3, clip.duration_s * 1e-6)  # decord keeps times as 32-bit floats
+        if any(abs(float(video.get_frame_timestamp(index)[0]) - (times[index] - times[0])) > tolerance for index in picked):
+            return
+        batch = video.get_batch(picked).asnumpy()
+    except (decord.DECORDError, AssertionError, RuntimeError):
+        return
+    for index, pixels in zip(picked, batch, strict=True):
+        yield times[index], Image.fromarray(pixels)
+
+
+def _in_one_pass(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
+    """Decode from the start and scale the wanted frames: one source frame in memory at a time."""
+    wanted = iter([clip.pts[index] for index in picked])
+    next_pts = next(wanted, None)
+    with open_container(clip.source, clip.mime) as container:
+        stream = video_stream(container)
+        for frame in container.decode(stream):
+            if next_pts is None:
+                return
+            if frame.pts is None or frame.pts < next_pts:
+                continue
+            yield float(frame.pts * clip.time_base), _picture(frame, clip.rotation, size)
+            while next_pts is not None and next_pts <= frame.pts:
+                next_pts = next(wanted, None)
+    if next_pts is not None:
+        raise MediaCorrupt("it stops decoding before its end")
+
+
+def nearest_keyframes(clip: Clip, picked: list[int]) -> list[int]:
+    """pts of the keyframe nearest to each wanted frame, once each, ascending."""
+    return sorted({_nearest(clip.keyframe_pts, clip.pts[index]) for index in picked})
+
+
+def _nearest(ascending: Sequence[int], wanted: int) -> int:
+    place = bisect_left(ascending, wanted)
+    return min(ascending[max(0, place - 1) : place + 1], key=lambda pts: abs(pts - wanted))
+
+
+def _keyframes(clip: Clip, keyframes: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
+    """Seek to each keyframe and decode it alone."""
+    with open_container(clip.source, clip.mime) as container:
+        stream = video_stream(container)
+        stream.codec_context.skip_frame = "NONKEY"
+        for pts in keyframes:
+            container.seek(pts, stream=stream, backward=True)
+            frame = next((frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= pts), None)
+            if frame is not None and frame.pts is not None:
+                yield float(frame.pts * clip.time_base), _picture(frame, clip.rotation, size)
+
+
+def _picture(frame: "av.VideoFrame", rotation: int, size: Size) -> Image.Image:
+    """Scale first, turn afterwards: the scaler then works on few pixels."""
+    width, height = size[::-1] if rotation in (90, 270) else size
+    small = frame.reformat(width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC)
+    scaled: Image.Image = small.to_image()
+    turn = {
+        90: Image.Transpose.ROTATE_270,
+        180: Image.Transpose.ROTATE_180,
+        270: Image.Transpose.ROTATE_90,
+    }.get(rotation)
+    return scaled if turn is None else scaled.transpose(turn)

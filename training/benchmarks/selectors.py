@@ -1,0 +1,33 @@
+"""What the benchmark pages read."""
+
+from django.db.models import Case, IntegerField, QuerySet, Value, When
+
+from annotation.status import VersionStatus
+from guardapp.guard.taxonomy import Task
+from training.benchmarks.leaderboard import Board, Scorer, board
+from training.models import Benchmark, Evaluation, ImportedOutputs
+from training.status import FINISHED, RunStatus
+
+
+def benchmarks() -> QuerySet[Benchmark]:
+    return Benchmark.objects.select_related("snapshot", "snapshot__created_by").order_by("task", "name")
+
+
+def on_benchmarks() -> QuerySet[Evaluation]:
+    return Evaluation.objects.filter(snapshot__benchmark__isnull=False).select_related("version", "snapshot__benchmark")
+
+
+def under_way() -> int:
+    """Evaluations on benchmarks that have not ended."""
+    return on_benchmarks().exclude(status__in=FINISHED).count()
+
+
+def leaderboard(task: Task, scorer: Scorer = Scorer.STRICT) -> Board:
+    """Production first, then the newest version."""
+    production_first = Case(When(version__status=VersionStatus.PRODUCTION, then=Value(0)), default=Value(1), output_field=IntegerField())
+    done = on_benchmarks().filter(status=RunStatus.SUCCEEDED, snapshot__benchmark__task=task.value)
+    return board(
+        task, scorer, benchmarks=benchmarks().filter(task=task.value),
+        evaluations=done.order_by(production_first, "-version_id", "id").defer("config"),
+        outputs=ImportedOutputs.objects.filter(benchmark__task=task.value).select_related("benchmark").order_by("id"),
+    )

@@ -1,0 +1,51 @@
+"""A JSON array, element by element: only brackets and strings are followed here, so a bad element ends where it ends."""
+
+import re
+from collections.abc import Iterator
+from typing import IO
+
+from annotation.ingest.jsonl import MAX_LINE_BYTES
+
+CHUNK = 1 << 16
+_OUTSIDE = re.compile(rb'["{}\[\],]')
+_INSIDE = re.compile(rb'["\\]')
+_DEPTH = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
+
+
+class NotAnArray(ValueError):
+    """The file begins as a JSON array and does not go on as one; the message names the line."""
+
+
+def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The line that each element starts on, from 1, and its text. Raises NotAnArray: cut off, an element beyond
+    all bounds, or more after its end."""
+    window, at, line = b"", 0, 1  # the window begins where the element does, `at` is how far it has been followed
+    depth, inside = 0, False  # depth 1: between the elements of the array
+    while True:
+        match = (_INSIDE if inside else _OUTSIDE).search(window, at)
+        if match is None:
+            if len(window) > MAX_LINE_BYTES:
+                raise NotAnArray(f"line {line}: a row is longer than {MAX_LINE_BYTES:,} bytes.")
+            at, more = max(at, len(window)), stream.read(CHUNK)
+            if not more:
+                raise NotAnArray(f"the array is cut off in or after the row that starts on line {line}.")
+            window += more
+            continue
+        character, at = match[0], match.end()
+        if character == b"\\":
+            at += 1  # what it escapes, which may not be read yet
+        elif character == b'"':
+            inside = not inside
+        else:
+            before, depth = depth, depth + _DEPTH.get(character, 0)
+            if before == 1 and character in b",]}":  # a comma between elements, or the end of the array
+                text = window[:at - 1]
+                if text.strip():
+                    yield line + text[:len(text) - len(text.lstrip())].count(b"\n"), text.strip()
+            if depth == 0:
+                if (window[at:] + stream.read(CHUNK)).strip():
+                    raise NotAnArray(f"something stands after the array, which ends with the row that starts on line {line}.")
+                return
+            if depth == 1 and character in b"[,":
+                line += window.count(b"\n", 0, at)
+                window, at = window[at:], 0

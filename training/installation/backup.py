@@ -1,0 +1,249 @@
+"""One folder that holds everything: database, media, models, snapshots, runs. Made while the product runs, restored while it stands still.
+
+Media that lies in a bucket is copied out of it, unless it is asked to stay there; it is restored to where media lies then, bucket or disk.
+The database is copied first. What its rows name was written before them and is not changed afterwards, so the files that are copied
+next are at least those that the copy of the database needs.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from annotation.models import Item, User
+from annotation.media import bucket
+from guardapp.guard.media.errors import MediaError
+from training.installation.bucket_backup import copy_from_bucket, copy_to_bucket
+from training.errors import TrainingError
+
+FORMAT = 1
+MEDIA = "media"
+MANIFEST, FILES, SECRET = "manifest.json", "files", "secret_key"
+DATABASE = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
+CHUNK = 1 << 20
+Say = Callable[[str], None]
+
+
+class BackupNotPossible(TrainingError):
+    """The backup cannot be made."""
+
+
+class RestoreNotPossible(TrainingError):
+    """The backup cannot be restored here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """`bytes` of `files` files beside the database."""
+
+    files: int
+    bytes: int
+
+
+def folders() -> dict[str, Path]:
+    """By their names in the backup."""
+    return {MEDIA: Path(settings.MEDIA_ROOT), "models": Path(settings.MODELS_DIR), "snapshots": Path(settings.SNAPSHOTS_DIR),
+            "runs": Path(settings.RUNS_DIR)}
+
+
+def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
+    """Make `target`, which must not be there yet; it appears whole or not at all. `without_media`: the bucket keeps it.
+
+    Raises BackupNotPossible.
+    """
+    if without_media and not bucket.in_use():
+        raise BackupNotPossible("Media lies on this disk and nowhere else, so it cannot be left out.")
+    if target.exists():
+        raise BackupNotPossible(f"{target} is there already.")
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / FILES).mkdir(parents=True)
+    vendor = _vendor(BackupNotPossible)
+    try:
+        say("copying the database")
+        _COPY[vendor](partial / DATABASE[vendor])
+        listed = {DATABASE[vendor]: _sha256(partial / DATABASE[vendor])}
+        for name, folder in folders().items():
+            if name == MEDIA and without_media:
+                continue
+            say(f"copying {name}")
+            copied = copy_from_bucket(partial / FILES / name) if name == MEDIA and bucket.in_use() else _copy_folder(
+                folder, partial / FILES / name)
+            listed |= {str(path.relative_to(partial)): digest for path, digest in copied}
+        kept = settings.DATA_DIR / SECRET
+        if kept.exists():
+            listed[SECRET] = _copy(kept, partial / SECRET)
+        manifest = {"format": FORMAT, "at": timezone.now().isoformat(), "database": vendor, "migrations": _migrations(), "sha256": listed,
+                    "media_left_in": bucket.place().url if without_media else ""}
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        partial.rename(target)
+    except (OSError, sqlite3.Error, MediaError) as error:
+        raise BackupNotPossible(f"{type(error).__name__}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Copied(len(listed) - 1, sum((target / name).stat().st_size for name in listed))
+
+
+def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
+    """Put a backup in the place of what is here; `replace` allows that to be more than nothing. The caller migrates afterwards.
+
+    Every file is checked before anything is touched. Raises RestoreNotPossible.
+    """
+    manifest = _manifest(source)
+    vendor = _vendor(RestoreNotPossible)
+    if manifest["database"] != vendor:
+        raise RestoreNotPossible(f"The backup is of {manifest['database']}, this installation has {vendor}.")
+    if not replace and _in_use():
+        raise RestoreNotPossible("This installation is not empty. Restore into a new one, or say --replace.")
+    say("checking the backup")
+    for name, digest in manifest["sha256"].items():
+        if not (source / name).is_file() or _sha256(source / name) != digest:
+            raise RestoreNotPossible(f"{name} is missing from the backup, or damaged.")
+    if manifest.get("media_left_in"):
+        say(f"the backup holds no media: it was left in {manifest['media_left_in']}, which GUARDAPP_MEDIA_URL has to name")
+    try:
+        for name, folder in folders().items():
+            say(f"copying {name}")
+            if name == MEDIA and bucket.in_use():
+                copy_to_bucket(source / FILES / name)
+                continue
+            for _ in _copy_folder(source / FILES / name, folder):
+                pass
+        if (source / SECRET).exists():
+            _copy(source / SECRET, settings.DATA_DIR / SECRET)
+            (settings.DATA_DIR / SECRET).chmod(0o600)
+        say("restoring the database")
+        _RESTORE[vendor](source / DATABASE[vendor])
+    except (OSError, sqlite3.Error, MediaError) as error:
+        raise RestoreNotPossible(f"{type(error).__name__}: {error}") from error
+    return Copied(len(manifest["sha256"]) - 1, sum((source / name).stat().st_size for name in manifest["sha256"]))
+
+
+def _vendor(error: type[TrainingError]) -> str:
+    if connection.vendor not in DATABASE:
+        raise error(f"Backups of {connection.vendor} are not made.")
+    return connection.vendor
+
+
+def _manifest(source: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((source / MANIFEST).read_text())
+        if manifest["format"] != FORMAT:
+            raise RestoreNotPossible(f"The backup has format {manifest['format']}, this program reads {FORMAT}.")
+        unknown = sorted(set(manifest["migrations"]) - _known_migrations())
+        names = [Path(name) for name in manifest["sha256"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RestoreNotPossible(f"{source} is no backup ({type(error).__name__}).") from error
+    if any(name.is_absolute() or ".." in name.parts for name in names):
+        raise RestoreNotPossible("The backup names files outside itself.")
+    if unknown:
+        raise RestoreNotPossible(f"The backup is of a newer version of this program: it has {', '.join(unknown)}.")
+    return manifest
+
+
+def _in_use() -> bool:
+    tables = connection.introspection.table_names()
+    return (User._meta.db_table in tables and User.objects.exists()) or (Item._meta.db_table in tables and Item.objects.exists())
+
+
+def _migrations() -> list[str]:
+    return sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
+
+
+def _known_migrations() -> set[str]:
+    from django.db.migrations.loader import MigrationLoader
+
+    return {f"{app}.{name}" for app, name in MigrationLoader(None, ignore_no_migrations=True).disk_migrations}
+
+
+def _copy_sqlite(target: Path) -> None:
+    """SQLite's own online copy: whole whatever is written meanwhile."""
+    connection.ensure_connection()
+    with sqlite3.connect(target) as copy:
+        connection.connection.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")
+    copy.close()
+
+
+def _restore_sqlite(source: Path) -> None:
+    connection.close()
+    place = Path(str(connection.settings_dict["NAME"]))
+    fresh = place.with_name(f".{place.name}.restored")
+    shutil.copyfile(source, fresh)
+    checked = sqlite3.connect(fresh)
+    [(said,)] = checked.execute("PRAGMA integrity_check").fetchall()
+    checked.close()
+    if said != "ok":
+        fresh.unlink()
+        raise RestoreNotPossible(f"The database in the backup is damaged: {said}")
+    for ending in ("-wal", "-shm"):  # of the one that goes: they would be read into the new one
+        place.with_name(place.name + ending).unlink(missing_ok=True)
+    fresh.replace(place)
+
+
+def _copy_postgresql(target: Path) -> None:
+    _run(BackupNotPossible, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={target}")
+
+
+def _restore_postgresql(source: Path) -> None:
+    connection.close()
+    _run(RestoreNotPossible, "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction",
+         "--exit-on-error", f"--dbname={connection.settings_dict['NAME']}", str(source))
+
+
+def _run(error: type[TrainingError], *command: str) -> None:
+    """One of PostgreSQL's own programs on our database; the password goes by the environment, where no process list shows it."""
+    database = connection.settings_dict
+    names = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD", "PGDATABASE": "NAME"}
+    environment = os.environ | {variable: str(database[name]) for variable, name in names.items() if database.get(name)}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError as missing:
+        raise error(f"{command[0]} is not installed here: it comes with PostgreSQL's client programs.") from missing
+    if done.returncode:
+        raise error(f"{command[0]} failed: {done.stderr.strip()[-1_000:]}")
+
+
+_COPY: dict[str, Callable[[Path], None]] = {"sqlite": _copy_sqlite, "postgresql": _copy_postgresql}
+_RESTORE: dict[str, Callable[[Path], None]] = {"sqlite": _restore_sqlite, "postgresql": _restore_postgresql}
+
+
+def _copy_folder(source: Path, target: Path) -> Iterator[tuple[Path, str]]:
+    """What was copied, and its sha256. A file that is gone when its turn comes was nobody's; links lead out and are left."""
+    for path in sorted(source.rglob("*")) if source.is_dir() else ():
+        if path.is_symlink() or not path.is_file():
+            continue
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield place, _copy(path, place)
+        except FileNotFoundError:
+            continue
+
+
+def _copy(source: Path, target: Path) -> str:
+    digest = hashlib.sha256()
+    partial = target.with_name(f".{target.name}.partial")
+    with source.open("rb") as read, partial.open("wb") as written:
+        while chunk := read.read(CHUNK):
+            digest.update(chunk)
+            written.write(chunk)
+    shutil.copystat(source, partial)
+    partial.replace(target)
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

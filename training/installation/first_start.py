@@ -1,0 +1,70 @@
+"""What every start makes sure of. Each step does nothing where nothing is to do."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+
+from annotation.prometheus import forget_old_figures
+from annotation.models import Item
+from annotation.media import bucket
+from annotation.people.accounts import create_first_accounts
+from annotation.predictions.loaded_engine import ensure_production_version
+from guardapp import env
+from training.schedules.schedules import forget_old_bells
+
+FINGERPRINT = ".fingerprint"
+DEFAULT_DEMO_ITEMS = 60
+
+
+def prepare(say: Callable[[str], None]) -> None:
+    """Database, static files, first accounts, first guard; `say` gets the lines that a person should see."""
+    say(f"data folder {settings.DATA_DIR}")
+    say("bringing the database up to date")
+    call_command("migrate", verbosity=0, interactive=False)
+    if bucket.in_use() and bucket.make():
+        say(f"made the bucket of {bucket.place().url}")
+    forget_old_bells()
+    forget_old_figures()
+    if collect_static_files():
+        say("collected static files")
+    accounts = create_first_accounts()
+    if accounts:
+        say("accounts; the passwords are shown this once:")
+        for account in accounts:
+            say(f"    {account.username:<10} {account.password}")
+    say(f"the guard in production is {ensure_production_version()}")
+
+
+def demo_items_wanted() -> int:
+    """GUARDAPP_DEMO_ITEMS; 0 leaves a new installation empty."""
+    return env.integer("GUARDAPP_DEMO_ITEMS", DEFAULT_DEMO_ITEMS)
+
+
+def demo_is_wanted() -> bool:
+    """Only where nothing has come in yet."""
+    return demo_items_wanted() > 0 and not Item.objects.exists()
+
+
+def collect_static_files() -> bool:
+    """False where those that were collected last are still right: comparing takes far less time than compressing."""
+    stamp = Path(settings.STATIC_ROOT) / FINGERPRINT
+    present = _fingerprint()
+    if stamp.exists() and stamp.read_text() == present:
+        return False
+    call_command("collectstatic", verbosity=0, interactive=False)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(present)
+    return True
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(repr(settings.STORAGES["staticfiles"]).encode())
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            status = Path(storage.path(path)).stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""Mined rows and preference rows → encoded pairs of a right and a wrong completion, and their batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+
+from guardapp.guard.engines.hf.encoding import Encoded, collate, completion_ids, encode, followed_by
+from guardapp.guard.rl.mining import hard_sample_weights
+from training.contract import DpoConfig
+from training.learning.heartbeat import Heartbeat
+from training.learning.rows import Row, RowsShareAnId, read_rows
+from training.learning.sft_data import CACHE_BYTES, JobCancelled
+
+
+class NoPairs(ValueError):
+    """The dataset holds no train row with a right and a wrong completion that fit the cutoff; the message counts what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two completions of one row, the chosen one right and the rejected one wrong."""
+
+    row: Row
+    chosen: str
+    rejected: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """`unpaired` counts train rows without a right and a wrong completion."""
+
+    pairs: list[Pair]
+    unpaired: int
+
+
+def read_pairs(config: DpoConfig) -> Pairs:
+    """One pair a train row: its "chosen" and "rejected", or one right and one wrong of its "rollouts", drawn by the seed.
+
+    Raises RowNotReadable, RowsShareAnId.
+    """
+    rows = list(read_rows(Path(config.dataset), Path(config.media_root), split="train"))
+    found: list[tuple[Row, str, str]] = []
+    differences: list[int | None] = []
+    seen: set[str] = set()
+    for row in rows:
+        if row.sample.id in seen:
+            raise RowsShareAnId(f"{config.dataset}: two rows have the id {row.sample.id}.")
+        seen.add(row.sample.id)
+        rollouts = row.extra.get("rollouts") or ()
+        right = [rollout["completion"] for rollout in rollouts if rollout["right"]]
+        wrong = [rollout["completion"] for rollout in rollouts if not rollout["right"]]
+        if row.extra.get("chosen") and row.extra.get("rejected"):
+            found.append((row, row.extra["chosen"], row.extra["rejected"]))
+            differences.append(None)
+        elif right and wrong:
+            random = Random(f"{config.seed}-{row.sample.id}")
+            found.append((row, random.choice(right), random.choice(wrong)))
+            differences.append(len(wrong) - len(right))
+    weights = hard_sample_weights(differences, config.weight_spread)
+    return Pairs([Pair(*pair, weight) for pair, weight in zip(found, weights, strict=True)], len(rows) - len(found))
+
+
+@dataclass
+class EncodedPairs:
+    """The pairs that fit the cutoff. `lengths[i]` counts the tokens of the longer side; prompts are encoded lazily and from a
+    bounded cache."""
+
+    processor: Any
+    pairs: list[Pair]
+    lengths: list[int] = field(default_factory=list)
+    dropped: int = 0
+    reference: list[tuple[float, float]] = field(default_factory=list)  # log-probabilities of chosen and rejected
+    _cache: dict[int, Encoded] = field(default_factory=dict)
+    _cached_bytes: int = 0
+
+    @classmethod
+    def measure(cls, processor: Any, read: Pairs, cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedPairs":
+        """Encode every prompt once: pairs with a longer side are dropped and counted, never cut. Raises NoPairs, JobCancelled."""
+        result = cls(processor, [])
+        for number, pair in enumerate(read.pairs):
+            heartbeat.beat("encoding", number, len(read.pairs))
+            if heartbeat.cancelled:
+                raise JobCancelled
+            prompt = encode(processor, pair.row.sample)
+            length = len(prompt) + max(len(completion_ids(processor, text)) for text in (pair.chosen, pair.rejected))
+            if length > cutoff_tokens:
+                result.dropped += 1
+                continue
+            result._remember(len(result.pairs), prompt)
+            result.pairs.append(pair)
+            result.lengths.append(length)
+        if not result.pairs:
+            raise NoPairs(f"{read.unpaired} train rows lack a right and a wrong completion, {result.dropped} pairs are longer than "
+                          f"{cutoff_tokens} tokens.")
+        return result
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def sides(self, index: int) -> tuple[Encoded, Encoded]:
+        """Chosen and rejected."""
+        pair = self.pairs[index]
+        prompt = self._cache.get(index) or encode(self.processor, pair.row.sample)
+        chosen, rejected = (followed_by(prompt, completion_ids(self.processor, text)) for text in (pair.chosen, pair.rejected))
+        return chosen, rejected
+
+    def _remember(self, index: int, prompt: Encoded) -> None:
+        if self._cached_bytes + prompt.nbytes <= CACHE_BYTES:
+            self._cache[index] = prompt
+            self._cached_bytes += prompt.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class PairCollator:
+    """Dataset rows {"index"} → a right-padded batch: the chosen side of each pair, then the rejected sides.
+
+    Beside the model's inputs: `completion_mask` (2·pairs, tokens), `pair_weights` (pairs,), `reference` (2, pairs) where it is
+    known, and `loss_weights` (pairs,): each pair is one item of the optimizer step's mean.
+    """
+
+    rows: EncodedPairs
+    pad_token_id: int
+    line_tokens: int = 0  # pairs are never packed
+
+    def __call__(self, picked: Sequence[dict[str, int]]) -> dict[str, torch.Tensor]:
+        indices = [row["index"] for row in picked]
+        sides = [self.rows.sides(index) for index in indices]
+        encoded = [chosen for chosen, _ in sides] + [rejected for _, rejected in sides]
+        batch = collate(encoded, pad_token_id=self.pad_token_id, side="right")
+        batch["completion_mask"] = torch.zeros(batch["input_ids"].shape, dtype=torch.bool)
+        for line, one in zip(batch["completion_mask"], encoded, strict=True):
+            line[one.prompt_tokens:len(one)] = True
+        batch["pair_weights"] = torch.tensor([self.rows.pairs[index].weight for index in indices])
+        batch["loss_weights"] = torch.ones(len(indices))
+        if self.rows.reference:
+            batch["reference"] = torch.tensor([self.rows.reference[index] for index in indices]).T
+        return batch

@@ -1,0 +1,112 @@
+"""A GRPO config in TRL's words: how rollout batches, update batches and forward passes fit together."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import torch
+import trl
+
+from guardapp.guard.rl.clipping import ClipSchedule
+from guardapp.guard.media.values import PRESETS
+from guardapp.guard.rl.rewards import reward_named
+from training.contract import CHECKPOINTS, ConfigNotUsable, GrpoConfig
+
+LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo"}  # ours → the name of TRL's nearest
+GENERATIONS = ("transformers", "vllm_colocate", "vllm_server")
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """How many completions go where. A rollout batch is drawn with one state of the guard; an update batch is one optimizer step.
+
+    One of the two holds the other a whole number of times: GuardReasoner-Omni v1 and VL take several updates from one rollout
+    batch, v2 takes one.
+    """
+
+    micro: int  # completions a forward pass of one process
+    accumulation: int  # forward passes of one process an update
+    per_rollout: int  # forward passes of one process that a rollout batch makes
+    block_prompts: int  # an epoch's prompts are filled up to a multiple of this, so that no batch is ever short
+
+    @property
+    def updates(self) -> int:
+        """Updates that one rollout batch makes, 1 at least."""
+        return max(1, self.per_rollout // self.accumulation)
+
+    @property
+    def rollouts(self) -> int:
+        """Rollout batches that one update takes, 1 at least."""
+        return max(1, self.accumulation // self.per_rollout)
+
+    @classmethod
+    def plan(cls, config: GrpoConfig, processes: int) -> "Batches":
+        """Raises ConfigNotUsable, naming the fields that do not fit together."""
+        rollout = config.prompts_per_batch * config.group_size
+        if config.group_size < 2:
+            raise ConfigNotUsable(f"group_size={config.group_size}: an advantage needs at least 2 completions a prompt.")
+        if config.prompts_per_batch % processes:
+            raise ConfigNotUsable(f"prompts_per_batch={config.prompts_per_batch} does not divide by the {processes} processes.")
+        if config.update_batch % processes:
+            raise ConfigNotUsable(f"update_batch={config.update_batch} does not divide by the {processes} processes.")
+        if rollout % config.update_batch and config.update_batch % rollout:
+            raise ConfigNotUsable(
+                f"update_batch={config.update_batch} and the {rollout} completions of a rollout batch (prompts_per_batch × group_size): "
+                "one must be a multiple of the other.")
+        local_update, local_rollout = config.update_batch // processes, rollout // processes
+        micro = max(size for size in range(1, max(1, config.micro_batch) + 1) if local_update % size == 0 and local_rollout % size == 0)
+        block = max(config.prompts_per_batch, config.update_batch // config.group_size)
+        return cls(micro, local_update // micro, local_rollout // micro, block)
+
+
+def check(config: GrpoConfig) -> None:
+    """Raises ConfigNotUsable, RewardUnknown or ClipNotUsable before anything is loaded."""
+    reward_named(config.reward)
+    clip_schedule(config)
+    if config.loss not in LOSSES:
+        raise ConfigNotUsable(f"loss={config.loss!r} is not one of {', '.join(LOSSES)}.")
+    if config.generation not in GENERATIONS:
+        raise ConfigNotUsable(f"generation={config.generation!r} is not one of {', '.join(GENERATIONS)}.")
+    if not 0 <= config.concat_share < 1:
+        raise ConfigNotUsable(f"concat_share={config.concat_share} must be at least 0 and below 1.")
+    if config.media_preset not in PRESETS:
+        raise ConfigNotUsable(f"media_preset={config.media_preset!r} is not one of {', '.join(PRESETS)}.")
+    if config.generation != "transformers":
+        check_vllm(config)
+
+
+def check_vllm(config: GrpoConfig) -> None:
+    """Raises ConfigNotUsable with what to do about it."""
+    if importlib.util.find_spec("vllm") is None:
+        raise ConfigNotUsable(f"generation={config.generation!r} needs vLLM, which is not installed: "
+                              "pip install 'guardapp[vllm]', or take generation='transformers'.")
+    if not torch.cuda.is_available():
+        raise ConfigNotUsable(f"generation={config.generation!r} needs a CUDA device: take generation='transformers'.")
+    if config.generation == "vllm_server" and not config.vllm_url:
+        raise ConfigNotUsable("generation='vllm_server' needs vllm_url, the address at which `trl vllm-serve` answers.")
+
+
+def clip_schedule(config: GrpoConfig) -> ClipSchedule:
+    """Raises ClipNotUsable."""
+    return ClipSchedule(config.clip_low, config.clip_high, config.clip_schedule, config.clip_floor)
+
+
+def trainer_arguments(config: GrpoConfig, run_dir: Path, batches: Batches) -> trl.GRPOConfig:
+    """Everything is set from the config: TRL's defaults are not the papers'."""
+    cpu = not torch.cuda.is_available()
+    return trl.GRPOConfig(
+        output_dir=str(run_dir / CHECKPOINTS), use_cpu=cpu, bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
+        num_train_epochs=config.epochs, max_steps=config.max_steps, learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler, warmup_steps=config.warmup_ratio, weight_decay=config.weight_decay,
+        adam_beta2=config.adam_beta2, max_grad_norm=config.max_grad_norm, gradient_checkpointing=config.gradient_checkpointing,
+        per_device_train_batch_size=batches.micro, gradient_accumulation_steps=batches.accumulation,
+        steps_per_generation=batches.per_rollout, num_generations=config.group_size, num_iterations=config.num_iterations,
+        temperature=config.temperature, top_p=config.top_p, top_k=0, max_completion_length=config.max_new_tokens,
+        beta=0.0, epsilon=config.clip_low, epsilon_high=config.clip_high, loss_type=LOSSES[config.loss], scale_rewards="group",
+        use_vllm=config.generation != "transformers",
+        vllm_mode="server" if config.generation == "vllm_server" else "colocate", vllm_server_base_url=config.vllm_url or None,
+        vllm_max_model_length=config.max_prompt_tokens + config.max_new_tokens,
+        seed=config.seed, save_steps=config.save_every, save_total_limit=2, logging_steps=config.log_every, logging_first_step=True,
+        remove_unused_columns=False, report_to="none", disable_tqdm=True, dataloader_pin_memory=not cpu,
+    )

@@ -1,0 +1,105 @@
+"""Rows → prompts that completions are drawn for, and the seeded order in which they come."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from torch.utils.data import Sampler
+
+from guardapp.guard.engines.hf.encoding import Encoded, encode
+from guardapp.guard.media.values import PRESETS
+from guardapp.guard.taxonomy import MediaKind
+from training.contract import GrpoConfig
+from training.learning.concatenation import concatenated_rows
+from training.learning.heartbeat import Heartbeat
+from training.learning.rows import Row, read_rows
+from training.learning.sft_data import CACHE_BYTES, JobCancelled, NoTrainingRows
+
+CONCATENATED = "concatenated"  # folder of the run directory that holds the merged pictures
+
+
+def graded_rows(config: GrpoConfig, run_dir: Path) -> list[Row]:
+    """The train rows with a gold label that a completion can be held against, and the concatenations of them."""
+    rows = [row for row in read_rows(Path(config.dataset), Path(config.media_root), split="train")
+            if row.verdict.prompt or (row.verdict.response and row.sample.response is not None)]
+    if config.concat_share:
+        rows += concatenated_rows(rows, run_dir / CONCATENATED, share=config.concat_share, balance=config.concat_balance,
+                                  seed=config.seed, preset=PRESETS[config.media_preset])
+    return rows
+
+
+@dataclass
+class Prompts:
+    """The rows whose prompts fit. `self[i]` is the encoded prompt of `rows[i]`, from a bounded cache."""
+
+    processor: Any
+    rows: list[Row]
+    dropped: int = 0
+    _cache: dict[int, Encoded] = field(default_factory=dict)
+    _cached_bytes: int = 0
+
+    @classmethod
+    def measure(cls, processor: Any, rows: Sequence[Row], max_tokens: int, heartbeat: Heartbeat) -> "Prompts":
+        """Encode every prompt once: longer ones are dropped and counted, never cut. Raises NoTrainingRows, JobCancelled."""
+        result = cls(processor, [])
+        for number, row in enumerate(rows):
+            heartbeat.beat("encoding", number, len(rows))
+            if heartbeat.cancelled:
+                raise JobCancelled
+            encoded = encode(processor, row.sample)
+            if len(encoded) > max_tokens:
+                result.dropped += 1
+                continue
+            if result._cached_bytes + encoded.nbytes <= CACHE_BYTES:
+                result._cache[len(result.rows)] = encoded
+                result._cached_bytes += encoded.nbytes
+            result.rows.append(row)
+        if not result.rows:
+            raise NoTrainingRows(f"{len(rows)} rows with gold labels were read, {result.dropped} of them longer than {max_tokens} tokens.")
+        return result
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Encoded:
+        if index in self._cache:
+            return self._cache[index]
+        return encode(self.processor, self.rows[index].sample)
+
+    def has_video(self, index: int) -> bool:
+        return any(medium.kind is MediaKind.VIDEO for medium in self.rows[index].sample.media)
+
+
+class PromptOrder(Sampler[int]):  # type: ignore[misc]
+    """Indices of prompts, one for each completion: a rollout batch is `batch` prompts, each `group_size` times in a row, and
+    comes `repeats` times, once for each forward pass that uses it (TRL's dataloader hands it out anew for each).
+
+    The order follows from seed and epoch alone, so a resumed run goes on exactly. The last batches of an epoch are filled up
+    with its first prompts, to a multiple of `block`.
+    """
+
+    def __init__(self, prompts: int, *, group_size: int, batch: int, block: int, repeats: int, seed: int) -> None:
+        self.prompts = prompts
+        self.group_size = group_size
+        self.batch = batch
+        self.repeats = repeats
+        self.seed = seed
+        self.epoch = 0
+        self.drawn = -(-prompts // block) * block  # prompts an epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer (accelerate) before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.drawn * self.group_size * self.repeats
+
+    def __iter__(self) -> Iterator[int]:
+        order = Random(f"{self.seed}-{self.epoch}").sample(range(self.prompts), self.prompts)
+        for start in range(0, self.drawn, self.batch):
+            batch = [order[at % self.prompts] for at in range(start, start + self.batch)]
+            for _ in range(self.repeats):
+                for prompt in batch:
+                    yield from [prompt] * self.group_size

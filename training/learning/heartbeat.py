@@ -1,0 +1,62 @@
+"""A job's heartbeat and its two ways to be stopped: the cancel file, and SIGTERM."""
+
+import json
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from training.contract import METRICS, Progress, cancel_requested, write_progress
+from training.learning.processes import is_main_process
+
+INTERVAL_S = 2.0
+
+
+class Heartbeat:
+    """Writes progress.json at most every `INTERVAL_S` seconds (a new stage at once) and remembers a wish to stop.
+
+    Of a job's several processes the first one writes.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._terminated = False
+        self._stage = ""
+        self._stage_began = 0.0
+        self._stage_done = 0
+        self._written = 0.0
+
+    def listen(self) -> None:
+        """From now on SIGTERM is a wish to stop, not a death. Only the main thread of a job calls this."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, _number: int, _frame: FrameType | None) -> None:
+        self._terminated = True
+
+    @property
+    def cancelled(self) -> bool:
+        return self._terminated or cancel_requested(self.run_dir)
+
+    def beat(self, stage: str, done: int, total: int, *, force: bool = False,
+             extra: Mapping[str, Any] | None = None) -> None:
+        """`done` of `total` is reached (rows or steps); the time left is judged by the pace of this stage."""
+        if not is_main_process():
+            return
+        now = time.time()
+        if stage != self._stage:
+            self._stage, self._stage_began, self._stage_done, force = stage, now, done, True
+        if not force and now - self._written < INTERVAL_S and done < total:
+            return
+        self._written = now
+        gained = done - self._stage_done
+        eta_s = (now - self._stage_began) / gained * (total - done) if gained > 0 and total else None
+        write_progress(self.run_dir, Progress(stage=stage, done=done, total=total, eta_s=eta_s, extra=dict(extra or {})))
+
+    def metric(self, values: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        if not is_main_process():
+            return
+        with (self.run_dir / METRICS).open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(values) + "\n")

@@ -1,0 +1,133 @@
+"""What every training job does the same way: adapters, the vision tower, checkpoints to resume from, reports, and the finished
+model."""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
+import torch
+from peft import LoraConfig
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from guardapp.guard.engines.adapters import ADAPTER
+from training.learning.lora import LORA_TARGETS
+from training.contract import CHECKPOINTS, RESULT, write_json
+from training.learning.heartbeat import Heartbeat
+from training.learning.processes import any_process, is_main_process
+
+LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"  # the trainer writes it last: without it the folder is half written
+
+log = logging.getLogger("training.jobs")
+
+
+class Trained(Protocol):
+    """What the configs of the training jobs have in common."""
+
+    @property
+    def lora_rank(self) -> int: ...
+
+    @property
+    def lora_alpha(self) -> int: ...
+
+
+def vision_tower(model: Any) -> torch.nn.Module:
+    tower: torch.nn.Module = model.model.visual
+    return tower
+
+
+def lora(config: Trained) -> LoraConfig | None:
+    """An adapter on the language model's linear layers; None for full fine-tuning."""
+    if not config.lora_rank:
+        return None
+    return LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+
+
+def newest_checkpoint(run_dir: Path) -> Path | None:
+    """The whole checkpoint with the most steps; folders that a killed job left half written are removed."""
+    whole = []
+    for folder in (run_dir / CHECKPOINTS).glob("checkpoint-*"):
+        if (folder / LAST_FILE_OF_A_CHECKPOINT).exists():
+            whole.append(folder)
+        elif is_main_process():
+            shutil.rmtree(folder)
+    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+def save_model(trainer: Any, processor: Any, folder: Path, *, bf16: bool) -> None:
+    """Write the whole model with its processor, so that an engine loads the folder as it is: an adapter is merged, and kept beside the
+    weights for servers that hold the base model.
+    """
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    shares = in_shares(trainer)
+    weights = trainer.accelerator.get_state_dict(trainer.model) if shares else None  # all processes give theirs to the first
+    if not is_main_process():
+        return
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    if hasattr(model, "merge_and_unload"):
+        model.save_pretrained(unfinished / ADAPTER)
+        model = model.merge_and_unload()
+    if weights is not None and bf16:
+        weights = {name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    elif bf16:
+        model = model.to(torch.bfloat16)
+    model.save_pretrained(unfinished, state_dict=weights)
+    processor.save_pretrained(unfinished)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+def in_shares(trainer: Any) -> bool:
+    """Whether each process holds only a share of the weights (FSDP, ZeRO-3)."""
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    return bool(trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3))
+
+
+def write_result(run_dir: Path, result: dict[str, Any]) -> None:
+    """RUN_DIR/result.json, by the first process: the job is done when it exists."""
+    if is_main_process():
+        write_json(run_dir / RESULT, result)
+
+
+class Reporter(TrainerCallback):  # type: ignore[misc]
+    """Heartbeat, metrics.jsonl and the stop at the next step."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self.heartbeat = heartbeat
+        self.began = time.time()
+        self.first_token = 0
+        self.latest: dict[str, float] = {}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.began, self.first_token = time.time(), state.num_input_tokens_seen
+        self.heartbeat.beat("training", state.global_step, state.max_steps)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.heartbeat.beat("training", state.global_step, state.max_steps, extra=self.latest)
+        if any_process(self.heartbeat.cancelled) and state.global_step < state.max_steps:
+            control.should_save = True
+            control.should_training_stop = True
+        if state.global_step == state.max_steps:
+            control.should_log = True
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+               logs: dict[str, float] | None = None, **_: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        seconds = time.time() - self.began
+        self.latest = self.measured(logs, state, seconds)
+        line = {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **self.latest,
+                "tokens": state.num_input_tokens_seen, "seconds": round(seconds, 2)}
+        log.info("step %d of %d: %s", state.global_step, state.max_steps, self.latest)
+        self.heartbeat.metric(line)
+        self.heartbeat.beat("training", state.global_step, state.max_steps, force=True, extra=self.latest)
+
+    def measured(self, logs: dict[str, float], state: TrainerState, seconds: float) -> dict[str, float]:
+        """What a logged step has to tell; each kind of training adds its own. `seconds` is the time since this start."""
+        return {
+            "loss": logs["loss"], "lr": logs["learning_rate"], "grad_norm": logs["grad_norm"],
+            "tokens_per_s": round((state.num_input_tokens_seen - self.first_token) / max(seconds, 1e-6), 1),
+        }

@@ -1,0 +1,37 @@
+"""What the pages of the gate and of shadow mode send."""
+
+from django import forms
+
+from training.pages.home_forms import ReasonForm
+from training.gate_checks import Thresholds
+
+
+class PromoteForm(ReasonForm):
+    """`override`: why an admin promotes the version although the gate has not passed."""
+
+    override = forms.CharField(required=False, max_length=2_000)
+
+
+class ThresholdsForm(forms.Form):
+    """The gate's thresholds, in shares from 0 to 1."""
+
+    alpha = forms.FloatField(min_value=0, max_value=1)
+    f1_margin = forms.FloatField(min_value=0, max_value=1)
+    category_margin = forms.FloatField(min_value=0, max_value=1)
+    false_positive_cap = forms.FloatField(min_value=0, max_value=1)
+    parse_failure_cap = forms.FloatField(min_value=0, max_value=1)
+    regression_cap = forms.FloatField(min_value=0, max_value=1)
+    fewest_rows = forms.IntegerField(min_value=1, max_value=1_000_000)
+    open_blocks = forms.BooleanField(required=False)
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(**self.cleaned_data)
+
+
+class ShadowForm(forms.Form):
+    """In per cent; 0 stops it."""
+
+    percent = forms.FloatField(min_value=0, max_value=100)
+
+    def share(self) -> float:
+        return float(self.cleaned_data["percent"]) / 100

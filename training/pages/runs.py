@@ -1,0 +1,119 @@
+"""A run: its page, what the page polls, and cancel, resume, copy."""
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from annotation.web.permissions import is_htmx, leads_only, person
+from training.versions import lists as selectors
+from training.progress import run_values as selectors_runs
+from training.progress.charts import charts_of, fields_of
+from training.pages.home_forms import CloneForm, RolloutsForm, first_error
+from training.models import TrainingRun
+from training.runs import pipelines, request as runs
+from training.status import FINISHED
+from training.pages.refusals import attempt, ring_workers
+
+
+@require_safe
+@leads_only
+def run(request: HttpRequest, run_id: int) -> HttpResponse:
+    found = get_object_or_404(selectors.runs(), pk=run_id)
+    curve = selectors_runs.curve(found)
+    return render(request, "training/run.html", {
+        "run": found, "state": selectors.job_state(found), "evaluations": selectors.evaluations_of_run(found),
+        "seconds": selectors.seconds_of(found), "heartbeat": selectors_runs.heartbeat_words(found),
+        "charts": charts_of(found.kind), "fields": fields_of(found.kind), "latest": curve.latest,
+        "hazards": selectors_runs.hazards_of(found), "pipeline": selectors_runs.pipeline_of(found),
+        "rollouts": selectors_runs.rollouts_of(found, None, 1) if selectors_runs.has_rollouts(found) else None,
+        "settings": selectors_runs.settings_of(found), "environment": selectors_runs.environment_of(found),
+        "disk": selectors_runs.disk_of(found), "editable": runs.editable(found.config),
+    })
+
+
+@require_GET
+@never_cache
+@leads_only
+def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
+    """What the run page polls. `cursor` says how far the page has read; the answer has only what came after."""
+    found = get_object_or_404(TrainingRun, pk=run_id)
+    evaluations = selectors.evaluations_of_run(found)
+    cursor = request.GET.get("cursor", "")
+    curve = selectors_runs.curve(found, int(cursor) if cursor.isdecimal() else 0)
+    return JsonResponse(selectors.job_state(found).as_json() | {
+        "fields": fields_of(found.kind), "rows": curve.rows, "cursor": curve.cursor,
+        "heartbeat": selectors_runs.heartbeat_words(found), "quiet": selectors_runs.is_quiet(found),
+        "hazards": [hazard.key for hazard in selectors_runs.hazards_of(found)],
+        "evaluations": [selectors.job_state(evaluation).as_json() | {"id": evaluation.pk} for evaluation in evaluations],
+        "pipeline": [link.job.status for link in selectors_runs.pipeline_of(found)],
+        "settled": found.status in FINISHED and all(evaluation.status in FINISHED for evaluation in evaluations),
+    })
+
+
+@require_GET
+@never_cache
+@leads_only
+def hazards(request: HttpRequest, run_id: int) -> HttpResponse:
+    """The warnings as they are now, for the place of the run page that holds them."""
+    found = get_object_or_404(TrainingRun, pk=run_id)
+    return render(request, "training/_hazards.html", {"hazards": selectors_runs.hazards_of(found)})
+
+
+@require_safe
+@never_cache
+@leads_only
+def rollouts(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Completions to read: of `step` (the newest without one), `page` by page."""
+    found, form = get_object_or_404(TrainingRun, pk=run_id), RolloutsForm(request.GET)
+    if not selectors_runs.has_rollouts(found):
+        raise Http404(_("This run draws no rollouts."))
+    chosen = form.cleaned_data if form.is_valid() else {}
+    shown = selectors_runs.rollouts_of(found, chosen.get("step"), chosen.get("page") or 1)
+    name = "training/_rollouts.html" if is_htmx(request) else "training/rollouts.html"
+    return render(request, name, {"run": found, "rollouts": shown})
+
+
+@require_POST
+@leads_only
+def cancel(request: HttpRequest, run_id: int) -> HttpResponse:
+    found = get_object_or_404(TrainingRun, pk=run_id)
+    attempt(request, lambda: runs.cancel_run(run=found))
+    return redirect("training:run", found.pk)
+
+
+@require_POST
+@leads_only
+def resume(request: HttpRequest, run_id: int) -> HttpResponse:
+    found = get_object_or_404(TrainingRun, pk=run_id)
+    attempt(request, lambda: runs.resume_run(run=found))
+    ring_workers()
+    return redirect("training:run", found.pk)
+
+
+@require_POST
+@leads_only
+def clone_pipeline(request: HttpRequest, run_id: int) -> HttpResponse:
+    """All stages of the run's pipeline again, on the same snapshot and from the same base."""
+    found = get_object_or_404(selectors.runs(), pk=run_id, pipeline__isnull=False)
+    assert found.pipeline is not None
+    pipeline = found.pipeline
+    made = attempt(request, lambda: pipelines.clone_pipeline(pipeline=pipeline, requested_by=person(request)))
+    if made is None:
+        return redirect("training:run", found.pk)
+    ring_workers()
+    return redirect("training:run", made.runs.order_by("id")[0].pk)
+
+
+@require_POST
+@leads_only
+def clone(request: HttpRequest, run_id: int) -> HttpResponse:
+    found, form = get_object_or_404(TrainingRun, pk=run_id), CloneForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, first_error(form))
+        return redirect("training:run", found.pk)
+    made = attempt(request, lambda: runs.clone_run(run=found, requested_by=person(request), overrides=form.overrides()))
+    ring_workers()
+    return redirect("training:run", made.pk if made else found.pk)

@@ -1,0 +1,56 @@
+"""Snapshots: taken, looked at, trained on."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from annotation.web.permissions import leads_only, person
+from training.versions import lists as selectors
+from training.snapshots import selectors as selectors_snapshots
+from training.pages.home_forms import RetrainForm, first_error
+from training.models import DatasetSnapshot
+from training.runs import request as runs
+from training.snapshots.create import create_snapshot
+from training.status import SnapshotOrigin
+from training.pages.refusals import attempt, ring_workers
+
+
+@require_POST
+@leads_only
+def take_snapshot(request: HttpRequest) -> HttpResponse:
+    """A snapshot without a run."""
+    form = RetrainForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, first_error(form))
+        return redirect("training:home")
+    made = attempt(request, lambda: create_snapshot(created_by=person(request), name=form.cleaned_data["name"], filters=form.filters()))
+    return redirect("training:home") if made is None else redirect("training:snapshot", made.pk)
+
+
+@require_safe
+@leads_only
+def snapshot(request: HttpRequest, snapshot_id: int) -> HttpResponse:
+    found = get_object_or_404(selectors.snapshots(), pk=snapshot_id)
+    return render(request, "training/snapshot.html", {
+        "snapshot": found, "runs": found.runs.select_related("version").order_by("-id"),
+        "evaluations": selectors.evaluations(snapshot=found), "examples": selectors.example_rows(found),
+        "file_rows": () if found.origin == SnapshotOrigin.REVIEWS else selectors_snapshots.first_rows(found),
+    })
+
+
+@require_POST
+@leads_only
+def train_on(request: HttpRequest, snapshot_id: int) -> HttpResponse:
+    """A run from production on a snapshot that is there."""
+    found = get_object_or_404(DatasetSnapshot, pk=snapshot_id)
+    base = selectors.production()
+    if base is None:
+        messages.error(request, _("No version is in production yet, so there is nothing to train from."))
+        return redirect("training:snapshot", found.pk)
+    made = attempt(request, lambda: runs.request_run(snapshot=found, base_version=base, requested_by=person(request)))
+    if made is None:
+        return redirect("training:snapshot", found.pk)
+    ring_workers()
+    return redirect("training:run", made.pk)

@@ -1,0 +1,134 @@
+"""Versions: compared with production, evaluated, promoted, rolled back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from annotation.models import Item, ModelVersion
+from annotation.status import VersionStatus
+from annotation.web.permissions import leads_only, person
+from training.versions import lists as selectors
+from training.versions.comparison import compare
+from training.versions.flips import flips, items_of
+from training.pages.home_forms import RollbackForm, first_error
+from training.pages.gate_forms import PromoteForm
+from training.versions.lineage import ancestry
+from training.models import Promotion
+from training.versions.scorecard import over_refusal, scorecard
+from training.versions.shadow_values import has_shadowed, shadow_summary
+from training.versions import promotion
+from training.errors import NotEvaluated
+from training.versions.evaluations import request_evaluation
+from training.versions.gate import judge
+from training.pages.refusals import attempt, ring_workers
+
+REGRESSIONS_SHOWN = 50
+
+
+@require_safe
+@leads_only
+def versions(request: HttpRequest) -> HttpResponse:
+    return render(request, "training/versions.html", {
+        "versions": selectors.with_scores(list(selectors.versions()[:100])), "promotions": selectors.promotions()[:50],
+        "production": selectors.production(), "rollback_to": promotion.rollback_target(),
+    })
+
+
+@require_safe
+@leads_only
+def version(request: HttpRequest, version_id: int) -> HttpResponse:
+    """A version beside production: on the newest snapshot that both were evaluated on."""
+    found = get_object_or_404(selectors.versions(), pk=version_id)
+    baseline = selectors.baseline_of(found)
+    pair = selectors.evaluated_pair(found, baseline) if baseline else None
+    promotions = list(selectors.promotions().filter(version=found))
+    gate = _gate(found, promotions)
+    return render(request, "training/version.html", {
+        "version": found, "baseline": baseline, "comparison": compare(*pair) if pair else None,
+        "broken": flips(*pair, fixed=False, preview=True) if pair else None,
+        "fixed": flips(*pair, fixed=True, preview=True) if pair else None,
+        "cards": [scorecard(one) for one in pair or ()], "over_refusal": over_refusal(pair or ()),
+        "gate": gate, "regressions": _items(gate.get("regressions", [])[:REGRESSIONS_SHOWN]),
+        "shadow": shadow_summary(found) if has_shadowed(found) else None, "shadow_percent": f"{100 * found.shadow_share or 10:g}",
+        "ancestry": ancestry(found),
+        "evaluations": selectors.evaluations(version=found), "promotions": promotions,
+        "newest_snapshot": selectors.newest_snapshot(), "production": selectors.production(),
+        "rollback_to": promotion.rollback_target(), "promotable": selectors.is_evaluated(found),
+    })
+
+
+def _gate(version: ModelVersion, promotions: Sequence[Promotion]) -> dict[str, Any]:
+    """What the gate says now; of production, what it said when that was promoted. Empty where it was never asked."""
+    if version.status == VersionStatus.PRODUCTION:
+        return next((one.gate for one in promotions if one.gate), {})
+    try:
+        return judge(version=version, production=selectors.production()).as_json()
+    except NotEvaluated:
+        return {}
+
+
+def _items(ids: Sequence[str]) -> list[tuple[str, Item | None]]:
+    """Where an item is gone, its id is left."""
+    items = items_of(ids)
+    return [(row_id, items.get(row_id)) for row_id in ids]
+
+
+@require_POST
+@leads_only
+def evaluate(request: HttpRequest, version_id: int) -> HttpResponse:
+    """The version and what it is compared with, both on the newest snapshot."""
+    found, newest = get_object_or_404(ModelVersion, pk=version_id), selectors.newest_snapshot()
+    if newest is None:
+        messages.error(request, _("There is no snapshot to evaluate on yet."))
+        return redirect("training:version", found.pk)
+    for one in (found, selectors.baseline_of(found)):
+        if one is not None:
+            request_evaluation(version=one, snapshot=newest, requested_by=person(request))
+    ring_workers()
+    messages.success(request, _("Evaluation on %(snapshot)s is queued.") % {"snapshot": newest.name})
+    return redirect("training:version", found.pk)
+
+
+@require_POST
+@leads_only
+def set_policy(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Whether the policy goes into this guard's prompt, from its next batch on."""
+    found = get_object_or_404(ModelVersion, pk=version_id)
+    found.takes_policy = "takes_policy" in request.POST
+    found.save(update_fields=["takes_policy"])
+    words = _("%(version)s is given the policy.") if found.takes_policy else _("%(version)s is not given the policy.")
+    messages.success(request, words % {"version": found.name})
+    return redirect("training:version", found.pk)
+
+
+@require_POST
+@leads_only
+def promote(request: HttpRequest, version_id: int) -> HttpResponse:
+    found, form = get_object_or_404(ModelVersion, pk=version_id), PromoteForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, first_error(form))
+        return redirect("training:version", found.pk)
+    done = attempt(request, lambda: promotion.promote(version=found, approver=person(request), **form.cleaned_data))
+    if done is not None:
+        messages.success(request, _("%(version)s is in production. Workers serve it from their next batch on.") % {
+        "version": found.name})
+    return redirect("training:version", found.pk)
+
+
+@require_POST
+@leads_only
+def rollback(request: HttpRequest) -> HttpResponse:
+    form = RollbackForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, first_error(form))
+        return redirect("training:versions")
+    done = attempt(request, lambda: promotion.rollback(
+        approver=person(request), reason=form.cleaned_data["reason"], to=form.cleaned_data["to"]))
+    if done is not None:
+        messages.success(request, _("%(version)s is in production again.") % {"version": done.version.name})
+    return redirect("training:versions")

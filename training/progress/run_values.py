@@ -1,0 +1,148 @@
+"""What the page of one run shows beside its row: charts, hazards, rollouts, settings, environment, disk, pipeline."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from training.progress.charts import fields_of, rows_of
+from training.contract import CHECKPOINTS, ENVIRONMENT, METRICS, MINED, PROGRESS, ROLLOUTS, read_json
+from training.progress.hazards import Hazard, hazards
+from training.progress.metrics_file import by_step, last_lines, lines_after, thinned
+from training.models import Evaluation, TrainingRun
+from training.files import directory_of
+from training.progress.provenance import Sourced, sourced
+from training.recipes import RecipeUnknown, SettingUnknown, from_toml
+from training.progress.rollouts import Rollouts, mined, sampled
+from training.versions.lists import duration
+from training.status import RunKind, RunStatus
+
+QUIET_S = 60  # a heartbeat older than this is worth a warning
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """New figures of a run: `rows` as training.progress.charts.rows_of gives them, `cursor` for the next question."""
+
+    kind: str
+    rows: list[list[float | int | None]]
+    cursor: int
+
+    @property
+    def latest(self) -> dict[str, float | int | None]:
+        """The newest figures by name; {} where nothing is logged yet."""
+        return dict(zip(fields_of(self.kind), self.rows[-1], strict=True)) if self.rows else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes. `model`: the finished one, which has left the run directory."""
+
+    run: int
+    checkpoints: int
+    model: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One run or evaluation of a pipeline."""
+
+    words: str
+    job: TrainingRun | Evaluation
+    here: bool
+
+    @property
+    def is_run(self) -> bool:
+        return isinstance(self.job, TrainingRun)
+
+
+def curve(run: TrainingRun, cursor: int = 0) -> Curve:
+    """What metrics.jsonl has after `cursor`, at most CURVE_POINTS steps of it."""
+    lines, reached = lines_after(directory_of(run) / METRICS, cursor)
+    return Curve(run.kind, rows_of(run.kind, thinned(by_step(lines))), reached)
+
+
+def hazards_of(run: TrainingRun) -> list[Hazard]:
+    return hazards(by_step(last_lines(directory_of(run) / METRICS)))
+
+
+def rollouts_of(run: TrainingRun, step: int | None, page: int) -> Rollouts:
+    run_dir = directory_of(run)
+    return mined(run_dir / MINED, page) if run.kind == RunKind.MINE else sampled(run_dir / ROLLOUTS, step, page)
+
+
+def has_rollouts(run: TrainingRun) -> bool:
+    return run.kind in (RunKind.MINE, RunKind.GRPO)
+
+
+def heartbeat_age(run: TrainingRun) -> float | None:
+    """Seconds since the job last wrote its progress; None where it has not, or does not run."""
+    if run.status != RunStatus.RUNNING:
+        return None
+    try:
+        return max(0.0, time.time() - (directory_of(run) / PROGRESS).stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def heartbeat_words(run: TrainingRun) -> str:
+    age = heartbeat_age(run)
+    return "" if age is None else _("Last sign of life %(age)s ago") % {"age": duration(age)}
+
+
+def is_quiet(run: TrainingRun) -> bool:
+    return (heartbeat_age(run) or 0.0) > QUIET_S
+
+
+def settings_of(run: TrainingRun) -> list[Sourced]:
+    """Compared with the preset that the run's recipe was made from."""
+    try:
+        preset = from_toml(run.recipe_text).preset or run.recipe
+    except (RecipeUnknown, SettingUnknown):  # a preset or a setting that this version of the product no longer has
+        preset = run.recipe
+    return sourced(run.kind, preset, run.config)
+
+
+def environment_of(run: TrainingRun) -> dict[str, Any]:
+    """environment.json, {} where the job has not started yet."""
+    found = read_json(directory_of(run) / ENVIRONMENT)
+    return found if isinstance(found, dict) else {}
+
+
+def disk_of(run: TrainingRun) -> Disk:
+    run_dir = directory_of(run)
+    model = _size(Path(settings.MODELS_DIR) / run.name) if run.version_id else 0
+    return Disk(run=_size(run_dir), checkpoints=_size(run_dir / CHECKPOINTS), model=model)
+
+
+def pipeline_of(run: TrainingRun) -> list[Link]:
+    """The runs that follow each other, then the evaluations of what the last one made; [] for a run on its own."""
+    if run.pipeline_id is None:
+        return []
+    runs = list(TrainingRun.objects.filter(pipeline=run.pipeline_id).select_related("version").order_by("id"))
+    links = [Link(str(RunKind(one.kind).label), one, here=one.pk == run.pk) for one in runs]
+    last = next((one.version for one in reversed(runs) if one.version), None)
+    if last is not None:
+        found = Evaluation.objects.filter(version=last, snapshot=run.snapshot).select_related("version").order_by("-id")[:1]
+        links += [Link("Evaluation", evaluation, here=False) for evaluation in found]
+    return links
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below; what a job removes meanwhile counts nothing."""
+    total, waiting = 0, [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
+    return total

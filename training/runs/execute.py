@@ -1,0 +1,232 @@
+"""Claim a queued run or evaluation, look after its job, and write down how it ended.
+
+The claim is in the database, the lock in the run directory. A worker that dies takes its job with it (launch.py); the next
+ring takes the row over once the claim has run out, and the job goes on from its newest checkpoint.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+
+from annotation.database import clock
+from annotation.predictions import shared_device as devices
+from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, RESULT, read_json, write_json
+from training.recipes.launch import LaunchNotUsable
+from training.models import Evaluation, TrainingRun
+from training.files import directory_of, log_tail
+from training.runs import job_process as process
+from training.errors import TrainingError
+from training.versions.evaluations import finish_evaluation
+from training.runs.finish import finish_run
+from training.runs.followers import run_ended, settle
+from training.runs.job_config import prepare_evaluation, prepare_run
+from training.runs.job_process import Limits
+from training.status import RunStatus
+
+MAX_ATTEMPTS = 5  # a job that takes its worker down with it, or hangs, is not tried for ever
+LIMITS = Limits()
+JobRow = TrainingRun | Evaluation
+
+log = logging.getLogger(__name__)
+
+
+class Ended(StrEnum):
+    """How a job's process ended, seen from the product."""
+
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    HUNG = "hung"
+    STOPPED = "stopped"  # the worker shuts down: back into the queue
+    LOST = "lost"  # another worker holds the row now
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What runs and evaluations differ in. `ready`: which queued rows may start now."""
+
+    rows: type[TrainingRun] | type[Evaluation]
+    module: Callable[[Any], str]
+    ready: Q
+    prepare: Callable[[Any, Path], dict[str, Any]]
+    finish: Callable[[Any, Path, dict[str, Any]], None]
+
+
+EVALUATIONS = Kind(Evaluation, lambda _: "training.jobs.evaluate", Q(), prepare_evaluation, finish_evaluation)
+RUNS = Kind(TrainingRun, lambda run: f"training.jobs.{run.kind}", Q(after__isnull=True) | Q(after__status=RunStatus.SUCCEEDED),
+            prepare_run, finish_run)
+
+
+def never() -> bool:
+    return False
+
+
+def execute_next(*, stopping: Callable[[], bool] = never, limits: Limits = LIMITS) -> bool:
+    """Do one job, evaluations first: they are short, and somebody waits for them. False: there is none to do."""
+    for kind in (EVALUATIONS, RUNS):
+        row = claim(kind)
+        if row is not None:
+            _execute(kind, row, stopping, limits)
+            return True
+    return False
+
+
+def claim(kind: Kind) -> Any | None:
+    """Take the oldest queued row that waits for no other, or one whose worker has let its claim run out."""
+    now = clock.now()
+    free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, claimed_until__lt=now)
+    for row in kind.rows._default_manager.filter(kind.ready, free).order_by("id")[:5]:
+        token = uuid.uuid4()
+        taken = kind.rows._default_manager.filter(free, pk=row.pk).update(
+            status=RunStatus.RUNNING, claim_token=token, claimed_until=_until(now), attempts=F("attempts") + 1,
+            started_at=row.started_at or now, finished_at=None, error="",
+        )
+        if taken == 1:
+            row.refresh_from_db()
+            if isinstance(row, TrainingRun):
+                settle(row.pipeline_id)
+            return row
+    return None
+
+
+def _until(now: Any) -> Any:
+    return now + timedelta(seconds=settings.CLAIM_SECONDS)
+
+
+def _execute(kind: Kind, row: Any, stopping: Callable[[], bool], limits: Limits) -> None:
+    run_dir = directory_of(row)
+    if row.attempts > MAX_ATTEMPTS:
+        _end(row, RunStatus.FAILED, f"Given up: it did not come to an end in {MAX_ATTEMPTS} attempts. See the log.")
+        return
+    with process.held(run_dir, wait_s=1.0) as lock:
+        if lock is not None:
+            _work(kind, row, run_dir, lock, stopping, limits)
+            return
+    process.end_orphan(row.pid, run_dir)
+    with process.held(run_dir, wait_s=10.0) as lock:
+        if lock is not None:
+            _work(kind, row, run_dir, lock, stopping, limits)
+        else:  # its job lives on where this worker cannot reach it: look again when the claim has run out
+            log.warning("%s is still held by a process of an earlier worker", row)
+
+
+def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> None:
+    try:
+        write_json(run_dir / CONFIG, kind.prepare(row, run_dir))
+    except (TrainingError, LaunchNotUsable) as error:
+        _end(row, RunStatus.FAILED, str(error))
+        return
+    ended = Ended.DONE if (run_dir / RESULT).exists() else _on_device(kind, row, run_dir, lock, stopping, limits)
+    log.info("%s: %s", row, ended)
+    if ended is Ended.DONE:
+        try:
+            kind.finish(row, run_dir, read_json(run_dir / RESULT) or {})
+        except (TrainingError, OSError, KeyError, ValueError) as error:
+            _end(row, RunStatus.FAILED, f"The job ended well, but its result could not be taken: {type(error).__name__}: {error}")
+    elif ended is Ended.CANCELLED:
+        _end(row, RunStatus.CANCELLED, "")
+    elif ended is Ended.FAILED:
+        _end(row, RunStatus.FAILED, _why(run_dir))
+    elif ended is Ended.STOPPED:
+        type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token).update(attempts=F("attempts") - 1)
+        _end(row, RunStatus.QUEUED, "")
+    elif ended is Ended.HUNG:
+        _end(row, RunStatus.QUEUED, f"No heartbeat for {limits.hung:.0f} s: stopped and queued again.")
+
+
+def _on_device(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> Ended:
+    """Where serving shares its device with training: borrow it, wait until the guards have left it, and give it back at the end."""
+    if not settings.SHARED_DEVICE:
+        return _watch(kind, row, run_dir, lock, stopping, limits)
+    mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
+    loan: uuid.UUID | None = None
+    try:
+        while True:
+            if loan is None or not devices.renew(loan):
+                loan = devices.borrow(holder=str(row))
+            if loan is not None and devices.is_free():
+                break
+            if mine.filter(cancel_requested_at__isnull=False).exists():
+                return Ended.CANCELLED
+            if stopping():
+                return Ended.STOPPED
+            if mine.update(claimed_until=_until(clock.now())) != 1:
+                return Ended.LOST
+            time.sleep(limits.poll)
+        return _watch(kind, row, run_dir, lock, stopping, limits, loan)
+    finally:
+        if loan is not None:
+            devices.give_back(loan)
+
+
+def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits,
+           loan: uuid.UUID | None = None) -> Ended:
+    """Start the job and stay with it to its end: renew the claim and the loan of the device, pass on a cancel, end one that hangs."""
+    job = process.start(kind.module(row), run_dir, lock)
+    started = time.time()
+    mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
+    mine.update(pid=job.pid)
+    renewed, cancelled_at = started, 0.0
+    try:
+        while job.poll() is None:
+            time.sleep(limits.poll)
+            now = time.time()
+            if now - renewed > settings.CLAIM_SECONDS / 4:
+                if mine.update(claimed_until=_until(clock.now())) != 1:
+                    return Ended.LOST
+                if loan is not None and not devices.renew(loan):  # this worker slept for so long that the guards are back
+                    process.stop(job, limits.kill)
+                    return Ended.STOPPED
+                renewed = now
+            if stopping():
+                process.stop(job, limits.kill)
+                return Ended.DONE if (run_dir / RESULT).exists() else Ended.STOPPED
+            if not cancelled_at and mine.filter(cancel_requested_at__isnull=False).exists():
+                (run_dir / CANCEL).touch()
+                cancelled_at = now
+            if cancelled_at and now - cancelled_at > limits.cancel:
+                process.stop(job, limits.kill)
+            elif process.heartbeat_age(run_dir, started) > limits.hung:
+                process.stop(job, limits.kill)
+                return Ended.CANCELLED if cancelled_at else Ended.HUNG
+    finally:
+        if job.poll() is None:
+            process.stop(job, limits.kill)
+    return _verdict(job.returncode, run_dir, cancelled=bool(cancelled_at) or mine.filter(cancel_requested_at__isnull=False).exists())
+
+
+def _verdict(code: int, run_dir: Path, *, cancelled: bool) -> Ended:
+    if (run_dir / RESULT).exists():
+        return Ended.DONE
+    if cancelled:
+        return Ended.CANCELLED
+    return Ended.STOPPED if code == EXIT_CANCELLED else Ended.FAILED
+
+
+def _why(run_dir: Path) -> str:
+    """The last line of the log that says something, with where to read the rest."""
+    lines = [line.strip() for line in log_tail(run_dir).splitlines() if line.strip()]
+    return f"{lines[-1] if lines else 'The job wrote nothing before it ended.'}"[:500]
+
+
+def _end(row: Any, status: RunStatus, error: str) -> None:
+    """Write the end of this worker's hold, unless another worker holds the row by now."""
+    done = status != RunStatus.QUEUED
+    with transaction.atomic():
+        ended = type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token).update(
+            status=status, error=error, finished_at=clock.now() if done else None, claim_token=None, claimed_until=None, pid=None,
+        )
+        if ended == 1 and isinstance(row, TrainingRun):
+            run_ended(row, status)
+
+

@@ -1,0 +1,95 @@
+"""What a job that ended well leaves behind: a candidate with its evaluations, or mined rows."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.models import ModelVersion
+from annotation.predictions.checkpoints import share_checkpoint
+from annotation.predictions.loaded_engine import stored_checkpoint
+from annotation.status import VersionStatus
+from training.contract import CHECKPOINTS, MODEL, ROWS
+from training.models import TrainingRun
+from training.versions.evaluations import request_evaluation
+from training.runs.followers import cancel_followers, followers, hand_on, run_ended
+from training.snapshots.job_media import forget_media
+from training.snapshots.pinned_file import READ_ONLY
+from training.runs.job_config import sha256_of
+from training.status import RunKind, RunStatus
+
+
+def finish_run(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
+    """Take what the job made into the database. Called again it changes nothing."""
+    if run.kind == RunKind.MINE:
+        _finish_mining(run, run_dir, result)
+    else:
+        _finish_training(run, run_dir, result)
+    forget_media(run_dir)
+
+
+def _finish_training(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
+    """Register the candidate. The last of a pipeline is evaluated beside production, an intermediate one is handed on."""
+    checkpoint = _keep_model(run, run_dir)
+    with transaction.atomic():
+        version, _ = ModelVersion.objects.get_or_create(name=run.name, defaults={
+            "checkpoint": stored_checkpoint(checkpoint), "parent": run.base_version, "status": VersionStatus.CANDIDATE,
+            "takes_policy": run.base_version is not None and run.base_version.takes_policy,
+            "description": _description(run, result),
+        })
+        if _succeeded(run, result, version=version):
+            hand_on(run, version)
+            if not followers(run):
+                _evaluate_beside_production(run, version)
+            run_ended(run, RunStatus.SUCCEEDED)
+    shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)  # the model is kept; what resuming needed is not
+
+
+def _description(run: TrainingRun, result: dict[str, Any]) -> str:
+    verb = {RunKind.SFT: "fine-tuned", RunKind.GRPO: "trained by GRPO", RunKind.DPO: "trained by DPO"}[RunKind(run.kind)]
+    rows = result.get("train_rows")
+    on = f"the rows that {run.mined_from} kept of {run.snapshot}" if run.mined_from else str(run.snapshot)
+    return f"{run.base_version.name} {verb} on {on}" + (f", {rows} rows" if rows is not None else "")
+
+
+def _finish_mining(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
+    """Pin the kept rows. Where none was kept there is nothing to train on: the pipeline ends with the version that it has."""
+    rows = run_dir / ROWS
+    rows.chmod(READ_ONLY)
+    sha256 = sha256_of(rows)
+    with transaction.atomic():
+        if not _succeeded(run, result, rows_sha256=sha256):
+            return
+        if result["kept"] == 0:
+            cancel_followers(run, f"{run.name} kept no row: {run.base_version.name} leaves nothing to learn by the rule "
+                                  f"{run.config.get('keep', '')}. There is nothing to train on.")
+            maker = TrainingRun.objects.filter(version=run.base_version, pipeline=run.pipeline_id).first()
+            if run.pipeline_id is not None and maker is not None:
+                _evaluate_beside_production(maker, run.base_version)
+        run_ended(run, RunStatus.SUCCEEDED)
+
+
+def _succeeded(run: TrainingRun, result: dict[str, Any], **columns: Any) -> bool:
+    """False where another worker holds the run now."""
+    mine = TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token, status=RunStatus.RUNNING)
+    return mine.update(status=RunStatus.SUCCEEDED, result=result, error="", finished_at=timezone.now(),
+                       claim_token=None, claimed_until=None, pid=None, **columns) == 1
+
+
+def _evaluate_beside_production(run: TrainingRun, version: ModelVersion) -> None:
+    production = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION)
+    for evaluated in {version.pk: version, **{one.pk: one for one in production}}.values():
+        request_evaluation(version=evaluated, snapshot=run.snapshot, requested_by=run.requested_by)
+
+
+def _keep_model(run: TrainingRun, run_dir: Path) -> Path:
+    """Move the finished model out of the run directory, whole or not at all."""
+    kept = Path(settings.MODELS_DIR) / run.name
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        (run_dir / MODEL).replace(kept)
+    share_checkpoint(kept)
+    return kept

@@ -1,0 +1,100 @@
+"""A job's config: its settings from the request, its places from what is there when the job starts."""
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from annotation.models import ModelVersion
+from annotation.predictions.checkpoints import fetch_checkpoint
+from annotation.predictions.loaded_engine import checkpoint_of
+from guardapp.guard.media.errors import MediaError
+from training.contract import ROWS
+from training.recipes.launch import gpus_here, launch_from, write_launch
+from training.models import DatasetSnapshot, Evaluation, TrainingRun
+from training.files import directory_of, file_of
+from training.errors import EngineNotInstalled, MediaNotReached, MinedRowsDamaged, MiningNotFinished
+from training.snapshots.job_media import with_media
+from training.runs.known_rollouts import write_known
+from training.snapshots.create import verify_snapshot
+from training.status import RunKind, RunStatus
+
+
+def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
+    """config.json of a run that starts or goes on, and beside it how its processes start.
+
+    Raises EngineNotInstalled, SnapshotDamaged, MiningNotFinished, MinedRowsDamaged, LaunchNotUsable, MediaNotReached.
+    """
+    refuse_missing_engine(run.config)
+    verify_snapshot(run.snapshot)
+    bring_checkpoint(run.base_version)
+    config: dict[str, Any] = run.config | places(kind=run.kind, base=run.base_version, snapshot=run.snapshot, mined_from=run.mined_from)
+    if run.kind == RunKind.MINE:
+        config["known"] = write_known(run, config, run_dir)
+    if run.mined_from is not None:
+        verify_mined_rows(run.mined_from)
+    config = with_media(config, run_dir)
+    write_launch(run_dir, launch_from(run.launch), config, gpus=gpus_here())
+    TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token).update(config=config)
+    return config
+
+
+def prepare_evaluation(evaluation: Evaluation, run_dir: Path) -> dict[str, Any]:
+    """Raises EngineNotInstalled, SnapshotDamaged, MediaNotReached."""
+    refuse_missing_engine(evaluation.config)
+    verify_snapshot(evaluation.snapshot)
+    bring_checkpoint(evaluation.version)
+    return with_media(evaluation.config, run_dir)
+
+
+def refuse_missing_engine(config: dict[str, Any]) -> None:
+    """Before a process is started for nothing. Raises EngineNotInstalled."""
+    if config.get("engine") == "vllm" and find_spec("vllm") is None:
+        raise EngineNotInstalled
+
+
+def bring_checkpoint(version: ModelVersion) -> None:
+    """Raises MediaNotReached."""
+    try:
+        fetch_checkpoint(version.checkpoint)
+    except MediaError as error:
+        raise MediaNotReached(str(error)) from error
+
+
+def places(*, kind: str, base: ModelVersion, snapshot: DatasetSnapshot, mined_from: TrainingRun | None) -> dict[str, str]:
+    """The files that a job reads: a run that waits for a mining reads the rows that the mining will have kept."""
+    dataset = mined_rows(mined_from) if mined_from else file_of(snapshot)
+    shared = {"dataset": str(dataset), "media_root": str(settings.MEDIA_ROOT)}
+    if kind == RunKind.MINE:
+        return shared | {"model": checkpoint_of(base), "version": base.name}
+    return shared | {"base_model": checkpoint_of(base)} | (replay(base, snapshot) if kind == RunKind.SFT else {})
+
+
+def replay(base: ModelVersion, snapshot: DatasetSnapshot) -> dict[str, str]:
+    """What the base learned before, for the setting `replay_rows` to mix in against forgetting; nothing for one trained elsewhere."""
+    earlier = TrainingRun.objects.filter(version=base).exclude(snapshot=snapshot).select_related("snapshot").first()
+    return {"replay_dataset": str(file_of(earlier.snapshot))} if earlier else {}
+
+
+def mined_rows(mining: TrainingRun) -> Path:
+    return directory_of(mining) / ROWS
+
+
+def verify_mined_rows(mining: TrainingRun) -> None:
+    """Raises MiningNotFinished, MinedRowsDamaged."""
+    if mining.status != RunStatus.SUCCEEDED:
+        raise MiningNotFinished
+    try:
+        if sha256_of(mined_rows(mining)) == mining.rows_sha256:
+            return
+    except OSError:
+        pass
+    raise MinedRowsDamaged
+
+
+def sha256_of(path: Path) -> str:
+    """Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,67 @@
+"""The one step that a lead takes: everything reviewed so far becomes a snapshot, and the snapshot a run or a pipeline of runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from annotation.models import ModelVersion, User
+from annotation.status import VersionStatus
+from training.models import DatasetSnapshot, Pipeline, RetrainSchedule, TrainingRun
+from training.recipes import DEFAULT, Recipe, checked, recipe_named
+from training.errors import NoProduction
+from training.runs.pipelines import Overrides, checked_stages, request_pipeline, stages_of
+from training.runs.idempotency import once
+from training.runs.request import checked_launch, request_run
+from training.snapshots.create import SnapshotFilters, create_snapshot
+from training.status import RunKind
+
+
+def retrain(*, requested_by: User, recipe: Recipe | str = DEFAULT, overrides: Mapping[str, Any] | None = None,
+            launch: Mapping[str, Any] | None = None, filters: SnapshotFilters | None = None, name: str = "", key: str = "") -> TrainingRun:
+    """Snapshot, then a fine-tuning from production. Its evaluations follow by themselves; the caller rings.
+
+    The same `key` a second time is the same request. Raises AskedAlready, NoProduction, NotEnoughGold, GoldChanged, SnapshotNameTaken,
+    RecipeUnknown, SettingUnknown, LaunchNotUsable.
+    """
+    def make() -> TrainingRun:
+        base, chosen = production_to_train_from(), _recipe(recipe)
+        chosen.settings(RunKind.SFT)  # before gold is frozen by a snapshot that nobody then uses
+        checked(overrides or {}, RunKind.SFT)
+        checked_launch(RunKind.SFT, launch or {})
+        return request_run(snapshot=_snapshot(requested_by, name, filters), base_version=base, requested_by=requested_by, recipe=chosen,
+                           overrides=overrides, launch=launch)
+
+    return once(key=key, kind=TrainingRun, make=make)
+
+
+def retrain_in_stages(*, requested_by: User, recipe: Recipe | str = DEFAULT, stages: Sequence[str] = (),
+                      overrides: Overrides | None = None, launch: Mapping[str, Any] | None = None,
+                      filters: SnapshotFilters | None = None, name: str = "", schedule: RetrainSchedule | None = None,
+                      key: str = "") -> Pipeline:
+    """Snapshot, then a pipeline from production: see services.pipelines.request_pipeline. Raises what `retrain` raises, StagesNotUsable."""
+    def make() -> Pipeline:
+        base, chosen = production_to_train_from(), _recipe(recipe)
+        for kind in checked_stages(stages or stages_of(chosen)):
+            chosen.settings(kind)
+            checked((overrides or {}).get(kind, {}), kind)
+            checked_launch(kind, launch or {})
+        snapshot = _snapshot(requested_by, name, filters)
+        return request_pipeline(snapshot=snapshot, base_version=base, requested_by=requested_by, recipe=chosen, stages=stages,
+                                overrides=overrides, launch=launch, schedule=schedule)
+
+    return once(key=key, kind=Pipeline, make=make)
+
+
+def production_to_train_from() -> ModelVersion:
+    """Raises NoProduction."""
+    base = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
+    if base is None:
+        raise NoProduction
+    return base
+
+
+def _recipe(recipe: Recipe | str) -> Recipe:
+    return recipe_named(recipe) if isinstance(recipe, str) else recipe
+
+
+def _snapshot(person: User, name: str, filters: SnapshotFilters | None) -> DatasetSnapshot:
+    return create_snapshot(created_by=person, name=name, filters=filters or SnapshotFilters())

@@ -1,0 +1,66 @@
+"""The little program between a worker and a job: `python -m training.runs.start_job PARENT_PID MODULE RUN_DIR`.
+
+It makes the job nice to the web process and asks the kernel to stop it when its worker dies, then becomes the job. Where
+RUN_DIR/accelerate.yaml asks for several processes, it stays and looks after `accelerate launch`, which starts
+training.runs.start_rank once a process. A wish to stop becomes the cancel file, which all of them see at the same step: accelerate's
+agent would give them 30 seconds and then call it a failure. None outlives the others.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from training.contract import ACCELERATE, CANCEL, EXIT_CANCELLED, RESULT
+from guardapp.processes import die_with_parent
+from training.runs.start_rank import AGENT, ERROR
+
+NICE = 10
+
+
+def main(parent: int, module: str, run_dir: str) -> None:
+    os.nice(NICE)
+    die_with_parent(signal.SIGTERM, parent)
+    if (Path(run_dir) / ACCELERATE).exists():
+        sys.exit(together(module, Path(run_dir)))
+    one_gpu(os.environ)
+    os.execv(sys.executable, [sys.executable, "-m", module, run_dir])  # noqa: S606
+
+
+def one_gpu(environment: "os._Environ[str]") -> None:
+    """A job of one process sees one GPU: with more the trainer would copy the model to each of them, thread by thread."""
+    environment["CUDA_VISIBLE_DEVICES"] = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def together(module: str, run_dir: Path) -> int:
+    """Start the job's processes and wait for them. The exit code is that of a job of one process."""
+    (run_dir / ERROR).unlink(missing_ok=True)
+    agent = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(run_dir / ACCELERATE),
+         "-m", "training.runs.start_rank", module, str(run_dir)],
+        stdin=subprocess.DEVNULL, start_new_session=True,  # a signal to this group is for us alone
+        preexec_fn=die_with_us,  # noqa: PLW1509  (this process has one thread)
+    )
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        (run_dir / CANCEL).touch()
+
+    signal.signal(signal.SIGTERM, stop)
+    code = agent.wait()
+    if (run_dir / RESULT).exists():
+        return 0
+    if (run_dir / ERROR).exists():
+        sys.stdout.write((run_dir / ERROR).read_text() + "\n")  # the log's last line says why
+        return 1
+    return EXIT_CANCELLED if code == 0 else 1
+
+
+def die_with_us() -> None:
+    die_with_parent(signal.SIGKILL)
+    os.environ[AGENT] = str(os.getpid())  # of what this becomes: a process that it has just started must not outlive it either
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -1,0 +1,19 @@
+"""The rows of registered benchmarks, as their files hold them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from training.models import Benchmark
+from training.files import file_of
+
+
+def rows_of(benchmark: Benchmark) -> Iterator[dict[str, Any]]:
+    """Snapshot rows (training.learning.rows) with "refusal" where a row labels it, and "keys", which link it to near-copies."""
+    with file_of(benchmark.snapshot).open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def benchmark_keys() -> frozenset[str]:
+    """What links a row to any benchmark's rows."""
+    return frozenset(key for benchmark in Benchmark.objects.select_related("snapshot") for row in rows_of(benchmark) for key in row["keys"])

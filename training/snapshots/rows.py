@@ -1,0 +1,111 @@
+"""Gold → the rows of a snapshot: what the guard saw, the settled labels, and the target completion."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.utils.translation import gettext_noop
+
+from annotation.models import GoldLabel, Item, Prediction
+from annotation.predictions.policy import policy_text
+from annotation.media.files import frames_at
+from annotation.status import TargetSource
+from guardapp.guard.media.decode import MediaError, load_seen
+from guardapp.guard.media.errors import MediaStoreAway
+from guardapp.guard.parsing import PromptLabelMissing, parse, render
+from guardapp.guard.taxonomy import Harmfulness
+from guardapp.guard.verdict import Judgement, Sample, SeenMedia, Verdict
+from training.learning.rows import Row
+from training.errors import MediaNotReached
+
+WITHOUT_TARGET = (TargetSource.PENDING, TargetSource.UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class GoldRow:
+    """A gold label as a row without its side of the split yet. `why_not_train` is "" where it may be trained on."""
+
+    gold_id: int
+    row: Row
+    media_sha256: tuple[str, ...]
+    hard: bool
+    policy_version: str  # "slug vN" that it was judged by
+    why_not_train: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """Rows that did not get in, by reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reason: str) -> None:
+        self.counts[reason] += 1
+
+
+def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = False) -> Iterable[GoldRow]:
+    """The rows that can be written; the others are counted in `drops`. `with_policy`: each with the policy that it was judged by."""
+    for label in gold:
+        if label.prompt_label is None and label.response_label is None:
+            drops.add(gettext_noop("no label"))
+            continue
+        if label.stale_at is not None:
+            drops.add(gettext_noop("stale: the policy of its category has changed"))
+            continue
+        prediction = label.prediction or label.item.prediction
+        try:
+            media = seen_media(prediction)
+        except MediaStoreAway as error:  # it says nothing about the row
+            raise MediaNotReached(str(error)) from error
+        except MediaError:
+            drops.add(gettext_noop("frames are gone"))
+            continue
+        if len(media) != len(label.item.item_media.all()):
+            drops.add(gettext_noop("the guard saw no media"))
+            continue
+        yield _gold_row(label, media, with_policy=with_policy)
+
+
+def seen_media(prediction: Prediction | None) -> tuple[SeenMedia, ...]:
+    """The frames that the guard saw, as stored at prediction time. Raises MediaError."""
+    if prediction is None:
+        return ()
+    return tuple(load_seen(frames_at(medium["folder"])).seen for medium in prediction.media_seen)
+
+
+def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], *, with_policy: bool) -> GoldRow:
+    item = label.item
+    verdict = verdict_of(label)
+    completion, why_not = target_completion(label, verdict, item)
+    row = Row(
+        sample=Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=media,
+                      policy_text=policy_text(label.policy_version) if with_policy else None),
+        verdict=verdict, completion=completion, source=item.source, target_source=label.target_source,
+        extra={"item": f"{item.source}/{item.external_id}"},
+    )
+    hashes = tuple(medium.asset.sha256 for medium in item.item_media.all())
+    return GoldRow(label.pk, row, hashes, hard=hasattr(label, "hard_sample"), policy_version=str(label.policy_version),
+                   why_not_train=why_not)
+
+
+def verdict_of(label: GoldLabel) -> Verdict:
+    return Verdict(
+        prompt=Harmfulness(label.prompt_label) if label.prompt_label else None,
+        response=Harmfulness(label.response_label) if label.response_label else None,
+        categories=tuple(label.categories),
+    )
+
+
+def target_completion(label: GoldLabel, verdict: Verdict, item: Item) -> tuple[str, str]:
+    """The completion to learn and "", or "" and why there is none. A target must read back as the gold verdict."""
+    if label.target_source in WITHOUT_TARGET or not label.target_steps:
+        return "", f"target {label.target_source}"
+    answered = item.response is not None
+    try:
+        completion = render(Judgement(tuple(label.target_steps), verdict), response_present=answered)
+    except PromptLabelMissing:
+        return "", gettext_noop("no prompt label")
+    read = parse(completion, response_expected=answered)
+    if read is None or not read.steps or (read.verdict.prompt, read.verdict.response) != (verdict.prompt, verdict.response):
+        return "", gettext_noop("target does not read back as gold")
+    return completion, ""

@@ -1,0 +1,77 @@
+"""Which side of the split each gold row takes: near-copies together, and nobody changes sides between snapshots."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from annotation.models import GoldLabel, Item
+from guardapp.guard.splits import SplitRow, assign_splits, groups, link_keys
+from training.models import SnapshotRow
+from training.snapshots.rows import GoldRow
+from training.status import Split
+
+SEED = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`twice`: the row was trained on before, and now stands in a group that is held out."""
+
+    side: Split
+    group: str
+    twice: bool = False
+
+
+def places(rows: Sequence[GoldRow]) -> list[Place]:
+    """A place for each row, in order.
+
+    A group that an earlier snapshot held out stays held out. One that was trained on stays in train: the version that the next
+    run starts from has seen it. Hidden gold is held out, because it scores the versions that serve.
+    """
+    split_rows = [split_row(gold) for gold in rows]
+    trained = keys_of(Split.TRAIN)
+    held_out = keys_of(Split.HOLDOUT) | keys_of_hidden_gold(without=trained)
+    sides = assign_splits(split_rows, settings.HOLDOUT_SHARE, SEED, held_out=held_out)
+    placed: dict[str, Place] = {}
+    for group in groups(split_rows):
+        keys = {key for row in group.rows for key in row.link_keys}
+        for row in group.rows:
+            side = Split(sides[row.id].value)
+            if keys & trained and not keys & held_out:
+                side = Split.TRAIN
+            twice = side == Split.HOLDOUT and bool(trained.intersection(row.link_keys)) and held_out.isdisjoint(row.link_keys)
+            placed[row.id] = Place(side, group.key, twice)
+    return [placed[row.id] for row in split_rows]
+
+
+def split_row(gold: GoldRow) -> SplitRow:
+    sample, verdict = gold.row.sample, gold.row.verdict
+    return SplitRow(id=str(gold.gold_id), prompt=sample.prompt, response=sample.response, media_sha256s=gold.media_sha256,
+                    stratum=f"{sample.modality.value}/{verdict.prompt or verdict.response}")
+
+
+def media_of(item: Item) -> tuple[str, ...]:
+    """The sha256 of the item's media, in order; `item_media__asset` is prefetched by the caller."""
+    return tuple(medium.asset.sha256 for medium in item.item_media.all())
+
+
+def keys_of(split: Split) -> set[str]:
+    """Link keys of everything that an earlier snapshot put on this side."""
+    gold = GoldLabel.objects.filter(pk__in=SnapshotRow.objects.filter(split=split).values("gold_id"))
+    return set(_keys(gold.select_related("item").prefetch_related("item__item_media__asset").iterator(chunk_size=500)))
+
+
+def keys_of_hidden_gold(*, without: set[str]) -> set[str]:
+    """Link keys of the hidden gold that has none of the given ones."""
+    gold = GoldLabel.objects.standing().filter(item__known__active=True)
+    found: set[str] = set()
+    for label in gold.select_related("item").prefetch_related("item__item_media__asset"):
+        keys = set(_keys([label]))
+        found |= keys if keys.isdisjoint(without) else set()
+    return found
+
+
+def _keys(gold: Iterable[GoldLabel]) -> Iterable[str]:
+    for label in gold:
+        yield from link_keys(label.item.prompt, label.item.response, media_of(label.item))

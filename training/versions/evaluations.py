@@ -1,0 +1,63 @@
+"""Evaluations: a version on a snapshot's holdout, with the prompt and the parser that serve."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from annotation.models import ModelVersion, User
+from annotation.predictions.loaded_engine import checkpoint_of
+from training.contract import PREDICTIONS, EvaluateConfig
+from training.models import DatasetSnapshot, Evaluation, EvaluationRow
+from training.files import file_of
+from training.versions.gate import watched_items
+from training.snapshots.job_media import forget_media
+from training.status import RunStatus
+
+
+def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requested_by: User | None) -> Evaluation:
+    """Queue an evaluation, or return the one that is there: a version is evaluated once on a snapshot."""
+    config = EvaluateConfig(
+        model=checkpoint_of(version), dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
+        batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS,
+        watched=watched_items(snapshot), policies=version.takes_policy, engine=settings.EVALUATION_ENGINE,
+    )
+    try:
+        with transaction.atomic():
+            return Evaluation.objects.create(version=version, snapshot=snapshot, requested_by=requested_by, config=asdict(config))
+    except IntegrityError:
+        unended = Evaluation.objects.exclude(status__in=[RunStatus.FAILED, RunStatus.CANCELLED])
+        return unended.get(version=version, snapshot=snapshot)
+
+
+def finish_evaluation(evaluation: Evaluation, run_dir: Path, result: dict[str, Any]) -> None:
+    """Take the job's metrics and its rows into the database, in one transaction."""
+    with transaction.atomic():
+        mine = Evaluation.objects.filter(pk=evaluation.pk, claim_token=evaluation.claim_token, status=RunStatus.RUNNING)
+        ended = mine.update(status=RunStatus.SUCCEEDED, result=result, error="", finished_at=timezone.now(),
+                            claim_token=None, claimed_until=None, pid=None)
+        if ended == 1:
+            EvaluationRow.objects.bulk_create(_rows(evaluation, run_dir / PREDICTIONS), batch_size=500)
+    forget_media(run_dir)
+
+
+def _rows(evaluation: Evaluation, predictions: Path) -> Iterator[EvaluationRow]:
+    """One row a sample; where a stopped and resumed job wrote a sample twice, its first line stands."""
+    seen = set()
+    with predictions.open(encoding="utf-8") as lines:
+        for line in lines:
+            value = json.loads(line)
+            if value["id"] in seen:
+                continue
+            seen.add(value["id"])
+            gold, predicted = value["gold"], value["predicted"]
+            yield EvaluationRow(
+                evaluation=evaluation, row_id=value["id"], completion=value["completion"], parsed=value["parsed"], gold=gold,
+                predicted=predicted, correct=all(predicted.get(task) == label for task, label in gold.items() if label is not None),
+                categories=value.get("categories", []), held_out=not value.get("watched", False),
+            )
