@@ -4,11 +4,11 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from annotation.api import (
-    items as api,
-    appeals as api_appeals,
-    exports as api_exports,
-    moderation as api_moderation,
-    reviews as api_reviews,
+    appeals,
+    exports,
+    items,
+    moderation,
+    reviews,
 )
 from annotation.web.openapi import SCHEMA_SETTINGS, DocsView
 from annotation.web.problems import no_such_endpoint
@@ -16,25 +16,25 @@ from annotation.web.problems import no_such_endpoint
 urlpatterns = [
     path("api/docs", DocsView.as_view(), name="api-docs"),
     path("api/v1/schema", SpectacularAPIView.as_view(custom_settings=SCHEMA_SETTINGS), name="api-schema"),
-    path("api/v1/items", api.ItemsView.as_view(), name="api-items"),
-    path("api/v1/items/<int:item_id>", api.ItemView.as_view(), name="api-item"),
-    path("api/v1/items/<int:item_id>/appeals", api_appeals.AppealView.as_view(), name="api-appeal"),
-    path("v1/moderations", api_moderation.OpenAIView.as_view(), name="openai-moderations"),
-    path("api/v1/moderate", api_moderation.ModerateView.as_view(), name="api-moderate"),
-    path("api/v1/moderate/stream", api_moderation.StreamView.as_view(), name="api-moderate-stream"),
-    path("api/v1/export", api.ExportView.as_view(), name="api-export"),
-    path("api/v1/export/summary", api.ExportSummaryView.as_view(), name="api-export-summary"),
-    path("api/v1/exports", api_exports.ExportsView.as_view(), name="api-exports"),
-    path("api/v1/exports/<int:export_id>", api_exports.ExportOfView.as_view(), name="api-export-of"),
-    path("api/v1/exports/<int:export_id>/files/<str:name>", api_exports.ExportFileView.as_view(), name="api-export-file"),
-    path("api/v1/queues/<slug:slug>/next", api_reviews.NextView.as_view(), name="api-next"),
-    path("api/v1/assignments/<uuid:token>/submit", api_reviews.SubmitView.as_view(), name="api-submit"),
-    path("api/v1/assignments/<uuid:token>/reveal", api_reviews.RevealView.as_view(), name="api-reveal"),
-    path("api/v1/assignments/<uuid:token>/skip", api_reviews.SkipView.as_view(), name="api-skip"),
-    path("api/v1/assignments/<uuid:token>/escalate", api_reviews.EscalateView.as_view(), name="api-escalate"),
-    path("api/v1/assignments/<uuid:token>/heartbeat", api_reviews.HeartbeatView.as_view(), name="api-heartbeat"),
-    path("api/v1/assignments/<uuid:token>/draft", api_reviews.DraftView.as_view(), name="api-draft"),
-    path("api/v1/reviews/<int:review_id>/undo", api_reviews.UndoView.as_view(), name="api-undo"),
+    path("api/v1/items", items.ItemsView.as_view(), name="api-items"),
+    path("api/v1/items/<int:item_id>", items.ItemView.as_view(), name="api-item"),
+    path("api/v1/items/<int:item_id>/appeals", appeals.AppealView.as_view(), name="api-appeal"),
+    path("v1/moderations", moderation.OpenAIView.as_view(), name="openai-moderations"),
+    path("api/v1/moderate", moderation.ModerateView.as_view(), name="api-moderate"),
+    path("api/v1/moderate/stream", moderation.StreamView.as_view(), name="api-moderate-stream"),
+    path("api/v1/export", exports.ExportView.as_view(), name="api-export"),
+    path("api/v1/export/summary", exports.ExportSummaryView.as_view(), name="api-export-summary"),
+    path("api/v1/exports", exports.ExportsView.as_view(), name="api-exports"),
+    path("api/v1/exports/<int:export_id>", exports.ExportOfView.as_view(), name="api-export-of"),
+    path("api/v1/exports/<int:export_id>/files/<str:name>", exports.ExportFileView.as_view(), name="api-export-file"),
+    path("api/v1/queues/<slug:slug>/next", reviews.NextView.as_view(), name="api-next"),
+    path("api/v1/assignments/<uuid:token>/submit", reviews.SubmitView.as_view(), name="api-submit"),
+    path("api/v1/assignments/<uuid:token>/reveal", reviews.RevealView.as_view(), name="api-reveal"),
+    path("api/v1/assignments/<uuid:token>/skip", reviews.SkipView.as_view(), name="api-skip"),
+    path("api/v1/assignments/<uuid:token>/escalate", reviews.EscalateView.as_view(), name="api-escalate"),
+    path("api/v1/assignments/<uuid:token>/heartbeat", reviews.HeartbeatView.as_view(), name="api-heartbeat"),
+    path("api/v1/assignments/<uuid:token>/draft", reviews.DraftView.as_view(), name="api-draft"),
+    path("api/v1/reviews/<int:review_id>/undo", reviews.UndoView.as_view(), name="api-undo"),
 ]
 
 # to be included after every other address of the API: what is left is answered as a problem, not as a page

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, gen
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from annotation.models import Assignment, Delivery, ModelVersion, QueueTally
 from annotation.database.lists import COUNTED_UP_TO, count_some
+from annotation.models import Assignment, Delivery, ModelVersion, QueueTally
 from annotation.status import AssignmentState, DeliveryState, ItemStatus
 
 KEPT_S = 7 * 86_400.0

@@ -13,7 +13,7 @@ class Role(TextChoices):
 
 
 class ItemStatus(TextChoices):
-    """Where an item stands in the loop. Writers: services.ingest, services.infer, services.review, services.gold."""
+    """Where an item stands in the loop. Writers: ingest.store_items, predictions.predict, review.submit, review.gold."""
 
     PENDING = "pending", _("Waiting for the guard")
     PREDICTING = "predicting", _("The guard is reasoning")
@@ -43,7 +43,7 @@ class VersionStatus(TextChoices):
 
 
 class AssignmentState(TextChoices):
-    """Writer: services.assignment and services.review."""
+    """Writer: review.leases and review.submit."""
 
     ACTIVE = "active", _("Active")
     SUBMITTED = "submitted", _("Submitted")
@@ -64,7 +64,7 @@ class ReviewMode(TextChoices):
 
 
 class QueueOrder(TextChoices):
-    """What a queue serves first. It becomes the items' priority when they are routed: services.route."""
+    """What a queue serves first. It becomes the items' priority when they are routed: queues.priority."""
 
     RISK = "risk", _("Doubt, severity and age")
     DISAGREEMENT = "disagreement", _("Disagreement of the guard with itself")
@@ -87,7 +87,7 @@ class ErrorKind(TextChoices):
 
 
 class AppealState(TextChoices):
-    """Writer: services.appeals."""
+    """Writer: review.appeals."""
 
     OPEN = "open", _("Open")
     UPHELD = "upheld", _("The verdict stands")
@@ -95,7 +95,7 @@ class AppealState(TextChoices):
 
 
 class RegenerationState(TextChoices):
-    """Writer: services.regenerate."""
+    """Writer: review.regenerate."""
 
     QUEUED = "queued", _("Waiting for the guard")
     RUNNING = "running", _("The guard is writing")
@@ -104,7 +104,7 @@ class RegenerationState(TextChoices):
 
 
 class ExportState(TextChoices):
-    """Writer: services.export_jobs."""
+    """Writer: exporting.export_files."""
 
     QUEUED = "queued", _("Waiting for a worker")
     RUNNING = "running", _("Being written")
@@ -197,7 +197,7 @@ class WebhookEvent(TextChoices):
 
 
 class DeliveryState(TextChoices):
-    """Writer: services.webhooks."""
+    """Writer: outbound.webhooks."""
 
     WAITING = "waiting", _("Waiting")
     DELIVERED = "delivered", _("Delivered")

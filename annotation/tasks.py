@@ -12,22 +12,22 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 
 from annotation.doorbell import ring
+from annotation.exporting import export_files
+from annotation.insights import days
+from annotation.operations import retention
+from annotation.outbound import webhooks
 from annotation.predictions import (
     claims,
-    shared_device as devices,
-    predict as infer,
-    hidden_gold as known_predictions,
-    loaded_engine as serving,
-    target_reasoning as targets,
+    hidden_gold,
+    loaded_engine,
+    shared_device,
+    target_reasoning,
 )
-from annotation.exporting import export_files as export_jobs
-from annotation.review import presence, regenerate
-from annotation.operations import retention
-from annotation.insights import days as review_days
-from annotation.queues import rules as routing, counts as tallies
-from annotation.outbound import webhooks
-from annotation.predictions import shadow as shadows
+from annotation.predictions.predict import predict_pending
+from annotation.predictions.shadow import predict_shadow, shadow_wanted
 from annotation.predictions.shadow_requests import shadow_version
+from annotation.queues import counts, rules
+from annotation.review import presence, regenerate
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
     @wraps(work)
     def guarded() -> None:
         try:
-            with devices.on_device(partial(ring, predict)):
+            with shared_device.on_device(partial(ring, predict)):
                 work()
-        except devices.DeviceLent:
+        except shared_device.DeviceLent:
             logger.info("%s waits: the device is lent", work.__name__)
     return guarded
 
@@ -51,15 +51,15 @@ def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
 @needs_guard
 def predict() -> None:
     """Items that wait; then, a few at a time, hidden gold; then the shadow version has its turn."""
-    version, engine = serving.engine_or_former(serving.production_version())
-    done = infer.predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
+    version, engine = loaded_engine.engine_or_former(loaded_engine.production_version())
+    done = predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
         ring(predict, countdown=0 if done.count or done.failed else PAUSE_SECONDS)
-    elif (scored := known_predictions.predict_known(engine=engine, version=version)).claimed:
+    elif (scored := hidden_gold.predict_known(engine=engine, version=version)).claimed:
         ring(predict, countdown=0 if scored.count else PAUSE_SECONDS)
     elif shadow_version() is None:
-        serving.release_shadow()
-    elif shadows.shadow_wanted():
+        loaded_engine.release_shadow()
+    elif shadow_wanted():
         ring(shadow)
 
 
@@ -67,7 +67,7 @@ def predict() -> None:
 @needs_guard
 def shadow() -> None:
     """Rung by production's bell when it has no more to do."""
-    done = shadows.predict_shadow(engine_of=serving.shadow_engine_for)
+    done = predict_shadow(engine_of=loaded_engine.shadow_engine_for)
     if done.claimed:
         ring(shadow, countdown=0 if done.count else PAUSE_SECONDS)
 
@@ -75,8 +75,8 @@ def shadow() -> None:
 @shared_task(name="annotation.tasks.complete_targets", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 @needs_guard
 def complete_targets() -> None:
-    version, engine = serving.engine_or_former(serving.production_version())
-    done = targets.complete_targets(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
+    version, engine = loaded_engine.engine_or_former(loaded_engine.production_version())
+    done = target_reasoning.complete_targets(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
         ring(complete_targets, countdown=0 if done.completed else PAUSE_SECONDS)
 
@@ -86,7 +86,7 @@ def complete_targets() -> None:
 def write_again() -> None:
     if not regenerate.regenerations_wait():
         return
-    version, engine = serving.engine_or_former(serving.production_version())
+    version, engine = loaded_engine.engine_or_former(loaded_engine.production_version())
     done = regenerate.regenerate_next(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
         ring(write_again, countdown=0 if done.done or done.failed else PAUSE_SECONDS)
@@ -100,14 +100,14 @@ def release_stale() -> None:
 
 @shared_task(name="annotation.tasks.reroute", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def reroute() -> None:
-    while routing.reroute_some():
+    while rules.reroute_some():
         pass
 
 
 @shared_task(name="annotation.tasks.count_queues", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def count_queues() -> None:
-    if tallies.renew_tallies():
-        review_days.count_days()
+    if counts.renew_tallies():
+        days.count_days()
     presence.forget_the_gone()
 
 
@@ -119,7 +119,7 @@ def deliver() -> None:
 
 @shared_task(name="annotation.tasks.write_exports", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 def write_exports() -> None:
-    if export_jobs.write_next():
+    if export_files.write_next():
         ring(write_exports)
 
 
@@ -139,4 +139,4 @@ def look_at_once(**_: object) -> None:
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def leave_the_device(**_: object) -> None:
-    devices.leave()
+    shared_device.leave()

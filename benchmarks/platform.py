@@ -8,7 +8,7 @@ Makes a database of its own on the server at GUARDAPP_TEST_POSTGRES and drops it
 ingest_vs_copy           rows a second of `ingest_jsonl` (what manage.py ingest runs: JSON read and checked, idempotent, a result a row,
                          an event a row, a commit a thousand) over COPY of the very same rows into an equal table with equal indexes and
                          as many rows; the median of rounds that take turns
-next_vs_skip_locked      p95 of services.assignment.assign_next over p95 of a bare SELECT … FOR UPDATE SKIP LOCKED with its UPDATE, in turns
+next_vs_skip_locked      p95 of review.leases.assign_next over p95 of a bare SELECT … FOR UPDATE SKIP LOCKED with its UPDATE, in turns
 submit_p95_ms            POST …/submit by one person on one kept connection
 export_vs_copy_to        rows a second of `manage.py export --files jsonl` (canonical records, gzip, SHA-256), from the asking to the last
                          file, over COPY … TO of the joined columns into a file, once before and once after
@@ -75,8 +75,8 @@ def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
 
 def next_beside_skip_locked(bare: Floor, leases: int) -> dict[str, float]:
     from annotation.models import ReviewQueue, User
-    from annotation.review.leases import assign_next
     from annotation.review.decision import Decision
+    from annotation.review.leases import assign_next
     from annotation.review.submit import submit_review
     from annotation.status import ReviewKind
     from guardapp.guard.taxonomy import Harmfulness

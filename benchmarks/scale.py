@@ -69,8 +69,8 @@ def prepare() -> tuple[str, str]:
 
 def ground() -> Any:
     from annotation.models import ReviewQueue, User
-    from annotation.predictions.policy import active_policy_version
     from annotation.predictions.loaded_engine import ensure_production_version
+    from annotation.predictions.policy import active_policy_version
     from benchmarks.console import judgement_row
     from benchmarks.filling import QUEUES, Ground
 

@@ -5,8 +5,8 @@ import os
 from celery import Celery
 from celery.signals import beat_init, worker_init
 
-from guardapp.worker_alive import start_pulse
 from guardapp.tracing import start_tracing
+from guardapp.worker_alive import start_pulse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
 app = Celery("guardapp")

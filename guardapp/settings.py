@@ -237,7 +237,7 @@ MAX_NEW_TOKENS = env.integer("GUARDAPP_MAX_NEW_TOKENS", 256, minimum=16)
 CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 60, minimum=1)  # a worker's hold on items; renewed as it works
 SETTLE_SECONDS = env.integer("GUARDAPP_SETTLE_SECONDS", 10)  # a review can be undone freely this long; then its gold may train
 HOLDOUT_SHARE = env.integer("GUARDAPP_HOLDOUT_SHARE", 20, minimum=1) / 100
-RETENTION_DAYS = env.days("GUARDAPP_RETENTION", [  # what is kept how long, where it is not as long as services.retention says; 0: for ever
+RETENTION_DAYS = env.days("GUARDAPP_RETENTION", [  # what is kept how long, where it is not as long as operations.retention says; 0: for ever
     "messages", "exports", "leases", "lease-events", "predictions", "regenerations", "shadow-requests", "sign-ins", "media"])
 AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100  # share of items that always go to people, whatever the guard says
 # Care for reviewers: limits a day; a person may have others

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from training.pages import benchmarks, gate, home, lineage, run_metrics as metrics, recipes, runs, schedules, snapshots, versions
+from training.pages import benchmarks, gate, home, lineage, recipes, run_metrics, runs, schedules, snapshots, versions
 
 app_name = "training"
 urlpatterns = [
@@ -23,10 +23,10 @@ urlpatterns = [
     path("runs/<int:run_id>/state.json", runs.run_state, name="run_state"),
     path("runs/<int:run_id>/hazards/", runs.hazards, name="hazards"),
     path("runs/<int:run_id>/rollouts/", runs.rollouts, name="rollouts"),
-    path("runs/<int:run_id>/metrics.jsonl", metrics.metrics_file, name="metrics_file"),
-    path("runs/<int:run_id>/metrics.tfevents", metrics.metrics_events, name="metrics_events"),
-    path("runs/<int:run_id>/metrics.csv", metrics.metrics_csv, name="metrics_csv"),
-    path("runs/<int:run_id>/metrics/<slug:chart>.csv", metrics.metrics_csv, name="chart_csv"),
+    path("runs/<int:run_id>/metrics.jsonl", run_metrics.metrics_file, name="metrics_file"),
+    path("runs/<int:run_id>/metrics.tfevents", run_metrics.metrics_events, name="metrics_events"),
+    path("runs/<int:run_id>/metrics.csv", run_metrics.metrics_csv, name="metrics_csv"),
+    path("runs/<int:run_id>/metrics/<slug:chart>.csv", run_metrics.metrics_csv, name="chart_csv"),
     path("runs/<int:run_id>/cancel/", runs.cancel, name="cancel"),
     path("runs/<int:run_id>/resume/", runs.resume, name="resume"),
     path("runs/<int:run_id>/clone-pipeline/", runs.clone_pipeline, name="clone_pipeline"),

@@ -7,12 +7,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.api import shapes
-from annotation.api.items import actor_of
 from annotation.api.authentication import needs_scope
 from annotation.models import Item
-from annotation.web.openapi import answers
 from annotation.review.appeals import open_appeal
 from annotation.status import ApiScope
+from annotation.web.openapi import answers
+from annotation.web.requests import actor_of
 
 
 class AppealView(APIView):

@@ -1,28 +1,50 @@
 """The API of exports as files: ask for one, see how far it is, fetch its files and go on with a broken-off download."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.http import Http404, HttpResponseBase
+from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api.items import TakesAnyAccept, actor_of, asked_for
+from annotation.api import shapes
 from annotation.api.authentication import needs_scope
 from annotation.doorbell import ring
-from annotation.web.byte_ranges import answer_with
-from annotation.models import ApiKey, Export
-from annotation.web.openapi import answers
-from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
-from annotation.exporting.export import ExportFormat, ExportRequest
+from annotation.exporting.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export, summarise
 from annotation.exporting.export_files import manifest_of, request_export
+from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
+from annotation.ingest.values import FieldError
+from annotation.models import ApiKey, Export
 from annotation.status import ApiScope, ExportLayout, ExportState
 from annotation.tasks import write_exports
+from annotation.web.byte_ranges import answer_with
+from annotation.web.openapi import answers
+from annotation.web.problems import BodyNotValid
+from annotation.web.requests import actor_of, asked_for
+
+FORMAT_PARAMETERS = [
+    OpenApiParameter("format", str, enum=[one.value for one in ExportFormat], description="default: canonical"),
+    OpenApiParameter("only", str, enum=["hard"], description="hard: rows whose gold contradicts the guard"),
+]
+
+
+class TakesAnyAccept(BaseContentNegotiation):
+    """`format` is this view's own parameter, and a download is sent whatever the caller says it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None) -> Any:
+        first = next(iter(renderers))
+        return first, first.media_type
 
 
 class ExportInput(serializers.Serializer[Any]):
@@ -113,3 +135,49 @@ def _export(export_id: int) -> Export:
 
 def _shape(export: Export) -> dict[str, Any]:
     return {**manifest_of(export), "share": round(export.share, 4), "error": export.error}
+
+
+class ExportView(APIView):
+    permission_classes = [needs_scope(ApiScope.EXPORT)]
+    content_negotiation_class = TakesAnyAccept
+
+    @extend_schema(
+        operation_id="export", parameters=[*FORMAT_PARAMETERS, OpenApiParameter("archive", str, enum=["zip"])],
+        responses=answers({}, 422) | {(200, "application/x-ndjson"): OpenApiTypes.BINARY, (200, "application/zip"): OpenApiTypes.BINARY},
+        description="Reviewed rows as JSONL, streamed; with archive=zip a ZIP that holds rows.jsonl, the media and summary.json. "
+                    "What a format drops and why: /export/summary.",
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        wanted = export_request_of(request)
+        archive = asked_for(request, "archive")
+        if archive not in ("", "zip"):
+            raise BodyNotValid("There is no such archive.", [FieldError("/archive", "is not zip.")])
+        by = f"key {request.auth.prefix}" if isinstance(request.auth, ApiKey) else "session"
+        record_export(request=wanted, actor=actor_of(request), by=by)
+        if archive:
+            return FileResponse(export_archive(request=wanted), as_attachment=True, filename=f"{wanted.file_stem}.zip")
+        response = StreamingHttpResponse(export_lines(request=wanted), content_type="application/x-ndjson")
+        response["Content-Disposition"] = f'attachment; filename="{wanted.file_stem}.jsonl"'
+        response["X-Accel-Buffering"] = "no"
+        return response
+
+
+class ExportSummaryView(APIView):
+    permission_classes = [needs_scope(ApiScope.EXPORT)]
+    content_negotiation_class = TakesAnyAccept
+
+    @extend_schema(operation_id="export_summary", parameters=FORMAT_PARAMETERS, responses=answers({200: shapes.TallyShape}, 422),
+                   description="How many rows the export would hold, and how many it would drop, by reason.")
+    def get(self, request: Request) -> Response:
+        return Response(summarise(request=export_request_of(request)).as_json())
+
+
+def export_request_of(request: Request) -> ExportRequest:
+    only = asked_for(request, "only")
+    if only not in ("", "hard"):
+        raise BodyNotValid("There is no such selection.", [FieldError("/only", "is not hard.")])
+    try:
+        return ExportRequest(ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard")
+    except ValueError:
+        known = ", ".join(one.value for one in ExportFormat)
+        raise BodyNotValid("There is no such format.", [FieldError("/format", f"is none of {known}.")]) from None

@@ -1,19 +1,17 @@
-"""The API of items and exports. Rows come in by annotation.importers; services do the work."""
+"""The API of items: rows come in, and what is stored is listed and read."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import MultiPartParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -22,18 +20,18 @@ from annotation.api import shapes
 from annotation.api.authentication import needs_scope
 from annotation.doorbell import ring
 from annotation.ingest.read_media import MediaFinder, files_of_upload, no_files, with_fetching
-from annotation.ingest.read_rows import MAX_SOURCE, read_row
-from annotation.models import ApiKey, Item, User
-from annotation.web.openapi import answers
-from annotation.web.problems import BodyNotValid, BodyTooLarge
-from annotation.web.orjson_format import OrjsonParser, read_json
+from annotation.ingest.read_rows import read_row
+from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
+from annotation.ingest.values import DEFAULT_SOURCE, MAX_BATCH, FieldError, RowResult, RowStatus
 from annotation.items.item_values import PAGE, CursorNotValid, item_with_all, page_of_items
 from annotation.items.search import CHOICES, ItemSearch, day_of
-from annotation.exporting.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export, summarise
-from annotation.ingest.values import DEFAULT_SOURCE, MAX_BATCH, FieldError, RowResult, RowStatus
-from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
+from annotation.models import ApiKey, Item
 from annotation.status import ApiScope
 from annotation.tasks import predict
+from annotation.web.openapi import answers
+from annotation.web.orjson_format import OrjsonParser, read_json
+from annotation.web.problems import BodyNotValid, BodyTooLarge
+from annotation.web.requests import actor_of, asked_for
 
 MAX_PAGE = 1_000
 MAX_UPLOAD_BYTES = 1 << 30  # of a multipart body: its files wait on the disk
@@ -57,20 +55,6 @@ SEARCH_PARAMETERS = [
     *(OpenApiParameter(name, OpenApiTypes.DATE, description=f"day (UTC) of coming in, {words}")
       for name, words in (("since", "or later"), ("until", "or earlier"))),
 ]
-
-
-def actor_of(request: Request) -> User:
-    """The person behind the key or the session."""
-    assert isinstance(request.user, User)
-    return request.user
-
-
-def asked_for(request: Request, name: str) -> str:
-    """A parameter of the address; "" where it is missing."""
-    value: str = request.query_params.get(name, "")
-    if len(value) > MAX_SOURCE or "\x00" in value:
-        raise BodyNotValid("A parameter cannot be taken.", [FieldError(f"/{name}", f"takes at most {MAX_SOURCE} characters, no NUL.")])
-    return value
 
 
 def search_of(request: Request) -> ItemSearch:
@@ -141,69 +125,6 @@ class ItemView(APIView):
             return Response(item_with_all(item_id))
         except Item.DoesNotExist:
             raise Http404(f"There is no item {item_id}.") from None
-
-
-class TakesAnyAccept(BaseContentNegotiation):
-    """`format` is this view's own parameter, and a download is sent whatever the caller says it accepts."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None) -> Any:
-        first = next(iter(renderers))
-        return first, first.media_type
-
-
-FORMAT_PARAMETERS = [
-    OpenApiParameter("format", str, enum=[one.value for one in ExportFormat], description="default: canonical"),
-    OpenApiParameter("only", str, enum=["hard"], description="hard: rows whose gold contradicts the guard"),
-]
-
-
-class ExportView(APIView):
-    permission_classes = [needs_scope(ApiScope.EXPORT)]
-    content_negotiation_class = TakesAnyAccept
-
-    @extend_schema(
-        operation_id="export", parameters=[*FORMAT_PARAMETERS, OpenApiParameter("archive", str, enum=["zip"])],
-        responses=answers({}, 422) | {(200, "application/x-ndjson"): OpenApiTypes.BINARY, (200, "application/zip"): OpenApiTypes.BINARY},
-        description="Reviewed rows as JSONL, streamed; with archive=zip a ZIP that holds rows.jsonl, the media and summary.json. "
-                    "What a format drops and why: /export/summary.",
-    )
-    def get(self, request: Request) -> HttpResponseBase:
-        wanted = export_request_of(request)
-        archive = asked_for(request, "archive")
-        if archive not in ("", "zip"):
-            raise BodyNotValid("There is no such archive.", [FieldError("/archive", "is not zip.")])
-        by = f"key {request.auth.prefix}" if isinstance(request.auth, ApiKey) else "session"
-        record_export(request=wanted, actor=actor_of(request), by=by)
-        if archive:
-            return FileResponse(export_archive(request=wanted), as_attachment=True, filename=f"{wanted.file_stem}.zip")
-        response = StreamingHttpResponse(export_lines(request=wanted), content_type="application/x-ndjson")
-        response["Content-Disposition"] = f'attachment; filename="{wanted.file_stem}.jsonl"'
-        response["X-Accel-Buffering"] = "no"
-        return response
-
-
-class ExportSummaryView(APIView):
-    permission_classes = [needs_scope(ApiScope.EXPORT)]
-    content_negotiation_class = TakesAnyAccept
-
-    @extend_schema(operation_id="export_summary", parameters=FORMAT_PARAMETERS, responses=answers({200: shapes.TallyShape}, 422),
-                   description="How many rows the export would hold, and how many it would drop, by reason.")
-    def get(self, request: Request) -> Response:
-        return Response(summarise(request=export_request_of(request)).as_json())
-
-
-def export_request_of(request: Request) -> ExportRequest:
-    only = asked_for(request, "only")
-    if only not in ("", "hard"):
-        raise BodyNotValid("There is no such selection.", [FieldError("/only", "is not hard.")])
-    try:
-        return ExportRequest(ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard")
-    except ValueError:
-        known = ", ".join(one.value for one in ExportFormat)
-        raise BodyNotValid("There is no such format.", [FieldError("/format", f"is none of {known}.")]) from None
 
 
 def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:

@@ -15,27 +15,28 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api import shapes_moderation as shapes
-from annotation.api.items import TakesAnyAccept, actor_of
+from annotation.api import shapes_moderation
 from annotation.api.authentication import needs_scope
-from annotation.doorbell import ring
-from annotation.moderation.read_contents import read_contents, read_input
-from annotation.web.streamed_body import lines_of
-from annotation.models import ApiKey
+from annotation.api.exports import TakesAnyAccept
 from annotation.api.openai_shape import as_openai, mode_of
-from annotation.web.openapi import answers
-from annotation.web.problems import BodyNotValid, problem_of
-from annotation.web.orjson_format import read_json
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.doorbell import ring
 from annotation.errors import ServiceError
+from annotation.ingest.values import MAX_TEXT_CHARACTERS, FieldError
+from annotation.models import ApiKey
 from annotation.moderation.guard_client import ContentNotReadable
 from annotation.moderation.guard_wire import JudgeRequest
-from annotation.ingest.values import MAX_TEXT_CHARACTERS, FieldError
-from annotation.predictions.predict import labels_of
 from annotation.moderation.moderate import Moderated, moderate, thresholds_now
+from annotation.moderation.read_contents import read_contents, read_input
 from annotation.moderation.stream import EVERY, FEWEST_EVERY, Checked, ResponseTooLong, StreamRequest, check_stream
+from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.predict import labels_of
 from annotation.status import ApiScope
 from annotation.tasks import predict
+from annotation.web.openapi import answers
+from annotation.web.orjson_format import read_json
+from annotation.web.problems import BodyNotValid, problem_of
+from annotation.web.requests import actor_of
+from annotation.web.streamed_body import lines_of
 from guardapp.guard.judging import Mode
 from guardapp.guard.verdict import Rollout
 
@@ -50,7 +51,7 @@ NOT_TAKEN = "The body cannot be taken."
 class ModerateView(APIView):
     permission_classes = [needs_scope(ApiScope.MODERATE)]
 
-    @extend_schema(operation_id="moderate", request=shapes.ModerateInput, responses=answers({200: shapes.ModerateOutput}, 422, 429, 503),
+    @extend_schema(operation_id="moderate", request=shapes_moderation.ModerateInput, responses=answers({200: shapes_moderation.ModerateOutput}, 422, 429, 503),
                    description="Thresholds decide on allow, review or block; for review an item is opened in a queue. 429 and 503 say in "
                                "Retry-After when to ask again.")
     def post(self, request: Request) -> Response:
@@ -78,8 +79,8 @@ class OpenAIView(APIView):
         problem["error"] = {"message": words, "type": kind, "param": None, "code": kind}
         return response
 
-    @extend_schema(operation_id="openai_moderations", request=shapes.OpenAIInput,
-                   responses=answers({200: shapes.OpenAIOutput}, 404, 422, 429, 503),
+    @extend_schema(operation_id="openai_moderations", request=shapes_moderation.OpenAIInput,
+                   responses=answers({200: shapes_moderation.OpenAIOutput}, 404, 422, 429, 503),
                    description="OpenAI's moderation endpoint: point its client here. Beside its names the categories hold the policy's "
                                "codes, and `harmful` for all harm.")
     def post(self, request: Request) -> Response:
@@ -108,7 +109,7 @@ class StreamView(APIView):
 
     @extend_schema(
         operation_id="moderate_stream", request={"application/x-ndjson": OpenApiTypes.STR},
-        responses=answers({}, 422) | {(200, "application/x-ndjson"): shapes.StreamLine},
+        responses=answers({}, 422) | {(200, "application/x-ndjson"): shapes_moderation.StreamLine},
         description="Lines of JSON both ways. First {prompt, mode, every, deadline_ms}, then {text} for each piece of the response as "
                     f"it is written. Each {EVERY} characters (`every`) are answered by a line; a block is the last one, and so is the line "
                     "after the body's end. Send the body chunked to be answered before its end.")
@@ -195,8 +196,8 @@ def _refuse(errors: list[FieldError]) -> None:
 
 def _mode(body: dict[str, Any], errors: list[FieldError], default: Mode = Mode.FULL) -> Mode:
     given = body.get("mode", default.value)
-    if given not in shapes.MODES:
-        errors.append(FieldError("/mode", f"is none of {', '.join(shapes.MODES)}."))
+    if given not in shapes_moderation.MODES:
+        errors.append(FieldError("/mode", f"is none of {', '.join(shapes_moderation.MODES)}."))
         return default
     return Mode(given)
 

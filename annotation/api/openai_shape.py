@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.moderation.moderate import Moderated, Thresholds
-from guardapp.guard.judging import Mode
 from guardapp.guard.actions import HARMFUL, Action
+from guardapp.guard.judging import Mode
 
 # OpenAI's names and the policy categories that mean the same; a name without one is never flagged
 NAMES: Mapping[str, tuple[str, ...]] = {

@@ -9,16 +9,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.api import shapes
-from annotation.api.items import actor_of
 from annotation.api.authentication import needs_scope
+from annotation.ingest.values import FieldError
+from annotation.items.item_values import assignment_of
+from annotation.queues.access import queue_of
+from annotation.review import drafts, leases, submit
+from annotation.status import ApiScope, AssignmentState
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
-from annotation.items.item_values import assignment_of
-from annotation.review import leases
-from annotation.review import drafts, submit as review
-from annotation.ingest.values import FieldError
-from annotation.queues.access import queue_of
-from annotation.status import ApiScope, AssignmentState
+from annotation.web.requests import actor_of
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, required=True,
@@ -50,7 +49,7 @@ class SubmitView(ReviewingView):
             raise BodyNotValid("The header Idempotency-Key is missing.", [FieldError("/Idempotency-Key", "is missing.")])
         decision = shapes.ReviewInput(data=request.data)
         decision.is_valid(raise_exception=True)
-        made = review.submit_review(reviewer=actor_of(request), token=token, idempotency_key=key, decision=decision.to_decision())
+        made = submit.submit_review(reviewer=actor_of(request), token=token, idempotency_key=key, decision=decision.to_decision())
         return Response({"id": made.pk, "item": made.item_id}, status=201)
 
 
@@ -69,7 +68,7 @@ class SkipView(ReviewingView):
     @extend_schema(operation_id="assignment_skip", request=None, responses=answers({200: shapes.EndedShape}, 404, 409),
                    description="Give the item back. It does not come to you again.")
     def post(self, request: Request, token: uuid.UUID) -> Response:
-        review.skip(reviewer=actor_of(request), token=token)
+        submit.skip(reviewer=actor_of(request), token=token)
         return Response({"token": token, "state": AssignmentState.SKIPPED})
 
 
@@ -79,7 +78,7 @@ class EscalateView(ReviewingView):
     def post(self, request: Request, token: uuid.UUID) -> Response:
         given = shapes.EscalationInput(data=request.data)
         given.is_valid(raise_exception=True)
-        review.escalate(reviewer=actor_of(request), token=token, reason=given.validated_data["reason"])
+        submit.escalate(reviewer=actor_of(request), token=token, reason=given.validated_data["reason"])
         return Response({"token": token, "state": AssignmentState.ESCALATED})
 
 
@@ -105,4 +104,4 @@ class UndoView(ReviewingView):
     @extend_schema(operation_id="review_undo", request=None, responses=answers({200: shapes.AssignmentShape}, 409),
                    description="Take back one of your last ten reviews; you hold its item again. 409: it is none, or training has used it.")
     def post(self, request: Request, review_id: int) -> Response:
-        return Response(assignment_of(review.undo_review(reviewer=actor_of(request), review_id=review_id)))
+        return Response(assignment_of(submit.undo_review(reviewer=actor_of(request), review_id=review_id)))

@@ -1,6 +1,6 @@
 """The shapes of the API: what a review looks like coming in, and all others for the OpenAPI document.
 
-Rows of items are read by annotation.importers, which is stricter and many times faster; their serializers here only document.
+Rows of items are read by annotation.ingest, which is stricter and many times faster; their serializers here only document.
 """
 
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
-from annotation.review.decision import Decision, StepReview
 from annotation.ingest.values import MAX_BATCH, RowStatus
+from annotation.review.decision import Decision, StepReview
 from annotation.review.step_links import Link
 from annotation.status import (
     AppealState,
@@ -23,6 +23,7 @@ from annotation.status import (
     StepMark,
     TargetSource,
 )
+from annotation.web.openapi import FieldErrorShape
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 
 LABELS = [label.value for label in Harmfulness]
@@ -161,22 +162,6 @@ class RowBatch(serializers.Serializer[Any]):
     """Rows may have different shapes. A plain list is taken as well."""
 
     items = serializers.ListField(child=OwnRow(), max_length=MAX_BATCH)
-
-
-class FieldErrorShape(serializers.Serializer[Any]):
-    pointer = serializers.CharField(help_text="JSON pointer (RFC 6901)")
-    detail = serializers.CharField()
-
-
-class ProblemShape(serializers.Serializer[Any]):
-    """RFC 9457."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    instance = serializers.CharField()
-    errors = FieldErrorShape(many=True, required=False)  # type: ignore[assignment]
 
 
 class RowResultShape(serializers.Serializer[Any]):

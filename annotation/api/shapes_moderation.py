@@ -4,10 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation.moderation.read_contents import MAX_CONTENTS
 from annotation.api.shapes import LABELS
-from guardapp.guard.judging import Mode
+from annotation.moderation.read_contents import MAX_CONTENTS
 from guardapp.guard.actions import Action
+from guardapp.guard.judging import Mode
 
 MODES = [mode.value for mode in Mode]
 ACTIONS = [action.value for action in Action]

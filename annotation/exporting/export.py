@@ -13,11 +13,11 @@ from django.conf import settings
 
 from annotation.exporting.canonical import canonical
 from annotation.exporting.projection import Drop, Projection
+from annotation.exporting.reviewed_rows import ExportedMedia, ReviewedRow, holds_media, reviewed_rows
 from annotation.exporting.sharegpt import sharegpt
 from annotation.exporting.trl import trl_media, trl_text
-from annotation.models import Event, User
-from annotation.exporting.reviewed_rows import ExportedMedia, ReviewedRow, holds_media, reviewed_rows
 from annotation.media.files import original
+from annotation.models import Event, User
 from annotation.status import EventKind
 from guardapp.guard.media.errors import MediaError
 

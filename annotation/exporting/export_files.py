@@ -23,14 +23,14 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from annotation.database import clock
-from annotation.exporting.write_file import SUFFIX, ParquetMissing, writer_for
-from annotation.exporting.parquet import columns_of
-from annotation.models import Export, ExportFile, User
 from annotation.database.read_ahead import read_ahead
-from annotation.exporting.reviewed_rows import holds_media, reviewed_rows, standing_gold
-from annotation.predictions.claims import kept
 from annotation.errors import ServiceError
 from annotation.exporting.export import ExportFormat, ExportRequest, Tally, lines_of, projection_of, record_export
+from annotation.exporting.parquet import columns_of
+from annotation.exporting.reviewed_rows import holds_media, reviewed_rows, standing_gold
+from annotation.exporting.write_file import SUFFIX, ParquetMissing, writer_for
+from annotation.models import Export, ExportFile, User
+from annotation.predictions.claims import kept
 from annotation.status import ExportLayout, ExportState
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from annotation.database.kept_statements import Select
-from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review, User
 from annotation.database.lists import count_some
+from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review, User
 from annotation.predictions.policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
 

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 from django.db import connection
 
-from annotation.models import ApiKey, Event, Item, ReviewQueue, User
 from annotation.ingest.values import IncomingItem
 from annotation.media.store import StoredMedia
+from annotation.models import ApiKey, Event, Item, ReviewQueue, User
 from annotation.status import EventKind, ItemStatus
 from guardapp.guard.taxonomy import Modality
 

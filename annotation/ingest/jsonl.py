@@ -11,9 +11,9 @@ import orjson
 
 from annotation.ingest.read_media import MediaFinder, files_in_folder, no_files
 from annotation.ingest.read_rows import read_row
-from annotation.models import ApiKey, User
-from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, RowProblem, RowStatus
 from annotation.ingest.store_items import CHUNK, DEFAULT_QUEUE, ingest_items
+from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, RowProblem, RowStatus
+from annotation.models import ApiKey, User
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"

@@ -13,8 +13,8 @@ from typing import Protocol
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 
 from annotation.ingest.read_fields import FieldReader
-from annotation.media.fetch import FETCH_S, PictureNotFetched, fetch_picture, fetching_is_on
 from annotation.ingest.values import MAX_MEDIA_OF_AN_ITEM, IncomingMedia
+from annotation.media.fetch import FETCH_S, PictureNotFetched, fetch_picture, fetching_is_on
 
 
 class MediaNotFound(Exception):

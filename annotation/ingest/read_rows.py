@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.language_codes import language_code
+from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.read_media import MediaFinder, no_files, read_media, read_medium
 from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, IncomingMedia, RowProblem
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.models import ApiKey, ItemMedia, ReviewQueue, User
 from annotation.errors import MediaNotReached, ServiceError
-from annotation.ingest.values import FieldError, IncomingItem, RowProblem, RowResult, RowStatus
 from annotation.ingest.insert import Candidate, Identity, insert_new, rows_of
+from annotation.ingest.values import FieldError, IncomingItem, RowProblem, RowResult, RowStatus
 from annotation.media.store import StoredMedia, register, store
+from annotation.models import ApiKey, ItemMedia, ReviewQueue, User
 from guardapp.guard.media.errors import MediaError, MediaStoreAway
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import modality_of

@@ -8,9 +8,9 @@ from itertools import combinations
 
 from django.db.models import Count, QuerySet
 
+from annotation.database.lists import LONG
 from annotation.models import Assignment, KnownItem, Prediction, Review
 from annotation.predictions.selectors import production_or_none
-from annotation.database.lists import LONG
 from annotation.review.hidden_gold import is_right
 from annotation.status import AssignmentState, ErrorKind, GoldSource, ReviewKind
 from guardapp.guard.measures.agreement import cohen_kappa, krippendorff_alpha

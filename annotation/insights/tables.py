@@ -14,8 +14,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from annotation.models import Exposure, GoldLabel, QueueTally, Review, ReviewDay, ReviewQueue
-from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.insights.agreement import (
     MOST_REVIEWS,
     KnownScore,
@@ -28,9 +26,11 @@ from annotation.insights.agreement import (
     scores_of_people,
     scores_of_versions,
 )
-from annotation.queues.overdue import WAITING
 from annotation.insights.days import reviews_by_day
+from annotation.models import Exposure, GoldLabel, QueueTally, Review, ReviewDay, ReviewQueue
+from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.queues.counts import counted_queues, tally_is_enough
+from annotation.queues.overdue import WAITING
 from annotation.status import ErrorKind
 from guardapp.guard.measures.agreement import krippendorff_alpha
 

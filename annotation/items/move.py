@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from annotation.models import Event, Item, ReviewQueue, User
-from annotation.review.gold import slots_left
 from annotation.queues.priority import route_item
+from annotation.review.gold import slots_left
 from annotation.status import AssignmentState, EventKind, ItemStatus
 
 

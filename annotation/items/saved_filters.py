@@ -1,8 +1,8 @@
 """Searches of items that people keep under a name."""
 
-from annotation.models import SavedFilter, User
-from annotation.items.search import ItemSearch
 from annotation.errors import ServiceError
+from annotation.items.search import ItemSearch
+from annotation.models import SavedFilter, User
 
 LONGEST_NAME = 100
 

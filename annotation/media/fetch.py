@@ -6,8 +6,8 @@ from urllib.parse import SplitResult, urljoin
 
 from django.conf import settings
 
-from annotation.errors import ServiceError
 from annotation.database.pool import lend_connection
+from annotation.errors import ServiceError
 from annotation.outbound.safe_requests import PORTS, AddressNotAllowed, Pinned, address_of, check_url
 from guardapp.guard.media.errors import MediaError
 from guardapp.guard.media.sniff import HEAD_BYTES, sniff

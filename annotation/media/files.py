@@ -9,8 +9,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from annotation.models import MediaAsset
 from annotation.media import bucket
+from annotation.models import MediaAsset
 from guardapp.guard.media.decode import DEFAULT_LIMITS, PRESETS, Decoded, Job, MediaError, decode_many, load_seen
 from guardapp.guard.media.errors import MediaNotAFile, MediaNotStored, MediaStorageFailed
 from guardapp.guard.media.values import MANIFEST, MIB

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
-from annotation.models import Item, ItemMedia, MediaAsset, PolicyVersion
 from annotation.media.files import decoded, frames_folder
+from annotation.models import Item, ItemMedia, MediaAsset, PolicyVersion
 from guardapp.guard.media.decode import Decoded, MediaError
 from guardapp.guard.verdict import SeenMedia
 

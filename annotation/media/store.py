@@ -9,8 +9,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from annotation.models import MediaAsset
 from annotation.media import bucket
+from annotation.models import MediaAsset
 from guardapp.guard.media.errors import MediaTooLarge
 from guardapp.guard.media.sniff import HEAD_BYTES, file_size, sniff
 from guardapp.guard.media.values import Limits

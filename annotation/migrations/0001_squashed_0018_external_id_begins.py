@@ -2,17 +2,18 @@
 of a first start. A database that has begun with the single ones goes on with them.
 """
 
+import uuid
 from importlib import import_module
 
-import annotation.models.people
-import annotation.models.webhooks
 import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.db.models.deletion
 import django.utils.timezone
-import uuid
 from django.conf import settings
 from django.db import migrations, models
+
+import annotation.models.people
+import annotation.models.webhooks
 
 search = import_module('annotation.migrations.0006_search')
 defaults = import_module('annotation.migrations.0002_default_queue_and_policy')
@@ -77,7 +78,7 @@ class Migration(migrations.Migration):
                 ('size', models.PositiveBigIntegerField(help_text='bytes')),
                 ('path', models.CharField(help_text='relative to the media root', max_length=200)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('deleted_at', models.DateTimeField(blank=True, help_text='when the bytes went: services.retention', null=True)),
+                ('deleted_at', models.DateTimeField(blank=True, help_text='when the bytes went: operations.retention', null=True)),
             ],
         ),
         migrations.CreateModel(
@@ -113,7 +114,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, unique=True)),
-                ('checkpoint', models.CharField(help_text='local folder or hub id; services.serving reads it', max_length=500)),
+                ('checkpoint', models.CharField(help_text='local folder or hub id; predictions.loaded_engine reads it', max_length=500)),
                 ('load_error', models.TextField(blank=True, help_text='why a worker could not load it, as of its last try')),
                 ('status', models.CharField(choices=[('candidate', 'Candidate'), ('production', 'Production'), ('retired', 'Retired')], default='candidate', max_length=16)),
                 ('description', models.CharField(blank=True, max_length=300)),
@@ -183,7 +184,7 @@ class Migration(migrations.Migration):
                 ('lease_minutes', models.PositiveSmallIntegerField(default=10)),
                 ('order', models.CharField(choices=[('risk', 'Doubt, severity and age'), ('disagreement', 'Disagreement of the guard with itself'), ('severity', 'Severity'), ('oldest', 'Oldest report first'), ('random', 'Random, the same for everybody')], default='risk', max_length=16)),
                 ('open', models.BooleanField(default=True, help_text='a closed queue keeps its items and serves none')),
-                ('filters', models.JSONField(blank=True, default=dict, help_text='what of it is served: see services.queues')),
+                ('filters', models.JSONField(blank=True, default=dict, help_text='what of it is served: see queues.access')),
                 ('blind_share', models.FloatField(default=0.0, help_text='share of leases, 0 to 1, that are blind whatever the mode')),
                 ('second_reviews_blind', models.BooleanField(default=False, help_text="hide the guard's judgement from the second and later reviews")),
                 ('known_share', models.FloatField(default=0.0, help_text='share of leases, 0 to 1, that are hidden gold items')),

@@ -1,18 +1,19 @@
 """annotation's rows, one room a subject."""
 
 from annotation.models.devices import DeviceLoan, DeviceUse
+from annotation.models.events import Event
 from annotation.models.exports import Export, ExportFile
-from annotation.models.search import BulkDecision, Fingerprint, SavedFilter
 from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
-from annotation.models.items import Event, Item, ItemMedia, MediaAsset, ReviewQueue
+from annotation.models.hidden_gold import KnownItem
+from annotation.models.items import Item, ItemMedia, MediaAsset
 from annotation.models.moderation import ModerationThreshold
 from annotation.models.people import ApiKey, SignInAttempt, User
 from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
-from annotation.models.hidden_gold import Appeal, KnownItem
-from annotation.models.queues import QueueTally, ReviewDay, ReviewerGroup, RoutingRule
-from annotation.models.reviews import Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
-from annotation.models.webhooks import Delivery, Webhook
+from annotation.models.queues import QueueTally, ReviewDay, ReviewerGroup, ReviewQueue, RoutingRule
 from annotation.models.review_support import Exposure, Presence, Regeneration
+from annotation.models.reviews import Appeal, Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
+from annotation.models.search import BulkDecision, Fingerprint, SavedFilter
+from annotation.models.webhooks import Delivery, Webhook
 
 __all__ = [
     "ApiKey", "Appeal", "Assignment", "BulkDecision", "Delivery", "DeviceLoan", "DeviceUse", "Draft", "Event", "Export", "ExportFile",

@@ -16,7 +16,7 @@ class ModelVersion(models.Model):
     """A guard checkpoint. Exactly one is production: workers serve that one and notice a change by themselves."""
 
     name = models.CharField(max_length=100, unique=True)
-    checkpoint = models.CharField(max_length=500, help_text="local folder or hub id; services.serving reads it")
+    checkpoint = models.CharField(max_length=500, help_text="local folder or hub id; predictions.loaded_engine reads it")
     load_error = models.TextField(blank=True, help_text="why a worker could not load it, as of its last try")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
     status = models.CharField(max_length=16, choices=VersionStatus, default=VersionStatus.CANDIDATE)

@@ -4,46 +4,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from annotation.models.people import ApiKey, User
-from annotation.status import EventKind, ItemStatus, Lane, QueueOrder, ReviewMode
+from annotation.models.people import ApiKey
+from annotation.models.queues import ReviewQueue
+from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import MediaKind, Modality
-
-
-class ReviewQueue(models.Model):
-    """A stream of items for people, and the rules of working on it."""
-
-    slug = models.SlugField(unique=True)
-    name = models.CharField(max_length=100)
-    mode = models.CharField(max_length=16, choices=ReviewMode, default=ReviewMode.OPEN)
-    reviews_per_item = models.PositiveSmallIntegerField(default=1)
-    lease_minutes = models.PositiveSmallIntegerField(default=10)
-    order = models.CharField(max_length=16, choices=QueueOrder, default=QueueOrder.RISK)
-    open = models.BooleanField(default=True, help_text="a closed queue keeps its items and serves none")
-    groups = models.ManyToManyField("annotation.ReviewerGroup", blank=True, related_name="queues", help_text="empty: everybody")
-    filters = models.JSONField(default=dict, blank=True, help_text="what of it is served: see services.queues")
-    blind_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are blind whatever the mode")
-    second_reviews_blind = models.BooleanField(default=False, help_text="hide the guard's judgement from the second and later reviews")
-    known_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are hidden gold items")
-    audit_share = models.FloatField(null=True, blank=True, help_text="share of items that always go to people; empty: the setting")
-    fewest_seconds = models.PositiveSmallIntegerField(default=0, help_text="a faster decision is asked back; 0: never")
-    rerouted_to = models.BigIntegerField(null=True, blank=True, help_text="waiting items above this id are still to be routed again")
-    sla_hours = models.PositiveIntegerField(null=True, blank=True, help_text="how long an item may wait")
-    blur_default = models.BooleanField(default=True)
-    grey_default = models.BooleanField(default=False)
-    mute_default = models.BooleanField(default=True)
-    blur_categories = models.JSONField(default=list, blank=True, help_text="category codes whose media is blurred here for everybody")
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=Q(reviews_per_item__gte=1), name="queue_wants_at_least_one_review"),
-            models.CheckConstraint(condition=Q(lease_minutes__gte=1), name="queue_lease_is_at_least_a_minute"),
-            models.CheckConstraint(condition=Q(blind_share__gte=0, blind_share__lte=1), name="queue_blind_share_is_0_to_1"),
-            models.CheckConstraint(condition=Q(known_share__gte=0, known_share__lte=1), name="queue_known_share_is_0_to_1"),
-            models.CheckConstraint(condition=Q(order__in=QueueOrder.values), name="queue_order_is_known"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class MediaAsset(models.Model):
@@ -55,7 +19,7 @@ class MediaAsset(models.Model):
     size = models.PositiveBigIntegerField(help_text="bytes")
     path = models.CharField(max_length=200, help_text="relative to the media root")
     created_at = models.DateTimeField(default=timezone.now)
-    deleted_at = models.DateTimeField(null=True, blank=True, help_text="when the bytes went: services.retention")
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="when the bytes went: operations.retention")
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sha256[:12]}"
@@ -133,18 +97,3 @@ class ItemMedia(models.Model):
         constraints = [models.UniqueConstraint(fields=["item", "position"], name="item_media_position_is_used_once")]
 
 
-class Event(models.Model):
-    """Append-only audit: who did what to which item, and when. `actor` is None where the product itself acted."""
-
-    at = models.DateTimeField(default=timezone.now)
-    kind = models.CharField(max_length=32)
-    actor = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    item = models.ForeignKey(Item, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
-    detail = models.JSONField(default=dict, blank=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["item", "id"], name="event_of_item"),
-                   models.Index(fields=["actor", "-id"], condition=Q(kind=EventKind.FLAGGED_FOR_LATER), name="event_flag_of_person")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"

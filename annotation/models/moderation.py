@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
-from annotation.models.items import ReviewQueue
+from annotation.models.queues import ReviewQueue
 
 
 class ModerationThreshold(models.Model):

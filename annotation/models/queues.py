@@ -4,9 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from annotation.models.items import ReviewQueue
 from annotation.models.people import User
-from annotation.status import ItemStatus, Lane
+from annotation.status import ItemStatus, Lane, QueueOrder, ReviewMode
 
 
 class ReviewerGroup(models.Model):
@@ -18,10 +17,47 @@ class ReviewerGroup(models.Model):
         return self.name
 
 
+class ReviewQueue(models.Model):
+    """A stream of items for people, and the rules of working on it."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=100)
+    mode = models.CharField(max_length=16, choices=ReviewMode, default=ReviewMode.OPEN)
+    reviews_per_item = models.PositiveSmallIntegerField(default=1)
+    lease_minutes = models.PositiveSmallIntegerField(default=10)
+    order = models.CharField(max_length=16, choices=QueueOrder, default=QueueOrder.RISK)
+    open = models.BooleanField(default=True, help_text="a closed queue keeps its items and serves none")
+    groups = models.ManyToManyField("annotation.ReviewerGroup", blank=True, related_name="queues", help_text="empty: everybody")
+    filters = models.JSONField(default=dict, blank=True, help_text="what of it is served: see queues.access")
+    blind_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are blind whatever the mode")
+    second_reviews_blind = models.BooleanField(default=False, help_text="hide the guard's judgement from the second and later reviews")
+    known_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are hidden gold items")
+    audit_share = models.FloatField(null=True, blank=True, help_text="share of items that always go to people; empty: the setting")
+    fewest_seconds = models.PositiveSmallIntegerField(default=0, help_text="a faster decision is asked back; 0: never")
+    rerouted_to = models.BigIntegerField(null=True, blank=True, help_text="waiting items above this id are still to be routed again")
+    sla_hours = models.PositiveIntegerField(null=True, blank=True, help_text="how long an item may wait")
+    blur_default = models.BooleanField(default=True)
+    grey_default = models.BooleanField(default=False)
+    mute_default = models.BooleanField(default=True)
+    blur_categories = models.JSONField(default=list, blank=True, help_text="category codes whose media is blurred here for everybody")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(reviews_per_item__gte=1), name="queue_wants_at_least_one_review"),
+            models.CheckConstraint(condition=Q(lease_minutes__gte=1), name="queue_lease_is_at_least_a_minute"),
+            models.CheckConstraint(condition=Q(blind_share__gte=0, blind_share__lte=1), name="queue_blind_share_is_0_to_1"),
+            models.CheckConstraint(condition=Q(known_share__gte=0, known_share__lte=1), name="queue_known_share_is_0_to_1"),
+            models.CheckConstraint(condition=Q(order__in=QueueOrder.values), name="queue_order_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class RoutingRule(models.Model):
     """Which queue an item goes to once it is predicted: of the enabled rules the first match wins, else the item stays.
 
-    conditions: see services.routing. `lane` is empty where the item's own lane stays.
+    conditions: see queues.rules. `lane` is empty where the item's own lane stays.
     """
 
     name = models.CharField(max_length=100)

@@ -15,12 +15,12 @@ from django.conf import settings
 from django.db import close_old_connections, connection, connections
 
 from annotation.models import ModelVersion
-from annotation.predictions.policy import policy_for, policy_text
-from annotation.predictions.shared_device import DeviceLent, leave, on_device
 from annotation.moderation.guard_client import ContentNotReadable
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
-from annotation.predictions.predict import ENGINE_FAILURES
 from annotation.predictions.loaded_engine import engine_for, engine_or_former, production_version
+from annotation.predictions.policy import policy_for, policy_text
+from annotation.predictions.predict import ENGINE_FAILURES
+from annotation.predictions.shared_device import DeviceLent, leave, on_device
 from guardapp.guard.batching import Batcher, More, TooLate
 from guardapp.guard.engine import Engine
 from guardapp.guard.judging import Ask, judge_as_they_come

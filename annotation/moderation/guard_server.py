@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from annotation.predictions.shared_device import DeviceLent
 from annotation.moderation.guard_client import AWAY_RETRY_S, ContentNotReadable
-from annotation.moderation.guard_wire import HEALTH, JUDGE, RETRY_AFTER, JudgeRequest
 from annotation.moderation.guard_process import Guarding
+from annotation.moderation.guard_wire import HEALTH, JUDGE, RETRY_AFTER, JudgeRequest
 from annotation.predictions.predict import ENGINE_FAILURES
+from annotation.predictions.shared_device import DeviceLent
 from guardapp.guard.batching import QueueFull, Stopped, TooLate
 from guardapp.tracing import span
 

@@ -12,13 +12,13 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import transaction
 
-from annotation import prometheus as metrics
+from annotation import prometheus
+from annotation.database.pool import lend_connection
+from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
+from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.models import ApiKey, ModerationThreshold, User
 from annotation.moderation.guard_client import GuardBusy, GuardNotReady, ask_guard
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
-from annotation.ingest.values import IncomingItem, IncomingMedia
-from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
-from annotation.database.pool import lend_connection
 from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL, Action, Scores, Threshold, decide, scores_of
 
 SOURCE = "moderation"
@@ -68,12 +68,12 @@ def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | 
             lend_connection()
             answers = ask_guard(request)
     except GuardNotReady as error:
-        metrics.MODERATIONS_REFUSED.labels(type(error).__name__).inc()
+        prometheus.MODERATIONS_REFUSED.labels(type(error).__name__).inc()
         raise
-    metrics.MODERATION_SECONDS.labels(request.mode.value).observe(time.monotonic() - began)
+    prometheus.MODERATION_SECONDS.labels(request.mode.value).observe(time.monotonic() - began)
     done = [_weighed(content, answer, thresholds) for content, answer in zip(request.contents, answers, strict=True)]
     for one in done:
-        metrics.MODERATIONS.labels(request.mode.value, one.action.value).inc()
+        prometheus.MODERATIONS.labels(request.mode.value, one.action.value).inc()
     return _with_items(done, thresholds, key, actor) if open_items else done
 
 

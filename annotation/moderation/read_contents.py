@@ -5,8 +5,8 @@ from typing import Any
 
 from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.read_media import MediaFinder, no_files, read_media, read_medium, with_fetching
-from annotation.moderation.guard_wire import Content
 from annotation.ingest.values import FieldError, IncomingMedia
+from annotation.moderation.guard_wire import Content
 
 MAX_CONTENTS = 64  # of one request
 OWN_FIELDS = frozenset({"prompt", "response", "media"})

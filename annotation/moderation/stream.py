@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from annotation.database.pool import lend_connection
+from annotation.ingest.values import MAX_TEXT_CHARACTERS
 from annotation.models import ApiKey, User
 from annotation.moderation.guard_wire import Content, JudgeRequest
-from annotation.ingest.values import MAX_TEXT_CHARACTERS
-from annotation.database.pool import lend_connection
 from annotation.moderation.moderate import Moderated, moderate
-from guardapp.guard.judging import Mode
 from guardapp.guard.actions import GRAVITY, Action
+from guardapp.guard.judging import Mode
 
 WINDOW = 8_000  # characters of the response that the guard sees: the newest, so that each check costs the same
 EVERY, FEWEST_EVERY = 400, 50  # characters between two checks

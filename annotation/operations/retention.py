@@ -16,6 +16,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from annotation.database import clock
+from annotation.exporting.export_files import delete_files
+from annotation.media import bucket
 from annotation.models import (
     Appeal,
     Assignment,
@@ -33,8 +35,6 @@ from annotation.models import (
     ShadowRequest,
     SignInAttempt,
 )
-from annotation.media import bucket
-from annotation.exporting.export_files import delete_files
 from annotation.status import (
     AppealState,
     AssignmentState,

@@ -16,11 +16,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
+from annotation import prometheus
 from annotation.database import clock
-from annotation import prometheus as metrics
 from annotation.database.kept_statements import Select
-from annotation.models import Delivery, Event, User, Webhook
 from annotation.errors import ServiceError
+from annotation.models import Delivery, Event, User, Webhook
 from annotation.outbound.safe_requests import Answer, NotDelivered, check_url, post
 from annotation.status import DeliveryState, EventKind, WebhookEvent
 
@@ -122,7 +122,7 @@ def _deliver(delivery: Delivery) -> None:
     except ServiceError as problem:  # its address is not allowed: no later try can change that
         mine.update(state=DeliveryState.FAILED, error=str(problem)[:300], ended_at=clock.now())
         return
-    metrics.MESSAGES.labels("refused" if error else "taken").inc()
+    prometheus.MESSAGES.labels("refused" if error else "taken").inc()
     mine.update(status_code=answer.status if answer else None, **_outcome(error, delivery.attempts + 1))
 
 

@@ -6,10 +6,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation.models import Appeal, Item
 from annotation.database.lists import long_texts
-from annotation.review.appeals import open_appeal
 from annotation.errors import ServiceError
+from annotation.models import Appeal, Item
+from annotation.review.appeals import open_appeal
 from annotation.status import AppealState
 from annotation.web.permissions import leads_only, person
 

@@ -9,13 +9,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from annotation.models import BulkDecision, Item, ReviewQueue
-from annotation.predictions.policy import active_policy_version, policy_categories
-from annotation.items.search import ItemSearch
 from annotation.items.bulk_decision import MOST
 from annotation.items.move import move_items
-from annotation.web.permissions import leads_only, person
+from annotation.items.search import ItemSearch
+from annotation.models import BulkDecision, Item, ReviewQueue
 from annotation.pages.near_copies import decided
+from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.web.permissions import leads_only, person
 
 
 @require_POST

@@ -10,17 +10,17 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from annotation.doorbell import ring
-from annotation.web.byte_ranges import answer_with
-from annotation.models import Export
-from annotation.exporting.reviewed_rows import count_standing
-from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
 from annotation.database.lists import COUNTED_UP_TO
+from annotation.doorbell import ring
 from annotation.errors import ServiceError
 from annotation.exporting.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export
 from annotation.exporting.export_files import UNFINISHED, request_export
+from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
+from annotation.exporting.reviewed_rows import count_standing
+from annotation.models import Export
 from annotation.status import ExportLayout
 from annotation.tasks import write_exports
+from annotation.web.byte_ranges import answer_with
 from annotation.web.permissions import is_htmx, leads_only, person
 
 FORMATS = (

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from annotation.doorbell import broker_answers
-from annotation.prometheus import figures
-from annotation.models import ModelVersion, User
 from annotation.media import bucket
+from annotation.models import ModelVersion, User
+from annotation.prometheus import figures
 
 
 @require_safe

@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from annotation.models import ModelVersion, ReviewQueue, SavedFilter, User
-from annotation.predictions.policy import active_policy_version, policy_categories
-from annotation.items.search import OF_THE_JUDGEMENT, ItemSearch
 from annotation.errors import ServiceError
 from annotation.items.saved_filters import delete_filter, save_filter
+from annotation.items.search import OF_THE_JUDGEMENT, ItemSearch
+from annotation.models import ModelVersion, ReviewQueue, SavedFilter, User
+from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.status import ItemStatus, Lane
 from annotation.web.permissions import person
 from guardapp.guard.taxonomy import Harmfulness, Modality

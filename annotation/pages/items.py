@@ -6,21 +6,21 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation.items import lists as selectors
 from annotation.doorbell import ring
+from annotation.items import lists
 from annotation.models import GoldLabel, Item
-from annotation.review.page_values import life_of, may_see_judgement, may_see_reviews, media_of, shown_metadata
+from annotation.pages.item_filters import filter_context, search_for
 from annotation.predictions.claims import ItemHasNotFailed, retry_failed
+from annotation.review.page_values import life_of, may_see_judgement, may_see_reviews, media_of, shown_metadata
 from annotation.status import AppealState
 from annotation.tasks import predict
 from annotation.web.permissions import is_htmx, leads_only, person
-from annotation.pages.item_filters import filter_context, search_for
 
 
 @require_safe
 def items(request: HttpRequest) -> HttpResponse:
     user, search = person(request), search_for(person(request), request.GET)
-    page = selectors.items_page(search, before=_id(request, "before"), after=_id(request, "after"))
+    page = lists.items_page(search, before=_id(request, "before"), after=_id(request, "after"))
     context = {"page": page, "grid": user.is_lead and request.GET.get("view") == "grid", **filter_context(user, search),
                "hide_judgement": {item.pk for item in page.items if not may_see_judgement(user, item)}}
     name = "annotation/items/table.html" if is_htmx(request) else "annotation/items.html"

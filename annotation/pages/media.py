@@ -13,11 +13,11 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from annotation.web.byte_ranges import ranged
-from annotation.models import MediaAsset, Prediction
-from annotation.media.permissions import may_see_asset, may_see_media_of
-from annotation.media import bucket
 from annotation.database.pool import lend_connection
+from annotation.media import bucket
+from annotation.media.permissions import may_see_asset, may_see_media_of
+from annotation.models import MediaAsset, Prediction
+from annotation.web.byte_ranges import ranged
 from annotation.web.permissions import person
 from guardapp.guard.taxonomy import MediaKind
 

@@ -10,12 +10,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation.models import BulkDecision, GoldLabel, Item
 from annotation.database.lists import long_texts
-from annotation.predictions.policy import active_policy_version, policy_categories
-from annotation.items.bulk_decision import MOST, decide_many, undo_many
 from annotation.errors import ServiceError
+from annotation.items.bulk_decision import MOST, decide_many, undo_many
+from annotation.models import BulkDecision, GoldLabel, Item
 from annotation.predictions.fingerprints import near_items
+from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.web.permissions import leads_only, person
 from guardapp.guard.taxonomy import Harmfulness
 

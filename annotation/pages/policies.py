@@ -7,9 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation.items import lists as selectors
-from annotation.models import Policy
 from annotation.database.lists import long_texts
+from annotation.models import Policy
 from annotation.policies.publish import (
     MAX_CATEGORIES,
     CategoryText,
@@ -17,6 +16,7 @@ from annotation.policies.publish import (
     PolicyNotValid,
     categories_of,
     confirm_gold,
+    policies_with_versions,
     publish_version,
     send_to_review,
     stale_gold,
@@ -29,7 +29,7 @@ STALE_SHOWN = 100
 @require_safe
 def policy(request: HttpRequest) -> HttpResponse:
     lead = person(request).is_lead
-    context = {"policies": selectors.policies_with_versions(), "stale": stale_gold()[:1_000].count() if lead else 0}
+    context = {"policies": policies_with_versions(), "stale": stale_gold()[:1_000].count() if lead else 0}
     return render(request, "annotation/policy.html", context)
 
 

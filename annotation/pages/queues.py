@@ -10,12 +10,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.doorbell import ring
-from annotation.pages.queue_form import ConditionsForm, GroupForm, QueueForm, RuleForm
-from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule, User
-from annotation.items.lists import late_by_queue
-from annotation.queues.conditions import Conditions
 from annotation.errors import ServiceError
+from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule, User
+from annotation.pages.queue_form import ConditionsForm, GroupForm, QueueForm, RuleForm
 from annotation.queues.access import save_queue
+from annotation.queues.conditions import Conditions
+from annotation.queues.counts import late_by_queue
 from annotation.queues.rules import move_rule, preview, route_again, save_rule
 from annotation.tasks import reroute
 from annotation.web.permissions import leads_only, person

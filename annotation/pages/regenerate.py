@@ -10,13 +10,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from annotation.doorbell import ring
-from annotation.models import Assignment, Regeneration
-from annotation.review.decision import corrected_steps
 from annotation.errors import LeaseExpired, ServiceError
+from annotation.models import Assignment, Regeneration
+from annotation.pages.review import decision_form, held_assignment
+from annotation.review.decision import corrected_steps
 from annotation.review.regenerate import ask
 from annotation.tasks import write_again
 from annotation.web.permissions import person
-from annotation.pages.review import assignment_of, decision_form
 
 PATIENCE_SECONDS = 20  # nobody has taken it by then: the page says that no worker of the guard seems to run
 
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 20  # nobody has taken it by then: the page says that no work
 @require_http_methods(["GET", "POST"])
 def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """POST, with the decision form and `from`: ask for other steps from that one on. GET: the answer, or that it is waited for."""
-    assignment = assignment_of(request, token)
+    assignment = held_assignment(request, token)
     if request.method == "GET":
         return _show(request, assignment, _newest(assignment), _start(request.GET.get("from", ""), assignment))
     start = _start(request.POST.get("from", ""), assignment)

@@ -14,20 +14,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.database import clock
-from annotation.items import lists as selectors
-from annotation.pages.review_form import AdjudicationForm, DecisionForm
+from annotation.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
 from annotation.models import Assignment, Item, ReviewQueue
-from annotation.review.adjudication_values import dispute_of
+from annotation.pages.review_form import AdjudicationForm, DecisionForm
 from annotation.predictions.policy import active_policy_version, policy_categories
-from annotation.review.page_values import ReviewPage, draft_first, judgement_shown, review_page
-from annotation.review import exposure as care, presence
+from annotation.queues.access import queue_of
+from annotation.review import exposure, presence
 from annotation.review import submit as work
 from annotation.review.adjudication import adjudicate, sides_of
-from annotation.review.leases import assign_escalated, assign_next, extend_lease, lease_ahead, open_ahead, store_first_verdict, take_again
+from annotation.review.adjudication_values import dispute_of
 from annotation.review.drafts import save_draft
-from annotation.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
 from annotation.review.flags import toggle_flag
-from annotation.queues.access import queue_of
+from annotation.review.leases import assign_escalated, assign_next, extend_lease, lease_ahead, open_ahead, store_first_verdict, take_again
+from annotation.review.lists import assignment_of, held_escalated
+from annotation.review.page_values import ReviewPage, draft_first, judgement_shown, review_page
 from annotation.status import ItemStatus
 from annotation.web.permissions import is_htmx, leads_only, person
 
@@ -53,7 +53,7 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
 @leads_only
 def review_escalated(request: HttpRequest) -> HttpResponse:
     lead = person(request)
-    return _page(request, selectors.held_escalated(lead) or assign_escalated(lead=lead))
+    return _page(request, held_escalated(lead) or assign_escalated(lead=lead))
 
 
 @never_cache
@@ -62,7 +62,7 @@ def review_escalated(request: HttpRequest) -> HttpResponse:
 def review_dispute(request: HttpRequest, item_id: int) -> HttpResponse:
     """One escalated item, chosen by the lead."""
     lead, item = person(request), get_object_or_404(Item, pk=item_id)
-    held = selectors.held_escalated(lead, item) or assign_escalated(lead=lead, item=item)
+    held = held_escalated(lead, item) or assign_escalated(lead=lead, item=item)
     if held is None:
         messages.error(request, _(
             "It is settled, another lead has it, or you have judged it yourself: then somebody else settles it."))
@@ -88,7 +88,7 @@ def ahead(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def flag(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """Put the item on the person's list for later, or take it off."""
-    assignment = assignment_of(request, token)
+    assignment = held_assignment(request, token)
     flagged = toggle_flag(user=assignment.reviewer, item=assignment.item)
     if is_htmx(request):
         return render(request, "annotation/review/flag.html", {"flagged": flagged, "token": token})
@@ -97,7 +97,7 @@ def flag(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    assignment = assignment_of(request, token)
+    assignment = held_assignment(request, token)
     form, first = decision_form(request, assignment)
     if not form.is_valid():
         return _not_valid(request, assignment, form.problems())
@@ -126,7 +126,7 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """With a reason: hand the item to a lead. Without one: ask for it."""
     reason = request.POST.get("reason", "")
     if not reason.strip():
-        assignment = assignment_of(request, token)
+        assignment = held_assignment(request, token)
         _keep(request, assignment)
         return render(request, "annotation/escalate.html", {"assignment": assignment}, status=422)
     return _leave(request, token, lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason),
@@ -136,7 +136,7 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 @require_POST
 def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """decide first: keep the person's own verdict, then show the guard's."""
-    assignment = assignment_of(request, token)
+    assignment = held_assignment(request, token)
     form, first = decision_form(request, assignment)
     if not form.is_valid():
         return _not_valid(request, assignment, form.problems())
@@ -149,14 +149,14 @@ def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         _keep(request, assignment)
         return _lease_gone(request, assignment)
     save_draft(reviewer=assignment.reviewer, token=token, payload=payload | {"first": first})
-    return _page(request, assignment_of(request, token)) if is_htmx(request) else redirect(_back(request, assignment))
+    return _page(request, held_assignment(request, token)) if is_htmx(request) else redirect(_back(request, assignment))
 
 
 @require_POST
 def draft(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     """Autosave."""
     try:
-        _keep(request, assignment_of(request, token))
+        _keep(request, held_assignment(request, token))
     except DecisionNotValid as error:
         return JsonResponse({"detail": str(error)}, status=422)
     return JsonResponse({"saved": True})
@@ -173,7 +173,7 @@ def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     _meter(request, assignment)
     presence.seen(user=assignment.reviewer, item=assignment.item)
     here = [other.get_username() for other in presence.others_at(user=assignment.reviewer, item=assignment.item)]
-    shift = care.shift_of(assignment.reviewer)
+    shift = exposure.shift_of(assignment.reviewer)
     return JsonResponse({"seconds_left": _seconds_left(assignment), "here": here, "break_due": shift.break_due,
                          "cools_down": shift.cools_down})
 
@@ -186,8 +186,8 @@ def retake(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     except AssignmentNotFound:
         raise Http404 from None
     except ServiceError as error:
-        return _notice(request, assignment_of(request, token), str(error), status=409)
-    return _page(request, assignment_of(request, again.token)) if is_htmx(request) else redirect(_back(request, again))
+        return _notice(request, held_assignment(request, token), str(error), status=409)
+    return _page(request, held_assignment(request, again.token)) if is_htmx(request) else redirect(_back(request, again))
 
 
 @require_POST
@@ -202,7 +202,7 @@ def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("home")
     if is_htmx(request):
-        return _page(request, assignment_of(request, again.token), announce=_("Undone. Your work is back."))
+        return _page(request, held_assignment(request, again.token), announce=_("Undone. Your work is back."))
     return redirect("review", slug=again.queue.slug)
 
 
@@ -222,7 +222,7 @@ def _meter(request: HttpRequest, assignment: Assignment) -> None:
         return
     if 0 < seconds < float("inf"):
         severity = int(request.POST["severity"]) if request.POST.get("severity", "") in ("1", "2", "3") else assignment.item.severity
-        care.record_exposure(reviewer=assignment.reviewer, item=assignment.item, seconds=seconds,
+        exposure.record_exposure(reviewer=assignment.reviewer, item=assignment.item, seconds=seconds,
                              severity=max(severity, assignment.item.severity))
 
 
@@ -242,7 +242,7 @@ def _asked_back(request: HttpRequest, assignment: Assignment) -> HttpResponse:
 
 
 def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], None], words: str) -> HttpResponse:
-    assignment = assignment_of(request, token)
+    assignment = held_assignment(request, token)
     _meter(request, assignment)
     try:
         act(assignment)
@@ -252,8 +252,8 @@ def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], N
     return _next(request, assignment, words)
 
 
-def assignment_of(request: HttpRequest, token: uuid.UUID) -> Assignment:
-    assignment = selectors.assignment_of(person(request), token)
+def held_assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:
+    assignment = assignment_of(person(request), token)
     if assignment is None:
         raise Http404(_("There is no such assignment of yours."))
     return assignment

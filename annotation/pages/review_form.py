@@ -9,13 +9,13 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Item, PolicyCategory, Prediction, Review, ReviewQueue
-from annotation.review.adjudication_values import GUARD, OWN
-from annotation.review.adjudication import decision_for_guard, decision_for_side
-from annotation.review.decision import Decision, StepReview, same_labels, wrote
 from annotation.errors import DecisionNotValid
+from annotation.models import Item, PolicyCategory, Prediction, Review
+from annotation.review.adjudication import decision_for_guard, decision_for_side
+from annotation.review.adjudication_values import GUARD, OWN
+from annotation.review.decision import Decision, StepReview, same_labels, wrote
 from annotation.review.step_links import Link
-from annotation.status import ApiScope, ErrorKind, ReviewKind, StepMark
+from annotation.status import ErrorKind, ReviewKind, StepMark
 from guardapp.guard.taxonomy import Harmfulness
 
 _LABELS = [(label.value, label.value) for label in Harmfulness]
@@ -144,22 +144,3 @@ class AdjudicationForm(DecisionForm):
         return super().draft() | {"take": self.cleaned_data.get("take", "")}
 
 
-class UploadForm(forms.Form):
-    file = forms.FileField(error_messages={"required": _("Choose a .jsonl file first."),
-                                           "empty": _("This file is empty. Choose one with at least one line.")})
-    queue = forms.ModelChoiceField(ReviewQueue.objects.all(), to_field_name="slug")
-
-
-class NewKeyForm(forms.Form):
-    name = forms.CharField(max_length=100, error_messages={"required": _("Give the key a name, so that you know it again.")})
-    scopes = forms.MultipleChoiceField(
-        choices=ApiScope.choices, error_messages={"required": _("Choose at least one thing the key may do.")})
-    days = forms.TypedChoiceField(
-        label=_("Expires"), coerce=int, initial=90,
-        choices=[(30, _("in 30 days")), (90, _("in 90 days")), (365, _("in a year")), (0, _("never"))])
-
-    def limit_scopes(self, choices: list[tuple[str, str]]) -> None:
-        """Offer only what the person may do themselves."""
-        field = self.fields["scopes"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = choices

@@ -5,17 +5,18 @@ import zlib
 from collections.abc import Iterable
 from typing import cast
 
+from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from annotation.doorbell import ring
-from annotation.pages.review_form import UploadForm
+from annotation.errors import MediaNotReached
 from annotation.ingest.jsonl import GZIP_MAGIC, IngestReport, Lines, bounded_lines, ingest_jsonl
 from annotation.models import ReviewQueue
-from annotation.errors import MediaNotReached
 from annotation.tasks import predict
 from annotation.web.permissions import leads_only, person
 
@@ -54,3 +55,9 @@ def _shown(report: IngestReport | None) -> list[tuple[int, list[str]]]:
         return []
     return [(line, [f"{error.pointer.strip('/').replace('/', ' › ') or _('This line')} {error.detail}" for error in errors])
             for line, errors in report.rejected[:SHOWN_LINES]]
+
+
+class UploadForm(forms.Form):
+    file = forms.FileField(error_messages={"required": gettext_lazy("Choose a .jsonl file first."),
+                                           "empty": gettext_lazy("This file is empty. Choose one with at least one line.")})
+    queue = forms.ModelChoiceField(ReviewQueue.objects.all(), to_field_name="slug")

@@ -1,20 +1,33 @@
 """Leads say who outside is told of what, see what was sent, and send it again."""
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.doorbell import ring
-from annotation.pages.webhook_form import WebhookForm
+from annotation.errors import ServiceError
 from annotation.models import Delivery, Webhook
 from annotation.outbound.webhook_lists import PAGE, deliveries_of, webhooks_with_counts
-from annotation.errors import ServiceError
 from annotation.outbound.webhooks import delete_webhook, replay, save_webhook
+from annotation.status import WebhookEvent
 from annotation.tasks import deliver
 from annotation.web.permissions import leads_only, person
+
+
+class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
+    url = forms.URLField(max_length=500, assume_scheme="https", label=gettext_lazy("Address"), widget=forms.URLInput(attrs={"placeholder": "https://"}))
+    events = forms.MultipleChoiceField(choices=WebhookEvent.choices, widget=forms.CheckboxSelectMultiple, label=gettext_lazy("It is told when"),
+                                       error_messages={"required": gettext_lazy("Choose at least one event.")})
+
+    class Meta:
+        model = Webhook
+        fields = ["name", "url", "events"]
+        labels = {"name": gettext_lazy("Name")}
 
 
 @never_cache

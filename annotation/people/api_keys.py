@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.database.kept_statements import Select
-from annotation.models import ApiKey, Event, User
 from annotation.errors import ServiceError
+from annotation.models import ApiKey, Event, User
 from annotation.status import ApiScope, EventKind
 
 USED_EVERY = timedelta(minutes=1)  # last_used_at is written at most this often
@@ -99,3 +99,9 @@ def open_key(*, secret: str) -> ApiKey:
 def _hashed(secret: str) -> str:
     # the secret is 256 random bits: a plain hash is enough, a slow one would only cost each request
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def keys_of(user: User) -> list[ApiKey]:
+    """A person's keys; a lead sees everybody's."""
+    keys = ApiKey.objects.select_related("owner").order_by("revoked_at", "-id")
+    return list(keys if user.is_lead else keys.filter(owner=user))

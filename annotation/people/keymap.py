@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import User
 from annotation.errors import ServiceError
+from annotation.models import User
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from annotation.models import SignInAttempt
 from annotation.errors import ServiceError
+from annotation.models import SignInAttempt
 
 MOST_ATTEMPTS = 5
 WINDOW = timedelta(minutes=15)

@@ -9,9 +9,17 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import Event, GoldLabel, Item, Policy, PolicyCategory, PolicyVersion, User
-from annotation.review.appeals import reopen_item
 from annotation.errors import ServiceError
+from annotation.models import (
+    Event,
+    GoldLabel,
+    Item,
+    Policy,
+    PolicyCategory,
+    PolicyVersion,
+    User,
+)
+from annotation.review.appeals import reopen_item
 from annotation.status import EventKind, ItemStatus, Lane
 
 MAX_CATEGORIES = 99
@@ -143,3 +151,9 @@ def _check(categories: Sequence[CategoryText], change: str) -> None:
                 "code": repr(one.code)})
         if not one.name.strip() or not one.guidance.strip():
             raise PolicyNotValid("categories", _("%(code)s needs a name and a guidance text.") % {"code": one.code})
+
+
+def policies_with_versions() -> list[tuple[Policy, list[PolicyVersion]]]:
+    """Every policy with its versions, newest first."""
+    policies = Policy.objects.prefetch_related("versions__categories").order_by("name")
+    return [(policy, sorted(policy.versions.all(), key=lambda version: -version.number)) for policy in policies]

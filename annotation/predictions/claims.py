@@ -20,8 +20,8 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from annotation.database import clock
-from annotation.models import Event, Item, User
 from annotation.errors import ServiceError
+from annotation.models import Event, Item, User
 from annotation.status import EventKind, ItemStatus
 
 logger = logging.getLogger(__name__)

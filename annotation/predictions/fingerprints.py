@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from annotation.models import Fingerprint, Item, Prediction
 from annotation.media.files import frames_at
+from annotation.models import Fingerprint, Item, Prediction
 from guardapp.guard.media.decode import MediaError, load_seen
 from guardapp.guard.media.image_hash import difference_hash
 from guardapp.guard.near_copies import ALIKE_BITS, ALIKE_TEXT, bits_apart, likeness, picture_bands, picture_of_bands, text_bands

@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from annotation.models import ModelVersion
 from annotation.predictions.checkpoints import fetch_checkpoint
 from annotation.status import VersionStatus
-from guardapp.guard.engines.adapters import Adapter, adapter_in, names_of, take_off
 from guardapp.guard.engine import CheckpointNotUsable, Engine, EngineError
+from guardapp.guard.engines.adapters import Adapter, adapter_in, names_of, take_off
 from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.media.errors import MediaError
 

@@ -10,14 +10,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from annotation import prometheus as metrics
+from annotation import prometheus
+from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Event, Item, ModelVersion, Prediction
-from annotation.predictions.policy import policy_for, policy_text
 from annotation.predictions.claims import Claim, Failure, claim_pending, give_back, kept, renew
 from annotation.predictions.fingerprints import store_fingerprints
-from annotation.media.frames import Evidence, evidence_of
-from annotation.queues.rules import enabled_rules, place
+from annotation.predictions.policy import policy_for, policy_text
 from annotation.predictions.shadow_requests import request_shadow
+from annotation.queues.rules import enabled_rules, place
 from annotation.status import EventKind, ItemStatus
 from guardapp.guard.engine import Engine, EngineError
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
@@ -78,10 +78,10 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequenc
     answers, engine_failures = _ask(engine, claim, [item for item in items if item.pk in evidence], evidence)
     stored = _store(version, claim, answers, evidence)
     lost = give_back(claim=claim, failures=failures | engine_failures)
-    metrics.PREDICTIONS.labels("ready").inc(stored)
-    metrics.PREDICTIONS.labels("failed").inc(lost)
+    prometheus.PREDICTIONS.labels("ready").inc(stored)
+    prometheus.PREDICTIONS.labels("failed").inc(lost)
     if answers:
-        metrics.PREDICTION_SECONDS.labels(version.name).observe(max(answer.latency_ms for answer in answers.values()) / 1_000)
+        prometheus.PREDICTION_SECONDS.labels(version.name).observe(max(answer.latency_ms for answer in answers.values()) / 1_000)
     return stored, lost
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Item, ModelVersion, Prediction
 from annotation.predictions.policy import policy_for
-from annotation.media.frames import Evidence, evidence_of
 from annotation.predictions.predict import ENGINE_FAILURES, Answer, answer_greedily, prediction_row, sample_of
 from annotation.predictions.shadow_requests import ShadowClaim, claim_shadow, give_back_shadow, shadow_version, waiting
 from annotation.status import ItemStatus

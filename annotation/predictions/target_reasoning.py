@@ -2,7 +2,7 @@
 
 The guard's own rollouts that are stored with the prediction come first, at once, when the gold label settles
 (`reasoning_from_rollouts`). Else the gold row waits and the inference worker has the guard write it (`complete_targets`, how:
-services.rationales). After MAX_ATTEMPTS the target is UNAVAILABLE: training leaves the row out, and it still counts in evaluation.
+predictions.forced_reasoning). After MAX_ATTEMPTS the target is UNAVAILABLE: training leaves the row out, and it still counts in evaluation.
 """
 
 import logging
@@ -15,11 +15,11 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from annotation.database import clock
-from annotation.models import GoldLabel, ModelVersion, Prediction
-from annotation.predictions.policy import policy_for
 from annotation.media.frames import Evidence, evidence_of
-from annotation.predictions.predict import ENGINE_FAILURES, sample_of
+from annotation.models import GoldLabel, ModelVersion, Prediction
 from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
+from annotation.predictions.policy import policy_for
+from annotation.predictions.predict import ENGINE_FAILURES, sample_of
 from annotation.status import StepMark, TargetSource
 from guardapp.guard.engine import Engine
 from guardapp.guard.parsing import parse

@@ -4,9 +4,9 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from annotation.database.kept_statements import Select
+from annotation.errors import ServiceError
 from annotation.models import Item, ReviewerGroup, ReviewQueue, User
 from annotation.queues.conditions import Conditions
-from annotation.errors import ServiceError
 from annotation.queues.rules import route_again
 from annotation.status import ItemStatus
 

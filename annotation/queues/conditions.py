@@ -8,8 +8,8 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
-from annotation.models import Item, Prediction
 from annotation.errors import ServiceError
+from annotation.models import Item, Prediction
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
 CATEGORIES_AS_TEXT = "categories_as_text"  # what `as_query` asks of; see `annotations`

@@ -1,17 +1,22 @@
 """Counts of queues without counting: a tally that a worker renews, and live counts where there is little to count."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, Sum
 from django.utils import timezone
 
-from annotation.models import Item, QueueTally
+from annotation.database import clock
+from annotation.models import Item, QueueTally, ReviewQueue, User
+from annotation.queues.access import queues_of
 from annotation.queues.overdue import AGES, late_items
+from annotation.status import ItemStatus
 
 LIVE_UP_TO = 20_000  # items in all, by the last tally: fewer are counted when asked
 RENEW_S = 15.0
@@ -54,3 +59,54 @@ def _within(now: datetime) -> dict[str, Count]:
 def _tally(row: dict[str, Any], now: datetime) -> QueueTally:
     up_to = [0, *(row.pop(f"within_{number}") for number in range(len(AGES))), row["items"]]
     return QueueTally(**row, counted_at=now, by_age=[more - less for less, more in pairwise(up_to)])
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """A queue and how many of its items stand where."""
+
+    queue: ReviewQueue
+    by_status: Mapping[str, int]
+    late: int = 0  # waiting longer than the queue allows
+
+    @property
+    def ready(self) -> int:
+        return self.by_status.get(ItemStatus.READY, 0)
+
+    @property
+    def coming(self) -> int:
+        return self.by_status.get(ItemStatus.PENDING, 0) + self.by_status.get(ItemStatus.PREDICTING, 0)
+
+    @property
+    def reviewed(self) -> int:
+        return self.by_status.get(ItemStatus.REVIEWED, 0)
+
+    @property
+    def escalated(self) -> int:
+        return self.by_status.get(ItemStatus.ESCALATED, 0)
+
+    @property
+    def failed(self) -> int:
+        return self.by_status.get(ItemStatus.PREDICTION_FAILED, 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_status.values())
+
+
+def queues_with_counts(user: User) -> list[QueueCounts]:
+    """The queues that the person may work on. Many items are not counted here but read from the tally that a worker renews."""
+    counts: dict[int, dict[str, int]] = {}
+    tallied = QueueTally.objects.values_list("queue_id", "status").annotate(n=Sum("items"))
+    counted = Item.objects.order_by().values_list("queue_id", "status").annotate(n=Count("pk"))
+    for queue_id, status, number in list(tallied) if tally_is_enough() else list(counted):
+        counts.setdefault(queue_id, {})[status] = number
+    late = late_by_queue()
+    return [QueueCounts(queue, counts.get(queue.pk, {}), late.get(queue.pk, 0)) for queue in queues_of(user)]
+
+
+def late_by_queue() -> dict[int, int]:
+    """How many items have waited longer than their queue allows, by queue id; queues without such items are left out."""
+    if tally_is_enough():
+        return dict(QueueTally.objects.filter(late__gt=0).values_list("queue_id").annotate(n=Sum("late")))
+    return dict(Item.objects.order_by().filter(late_items(clock.now())).values_list("queue_id").annotate(n=Count("pk")))

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from annotation.errors import DecisionNotValid
 from annotation.models import Assignment, Prediction, Review, User
 from annotation.review.decision import Decision, StepReview
-from annotation.errors import DecisionNotValid
 from annotation.review.gold import standing_reviews
 from annotation.review.step_links import Link
 from annotation.review.submit import submit_review
@@ -19,7 +19,7 @@ from guardapp.guard.taxonomy import Harmfulness
 def sides_of(assignment: Assignment) -> list[Review]:
     """The reviews that the holder is to judge between, oldest first; none where they do not adjudicate.
 
-    A lead who is one of the sides is never given the item: services.assignment.assign_escalated.
+    A lead who is one of the sides is never given the item: review.leases.assign_escalated.
     """
     adjudicates = assignment.reviewer.is_lead and assignment.item.status == ItemStatus.ESCALATED
     return standing_reviews(assignment.item) if adjudicates else []

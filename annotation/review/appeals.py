@@ -1,6 +1,6 @@
 """Appeals: somebody objects to a settled verdict, and a person who has not judged the item decides again.
 
-The old gold stays in its snapshots; the new one supersedes it. `close` and `reopen` are called by services.gold.
+The old gold stays in its snapshots; the new one supersedes it. `close` and `reopen` are called by review.gold.
 """
 
 from datetime import datetime
@@ -10,8 +10,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from annotation.database.kept_statements import Select
-from annotation.models import Appeal, Event, GoldLabel, Item, User
 from annotation.errors import ServiceError
+from annotation.models import Appeal, Event, GoldLabel, Item, User
 from annotation.status import AppealState, EventKind, ItemStatus, Lane
 
 AHEAD_OF_ALL = 1_000.0  # added to the priority: somebody waits for the answer

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.models import Item, Prediction
 from annotation.errors import DecisionNotValid
+from annotation.models import Item, Prediction
 from annotation.review.step_links import MOST_LINKS, Link, check_link
 from annotation.status import ErrorKind, ReviewKind, ReviewMode, StepMark
 from guardapp.guard.steps import clean_step

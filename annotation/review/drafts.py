@@ -6,8 +6,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import Assignment, Draft, User
 from annotation.errors import AssignmentNotFound, DecisionNotValid
+from annotation.models import Assignment, Draft, User
 
 MAX_DRAFT_CHARACTERS = 200_000
 

@@ -1,7 +1,7 @@
 """Items that a person flagged to come back to: an event sets the flag, a later one takes it away."""
 
-from annotation.models import Event, Item, User
 from annotation.database.lists import long_texts
+from annotation.models import Event, Item, User
 from annotation.status import EventKind
 
 LOOKED_AT = 200  # newest flag events of a person

@@ -7,13 +7,13 @@ from django.conf import settings
 
 from annotation.database import clock
 from annotation.database.kept_statements import Update, insert
+from annotation.errors import SnapshotUsedIt
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
+from annotation.outbound.webhooks import announce
 from annotation.predictions.policy import policy_categories
+from annotation.predictions.target_reasoning import reasoning_from_rollouts
 from annotation.review.appeals import close_appeal, reopen_appeal
 from annotation.review.decision import Decision, corrected_steps, same_labels, wrote
-from annotation.errors import SnapshotUsedIt
-from annotation.predictions.target_reasoning import reasoning_from_rollouts
-from annotation.outbound.webhooks import announce
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, Lane, ReviewMode, StepMark, TargetSource, WebhookEvent
 from guardapp.guard.steps import categories_named
 

@@ -9,8 +9,8 @@ from random import SystemRandom
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
 
-from annotation.models import Assignment, GoldLabel, Item, KnownItem, ReviewQueue, User
 from annotation.errors import ServiceError
+from annotation.models import Assignment, GoldLabel, Item, KnownItem, ReviewQueue, User
 from annotation.status import REOPENABLE, ItemStatus
 
 LOOKED_AT = 200  # known items that one draw chooses among

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 
 from annotation.database import clock
 from annotation.database.kept_statements import Select, Update, insert
-from annotation.models import Assignment, Event, Item, KnownItem, Review, ReviewQueue, User
-from annotation.review.exposure import SEVERE, cools_down, for_person, over_limits
-from annotation.queues.conditions import Conditions
 from annotation.errors import AssignmentNotFound, DecisionNotValid, ItemTaken, LeaseExpired, NothingToReveal
+from annotation.models import Assignment, Event, Item, KnownItem, Review, ReviewQueue, User
+from annotation.queues.conditions import Conditions
+from annotation.review.exposure import SEVERE, cools_down, for_person, over_limits
 from annotation.review.hidden_gold import draw_known
 from annotation.review.lease_insert import first_for_lease, lease_first, store_lease, take_first
 from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus, Lane, ReviewMode

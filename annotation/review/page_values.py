@@ -10,14 +10,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from annotation.errors import DecisionNotValid
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, MediaAsset, PolicyCategory, PolicyVersion, Prediction, Review, User
 from annotation.predictions.policy import active_policy_version, policy_categories
-from annotation.review.exposure import Shift, shift_of
-from annotation.errors import DecisionNotValid
-from annotation.review.flags import is_flagged
 from annotation.queues.overdue import late_by
-from annotation.review.step_links import Link
+from annotation.review.exposure import Shift, shift_of
+from annotation.review.flags import is_flagged
 from annotation.review.presence import others_at
+from annotation.review.step_links import Link
 from annotation.status import ErrorKind, EventKind, ItemStatus, ReviewMode
 from guardapp.guard.word_diff import Segment, word_diff
 

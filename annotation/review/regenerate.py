@@ -16,15 +16,15 @@ from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.database import clock
-from annotation.models import ModelVersion, Regeneration, User
-from annotation.predictions.policy import policy_for
-from annotation.review.page_values import draft_first, judgement_shown
-from annotation.review.leases import active_assignment
-from annotation.predictions.claims import kept as renewed
-from annotation.review.decision import MAX_STEPS
 from annotation.errors import DecisionNotValid, ServiceError
 from annotation.media.frames import Evidence, evidence_of
+from annotation.models import ModelVersion, Regeneration, User
+from annotation.predictions.claims import kept as renewed
+from annotation.predictions.policy import policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, labels_of, sample_of
+from annotation.review.decision import MAX_STEPS
+from annotation.review.leases import active_assignment
+from annotation.review.page_values import draft_first, judgement_shown
 from annotation.status import RegenerationState
 from guardapp.guard.engine import Engine
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.models import Item, Prediction
 from annotation.errors import DecisionNotValid
+from annotation.models import Item, Prediction
 
 FRAME, REGION, SPAN = "frame", "region", "span"
 FIELDS_OF_KIND = {FRAME: {"medium", "index"}, REGION: {"medium", "index", "x", "y", "w", "h"}, SPAN: {"field", "start", "end"}}

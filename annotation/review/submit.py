@@ -6,16 +6,16 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from annotation import prometheus
 from annotation.database import clock
-from annotation import prometheus as metrics
 from annotation.database.kept_statements import Delete, Select, insert
+from annotation.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo, SettledByLead, SideGone
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.predictions.policy import active_policy_version, policy_categories
-from annotation.review.leases import active_assignment, end, give_back_slot, lease_again
 from annotation.review.decision import Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft
-from annotation.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo, SettledByLead, SideGone
 from annotation.review.gold import settle, slots_left, standing_reviews, withdraw
+from annotation.review.leases import active_assignment, end, give_back_slot, lease_again
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus
 
 __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]
@@ -26,7 +26,7 @@ _DROP_DRAFT = Delete(lambda item, reviewer: Draft.objects.filter(item=item, revi
 
 
 def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None) -> Review:
-    """Store the review and settle gold. The same key twice is one review. `upholds`: see services.adjudication.
+    """Store the review and settle gold. The same key twice is one review. `upholds`: see review.adjudication.
 
     Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound, SideGone.
     """
@@ -59,7 +59,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
     if upholds is not None and upholds not in standing_reviews(item):
         raise SideGone
     check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
-    metrics.REVIEWS.labels(decision.kind.value).inc()
+    prometheus.REVIEWS.labels(decision.kind.value).inc()
     review = insert(Review(
         item=item, prediction=prediction, reviewer=reviewer, assignment=assignment, idempotency_key=key, kind=decision.kind,
         prompt_label=decision.prompt_label, response_label=decision.response_label, categories=list(decision.categories),

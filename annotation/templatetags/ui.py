@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from annotation.operations.troubles import Standing, standing_troubles
 from annotation.database.lists import COUNTED_UP_TO
+from annotation.operations.troubles import Standing, standing_troubles
 from annotation.status import EventKind
 
 register = template.Library()

@@ -7,9 +7,9 @@ from django.template.loader import render_to_string
 from django.views.decorators.csrf import requires_csrf_token
 from django.views.defaults import server_error as plain_server_error
 
-from annotation.web.problems import PROBLEM_JSON, Problem, problem_of, trouble_problem
 from annotation.database.outages import Trouble, trouble_of
 from annotation.web.language_middleware import API
+from annotation.web.problems import PROBLEM_JSON, Problem, problem_of, trouble_problem
 
 RELOAD_S = 5
 

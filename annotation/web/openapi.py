@@ -9,11 +9,15 @@ from django.utils.decorators import method_decorator
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiResponse
 from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework import serializers
 
-from annotation.web.problems import PROBLEM_JSON
-from annotation.api.shapes import ProblemShape
 from annotation.ingest.values import RowStatus
-from annotation.status import ItemStatus, ReviewKind, ReviewMode
+from annotation.status import (
+    ItemStatus,
+    ReviewKind,
+    ReviewMode,
+)
+from annotation.web.problems import PROBLEM_JSON
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 
 # names for the sets of words that several fields share
@@ -46,3 +50,19 @@ class DocsView(SpectacularSwaggerSplitView):
     """The browsable document. No script is inline; only its styles are."""
 
     url_name = "api-schema"
+
+
+class FieldErrorShape(serializers.Serializer[Any]):
+    pointer = serializers.CharField(help_text="JSON pointer (RFC 6901)")
+    detail = serializers.CharField()
+
+
+class ProblemShape(serializers.Serializer[Any]):
+    """RFC 9457."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField()
+    errors = FieldErrorShape(many=True, required=False)  # type: ignore[assignment]

@@ -14,26 +14,26 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from annotation import errors as service_errors
-from annotation.moderation.guard_client import ContentNotReadable, GuardBusy, GuardNotReady
-from annotation.ingest.values import FieldError
-from annotation.ingest.store_items import QueueNotFound
-from annotation.people.api_keys import ScopeNotAllowed
 from annotation.database.outages import Trouble, trouble_of
+from annotation.errors import AssignmentNotFound, DecisionNotValid, MediaNotReached, ServiceError
+from annotation.ingest.store_items import QueueNotFound
+from annotation.ingest.values import FieldError
+from annotation.moderation.guard_client import ContentNotReadable, GuardBusy, GuardNotReady
+from annotation.people.api_keys import ScopeNotAllowed
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 
 STATUS_BY_SERVICE_ERROR: dict[type[Exception], HTTPStatus] = {
-    service_errors.AssignmentNotFound: HTTPStatus.NOT_FOUND,
+    AssignmentNotFound: HTTPStatus.NOT_FOUND,
     QueueNotFound: HTTPStatus.NOT_FOUND,
     ScopeNotAllowed: HTTPStatus.FORBIDDEN,
     GuardBusy: HTTPStatus.TOO_MANY_REQUESTS,
     GuardNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
-    service_errors.MediaNotReached: HTTPStatus.SERVICE_UNAVAILABLE,
+    MediaNotReached: HTTPStatus.SERVICE_UNAVAILABLE,
     ContentNotReadable: HTTPStatus.UNPROCESSABLE_ENTITY,
-    service_errors.DecisionNotValid: HTTPStatus.UNPROCESSABLE_ENTITY,
-    service_errors.ServiceError: HTTPStatus.CONFLICT,
+    DecisionNotValid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ServiceError: HTTPStatus.CONFLICT,
 }
 
 
@@ -88,7 +88,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
             headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
         if getattr(error, "wait", None) is not None:
             headers["Retry-After"] = f"{error.wait:.0f}"  # type: ignore[attr-defined]
-    if isinstance(error, GuardNotReady | service_errors.MediaNotReached):
+    if isinstance(error, GuardNotReady | MediaNotReached):
         headers["Retry-After"] = f"{error.retry_after_s:.0f}"
     elif (trouble := trouble_of(error)) is not None:
         headers["Retry-After"] = str(trouble.retry_after_s)
@@ -128,7 +128,7 @@ def trouble_problem(trouble: Trouble) -> Problem:
 
 
 def _of_service(error: Exception) -> Iterator[FieldError]:
-    if isinstance(error, service_errors.DecisionNotValid):
+    if isinstance(error, DecisionNotValid):
         yield FieldError(f"/{error.field}", error.message)
     if isinstance(error, ContentNotReadable):
         yield FieldError(f"/contents/{error.content}/media/{error.medium}", str(error))

@@ -9,13 +9,13 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from annotation.models import Assignment, GoldLabel, HardSample, Item, Review, User
-from annotation.review.adjudication_values import Dispute, dispute_of
-from annotation.insights.agreement import agreement
-from annotation.review.adjudication import adjudicate, decision_for_side
-from annotation.review.leases import assign_escalated, assign_next
-from annotation.review.decision import Decision, StepReview
 from annotation.errors import DecisionNotValid, SideGone
+from annotation.insights.agreement import agreement
+from annotation.models import Assignment, GoldLabel, HardSample, Item, Review, User
+from annotation.review.adjudication import adjudicate, decision_for_side
+from annotation.review.adjudication_values import Dispute, dispute_of
+from annotation.review.decision import Decision, StepReview
+from annotation.review.leases import assign_escalated, assign_next
 from annotation.review.submit import escalate, submit_review, undo_last
 from annotation.status import AssignmentState, GoldSource, ItemStatus, ReviewKind, ReviewMode, Role, StepMark, TargetSource
 from guardapp.guard.taxonomy import Harmfulness

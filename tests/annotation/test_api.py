@@ -12,11 +12,11 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
 
-from annotation.api import items as api
-from annotation import doorbell as bells
+from annotation import doorbell
+from annotation.api import items
 from annotation.models import Assignment, Item
-from annotation.web.problems import problem_of, problem_response
 from annotation.status import ApiScope, AssignmentState, ItemStatus, ReviewMode, Role
+from annotation.web.problems import problem_of, problem_response
 from tests.annotation.conftest import KeyedClient
 from tests.factories import default_queue, make_item, make_user
 
@@ -83,7 +83,7 @@ def test_the_guard_is_rung_once_for_a_batch_with_new_items(sender: APIClient, br
 
 
 def test_a_dead_broker_does_not_fail_ingestion(sender: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "ring", bells.ring)  # no broker listens on the test's socket
+    monkeypatch.setattr(items, "ring", doorbell.ring)  # no broker listens on the test's socket
     assert sender.post("/api/v1/items", [ROW], format="json").status_code == 202
 
 

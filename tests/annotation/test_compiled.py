@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from annotation import api_urls  # noqa: F401  (whatever the API uses is loaded)
 from annotation.database.kept_statements import Delete, NotReusable, Select, Statement, Update, insert
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewerGroup
-from annotation.review.leases import _waiting, assign_next
-from annotation.queues.conditions import Conditions
 from annotation.queues.access import queue_of, queues_of
+from annotation.queues.conditions import Conditions
+from annotation.review.leases import _waiting, assign_next
 from annotation.status import AssignmentState, EventKind, Role
 from tests.factories import default_queue, make_item, make_user
 

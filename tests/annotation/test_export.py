@@ -14,11 +14,11 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
+from annotation.exporting.export import ExportFormat, ExportRequest, export_lines, summarise
 from annotation.models import Assignment, Event, GoldLabel, Item, User
 from annotation.predictions.policy import policy_text
-from annotation.review.leases import assign_next
 from annotation.review.decision import Decision, StepReview
-from annotation.exporting.export import ExportFormat, ExportRequest, export_lines, summarise
+from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review, undo_last
 from annotation.status import ApiScope, EventKind, ReviewKind, StepMark, TargetSource
 from guardapp.guard.parsing import parse, render

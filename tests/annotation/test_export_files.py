@@ -12,11 +12,11 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from annotation.models import Event, Export, ExportFile, GoldLabel, ItemMedia, MediaAsset
-from annotation.exporting.reviewed_rows import reviewed_rows
-from annotation.review.decision import Decision
 from annotation.exporting.export import ExportFormat, ExportRequest, export_lines
 from annotation.exporting.export_files import folder_of, manifest_of, request_export, write_next
+from annotation.exporting.reviewed_rows import reviewed_rows
+from annotation.models import Event, Export, ExportFile, GoldLabel, ItemMedia, MediaAsset
+from annotation.review.decision import Decision
 from annotation.status import ApiScope, EventKind, ExportLayout, ExportState, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.annotation.conftest import KeyedClient

@@ -13,9 +13,9 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from annotation.ingest.read_media import MediaNotFound, no_files, with_fetching
-from annotation.models import Item
 from annotation.media import fetch as fetching
 from annotation.media.fetch import HostNotListed, NotAPicture, PictureNotFetched, PictureTooLarge, PictureTooSlow, fetch_picture
+from annotation.models import Item
 from annotation.status import ApiScope
 from tests.annotation.conftest import KeyedClient
 

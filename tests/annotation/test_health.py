@@ -13,10 +13,10 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from annotation import prometheus as metrics
-from annotation.prometheus import figures, forget_old_figures
+from annotation import prometheus
 from annotation.models import Webhook
 from annotation.predictions.predict import predict_pending
+from annotation.prometheus import figures, forget_old_figures
 from annotation.queues.counts import renew_tallies
 from annotation.status import ItemStatus, Role
 from guardapp.logs import JsonFormatter
@@ -82,7 +82,7 @@ def test_work_shows_in_the_figures(client: Client) -> None:
 
 
 def test_figures_of_other_processes_and_hosts_are_added(settings: Settings, tmp_path: Path) -> None:
-    metrics.REVIEWS.labels("accepted").inc()
+    prometheus.REVIEWS.labels("accepted").inc()
     [written] = Path(settings.METRICS_DIR).glob(f"*/counter_{os.getpid()}.db")
     alone = value_of("guardapp_reviews_total", kind="accepted")
     settings.METRICS_DIR = tmp_path
@@ -125,8 +125,8 @@ def test_the_dashboard_asks_for_figures_that_are_told() -> None:
     """Every name in docker/grafana-dashboard.json is one that annotation.prometheus or training.progress.prometheus defines."""
     dashboard = json.loads((Path(__file__).resolve().parents[2] / "docker" / "grafana-dashboard.json").read_text())
     asked = {name for panel in dashboard["panels"] for target in panel["targets"] for name in re.findall(r"guardapp_\w+", target["expr"])}
-    told = {sample for metric in (metrics.REQUESTS, metrics.PREDICTIONS, metrics.PREDICTION_SECONDS, metrics.MODERATIONS, metrics.REVIEWS,
-                                  metrics.MODERATION_SECONDS, metrics.MODERATIONS_REFUSED, metrics.MESSAGES)
+    told = {sample for metric in (prometheus.REQUESTS, prometheus.PREDICTIONS, prometheus.PREDICTION_SECONDS, prometheus.MODERATIONS, prometheus.REVIEWS,
+                                  prometheus.MODERATION_SECONDS, prometheus.MODERATIONS_REFUSED, prometheus.MESSAGES)
             for sample in (f"{metric._name}_total", f"{metric._name}_bucket", f"{metric._name}_count")}
     told |= {family.name for family in text_string_to_metric_families(figures().decode())}
     assert asked and asked <= told

@@ -9,10 +9,10 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
+from annotation.media.store import register, store
 from annotation.models import Event, Item, ItemMedia, MediaAsset, ModelVersion, Prediction
 from annotation.predictions.claims import ItemHasNotFailed, claim_pending, give_back, release_stale_claims, retry_failed
 from annotation.predictions.predict import Predicted, predict_pending
-from annotation.media.store import register, store
 from annotation.queues.priority import is_audited
 from annotation.status import EventKind, ItemStatus, Lane, Role
 from guardapp.guard.verdict import Sample

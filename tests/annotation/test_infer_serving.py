@@ -8,8 +8,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from annotation.models import ModelVersion, Prediction, User
-from annotation.predictions import loaded_engine as serving
 from annotation.people.accounts import create_first_accounts
+from annotation.predictions import loaded_engine
 from annotation.predictions.loaded_engine import checkpoint_of, engine_for, ensure_production_version, production_version, stored_checkpoint
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict, release_stale
@@ -29,8 +29,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         loaded.append(checkpoint)
         return ScriptedEngine(name=checkpoint)
 
-    monkeypatch.setattr(serving, "_load", load)
-    monkeypatch.setattr(serving, "_loaded", None)
+    monkeypatch.setattr(loaded_engine, "_load", load)
+    monkeypatch.setattr(loaded_engine, "_loaded", None)
     return loaded
 
 
@@ -69,7 +69,7 @@ def test_where_servers_do_not_take_a_promotion_the_former_version_goes_on(
             raise CheckpointNotUsable(f"{checkpoint} is served by none of them.")
         return ScriptedEngine(name=checkpoint)
 
-    monkeypatch.setattr(serving, "_load", load)
+    monkeypatch.setattr(loaded_engine, "_load", load)
     production("first")
     for step in range(4):
         make_item(status=ItemStatus.PENDING, predicted=False)
@@ -77,8 +77,8 @@ def test_where_servers_do_not_take_a_promotion_the_former_version_goes_on(
             second = promote("second")
         if step == 3:
             taken.add("second")
-            assert serving._loaded is not None
-            monkeypatch.setattr(serving, "_loaded", replace(serving._loaded, look_again=0.0))
+            assert loaded_engine._loaded is not None
+            monkeypatch.setattr(loaded_engine, "_loaded", replace(loaded_engine._loaded, look_again=0.0))
         predict()
         if step == 2:
             client.force_login(make_user(Role.LEAD))
@@ -103,7 +103,7 @@ def test_a_bell_rings_again_only_while_there_is_work(loads: list[str], rung: lis
 def test_a_bell_pauses_after_a_claim_that_came_to_nothing(loads: list[str], rung: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     production()
     item = make_item(status=ItemStatus.PENDING, predicted=False)
-    monkeypatch.setattr(serving, "_load", lambda checkpoint: ScriptedEngine(poison=frozenset({item.prompt})))
+    monkeypatch.setattr(loaded_engine, "_load", lambda checkpoint: ScriptedEngine(poison=frozenset({item.prompt})))
     predict()
     assert rung == [10]
 
@@ -140,8 +140,8 @@ def test_a_checkpoint_that_cannot_be_loaded_leaves_items_waiting(monkeypatch: py
     def load(checkpoint: str) -> ScriptedEngine:
         raise FileNotFoundError(checkpoint)
 
-    monkeypatch.setattr(serving, "_load", load)
-    monkeypatch.setattr(serving, "_loaded", None)
+    monkeypatch.setattr(loaded_engine, "_load", load)
+    monkeypatch.setattr(loaded_engine, "_loaded", None)
     item = make_item(status=ItemStatus.PENDING, predicted=False)
     production()
     with pytest.raises(FileNotFoundError):

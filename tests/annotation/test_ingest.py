@@ -13,12 +13,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotation.ingest import jsonl
+from annotation.ingest.insert import Candidate, insert_new
 from annotation.ingest.jsonl import ingest_jsonl, lines_of_file
 from annotation.ingest.read_rows import read_row
-from annotation.models import Event, Item, MediaAsset, ReviewQueue
-from annotation.ingest.values import IncomingItem, RowProblem, RowStatus
 from annotation.ingest.store_items import QueueNotFound, ingest_items
-from annotation.ingest.insert import Candidate, insert_new
+from annotation.ingest.values import IncomingItem, RowProblem, RowStatus
+from annotation.models import Event, Item, MediaAsset, ReviewQueue
 from annotation.status import EventKind, ItemStatus
 from guardapp.guard.taxonomy import Modality
 from tests.factories import default_queue

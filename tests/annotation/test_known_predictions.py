@@ -7,12 +7,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.models import Item, KnownItem, ModelVersion, Prediction, ShadowRequest
 from annotation.insights.agreement import score_of_serving
-from annotation.predictions import loaded_engine as serving
-from annotation.review.hidden_gold import retire_known
+from annotation.models import Item, KnownItem, ModelVersion, Prediction, ShadowRequest
+from annotation.predictions import loaded_engine
 from annotation.predictions.hidden_gold import predict_known
 from annotation.predictions.shadow import SHADOW_BATCH, Shadowed
+from annotation.review.hidden_gold import retire_known
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict
 from guardapp.guard.verdict import Sample
@@ -63,7 +63,7 @@ def test_what_the_version_has_judged_before_and_what_is_retired_is_not_asked_abo
     judged, retired = known("a cake", "unharmful", predicted=True), known("a tart", "unharmful")
     retire_known(known=retired)
     Prediction.objects.filter(item=judged.item).update(version=promoted())
-    assert predict_known(engine=ScriptedEngine(), version=serving.production_version()) == Shadowed()
+    assert predict_known(engine=ScriptedEngine(), version=loaded_engine.production_version()) == Shadowed()
 
 
 def test_an_item_that_becomes_hidden_gold_later_is_judged_too() -> None:
@@ -106,7 +106,7 @@ def test_the_bell_of_items_gives_hidden_gold_its_turn(monkeypatch: pytest.Monkey
     known("a cake", "unharmful")
     version, engine = promoted(), ScriptedEngine()
     make_item(prompt="live", status=ItemStatus.PENDING, predicted=False)
-    monkeypatch.setattr(serving, "_loaded", serving._Loaded(version.pk, engine))
+    monkeypatch.setattr(loaded_engine, "_loaded", loaded_engine._Loaded(version.pk, engine))
     rung: list[int] = []
     monkeypatch.setattr("annotation.tasks.ring", lambda task, countdown: rung.append(countdown))
     for _ in range(3):

@@ -9,10 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Item, QueueTally, ReviewQueue
-from annotation.items.lists import late_by_queue, queues_with_counts
-from annotation.queues import counts as tallies
+from annotation.queues import counts
+from annotation.queues.counts import late_by_queue, queues_with_counts, renew_tallies
 from annotation.queues.overdue import late_by
-from annotation.queues.counts import renew_tallies
 from annotation.status import ItemStatus, Role
 from tests.factories import default_queue, make_item, make_user
 
@@ -47,7 +46,7 @@ def test_items_are_late_that_wait_longer_than_their_queue_allows(queue: ReviewQu
 def test_where_many_items_are_stored_the_tally_knows_how_many_are_late(queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     renew_tallies(force=True)
     assert sum(QueueTally.objects.values_list("late", flat=True)) == 2
-    monkeypatch.setattr(tallies, "LIVE_UP_TO", 0)
+    monkeypatch.setattr(counts, "LIVE_UP_TO", 0)
     Item.objects.all().delete()
     assert late_by_queue() == {queue.pk: 2}  # read, not counted
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation.models import Assignment, GoldLabel, Item
-from annotation.review.leases import assign_next, drawn_mode, lease_ahead, store_first_verdict
-from annotation.review.decision import Decision
 from annotation.errors import LeaseExpired
+from annotation.models import Assignment, GoldLabel, Item
+from annotation.review.decision import Decision
+from annotation.review.leases import assign_next, drawn_mode, lease_ahead, store_first_verdict
 from annotation.review.submit import submit_review, undo_last
 from annotation.status import AssignmentState, ItemStatus, ReviewKind, ReviewMode
 from guardapp.guard.taxonomy import Harmfulness

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from annotation.exporting.canonical import canonical
-from annotation.models import Assignment, Review
-from annotation.exporting.reviewed_rows import reviewed_rows
-from annotation.review.leases import assign_next
-from annotation.review.decision import Decision, StepReview
 from annotation.errors import DecisionNotValid
+from annotation.exporting.canonical import canonical
+from annotation.exporting.reviewed_rows import reviewed_rows
+from annotation.models import Assignment, Review
+from annotation.review.decision import Decision, StepReview
+from annotation.review.leases import assign_next
 from annotation.review.step_links import Link
 from annotation.review.submit import submit_review
 from annotation.status import ErrorKind, ReviewKind

@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.database import id_windows as looking
+from annotation.database import id_windows
 from annotation.database.id_windows import Looked, look_ahead, look_back
-from annotation.models import Item
 from annotation.items.item_values import page_of_items
 from annotation.items.search import ItemSearch, newest_id
+from annotation.models import Item
 from annotation.status import Lane, Role
 from tests.factories import make_item, make_user
 
@@ -22,14 +22,14 @@ def ids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Forty items of which every seventh is in the lane that is looked for; some others are gone."""
     made = [make_item(lane=Lane.AUDIT if number % 7 == 0 else Lane.FLAGGED) for number in range(40)]
     Item.objects.filter(pk__in=[item.pk for item in made[20:27]], lane=Lane.FLAGGED).delete()
-    monkeypatch.setattr(looking, "STRETCH", 4)
+    monkeypatch.setattr(id_windows, "STRETCH", 4)
     return [item.pk for item in made[::7]]
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """One stretch a page."""
-    monkeypatch.setattr(looking, "LOOKS_FOR_S", 0.0)
+    monkeypatch.setattr(id_windows, "LOOKS_FOR_S", 0.0)
 
 
 def pages(look: Callable[[int], Looked[int]], start: int) -> list[list[int]]:

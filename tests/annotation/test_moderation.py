@@ -20,7 +20,7 @@ from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
 
 from annotation.models import ApiKey, Item, ModelVersion, ModerationThreshold, ReviewQueue
-from annotation.moderation import moderate as moderation
+from annotation.moderation import moderate
 from annotation.moderation.guard_process import Guarding
 from annotation.people.api_keys import create_key, moderation_is_used
 from annotation.status import ApiScope, ItemStatus, Role
@@ -270,8 +270,8 @@ def test_moderation_leaves_web_threads_to_pages(caller: APIClient, serve: Serve,
     serve(scripted())
     none_left = threading.BoundedSemaphore(1)
     none_left.acquire()
-    monkeypatch.setattr(moderation, "_places", none_left)
-    monkeypatch.setattr(moderation, "BUSY_RETRY_S", 0.1)
+    monkeypatch.setattr(moderate, "_places", none_left)
+    monkeypatch.setattr(moderate, "BUSY_RETRY_S", 0.1)
     assert caller.post("/api/v1/moderate", {"contents": [{"prompt": "x"}]}, format="json").status_code == 429
 
 

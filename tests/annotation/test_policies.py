@@ -6,8 +6,6 @@ from dataclasses import replace
 import pytest
 
 from annotation.models import GoldLabel, Item, PolicyVersion, User
-from annotation.review.leases import assign_next
-from annotation.review.decision import Decision
 from annotation.policies.publish import (
     CategoryText,
     PolicyChangedMeanwhile,
@@ -19,6 +17,8 @@ from annotation.policies.publish import (
     send_to_review,
     stale_gold,
 )
+from annotation.review.decision import Decision
+from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation.models import Item, KnownItem, Prediction, Review, User
 from annotation.insights.agreement import agreement, error_kinds, moves_after_reveal, paces, scores_of_people, scores_of_versions
-from annotation.review.leases import assign_next, store_first_verdict
+from annotation.models import Item, KnownItem, Prediction, Review, User
 from annotation.review.decision import Decision
 from annotation.review.hidden_gold import make_known
+from annotation.review.leases import assign_next, store_first_verdict
 from annotation.review.submit import skip, submit_review
 from annotation.status import ReviewKind, ReviewMode, Role
 from guardapp.guard.taxonomy import Harmfulness

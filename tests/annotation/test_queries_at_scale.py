@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from annotation.insights.tables import SECTIONS
+from annotation.items.bulk_decision import decide_many
 from annotation.models import (
     Appeal,
     BulkDecision,
@@ -34,12 +35,11 @@ from annotation.models import (
     Webhook,
 )
 from annotation.review.appeals import open_appeal
-from annotation.review.leases import assign_next
-from annotation.items.bulk_decision import decide_many
-from annotation.review.exposure import record_exposure
 from annotation.review.decision import Decision
+from annotation.review.exposure import record_exposure
 from annotation.review.flags import toggle_flag
 from annotation.review.hidden_gold import make_known
+from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import ExportLayout, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness, Task

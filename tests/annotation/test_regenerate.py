@@ -7,9 +7,9 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from annotation.errors import LeaseExpired
 from annotation.models import Assignment, Item, ModelVersion, Regeneration
 from annotation.review.leases import assign_next, store_first_verdict
-from annotation.errors import LeaseExpired
 from annotation.review.regenerate import JudgementNotShown, Regenerated, ask, opening, regenerate_next
 from annotation.status import RegenerationState, ReviewMode
 from guardapp.guard.engines.hf.engine import HfEngine

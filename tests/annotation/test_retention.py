@@ -11,6 +11,8 @@ from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
 
+from annotation.exporting.export_files import folder_of
+from annotation.media.store import register, store
 from annotation.models import (
     Assignment,
     Delivery,
@@ -29,11 +31,9 @@ from annotation.models import (
     Webhook,
 )
 from annotation.operations import retention
-from annotation.review.leases import assign_next, release_expired
-from annotation.exporting.export_files import folder_of
-from annotation.review.hidden_gold import make_known
-from annotation.media.store import register, store
 from annotation.operations.retention import CLASSES, prune
+from annotation.review.hidden_gold import make_known
+from annotation.review.leases import assign_next, release_expired
 from annotation.status import DeliveryState, EventKind, ExportState, ItemStatus, RegenerationState, Role, VersionStatus
 from guardapp import env
 from tests.annotation.test_export import FLIPPED, review

@@ -9,12 +9,6 @@ import pytest
 from django.db import IntegrityError
 from django.utils import timezone
 
-from annotation.models import Assignment, Draft, Event, GoldLabel, HardSample, Item, Review, User
-from annotation.items.lists import held_escalated
-from annotation.review import gold
-from annotation.review.leases import assign_escalated, assign_next, extend_lease, release_expired, take_again
-from annotation.review.decision import Decision, StepReview
-from annotation.review.drafts import save_draft
 from annotation.errors import (
     AssignmentNotFound,
     DecisionNotValid,
@@ -25,6 +19,12 @@ from annotation.errors import (
     SettledByLead,
     SnapshotUsedIt,
 )
+from annotation.models import Assignment, Draft, Event, GoldLabel, HardSample, Item, Review, User
+from annotation.review import gold
+from annotation.review.decision import Decision, StepReview
+from annotation.review.drafts import save_draft
+from annotation.review.leases import assign_escalated, assign_next, extend_lease, release_expired, take_again
+from annotation.review.lists import held_escalated
 from annotation.review.submit import escalate, skip, submit_review, undo_last, undo_review
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode, Role, StepMark, TargetSource
 from guardapp.guard.taxonomy import Harmfulness

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotation.models import Item, Prediction, QueueTally, ReviewQueue, RoutingRule
-from annotation.review.leases import assign_next
-from annotation.queues.conditions import ConditionNotValid, Conditions
 from annotation.items.move import move_items
-from annotation.queues.rules import enabled_rules, move_rule, place, preview, reroute_some, route_again, save_rule
+from annotation.models import Item, Prediction, QueueTally, ReviewQueue, RoutingRule
+from annotation.queues.conditions import ConditionNotValid, Conditions
 from annotation.queues.counts import renew_tallies, tally_is_enough
+from annotation.queues.rules import enabled_rules, move_rule, place, preview, reroute_some, route_again, save_rule
+from annotation.review.leases import assign_next
 from annotation.status import Lane, QueueOrder, Role
 from tests.factories import default_queue, make_item, make_user
 

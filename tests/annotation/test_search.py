@@ -2,8 +2,8 @@
 
 import pytest
 
-from annotation.models import Item
 from annotation.items.search import ItemSearch, with_text
+from annotation.models import Item
 from annotation.status import ItemStatus
 from tests.factories import make_item
 

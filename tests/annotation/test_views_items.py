@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.items import lists as selectors
+from annotation.items import lists
 from annotation.models import Appeal, GoldLabel, Item, ReviewQueue, SavedFilter, User
 from annotation.review.leases import assign_next
 from annotation.status import ItemStatus, ReviewMode, Role
@@ -60,7 +60,7 @@ def test_reviewers_learn_no_hidden_judgement_by_narrowing(lead: User, asked: dic
 
 
 def test_chips_take_one_filter_away_and_pages_keep_all(lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "PAGE_SIZE", 1)
+    monkeypatch.setattr(lists, "PAGE_SIZE", 1)
     newest_first = [make_item(language="de", prompt="Tell me & more").pk for _ in range(3)][::-1]
     make_item(language="en")
     client = signed_in(lead)

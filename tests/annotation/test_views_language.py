@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.translation import deactivate, override
 
-from annotation.models import Item, User
 from annotation.errors import LeaseExpired
+from annotation.models import Item, User
 from annotation.status import ItemStatus, Role
 from tests.factories import default_policy, make_item, make_user
 

@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 
 from annotation.models import Item, ReviewerGroup, ReviewQueue, RoutingRule, User
-from annotation.review.leases import assign_next
 from annotation.queues.access import ReviewsBegun, queues_of, save_queue
+from annotation.review.leases import assign_next
 from annotation.status import Role
 from tests.factories import default_queue, make_item, make_user
 

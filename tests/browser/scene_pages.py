@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
+from annotation.items.bulk_decision import decide_many
 from annotation.models import (
     Appeal,
     Delivery,
@@ -22,16 +23,15 @@ from annotation.models import (
     User,
     Webhook,
 )
-from annotation.review.appeals import open_appeal
-from annotation.review.leases import assign_next
-from annotation.items.bulk_decision import decide_many
-from annotation.review.decision import Decision
-from annotation.predictions.fingerprints import store_fingerprints
 from annotation.people.api_keys import create_key
-from annotation.review.hidden_gold import make_known
 from annotation.policies.publish import CategoryText, categories_of, publish_version
-from annotation.review.submit import escalate, submit_review
+from annotation.predictions.fingerprints import store_fingerprints
 from annotation.queues.counts import renew_tallies
+from annotation.review.appeals import open_appeal
+from annotation.review.decision import Decision
+from annotation.review.hidden_gold import make_known
+from annotation.review.leases import assign_next
+from annotation.review.submit import escalate, submit_review
 from annotation.status import ApiScope, DeliveryState, ItemStatus, ReviewKind, Role, WebhookEvent
 from annotation.urls import urlpatterns as annotation_pages
 from guardapp.guard.taxonomy import Harmfulness

@@ -10,8 +10,8 @@ from tests.factories import production
 from tests.training.rows import make_snapshot
 from tests.training.run_files import write_grpo, write_lines, write_mined
 from training.contract import ENVIRONMENT, LOG, METRICS
-from training.models import DatasetSnapshot, TrainingRun
 from training.files import directory_of
+from training.models import DatasetSnapshot, TrainingRun
 from training.recipes import DEFAULT, config_for, places_of
 from training.status import RunKind, RunStatus
 

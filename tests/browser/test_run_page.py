@@ -13,8 +13,8 @@ from tests.browser.training_page import sign_in, wait_for_points
 from tests.training.rows import make_snapshot
 from tests.training.run_files import write_grpo, write_lines
 from training.contract import METRICS, PROGRESS
-from training.models import TrainingRun
 from training.files import directory_of
+from training.models import TrainingRun
 from training.status import RunKind, RunStatus
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

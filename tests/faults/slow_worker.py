@@ -11,8 +11,8 @@ from guardapp.celery import app
 
 django.setup()
 
-from annotation.predictions import loaded_engine as serving
 from annotation.outbound import webhooks  # noqa: E402  (Django must be set up first)
+from annotation.predictions import loaded_engine
 from guardapp.guard.engine import Engine  # noqa: E402
 from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
 from tests.annotation.scripted_engine import ScriptedEngine  # noqa: E402
@@ -31,7 +31,7 @@ def load(checkpoint: str) -> Engine:
     return SlowEngine()
 
 
-serving._load = load
+loaded_engine._load = load
 
 if every := os.environ.get("BELLS_EVERY"):  # seconds: tests are impatient
     app.conf.beat_schedule = {name: {**bell, "schedule": timedelta(seconds=float(every))} for name, bell in app.conf.beat_schedule.items()

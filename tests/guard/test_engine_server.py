@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from guardapp.guard.engines.adapters import ADAPTER, Adapter, take_off
 from guardapp.guard.engine import CheckpointNotUsable, Engine, EngineError
+from guardapp.guard.engines.adapters import ADAPTER, Adapter, take_off
 from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.engines.http_servers import ServerRefused, Servers, ServerUnreachable
 from guardapp.guard.engines.openai_server import RESULT_LAYOUT, OpenAIServerEngine

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from guardapp.guard.media import sandbox as media_process
+from guardapp.guard.media import sandbox
 from guardapp.guard.media.decode import PRESETS, Job, MediaError, decode, decode_many, load_seen, sniff
 from guardapp.guard.media.sandbox import Sandbox
 from guardapp.guard.media.sizes import fit_size, pick_frames
@@ -57,7 +57,7 @@ def test_an_unknown_type_is_refused_by_the_name_of_what_was_found_and_what_is_ac
 
 def test_the_public_module_loads_no_decoder() -> None:
     program = "import sys, guardapp.guard.media.decode; print([m for m in ('av', 'decord', 'PIL', 'torch', 'numpy') if m in sys.modules])"
-    root = str(Path(media_process.__file__).parents[2])
+    root = str(Path(sandbox.__file__).parents[3])
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": root})
     assert answer.stdout.strip() == "[]"
 

@@ -21,7 +21,7 @@ def stand_in(body: str) -> str:
     """A child that sets the real limits and then does something else with its job; `job` is the line it was given."""
     return textwrap.dedent(f"""
         import ctypes, json, os, sys, time
-        from guardapp.guard import media_child as child
+        from guardapp.guard.media import sandbox_child as child
         from guardapp.guard.media.values import Limits
         answers = child.take_stdout()
         limits = Limits(**json.loads(sys.stdin.readline())["limits"])
@@ -81,7 +81,7 @@ def test_the_child_dies_with_its_parent() -> None:
         "import sys, time; from guardapp.guard.media.sandbox import Sandbox; from guardapp.guard.media.values import Limits;"
         "print(Sandbox(Limits())._start().pid, flush=True); time.sleep(60)"
     )
-    environment = {"PYTHONPATH": str(Path(media_process.__file__).parents[2])}
+    environment = {"PYTHONPATH": str(Path(media_process.__file__).parents[3])}
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guardapp.guard.engines.hf import continuous_batch as running
 from guardapp.guard.engine import FlowingEngine, Order
+from guardapp.guard.engines.hf import continuous_batch
 from guardapp.guard.engines.hf.encoding import encode
 from guardapp.guard.engines.hf.engine import HfEngine, SampleTooLarge
 from guardapp.guard.judging import LABELS_FIRST, Ask, Mode, judge, judge_as_they_come
@@ -66,14 +66,14 @@ def alike(ours: Sequence[Rollout], theirs: Sequence[Rollout]) -> None:
 
 def rows_at_each_step(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
-    step = running.Running.step
+    step = continuous_batch.Running.step
 
-    def counted(self: running.Running) -> list[running.Row]:
+    def counted(self: continuous_batch.Running) -> list[continuous_batch.Row]:
         seen.append(len(self.rows))
-        ended: list[running.Row] = step(self)
+        ended: list[continuous_batch.Row] = step(self)
         return ended
 
-    monkeypatch.setattr(running.Running, "step", counted)
+    monkeypatch.setattr(continuous_batch.Running, "step", counted)
     return seen
 
 
@@ -81,7 +81,7 @@ def rows_at_each_step(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(("first", "each"), [(1, 1), (2, 3), (6, 1)])
 def test_newcomers_of_every_kind_get_the_answers_of_generate(engine: HfEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int,
                                                              each: int, together: int) -> None:
-    monkeypatch.setattr(running, "READ_TOGETHER", together)
+    monkeypatch.setattr(continuous_batch, "READ_TOGETHER", together)
     samples = mixed(tmp_path, engine)
     limits = [24, 9, 1, 17, 30, 12]
     expected = [engine.generate([sample], Decoding(max_new_tokens=limit))[0][0] for sample, limit in zip(samples, limits, strict=True)]
@@ -144,15 +144,15 @@ def test_a_sample_whose_frame_is_gone_is_told_and_the_others_are_answered(starte
 def test_where_memory_does_not_suffice_it_goes_on_in_smaller_batches(starter: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = [Sample(str(number), text) for number, text in enumerate(TEXTS[:4])]
     expected = [group[0] for group in starter.generate(samples, Decoding(max_new_tokens=48))]
-    step = running.Running.step
+    step = continuous_batch.Running.step
 
-    def out_of_memory(self: running.Running) -> list[running.Row]:
+    def out_of_memory(self: continuous_batch.Running) -> list[continuous_batch.Row]:
         if len(self.rows) > 2:
             raise torch.OutOfMemoryError
-        ended: list[running.Row] = step(self)
+        ended: list[continuous_batch.Row] = step(self)
         return ended
 
-    monkeypatch.setattr(running.Running, "step", out_of_memory)
+    monkeypatch.setattr(continuous_batch.Running, "step", out_of_memory)
     alike(flowed(starter, [Order(sample, 48) for sample in samples], first=4), expected)
 
     def never(*args: object) -> list[list[Rollout]]:

@@ -16,17 +16,18 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from annotation.items import lists as selectors
-from annotation.exporting import reviewed_rows as selectors_export  # noqa: E402
-from annotation.models import GoldLabel, Item, ReviewQueue, User  # noqa: E402
+from annotation.exporting import reviewed_rows  # noqa: E402
+from annotation.insights.days import count_days  # noqa: E402
+from annotation.items import lists
 from annotation.items.item_values import item_with_all, page_of_items  # noqa: E402
-from annotation.review.page_values import life_of  # noqa: E402
 from annotation.items.search import ItemSearch  # noqa: E402
-from annotation.review.leases import assign_next, release_expired  # noqa: E402
+from annotation.models import GoldLabel, Item, ReviewQueue, User  # noqa: E402
 from annotation.predictions.claims import claim_pending, release_stale_claims  # noqa: E402
 from annotation.review.decision import Decision  # noqa: E402
+from annotation.review.leases import assign_next, release_expired  # noqa: E402
+from annotation.review.lists import escalated_items, last_reviews
+from annotation.review.page_values import life_of  # noqa: E402
 from annotation.review.submit import submit_review  # noqa: E402
-from annotation.insights.days import count_days  # noqa: E402
 from annotation.status import ItemStatus, ReviewKind  # noqa: E402
 from benchmarks import filling  # noqa: E402
 from benchmarks.filling import PEOPLE, QUEUES, fill  # noqa: E402
@@ -60,7 +61,7 @@ def next_and_submit() -> None:
 
 
 def chunk_of_export() -> None:
-    assert next(selectors_export.reviewed_rows(after=GoldLabel.objects.order_by("-pk")[0].pk // 2))
+    assert next(reviewed_rows.reviewed_rows(after=GoldLabel.objects.order_by("-pk")[0].pk // 2))
 
 
 def works() -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -71,10 +72,10 @@ def works() -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "claims that ran out", release_stale_claims
     yield "chunk of an export", chunk_of_export
     yield "history of an item", lambda: (life_of(reviewed), item_with_all(reviewed.pk))
-    yield "last reviews", lambda: selectors.last_reviews(User.objects.get(username="reviewer-3"))
-    yield "lists of leads", lambda: (selectors.escalated_items(), selectors.failed_items())
+    yield "last reviews", lambda: last_reviews(User.objects.get(username="reviewer-3"))
+    yield "lists of leads", lambda: (escalated_items(), lists.failed_items())
     for narrowed in FILTERS:
-        yield f"items {narrowed}", lambda narrowed=narrowed: selectors.items_page(ItemSearch(**narrowed))  # type: ignore[misc]
+        yield f"items {narrowed}", lambda narrowed=narrowed: lists.items_page(ItemSearch(**narrowed))  # type: ignore[misc]
         yield f"API items {narrowed}", lambda narrowed=narrowed: page_of_items(ItemSearch(**narrowed))  # type: ignore[misc]
     yield "reviews of a day", count_days
     yield CONTROL, lambda: Item.objects.filter(metadata={"nothing": "has this"}).first()
@@ -93,7 +94,7 @@ def plans() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    selectors_export.CHUNK = 300  # far less than the table holds
+    reviewed_rows.CHUNK = 300  # far less than the table holds
     filling.SECONDS_BETWEEN = 120  # four weeks in all: no day holds most reviews, whatever the hour
     prepare(int(sys.argv[1]))
     print(json.dumps(list(plans())))

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import yaml
 
-from guardapp import settings as product_settings
+from guardapp import settings
 from tests.services.compose import DOCKER, Service, compose, stages
 
 ROOT = DOCKER.parent
@@ -137,7 +137,7 @@ def test_what_the_compose_file_names_is_there() -> None:
         assert all(secret in whole["secrets"] for secret in value.get("secrets", ()))
         assert service.healthcheck or name == "setup", f"{name} has no health check"
         assert ":" in value["image"] or service.image is not None, f"{name} follows whatever is newest"
-    known = re.findall(r'"(GUARDAPP_\w+)"', Path(product_settings.__file__).read_text())
+    known = re.findall(r'"(GUARDAPP_\w+)"', Path(settings.__file__).read_text())
     named = {variable for service in compose(GIVEN).values() for variable in service.environment if variable.startswith("GUARDAPP_")}
     assert named <= set(known)
     with pytest.raises(KeyError, match="GUARDAPP_SECRET_KEY"):
@@ -147,7 +147,7 @@ def test_what_the_compose_file_names_is_there() -> None:
 def test_every_queue_has_a_worker_of_its_own() -> None:
     queues = [service.command[service.command.index("-Q") + 1] for service in compose(GIVEN).values() if "-Q" in service.command]
     assert sorted(queues) == ["default", "inference", "training"]
-    routed = {route["queue"] for route in product_settings.CELERY_TASK_ROUTES.values()}
+    routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
     assert routed == set(queues)
 
 

@@ -20,16 +20,16 @@ from django.urls import reverse
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from annotation.exporting.export import ExportFormat, ExportRequest, export_archive
+from annotation.ingest.store_items import ingest_items
+from annotation.ingest.values import IncomingItem, IncomingMedia
+from annotation.media import bucket, files
+from annotation.media.store import store
 from annotation.models import Item, MediaAsset, ModelVersion, ReviewerGroup
-from annotation.media import bucket, files as media_files
+from annotation.people.api_keys import create_key
 from annotation.predictions import claims
 from annotation.predictions.checkpoints import fetch_checkpoint, share_checkpoint
-from annotation.exporting.export import ExportFormat, ExportRequest, export_archive
-from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.predictions.predict import Predicted, predict_pending
-from annotation.ingest.store_items import ingest_items
-from annotation.people.api_keys import create_key
-from annotation.media.store import store
 from annotation.status import ApiScope, ItemStatus, Role
 from guardapp.guard.media.errors import MediaNotAFile, MediaStoreAway, MediaTooLarge
 from guardapp.object_store import ObjectStore, parse
@@ -114,11 +114,11 @@ def test_an_upload_goes_to_the_bucket_and_its_frames_too_and_this_disk_keeps_no_
 def test_another_machine_reads_the_frames_and_decodes_nothing_again(s3: S3Server, settings: Settings, png: bytes,
                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     asset = ingested(png).media.get()
-    here = media_files.decoded([asset])[asset.sha256]
+    here = files.decoded([asset])[asset.sha256]
     shutil.rmtree(settings.MEDIA_ROOT)
-    monkeypatch.setattr(media_files, "decode_many", lambda *_: pytest.fail("it was decoded once"))
-    assert media_files.decoded([asset])[asset.sha256] == here
-    assert (media_files.frames_folder(asset.sha256) / "0000.png").read_bytes()[:4] == b"\x89PNG"
+    monkeypatch.setattr(files, "decode_many", lambda *_: pytest.fail("it was decoded once"))
+    assert files.decoded([asset])[asset.sha256] == here
+    assert (files.frames_folder(asset.sha256) / "0000.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_page_shows_media_by_links_that_end(s3: S3Server, settings: Settings, client: Client, png: bytes) -> None:
@@ -204,13 +204,13 @@ def test_what_is_missing_or_too_large_is_told_by_its_own_name(s3: S3Server, tmp_
 
 def test_the_cache_lets_go_of_the_frames_that_were_used_longest_ago(s3: S3Server, settings: Settings, png: bytes, video: bytes) -> None:
     assets = list(ingested(png, video).media.all())
-    media_files.decoded(assets)
+    files.decoded(assets)
     settings.MEDIA_CACHE_MB = 0
-    assert media_files.trim() == 0, "used within the hour"
-    old = media_files.frames_folder(assets[0].sha256)
+    assert files.trim() == 0, "used within the hour"
+    old = files.frames_folder(assets[0].sha256)
     os.utime(old / "frames.json", (0, 0))
-    assert media_files.trim() == 1 and not old.exists() and media_files.frames_folder(assets[1].sha256).exists()
-    assert media_files.frames_at(str(old.relative_to(settings.MEDIA_ROOT))).exists(), "the bucket has them"
+    assert files.trim() == 1 and not old.exists() and files.frames_folder(assets[1].sha256).exists()
+    assert files.frames_at(str(old.relative_to(settings.MEDIA_ROOT))).exists(), "the bucket has them"
 
 
 def test_exports_backups_jobs_and_checkpoints_read_the_bucket(s3: S3Server, settings: Settings, tmp_path: Path, png: bytes) -> None:
@@ -222,7 +222,7 @@ def test_exports_backups_jobs_and_checkpoints_read_the_bucket(s3: S3Server, sett
     folder = item.prediction.media_seen[0]["folder"]
     shutil.rmtree(settings.MEDIA_ROOT)
 
-    with media_files.original(asset.path) as path:
+    with files.original(asset.path) as path:
         assert path.read_bytes() == png
     with export_archive(request=ExportRequest(ExportFormat.CANONICAL)) as archive:
         assert archive.read(2) == b"PK"
@@ -240,7 +240,7 @@ def test_exports_backups_jobs_and_checkpoints_read_the_bucket(s3: S3Server, sett
     assert (tmp_path / "copy" / asset.path).read_bytes() == png and copied[tmp_path / "copy" / asset.path] == asset.sha256
     settings.OBJECT_STORE = ObjectStore(BUCKET, f"{tmp_path.name}-restored", s3.endpoint)
     copy_to_bucket(tmp_path / "copy")
-    assert media_files.decoded([asset])[asset.sha256]
+    assert files.decoded([asset])[asset.sha256]
 
     model = tmp_path / "models" / "r1"
     model.mkdir(parents=True)

@@ -12,8 +12,8 @@ from tests.guard.tiny_checkpoint import Family, build_checkpoint
 from tests.training.tiny_run import mixed_rows, write_rows
 from training.contract import CONFIG, GrpoConfig, write_json
 from training.jobs import grpo
-from training.learning.grpo.data import Prompts, graded_rows
 from training.learning.grpo.batches import Batches, trainer_arguments
+from training.learning.grpo.data import Prompts, graded_rows
 from training.learning.grpo.trainer import GuardGrpoTrainer
 from training.learning.heartbeat import Heartbeat
 from training.learning.rows import Row

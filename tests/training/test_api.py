@@ -13,8 +13,8 @@ from annotation.status import ApiScope, Role
 from tests.factories import make_user, production
 from tests.training.rows import make_much_gold, make_snapshot
 from training.contract import MINED, ROLLOUTS
-from training.models import DatasetSnapshot, Pipeline, RetrainSchedule, TrainingRun
 from training.files import directory_of
+from training.models import DatasetSnapshot, Pipeline, RetrainSchedule, TrainingRun
 from training.runs.pipelines import request_pipeline
 from training.status import RunStatus
 

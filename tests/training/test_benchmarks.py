@@ -17,14 +17,14 @@ from guardapp.guard.taxonomy import Task
 from tests.factories import make_user, production
 from tests.guard.reference_data import REFERENCE_DATA, needs_reference_data, reference
 from tests.training.test_importers import write
-from training.learning.rows import read_rows
-from training.models import Benchmark, DatasetSnapshot, Evaluation, ImportedOutputs
-from training.files import file_of
-from training.versions.lists import is_evaluated, newest_snapshot
 from training.benchmarks.register import evaluate_on_benchmarks
 from training.errors import BenchmarkNotTrainedOn
+from training.files import file_of
+from training.learning.rows import read_rows
+from training.models import Benchmark, DatasetSnapshot, Evaluation, ImportedOutputs
 from training.snapshots.create import verify_snapshot, verify_trainable
 from training.status import RunStatus
+from training.versions.lists import is_evaluated, newest_snapshot
 
 pytestmark = pytest.mark.django_db
 PREDICTED = [row for row in reference("f1_open.json") if row["split"] == "open"]

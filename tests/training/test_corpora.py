@@ -16,17 +16,17 @@ from tests.factories import make_user
 from tests.guard.media_samples import make_video
 from tests.training.rows import make_snapshot
 from tests.training.test_importers import BENIGN, HARMFUL, sft, write
+from training.benchmarks.register import BenchmarkFacts, register_benchmark
 from training.contract import DpoConfig
 from training.corpora.benchmark_rows import benchmark_rows
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
+from training.corpora.import_corpus import import_corpus
+from training.corpora.report import ImportReport
+from training.errors import NothingToTrainOn, SnapshotNameTaken
+from training.files import file_of
 from training.learning.dpo_data import read_pairs
 from training.learning.rows import read_rows
 from training.models import DatasetSnapshot
-from training.files import file_of
-from training.benchmarks.register import BenchmarkFacts, register_benchmark
-from training.corpora.import_corpus import import_corpus
-from training.errors import NothingToTrainOn, SnapshotNameTaken
-from training.corpora.report import ImportReport
 from training.snapshots.create import verify_snapshot
 from training.status import SnapshotOrigin
 

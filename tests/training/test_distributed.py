@@ -22,7 +22,7 @@ from tests.training.tiny_run import metrics, result, run_here, sft_run
 from training.contract import ACCELERATE, CHECKPOINTS, CONFIG, EXIT_CANCELLED, LOG, read_json, write_json
 from training.jobs import sft
 from training.recipes.launch import Launch, LaunchNotUsable, accelerate_config, as_yaml, check_launch, launch_from, write_launch
-from training.runs import job_process as process
+from training.runs import job_process
 
 TWO = Launch(processes=2, strategy="ddp")
 STEPS: dict[str, Any] = {"max_steps": 6, "save_every": 3, "learning_rate": 1e-3}
@@ -33,9 +33,9 @@ TOLERANCE = 2e-4  # of the loss: the order of float32 sums differs
 def start(run_dir: Path, launch: Launch) -> Any:
     """As a worker starts it."""
     write_launch(run_dir, launch, read_json(run_dir / CONFIG) or {}, gpus=0)
-    with process.held(run_dir, 1.0) as lock:
+    with job_process.held(run_dir, 1.0) as lock:
         assert lock is not None
-        return process.start("training.jobs.sft", run_dir, lock)
+        return job_process.start("training.jobs.sft", run_dir, lock)
 
 
 def ended(job: Any) -> int:
@@ -43,7 +43,7 @@ def ended(job: Any) -> int:
     try:
         code: int = job.wait(HANGS)
     except subprocess.TimeoutExpired:
-        process.signal_group(job.pid, signal.SIGKILL)
+        job_process.signal_group(job.pid, signal.SIGKILL)
         job.wait()
         raise
     return code
@@ -98,7 +98,7 @@ def test_all_processes_stop_at_one_step_sigkill_leaves_none_and_the_run_resumes(
     job = start(run_dir, TWO)
     until(lambda: len(metrics(run_dir)) >= 2 or job.poll() is not None)
     assert len(ranks(run_dir)) == 2
-    process.signal_group(job.pid, signal.SIGTERM)
+    job_process.signal_group(job.pid, signal.SIGTERM)
     assert ended(job) == EXIT_CANCELLED, (run_dir / LOG).read_text()
     assert not ranks(run_dir)
     stopped = metrics(run_dir)[-1]["step"]
@@ -107,7 +107,7 @@ def test_all_processes_stop_at_one_step_sigkill_leaves_none_and_the_run_resumes(
 
     job = start(run_dir, TWO)
     until(lambda: len(ranks(run_dir)) == 2 or job.poll() is not None)
-    process.signal_group(job.pid, signal.SIGKILL)
+    job_process.signal_group(job.pid, signal.SIGKILL)
     assert ended(job) == -signal.SIGKILL
     until(lambda: not ranks(run_dir), 20)
 

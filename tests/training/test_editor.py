@@ -2,8 +2,8 @@
 
 import pytest
 
-from training.recipes.form_fields import read, shown, texts_of, with_settings
 from training.recipes import RECIPES, config_for, from_toml, to_toml
+from training.recipes.form_fields import read, shown, texts_of, with_settings
 
 STARTER, V1 = RECIPES["starter-sft"], RECIPES["omni-v1"]
 

@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from guardapp.guard.prompting import INSTRUCTION
 from guardapp.guard.taxonomy import Harmfulness, MediaKind
-from training.corpora.json_array import CHUNK, NotAnArray, elements
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
+from training.corpora.json_array import CHUNK, NotAnArray, elements
 from training.corpora.records import FileNotReadable, records
 from training.corpora.values import BadRow, ImportedRow
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from guardapp.guard.rl.clipping import ClipNotUsable, ClipSchedule
 from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.rl.clipping import ClipNotUsable, ClipSchedule
 from guardapp.guard.rl.rewards import RewardUnknown
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Verdict

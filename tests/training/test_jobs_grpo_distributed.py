@@ -12,7 +12,7 @@ from tests.training.tiny_run import metrics, result
 from training.contract import CANCEL, CHECKPOINTS, CONFIG, EXIT_CANCELLED, RESULT, ROLLOUTS, read_json
 from training.learning.json_lines import read_lines
 from training.recipes.launch import Launch, write_launch
-from training.runs import job_process as process
+from training.runs import job_process
 
 HANGS = 600  # seconds: a process takes tens of them to import what it needs, and two share busy cores
 
@@ -20,15 +20,15 @@ HANGS = 600  # seconds: a process takes tens of them to import what it needs, an
 def run(run_dir: Path, *, cancelled: bool = False) -> int:
     """As a worker starts it, with two processes; the exit code."""
     write_launch(run_dir, Launch(processes=2, strategy="ddp"), read_json(run_dir / CONFIG) or {}, gpus=0)
-    with process.held(run_dir, 1.0) as lock:
+    with job_process.held(run_dir, 1.0) as lock:
         assert lock is not None
-        job: Any = process.start("training.jobs.grpo", run_dir, lock)
+        job: Any = job_process.start("training.jobs.grpo", run_dir, lock)
         if cancelled:
             (run_dir / CANCEL).touch()  # a start takes an older wish to stop away
     try:
         return int(job.wait(HANGS))
     except subprocess.TimeoutExpired:
-        process.signal_group(job.pid, signal.SIGKILL)
+        job_process.signal_group(job.pid, signal.SIGKILL)
         job.wait()
         raise
 

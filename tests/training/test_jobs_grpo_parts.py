@@ -8,9 +8,9 @@ import torch
 from guardapp.guard.rl.clipping import ClipRange
 from guardapp.guard.rl.rewards import Graded, reward_named
 from training.contract import ConfigNotUsable, GrpoConfig
+from training.learning.grpo.batches import Batches
 from training.learning.grpo.data import PromptOrder
 from training.learning.grpo.loss import clipped_policy_loss, row_weights
-from training.learning.grpo.batches import Batches
 from training.learning.grpo.sampling import until_end
 from training.learning.grpo.scoring import Scored, group_advantages, rollout_metrics, shown_rollouts
 

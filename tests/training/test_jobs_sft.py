@@ -25,8 +25,8 @@ from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import build_checkpoint, text_sample
 from tests.training.tiny_run import metrics, mixed_rows, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ConfigNotUsable, SftConfig, read_json
-from training.learning import heartbeat
 from training.jobs import sft
+from training.learning import heartbeat
 from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, NoTrainingRows, token_weights, training_rows
 from training.learning.trainers import newest_checkpoint
 

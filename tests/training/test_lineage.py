@@ -8,10 +8,10 @@ from annotation.models import Item, ModelVersion, Prediction, ReviewRetraction, 
 from annotation.status import Role
 from tests.factories import make_item, make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_gold, make_snapshot
-from training.versions.lineage import ROWS_PAGE, ancestry, lineage_of_item, rows_of
 from training.models import DatasetSnapshot, TrainingRun
-from training.versions.promotion import promote
 from training.status import RunKind, RunStatus, Split
+from training.versions.lineage import ROWS_PAGE, ancestry, lineage_of_item, rows_of
+from training.versions.promotion import promote
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,8 @@ from tests.factories import production
 from tests.guard.tiny_checkpoint import COMPLETION, build_checkpoint
 from tests.training.rows import make_snapshot
 from training.contract import MINED, RESULT, ROWS
-from training.models import Evaluation
 from training.files import directory_of, file_of, log_tail
+from training.models import Evaluation
 from training.runs.execute import execute_next
 from training.runs.job_process import Limits
 from training.runs.request import request_run

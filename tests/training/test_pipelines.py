@@ -11,17 +11,17 @@ from annotation.status import Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_snapshot
 from training.contract import MINED, RESULT, ROWS, MineConfig
-from training.recipes.launch import LaunchNotUsable
-from training.models import DatasetSnapshot, Evaluation, Pipeline, TrainingRun
-from training.files import directory_of
-from training.recipes import RECIPES, SettingUnknown, from_toml
 from training.errors import AskedAlready, MinedRowsDamaged, NoProduction, NotATraining, PredecessorEnded, RunNotCancellable, StagesNotUsable
+from training.files import directory_of
+from training.models import DatasetSnapshot, Evaluation, Pipeline, TrainingRun
+from training.recipes import RECIPES, SettingUnknown, from_toml
+from training.recipes.launch import LaunchNotUsable
 from training.runs.execute import RUNS, claim, execute_next
+from training.runs.idempotency import once
 from training.runs.known_rollouts import known_lines
 from training.runs.pipelines import cancel_pipeline, clone_pipeline, request_pipeline, stages_of
-from training.runs.idempotency import once
-from training.runs.retrain import retrain, retrain_in_stages
 from training.runs.request import cancel_run, clone_run, request_run, resume_run
+from training.runs.retrain import retrain, retrain_in_stages
 from training.status import RunKind, RunStatus
 
 pytestmark = pytest.mark.django_db

@@ -17,20 +17,20 @@ from tests.guard.tiny_checkpoint import Family, build_checkpoint
 from tests.training.rows import make_snapshot
 from tests.training.tiny_run import metrics, mixed_rows, run_here, sft_run, write_rows
 from training.contract import METRICS, DpoConfig, GrpoConfig, MineConfig, SftConfig
+from training.files import directory_of, file_of
 from training.jobs import sft
 from training.learning.grpo.batches import Batches
 from training.learning.heartbeat import Heartbeat
 from training.learning.rows import Row
 from training.learning.sft_data import EncodedRows
 from training.learning.trainers import lora
-from training.recipes.launch import Launch
 from training.models import DatasetSnapshot, TrainingRun
-from training.files import directory_of, file_of
 from training.plan import Pace, as_lines, plan, read_checkpoint
 from training.plan.memory import estimate
+from training.plan.pace import paces, plan_stages
 from training.plan.steps import work_of
 from training.recipes import Config, SettingUnknown, config_for, places_of
-from training.plan.pace import paces, plan_stages
+from training.recipes.launch import Launch
 from training.runs.request import request_run
 from training.status import RunStatus
 

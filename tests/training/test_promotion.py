@@ -8,8 +8,6 @@ from annotation.predictions.loaded_engine import production_version
 from annotation.status import EventKind, Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_snapshot
-from training.gate_checks import Thresholds
-from training.models import DatasetSnapshot, Evaluation, EvaluationRow, GateSettings, Promotion
 from training.errors import (
     AlreadyProduction,
     GateNotPassed,
@@ -21,10 +19,12 @@ from training.errors import (
     ReasonMissing,
     ThresholdNotUsable,
 )
+from training.gate_checks import Thresholds
+from training.models import DatasetSnapshot, Evaluation, EvaluationRow, GateSettings, Promotion
+from training.status import PromotionKind, SnapshotOrigin, Split
 from training.versions.evaluations import request_evaluation
 from training.versions.gate import corrected_items, judge, set_thresholds, thresholds, watched_items
 from training.versions.promotion import promote, rollback
-from training.status import PromotionKind, SnapshotOrigin, Split
 
 pytestmark = pytest.mark.django_db
 

@@ -15,9 +15,9 @@ from tests.factories import make_user, production
 from tests.training.rows import make_snapshot
 from tests.training.run_files import grpo_line, write_grpo, write_lines, write_mined
 from training.contract import ENVIRONMENT, LOG, METRICS, PROGRESS
-from training.progress.metrics_file import CURVE_POINTS
-from training.models import Pipeline, TrainingRun
 from training.files import directory_of
+from training.models import Pipeline, TrainingRun
+from training.progress.metrics_file import CURVE_POINTS
 from training.recipes import DEFAULT, config_for, places_of
 from training.runs.pipelines import request_pipeline
 from training.status import RunKind, RunStatus

@@ -19,11 +19,11 @@ from tests.factories import make_user, production
 from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.rows import make_snapshot
 from training.contract import CHECKPOINTS, EXIT_CANCELLED, RESULT
-from training.models import DatasetSnapshot, Evaluation, TrainingRun
-from training.files import directory_of, file_of, log_tail
-from training.recipes import SettingUnknown
-from training.runs import execute as execution, job_process as process
 from training.errors import RunNotCancellable, RunNotResumable, SnapshotDamaged
+from training.files import directory_of, file_of, log_tail
+from training.models import DatasetSnapshot, Evaluation, TrainingRun
+from training.recipes import SettingUnknown
+from training.runs import execute, job_process
 from training.runs.execute import EVALUATIONS, RUNS, claim, execute_next
 from training.runs.job_process import Limits
 from training.runs.request import cancel_run, clone_run, request_run, resume_run
@@ -85,7 +85,7 @@ def test_a_cancelled_run_goes_on_from_its_checkpoint(snapshot: DatasetSnapshot, 
         return 0.0
 
     with monkeypatch.context() as patched:
-        patched.setattr(process, "heartbeat_age", cancel_at_first_checkpoint)
+        patched.setattr(job_process, "heartbeat_age", cancel_at_first_checkpoint)
         execute_next(limits=LIMITS)
     run.refresh_from_db()
     assert run.status == RunStatus.CANCELLED and run.version is None, run.error
@@ -138,7 +138,7 @@ def test_a_hung_job_is_ended_and_queued_again_until_it_is_given_up(snapshot: Dat
     execute_next(limits=hurried)
     run.refresh_from_db()
     assert run.status == RunStatus.QUEUED and "No heartbeat" in run.error
-    TrainingRun.objects.update(attempts=execution.MAX_ATTEMPTS)
+    TrainingRun.objects.update(attempts=execute.MAX_ATTEMPTS)
     execute_next(limits=hurried)
     run.refresh_from_db()
     assert run.status == RunStatus.FAILED and "Given up" in run.error
@@ -195,7 +195,7 @@ def test_a_worker_that_lost_its_claim_writes_nothing(snapshot: DatasetSnapshot) 
     held = claim(RUNS)
     TrainingRun.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
     claim(RUNS)
-    execution._end(held, RunStatus.FAILED, "late")
+    execute._end(held, RunStatus.FAILED, "late")
     run.refresh_from_db()
     assert (run.status, run.error) == (RunStatus.RUNNING, "")
 
@@ -204,8 +204,8 @@ def test_a_job_whose_directory_is_held_is_not_started_twice(snapshot: DatasetSna
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     scripted("raise SystemExit('started')")
     run = queued(snapshot)
-    monkeypatch.setattr(process, "held", _with_short_waits(process.held))
-    with process.held(directory_of(run), 0) as lock:
+    monkeypatch.setattr(job_process, "held", _with_short_waits(job_process.held))
+    with job_process.held(directory_of(run), 0) as lock:
         assert lock is not None
         execute_next(limits=LIMITS)
     run.refresh_from_db()

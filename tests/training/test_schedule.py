@@ -14,11 +14,10 @@ from annotation.status import Role, VersionStatus
 from guardapp.celery import app
 from tests.factories import make_user, production
 from tests.training.rows import make_gold, make_much_gold
-from training.schedules import selectors as selectors_schedules
-from training.models import Firing, Pipeline, RetrainSchedule, TrainingRun
-from training.schedules import triggers
 from training.errors import ScheduleNameTaken, ScheduleNotValid
+from training.models import Firing, Pipeline, RetrainSchedule, TrainingRun
 from training.runs.pipelines import cancel_pipeline
+from training.schedules import selectors, triggers
 from training.schedules.schedules import ScheduleInput, delete_schedule, forget_old_bells, save_schedule, switch_schedule
 from training.status import FiringOutcome, RunStatus, Trigger
 from training.tasks import fire_schedule
@@ -43,7 +42,7 @@ def again(schedule: RetrainSchedule) -> None:
 
 
 def newest_firing(schedule: RetrainSchedule) -> Firing:
-    found = selectors_schedules.last_firing(schedule)
+    found = selectors.last_firing(schedule)
     assert found is not None
     return found
 
@@ -75,11 +74,11 @@ def test_bells_that_an_upgrade_took_away_are_forgotten(lead: User) -> None:
 
 def test_the_next_time_is_told_in_the_schedules_time_zone(lead: User) -> None:
     schedule = nightly(lead, cron="30 3 * * *", time_zone="Asia/Tokyo")
-    at = selectors_schedules.next_time(schedule)
+    at = selectors.next_time(schedule)
     assert at is not None and timezone.now() < at < timezone.now() + timedelta(days=1, minutes=1)
     assert (at.astimezone(UTC).hour, at.minute) in {(18, 29), (18, 30)}
     switch_schedule(schedule=schedule, enabled=False)
-    assert selectors_schedules.next_time(schedule) is None and not PeriodicTask.objects.get(pk=schedule.beat_id).enabled
+    assert selectors.next_time(schedule) is None and not PeriodicTask.objects.get(pk=schedule.beat_id).enabled
 
 
 def test_every_night_it_starts_a_pipeline_of_the_newest_gold_and_promotes_nothing(lead: User) -> None:
@@ -143,7 +142,7 @@ def test_gold_whose_training_failed_still_counts_as_new(lead: User) -> None:
     schedule = nightly(lead)
     triggers.fire_by_time(schedule_id=schedule.pk)
     cancel_pipeline(pipeline=Pipeline.objects.get())
-    assert selectors_schedules.gold_to_train().count() == 40
+    assert selectors.gold_to_train().count() == 40
 
 
 def test_it_rests_between_two_pipelines(lead: User) -> None:
@@ -164,21 +163,21 @@ def test_enough_new_hard_samples_start_a_pipeline(lead: User) -> None:
     schedule = nightly(lead, trigger=Trigger.HARD_SAMPLES, cron="", hard_samples=5)
     make_much_gold(lead, 40)
     make_much_gold(lead, 4, words="Tell us of", hard=True)
-    assert triggers.look_at_schedules() == [] and selectors_schedules.standing(schedule).words == "4 of 5 new hard samples"
+    assert triggers.look_at_schedules() == [] and selectors.standing(schedule).words == "4 of 5 new hard samples"
     make_gold(lead, prompt="The fifth of them", hard=True)
     assert triggers.look_at_schedules() == [Pipeline.objects.get()]
     assert newest_firing(schedule).why == "5 of 5 new hard samples"
-    assert triggers.look_at_schedules() == [] and selectors_schedules.new_hard_samples() == 0
+    assert triggers.look_at_schedules() == [] and selectors.new_hard_samples() == 0
 
 
 def test_a_drop_of_agreement_starts_a_pipeline(lead: User) -> None:
     schedule = nightly(lead, trigger=Trigger.AGREEMENT, cron="", agreement_below=0.8, agreement_window=20)
     for number in range(20):  # the guard says "harmful" of every item
         make_gold(lead, prompt=f"Older subject {number} of its own", label="harmful", settled_ago=7200)
-    assert triggers.look_at_schedules() == [] and not selectors_schedules.standing(schedule).met
+    assert triggers.look_at_schedules() == [] and not selectors.standing(schedule).met
     for number in range(10):
         make_gold(lead, prompt=f"Newer matter {number * 7} to judge", label="unharmful", settled_ago=60)
-    assert selectors_schedules.agreement(20).share == 0.5
+    assert selectors.agreement(20).share == 0.5
     assert len(triggers.look_at_schedules()) == 1
     assert "50.0%" in newest_firing(schedule).why and "bound 80.0%" in newest_firing(schedule).why
 
@@ -186,15 +185,15 @@ def test_a_drop_of_agreement_starts_a_pipeline(lead: User) -> None:
 def test_too_few_gold_labels_say_nothing_of_agreement(lead: User) -> None:
     schedule = nightly(lead, trigger=Trigger.AGREEMENT, cron="", agreement_below=0.9, agreement_window=50)
     make_much_gold(lead, 40)
-    assert not selectors_schedules.standing(schedule).met and triggers.look_at_schedules() == []
+    assert not selectors.standing(schedule).met and triggers.look_at_schedules() == []
 
 
 def test_agreement_is_that_of_the_version_in_production(lead: User) -> None:
     make_much_gold(lead, 10)
-    assert selectors_schedules.agreement(10) == selectors_schedules.Agreement(10, 5)
+    assert selectors.agreement(10) == selectors.Agreement(10, 5)
     ModelVersion.objects.update(status=VersionStatus.RETIRED)
     ModelVersion.objects.create(name="newer", checkpoint="nowhere", status=VersionStatus.PRODUCTION)
-    assert selectors_schedules.agreement(10).labels == 0
+    assert selectors.agreement(10).labels == 0
 
 
 def test_a_condition_that_cannot_start_waits_before_it_is_tried_again(lead: User) -> None:
@@ -202,7 +201,7 @@ def test_a_condition_that_cannot_start_waits_before_it_is_tried_again(lead: User
     make_much_gold(lead, 3, hard=True)
     triggers.look_at_schedules()
     triggers.look_at_schedules()
-    assert [firing.outcome for firing in selectors_schedules.firings(schedule)] == [FiringOutcome.FAILED]
+    assert [firing.outcome for firing in selectors.firings(schedule)] == [FiringOutcome.FAILED]
 
 
 def test_a_schedule_that_is_switched_off_starts_nothing_unless_a_person_asks(lead: User) -> None:
@@ -241,4 +240,4 @@ def test_changing_and_removing_a_schedule_takes_beats_row_along(lead: User) -> N
 
 
 def test_the_first_training_counts_all_gold() -> None:
-    assert selectors_schedules.trained_until() == datetime.min.replace(tzinfo=UTC)
+    assert selectors.trained_until() == datetime.min.replace(tzinfo=UTC)

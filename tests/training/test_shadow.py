@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from annotation.models import Event, Item, ModelVersion, Prediction, ShadowRequest, User
-from annotation.predictions import loaded_engine as serving
+from annotation.predictions import loaded_engine
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.shadow import SHADOW_BATCH, Shadowed, predict_shadow, shadow_wanted
 from annotation.predictions.shadow_requests import claim_shadow, is_shadowed
@@ -20,9 +20,9 @@ from guardapp.guard.verdict import Sample
 from tests.annotation.scripted_engine import GIBBERISH, HARMFUL, UNHARMFUL, ScriptedEngine
 from tests.factories import make_item, make_user, production
 from tests.training.rows import make_candidate, make_gold
-from training.versions.shadow_values import PAGE, disagreements, has_shadowed, shadow_summary
 from training.errors import AlreadyProduction, NotALead, ShareNotUsable
 from training.versions.shadow import start_shadow, stop_shadow
+from training.versions.shadow_values import PAGE, disagreements, has_shadowed, shadow_summary
 
 pytestmark = pytest.mark.django_db
 
@@ -274,7 +274,7 @@ def test_the_worker_keeps_both_engines_and_gives_the_shadow_back(candidate: Mode
         return ScriptedEngine(name=checkpoint)
 
     for name, value in (("_load", load), ("_loaded", None), ("_shadow", None)):
-        monkeypatch.setattr(serving, name, value)
+        monkeypatch.setattr(loaded_engine, name, value)
     monkeypatch.setattr("annotation.tasks.ring", lambda task, countdown=0: rung.append(task.name.rpartition(".")[2]))
     production("first")
     ModelVersion.objects.filter(pk=candidate.pk).update(checkpoint="second")
@@ -288,4 +288,4 @@ def test_the_worker_keeps_both_engines_and_gives_the_shadow_back(candidate: Mode
     assert rung == ["predict", "shadow", "shadow"] * 2
     stop_shadow(version=candidate, by=lead)
     predict()
-    assert serving._shadow is None
+    assert loaded_engine._shadow is None

@@ -12,18 +12,18 @@ from django.db import connection
 from pytest_django import Settings
 
 from annotation.database import clock
-from annotation.moderation.guard_server import GuardServer
 from annotation.models import DeviceLoan, DeviceUse, Item
-from annotation.predictions import shared_device as devices, loaded_engine as serving
 from annotation.moderation.guard_client import GuardNotReady, ask_guard, hang_up
-from annotation.moderation.guard_wire import Content, JudgeRequest
 from annotation.moderation.guard_process import Guarding
+from annotation.moderation.guard_server import GuardServer
+from annotation.moderation.guard_wire import Content, JudgeRequest
+from annotation.predictions import loaded_engine, shared_device
 from annotation.status import ItemStatus
 from annotation.tasks import predict
 from tests.factories import make_item, production
 from tests.training.rows import make_snapshot
 from training.models import TrainingRun
-from training.runs import execute as execution
+from training.runs import execute
 from training.runs.job_process import Limits
 from training.runs.request import request_run
 
@@ -45,8 +45,8 @@ def guard(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The serving process: `serve_guard`'s server with the starter, on the shared device."""
     settings.SHARED_DEVICE = "gpu0"
     settings.GUARD_SOCKET = tmp_path / "guard.sock"
-    monkeypatch.setattr(devices, "LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(serving, "_loaded", None)
+    monkeypatch.setattr(shared_device, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(loaded_engine, "_loaded", None)
     production(str(STARTER))
     guarding = Guarding()
     with GuardServer(settings.GUARD_SOCKET, guarding) as server:
@@ -63,30 +63,30 @@ def guard(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(guard: None, monkeypatch: pytest.MonkeyPatch,
                                                                                 settings: Settings) -> None:
     snapshot = make_snapshot(24)
-    version = serving.production_version()
+    version = loaded_engine.production_version()
     request_run(snapshot=snapshot, base_version=version, requested_by=snapshot.created_by, overrides={"max_steps": 1})
     assert ask_guard(ASKED)[0].version == version.name
-    assert serving._loaded is not None and not devices.is_free()
+    assert loaded_engine._loaded is not None and not shared_device.is_free()
     started, end = threading.Event(), threading.Event()
     at_start: list[bool] = []
 
-    def job(*_: Any) -> execution.Ended:
-        at_start.append(serving._loaded is None and devices.is_free() and DeviceLoan.objects.filter(device="gpu0").exists())
+    def job(*_: Any) -> execute.Ended:
+        at_start.append(loaded_engine._loaded is None and shared_device.is_free() and DeviceLoan.objects.filter(device="gpu0").exists())
         started.set()
         assert end.wait(60)
-        return execution.Ended.FAILED
+        return execute.Ended.FAILED
 
     def trainer() -> None:
-        execution.execute_next(limits=Limits(poll=0.05))
+        execute.execute_next(limits=Limits(poll=0.05))
         connection.close()
 
-    monkeypatch.setattr(execution, "_watch", job)
+    monkeypatch.setattr(execute, "_watch", job)
     worker = threading.Thread(target=trainer)
     worker.start()
     assert started.wait(60), "nobody asks the guard, and it leaves all the same"
     with pytest.raises(GuardNotReady, match="lent") as refused:
         ask_guard(ASKED)
-    assert refused.value.retry_after_s == devices.LENT_RETRY_S
+    assert refused.value.retry_after_s == shared_device.LENT_RETRY_S
     item = make_item(status=ItemStatus.PENDING, predicted=False)
     predict()
     assert Item.objects.get(pk=item.pk).status == ItemStatus.PENDING
@@ -100,21 +100,21 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
 def test_a_trainer_that_dies_gives_the_card_back_when_its_loan_runs_out(guard: None, settings: Settings) -> None:
     ask_guard(ASKED)
     settings.CLAIM_SECONDS = 2
-    token = devices.borrow(holder="run-1")
-    assert token is not None and devices.borrow(holder="run-2") is None
-    until(devices.is_free)
+    token = shared_device.borrow(holder="run-1")
+    assert token is not None and shared_device.borrow(holder="run-2") is None
+    until(shared_device.is_free)
     with pytest.raises(GuardNotReady):
         ask_guard(ASKED)
-    until(lambda: serving._loaded is not None)  # nobody renews the loan: the guard is loaded again before anybody asks
+    until(lambda: loaded_engine._loaded is not None)  # nobody renews the loan: the guard is loaded again before anybody asks
     assert ask_guard(ASKED)[0].version
-    assert devices.borrow(holder="run-2") is not None and not devices.renew(token)
-    devices.give_back(token)  # of no effect: it is another's now
+    assert shared_device.borrow(holder="run-2") is not None and not shared_device.renew(token)
+    shared_device.give_back(token)  # of no effect: it is another's now
     assert DeviceLoan.objects.get().holder == "run-2"
 
 
 def test_a_guard_that_died_holds_nobody_up(settings: Settings) -> None:
     settings.SHARED_DEVICE = "gpu0"
     DeviceUse.objects.create(device="gpu0", process="00000000-0000-0000-0000-000000000001", seen_at=clock.now())
-    assert not devices.is_free()
-    DeviceUse.objects.update(seen_at=clock.now() - devices.DEAD_AFTER - timedelta(seconds=1))
-    assert devices.is_free()
+    assert not shared_device.is_free()
+    DeviceUse.objects.update(seen_at=clock.now() - shared_device.DEAD_AFTER - timedelta(seconds=1))
+    assert shared_device.is_free()

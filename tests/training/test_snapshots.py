@@ -16,13 +16,13 @@ from guardapp.guard.parsing import parse
 from guardapp.guard.splits import normalise_text
 from tests.factories import make_user
 from tests.training.rows import make_gold, make_much_gold, make_snapshot
+from training.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
+from training.files import file_of
 from training.learning.rows import read_rows
 from training.models import DatasetSnapshot, SnapshotRow
-from training.files import file_of
-from training.snapshots import create as snapshots
-from training.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
-from training.snapshots.pinned_file import pin
+from training.snapshots import create
 from training.snapshots.create import SnapshotFilters, create_snapshot, verify_snapshot
+from training.snapshots.pinned_file import pin
 from training.status import Split
 
 pytestmark = pytest.mark.django_db
@@ -184,7 +184,7 @@ def test_a_snapshot_that_comes_second_leaves_the_file_of_the_first(monkeypatch: 
         others.append(folder / pinned.name)
         raise IntegrityError
 
-    monkeypatch.setattr(snapshots, "_counts", meanwhile)
+    monkeypatch.setattr(create, "_counts", meanwhile)
     with pytest.raises(SnapshotNameTaken):
         create_snapshot(created_by=lead, filters=EVERYTHING)
     assert others[0].exists()

@@ -13,9 +13,9 @@ from annotation.status import ApiScope, Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_much_gold, make_snapshot
 from training.models import DatasetSnapshot, Evaluation, Promotion, TrainingRun
-from training.versions.promotion import promote
 from training.runs.request import request_run
 from training.status import RunStatus
+from training.versions.promotion import promote
 
 pytestmark = pytest.mark.django_db
 

@@ -19,19 +19,19 @@ from guardapp.guard.taxonomy import Harmfulness, Task
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate
 from tests.training.test_importers import sft, write
+from training.benchmarks.leaderboard import Line, Origin
+from training.benchmarks.others_outputs import import_outputs
+from training.benchmarks.published import published
+from training.benchmarks.register import BenchmarkFacts, register_benchmark
 from training.corpora.benchmark_rows import read_benchmark_row
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
+from training.corpora.import_corpus import import_corpus
 from training.corpora.output_rows import OutputRow
 from training.corpora.records import Place, Record
+from training.corpora.report import ImportReport
 from training.corpora.values import ImportedRow
 from training.learning.scoring import counted
-from training.benchmarks.leaderboard import Line, Origin
 from training.models import Benchmark, Evaluation, ImportedOutputs, TrainingRun
-from training.published import published
-from training.benchmarks.register import BenchmarkFacts, register_benchmark
-from training.corpora.import_corpus import import_corpus
-from training.benchmarks.others_outputs import import_outputs
-from training.corpora.report import ImportReport
 from training.status import RunStatus
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role, VersionStatus
 from tests.factories import make_item, make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_snapshot
-from training.versions import flips as flips_module
 from training.models import DatasetSnapshot, Evaluation, GateSettings, Promotion
+from training.versions import flips
 from training.versions.gate import thresholds
 
 pytestmark = pytest.mark.django_db
@@ -127,7 +127,7 @@ def test_a_wrong_threshold_is_named_beside_its_field(client: Client, wrong: dict
 
 
 def test_flips_are_paged_by_key_on_both_sides(page: Client, snapshot: DatasetSnapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flips_module, "PAGE", 2)
+    monkeypatch.setattr(flips, "PAGE", 2)
     version = candidate_with(snapshot, wrong=1, production_wrong=6)
     first = page.get(reverse("training:fixed", args=[version.pk]))
     shown = first.context["page"]

@@ -12,7 +12,7 @@ import pytest
 from pytest_django import Settings
 
 from annotation.models import ModelVersion
-from annotation.predictions import loaded_engine as serving
+from annotation.predictions import loaded_engine
 from annotation.status import VersionStatus
 from guardapp.guard.engines.adapters import ADAPTER
 from guardapp.guard.engines.hf.engine import HfEngine
@@ -101,14 +101,14 @@ def test_a_promoted_adapter_is_loaded_while_vllm_serves_and_a_broken_one_leaves_
     run_dir = sft_run(tmp_path / "run", rows=8, base=STARTER, max_steps=12, lora_rank=8, lora_alpha=16, learning_rate=5e-3)
     assert run_here(sft.main, run_dir) == 0
     settings.VLLM_URLS = list(served.servers.urls)
-    monkeypatch.setattr(serving, "_loaded", None)
+    monkeypatch.setattr(loaded_engine, "_loaded", None)
     few, decoding = samples[:24], Decoding(max_new_tokens=48)
     base = promoted("starter", STARTER, None)
-    _, engine = serving.engine_or_former(base)
+    _, engine = loaded_engine.engine_or_former(base)
     before = [group[0] for group in engine.generate(few, decoding)]
 
     adapted = promoted("adapted", run_dir / MODEL, base)
-    version, engine = serving.engine_or_former(adapted)
+    version, engine = loaded_engine.engine_or_former(adapted)
     assert version == adapted and next(iter(served.servers.models().values()))["guardapp:adapted"] == "guardapp:adapted"
     after = [group[0] for group in engine.generate(few, decoding)]
     merged = [group[0] for group in HfEngine(str(run_dir / MODEL), device="cpu", threads=1).generate(few, decoding)]
@@ -126,17 +126,17 @@ def test_a_promoted_adapter_is_loaded_while_vllm_serves_and_a_broken_one_leaves_
     config = json.loads((run_dir / MODEL / ADAPTER / "adapter_config.json").read_text())
     (broken / ADAPTER / "adapter_config.json").write_text(json.dumps(config | {"r": 512}))
     wrong = promoted("wrong", broken, base)
-    version, same = serving.engine_or_former(wrong)
+    version, same = loaded_engine.engine_or_former(wrong)
     assert version == adapted and same is engine
     wrong.refresh_from_db()
     assert "taken by no server" in wrong.load_error
 
-    version, engine = serving.engine_or_former(base)  # rolled back
+    version, engine = loaded_engine.engine_or_former(base)  # rolled back
     assert version == adapted  # not before the pause is over
-    monkeypatch.setattr(serving, "LOOK_AGAIN_S", 0.0)
-    assert serving._loaded is not None
-    monkeypatch.setattr(serving, "_loaded", replace(serving._loaded, look_again=0.0))
-    assert serving.engine_or_former(base)[0] == base
+    monkeypatch.setattr(loaded_engine, "LOOK_AGAIN_S", 0.0)
+    assert loaded_engine._loaded is not None
+    monkeypatch.setattr(loaded_engine, "_loaded", replace(loaded_engine._loaded, look_again=0.0))
+    assert loaded_engine.engine_or_former(base)[0] == base
     [names] = served.servers.models().values()
     assert "guardapp:adapted" in names, "other processes may still ask for it"
 

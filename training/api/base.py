@@ -13,23 +13,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api.items import actor_of
 from annotation.api.authentication import needs_scope
 from annotation.doorbell import ring
+from annotation.ingest.values import FieldError
 from annotation.models import ModelVersion
+from annotation.status import ApiScope
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
-from annotation.ingest.values import FieldError
-from annotation.status import ApiScope
-from training.versions import lists as selectors
+from annotation.web.requests import actor_of
 from training.api import shapes
-from training.recipes.launch import LaunchNotUsable
+from training.errors import ScheduleNotValid, StagesNotUsable
 from training.models import DatasetSnapshot
 from training.recipes import RecipeUnknown, SettingUnknown
-from training.versions import promotion
-from training.errors import ScheduleNotValid, StagesNotUsable
+from training.recipes.launch import LaunchNotUsable
 from training.snapshots.create import create_snapshot
 from training.tasks import execute
+from training.versions import lists, promotion
 
 SAME_REQUEST = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER,
@@ -99,7 +98,7 @@ def snapshot_of(snapshot_id: int) -> DatasetSnapshot:
 def version_of(version_id: int | None) -> ModelVersion:
     """The version of that id; None means production."""
     if version_id is None:
-        current = selectors.production()
+        current = lists.production()
         if current is None:
             raise Http404("No version is in production.")
         return current

@@ -5,11 +5,11 @@ from typing import Any
 from rest_framework import serializers
 
 from training.models import Pipeline, TrainingRun
-from training.recipes import DEFAULT, Recipe, from_toml, recipe_named
 from training.progress.rollouts import Completion, Group, Rollouts
-from training.versions.lists import duration, job_state
+from training.recipes import DEFAULT, Recipe, from_toml, recipe_named
 from training.runs.request import editable
 from training.status import RunKind, RunStatus
+from training.versions.lists import duration, job_state
 
 Json = dict[str, Any]
 LAUNCH = 'e.g. {"processes": 4, "strategy": "zero2"}; empty: one process'

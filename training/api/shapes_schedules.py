@@ -4,11 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from training.api.shapes_runs import LAUNCH, Json
 from training.models import Firing, RetrainSchedule
 from training.recipes import DEFAULT
-from training.schedules.selectors import firings, standing
-from training.api.shapes_runs import LAUNCH, Json
 from training.schedules.schedules import ScheduleInput as Given
+from training.schedules.selectors import firings, standing
 from training.status import FiringOutcome, Trigger
 
 FIRINGS_SHOWN = 20

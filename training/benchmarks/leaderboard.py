@@ -10,9 +10,9 @@ from django.utils.translation import gettext_noop
 from annotation.models import ModelVersion
 from guardapp.guard.measures.scores import Scores, weighted_average
 from guardapp.guard.taxonomy import Modality, Task
+from training.benchmarks.published import PublishedBenchmark, PublishedGuard, published
 from training.models import Benchmark, Evaluation, ImportedOutputs
 from training.models.benchmarks import TASKS
-from training.published import PublishedBenchmark, PublishedGuard, published
 
 Result = Mapping[str, Any]
 

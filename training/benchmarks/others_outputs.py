@@ -3,20 +3,20 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from annotation.models import User
 from annotation.ingest.values import FieldError
+from annotation.models import User
 from guardapp.guard.measures.scores import Label, Outcome, Scores, published_scorer
 from guardapp.guard.parsing import parse, parse_v0
 from guardapp.guard.taxonomy import Harmfulness, Modality, Refusal, Task
 from guardapp.guard.verdict import Judgement
+from training.benchmarks.register import gold_of
 from training.corpora.output_rows import OutputRow
+from training.corpora.report import ImportReport
 from training.corpora.values import BadRow
+from training.errors import NoOutputs
 from training.learning.scoring import counted
 from training.models import Benchmark, ImportedOutputs
 from training.snapshots.benchmark_rows import rows_of
-from training.benchmarks.register import gold_of
-from training.errors import NoOutputs
-from training.corpora.report import ImportReport
 
 RESAMPLES, SEED = 10_000, 17
 Gold = Mapping[str, Mapping[str, Any]]  # the benchmark's rows by id

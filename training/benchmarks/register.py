@@ -14,14 +14,14 @@ from annotation.status import EventKind
 from guardapp.guard.measures.scores import POSITIVE
 from guardapp.guard.splits import link_keys
 from guardapp.guard.taxonomy import Modality, Task
-from training.corpora.values import BadRow, ImportedRow
-from training.models import Benchmark, DatasetSnapshot, Evaluation
-from training.errors import BenchmarkHasNoRows, BenchmarkNameTaken
-from training.versions.evaluations import request_evaluation
 from training.corpora.decode_rows import decoded_rows
-from training.snapshots.pinned_file import pin
 from training.corpora.report import BadRows, ImportReport
+from training.corpora.values import BadRow, ImportedRow
+from training.errors import BenchmarkHasNoRows, BenchmarkNameTaken
+from training.models import Benchmark, DatasetSnapshot, Evaluation
+from training.snapshots.pinned_file import pin
 from training.status import SnapshotOrigin, Split
+from training.versions.evaluations import request_evaluation
 
 MIXED = "mixed"
 ASKED = (Task.PROMPT, Task.RESPONSE)  # what this product's guards are asked; refusal is a label of the v0 text models

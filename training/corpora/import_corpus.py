@@ -13,13 +13,13 @@ from django.utils.translation import gettext_noop
 from annotation.models import Event, User
 from annotation.status import EventKind
 from guardapp.guard.splits import link_keys, side_of_keys
+from training.corpora.decode_rows import DecodedRow, decoded_rows
+from training.corpora.report import BadRows, ImportReport
 from training.corpora.values import BadRow, ImportedRow
+from training.errors import NothingToTrainOn, SnapshotNameTaken
 from training.models import DatasetSnapshot
 from training.snapshots.benchmark_rows import benchmark_keys
-from training.errors import NothingToTrainOn, SnapshotNameTaken
-from training.corpora.decode_rows import DecodedRow, decoded_rows
 from training.snapshots.pinned_file import pin
-from training.corpora.report import BadRows, ImportReport
 from training.snapshots.split import SEED, keys_of
 from training.status import SnapshotOrigin, Split
 

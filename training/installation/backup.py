@@ -21,11 +21,11 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from annotation.models import Item, User
 from annotation.media import bucket
+from annotation.models import Item, User
 from guardapp.guard.media.errors import MediaError
-from training.installation.bucket_backup import copy_from_bucket, copy_to_bucket
 from training.errors import TrainingError
+from training.installation.bucket_backup import copy_from_bucket, copy_to_bucket
 
 FORMAT = 1
 MEDIA = "media"

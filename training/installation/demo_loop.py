@@ -13,33 +13,33 @@ from typing import Any
 
 from django.conf import settings
 
-from annotation.models import GoldLabel, Item, ModelVersion, ReviewQueue, User
-from annotation.review.leases import assign_next
-from annotation.review.decision import Decision, same_labels
 from annotation.exporting.export import ExportFormat, ExportRequest, export_lines, record_export
-from annotation.ingest.values import IncomingItem
-from annotation.predictions.predict import predict_pending
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
-from annotation.review.submit import submit_review
+from annotation.ingest.values import IncomingItem
+from annotation.models import GoldLabel, Item, ModelVersion, ReviewQueue, User
 from annotation.predictions.loaded_engine import checkpoint_of, engine_for, ensure_production_version
+from annotation.predictions.predict import predict_pending
 from annotation.predictions.target_reasoning import complete_targets
+from annotation.review.decision import Decision, same_labels
+from annotation.review.leases import assign_next
+from annotation.review.submit import submit_review
 from annotation.status import ReviewKind, Role
 from guardapp.guard.measures.scores import score
 from guardapp.guard.taxonomy import Task
 from guardapp.guard.verdict import Sample, Verdict
 from training.contract import CONFIG, PREDICTIONS, RESULT, EvaluateConfig, read_json, write_json
+from training.errors import GateNotPassed
+from training.files import log_tail
 from training.installation.demo_rows import DemoRow, DemoRows
 from training.learning.json_lines import read_lines
 from training.learning.rows import Row
 from training.learning.scoring import outcome
 from training.models import Evaluation, TrainingRun
-from training.files import log_tail
-from training.runs import job_process as process
-from training.errors import GateNotPassed
+from training.runs import job_process
 from training.runs.execute import execute_next
-from training.versions.promotion import promote
 from training.runs.retrain import retrain
 from training.status import RunStatus
+from training.versions.promotion import promote
 
 SOURCE = "demo"
 Say = Callable[[str], None]
@@ -114,9 +114,9 @@ def measure(version: ModelVersion, rows: Path, run_dir: Path) -> dict[str, Any]:
     write_json(run_dir / CONFIG, asdict(EvaluateConfig(
         model=checkpoint_of(version), dataset=str(rows), media_root=str(settings.MEDIA_ROOT), split="",
         batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS)))
-    with process.held(run_dir, 1.0) as lock:
+    with job_process.held(run_dir, 1.0) as lock:
         assert lock is not None
-        code = process.start("training.jobs.evaluate", run_dir, lock).wait()
+        code = job_process.start("training.jobs.evaluate", run_dir, lock).wait()
     result = read_json(run_dir / RESULT)
     if code != 0 or result is None:
         raise DemoFailed(f"Measuring {version.name} ended with {code}:\n{log_tail(run_dir)}")

@@ -6,8 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from annotation.ingest.values import IncomingItem, IncomingMedia, RowStatus
 from annotation.ingest.store_items import ingest_items
+from annotation.ingest.values import IncomingItem, IncomingMedia, RowStatus
 from training.starter.rows_media import generate_media, render_clip, render_image
 from training.starter.rows_text import generate
 

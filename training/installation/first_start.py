@@ -8,11 +8,11 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
-from annotation.prometheus import forget_old_figures
-from annotation.models import Item
 from annotation.media import bucket
+from annotation.models import Item
 from annotation.people.accounts import create_first_accounts
 from annotation.predictions.loaded_engine import ensure_production_version
+from annotation.prometheus import forget_old_figures
 from guardapp import env
 from training.schedules.schedules import forget_old_bells
 

@@ -26,13 +26,13 @@ from transformers import TrainerState, TrainingArguments
 
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from training.contract import EXIT_CANCELLED, MODEL, RESULT, DpoConfig, SftConfig, read_config
+from training.jobs.sft import GuardTrainer, trainer_arguments
 from training.learning.dpo_data import EncodedPairs, PairCollator, Pairs, read_pairs
 from training.learning.dpo_loss import completion_logps, pair_losses
 from training.learning.environment import write_environment
 from training.learning.heartbeat import Heartbeat
 from training.learning.json_lines import append_line, read_lines
 from training.learning.processes import any_process, is_main_process, log_to_stdout
-from training.jobs.sft import GuardTrainer, trainer_arguments
 from training.learning.sft_data import GroupedByLength, JobCancelled
 from training.learning.trainers import Reporter, lora, newest_checkpoint, save_model, vision_tower, write_result
 

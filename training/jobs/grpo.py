@@ -23,8 +23,8 @@ from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from training.contract import EXIT_CANCELLED, MODEL, RESULT, ConfigNotUsable, GrpoConfig, read_config
 from training.learning.environment import write_environment
 from training.learning.fillers import blank_media
-from training.learning.grpo.data import Prompts, graded_rows
 from training.learning.grpo.batches import Batches, check, clip_schedule, trainer_arguments
+from training.learning.grpo.data import Prompts, graded_rows
 from training.learning.grpo.report import Clipping, GrpoReporter
 from training.learning.grpo.trainer import GuardGrpoTrainer
 from training.learning.heartbeat import Heartbeat

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from guardapp.guard.rl.mining import KeepRule, keeps, pass_rate
 from guardapp.guard.parsing import parse_labels
+from guardapp.guard.rl.mining import KeepRule, keeps, pass_rate
 from guardapp.guard.rl.rewards import grade
 from training.learning.json_lines import read_lines
 from training.learning.rows import Row

@@ -13,9 +13,9 @@ from peft import LoraConfig
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from guardapp.guard.engines.adapters import ADAPTER
-from training.learning.lora import LORA_TARGETS
 from training.contract import CHECKPOINTS, RESULT, write_json
 from training.learning.heartbeat import Heartbeat
+from training.learning.lora import LORA_TARGETS
 from training.learning.processes import any_process, is_main_process
 
 LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"  # the trainer writes it last: without it the folder is half written

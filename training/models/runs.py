@@ -69,7 +69,7 @@ class TrainingRun(JobRow):
 
 
 class TrainingRequest(models.Model):
-    """The key that a form or a program sends along, so that the same request sent twice starts one thing. See services.requests."""
+    """The key that a form or a program sends along, so that the same request sent twice starts one thing. See runs.idempotency."""
 
     key = models.CharField(max_length=64, unique=True)
     run = models.ForeignKey(TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")

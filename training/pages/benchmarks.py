@@ -16,21 +16,21 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.web.permissions import leads_only, person
 from guardapp.guard.taxonomy import Task
-from training.versions import lists as selectors
 from training.benchmarks import selectors as selectors_benchmarks
-from training.pages.home_forms import first_error
-from training.pages.benchmark_forms import EvaluateForm, RegisterForm
+from training.benchmarks.leaderboard import Line, Scorer
+from training.benchmarks.published import published
+from training.benchmarks.register import BenchmarkFacts, evaluate_on_benchmarks, register_benchmark
 from training.corpora.benchmark_rows import benchmark_rows, task_of
 from training.corpora.manifest import PROVOKING, sha256_of, slug
 from training.corpora.records import FileNotReadable
-from training.benchmarks.leaderboard import Line, Scorer
+from training.corpora.report import ImportReport
+from training.errors import TrainingError
 from training.models import Benchmark
 from training.models.benchmarks import TASKS
-from training.published import published
-from training.benchmarks.register import BenchmarkFacts, evaluate_on_benchmarks, register_benchmark
-from training.errors import TrainingError
-from training.corpora.report import ImportReport
+from training.pages.benchmark_forms import EvaluateForm, RegisterForm
+from training.pages.home_forms import first_error
 from training.pages.refusals import ring_workers
+from training.versions import lists
 
 SHOWN_BAD = 20
 CSV_FIELDS = ("task", "scoring", "guard", "origin", "benchmark", "modality", "rows", "f1", "f1_low", "f1_high", "false_positive_rate",
@@ -113,7 +113,7 @@ def _page(request: HttpRequest, form: RegisterForm, report: ImportReport | None,
     return render(request, "training/benchmarks.html", {
         "board": selectors_benchmarks.leaderboard(task, scorer), "tasks": TASKS, "scorers": list(Scorer), "published": published(),
         "benchmarks": selectors_benchmarks.benchmarks(), "under_way": selectors_benchmarks.under_way(),
-        "versions": selectors.versions()[:100], "production": selectors.production(), "form": form, "report": report,
+        "versions": lists.versions()[:100], "production": lists.production(), "form": form, "report": report,
         "bad": report.bad[:SHOWN_BAD] if report else [],
     }, status=status)
 

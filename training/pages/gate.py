@@ -10,15 +10,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from annotation.models import ModelVersion
 from annotation.web.permissions import leads_only, person
-from training.versions import lists as selectors
-from training.versions.flips import flips
-from training.pages.home_forms import first_error
-from training.pages.gate_forms import ShadowForm, ThresholdsForm
 from training.models import GateSettings
-from training.versions.shadow_values import disagreements, has_shadowed, shadow_summary
+from training.pages.gate_forms import ShadowForm, ThresholdsForm
+from training.pages.home_forms import first_error
+from training.pages.refusals import attempt
+from training.versions import lists
+from training.versions.flips import flips
 from training.versions.gate import set_thresholds, thresholds
 from training.versions.shadow import start_shadow, stop_shadow
-from training.pages.refusals import attempt
+from training.versions.shadow_values import disagreements, has_shadowed, shadow_summary
 
 SETTINGS_SHOWN = 20
 
@@ -39,9 +39,9 @@ def gate(request: HttpRequest) -> HttpResponse:
 @leads_only
 def version_flips(request: HttpRequest, version_id: int, side: str) -> HttpResponse:
     """All rows that got better, or worse."""
-    found = get_object_or_404(selectors.versions(), pk=version_id)
-    baseline = selectors.baseline_of(found)
-    pair = selectors.evaluated_pair(found, baseline) if baseline else None
+    found = get_object_or_404(lists.versions(), pk=version_id)
+    baseline = lists.baseline_of(found)
+    pair = lists.evaluated_pair(found, baseline) if baseline else None
     if pair is None:
         raise Http404(_("They were never evaluated on the same snapshot."))
     after = request.GET.get("after", "").replace("\x00", "")
@@ -55,7 +55,7 @@ def version_flips(request: HttpRequest, version_id: int, side: str) -> HttpRespo
 @leads_only
 def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
     """What a version said of live items that production judges differently."""
-    found = get_object_or_404(selectors.versions(), pk=version_id)
+    found = get_object_or_404(lists.versions(), pk=version_id)
     if not has_shadowed(found):
         raise Http404(_("This version has never shadowed production."))
     before = request.GET.get("before", "")

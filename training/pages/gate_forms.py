@@ -2,8 +2,8 @@
 
 from django import forms
 
-from training.pages.home_forms import ReasonForm
 from training.gate_checks import Thresholds
+from training.pages.home_forms import ReasonForm
 
 
 class PromoteForm(ReasonForm):

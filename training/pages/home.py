@@ -11,15 +11,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.models import User
 from annotation.web.permissions import leads_only, person
-from training.versions import lists as selectors
-from training.pages.home_forms import RetrainForm, first_error
 from training.models import TrainingRun
+from training.pages.home_forms import RetrainForm, first_error
+from training.pages.refusals import attempt, ring_workers
 from training.recipes import recipes_with
-from training.versions import promotion
 from training.runs.retrain import retrain, retrain_in_stages
 from training.snapshots.create import MIN_HOLDOUT, MIN_TRAIN
 from training.status import RunKind, SnapshotOrigin
-from training.pages.refusals import attempt, ring_workers
+from training.versions import lists, promotion
 
 SHOWN = 10
 
@@ -27,11 +26,11 @@ SHOWN = 10
 @require_safe
 @leads_only
 def home(request: HttpRequest) -> HttpResponse:
-    versions = list(selectors.versions()[:SHOWN])
+    versions = list(lists.versions()[:SHOWN])
     return render(request, "training/home.html", {
-        "gold": selectors.new_gold(), "production": selectors.production(), "runs": selectors.runs()[:SHOWN],
-        "snapshots": selectors.snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)[:SHOWN], "versions": selectors.with_scores(versions),
-        "active": selectors.active_run(), "form": RetrainForm(), "recipes": recipes_with(RunKind.SFT), "key": uuid.uuid4().hex,
+        "gold": lists.new_gold(), "production": lists.production(), "runs": lists.runs()[:SHOWN],
+        "snapshots": lists.snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)[:SHOWN], "versions": lists.with_scores(versions),
+        "active": lists.active_run(), "form": RetrainForm(), "recipes": recipes_with(RunKind.SFT), "key": uuid.uuid4().hex,
         "needed": MIN_TRAIN + MIN_HOLDOUT, "rollback_to": promotion.rollback_target(),
     })
 

@@ -6,8 +6,8 @@ from django.views.decorators.http import require_safe
 
 from annotation.models import Item
 from annotation.web.permissions import leads_only
-from training.versions import lineage, lists as selectors
 from training.status import Split
+from training.versions import lineage, lists
 
 
 @require_safe
@@ -20,7 +20,7 @@ def item(request: HttpRequest, item_id: int) -> HttpResponse:
 @require_safe
 @leads_only
 def snapshot_rows(request: HttpRequest, snapshot_id: int) -> HttpResponse:
-    found = get_object_or_404(selectors.snapshots(), pk=snapshot_id)
+    found = get_object_or_404(lists.snapshots(), pk=snapshot_id)
     split, after = request.GET.get("split", ""), request.GET.get("after", "")
     split = split if split in Split.values else ""
     page = lineage.rows_of(found, split=split, after=int(after) if after.isdecimal() and len(after) < 19 else 0)

@@ -7,13 +7,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from training.recipes.form_fields import Errors, StageShown, read, shown, texts_of, with_settings
-from training.recipes.launch import STRATEGIES
 from training.models import DatasetSnapshot, TrainingRun
 from training.recipes import CONFIGS, RECIPES, Recipe, RecipeUnknown, SettingUnknown, from_toml, to_toml
-from training.versions.lists import production, snapshots, versions
+from training.recipes.form_fields import Errors, StageShown, read, shown, texts_of, with_settings
+from training.recipes.launch import STRATEGIES
 from training.runs.pipelines import stages_of
 from training.status import RunKind, RunStatus, SnapshotOrigin
+from training.versions.lists import production, snapshots, versions
 
 PIPELINE = "pipeline"
 FORM, TOML = "form", "toml"

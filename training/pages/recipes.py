@@ -10,17 +10,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation.models import User
 from annotation.web.permissions import leads_only, person
-from training.pages.recipe_forms import FORM, PIPELINE, TOML, Asked, StartForm, as_preset, as_written, asked
 from training.models import Pipeline, TrainingRun
-from training.plan import Plan
-from training.recipes import CONFIGS, DEFAULT, RECIPES, RecipeUnknown, SettingUnknown, recipes_with, settings_side_by_side
-from training.versions.lists import runs
-from training.runs.pipelines import request_pipeline
-from training.plan.pace import plan_stages
-from training.runs.idempotency import once
-from training.runs.request import request_run
-from training.recipes.units import ABOUT, STAGES
+from training.pages.recipe_forms import FORM, PIPELINE, TOML, Asked, StartForm, as_preset, as_written, asked
 from training.pages.refusals import REFUSALS, ring_workers
+from training.plan import Plan
+from training.plan.pace import plan_stages
+from training.recipes import CONFIGS, DEFAULT, RECIPES, RecipeUnknown, SettingUnknown, recipes_with, settings_side_by_side
+from training.recipes.units import ABOUT, STAGES
+from training.runs.idempotency import once
+from training.runs.pipelines import request_pipeline
+from training.runs.request import request_run
+from training.versions.lists import runs
 
 
 @require_safe

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
 from training.learning.rows import RowNotReadable
-from training.recipes.launch import LaunchNotUsable
 from training.recipes import RecipeUnknown, SettingUnknown
+from training.recipes.launch import LaunchNotUsable
 from training.tasks import execute
 
 Made = TypeVar("Made")

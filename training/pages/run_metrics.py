@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotation.web.permissions import leads_only
-from training.progress.charts import chart_named, fields_of
 from training.contract import METRICS
-from training.progress.tensorboard import event_file_name, write_events
-from training.progress.metrics_file import Line, by_step, lines_after
-from training.models import TrainingRun
 from training.files import directory_of
+from training.models import TrainingRun
+from training.progress.charts import chart_named, fields_of
+from training.progress.metrics_file import Line, by_step, lines_after
+from training.progress.tensorboard import event_file_name, write_events
 
 
 @require_safe

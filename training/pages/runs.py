@@ -8,29 +8,30 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from annotation.web.permissions import is_htmx, leads_only, person
-from training.versions import lists as selectors
-from training.progress import run_values as selectors_runs
-from training.progress.charts import charts_of, fields_of
-from training.pages.home_forms import CloneForm, RolloutsForm, first_error
 from training.models import TrainingRun
-from training.runs import pipelines, request as runs
-from training.status import FINISHED
+from training.pages.home_forms import CloneForm, RolloutsForm, first_error
 from training.pages.refusals import attempt, ring_workers
+from training.progress import run_values
+from training.progress.charts import charts_of, fields_of
+from training.runs import pipelines
+from training.runs import request as runs
+from training.status import FINISHED
+from training.versions import lists
 
 
 @require_safe
 @leads_only
 def run(request: HttpRequest, run_id: int) -> HttpResponse:
-    found = get_object_or_404(selectors.runs(), pk=run_id)
-    curve = selectors_runs.curve(found)
+    found = get_object_or_404(lists.runs(), pk=run_id)
+    curve = run_values.curve(found)
     return render(request, "training/run.html", {
-        "run": found, "state": selectors.job_state(found), "evaluations": selectors.evaluations_of_run(found),
-        "seconds": selectors.seconds_of(found), "heartbeat": selectors_runs.heartbeat_words(found),
+        "run": found, "state": lists.job_state(found), "evaluations": lists.evaluations_of_run(found),
+        "seconds": lists.seconds_of(found), "heartbeat": run_values.heartbeat_words(found),
         "charts": charts_of(found.kind), "fields": fields_of(found.kind), "latest": curve.latest,
-        "hazards": selectors_runs.hazards_of(found), "pipeline": selectors_runs.pipeline_of(found),
-        "rollouts": selectors_runs.rollouts_of(found, None, 1) if selectors_runs.has_rollouts(found) else None,
-        "settings": selectors_runs.settings_of(found), "environment": selectors_runs.environment_of(found),
-        "disk": selectors_runs.disk_of(found), "editable": runs.editable(found.config),
+        "hazards": run_values.hazards_of(found), "pipeline": run_values.pipeline_of(found),
+        "rollouts": run_values.rollouts_of(found, None, 1) if run_values.has_rollouts(found) else None,
+        "settings": run_values.settings_of(found), "environment": run_values.environment_of(found),
+        "disk": run_values.disk_of(found), "editable": runs.editable(found.config),
     })
 
 
@@ -40,15 +41,15 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
     """What the run page polls. `cursor` says how far the page has read; the answer has only what came after."""
     found = get_object_or_404(TrainingRun, pk=run_id)
-    evaluations = selectors.evaluations_of_run(found)
+    evaluations = lists.evaluations_of_run(found)
     cursor = request.GET.get("cursor", "")
-    curve = selectors_runs.curve(found, int(cursor) if cursor.isdecimal() else 0)
-    return JsonResponse(selectors.job_state(found).as_json() | {
+    curve = run_values.curve(found, int(cursor) if cursor.isdecimal() else 0)
+    return JsonResponse(lists.job_state(found).as_json() | {
         "fields": fields_of(found.kind), "rows": curve.rows, "cursor": curve.cursor,
-        "heartbeat": selectors_runs.heartbeat_words(found), "quiet": selectors_runs.is_quiet(found),
-        "hazards": [hazard.key for hazard in selectors_runs.hazards_of(found)],
-        "evaluations": [selectors.job_state(evaluation).as_json() | {"id": evaluation.pk} for evaluation in evaluations],
-        "pipeline": [link.job.status for link in selectors_runs.pipeline_of(found)],
+        "heartbeat": run_values.heartbeat_words(found), "quiet": run_values.is_quiet(found),
+        "hazards": [hazard.key for hazard in run_values.hazards_of(found)],
+        "evaluations": [lists.job_state(evaluation).as_json() | {"id": evaluation.pk} for evaluation in evaluations],
+        "pipeline": [link.job.status for link in run_values.pipeline_of(found)],
         "settled": found.status in FINISHED and all(evaluation.status in FINISHED for evaluation in evaluations),
     })
 
@@ -59,7 +60,7 @@ def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
 def hazards(request: HttpRequest, run_id: int) -> HttpResponse:
     """The warnings as they are now, for the place of the run page that holds them."""
     found = get_object_or_404(TrainingRun, pk=run_id)
-    return render(request, "training/_hazards.html", {"hazards": selectors_runs.hazards_of(found)})
+    return render(request, "training/_hazards.html", {"hazards": run_values.hazards_of(found)})
 
 
 @require_safe
@@ -68,10 +69,10 @@ def hazards(request: HttpRequest, run_id: int) -> HttpResponse:
 def rollouts(request: HttpRequest, run_id: int) -> HttpResponse:
     """Completions to read: of `step` (the newest without one), `page` by page."""
     found, form = get_object_or_404(TrainingRun, pk=run_id), RolloutsForm(request.GET)
-    if not selectors_runs.has_rollouts(found):
+    if not run_values.has_rollouts(found):
         raise Http404(_("This run draws no rollouts."))
     chosen = form.cleaned_data if form.is_valid() else {}
-    shown = selectors_runs.rollouts_of(found, chosen.get("step"), chosen.get("page") or 1)
+    shown = run_values.rollouts_of(found, chosen.get("step"), chosen.get("page") or 1)
     name = "training/_rollouts.html" if is_htmx(request) else "training/rollouts.html"
     return render(request, name, {"run": found, "rollouts": shown})
 
@@ -97,7 +98,7 @@ def resume(request: HttpRequest, run_id: int) -> HttpResponse:
 @leads_only
 def clone_pipeline(request: HttpRequest, run_id: int) -> HttpResponse:
     """All stages of the run's pipeline again, on the same snapshot and from the same base."""
-    found = get_object_or_404(selectors.runs(), pk=run_id, pipeline__isnull=False)
+    found = get_object_or_404(lists.runs(), pk=run_id, pipeline__isnull=False)
     assert found.pipeline is not None
     pipeline = found.pipeline
     made = attempt(request, lambda: pipelines.clone_pipeline(pipeline=pipeline, requested_by=person(request)))

@@ -8,9 +8,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from training.recipes.launch import STRATEGIES
 from training.models import RetrainSchedule
 from training.recipes import DEFAULT, RECIPES
+from training.recipes.launch import STRATEGIES
 from training.schedules.schedules import ScheduleInput
 from training.status import Trigger
 

@@ -7,14 +7,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.web.permissions import leads_only, person
-from training.schedules import selectors
-from training.pages.schedule_forms import ScheduleForm, initial_of
-from training.models import RetrainSchedule
 from training.errors import ScheduleNameTaken, ScheduleNotValid
+from training.models import RetrainSchedule
+from training.pages.refusals import ring_workers
+from training.pages.schedule_forms import ScheduleForm, initial_of
+from training.schedules import selectors
 from training.schedules.schedules import delete_schedule, save_schedule, switch_schedule
 from training.schedules.triggers import fire_now
 from training.status import FiringOutcome
-from training.pages.refusals import ring_workers
 
 FIRINGS_SHOWN = 20
 FIELDS = {"overrides": "settings", "launch": "strategy"}  # where the service's word is not the form's

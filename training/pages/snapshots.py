@@ -7,14 +7,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.web.permissions import leads_only, person
-from training.versions import lists as selectors
-from training.snapshots import selectors as selectors_snapshots
-from training.pages.home_forms import RetrainForm, first_error
 from training.models import DatasetSnapshot
-from training.runs import request as runs
-from training.snapshots.create import create_snapshot
-from training.status import SnapshotOrigin
+from training.pages.home_forms import RetrainForm, first_error
 from training.pages.refusals import attempt, ring_workers
+from training.runs.request import request_run
+from training.snapshots.create import create_snapshot
+from training.snapshots.selectors import first_rows
+from training.status import SnapshotOrigin
+from training.versions import lists
 
 
 @require_POST
@@ -32,11 +32,11 @@ def take_snapshot(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def snapshot(request: HttpRequest, snapshot_id: int) -> HttpResponse:
-    found = get_object_or_404(selectors.snapshots(), pk=snapshot_id)
+    found = get_object_or_404(lists.snapshots(), pk=snapshot_id)
     return render(request, "training/snapshot.html", {
         "snapshot": found, "runs": found.runs.select_related("version").order_by("-id"),
-        "evaluations": selectors.evaluations(snapshot=found), "examples": selectors.example_rows(found),
-        "file_rows": () if found.origin == SnapshotOrigin.REVIEWS else selectors_snapshots.first_rows(found),
+        "evaluations": lists.evaluations(snapshot=found), "examples": lists.example_rows(found),
+        "file_rows": () if found.origin == SnapshotOrigin.REVIEWS else first_rows(found),
     })
 
 
@@ -45,11 +45,11 @@ def snapshot(request: HttpRequest, snapshot_id: int) -> HttpResponse:
 def train_on(request: HttpRequest, snapshot_id: int) -> HttpResponse:
     """A run from production on a snapshot that is there."""
     found = get_object_or_404(DatasetSnapshot, pk=snapshot_id)
-    base = selectors.production()
+    base = lists.production()
     if base is None:
         messages.error(request, _("No version is in production yet, so there is nothing to train from."))
         return redirect("training:snapshot", found.pk)
-    made = attempt(request, lambda: runs.request_run(snapshot=found, base_version=base, requested_by=person(request)))
+    made = attempt(request, lambda: request_run(snapshot=found, base_version=base, requested_by=person(request)))
     if made is None:
         return redirect("training:snapshot", found.pk)
     ring_workers()

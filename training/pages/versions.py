@@ -12,20 +12,19 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation.models import Item, ModelVersion
 from annotation.status import VersionStatus
 from annotation.web.permissions import leads_only, person
-from training.versions import lists as selectors
-from training.versions.comparison import compare
-from training.versions.flips import flips, items_of
-from training.pages.home_forms import RollbackForm, first_error
-from training.pages.gate_forms import PromoteForm
-from training.versions.lineage import ancestry
+from training.errors import NotEvaluated
 from training.models import Promotion
+from training.pages.gate_forms import PromoteForm
+from training.pages.home_forms import RollbackForm, first_error
+from training.pages.refusals import attempt, ring_workers
+from training.versions import lists, promotion
+from training.versions.comparison import compare
+from training.versions.evaluations import request_evaluation
+from training.versions.flips import flips, items_of
+from training.versions.gate import judge
+from training.versions.lineage import ancestry
 from training.versions.scorecard import over_refusal, scorecard
 from training.versions.shadow_values import has_shadowed, shadow_summary
-from training.versions import promotion
-from training.errors import NotEvaluated
-from training.versions.evaluations import request_evaluation
-from training.versions.gate import judge
-from training.pages.refusals import attempt, ring_workers
 
 REGRESSIONS_SHOWN = 50
 
@@ -34,8 +33,8 @@ REGRESSIONS_SHOWN = 50
 @leads_only
 def versions(request: HttpRequest) -> HttpResponse:
     return render(request, "training/versions.html", {
-        "versions": selectors.with_scores(list(selectors.versions()[:100])), "promotions": selectors.promotions()[:50],
-        "production": selectors.production(), "rollback_to": promotion.rollback_target(),
+        "versions": lists.with_scores(list(lists.versions()[:100])), "promotions": lists.promotions()[:50],
+        "production": lists.production(), "rollback_to": promotion.rollback_target(),
     })
 
 
@@ -43,10 +42,10 @@ def versions(request: HttpRequest) -> HttpResponse:
 @leads_only
 def version(request: HttpRequest, version_id: int) -> HttpResponse:
     """A version beside production: on the newest snapshot that both were evaluated on."""
-    found = get_object_or_404(selectors.versions(), pk=version_id)
-    baseline = selectors.baseline_of(found)
-    pair = selectors.evaluated_pair(found, baseline) if baseline else None
-    promotions = list(selectors.promotions().filter(version=found))
+    found = get_object_or_404(lists.versions(), pk=version_id)
+    baseline = lists.baseline_of(found)
+    pair = lists.evaluated_pair(found, baseline) if baseline else None
+    promotions = list(lists.promotions().filter(version=found))
     gate = _gate(found, promotions)
     return render(request, "training/version.html", {
         "version": found, "baseline": baseline, "comparison": compare(*pair) if pair else None,
@@ -56,9 +55,9 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
         "gate": gate, "regressions": _items(gate.get("regressions", [])[:REGRESSIONS_SHOWN]),
         "shadow": shadow_summary(found) if has_shadowed(found) else None, "shadow_percent": f"{100 * found.shadow_share or 10:g}",
         "ancestry": ancestry(found),
-        "evaluations": selectors.evaluations(version=found), "promotions": promotions,
-        "newest_snapshot": selectors.newest_snapshot(), "production": selectors.production(),
-        "rollback_to": promotion.rollback_target(), "promotable": selectors.is_evaluated(found),
+        "evaluations": lists.evaluations(version=found), "promotions": promotions,
+        "newest_snapshot": lists.newest_snapshot(), "production": lists.production(),
+        "rollback_to": promotion.rollback_target(), "promotable": lists.is_evaluated(found),
     })
 
 
@@ -67,7 +66,7 @@ def _gate(version: ModelVersion, promotions: Sequence[Promotion]) -> dict[str, A
     if version.status == VersionStatus.PRODUCTION:
         return next((one.gate for one in promotions if one.gate), {})
     try:
-        return judge(version=version, production=selectors.production()).as_json()
+        return judge(version=version, production=lists.production()).as_json()
     except NotEvaluated:
         return {}
 
@@ -82,11 +81,11 @@ def _items(ids: Sequence[str]) -> list[tuple[str, Item | None]]:
 @leads_only
 def evaluate(request: HttpRequest, version_id: int) -> HttpResponse:
     """The version and what it is compared with, both on the newest snapshot."""
-    found, newest = get_object_or_404(ModelVersion, pk=version_id), selectors.newest_snapshot()
+    found, newest = get_object_or_404(ModelVersion, pk=version_id), lists.newest_snapshot()
     if newest is None:
         messages.error(request, _("There is no snapshot to evaluate on yet."))
         return redirect("training:version", found.pk)
-    for one in (found, selectors.baseline_of(found)):
+    for one in (found, lists.baseline_of(found)):
         if one is not None:
             request_evaluation(version=one, snapshot=newest, requested_by=person(request))
     ring_workers()

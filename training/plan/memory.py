@@ -21,10 +21,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from training.learning.lora import LORA_TARGETS
 from training.contract import MineConfig, SftConfig
-from training.recipes.launch import Launch
+from training.learning.lora import LORA_TARGETS
 from training.recipes import Config
+from training.recipes.launch import Launch
 
 ACTIVATION_BYTES = 34
 LOGIT_BYTES = 12

@@ -7,10 +7,10 @@ from django.conf import settings
 
 from annotation.models import ModelVersion
 from annotation.predictions.loaded_engine import checkpoint_of
-from training.recipes.launch import check_launch, gpus_here, launch_from
 from training.models import DatasetSnapshot, TrainingRun
 from training.plan import Pace, Plan, plan, read_checkpoint
 from training.recipes import DEFAULT, Recipe, config_for, recipe_named
+from training.recipes.launch import check_launch, gpus_here, launch_from
 from training.runs.job_config import places
 from training.runs.request import checked_launch
 from training.snapshots.create import verify_snapshot

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from training.contract import MineConfig, SftConfig
-from training.recipes.launch import Launch
 from training.plan.counting import RowsPlanned, count_rows, totals
 from training.plan.memory import Memory, estimate, read_checkpoint
 from training.plan.steps import Pace, Work, seconds_of, work_of
 from training.plan.tokens import TokenCounter
 from training.recipes import Config
+from training.recipes.launch import Launch
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from math import ceil
 from django.utils.translation import gettext as _
 
 from training.contract import DpoConfig, GrpoConfig, MineConfig, SftConfig
-from training.recipes.launch import Launch
 from training.recipes import Config
+from training.recipes.launch import Launch
 
 TOKENS, ROLLOUTS = "tokens", "rollouts"
 

@@ -9,17 +9,17 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from training.progress.charts import fields_of, rows_of
 from training.contract import CHECKPOINTS, ENVIRONMENT, METRICS, MINED, PROGRESS, ROLLOUTS, read_json
+from training.files import directory_of
+from training.models import Evaluation, TrainingRun
+from training.progress.charts import fields_of, rows_of
 from training.progress.hazards import Hazard, hazards
 from training.progress.metrics_file import by_step, last_lines, lines_after, thinned
-from training.models import Evaluation, TrainingRun
-from training.files import directory_of
 from training.progress.provenance import Sourced, sourced
-from training.recipes import RecipeUnknown, SettingUnknown, from_toml
 from training.progress.rollouts import Rollouts, mined, sampled
-from training.versions.lists import duration
+from training.recipes import RecipeUnknown, SettingUnknown, from_toml
 from training.status import RunKind, RunStatus
+from training.versions.lists import duration
 
 QUIET_S = 60  # a heartbeat older than this is worth a warning
 

@@ -14,9 +14,9 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from training.recipes.launch import STRATEGIES
 from training.recipes.checks import CONFIGS, checked
 from training.recipes.configs import recipe_named
+from training.recipes.launch import STRATEGIES
 from training.recipes.values import Recipe, RecipeUnknown, Setting, SettingUnknown, Value
 
 HEADINGS = ("name", "title", "summary", "preset")

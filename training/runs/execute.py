@@ -19,19 +19,19 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from annotation.database import clock
-from annotation.predictions import shared_device as devices
+from annotation.predictions import shared_device
 from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, RESULT, read_json, write_json
-from training.recipes.launch import LaunchNotUsable
-from training.models import Evaluation, TrainingRun
-from training.files import directory_of, log_tail
-from training.runs import job_process as process
 from training.errors import TrainingError
-from training.versions.evaluations import finish_evaluation
+from training.files import directory_of, log_tail
+from training.models import Evaluation, TrainingRun
+from training.recipes.launch import LaunchNotUsable
+from training.runs import job_process
 from training.runs.finish import finish_run
 from training.runs.followers import run_ended, settle
 from training.runs.job_config import prepare_evaluation, prepare_run
 from training.runs.job_process import Limits
 from training.status import RunStatus
+from training.versions.evaluations import finish_evaluation
 
 MAX_ATTEMPTS = 5  # a job that takes its worker down with it, or hangs, is not tried for ever
 LIMITS = Limits()
@@ -108,12 +108,12 @@ def _execute(kind: Kind, row: Any, stopping: Callable[[], bool], limits: Limits)
     if row.attempts > MAX_ATTEMPTS:
         _end(row, RunStatus.FAILED, f"Given up: it did not come to an end in {MAX_ATTEMPTS} attempts. See the log.")
         return
-    with process.held(run_dir, wait_s=1.0) as lock:
+    with job_process.held(run_dir, wait_s=1.0) as lock:
         if lock is not None:
             _work(kind, row, run_dir, lock, stopping, limits)
             return
-    process.end_orphan(row.pid, run_dir)
-    with process.held(run_dir, wait_s=10.0) as lock:
+    job_process.end_orphan(row.pid, run_dir)
+    with job_process.held(run_dir, wait_s=10.0) as lock:
         if lock is not None:
             _work(kind, row, run_dir, lock, stopping, limits)
         else:  # its job lives on where this worker cannot reach it: look again when the claim has run out
@@ -152,9 +152,9 @@ def _on_device(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Cal
     loan: uuid.UUID | None = None
     try:
         while True:
-            if loan is None or not devices.renew(loan):
-                loan = devices.borrow(holder=str(row))
-            if loan is not None and devices.is_free():
+            if loan is None or not shared_device.renew(loan):
+                loan = shared_device.borrow(holder=str(row))
+            if loan is not None and shared_device.is_free():
                 break
             if mine.filter(cancel_requested_at__isnull=False).exists():
                 return Ended.CANCELLED
@@ -166,13 +166,13 @@ def _on_device(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Cal
         return _watch(kind, row, run_dir, lock, stopping, limits, loan)
     finally:
         if loan is not None:
-            devices.give_back(loan)
+            shared_device.give_back(loan)
 
 
 def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits,
            loan: uuid.UUID | None = None) -> Ended:
     """Start the job and stay with it to its end: renew the claim and the loan of the device, pass on a cancel, end one that hangs."""
-    job = process.start(kind.module(row), run_dir, lock)
+    job = job_process.start(kind.module(row), run_dir, lock)
     started = time.time()
     mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
     mine.update(pid=job.pid)
@@ -184,24 +184,24 @@ def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callabl
             if now - renewed > settings.CLAIM_SECONDS / 4:
                 if mine.update(claimed_until=_until(clock.now())) != 1:
                     return Ended.LOST
-                if loan is not None and not devices.renew(loan):  # this worker slept for so long that the guards are back
-                    process.stop(job, limits.kill)
+                if loan is not None and not shared_device.renew(loan):  # this worker slept for so long that the guards are back
+                    job_process.stop(job, limits.kill)
                     return Ended.STOPPED
                 renewed = now
             if stopping():
-                process.stop(job, limits.kill)
+                job_process.stop(job, limits.kill)
                 return Ended.DONE if (run_dir / RESULT).exists() else Ended.STOPPED
             if not cancelled_at and mine.filter(cancel_requested_at__isnull=False).exists():
                 (run_dir / CANCEL).touch()
                 cancelled_at = now
             if cancelled_at and now - cancelled_at > limits.cancel:
-                process.stop(job, limits.kill)
-            elif process.heartbeat_age(run_dir, started) > limits.hung:
-                process.stop(job, limits.kill)
+                job_process.stop(job, limits.kill)
+            elif job_process.heartbeat_age(run_dir, started) > limits.hung:
+                job_process.stop(job, limits.kill)
                 return Ended.CANCELLED if cancelled_at else Ended.HUNG
     finally:
         if job.poll() is None:
-            process.stop(job, limits.kill)
+            job_process.stop(job, limits.kill)
     return _verdict(job.returncode, run_dir, cancelled=bool(cancelled_at) or mine.filter(cancel_requested_at__isnull=False).exists())
 
 

@@ -14,12 +14,12 @@ from annotation.predictions.loaded_engine import stored_checkpoint
 from annotation.status import VersionStatus
 from training.contract import CHECKPOINTS, MODEL, ROWS
 from training.models import TrainingRun
-from training.versions.evaluations import request_evaluation
 from training.runs.followers import cancel_followers, followers, hand_on, run_ended
+from training.runs.job_config import sha256_of
 from training.snapshots.job_media import forget_media
 from training.snapshots.pinned_file import READ_ONLY
-from training.runs.job_config import sha256_of
 from training.status import RunKind, RunStatus
+from training.versions.evaluations import request_evaluation
 
 
 def finish_run(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from django.db import IntegrityError, transaction
 
-from training.models import Pipeline, TrainingRequest, TrainingRun
 from training.errors import AskedAlready
+from training.models import Pipeline, TrainingRequest, TrainingRun
 
 Asked = TypeVar("Asked", TrainingRun, Pipeline)
 

@@ -12,13 +12,13 @@ from annotation.predictions.checkpoints import fetch_checkpoint
 from annotation.predictions.loaded_engine import checkpoint_of
 from guardapp.guard.media.errors import MediaError
 from training.contract import ROWS
-from training.recipes.launch import gpus_here, launch_from, write_launch
-from training.models import DatasetSnapshot, Evaluation, TrainingRun
-from training.files import directory_of, file_of
 from training.errors import EngineNotInstalled, MediaNotReached, MinedRowsDamaged, MiningNotFinished
-from training.snapshots.job_media import with_media
+from training.files import directory_of, file_of
+from training.models import DatasetSnapshot, Evaluation, TrainingRun
+from training.recipes.launch import gpus_here, launch_from, write_launch
 from training.runs.known_rollouts import write_known
 from training.snapshots.create import verify_snapshot
+from training.snapshots.job_media import with_media
 from training.status import RunKind, RunStatus
 
 

@@ -14,8 +14,8 @@ from django.db.models import Exists, OuterRef
 from annotation.models import Prediction
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from training.contract import MINED
-from training.models import SnapshotRow, TrainingRun
 from training.files import directory_of
+from training.models import SnapshotRow, TrainingRun
 from training.status import RunKind, Split
 
 KNOWN = "known.jsonl"  # in the run directory

@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Event, ModelVersion, User
 from annotation.status import EventKind
+from training.errors import RunNotCancellable, ScheduleBusy, StagesNotUsable
 from training.models import DatasetSnapshot, Pipeline, RetrainSchedule, TrainingRun
 from training.recipes import DEFAULT, Recipe, from_toml, recipe_named
-from training.errors import RunNotCancellable, ScheduleBusy, StagesNotUsable
 from training.runs.request import cancel_run, queue_run
 from training.snapshots.create import verify_trainable
 from training.status import OPEN, RunKind

@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from annotation.database import clock
 from annotation.models import Event, ModelVersion, User
 from annotation.status import EventKind
-from training.recipes.launch import launch_from
+from training.errors import NotATraining, PredecessorEnded, RunNotCancellable, RunNotResumable, ScheduleBusy
 from training.models import DatasetSnapshot, Pipeline, TrainingRun
 from training.recipes import CONFIGS, DEFAULT, PLACES, Recipe, checked, config_for, from_toml, recipe_named, to_toml
 from training.recipes.checks import check_together
-from training.errors import NotATraining, PredecessorEnded, RunNotCancellable, RunNotResumable, ScheduleBusy
+from training.recipes.launch import launch_from
 from training.runs.followers import requeue_followers, run_ended, settle
 from training.runs.job_config import places
 from training.snapshots.create import verify_snapshot, verify_trainable
@@ -28,7 +28,7 @@ ENDED_BADLY = (RunStatus.FAILED, RunStatus.CANCELLED)
 def request_run(*, snapshot: DatasetSnapshot, base_version: ModelVersion, requested_by: User, kind: str = RunKind.SFT,
                 recipe: Recipe | str = DEFAULT, overrides: Mapping[str, Any] | None = None, launch: Mapping[str, Any] | None = None,
                 after: TrainingRun | None = None, mined_from: TrainingRun | None = None, name: str = "") -> TrainingRun:
-    """Queue a run. The caller rings after commit, and wraps it in services.requests.once where a form may be sent twice.
+    """Queue a run. The caller rings after commit, and wraps it in runs.idempotency.once where a form may be sent twice.
 
     `after` must have succeeded before it starts, `mined_from` is the mining whose kept rows it trains on.
     Raises RecipeUnknown, SettingUnknown, LaunchNotUsable, SnapshotDamaged, NotATraining, PredecessorEnded.

@@ -5,11 +5,11 @@ from typing import Any
 
 from annotation.models import ModelVersion, User
 from annotation.status import VersionStatus
+from training.errors import NoProduction
 from training.models import DatasetSnapshot, Pipeline, RetrainSchedule, TrainingRun
 from training.recipes import DEFAULT, Recipe, checked, recipe_named
-from training.errors import NoProduction
-from training.runs.pipelines import Overrides, checked_stages, request_pipeline, stages_of
 from training.runs.idempotency import once
+from training.runs.pipelines import Overrides, checked_stages, request_pipeline, stages_of
 from training.runs.request import checked_launch, request_run
 from training.snapshots.create import SnapshotFilters, create_snapshot
 from training.status import RunKind
@@ -37,7 +37,7 @@ def retrain_in_stages(*, requested_by: User, recipe: Recipe | str = DEFAULT, sta
                       overrides: Overrides | None = None, launch: Mapping[str, Any] | None = None,
                       filters: SnapshotFilters | None = None, name: str = "", schedule: RetrainSchedule | None = None,
                       key: str = "") -> Pipeline:
-    """Snapshot, then a pipeline from production: see services.pipelines.request_pipeline. Raises what `retrain` raises, StagesNotUsable."""
+    """Snapshot, then a pipeline from production: see runs.pipelines.request_pipeline. Raises what `retrain` raises, StagesNotUsable."""
     def make() -> Pipeline:
         base, chosen = production_to_train_from(), _recipe(recipe)
         for kind in checked_stages(stages or stages_of(chosen)):

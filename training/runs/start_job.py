@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from training.contract import ACCELERATE, CANCEL, EXIT_CANCELLED, RESULT
 from guardapp.processes import die_with_parent
+from training.contract import ACCELERATE, CANCEL, EXIT_CANCELLED, RESULT
 from training.runs.start_rank import AGENT, ERROR
 
 NICE = 10

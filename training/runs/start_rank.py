@@ -11,8 +11,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from training.contract import EXIT_CANCELLED
 from guardapp.processes import die_with_parent
+from training.contract import EXIT_CANCELLED
 
 ERROR = "error.txt"
 AGENT = "GUARDAPP_AGENT"  # in the environment: the id of the process that starts these, where they are its children

@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from annotation.models import User
-from training.recipes.launch import LaunchNotUsable, launch_from
+from training.errors import ScheduleNameTaken, ScheduleNotValid
 from training.models import RetrainSchedule
 from training.recipes import RECIPES, SettingUnknown, checked
-from training.errors import ScheduleNameTaken, ScheduleNotValid
+from training.recipes.launch import LaunchNotUsable, launch_from
 from training.runs.pipelines import stages_of
 from training.status import Trigger
 

@@ -7,8 +7,8 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.database import clock
-from annotation.models import GoldLabel
 from annotation.database.lists import COUNTED_UP_TO, count_some
+from annotation.models import GoldLabel
 from annotation.status import VersionStatus
 from training.models import DatasetSnapshot, Firing, Pipeline, RetrainSchedule
 from training.status import OPEN, FiringOutcome, RunStatus, Trigger

@@ -7,12 +7,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from annotation.errors import ServiceError
-from training.recipes.launch import LaunchNotUsable
+from training.errors import ScheduleBusy
 from training.models import Firing, Pipeline, RetrainSchedule
 from training.recipes import RecipeUnknown, SettingUnknown
-from training.schedules.selectors import gold_to_train, open_pipeline, rests_until, standing
-from training.errors import ScheduleBusy
+from training.recipes.launch import LaunchNotUsable
 from training.runs.retrain import retrain_in_stages
+from training.schedules.selectors import gold_to_train, open_pipeline, rests_until, standing
 from training.status import FiringOutcome, Trigger
 
 TWICE = timedelta(seconds=50)  # beat's message may come twice, and two workers may look at once

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from training.models import Benchmark
 from training.files import file_of
+from training.models import Benchmark
 
 
 def rows_of(benchmark: Benchmark) -> Iterator[dict[str, Any]]:

@@ -18,9 +18,9 @@ from annotation.models import Event, GoldLabel, User
 from annotation.predictions.selectors import production_or_none
 from annotation.review.gold import mark_used
 from annotation.status import EventKind, TargetSource
-from training.models import DatasetSnapshot, SnapshotRow
-from training.files import file_of
 from training.errors import BenchmarkNotTrainedOn, GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
+from training.files import file_of
+from training.models import DatasetSnapshot, SnapshotRow
 from training.snapshots.pinned_file import pin
 from training.snapshots.rows import Drops, GoldRow, gold_rows
 from training.snapshots.split import places

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext_noop
 
+from annotation.media.files import frames_at
 from annotation.models import GoldLabel, Item, Prediction
 from annotation.predictions.policy import policy_text
-from annotation.media.files import frames_at
 from annotation.status import TargetSource
 from guardapp.guard.media.decode import MediaError, load_seen
 from guardapp.guard.media.errors import MediaStoreAway
 from guardapp.guard.parsing import PromptLabelMissing, parse, render
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Judgement, Sample, SeenMedia, Verdict
-from training.learning.rows import Row
 from training.errors import MediaNotReached
+from training.learning.rows import Row
 
 WITHOUT_TARGET = (TargetSource.PENDING, TargetSource.UNAVAILABLE)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from training.models import DatasetSnapshot
 from training.files import file_of
+from training.models import DatasetSnapshot
 
 SHOWN = 20
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from guardapp.guard.measures.scores import Outcome, PairedDifference, paired_bootstrap
 from guardapp.guard.measures.significance import McNemar, mcnemar_test
 from guardapp.guard.taxonomy import Harmfulness, Task
-from training.versions.flips import flipped_rows
 from training.gate_checks import FIELDS, RESAMPLES, WORDS
 from training.models import Evaluation, EvaluationRow
+from training.versions.flips import flipped_rows
 
 Pair = tuple[EvaluationRow, EvaluationRow]  # candidate's, production's
 

@@ -13,11 +13,11 @@ from django.utils import timezone
 from annotation.models import ModelVersion, User
 from annotation.predictions.loaded_engine import checkpoint_of
 from training.contract import PREDICTIONS, EvaluateConfig
-from training.models import DatasetSnapshot, Evaluation, EvaluationRow
 from training.files import file_of
-from training.versions.gate import watched_items
+from training.models import DatasetSnapshot, Evaluation, EvaluationRow
 from training.snapshots.job_media import forget_media
 from training.status import RunStatus
+from training.versions.gate import watched_items
 
 
 def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requested_by: User | None) -> Evaluation:

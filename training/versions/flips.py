@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet, Subquery
 
-from annotation.models import Item
 from annotation.database.lists import long_texts
+from annotation.models import Item
 from guardapp.guard.parsing import parse
 from training.models import Evaluation, EvaluationRow
 

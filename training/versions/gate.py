@@ -7,12 +7,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.models import HardSample, ModelVersion, User
+from training.errors import NotAnAdmin, NotEvaluated, ThresholdNotUsable
 from training.gate_checks import Answer, GateReport, PairedRow, Thresholds, decide
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow, GateSettings
 from training.models.gate import SHARES
-from training.versions.lists import evaluated_pair, evaluations
-from training.errors import NotAnAdmin, NotEvaluated, ThresholdNotUsable
 from training.status import RunStatus, SnapshotOrigin, Split
+from training.versions.lists import evaluated_pair, evaluations
 
 WATCHED_ROWS = 200  # corrected train rows that an evaluation answers as well, the newest ones
 LABEL_ERRORS = {"prompt", "response", "unparsed"}  # of HardSample.errors: reasoning alone is not scored

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from annotation.models import GoldLabel, Item, ModelVersion, Prediction, Review
 from annotation.database.lists import long_texts
+from annotation.models import GoldLabel, Item, ModelVersion, Prediction, Review
 from training.models import DatasetSnapshot, EvaluationRow, Promotion, SnapshotRow, TrainingRun
 from training.status import RunKind, Split
 

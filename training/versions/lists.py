@@ -10,13 +10,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from annotation.models import GoldLabel, ModelVersion
 from annotation.database.lists import count_some, long_texts
+from annotation.models import GoldLabel, ModelVersion
 from annotation.status import TargetSource, VersionStatus
 from guardapp.guard.taxonomy import Task
 from training.contract import PROGRESS, read_json
-from training.models import DatasetSnapshot, Evaluation, Pipeline, Promotion, SnapshotRow, TrainingRun
 from training.files import directory_of, log_tail
+from training.models import DatasetSnapshot, Evaluation, Pipeline, Promotion, SnapshotRow, TrainingRun
 from training.status import FINISHED, RunStatus, SnapshotOrigin
 
 STAGES = {

@@ -8,10 +8,10 @@ from django.db import IntegrityError, transaction
 from annotation.models import Event, ModelVersion, ShadowRequest, User
 from annotation.outbound.webhooks import announce
 from annotation.status import EventKind, VersionStatus, WebhookEvent
-from training.models import Promotion
-from training.versions import gate
 from training.errors import AlreadyProduction, GateNotPassed, NotALead, NotAnAdmin, NothingToRollBackTo, ProductionChanged, ReasonMissing
+from training.models import Promotion
 from training.status import PromotionKind
+from training.versions import gate
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from django.db.models import F, Q, QuerySet
 
-from annotation.models import GoldLabel, ModelVersion, Prediction, ShadowRequest
 from annotation.database.lists import count_some, long_texts
+from annotation.models import GoldLabel, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions.shadow_requests import MAX_ATTEMPTS
 
 PAGE = 20

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from annotation.models import User
 from annotation.errors import ServiceError
+from annotation.models import User
 from annotation.people.api_keys import create_key
 from annotation.status import ApiScope
 

@@ -8,10 +8,10 @@ from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation.models import Export
 from annotation.errors import ServiceError
 from annotation.exporting.export import ExportFormat, ExportRequest, Tally, export_archive, export_lines, record_export
 from annotation.exporting.export_files import ROWS_A_FILE, folder_of, request_export, write_next
+from annotation.models import Export
 from annotation.status import ExportLayout, ExportState
 
 BY = "manage.py export"

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.doorbell import ring
-from annotation.ingest.jsonl import IngestReport, ingest_jsonl, lines_of_file
 from annotation.errors import MediaNotReached
+from annotation.ingest.jsonl import IngestReport, ingest_jsonl, lines_of_file
 from annotation.ingest.store_items import DEFAULT_QUEUE, QueueNotFound
 from annotation.tasks import predict
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation.moderation.guard_server import GuardServer
 from annotation.moderation.guard_process import Guarding
+from annotation.moderation.guard_server import GuardServer
 from annotation.people.api_keys import moderation_is_used
 from guardapp.tracing import start_tracing
 

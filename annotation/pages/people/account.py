@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from annotation.models import Exposure
 from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.review.exposure import shift_of, take_break
-from annotation.web.permissions import person
 from annotation.web.language_middleware import language_of
+from annotation.web.permissions import person
 
 SHOWN_DAYS = 14
 

@@ -2,21 +2,36 @@
 
 from datetime import timedelta
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.items import lists as selectors
-from annotation.pages.review_form import NewKeyForm
-from annotation.models import ApiKey, User
 from annotation.errors import ServiceError
-from annotation.people.api_keys import NewKey, create_key, may, revoke_key
+from annotation.models import ApiKey, User
+from annotation.people.api_keys import NewKey, create_key, keys_of, may, revoke_key
 from annotation.status import ApiScope
 from annotation.web.permissions import person
+
+
+class NewKeyForm(forms.Form):
+    name = forms.CharField(max_length=100, error_messages={"required": gettext_lazy("Give the key a name, so that you know it again.")})
+    scopes = forms.MultipleChoiceField(
+        choices=ApiScope.choices, error_messages={"required": gettext_lazy("Choose at least one thing the key may do.")})
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Expires"), coerce=int, initial=90,
+        choices=[(30, gettext_lazy("in 30 days")), (90, gettext_lazy("in 90 days")), (365, gettext_lazy("in a year")), (0, gettext_lazy("never"))])
+
+    def limit_scopes(self, choices: list[tuple[str, str]]) -> None:
+        """Offer only what the person may do themselves."""
+        field = self.fields["scopes"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = choices
 
 
 @never_cache
@@ -31,7 +46,7 @@ def keys(request: HttpRequest) -> HttpResponse:
             form = _key_form(user)
         except ServiceError as error:
             form.add_error(None, str(error))
-    context = {"form": form, "made": made, "keys": selectors.keys_of(user)}
+    context = {"form": form, "made": made, "keys": keys_of(user)}
     return render(request, "annotation/keys.html", context, status=422 if form.errors else 200)
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from guardapp.guard.engines.adapters import Adapter, put_on
 from guardapp.guard.engine import CheckpointNotUsable, EngineError
+from guardapp.guard.engines.adapters import Adapter, put_on
+from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.http_servers import ServerRefused, Servers
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
-from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.parsing import parse
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages, harmless
 from guardapp.guard.taxonomy import MediaKind

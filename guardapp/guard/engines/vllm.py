@@ -12,9 +12,9 @@ from vllm.sampling_params import StructuredOutputsParams
 
 from guardapp.guard.engines.hf.checkpoint import load_processor
 from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, PromptStyle, render_prompt
+from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.openai_server import RESULT_LAYOUT
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
-from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.parsing import parse
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia

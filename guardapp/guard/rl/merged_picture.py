@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from guardapp.guard.rl.concatenation import merged_layout
 from guardapp.guard.media.images import save_png
+from guardapp.guard.rl.concatenation import merged_layout
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
 

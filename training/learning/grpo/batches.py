@@ -8,8 +8,8 @@ import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  
 import torch
 import trl
 
-from guardapp.guard.rl.clipping import ClipSchedule
 from guardapp.guard.media.values import PRESETS
+from guardapp.guard.rl.clipping import ClipSchedule
 from guardapp.guard.rl.rewards import reward_named
 from training.contract import CHECKPOINTS, ConfigNotUsable, GrpoConfig
 

@@ -20,12 +20,12 @@ from transformers import GenerationConfig
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import shuffle_sequence_dict
 
-from guardapp.guard.rl.clipping import ClipRange
 from guardapp.guard.engines.hf.encoding import Encoded
+from guardapp.guard.rl.clipping import ClipRange
 from training.contract import GrpoConfig
+from training.learning.grpo.batches import Batches
 from training.learning.grpo.data import PromptOrder, Prompts
 from training.learning.grpo.loss import clipped_policy_loss, completion_logps, row_weights
-from training.learning.grpo.batches import Batches
 from training.learning.grpo.sampling import draw_groups
 from training.learning.grpo.scoring import Grader, Scored, group_advantages, rollout_metrics
 

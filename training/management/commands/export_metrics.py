@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from training.contract import METRICS
-from training.progress.tensorboard import event_file_name, write_events
-from training.progress.metrics_file import by_step, lines_after
-from training.models import TrainingRun
 from training.files import directory_of
+from training.models import TrainingRun
+from training.progress.metrics_file import by_step, lines_after
+from training.progress.tensorboard import event_file_name, write_events
 
 
 class Command(BaseCommand):

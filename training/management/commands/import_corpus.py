@@ -7,14 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
+from training.corpora.import_corpus import HOLDOUT_SHARE, import_corpus
 from training.corpora.manifest import media_root_near
 from training.corpora.records import FileNotReadable
-from training.management.lead import add_by, lead_named
-from training.management.bad_rows import say_bad_rows
-from training.files import file_of
-from training.corpora.import_corpus import HOLDOUT_SHARE, import_corpus
-from training.errors import TrainingError
 from training.corpora.report import ImportReport
+from training.errors import TrainingError
+from training.files import file_of
+from training.management.bad_rows import say_bad_rows
+from training.management.lead import add_by, lead_named
 
 
 class Command(BaseCommand):

@@ -9,15 +9,15 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import User
 from guardapp.guard.measures.scores import percent
+from training.benchmarks.others_outputs import GRAMMARS, import_outputs
 from training.corpora.manifest import sha256_of
 from training.corpora.output_rows import OutputRow, output_rows
 from training.corpora.records import FileNotReadable
-from training.management.lead import add_by, lead_named
-from training.management.bad_rows import say_bad_rows
-from training.models import Benchmark, ImportedOutputs
-from training.errors import TrainingError
-from training.benchmarks.others_outputs import GRAMMARS, import_outputs
 from training.corpora.report import ImportReport
+from training.errors import TrainingError
+from training.management.bad_rows import say_bad_rows
+from training.management.lead import add_by, lead_named
+from training.models import Benchmark, ImportedOutputs
 
 LOOKED_AT = 100  # rows, for the benchmark and the guard that a file names
 

@@ -8,13 +8,13 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import ModelVersion
 from annotation.status import VersionStatus
+from training.errors import TrainingError
 from training.learning.rows import RowNotReadable
-from training.recipes.launch import STRATEGIES, LaunchNotUsable
 from training.models import DatasetSnapshot
 from training.plan import as_lines
-from training.recipes import CONFIGS, DEFAULT, Recipe, RecipeUnknown, SettingUnknown, from_toml
-from training.errors import TrainingError
 from training.plan.pace import plan_stages
+from training.recipes import CONFIGS, DEFAULT, Recipe, RecipeUnknown, SettingUnknown, from_toml
+from training.recipes.launch import STRATEGIES, LaunchNotUsable
 
 
 class Command(BaseCommand):

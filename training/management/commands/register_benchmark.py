@@ -7,14 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from guardapp.guard.taxonomy import Task
+from training.benchmarks.register import BenchmarkFacts, register_benchmark
 from training.corpora.benchmark_rows import benchmark_rows
 from training.corpora.manifest import BenchmarkFile, benchmark_files
 from training.corpora.records import FileNotReadable
-from training.management.lead import add_by, lead_named
-from training.management.bad_rows import say_bad_rows
-from training.benchmarks.register import BenchmarkFacts, register_benchmark
-from training.errors import TrainingError
 from training.corpora.report import ImportReport
+from training.errors import TrainingError
+from training.management.bad_rows import say_bad_rows
+from training.management.lead import add_by, lead_named
 
 
 class Command(BaseCommand):

@@ -16,8 +16,8 @@ import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  
 import torch
 from transformers import DynamicCache
 
-from guardapp.guard.engines.hf.encoding import Encoded
 from guardapp.guard.engines.hf.cache_slots import Slots
+from guardapp.guard.engines.hf.encoding import Encoded
 
 READ_TOGETHER = 1_024  # tokens; a longer prompt is read alone
 

@@ -12,10 +12,10 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from guardapp.guard.engine import EngineError, Order
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
+from guardapp.guard.engines.hf.continuous_batch import Opening, Row, Running, read_opening
 from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, estimated_tokens
 from guardapp.guard.engines.hf.grouped_attention import use_grouped_attention
 from guardapp.guard.engines.hf.label_scores import LabelReader
-from guardapp.guard.engines.hf.continuous_batch import Opening, Row, Running, read_opening
 from guardapp.guard.engines.hf.shared_prompt import read_once
 from guardapp.guard.parsing import parse
 from guardapp.guard.verdict import Decoding, Rollout, Sample

@@ -1,0 +1,46 @@
+"""Reading lists for the pages of reviewers and leads: their last reviews, what they hold, what was escalated."""
+
+import uuid
+
+from annotation.database import clock
+from annotation.database.lists import long_texts
+from annotation.models import Assignment, Item, Review, User
+from annotation.status import AssignmentState, ItemStatus
+
+LAST_REVIEWS = 10
+LEAD_LIST = 8
+
+
+def last_reviews(reviewer: User) -> list[Review]:
+    """The ten that can still be undone, newest first."""
+    reviews = Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
+    rows = reviews.select_related("item", "assignment__queue").defer(*long_texts(review="", item="item"))
+    return list(rows.order_by("-id")[:LAST_REVIEWS])
+
+
+def escalated_items() -> list[tuple[Item, Assignment | None]]:
+    """The newest items that wait for a lead, each with the escalation that sent it there; None: its reviews disagree."""
+    items = list(Item.objects.filter(status=ItemStatus.ESCALATED).defer(*long_texts(item="")).order_by("-id")[:LEAD_LIST])
+    escalations = Assignment.objects.filter(state=AssignmentState.ESCALATED, item__in=items).select_related("reviewer").order_by("id")
+    newest = {escalation.item_id: escalation for escalation in escalations}
+    return [(item, newest.get(item.pk)) for item in items]
+
+
+def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
+    """The escalated item that this lead holds already; of the one given, the hold on it."""
+    held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=clock.now(),
+                                     item__status=ItemStatus.ESCALATED)
+    if item is not None:
+        held = held.filter(item=item)
+    return held.select_related("item", "item__prediction", "queue").order_by("-id").first()
+
+
+def assignment_of(reviewer: User, token: uuid.UUID) -> Assignment | None:
+    """The reviewer's assignment in whatever state, with what the review page needs."""
+    assignments = Assignment.objects.select_related("item", "item__prediction", "queue")
+    try:
+        found = assignments.get(token=token, reviewer=reviewer)
+    except Assignment.DoesNotExist:
+        return None
+    found.reviewer = reviewer
+    return found

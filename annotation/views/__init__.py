@@ -1,1 +1,0 @@
-"""The pages. Views translate between the browser and selectors and services; they decide nothing."""

@@ -1,0 +1,22 @@
+"""What the views of the API read of a request."""
+
+from rest_framework.request import Request
+
+from annotation.ingest.read_rows import MAX_SOURCE
+from annotation.ingest.values import FieldError
+from annotation.models import User
+from annotation.web.problems import BodyNotValid
+
+
+def actor_of(request: Request) -> User:
+    """The person behind the key or the session."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def asked_for(request: Request, name: str) -> str:
+    """A parameter of the address; "" where it is missing."""
+    value: str = request.query_params.get(name, "")
+    if len(value) > MAX_SOURCE or "\x00" in value:
+        raise BodyNotValid("A parameter cannot be taken.", [FieldError(f"/{name}", f"takes at most {MAX_SOURCE} characters, no NUL.")])
+    return value
