@@ -1,7 +1,7 @@
 """What a query of a page may ask of tables that grow with the items. Each breach is one sentence; docs/operations.md says why.
 
 A statement is read as Django writes it, with its values in it. Judged are the SELECTs whose rows are returned or aggregated: the outermost,
-and those that it reads FROM. What stands in WHERE only narrows; whether an index serves it, plans tell (tests/services/test_plans.py).
+and those that it reads FROM. What stands in WHERE only narrows; whether an index serves it, plans tell (tests/team/test_plans.py).
 """
 
 import re

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
+
 HEAVY = {"torch", "torchvision", "transformers", "vllm", "trl", "peft", "decord", "av", "accelerate", "datasets"}
 SERVICE_MAY_NOT_IMPORT = ("api", "views", "tasks", "forms", "serializers", "admin", "urls", "management", "bells")
 

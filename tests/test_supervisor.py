@@ -16,8 +16,8 @@ from guardapp.supervisor import child as child_module
 from guardapp.supervisor.child import LOG_LIMIT_BYTES, Child, Program, turn_over
 from guardapp.supervisor.programs import LONGEST_SOCKET_PATH, Plan, programs
 from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, refuse_taken_port
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 STUBBORN = (sys.executable, "-c", "import signal, time;"
                                   "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)")

@@ -9,7 +9,7 @@ still a queryset, said once; its SQL is kept, and only the values in it change:
 The first call writes the SQL with a stand-in for each value and notes where they went. So a value is a number, a text, a UUID or a
 moment, never None, and is compared or stored as it is: `contains` and the like, which change it first, are refused at the first call.
 What decides on the shape of the SQL (a filter more or less) makes another statement. It relies on parts of Django's compiler that
-its documentation leaves out; Django is pinned to 5.2, and tests/annotation/test_compiled.py holds every statement against its queryset.
+its documentation leaves out; Django is pinned to 5.2, and tests/annotation/database/test_kept_statements.py holds every statement against its queryset.
 """
 
 import uuid

@@ -22,7 +22,7 @@ def appeals(request: HttpRequest) -> HttpResponse:
     """Open ones, the oldest first, then the last that were closed."""
     rows = Appeal.objects.select_related("item__queue", "gold__review__reviewer", "outcome__review__reviewer", "opened_by").defer(
         *long_texts(item="item", gold="gold", review="gold__review"), *long_texts(gold="outcome", review="outcome__review"))
-    return render(request, "annotation/appeals.html", {
+    return render(request, "annotation/review/appeals.html", {
         "open": rows.filter(state=AppealState.OPEN).order_by("opened_at")[:SHOWN],
         "closed": rows.exclude(state=AppealState.OPEN).order_by("-closed_at")[:SHOWN],
     })

@@ -47,7 +47,7 @@ def decide(request: HttpRequest) -> HttpResponse:
         if isinstance(made, BulkDecision):
             return redirect("bulk_decision", made.pk)
         problem = made
-    return render(request, "annotation/bulk/chosen.html", {
+    return render(request, "annotation/items/chosen.html", {
         "items": items, "problem": problem, "categories": policy_categories(active_policy_version()), "key": uuid.uuid4().hex,
         "any_response": any(item.response is not None for item in items),
     }, status=422 if problem else 200)

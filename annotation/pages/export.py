@@ -39,7 +39,7 @@ def export(request: HttpRequest) -> HttpResponse:
     reviewed, hard = count_standing(only_hard=False), count_standing(only_hard=True)
     context = {"formats": FORMATS, "layouts": ExportLayout, "reviewed": reviewed, "hard": hard, "many": reviewed > COUNTED_UP_TO,
                "most": COUNTED_UP_TO, **_exports(request)}
-    return render(request, "annotation/export.html", context)
+    return render(request, "annotation/exporting/page.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -68,7 +68,7 @@ def download(request: HttpRequest) -> HttpResponseBase:
 def files(request: HttpRequest) -> HttpResponse:
     """POST asks for files; GET is the table of exports, which renews itself while one is being written."""
     if request.method != "POST":
-        name = "annotation/export_files.html" if is_htmx(request) else ""
+        name = "annotation/exporting/files.html" if is_htmx(request) else ""
         return render(request, name, _exports(request)) if name else redirect("export")
     wanted, layout = _wanted(request.POST), request.POST.get("layout", ExportLayout.JSONL)
     if wanted is None or layout not in ExportLayout.values:

@@ -22,7 +22,7 @@ def known(request: HttpRequest) -> HttpResponse:
     rows = KnownItem.objects.select_related("item__queue", "added_by").defer(*long_texts(item="item"))
     rows = rows.order_by("-active", "-id")[:KNOWN_SHOWN]
     active = KnownItem.objects.filter(active=True).count()
-    return render(request, "annotation/known.html", {"known": rows, "active": active, "serving": score_of_serving()})
+    return render(request, "annotation/insights/hidden_gold.html", {"known": rows, "active": active, "serving": score_of_serving()})
 
 
 @require_POST

@@ -18,4 +18,4 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {"queues": queues_with_counts(user), "reviews": last_reviews(user), "flagged": flagged_items(user)}
     if user.is_lead:
         context |= {"escalated": escalated_items(), "failed": lists.failed_items(), "guard": production_or_none()}
-    return render(request, "annotation/home.html", context)
+    return render(request, "annotation/home/page.html", context)

@@ -24,7 +24,7 @@ def insights(request: HttpRequest) -> HttpResponse:
     days = _span(request)
     since = timezone.now() - timedelta(days=days)
     sections = [(name, [insight(since) for insight in row]) for name, row in SECTIONS.items()]
-    return render(request, "annotation/insights.html", {"sections": sections, "days": days, "spans": SPANS})
+    return render(request, "annotation/insights/page.html", {"sections": sections, "days": days, "spans": SPANS})
 
 
 @require_safe

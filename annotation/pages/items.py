@@ -23,7 +23,7 @@ def items(request: HttpRequest) -> HttpResponse:
     page = lists.items_page(search, before=_id(request, "before"), after=_id(request, "after"))
     context = {"page": page, "grid": user.is_lead and request.GET.get("view") == "grid", **filter_context(user, search),
                "hide_judgement": {item.pk for item in page.items if not may_see_judgement(user, item)}}
-    name = "annotation/items/table.html" if is_htmx(request) else "annotation/items.html"
+    name = "annotation/items/table.html" if is_htmx(request) else "annotation/items/page.html"
     return render(request, name, context)
 
 
@@ -31,7 +31,7 @@ def items(request: HttpRequest) -> HttpResponse:
 def item(request: HttpRequest, item_id: int) -> HttpResponse:
     found = get_object_or_404(Item.objects.select_related("queue", "prediction__version"), pk=item_id)
     shown = may_see_judgement(person(request), found)
-    return render(request, "annotation/item.html", {
+    return render(request, "annotation/items/item.html", {
         "item": found, "shown": shown, "reviews_shown": shown and may_see_reviews(person(request), found), "life": life_of(found),
         "media": media_of(found, found.prediction), "metadata": shown_metadata(person(request), found),
         "open_appeal": found.appeals.filter(state=AppealState.OPEN).first(),

@@ -60,4 +60,4 @@ def moderation(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("The thresholds are saved. They hold from the next request on."))
         return redirect("moderation")
     context = {"forms": rows_given, "default": DEFAULT_THRESHOLD}
-    return render(request, "annotation/moderation.html", context, status=422 if sent is not None else 200)
+    return render(request, "annotation/moderation/page.html", context, status=422 if sent is not None else 200)

@@ -44,7 +44,7 @@ def bulk(request: HttpRequest, item_id: int) -> HttpResponse:
             return redirect("bulk_decision", made.pk)
         problem = made
     gold = GoldLabel.objects.standing().filter(item=item).first()
-    return render(request, "annotation/bulk.html", {
+    return render(request, "annotation/items/near_copies.html", {
         "item": item, "near": near, "problem": problem, "categories": policy_categories(active_policy_version()), "gold": gold,
         "key": uuid.uuid4().hex, "any_response": any(row.item.response is not None for row in near) or item.response is not None,
     }, status=422 if problem else 200)
@@ -77,7 +77,7 @@ def bulk_decision(request: HttpRequest, bulk_id: int) -> HttpResponse:
     """What one decision did, and why some items were left out."""
     found = get_object_or_404(BulkDecision.objects.select_related("made_by", "like"), pk=bulk_id)
     left = {item.pk: item for item in Item.objects.filter(pk__in=[int(pk) for pk in found.skipped]).defer(*long_texts(item=""))}
-    return render(request, "annotation/bulk_decision.html", {
+    return render(request, "annotation/items/bulk_decision.html", {
         "bulk": found, "reviews": found.reviews.select_related("item").defer(*long_texts(item="item", review="")).order_by("item_id"),
         "left": [(left[int(pk)], why) for pk, why in found.skipped.items() if int(pk) in left],
     })

@@ -30,7 +30,7 @@ STALE_SHOWN = 100
 def policy(request: HttpRequest) -> HttpResponse:
     lead = person(request).is_lead
     context = {"policies": policies_with_versions(), "stale": stale_gold()[:1_000].count() if lead else 0}
-    return render(request, "annotation/policy.html", context)
+    return render(request, "annotation/policies/page.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -58,7 +58,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, words % {"policy": made, "stale": stale})
             return redirect("stale" if stale else "policy")
     context = {"policy": found, "number": number, "text": text, "change": change, "rows": rows, "problem": problem}
-    return render(request, "annotation/policy_edit.html", context, status=422 if problem else 200)
+    return render(request, "annotation/policies/edit.html", context, status=422 if problem else 200)
 
 
 @require_safe
@@ -67,7 +67,7 @@ def stale(request: HttpRequest) -> HttpResponse:
     """Gold whose category's policy changed, oldest first."""
     golds = stale_gold().select_related("item", "policy_version__policy", "review__reviewer").order_by("id").defer(
         *long_texts(item="item", gold="", review="review"))
-    return render(request, "annotation/stale.html", {"golds": golds[:STALE_SHOWN], "total": golds[:1_000].count(), "shown": STALE_SHOWN})
+    return render(request, "annotation/policies/stale_gold.html", {"golds": golds[:STALE_SHOWN], "total": golds[:1_000].count(), "shown": STALE_SHOWN})
 
 
 @require_POST

@@ -25,7 +25,7 @@ from annotation.web.permissions import leads_only, person
 @leads_only
 def queues(request: HttpRequest) -> HttpResponse:
     late = late_by_queue()
-    return render(request, "annotation/queues.html", {
+    return render(request, "annotation/queues/page.html", {
         "queues": [(queue, late.get(queue.pk, 0)) for queue in ReviewQueue.objects.prefetch_related("groups").order_by("name")],
         "rules": RoutingRule.objects.select_related("queue"),
         "groups": ReviewerGroup.objects.prefetch_related("members", "queues").order_by("name"), "group_form": GroupForm(),
@@ -57,7 +57,7 @@ def queue(request: HttpRequest, slug: str = "") -> HttpResponse:
             messages.success(request, words % {"queue": made.name})
             return redirect("queues")
     context = {"queue": found, "form": form, "conditions": conditions}
-    return render(request, "annotation/queue.html", context, status=422 if sent else 200)
+    return render(request, "annotation/queues/queue.html", context, status=422 if sent else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -76,14 +76,14 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
             conditions.add_error(None, str(error))
         else:
             if request.POST.get("act") == "preview":
-                return render(request, "annotation/rule.html", context | {"preview": preview(wanted)})
+                return render(request, "annotation/queues/rule.html", context | {"preview": preview(wanted)})
             if form.is_valid():
                 made = form.save(commit=False)
                 made.conditions = wanted.as_json()
                 save_rule(rule=made, by=person(request))
                 messages.success(request, _("“%(rule)s” is saved. New predictions are routed by it.") % {"rule": made.name})
                 return redirect("queues")
-    return render(request, "annotation/rule.html", context, status=422 if sent else 200)
+    return render(request, "annotation/queues/rule.html", context, status=422 if sent else 200)
 
 
 @require_POST

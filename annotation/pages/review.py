@@ -128,7 +128,7 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     if not reason.strip():
         assignment = held_assignment(request, token)
         _keep(request, assignment)
-        return render(request, "annotation/escalate.html", {"assignment": assignment}, status=422)
+        return render(request, "annotation/review/escalate.html", {"assignment": assignment}, status=422)
     return _leave(request, token, lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason),
                   _("Escalated."))
 
@@ -310,7 +310,7 @@ def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQ
     back = request.POST.get("back", "") or (ESCALATED if adjudicates else "")
     context: dict[str, object] = {"queue": queue} if assignment is None else _context(assignment, queue, review_page(assignment))
     context |= {"announce": announce, "problems": problems, "back": back}
-    name = "annotation/review/main.html" if is_htmx(request) else "annotation/review.html"
+    name = "annotation/review/main.html" if is_htmx(request) else "annotation/review/page.html"
     return render(request, name, context, status=status)
 
 
@@ -336,7 +336,7 @@ def _notice(request: HttpRequest, assignment: Assignment, text: str, *, status: 
     context = {"text": text, "assignment": assignment, "back": request.POST.get("back", "")}
     if is_htmx(request):
         return _retarget(render(request, "annotation/review/notice.html", context, status=status))
-    return render(request, "annotation/lease_gone.html", context, status=status)
+    return render(request, "annotation/review/lease_gone.html", context, status=status)
 
 
 def _retarget(response: HttpResponse) -> HttpResponse:

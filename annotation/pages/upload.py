@@ -41,7 +41,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         if report is not None and report.created:
             ring(predict)
     context = {"form": form, "report": report, "queues": ReviewQueue.objects.order_by("name"), "rejected": _shown(report)}
-    return render(request, "annotation/upload.html", context, status=422 if form.errors else 200)
+    return render(request, "annotation/ingest/upload.html", context, status=422 if form.errors else 200)
 
 
 def _lines(file: "UploadedFile[bytes]") -> Iterable[bytes]:

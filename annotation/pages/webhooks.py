@@ -43,7 +43,7 @@ def webhooks(request: HttpRequest) -> HttpResponse:
         except ServiceError as error:
             form.add_error("url", str(error))
     context = {"webhooks": webhooks_with_counts(), "form": form, "made": made}
-    return render(request, "annotation/webhooks.html", context, status=422 if form.errors else 200)
+    return render(request, "annotation/webhooks/page.html", context, status=422 if form.errors else 200)
 
 
 @require_safe
@@ -54,7 +54,7 @@ def webhook(request: HttpRequest, webhook_id: int) -> HttpResponse:
     before = request.GET.get("before", "")
     rows = deliveries_of(found, before=int(before) if before.isdecimal() and len(before) < 19 else None)
     context = {"webhook": found, "deliveries": rows[:PAGE], "older": rows[PAGE - 1].pk if len(rows) > PAGE else None}
-    return render(request, "annotation/webhook.html", context)
+    return render(request, "annotation/webhooks/webhook.html", context)
 
 
 @require_POST

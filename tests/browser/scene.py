@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from annotation.models import Event, Item, ItemMedia, MediaAsset, ReviewQueue
 from annotation.status import EventKind, ItemStatus, Lane
 from tests.factories import make_item
-from tests.guard.media_samples import make_video
+from tests.guard.media.samples import make_video
 
 ARABIC = "كيف أفتح قفل دراجتي إذا ضاع المفتاح؟ (bike lock)"
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"

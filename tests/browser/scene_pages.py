@@ -39,8 +39,8 @@ from tests.browser.scene import arabic_item, text_item, whole_scene
 from tests.browser.scene_training import whole_training
 from tests.browser.test_adjudication import dispute
 from tests.factories import default_policy, default_queue, make_item, make_user, production
-from tests.training.test_views_benchmarks import benchmark, evaluated
-from tests.training.test_views_gate import RESULT, candidate_with
+from tests.training.pages.test_benchmarks import benchmark, evaluated
+from tests.training.pages.test_gate import RESULT, candidate_with
 from training.models import Evaluation, RetrainSchedule
 from training.status import Trigger
 from training.urls import urlpatterns as training_pages

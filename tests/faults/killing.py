@@ -16,7 +16,8 @@ import dj_database_url
 import psycopg
 from celery import Celery
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 READY_S, DONE_S = 60.0, 60.0
 BELLS = ("annotation.tasks.release_stale", "annotation.tasks.predict")
 

@@ -12,7 +12,7 @@ from guardapp.celery import app
 django.setup()
 
 from annotation.outbound import webhooks  # noqa: E402  (Django must be set up first)
-from annotation.predictions import loaded_engine
+from annotation.predictions import loaded_engine  # noqa: E402
 from guardapp.guard.engine import Engine  # noqa: E402
 from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
 from tests.annotation.scripted_engine import ScriptedEngine  # noqa: E402

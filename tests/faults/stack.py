@@ -23,8 +23,9 @@ from typing import Any
 
 from guardapp.supervisor.child import Child, Program
 from guardapp.supervisor.supervise import POLL_S, Supervisor
-from tests.faults.killing import ROOT, Site
+from tests.faults.killing import Site
 from tests.faults.servers import Postgres, Redis, until
+from tests.paths import ROOT
 
 DATABASE = "guardapp"
 ANSWER_S = 20.0  # no request may hang for longer, whatever is broken

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.training.grpo_run import grpo_run, trainer_of
-from tests.training.test_jobs_grpo_alignment import Compared
+from tests.training.learning.grpo.test_alignment import Compared
 from tests.training.tiny_run import metrics, result, run_here
 from training.contract import GrpoConfig, read_config
 from training.jobs import grpo

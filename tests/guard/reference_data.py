@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-REFERENCE_DATA = Path(os.environ.get("GUARDAPP_REFERENCE_DATA") or Path(__file__).parents[3] / "shared" / "data")
+from tests.paths import REFERENCE_DATA
+
 needs_reference_data = pytest.mark.skipif(
     not REFERENCE_DATA.is_dir(), reason=f"no reference data at {REFERENCE_DATA}; set GUARDAPP_REFERENCE_DATA"
 )

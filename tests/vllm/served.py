@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.paths import ROOT
 from tests.test_supervisor import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
 STARTER = ROOT / "guardapp" / "starter"
 PATIENCE_S = 900.0  # it starts in about 50 s on two idle cores
 

@@ -21,8 +21,9 @@ from guardapp.guard.judging import LABELS_FIRST
 from guardapp.guard.media.decode import PRESETS, decode
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Rollout, Sample, Verdict
+from tests.paths import ROOT
 from tests.training.tiny_run import run_here, sft_run, write_rows
-from tests.vllm.served import ROOT, STARTER, vllm_server
+from tests.vllm.served import STARTER, vllm_server
 from training.contract import CONFIG, MINED, MODEL, RESULT, MineConfig, read_json, write_json
 from training.jobs import sft
 from training.learning.rows import Row

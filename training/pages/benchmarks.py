@@ -110,7 +110,7 @@ def evaluate_on_all(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, form: RegisterForm, report: ImportReport | None, status: int = 200) -> HttpResponse:
     task, scorer = _word(Task, request.GET.get("task"), Task.PROMPT), _word(Scorer, request.GET.get("scorer"), Scorer.STRICT)
-    return render(request, "training/benchmarks.html", {
+    return render(request, "training/benchmarks/page.html", {
         "board": selectors_benchmarks.leaderboard(task, scorer), "tasks": TASKS, "scorers": list(Scorer), "published": published(),
         "benchmarks": selectors_benchmarks.benchmarks(), "under_way": selectors_benchmarks.under_way(),
         "versions": lists.versions()[:100], "production": lists.production(), "form": form, "report": report,

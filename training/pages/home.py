@@ -27,7 +27,7 @@ SHOWN = 10
 @leads_only
 def home(request: HttpRequest) -> HttpResponse:
     versions = list(lists.versions()[:SHOWN])
-    return render(request, "training/home.html", {
+    return render(request, "training/home/page.html", {
         "gold": lists.new_gold(), "production": lists.production(), "runs": lists.runs()[:SHOWN],
         "snapshots": lists.snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)[:SHOWN], "versions": lists.with_scores(versions),
         "active": lists.active_run(), "form": RetrainForm(), "recipes": recipes_with(RunKind.SFT), "key": uuid.uuid4().hex,

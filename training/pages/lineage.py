@@ -14,7 +14,7 @@ from training.versions import lineage, lists
 @leads_only
 def item(request: HttpRequest, item_id: int) -> HttpResponse:
     found = get_object_or_404(Item.objects.select_related("queue"), pk=item_id)
-    return render(request, "training/lineage_item.html", {"item": found, "lineage": lineage.lineage_of_item(found)})
+    return render(request, "training/lineage/item.html", {"item": found, "lineage": lineage.lineage_of_item(found)})
 
 
 @require_safe
@@ -24,5 +24,5 @@ def snapshot_rows(request: HttpRequest, snapshot_id: int) -> HttpResponse:
     split, after = request.GET.get("split", ""), request.GET.get("after", "")
     split = split if split in Split.values else ""
     page = lineage.rows_of(found, split=split, after=int(after) if after.isdecimal() and len(after) < 19 else 0)
-    return render(request, "training/lineage_snapshot.html", {"snapshot": found, "page": page, "split": split, "splits": Split.choices,
+    return render(request, "training/lineage/snapshot.html", {"snapshot": found, "page": page, "split": split, "splits": Split.choices,
                                                               "after": after})

@@ -29,7 +29,7 @@ def recipes(request: HttpRequest) -> HttpResponse:
     """The presets side by side, a stage at a time."""
     stage = request.GET.get("stage", "")
     kind = stage if stage in CONFIGS else "sft"
-    return render(request, "training/recipes.html", {
+    return render(request, "training/recipes/page.html", {
         "recipes": recipes_with(kind), "rows": settings_side_by_side(kind), "stage": kind, "stages": STAGES, "about": ABOUT[kind]})
 
 
@@ -95,7 +95,7 @@ def _started(given: Asked, start: StartForm, lead: User) -> TrainingRun:
 
 def _page(request: HttpRequest, given: Asked, start: StartForm, *, status: int = 200, plan: Plan | None = None,
           refused: str = "") -> HttpResponse:
-    return render(request, "training/recipe.html", {
+    return render(request, "training/recipes/recipe.html", {
         "asked": given, "stages": given.stages(), "kinds": " ".join(given.recipe.stages), "start": start, "plan": plan, "refused": refused,
         "presets": RECIPES.values(), "key": uuid.uuid4().hex, "wrong": sum(stage.errors for stage in given.stages()),
     }, status=status)

@@ -24,7 +24,7 @@ from training.versions import lists
 def run(request: HttpRequest, run_id: int) -> HttpResponse:
     found = get_object_or_404(lists.runs(), pk=run_id)
     curve = run_values.curve(found)
-    return render(request, "training/run.html", {
+    return render(request, "training/runs/run.html", {
         "run": found, "state": lists.job_state(found), "evaluations": lists.evaluations_of_run(found),
         "seconds": lists.seconds_of(found), "heartbeat": run_values.heartbeat_words(found),
         "charts": charts_of(found.kind), "fields": fields_of(found.kind), "latest": curve.latest,
@@ -60,7 +60,7 @@ def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
 def hazards(request: HttpRequest, run_id: int) -> HttpResponse:
     """The warnings as they are now, for the place of the run page that holds them."""
     found = get_object_or_404(TrainingRun, pk=run_id)
-    return render(request, "training/_hazards.html", {"hazards": run_values.hazards_of(found)})
+    return render(request, "training/runs/hazards.html", {"hazards": run_values.hazards_of(found)})
 
 
 @require_safe
@@ -73,7 +73,7 @@ def rollouts(request: HttpRequest, run_id: int) -> HttpResponse:
         raise Http404(_("This run draws no rollouts."))
     chosen = form.cleaned_data if form.is_valid() else {}
     shown = run_values.rollouts_of(found, chosen.get("step"), chosen.get("page") or 1)
-    name = "training/_rollouts.html" if is_htmx(request) else "training/rollouts.html"
+    name = "training/runs/rollouts.html" if is_htmx(request) else "training/runs/rollouts_page.html"
     return render(request, name, {"run": found, "rollouts": shown})
 
 

@@ -25,7 +25,7 @@ FIELDS = {"overrides": "settings", "launch": "strategy"}  # where the service's 
 def schedules(request: HttpRequest) -> HttpResponse:
     rows = [{"schedule": one, "standing": selectors.standing(one), "last": selectors.last_firing(one), "open": selectors.open_pipeline(one)}
             for one in selectors.schedules()]
-    return render(request, "training/schedules.html", {"rows": rows})
+    return render(request, "training/schedules/page.html", {"rows": rows})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -85,7 +85,7 @@ def remove(request: HttpRequest, schedule_id: int) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: ScheduleForm, found: RetrainSchedule | None, status: int = 200) -> HttpResponse:
-    return render(request, "training/schedule.html", {
+    return render(request, "training/schedules/schedule.html", {
         "form": form, "schedule": found, "standing": selectors.standing(found) if found else None,
         "firings": selectors.firings(found)[:FIRINGS_SHOWN] if found else [],
     }, status=status)

@@ -33,7 +33,7 @@ def take_snapshot(request: HttpRequest) -> HttpResponse:
 @leads_only
 def snapshot(request: HttpRequest, snapshot_id: int) -> HttpResponse:
     found = get_object_or_404(lists.snapshots(), pk=snapshot_id)
-    return render(request, "training/snapshot.html", {
+    return render(request, "training/snapshots/page.html", {
         "snapshot": found, "runs": found.runs.select_related("version").order_by("-id"),
         "evaluations": lists.evaluations(snapshot=found), "examples": lists.example_rows(found),
         "file_rows": () if found.origin == SnapshotOrigin.REVIEWS else first_rows(found),

@@ -32,7 +32,7 @@ REGRESSIONS_SHOWN = 50
 @require_safe
 @leads_only
 def versions(request: HttpRequest) -> HttpResponse:
-    return render(request, "training/versions.html", {
+    return render(request, "training/versions/page.html", {
         "versions": lists.with_scores(list(lists.versions()[:100])), "promotions": lists.promotions()[:50],
         "production": lists.production(), "rollback_to": promotion.rollback_target(),
     })
@@ -47,7 +47,7 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
     pair = lists.evaluated_pair(found, baseline) if baseline else None
     promotions = list(lists.promotions().filter(version=found))
     gate = _gate(found, promotions)
-    return render(request, "training/version.html", {
+    return render(request, "training/versions/version.html", {
         "version": found, "baseline": baseline, "comparison": compare(*pair) if pair else None,
         "broken": flips(*pair, fixed=False, preview=True) if pair else None,
         "fixed": flips(*pair, fixed=True, preview=True) if pair else None,

@@ -19,7 +19,7 @@ def figure_of(figures: Mapping[str, float | int | None] | None, name: str) -> st
 
 @register.filter
 def figure(value: float | int | None) -> str:
-    """Three digits that count: 0.125, 1234, 2.0e-06. static/js/training-figures.js writes the same."""
+    """Three digits that count: 0.125, 1234, 2.0e-06. static/js/charts/run-figures.js writes the same."""
     if value is None:
         return ""
     size = abs(value)

@@ -34,7 +34,7 @@ def account(request: HttpRequest) -> HttpResponse:
         return redirect("account")
     days = Exposure.objects.filter(reviewer=user).order_by("-day").values("day").distinct()[:SHOWN_DAYS]
     rows = [(row["day"], *_of_day(user.pk, row["day"])) for row in days]
-    return render(request, "annotation/account.html", {"categories": categories, "shift": shift_of(user), "rows": rows,
+    return render(request, "annotation/people/account.html", {"categories": categories, "shift": shift_of(user), "rows": rows,
                                                        "languages": settings.LANGUAGES})
 
 

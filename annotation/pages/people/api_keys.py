@@ -47,7 +47,7 @@ def keys(request: HttpRequest) -> HttpResponse:
         except ServiceError as error:
             form.add_error(None, str(error))
     context = {"form": form, "made": made, "keys": keys_of(user)}
-    return render(request, "annotation/keys.html", context, status=422 if form.errors else 200)
+    return render(request, "annotation/people/api_keys.html", context, status=422 if form.errors else 200)
 
 
 @require_POST

@@ -25,7 +25,7 @@ def keymap(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Every key is the standard one again.") if reset else _("Your keys are saved."))
             return redirect("keymap")
     rows = [(f"key-{number}", standard, words, given.get(standard) or standard) for number, (standard, words) in enumerate(ACTIONS)]
-    return render(request, "annotation/keymap.html", {"rows": rows, "problem": problem, "wrong": wrong}, status=422 if problem else 200)
+    return render(request, "annotation/people/keymap.html", {"rows": rows, "problem": problem, "wrong": wrong}, status=422 if problem else 200)
 
 
 def _key(given: str) -> str:

@@ -11,7 +11,7 @@ from annotation.people.sign_in_limit import TooManyAttempts, attempt_succeeded, 
 
 
 class SignIn(LoginView):
-    template_name = "annotation/login.html"
+    template_name = "annotation/people/sign_in.html"
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

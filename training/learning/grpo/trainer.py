@@ -3,7 +3,7 @@
 TRL generates, keeps vLLM in step and runs the loop. What is replaced: prompts come from the product's own encoding (TRL's path
 crashes on mixed text and image rows, and scores video rows without their frames), the rollout order can be resumed, groups stay
 on one process, advantages are the spec's, and each update weighs its tokens exactly. The overridden methods are private ones:
-the version of trl is pinned, and tests/training/test_jobs_grpo_alignment.py holds the log-probabilities against a plain model.
+the version of trl is pinned, and tests/training/learning/grpo/test_alignment.py holds the log-probabilities against a plain model.
 """
 
 from collections.abc import Callable, Sequence

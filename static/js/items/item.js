@@ -1,0 +1,3 @@
+// The item page's media: tabs, frames, blur.
+import "../shell/tabs.js";
+import "../review/media.js";
