@@ -1,6 +1,6 @@
 # make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-vllm check bench bench-console bench-scale bench-training bench-peer demo starter screens
+.PHONY: help run setup format test test-vllm check bench bench-console bench-scale bench-training bench-peer demo starter screens
 
 VENV := .venv
 VLLM := .venv-vllm
@@ -16,6 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make run      install and start everything on http://127.0.0.1:8000; Ctrl+C stops it"
 	@echo "make test     install and run the tests (PYTEST=... passes options)"
+	@echo "make format   write the code as ruff formats it"
 	@echo "make check    ruff, mypy (strict), missing migrations"
 	@echo "make test-vllm  the guard behind a real vLLM on the CPU, in an environment of its own (4 GB)"
 	@echo "make demo     the whole loop unattended, with the gain in F1"
@@ -42,8 +43,13 @@ test: $(VENV)/.installed-test
 test-vllm: $(VENV)/.installed-test $(VLLM)/.installed
 	GUARDAPP_TEST_VLLM=$(abspath $(VLLM)/bin/python) $(ONE_THREAD) $(IN) -m pytest -rA --capture=no $(PYTEST) tests/vllm
 
+format: $(VENV)/.installed-test
+	$(IN) -m ruff check --fix .
+	$(IN) -m ruff format .
+
 check: $(VENV)/.installed-test
 	$(IN) -m ruff check .
+	$(IN) -m ruff format --check .
 	$(IN) -m mypy guardapp annotation training tests benchmarks translating
 	$(IN) manage.py makemigrations --check --dry-run
 

@@ -1,14 +1,20 @@
-"""What can go wrong in annotation's services. The docstring or the message is what a person reads, in their language."""
+"""What can go wrong in annotation's services. The docstring or the message is what a person reads, in their
+language.
+"""
 
 from django.utils.translation import gettext as _
+
+
+def docstring_message(error: type[Exception]) -> str:
+    """The docstring of an error as the one line that a person reads."""
+    return " ".join((error.__doc__ or "").split())
 
 
 class ServiceError(Exception):
     """Something could not be done."""
 
     def __str__(self) -> str:
-        words = type(self).__doc__ or ""
-        return super().__str__() or _(words)
+        return super().__str__() or _(docstring_message(type(self)))
 
 
 class LeaseExpired(ServiceError):
@@ -53,7 +59,9 @@ class ItemTaken(ServiceError):
 
 
 class MediaNotReached(ServiceError):
-    """The media store does not answer, so nothing was taken. Send it again in a minute; the operator sees why in the log."""
+    """The media store does not answer, so nothing was taken. Send it again in a minute; the operator sees why in the
+    log.
+    """
 
     retry_after_s = 30.0
 

@@ -1,7 +1,8 @@
-"""What Prometheus is told: figures of all processes that share the data folder, and of the database as it is when it is asked.
+"""What Prometheus is told: figures of all processes that share the data folder, and of the database as it is when it is
+asked.
 
-Every process writes its figures to files of its own (prometheus_client's multi-process mode, a folder for each host), and the page of
-figures adds them up. All of them have labels, so that a process that never counts writes nothing.
+Every process writes its figures to files of its own (prometheus_client's multi-process mode, a folder for each host),
+and the page of figures adds them up. All of them have labels, so that a process that never counts writes nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +25,13 @@ SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 REQUESTS = Histogram("guardapp_http_request_seconds", "Time to an answer", ["method", "view", "status"])
 PREDICTIONS = Counter("guardapp_predictions", "Items that the guard has predicted or failed on", ["outcome"])
-PREDICTION_SECONDS = Histogram("guardapp_prediction_seconds", "Time that a batch of items took the guard", ["version"], buckets=SLOW)
+PREDICTION_SECONDS = Histogram(
+    "guardapp_prediction_seconds", "Time that a batch of items took the guard", ["version"], buckets=SLOW
+)
 MODERATIONS = Counter("guardapp_moderations", "Contents judged while a caller waited", ["mode", "action"])
-MODERATION_SECONDS = Histogram("guardapp_moderation_seconds", "Time that a request to the guard took", ["mode"], buckets=SLOW)
+MODERATION_SECONDS = Histogram(
+    "guardapp_moderation_seconds", "Time that a request to the guard took", ["mode"], buckets=SLOW
+)
 MODERATIONS_REFUSED = Counter("guardapp_moderations_refused", "Requests that the guard did not answer", ["why"])
 REVIEWS = Counter("guardapp_reviews", "Reviews submitted", ["kind"])
 MESSAGES = Counter("guardapp_webhook_tries", "Tries to deliver a message", ["outcome"])
@@ -64,7 +69,9 @@ def _files() -> list[Path]:
 def _items() -> Iterator[Metric]:
     """By the last tally, which is renewed every quarter of a minute: nothing is counted here."""
     items = GaugeMetricFamily("guardapp_items", "Items by queue and status", labels=["queue", "status"])
-    oldest = GaugeMetricFamily("guardapp_oldest_item_seconds", "Age of the oldest item that waits", labels=["queue", "status"])
+    oldest = GaugeMetricFamily(
+        "guardapp_oldest_item_seconds", "Age of the oldest item that waits", labels=["queue", "status"]
+    )
     counts: dict[tuple[str, str], tuple[int, float]] = {}
     now = timezone.now()
     for tally in QueueTally.objects.select_related("queue"):

@@ -13,7 +13,9 @@ class Role(TextChoices):
 
 
 class ItemStatus(TextChoices):
-    """Where an item stands in the loop. Writers: ingest.store_items, predictions.predict, review.submit, review.gold."""
+    """Where an item stands in the loop. Writers: ingest.store_items, predictions.predict, review.submit,
+    review.gold.
+    """
 
     PENDING = "pending", _("Waiting for the guard")
     PREDICTING = "predicting", _("The guard is reasoning")

@@ -31,12 +31,14 @@ from annotation.review import presence, regenerate
 
 logger = logging.getLogger(__name__)
 
-EXPIRES_SECONDS = 3_600  # a ring that waited longer has been followed by others; not less: machines' clocks may be minutes apart
+# a ring that waited longer has been followed by others; not less: machines' clocks may be minutes apart
+EXPIRES_SECONDS = 3_600
 PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk may need a moment
 
 
 def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
     """For tasks that load a guard: while its device is lent to training there is nothing to do."""
+
     @wraps(work)
     def guarded() -> None:
         try:
@@ -44,6 +46,7 @@ def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
                 work()
         except shared_device.DeviceLent:
             logger.info("%s waits: the device is lent", work.__name__)
+
     return guarded
 
 

@@ -2,12 +2,12 @@
 
     python -m benchmarks.console [--items 10000] [--submits 1000]
 
-Starts the product's own web server and broker (the supervisor's commands, two web workers) on a fresh data folder with SQLite,
-and calls the API with a key over connections that are kept open. Client and server share the machine's cores.
+Starts the product's own web server and broker (the supervisor's commands, two web workers) on a fresh data folder with
+SQLite, and calls the API with a key over connections that are kept open. Client and server share the machine's cores.
 
 Two things do not go over HTTP, and are not measured: predictions are inserted as rows (no guard runs: a completion, two
-steps and four rollouts an item), and the reviews beyond `--submits` are made by calling the review services in this process.
-The last line is one JSON object.
+steps and four rollouts an item), and the reviews beyond `--submits` are made by calling the review services in this
+process. The last line is one JSON object.
 """
 
 import argparse
@@ -32,8 +32,24 @@ from typing import Any, TypeVar
 BATCH = 1_000
 CONNECTIONS = 2
 EXPORTS = 3
-WORDS = ("How", "would", "somebody", "explain", "the", "recipe", "of", "a", "loaf", "bread", "to", "their", "neighbour",
-         "without", "an", "oven")
+WORDS = (
+    "How",
+    "would",
+    "somebody",
+    "explain",
+    "the",
+    "recipe",
+    "of",
+    "a",
+    "loaf",
+    "bread",
+    "to",
+    "their",
+    "neighbour",
+    "without",
+    "an",
+    "oven",
+)
 
 
 class Api:
@@ -62,18 +78,29 @@ class Api:
 
 
 @contextmanager
-def product(folder: Path, port: int, *, names: Sequence[str] = ("broker", "web"), web_threads: int = 4) -> Iterator[None]:
+def product(
+    folder: Path, port: int, *, names: Sequence[str] = ("broker", "web"), web_threads: int = 4
+) -> Iterator[None]:
     """The broker and the web server, or the programs named, as the supervisor starts them; stopped at the end."""
     from guardapp.supervisor.programs import Plan, programs
 
-    plan = Plan(data_dir=folder, bind="127.0.0.1", port=port, web_workers=2, web_threads=web_threads, log_level="WARNING",
-                broker_socket=folder / "broker.sock")
+    plan = Plan(
+        data_dir=folder,
+        bind="127.0.0.1",
+        port=port,
+        web_workers=2,
+        web_threads=web_threads,
+        log_level="WARNING",
+        broker_socket=folder / "broker.sock",
+    )
     running = []
     try:
         for program in programs(plan):
             if program.name in names:
                 log = (folder / f"{program.name}.log").open("wb")
-                running.append(subprocess.Popen(program.command, stdout=log, stderr=log, env=os.environ | program.environment))
+                running.append(
+                    subprocess.Popen(program.command, stdout=log, stderr=log, env=os.environ | program.environment)
+                )
         _wait_until_up(port, folder / "web.log")
         yield
     finally:
@@ -113,8 +140,12 @@ def make_key() -> str:
 
 def text_row(number: int) -> dict[str, Any]:
     words = [WORDS[(number * 7 + position * (1 + number % 5)) % len(WORDS)] for position in range(24)]
-    return {"external_id": f"item-{number}", "source": "bench", "prompt": f"{' '.join(words)} ({number})?",
-            "response": f"Mix flour, water, salt and yeast; wait; bake. {' '.join(reversed(words))}."}
+    return {
+        "external_id": f"item-{number}",
+        "source": "bench",
+        "prompt": f"{' '.join(words)} ({number})?",
+        "response": f"Mix flour, water, salt and yeast; wait; bake. {' '.join(reversed(words))}.",
+    }
 
 
 T = TypeVar("T")
@@ -142,7 +173,10 @@ def seconds_to_send(batches: Iterable[T], sender: Callable[[], Callable[[T], Non
 
 def ingest(port: int, key: str, items: int) -> float:
     """Items a second, batches of 1,000 over two connections."""
-    bodies = [json.dumps([text_row(number) for number in range(start, start + BATCH)]).encode() for start in range(0, items, BATCH)]
+    bodies = [
+        json.dumps([text_row(number) for number in range(start, start + BATCH)]).encode()
+        for start in range(0, items, BATCH)
+    ]
 
     def sender() -> Callable[[bytes], None]:
         api = Api(port, key)
@@ -165,9 +199,16 @@ def judgement_row() -> tuple[str, list[str], list[dict[str, Any]]]:
     from guardapp.guard.taxonomy import Harmfulness
     from guardapp.guard.verdict import Judgement, Verdict
 
-    steps = ("The user asks how to bake bread without an oven.", "Nothing in the request or in the answer can hurt anybody.")
+    steps = (
+        "The user asks how to bake bread without an oven.",
+        "Nothing in the request or in the answer can hurt anybody.",
+    )
     completion = render(Judgement(steps, Verdict(Harmfulness.UNHARMFUL, Harmfulness.UNHARMFUL)), response_present=True)
-    return completion, list(steps), [{"completion": completion, **LABELS, "parsed": True, "tokens": 60} for _ in range(4)]
+    return (
+        completion,
+        list(steps),
+        [{"completion": completion, **LABELS, "parsed": True, "tokens": 60} for _ in range(4)],
+    )
 
 
 def insert_predictions() -> None:
@@ -181,10 +222,24 @@ def insert_predictions() -> None:
     completion, steps, rollouts = judgement_row()
     version = ensure_production_version()
     Prediction.objects.bulk_create(
-        Prediction(item_id=pk, version=version, completion=completion, parsed=True, steps=steps, rollouts=rollouts, prompt_score=0.1,
-                   response_score=0.1, tokens=60, latency_ms=100, **LABELS)
-        for pk in Item.objects.values_list("pk", flat=True))
-    Item.objects.update(status=ItemStatus.READY, prediction=Subquery(Prediction.objects.filter(item=OuterRef("pk")).values("pk")[:1]))
+        Prediction(
+            item_id=pk,
+            version=version,
+            completion=completion,
+            parsed=True,
+            steps=steps,
+            rollouts=rollouts,
+            prompt_score=0.1,
+            response_score=0.1,
+            tokens=60,
+            latency_ms=100,
+            **LABELS,
+        )
+        for pk in Item.objects.values_list("pk", flat=True)
+    )
+    Item.objects.update(
+        status=ItemStatus.READY, prediction=Subquery(Prediction.objects.filter(item=OuterRef("pk")).values("pk")[:1])
+    )
 
 
 def review_over_http(port: int, key: str, submits: int) -> dict[str, float]:
@@ -222,7 +277,9 @@ def review_the_rest() -> None:
     from guardapp.guard.taxonomy import Harmfulness
 
     reviewer, queue = User.objects.create_user(username="second"), ReviewQueue.objects.get(slug="default")
-    decision = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.UNHARMFUL, response_label=Harmfulness.UNHARMFUL)
+    decision = Decision(
+        kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.UNHARMFUL, response_label=Harmfulness.UNHARMFUL
+    )
     while True:
         with transaction.atomic():
             for _ in range(500):
@@ -252,7 +309,11 @@ def run(items: int, submits: int, folder: Path) -> dict[str, float]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    os.environ |= {"GUARDAPP_DATA": str(folder), "GUARDAPP_SETTLE_SECONDS": "0", "DJANGO_SETTINGS_MODULE": "guardapp.settings"}
+    os.environ |= {
+        "GUARDAPP_DATA": str(folder),
+        "GUARDAPP_SETTLE_SECONDS": "0",
+        "DJANGO_SETTINGS_MODULE": "guardapp.settings",
+    }
     import django
     from django.core.management import call_command
 

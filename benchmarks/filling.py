@@ -1,7 +1,8 @@
 """Very many items in PostgreSQL quickly: INSERT … SELECT of rows as ingestion, the guard and reviewers leave them.
 
-Two of five items are reviewed and settled, by fifty people in turn; the others wait in four queues, five eighths of them in "default".
-Every table that a review touches is as full as it would be. Left out are fingerprints and what training writes.
+Two of five items are reviewed and settled, by fifty people in turn; the others wait in four queues, five eighths of
+them in "default". Every table that a review touches is as full as it would be. Left out are fingerprints and what
+training writes.
 """
 
 from dataclasses import dataclass
@@ -94,12 +95,25 @@ class Ground:
 
 
 def fill(ground: Ground, first: int, last: int) -> None:
-    """Items `first` to `last`, whose numbers are their ids; then what autovacuum would do, so that the planner knows the tables."""
-    given: dict[str, Any] = {"first": first, "last": last, "between": SECONDS_BETWEEN, "version": ground.version, "policy": ground.policy,
-             "queues": ground.queues, "people": ground.people, "number_of_people": len(ground.people),
-             "completion": ground.completion, "steps": ground.steps, "rollouts": ground.rollouts}
+    """Items `first` to `last`, whose numbers are their ids; then what autovacuum would do, so that the planner knows
+    the tables.
+    """
+    given: dict[str, Any] = {
+        "first": first,
+        "last": last,
+        "between": SECONDS_BETWEEN,
+        "version": ground.version,
+        "policy": ground.policy,
+        "queues": ground.queues,
+        "people": ground.people,
+        "number_of_people": len(ground.people),
+        "completion": ground.completion,
+        "steps": ground.steps,
+        "rollouts": ground.rollouts,
+    }
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")  # the references are right by construction: do not look up each
+        # the references are right by construction: do not look up each
+        cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("SET LOCAL synchronous_commit = off")
         for statement in (ITEMS, PREDICTIONS, ASSIGNMENTS, REVIEWS, GOLD, EVENTS_OF_ALL, EVENTS_OF_REVIEWED):
             cursor.execute(statement, given)

@@ -50,7 +50,9 @@ class Floor:
     def copy_in(self, first: int, last: int) -> float:
         """Seconds that COPY takes for items with these ids, which lie ready in memory."""
         with self._connection.cursor() as cursor:
-            with cursor.copy(f"COPY (SELECT * FROM annotation_item WHERE id BETWEEN {first} AND {last}) TO STDOUT") as rows:
+            with cursor.copy(
+                f"COPY (SELECT * FROM annotation_item WHERE id BETWEEN {first} AND {last}) TO STDOUT"
+            ) as rows:
                 ready = [bytes(block) for block in rows]
             started = time.perf_counter()
             with cursor.copy(f"COPY {FLOOR} FROM STDIN") as target:

@@ -1,4 +1,6 @@
-"""Untrained guards of the starter's architecture, larger: `Qwen3VLForConditionalGeneration` with the starter's tokenizer and processor."""
+"""Untrained guards of the starter's architecture, larger: `Qwen3VLForConditionalGeneration` with the starter's
+tokenizer and processor.
+"""
 
 import copy
 from dataclasses import dataclass
@@ -38,7 +40,11 @@ def write_base(tokenizer: Any, size: Size, folder: Path, seed: int) -> int:
     text, vision = config.text_config, config.vision_config
     text.hidden_size, text.intermediate_size, text.num_hidden_layers = size.width, size.inner, size.layers
     text.num_attention_heads, text.num_key_value_heads = size.heads, max(1, size.heads // 2)
-    vision.hidden_size, vision.intermediate_size, vision.depth = size.vision_width, 3 * size.vision_width, size.vision_layers
+    vision.hidden_size, vision.intermediate_size, vision.depth = (
+        size.vision_width,
+        3 * size.vision_width,
+        size.vision_layers,
+    )
     vision.num_heads, vision.out_hidden_size = max(2, size.vision_width // 64), size.width
     vision.deepstack_visual_indexes = [size.vision_layers // 2]
     torch.manual_seed(seed)

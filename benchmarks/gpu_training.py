@@ -1,16 +1,17 @@
-"""Train, reinforce and evaluate a mid-size guard on one GPU, without network: what the machine does in a second, and what F1 gains.
+"""Train, reinforce and evaluate a mid-size guard on one GPU, without network: what the machine does in a second, and
+what F1 gains.
 
     python -m benchmarks.gpu_training --work runs/gpu [--data ../shared/data] [--size mid] [--minutes 25]
     python -m benchmarks.gpu_training --work runs/gpu-toy --toy        # the same steps on any CPU, in a minute or two
 
-Rows: the starter's generated text, image and video rows, and with --data the open training sets of tier A. The guard has the
-starter's architecture at `--size`, from random weights. Supervised fine-tuning, GRPO and evaluation are the project's own jobs,
-started as the product starts them. How many steps fit into `--minutes` is measured by a short run of each first. Stopped at any
-moment, the same command goes on. The last line is one JSON object.
+Rows: the starter's generated text, image and video rows, and with --data the open training sets of tier A. The guard
+has the starter's architecture at `--size`, from random weights. Supervised fine-tuning, GRPO and evaluation are the
+project's own jobs, started as the product starts them. How many steps fit into `--minutes` is measured by a short run
+of each first. Stopped at any moment, the same command goes on. The last line is one JSON object.
 
-MFU: training FLOPs of the text model (trl's count: 6 a parameter and token, and attention) over what the card can do in bfloat16;
-the vision tower is left out, so it is a little too low, and for GRPO so is the drawing, so it is much too low there. On a CPU it is
-null.
+MFU: training FLOPs of the text model (trl's count: 6 a parameter and token, and attention) over what the card can do in
+bfloat16; the vision tower is left out, so it is a little too low, and for GRPO so is the drawing, so it is much too low
+there. On a CPU it is null.
 """
 
 import argparse
@@ -59,10 +60,28 @@ class Plan:
     group_size: int
 
 
-FULL = Plan("mid", 25, text=120_000, image=24_000, video=3_000, held_out=HeldOut(text=1_000, image=300, video=150),
-            batch_size=128, prompts=64, group_size=8)
-TOY = Plan("toy", 0, text=24, image=4, video=2, held_out=HeldOut(text=6, image=2, video=1),
-           batch_size=4, prompts=2, group_size=2)
+FULL = Plan(
+    "mid",
+    25,
+    text=120_000,
+    image=24_000,
+    video=3_000,
+    held_out=HeldOut(text=1_000, image=300, video=150),
+    batch_size=128,
+    prompts=64,
+    group_size=8,
+)
+TOY = Plan(
+    "toy",
+    0,
+    text=24,
+    image=4,
+    video=2,
+    held_out=HeldOut(text=6, image=2, video=1),
+    batch_size=4,
+    prompts=2,
+    group_size=2,
+)
 SFT_SHARE, GRPO_SHARE = 0.45, 0.25  # of the minutes; the rest is for rows, trials and evaluations
 
 
@@ -83,38 +102,89 @@ class Machine:
             plan = self.plan
             stage = replace(STAGES[QUOTING], text=plan.text, image=plan.image, video=plan.video)
             write_rows(train_rows(self.data, stage, SEED, self.media_root), self.work / "train.jsonl", self.media_root)
-            write_rows(held_out_rows(plan.held_out, SEED, self.media_root), self.work / "holdout.jsonl", self.media_root)
+            write_rows(
+                held_out_rows(plan.held_out, SEED, self.media_root), self.work / "holdout.jsonl", self.media_root
+            )
         base = self.work / "base"
         if not (base / PARAMETERS).exists():
             rows = read_lines(self.work / "train.jsonl")
             texts = [text for row in rows for text in (row["prompt"], row["response"] or "", row["completion"])]
-            write_json(base / PARAMETERS, write_base(train_tokenizer([*texts, INSTRUCTION]), SIZES[self.plan.size], base, SEED))
-        return {"size": self.plan.size, "parameters": read_json(base / PARAMETERS),
-                "train_rows": len(read_lines(self.work / "train.jsonl")), "held_out_rows": len(read_lines(self.work / "holdout.jsonl"))}
+            write_json(
+                base / PARAMETERS, write_base(train_tokenizer([*texts, INSTRUCTION]), SIZES[self.plan.size], base, SEED)
+            )
+        return {
+            "size": self.plan.size,
+            "parameters": read_json(base / PARAMETERS),
+            "train_rows": len(read_lines(self.work / "train.jsonl")),
+            "held_out_rows": len(read_lines(self.work / "holdout.jsonl")),
+        }
 
     def sft(self, name: str, steps: int) -> Path:
-        config = SftConfig(base_model=str(self.work / "base"), dataset=str(self.work / "train.jsonl"), media_root=str(self.media_root),
-                           max_steps=steps, learning_rate=6e-4, warmup_ratio=0.03,
-                           weight_decay=0.05, adam_beta2=0.98, batch_size=self.plan.batch_size, freeze_vision=False, bf16=self.cuda,
-                           seed=SEED, save_every=500, log_every=10, threads=0 if self.cuda else 1)
+        config = SftConfig(
+            base_model=str(self.work / "base"),
+            dataset=str(self.work / "train.jsonl"),
+            media_root=str(self.media_root),
+            max_steps=steps,
+            learning_rate=6e-4,
+            warmup_ratio=0.03,
+            weight_decay=0.05,
+            adam_beta2=0.98,
+            batch_size=self.plan.batch_size,
+            freeze_vision=False,
+            bf16=self.cuda,
+            seed=SEED,
+            save_every=500,
+            log_every=10,
+            threads=0 if self.cuda else 1,
+        )
         return self.job("sft", name, config)
 
     def grpo(self, name: str, base: Path, steps: int) -> Path:
         completions = self.plan.prompts * self.plan.group_size
-        config = GrpoConfig(base_model=str(base), dataset=str(self.work / "train.jsonl"), media_root=str(self.media_root),
-                            reward="omni-v2", max_steps=steps, group_size=self.plan.group_size,
-                            prompts_per_batch=self.plan.prompts, update_batch=completions, micro_batch=min(64, completions),
-                            generation_batch=1024, max_prompt_tokens=2048, max_new_tokens=MAX_NEW_TOKENS, learning_rate=5e-6,
-                            warmup_ratio=0.05, skip_zero_advantage=True, bf16=self.cuda, seed=SEED, save_every=200,
-                            threads=0 if self.cuda else 1)
+        config = GrpoConfig(
+            base_model=str(base),
+            dataset=str(self.work / "train.jsonl"),
+            media_root=str(self.media_root),
+            reward="omni-v2",
+            max_steps=steps,
+            group_size=self.plan.group_size,
+            prompts_per_batch=self.plan.prompts,
+            update_batch=completions,
+            micro_batch=min(64, completions),
+            generation_batch=1024,
+            max_prompt_tokens=2048,
+            max_new_tokens=MAX_NEW_TOKENS,
+            learning_rate=5e-6,
+            warmup_ratio=0.05,
+            skip_zero_advantage=True,
+            bf16=self.cuda,
+            seed=SEED,
+            save_every=200,
+            threads=0 if self.cuda else 1,
+        )
         return self.job("grpo", name, config)
 
     def evaluate(self, name: str, model: Path) -> Figures:
-        config = EvaluateConfig(model=str(model), dataset=str(self.work / "holdout.jsonl"), media_root=str(self.media_root), batch_size=128,
-                                max_new_tokens=MAX_NEW_TOKENS, bootstrap_samples=1000, seed=SEED, threads=0 if self.cuda else 1)
+        config = EvaluateConfig(
+            model=str(model),
+            dataset=str(self.work / "holdout.jsonl"),
+            media_root=str(self.media_root),
+            batch_size=128,
+            max_new_tokens=MAX_NEW_TOKENS,
+            bootstrap_samples=1000,
+            seed=SEED,
+            threads=0 if self.cuda else 1,
+        )
         found = read_json(self.job("evaluate", name, config) / RESULT) or {}
-        tasks = {task: {key: round(scores[key], 4) for key in ("f1", "f1_low", "f1_high")} for task, scores in found["tasks"].items()}
-        return {"tasks": tasks, "parse_failure_rate": found["parse_failure_rate"], "tokens_per_row": found["tokens_per_row"]}
+        tasks = {
+            task: {key: round(scores[key], 4) for key in ("f1", "f1_low", "f1_high")}
+            for task, scores in found["tasks"].items()
+        }
+        return {
+            "tasks": tasks,
+            "parse_failure_rate": found["parse_failure_rate"],
+            "tokens_per_row": found["tokens_per_row"],
+        }
 
     def job(self, kind: str, name: str, config: SftConfig | GrpoConfig | EvaluateConfig) -> Path:
         run = self.work / name
@@ -125,10 +195,16 @@ class Machine:
         """How many steps of the trial's pace fit into that share of the minutes."""
         lines = read_lines(trial / METRICS)
         a_step = (lines[-1]["seconds"] - lines[0]["seconds"]) / max(1, lines[-1]["step"] - lines[0]["step"])
-        return max(TRIAL_STEPS[kind], int(60 * self.plan.minutes * share / a_step)) if self.plan.minutes else TRIAL_STEPS[kind]
+        return (
+            max(TRIAL_STEPS[kind], int(60 * self.plan.minutes * share / a_step))
+            if self.plan.minutes
+            else TRIAL_STEPS[kind]
+        )
 
     def speed(self, run: Path, *, trained_rows: int) -> Figures:
-        """Tokens a second from the first to the last logged step, and MFU. `trained_rows` a step, for the mean sequence length."""
+        """Tokens a second from the first to the last logged step, and MFU. `trained_rows` a step, for the mean sequence
+        length.
+        """
         lines = read_lines(run / METRICS)
         first, last = lines[0], lines[-1]
         seconds, tokens = last["seconds"] - first["seconds"], last["tokens"] - first["tokens"]
@@ -136,8 +212,13 @@ class Machine:
         length = max(1, round(tokens / max(1, steps * trained_rows)))
         flops = compute_flops_per_token(AutoConfig.from_pretrained(self.work / "base").text_config, length)
         peak = get_peak_flops(torch.cuda.get_device_name(), "bfloat16") if self.cuda else None
-        return {"steps": last["step"], "seconds": round(seconds, 1), "tokens_per_s": round(tokens / max(seconds, 1e-6), 1),
-                "mean_tokens": length, "mfu": round(flops * tokens / seconds / peak, 4) if peak else None}
+        return {
+            "steps": last["step"],
+            "seconds": round(seconds, 1),
+            "tokens_per_s": round(tokens / max(seconds, 1e-6), 1),
+            "mean_tokens": length,
+            "mfu": round(flops * tokens / seconds / peak, 4) if peak else None,
+        }
 
 
 def measure(machine: Machine) -> Figures:
@@ -152,7 +233,10 @@ def measure(machine: Machine) -> Figures:
     raised = machine.grpo("grpo", trained / MODEL, machine.steps("grpo", trial, GRPO_SHARE)) if plan.minutes else trial
     lines = read_lines(raised / METRICS)
     found["grpo"] = machine.speed(raised, trained_rows=plan.prompts * plan.group_size) | {
-        "rollouts_per_s": lines[-1]["rollouts_per_s"], "first_reward": lines[0]["reward"], "last_reward": lines[-1]["reward"]}
+        "rollouts_per_s": lines[-1]["rollouts_per_s"],
+        "first_reward": lines[0]["reward"],
+        "last_reward": lines[-1]["reward"],
+    }
     found["after"] = machine.evaluate("evaluate-grpo", raised / MODEL)
     return found | {"minutes": round((time.time() - began) / 60, 1)}
 
@@ -160,7 +244,9 @@ def measure(machine: Machine) -> Figures:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train and evaluate a mid-size guard on one GPU.")
     parser.add_argument("--work", type=Path, required=True, help="kept, so that a stopped run goes on")
-    parser.add_argument("--data", type=Path, help="the data folder (manifest.json, train_permissive); without it, generated rows only")
+    parser.add_argument(
+        "--data", type=Path, help="the data folder (manifest.json, train_permissive); without it, generated rows only"
+    )
     parser.add_argument("--size", choices=sorted(SIZES), default=FULL.size)
     parser.add_argument("--minutes", type=float, default=FULL.minutes)
     parser.add_argument("--toy", action="store_true", help="a few rows and steps of a tiny guard, on any machine")

@@ -1,7 +1,7 @@
 """What a reviewer at the keyboard waits for, in a real Chromium: from a key press to the next item on screen.
 
-A time runs from the key's event in the page to the moment after the frame that shows the next item's heading was painted, both by
-the page's own clock. Browser and server share the machine's cores.
+A time runs from the key's event in the page to the moment after the frame that shows the next item's heading was
+painted, both by the page's own clock. Browser and server share the machine's cores.
 """
 
 import gzip
@@ -31,7 +31,8 @@ WATCH = """() => {
   };
   requestAnimationFrame(look);
 }"""
-# a layout shift within half a second of a key counts as asked for by the metric's definition; here nothing may move after it either
+# a layout shift within half a second of a key counts as asked for by the metric's definition; here nothing may move
+# after it either
 SHIFTS = """window.shifts = 0;
 new PerformanceObserver((list) => { for (const one of list.getEntries()) window.shifts += one.value; })
   .observe({ type: "layout-shift", buffered: true });"""
@@ -47,8 +48,13 @@ def measure_keys(port: int, username: str, reviews: int) -> dict[str, float]:
         shifts: float = page.evaluate("window.shifts")
         browser.close()
     cuts = statistics.quantiles(taken, n=100)
-    return {"key_to_next_p50_ms": round(cuts[49], 1), "key_to_next_p95_ms": round(cuts[94], 1), "key_to_next_max_ms": round(max(taken), 1),
-            "review_page_gzip_kb": round(weight, 1), "layout_shift": round(shifts, 4)}
+    return {
+        "key_to_next_p50_ms": round(cuts[49], 1),
+        "key_to_next_p95_ms": round(cuts[94], 1),
+        "key_to_next_max_ms": round(max(taken), 1),
+        "review_page_gzip_kb": round(weight, 1),
+        "layout_shift": round(shifts, 4),
+    }
 
 
 def chromium_is_there() -> bool:
@@ -66,7 +72,9 @@ def _signed_in(browser: Browser, base: str, username: str) -> Page:
 
 
 def _weight(page: Page) -> float:
-    """Kilobytes (1,000 bytes) of the review page with all that a first visit loads, each file as gzip makes it; media left out."""
+    """Kilobytes (1,000 bytes) of the review page with all that a first visit loads, each file as gzip makes it; media
+    left out.
+    """
     loaded: set[str] = set()
 
     def note(response: Response) -> None:

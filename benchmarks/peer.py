@@ -2,16 +2,16 @@
 
     python -m benchmarks.peer --label-studio VENV/bin/label-studio [--items 10000] [--submits 200]
 
-Both are installed from the package registry and started as their own documentation says, each on a fresh folder with SQLite; one
-runs at a time. Label Studio: `label-studio start`, called with its token. Ours: `benchmarks.console`, unchanged. The rows are the
-same texts, and both reviewers see a model's judgement beside each text and accept it.
+Both are installed from the package registry and started as their own documentation says, each on a fresh folder with
+SQLite; one runs at a time. Label Studio: `label-studio start`, called with its token. Ours: `benchmarks.console`,
+unchanged. The rows are the same texts, and both reviewers see a model's judgement beside each text and accept it.
 
 | figure | Label Studio | guardapp |
 |---|---|---|
 | ingest | `POST /api/projects/N/import`, 1,000 tasks a call, two connections | `POST /api/v1/items`, likewise |
 | next | `GET /api/projects/N/next` | `POST /api/v1/queues/default/next` |
 | submit | `POST /api/tasks/N/annotations/` | `POST /api/v1/assignments/TOKEN/submit` |
-| export | `GET /api/projects/N/export?exportType=JSON` of a project whose tasks all have an annotation | `GET /api/v1/export` |
+| export | `GET /api/projects/N/export?exportType=JSON` (every task annotated) | `GET /api/v1/export` |
 
 A ratio above 1 says that ours is faster: medians of milliseconds, theirs over ours; rates, ours over theirs.
 The last line is one JSON object.
@@ -88,13 +88,33 @@ def serving(program: Path, folder: Path) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(program), "start", "--no-browser", "--init", "--data-dir", str(folder), "--port", str(port),
-               "--internal-host", "127.0.0.1", "--username", NAME, "--password", PASSWORD, "--user-token", TOKEN,
-               "--enable-legacy-api-token", "--log-level", "ERROR"]
+    command = [
+        str(program),
+        "start",
+        "--no-browser",
+        "--init",
+        "--data-dir",
+        str(folder),
+        "--port",
+        str(port),
+        "--internal-host",
+        "127.0.0.1",
+        "--username",
+        NAME,
+        "--password",
+        PASSWORD,
+        "--user-token",
+        TOKEN,
+        "--enable-legacy-api-token",
+        "--log-level",
+        "ERROR",
+    ]
     quiet = {"COLLECT_ANALYTICS": "false", "SENTRY_DSN": "", "FRONTEND_SENTRY_DSN": "", "LATEST_VERSION_CHECK": "false"}
     log = folder / "label-studio.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | quiet, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=os.environ | quiet, start_new_session=True
+        )
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(port):
@@ -122,8 +142,10 @@ def task(number: int) -> dict[str, Any]:
 
 def judgement() -> list[dict[str, Any]]:
     """Both judged unharmful, in the shape of its annotations and predictions."""
-    return [{"from_name": f"{part}_label", "to_name": part, "type": "choices", "value": {"choices": ["unharmful"]}}
-            for part in ("prompt", "response")]
+    return [
+        {"from_name": f"{part}_label", "to_name": part, "type": "choices", "value": {"choices": ["unharmful"]}}
+        for part in ("prompt", "response")
+    ]
 
 
 def ingest(port: int, project: int, items: int) -> float:
@@ -153,7 +175,10 @@ def add_predictions(port: int, project: int, items: int) -> None:
     if len(tasks) != items:
         raise RuntimeError(f"{len(tasks)} tasks are listed where {items} were imported.")
     for start in range(0, items, BATCH):
-        rows = [{"task": pk, "result": judgement(), "model_version": "starter", "score": 0.9} for pk in tasks[start:start + BATCH]]
+        rows = [
+            {"task": pk, "result": judgement(), "model_version": "starter", "score": 0.9}
+            for pk in tasks[start : start + BATCH]
+        ]
         studio.call("POST", f"/api/projects/{project}/import/predictions", rows)
     studio.call("PATCH", f"/api/projects/{project}", {"model_version": "starter", "show_collab_predictions": True})
 
@@ -179,9 +204,18 @@ def export(port: int, items: int) -> float:
     studio = LabelStudio(port)
     project = studio.project("decided")
     for start in range(0, items, BATCH):
-        studio.call("POST", f"/api/projects/{project}/import", [
-            {"data": task(number), "annotations": [{"result": judgement()}], "predictions": [{"result": judgement()}]}
-            for number in range(start, start + BATCH)])
+        studio.call(
+            "POST",
+            f"/api/projects/{project}/import",
+            [
+                {
+                    "data": task(number),
+                    "annotations": [{"result": judgement()}],
+                    "predictions": [{"result": judgement()}],
+                }
+                for number in range(start, start + BATCH)
+            ],
+        )
     rates = []
     for _ in range(EXPORTS):
         started = time.perf_counter()
@@ -207,18 +241,29 @@ def measure_ours(items: int, submits: int) -> Figures:
     command = [sys.executable, "-m", "benchmarks.console", "--items", str(items), "--submits", str(submits)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    return Figures(found["ingest_items_per_s"], found["next_p50_ms"], found["submit_p50_ms"], found["export_rows_per_s"])
+    return Figures(
+        found["ingest_items_per_s"], found["next_p50_ms"], found["submit_p50_ms"], found["export_rows_per_s"]
+    )
 
 
 def compare(peer: Figures, ours: Figures) -> dict[str, Any]:
-    return {"next_ratio": round(peer.next / ours.next, 1), "submit_ratio": round(peer.submit / ours.submit, 1),
-            "export_ratio": round(ours.export / peer.export, 1), "ingest_ratio": round(ours.ingest / peer.ingest, 2),
-            "peer": _rounded(peer), "ours": _rounded(ours)}
+    return {
+        "next_ratio": round(peer.next / ours.next, 1),
+        "submit_ratio": round(peer.submit / ours.submit, 1),
+        "export_ratio": round(ours.export / peer.export, 1),
+        "ingest_ratio": round(ours.ingest / peer.ingest, 2),
+        "peer": _rounded(peer),
+        "ours": _rounded(ours),
+    }
 
 
 def _rounded(figures: Figures) -> dict[str, float]:
-    return {"ingest_items_per_s": round(figures.ingest), "next_p50_ms": round(figures.next, 2),
-            "submit_p50_ms": round(figures.submit, 2), "export_rows_per_s": round(figures.export)}
+    return {
+        "ingest_items_per_s": round(figures.ingest),
+        "next_p50_ms": round(figures.next, 2),
+        "submit_p50_ms": round(figures.submit, 2),
+        "export_rows_per_s": round(figures.export),
+    }
 
 
 def main() -> None:

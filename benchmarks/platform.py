@@ -1,21 +1,25 @@
 """A platform's load on PostgreSQL at a million items, beside what PostgreSQL itself does in the same run.
 
-    python -m benchmarks.platform [--items 1000000] [--sustain 300] [--rounds 7] [--submits 300] [--reviewing 60] [--offered 1000]
+    python -m benchmarks.platform [--items 1000000] [--sustain 300] [--rounds 7] [--submits 300] [--reviewing 60]
+    [--offered 1000]
 
 Makes a database of its own on the server at GUARDAPP_TEST_POSTGRES and drops it at the end; rows are filled in by SQL
-(benchmarks/filling.py). Clients, servers, workers and PostgreSQL share the machine's cores. The last line is one JSON object:
+(benchmarks/filling.py). Clients, servers, workers and PostgreSQL share the machine's cores. The last line is one JSON
+object:
 
-ingest_vs_copy           rows a second of `ingest_jsonl` (what manage.py ingest runs: JSON read and checked, idempotent, a result a row,
-                         an event a row, a commit a thousand) over COPY of the very same rows into an equal table with equal indexes and
-                         as many rows; the median of rounds that take turns
-next_vs_skip_locked      p95 of review.leases.assign_next over p95 of a bare SELECT … FOR UPDATE SKIP LOCKED with its UPDATE, in turns
+ingest_vs_copy           rows a second of `ingest_jsonl` (what manage.py ingest runs: JSON read and checked, idempotent,
+                         a result a row, an event a row, a commit a thousand) over COPY of the very same rows into an
+                         equal table with equal indexes and as many rows; the median of rounds that take turns
+next_vs_skip_locked      p95 of review.leases.assign_next over p95 of a bare SELECT … FOR UPDATE SKIP LOCKED with its
+                         UPDATE, in turns
 submit_p95_ms            POST …/submit by one person on one kept connection
-export_vs_copy_to        rows a second of `manage.py export --files jsonl` (canonical records, gzip, SHA-256), from the asking to the last
-                         file, over COPY … TO of the joined columns into a file, once before and once after
+export_vs_copy_to        rows a second of `manage.py export --files jsonl` (canonical records, gzip, SHA-256), from the
+                         asking to the last file, over COPY … TO of the joined columns into a file, once before and
+                         once after
 export_peak_mb           the most memory that the export's process held
 reviewers_50_p95_ms      next and submit of 50 people with a key and a connection each, who take a second for a decision
-sustained_ingest_per_s   items a second taken by POST /api/v1/items in batches of 100, of --offered a second, while the guard predicts and
-                         the other workers run
+sustained_ingest_per_s   items a second taken by POST /api/v1/items in batches of 100, of --offered a second, while the
+                         guard predicts and the other workers run
 """
 
 import argparse
@@ -68,8 +72,10 @@ def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
         assert report.created == rows
         copied.append(rows / bare.copy_in(last + 1, Item.objects.aggregate(last=Max("pk"))["last"]))
     ratios = [one / other for one, other in zip(ours[1:], copied[1:], strict=True)]
-    say(f"ingest: {statistics.median(ours[1:]):,.0f} rows/s, COPY {statistics.median(copied[1:]):,.0f}; by round "
-        + ", ".join(f"{ratio:.2f}" for ratio in ratios))
+    say(
+        f"ingest: {statistics.median(ours[1:]):,.0f} rows/s, COPY {statistics.median(copied[1:]):,.0f}; by round "
+        + ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    )
     return {"ingest_vs_copy": round(statistics.median(ratios), 3)}
 
 
@@ -81,7 +87,9 @@ def next_beside_skip_locked(bare: Floor, leases: int) -> dict[str, float]:
     from annotation.status import ReviewKind
     from guardapp.guard.taxonomy import Harmfulness
 
-    decision = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.UNHARMFUL, response_label=Harmfulness.UNHARMFUL)
+    decision = Decision(
+        kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.UNHARMFUL, response_label=Harmfulness.UNHARMFUL
+    )
     reviewer, queue = User.objects.get(username="reviewer-3"), ReviewQueue.objects.get(slug="default")
     ours, plain = [], []
     for _ in range(leases):
@@ -91,7 +99,10 @@ def next_beside_skip_locked(bare: Floor, leases: int) -> dict[str, float]:
         assert held is not None
         submit_review(reviewer=reviewer, token=held.token, idempotency_key=uuid.uuid4().hex, decision=decision)
         plain.append(bare.take_next(queue.pk))
-    say(f"next: p50 {statistics.median(ours):.2f}, p95 {p95(ours):.2f} ms; SKIP LOCKED: {statistics.median(plain):.2f}, {p95(plain):.2f}")
+    say(
+        f"next: p50 {statistics.median(ours):.2f}, p95 {p95(ours):.2f} ms; SKIP LOCKED: "
+        f"{statistics.median(plain):.2f}, {p95(plain):.2f}"
+    )
     return {"next_vs_skip_locked": round(p95(ours) / p95(plain), 2)}
 
 
@@ -103,7 +114,9 @@ def export_beside_copy_to(bare: Floor, folder: Path) -> dict[str, float]:
         return rows / seconds
 
     before = copied()
-    process = subprocess.Popen([sys.executable, "manage.py", "export", "--files", "jsonl"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "export", "--files", "jsonl"], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
     peak = 0.0
     while process.poll() is None:
         peak = max(peak, megabytes_held(process.pid))
@@ -113,12 +126,17 @@ def export_beside_copy_to(bare: Floor, folder: Path) -> dict[str, float]:
     made = Export.objects.order_by("-pk")[0]
     assert made.finished_at is not None
     rate = made.rows / (made.finished_at - made.created_at).total_seconds()
-    say(f"export: {made.rows:,} rows in {made.files.count()} files, {rate:,.0f} rows/s, {peak:.0f} MB; COPY TO {plain:,.0f} rows/s")
+    say(
+        f"export: {made.rows:,} rows in {made.files.count()} files, {rate:,.0f} rows/s, {peak:.0f} MB; COPY TO "
+        f"{plain:,.0f} rows/s"
+    )
     return {"export_vs_copy_to": round(rate / plain, 3), "export_peak_mb": round(peak, 1)}
 
 
 def megabytes_held(pid: int) -> float:
-    """The most that a process has held so far, by the kernel's count (Linux). What wait4 tells counts its parent's, too."""
+    """The most that a process has held so far, by the kernel's count (Linux). What wait4 tells counts its parent's,
+    too.
+    """
     try:
         told = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -155,12 +173,17 @@ def reviewers_over_http(port: int, seconds: float) -> dict[str, float]:
 
     at_once([lambda number=number, key=key: work(number, key) for number, key in enumerate(keys)])  # type: ignore[misc]
     times = list(itertools.chain.from_iterable(taken))
-    say(f"{len(keys)} reviewers: {len(times)} requests in {seconds:.0f} s, p50 {statistics.median(times):.1f} ms, p95 {p95(times):.1f} ms")
+    say(
+        f"{len(keys)} reviewers: {len(times)} requests in {seconds:.0f} s, p50 {statistics.median(times):.1f} ms, "
+        f"p95 {p95(times):.1f} ms"
+    )
     return {f"reviewers_{REVIEWERS}_p95_ms": round(p95(times), 2)}
 
 
 def sustained_ingest(port: int, key: str, seconds: float, offered: float) -> dict[str, float]:
-    """Batches leave on a clock, `offered` items a second; who is late sends at once. The guard must have predicted meanwhile."""
+    """Batches leave on a clock, `offered` items a second; who is late sends at once. The guard must have predicted
+    meanwhile.
+    """
     from annotation.models import Prediction
 
     before = Prediction.objects.count()
@@ -187,10 +210,14 @@ def sustained_ingest(port: int, key: str, seconds: float, offered: float) -> dic
 
     at_once([work] * SENDERS)
     took = max(seconds, *sent)
-    slowest = min(sum(low <= at < low + 10 for at in sent) * BATCH / 10 for low in range(0, max(1, int(seconds) - 9), 10))
+    slowest = min(
+        sum(low <= at < low + 10 for at in sent) * BATCH / 10 for low in range(0, max(1, int(seconds) - 9), 10)
+    )
     predicted = Prediction.objects.count() - before
-    say(f"sustained: {len(sent) * BATCH:,} items in {took:.0f} s, slowest ten seconds {slowest:,.0f}/s, "
-        f"POST p95 {p95(waits):.0f} ms; the guard predicted {predicted:,} meanwhile")
+    say(
+        f"sustained: {len(sent) * BATCH:,} items in {took:.0f} s, slowest ten seconds {slowest:,.0f}/s, "
+        f"POST p95 {p95(waits):.0f} ms; the guard predicted {predicted:,} meanwhile"
+    )
     assert predicted, "no inference worker ran"
     return {"sustained_ingest_per_s": round(len(sent) * BATCH / took)}
 

@@ -3,9 +3,10 @@
     python -m benchmarks.scale [--items 1000 100000 1000000] [--keys-at 100000] [--keys 100] [--submits 300]
 
 Makes a database of its own on the server at GUARDAPP_TEST_POSTGRES and drops it at the end. Rows are filled in by SQL
-(benchmarks/filling.py), then measured through the product's own web server: at each size next and submit by the API and the page
-with the counts of all queues as a lead sees it; at one size a reviewer in a real Chromium who accepts item after item with a key.
-The tally of the queues is renewed at each size, as a worker does every quarter of a minute. The last line is one JSON object.
+(benchmarks/filling.py), then measured through the product's own web server: at each size next and submit by the API and
+the page with the counts of all queues as a lead sees it; at one size a reviewer in a real Chromium who accepts item
+after item with a key. The tally of the queues is renewed at each size, as a worker does every quarter of a minute. The
+last line is one JSON object.
 """
 
 import argparse
@@ -57,8 +58,10 @@ def prepare() -> tuple[str, str]:
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    User.objects.bulk_create(User(username=f"reviewer-{number}", password=make_password(PASSWORD if number == 7 else None))
-                             for number in range(PEOPLE))
+    User.objects.bulk_create(
+        User(username=f"reviewer-{number}", password=make_password(PASSWORD if number == 7 else None))
+        for number in range(PEOPLE)
+    )
     for slug in QUEUES:
         ReviewQueue.objects.get_or_create(slug=slug, defaults={"name": slug})
     key = make_key()
@@ -77,9 +80,14 @@ def ground() -> Any:
     completion, steps, rollouts = judgement_row()
     queues = dict(ReviewQueue.objects.values_list("slug", "pk"))
     return Ground(
-        version=ensure_production_version().pk, policy=active_policy_version().pk, queues=[queues[slug] for slug in QUEUES],
+        version=ensure_production_version().pk,
+        policy=active_policy_version().pk,
+        queues=[queues[slug] for slug in QUEUES],
         people=list(User.objects.filter(username__startswith="reviewer-").order_by("pk").values_list("pk", flat=True)),
-        completion=completion, steps=json.dumps(steps), rollouts=json.dumps(rollouts))
+        completion=completion,
+        steps=json.dumps(steps),
+        rollouts=json.dumps(rollouts),
+    )
 
 
 def counts_over_http(port: int, cookie: str) -> float:
@@ -146,7 +154,10 @@ def main() -> None:
     arguments.add_argument("--submits", type=int, default=300, help="at each size")
     given = arguments.parse_args()
     if given.items != sorted(set(given.items)) or given.items[0] < 1_000 or given.submits > 350 or given.keys < 20:
-        arguments.error("--items must grow from 1,000 on, --submits be at most 350 (a thousand items hold 375 for it), --keys at least 20.")
+        arguments.error(
+            "--items must grow from 1,000 on, --submits be at most 350 (a thousand items hold 375 for it), "
+            "--keys at least 20."
+        )
     if given.keys_at in given.items and not chromium_is_there():
         sys.exit("Chromium is missing: set CHROMIUM to a Chromium or Chrome.")
     with tempfile.TemporaryDirectory(prefix="guardapp-scale-") as folder, database() as address:

@@ -2,18 +2,18 @@
 
     python -m benchmarks.serving [--rows 384] [--rounds 3]
 
-Starts the product's own web server, guard process and broker (the supervisor's commands and the default settings) on a fresh data
-folder and sends `POST /v1/moderations` with a key, one text a request, from 1, 8, 32 and 128 clients that wait for each answer.
-The bare engine is the same guard in a process of its own that gets the same texts all at once, sorts them by length and generates
-32 together. Endpoint at 32 clients and bare engine take turns, `--rounds` times; medians are compared. What moderation wants people
-to see is opened as items, and taken away between the passes. Clients, web, guard and engine share the machine's cores, the guard and
-the engine have one torch thread each.
+Starts the product's own web server, guard process and broker (the supervisor's commands and the default settings) on a
+fresh data folder and sends `POST /v1/moderations` with a key, one text a request, from 1, 8, 32 and 128 clients that
+wait for each answer. The bare engine is the same guard in a process of its own that gets the same texts all at once,
+sorts them by length and generates 32 together. Endpoint at 32 clients and bare engine take turns, `--rounds` times;
+medians are compared. What moderation wants people to see is opened as items, and taken away between the passes.
+Clients, web, guard and engine share the machine's cores, the guard and the engine have one torch thread each.
 
 Where `.venv-vllm` is (`make test-vllm` makes it), vLLM answers the same texts too, in its own process and as a server.
 
-The last line is one JSON object: `throughput_vs_engine` at 32 clients, requests a second and milliseconds by the number of clients,
-`cpu_ms` of web and guard for one request, `cpu_vs_engine` (the bare engine's processor time for a row over the guard's for a request:
-it compares on a busy machine too), `engines` in rows a second (null: not installed).
+The last line is one JSON object: `throughput_vs_engine` at 32 clients, requests a second and milliseconds by the number
+of clients, `cpu_ms` of web and guard for one request, `cpu_vs_engine` (the bare engine's processor time for a row over
+the guard's for a request: it compares on a busy machine too), `engines` in rows a second (null: not installed).
 """
 
 import argparse
@@ -51,10 +51,23 @@ class BareEngine:
     """An engine in a process of its own, loaded and waiting."""
 
     def __init__(self, kind: str, python: str = sys.executable) -> None:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
-                                    "VLLM_NO_USAGE_STATS": "1", "PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false"}
-        self._process = subprocess.Popen([python, "-m", "benchmarks.serving_engine", kind, str(STARTER)], stdin=subprocess.PIPE, cwd=ROOT,
-                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "PYTHONPATH": str(ROOT),
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.serving_engine", kind, str(STARTER)],
+            stdin=subprocess.PIPE,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
         self.cpu_ms: list[float] = []  # for one row, of each pass
         self._answer()
 
@@ -96,20 +109,33 @@ class Site:
         bodies = [json.dumps({"model": MODELS[mode], "input": prompt}) for prompt in prompts]
         asked = {"port": self.port, "path": PATH, "key": self.key, "clients": clients, "bodies": bodies}
         before = self._cpu_seconds()
-        done = subprocess.run([sys.executable, "-m", "benchmarks.serving_load"], input=json.dumps(asked), text=True, stdout=subprocess.PIPE,
-                              cwd=ROOT, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.serving_load"],
+            input=json.dumps(asked),
+            text=True,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            check=True,
+        )
         found = json.loads(done.stdout)
         assert not found["failed"], found["failed"][0]
         cuts = statistics.quantiles(found["ms"], n=100, method="inclusive")
         after = self._cpu_seconds()
         _forget_items()
-        return {"per_s": round(len(bodies) / found["seconds"], 2), "p50_ms": round(cuts[49], 1), "p95_ms": round(cuts[94], 1),
-                "p99_ms": round(cuts[98], 1), "refused": found["refused"],
-                "cpu_ms": {name: round(1_000 * (after[name] - before[name]) / len(bodies), 1) for name in after}}
+        return {
+            "per_s": round(len(bodies) / found["seconds"], 2),
+            "p50_ms": round(cuts[49], 1),
+            "p95_ms": round(cuts[94], 1),
+            "p99_ms": round(cuts[98], 1),
+            "refused": found["refused"],
+            "cpu_ms": {name: round(1_000 * (after[name] - before[name]) / len(bodies), 1) for name in after},
+        }
 
     def _cpu_seconds(self) -> dict[str, float]:
-        return {name: sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
-                for name, process in self.processes.items()}
+        return {
+            name: sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
+            for name, process in self.processes.items()
+        }
 
 
 def _forget_items() -> None:
@@ -134,8 +160,9 @@ def product(folder: Path) -> Iterator[Site]:
         for program in programs(plan_from_environment()):
             if program.name in ("broker", "web", "guard"):
                 log = (folder / f"{program.name}.log").open("wb")
-                running[program.name] = subprocess.Popen(program.command, stdout=log, stderr=log, cwd=ROOT,
-                                                         env=os.environ | program.environment)
+                running[program.name] = subprocess.Popen(
+                    program.command, stdout=log, stderr=log, cwd=ROOT, env=os.environ | program.environment
+                )
         yield Site(port, key, {name: psutil.Process(running[name].pid) for name in ("web", "guard")})
     finally:
         for process in running.values():
@@ -164,8 +191,12 @@ def endpoint(engine: BareEngine, prompts: Sequence[str], rounds: int, folder: Pa
         engine.cpu_ms.clear()
         passes, rates = in_turns(rounds, lambda: site.put(prompts, COMPARED), lambda: engine.rate(prompts))
         engine_ms = statistics.median(engine.cpu_ms)
-        by_clients = {str(clients): site.put(prompts[:32 * clients], clients) for clients in CLIENTS if clients != COMPARED}
-        fast, fast_rates = in_turns(1, lambda: site.put(prompts, COMPARED, "fast"), lambda: engine.rate(prompts, "fast"))
+        by_clients = {
+            str(clients): site.put(prompts[: 32 * clients], clients) for clients in CLIENTS if clients != COMPARED
+        }
+        fast, fast_rates = in_turns(
+            1, lambda: site.put(prompts, COMPARED, "fast"), lambda: engine.rate(prompts, "fast")
+        )
     by_clients[str(COMPARED)] = middle(passes)
     guard_ms = statistics.median(one["cpu_ms"]["guard"] for one in passes)
     for clients, figures in sorted(by_clients.items(), key=lambda entry: int(entry[0])):
@@ -173,8 +204,11 @@ def endpoint(engine: BareEngine, prompts: Sequence[str], rounds: int, folder: Pa
     return {
         "throughput_vs_engine": round(statistics.median(one["per_s"] for one in passes) / statistics.median(rates), 3),
         "rounds": [round(one["per_s"] / rate, 3) for one, rate in zip(passes, rates, strict=True)],
-        "clients": by_clients, "fast_vs_engine": round(fast[0]["per_s"] / fast_rates[0], 3), "fast": fast[0],
-        "engine_cpu_ms": round(engine_ms, 1), "cpu_vs_engine": round(engine_ms / guard_ms, 3),
+        "clients": by_clients,
+        "fast_vs_engine": round(fast[0]["per_s"] / fast_rates[0], 3),
+        "fast": fast[0],
+        "engine_cpu_ms": round(engine_ms, 1),
+        "cpu_vs_engine": round(engine_ms / guard_ms, 3),
         "transformers_per_s": round(statistics.median(rates), 2),
     }
 
@@ -198,7 +232,9 @@ def middle(passes: Sequence[Result]) -> Result:
 
 
 def vllm_engines(prompts: Sequence[str], folder: Path) -> dict[str, float | None]:
-    """Rows a second of vLLM in its own process and of `vllm serve`; the second pass counts, since the first one compiles and caches."""
+    """Rows a second of vLLM in its own process and of `vllm serve`; the second pass counts, since the first one
+    compiles and caches.
+    """
     if not VLLM_PYTHON.exists():
         say(f"{VLLM_PYTHON.parent.parent.name} is not there (make test-vllm makes it): vLLM is left out")
         return {"vllm_offline_per_s": None, "vllm_serve_per_s": None}

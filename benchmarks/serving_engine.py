@@ -1,7 +1,9 @@
-"""One engine alone, in a process of its own that is told when to work: `python -m benchmarks.serving_engine KIND CHECKPOINT`.
+"""One engine alone, in a process of its own that is told when to work: `python -m benchmarks.serving_engine KIND
+CHECKPOINT`.
 
-KIND is `transformers`, `vllm` (offline, in vLLM's environment) or the address of a `vllm serve`. A line {"prompts": […], "mode"} on
-stdin is answered by a line {"seconds", "cpu_s", "tokens", "labels": [of each prompt]}; the first line out says that the engine is loaded.
+KIND is `transformers`, `vllm` (offline, in vLLM's environment) or the address of a `vllm serve`. A line {"prompts":
+[…], "mode"} on stdin is answered by a line {"seconds", "cpu_s", "tokens", "labels": [of each prompt]}; the first line
+out says that the engine is loaded.
 """
 
 import json
@@ -36,8 +38,12 @@ def measured(engine: Engine, asked: dict[str, Any]) -> dict[str, Any]:
     asks = [Ask(Sample(str(number), prompt), Mode(asked["mode"])) for number, prompt in enumerate(asked["prompts"])]
     began, cpu = time.perf_counter(), time.process_time()
     judged = [one.greedy for one in judge(engine, asks, max_new_tokens=MOST_TOKENS)]
-    return {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu, "tokens": sum(one.tokens for one in judged),
-            "labels": [one.judgement.verdict.prompt if one.judgement else None for one in judged]}
+    return {
+        "seconds": time.perf_counter() - began,
+        "cpu_s": time.process_time() - cpu,
+        "tokens": sum(one.tokens for one in judged),
+        "labels": [one.judgement.verdict.prompt if one.judgement else None for one in judged],
+    }
 
 
 def main(kind: str, checkpoint: str) -> None:

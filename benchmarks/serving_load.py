@@ -1,9 +1,12 @@
-"""Many clients that each send one request after the other over a connection kept open: `python -m benchmarks.serving_load`.
+"""Many clients that each send one request after the other over a connection kept open: `python -m
+benchmarks.serving_load`.
 
-Reads one JSON object from stdin, {"port", "path", "key", "clients", "bodies": [text, …]}, sends every body once, and prints one:
-{"seconds", "ms": [of each answered request], "refused": how often 429 or 503 was answered and waited for, "failed": [what else came]}.
+Reads one JSON object from stdin, {"port", "path", "key", "clients", "bodies": [text, …]}, sends every body once, and
+prints one: {"seconds", "ms": [of each answered request], "refused": how often 429 or 503 was answered and waited for,
+"failed": [what else came]}.
 
-A request is a write and a read of a few hundred bytes: the program takes few of the seconds that the measured one needs.
+A request is a write and a read of a few hundred bytes: the program takes few of the seconds that the measured one
+needs.
 """
 
 import asyncio
@@ -33,8 +36,10 @@ class Load:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         for body in self.waiting:
             data = body.encode()
-            request = (f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.key}\r\n"
-                       f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n").encode() + data
+            request = (
+                f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.key}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+            ).encode() + data
             began = time.perf_counter()
             while True:
                 writer.write(request)

@@ -1,15 +1,18 @@
-"""What training costs beside stock TRL and plain `generate`, on the starter guard and one thread: `make bench-training`.
+"""What training costs beside stock TRL and plain `generate`, on the starter guard and one thread: `make
+bench-training`.
 
     python -m benchmarks.training [--model guardapp/starter] [--rounds 3]
 
-Ours and stock take turns, `--rounds` times each, on the same generated text rows with the same settings, and medians are compared.
-Seconds are the processor's: all runs on one thread, so on an idle core they are the clock's, and on a busy one they still compare.
+Ours and stock take turns, `--rounds` times each, on the same generated text rows with the same settings, and medians
+are compared. Seconds are the processor's: all runs on one thread, so on an idle core they are the clock's, and on a
+busy one they still compare.
 
-* `sft_vs_trl`, `grpo_vs_trl`: optimizer steps a second of the project's jobs, run as they are with their reports, over those of
-  trl's own trainers, from the end of the first step to that of the last. Text only: with pictures or video stock TRL crashes or is wrong.
+* `sft_vs_trl`, `grpo_vs_trl`: optimizer steps a second of the project's jobs, run as they are with their reports, over
+  those of trl's own trainers, from the end of the first step to that of the last. Text only: with pictures or video
+  stock TRL crashes or is wrong.
 * `reward_rows_per_s`: completions parsed, held against gold labels and rewarded (omni-v2) in a second.
-* `mining_vs_generate`: rollouts a second of the mining job over plain batched `generate` of the same rows, sorted by length
-  too; both with the loading of the guard.
+* `mining_vs_generate`: rollouts a second of the mining job over plain batched `generate` of the same rows, sorted by
+  length too; both with the loading of the guard.
 
 The last line is one JSON object.
 """
@@ -47,9 +50,14 @@ Result = dict[str, Any]
 def text_rows(count: int) -> list[Row]:
     """Generated rows of the starter's kind, most of them with a response."""
     return [
-        Row(Sample(value["id"], value["prompt"], value["response"]),
-            Verdict(Harmfulness(value["prompt_label"]), Harmfulness(value["response_label"]) if value["response_label"] else None),
-            value["completion"])
+        Row(
+            Sample(value["id"], value["prompt"], value["response"]),
+            Verdict(
+                Harmfulness(value["prompt_label"]),
+                Harmfulness(value["response_label"]) if value["response_label"] else None,
+            ),
+            value["completion"],
+        )
         for value in generate(SEED, count, held_out_topics=False)
     ]
 
@@ -81,19 +89,52 @@ class Bench:
         return stock.steps_a_second()
 
     def sft(self, steps: int) -> tuple[Callable[[], float], Callable[[], float]]:
-        config = SftConfig(self.model, str(self.dataset), str(self.folder), max_steps=steps, batch_size=16, learning_rate=1e-4, threads=1,
-                           save_every=10_000, log_every=10_000, seed=SEED)
+        config = SftConfig(
+            self.model,
+            str(self.dataset),
+            str(self.folder),
+            max_steps=steps,
+            batch_size=16,
+            learning_rate=1e-4,
+            threads=1,
+            save_every=10_000,
+            log_every=10_000,
+            seed=SEED,
+        )
         return lambda: self.steps(sft.main, config), lambda: stock.sft(config, self.rows, self.folder)
 
     def grpo(self, steps: int) -> tuple[Callable[[], float], Callable[[], float]]:
-        config = GrpoConfig(self.model, str(self.dataset), str(self.folder), reward="omni-v2", max_steps=steps, group_size=8,
-                            prompts_per_batch=8, update_batch=64, micro_batch=8, max_prompt_tokens=1024, max_new_tokens=100,
-                            learning_rate=1e-6, threads=1, save_every=10_000, log_every=10_000, seed=SEED)
+        config = GrpoConfig(
+            self.model,
+            str(self.dataset),
+            str(self.folder),
+            reward="omni-v2",
+            max_steps=steps,
+            group_size=8,
+            prompts_per_batch=8,
+            update_batch=64,
+            micro_batch=8,
+            max_prompt_tokens=1024,
+            max_new_tokens=100,
+            learning_rate=1e-6,
+            threads=1,
+            save_every=10_000,
+            log_every=10_000,
+            seed=SEED,
+        )
         return lambda: self.steps(grpo.main, config), lambda: stock.grpo(config, self.rows, self.folder)
 
     def mine(self) -> tuple[Callable[[], float], Callable[[], float]]:
-        config = MineConfig(self.model, str(self.dataset), str(self.folder), rollouts=ROLLOUTS, max_new_tokens=100, batch_size=8, threads=1,
-                            seed=SEED)
+        config = MineConfig(
+            self.model,
+            str(self.dataset),
+            str(self.folder),
+            rollouts=ROLLOUTS,
+            max_new_tokens=100,
+            batch_size=8,
+            threads=1,
+            seed=SEED,
+        )
         ranked = sorted(self.rows, key=lambda row: estimated_tokens(row.sample), reverse=True)
         return lambda: ROLLOUTS * len(ranked) / self.run(mine.main, config), lambda: stock.generate(config, ranked)
 
@@ -106,7 +147,13 @@ class Bench:
             cases += [(row, text) for text in (row.completion, wrong, row.completion[:-20], wordy)]
         began = time.process_time()
         for row, text in cases:
-            graded = grade(text, row.verdict, response_present=row.sample.response is not None, tokens=len(text) // 4, max_tokens=1024)
+            graded = grade(
+                text,
+                row.verdict,
+                response_present=row.sample.response is not None,
+                tokens=len(text) // 4,
+                max_tokens=1024,
+            )
             REWARDS["omni-v2"](graded)
         return len(cases) / (time.process_time() - began)
 
@@ -118,11 +165,16 @@ def in_turns(name: str, rounds: int, ours: Callable[[], float], theirs: Callable
         sides = [("ours", ours), ("stock", theirs)]
         for side, measure in sides if number % 2 == 0 else reversed(sides):
             found[side].append(measure())
-        print(f"{name}, round {number + 1}: ours {found['ours'][-1]:.3f}/s, stock {found['stock'][-1]:.3f}/s", flush=True)
+        print(
+            f"{name}, round {number + 1}: ours {found['ours'][-1]:.3f}/s, stock {found['stock'][-1]:.3f}/s", flush=True
+        )
     ours_s, stock_s = statistics.median(found["ours"]), statistics.median(found["stock"])
     ratios = [one / other for one, other in zip(found["ours"], found["stock"], strict=True)]
-    return {name: round(ours_s / stock_s, 3), f"{name}_range": [round(min(ratios), 3), round(max(ratios), 3)],
-            f"{name}_per_s": [round(ours_s, 3), round(stock_s, 3)]}
+    return {
+        name: round(ours_s / stock_s, 3),
+        f"{name}_range": [round(min(ratios), 3), round(max(ratios), 3)],
+        f"{name}_per_s": [round(ours_s, 3), round(stock_s, 3)],
+    }
 
 
 def measure(model: str, rounds: int, *, rows: int, sft_steps: int, grpo_steps: int) -> Result:
@@ -146,8 +198,17 @@ def main() -> None:
     parser.add_argument("--grpo-steps", type=int, default=5)
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
-    print(json.dumps(measure(arguments.model, arguments.rounds, rows=arguments.rows, sft_steps=arguments.sft_steps,
-                             grpo_steps=arguments.grpo_steps)))
+    print(
+        json.dumps(
+            measure(
+                arguments.model,
+                arguments.rounds,
+                rows=arguments.rows,
+                sft_steps=arguments.sft_steps,
+                grpo_steps=arguments.grpo_steps,
+            )
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""The same pages and endpoints under several web servers: requests a second, p95 and memory. PostgreSQL, two processes each.
+"""The same pages and endpoints under several web servers: requests a second, p95 and memory. PostgreSQL, two processes
+each.
 
     python -m benchmarks.web_servers [--seconds 4] [--rounds 2] [--servers gthread granian uvicorn]
 
-Each server has two worker processes with 16 threads and takes its turn in every round; figures are the best round's. Measured are
-/healthz, next with submit (sixteen reviewers with a key each), moderation that waits 100 ms for the guard (24 callers, while two others ask
-/healthz), and whether a streamed response is answered before its end. The guard is a canned answer behind its real wire. Clients,
-server, guard and PostgreSQL share the machine's cores. granian is no dependency: `pip install granian==2.8.7`. The last line is one
-JSON object.
+Each server has two worker processes with 16 threads and takes its turn in every round; figures are the best round's.
+Measured are /healthz, next with submit (sixteen reviewers with a key each), moderation that waits 100 ms for the guard
+(24 callers, while two others ask /healthz), and whether a streamed response is answered before its end. The guard is a
+canned answer behind its real wire. Clients, server, guard and PostgreSQL share the machine's cores. granian is no
+dependency: `pip install granian==2.8.7`. The last line is one JSON object.
 """
 
 import argparse
@@ -43,13 +44,59 @@ Ask = Callable[["Client"], list[float]]
 def commands(port: int) -> dict[str, list[str]]:
     own = [sys.executable, "-m"]
     return {
-        "gthread": [*own, "gunicorn", "guardapp.wsgi", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread",
-                    "--workers", str(PROCESSES), "--threads", str(THREADS), "--worker-tmp-dir", "/dev/shm",
-                    "--keep-alive", "30", "--no-control-socket", "--log-level", "warning"],
-        "granian": [*own, "granian", "--interface", "wsgi", "guardapp.wsgi:application", "--host", "127.0.0.1", "--port", str(port),
-                    "--workers", str(PROCESSES), "--blocking-threads", str(THREADS), "--log-level", "warning"],
-        "uvicorn": [*own, "uvicorn", "--factory", "django.core.asgi:get_asgi_application", "--host", "127.0.0.1", "--port", str(port),
-                    "--workers", str(PROCESSES), "--log-level", "warning", "--lifespan", "off"],
+        "gthread": [
+            *own,
+            "gunicorn",
+            "guardapp.wsgi",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "--worker-class",
+            "gthread",
+            "--workers",
+            str(PROCESSES),
+            "--threads",
+            str(THREADS),
+            "--worker-tmp-dir",
+            "/dev/shm",
+            "--keep-alive",
+            "30",
+            "--no-control-socket",
+            "--log-level",
+            "warning",
+        ],
+        "granian": [
+            *own,
+            "granian",
+            "--interface",
+            "wsgi",
+            "guardapp.wsgi:application",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            str(PROCESSES),
+            "--blocking-threads",
+            str(THREADS),
+            "--log-level",
+            "warning",
+        ],
+        "uvicorn": [
+            *own,
+            "uvicorn",
+            "--factory",
+            "django.core.asgi:get_asgi_application",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            str(PROCESSES),
+            "--log-level",
+            "warning",
+            "--lifespan",
+            "off",
+        ],
     }
 
 
@@ -108,8 +155,10 @@ def load(port: int, keys: list[str], ask: Ask, clients: int, seconds: float) -> 
 def streams(port: int, key: str) -> bool:
     """A piece is answered before the next is sent."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
-        head = f"POST /api/v1/moderate/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n" \
-               "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        head = (
+            f"POST /api/v1/moderate/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+            "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        )
         line.sendall(head.encode())
         for piece in ({"prompt": "A story", "every": 50}, {"text": "Once upon a time. " * 4}):
             body = json.dumps(piece).encode() + b"\n"
@@ -136,7 +185,9 @@ def serving(name: str, port: int, folder: Path) -> Iterator[int]:
                 health(Client(port, ""))
                 break
             except OSError:
-                assert time.monotonic() < deadline and process.poll() is None, (folder / f"{name}.log").read_text()[-2_000:]
+                assert time.monotonic() < deadline and process.poll() is None, (folder / f"{name}.log").read_text()[
+                    -2_000:
+                ]
                 time.sleep(0.2)
         yield process.pid
     finally:
@@ -216,21 +267,31 @@ def prepare() -> list[str]:
 def measured(name: str, port: int, keys: list[str], folder: Path, seconds: float) -> dict[str, Any]:
     with serving(name, port, folder) as group:
         load(port, keys, health, 4, 0.5)
-        found: dict[str, Any] = {"health": load(port, keys, health, REVIEWERS, seconds),
-                                    "review": load(port, keys, review, REVIEWERS, seconds)}
+        found: dict[str, Any] = {
+            "health": load(port, keys, health, REVIEWERS, seconds),
+            "review": load(port, keys, review, REVIEWERS, seconds),
+        }
         beside: list[dict[str, float]] = []
         other = threading.Thread(target=lambda: beside.append(load(port, keys, health, 2, seconds)))
         other.start()
         found["moderation"] = load(port, keys, moderate, CALLERS, seconds)
         other.join()
-        return found | {"health_beside_moderation": beside[0], "streams": streams(port, keys[0]), "memory_mb": memory_mb(group)}
+        return found | {
+            "health_beside_moderation": beside[0],
+            "streams": streams(port, keys[0]),
+            "memory_mb": memory_mb(group),
+        }
 
 
 def better(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Of two rounds, the higher rate with its p95; memory of the larger."""
     loads = ("health", "review", "moderation", "health_beside_moderation")
     rates = {name: max((one[name], other[name]), key=lambda found: found["per_s"]) for name in loads}
-    return {**rates, "streams": one["streams"] and other["streams"], "memory_mb": max(one["memory_mb"], other["memory_mb"])}
+    return {
+        **rates,
+        "streams": one["streams"] and other["streams"],
+        "memory_mb": max(one["memory_mb"], other["memory_mb"]),
+    }
 
 
 def main() -> None:
@@ -243,8 +304,13 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        os.environ |= {"GUARDAPP_DATA": name, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "guardapp.settings",
-                       "GUARDAPP_LOG_LEVEL": "WARNING", "GUARDAPP_DATABASE_POOL": "0"}
+        os.environ |= {
+            "GUARDAPP_DATA": name,
+            "DATABASE_URL": url,
+            "DJANGO_SETTINGS_MODULE": "guardapp.settings",
+            "GUARDAPP_LOG_LEVEL": "WARNING",
+            "GUARDAPP_DATABASE_POOL": "0",
+        }
         import django
 
         django.setup()
@@ -261,7 +327,11 @@ def main() -> None:
         from django.db import connections
 
         connections.close_all()
-    print(json.dumps({"processes": PROCESSES, "threads": THREADS, "cores": len(os.sched_getaffinity(0)), "servers": results}))
+    print(
+        json.dumps(
+            {"processes": PROCESSES, "threads": THREADS, "cores": len(os.sched_getaffinity(0)), "servers": results}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,17 @@ def boolean(name: str, default: bool) -> bool:
     raw = os.environ.get(name)
     if raw is None:
         return default
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+    known = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+        "": False,
+    }
     try:
         return known[raw.strip().lower()]
     except KeyError:
@@ -68,4 +78,6 @@ def refuse_unknown(prefix: str, known: Iterable[str]) -> None:
     """A misspelt setting is an error, not a silent default."""
     unknown = sorted(name for name in os.environ if name.startswith(prefix) and name not in set(known))
     if unknown:
-        raise ImproperlyConfigured(f"Unknown setting {', '.join(unknown)}: see docs/settings.md for the names that {prefix}* may have.")
+        raise ImproperlyConfigured(
+            f"Unknown setting {', '.join(unknown)}: see docs/settings.md for the names that {prefix}* may have."
+        )

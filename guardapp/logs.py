@@ -9,12 +9,17 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: at, level, logger, message, exception where there is one, and what the caller gave as `extra`."""
+    """One object a line: at, level, logger, message, exception where there is one, and what the caller gave as
+    `extra`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC), "level": record.levelname, "logger": record.name,
-            "message": record.getMessage(), "process": record.process,
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "process": record.process,
             **{name: value for name, value in vars(record).items() if name not in _OWN},
         }
         if record.exc_info:

@@ -13,7 +13,9 @@ KNOWN = ("endpoint", "region", "public")
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """A bucket, and the folder in it that is ours. `endpoint` "": Amazon's of the region. `public`: the store as browsers reach it."""
+    """A bucket, and the folder in it that is ours. `endpoint` "": Amazon's of the region. `public`: the store as
+    browsers reach it.
+    """
 
     bucket: str
     prefix: str = ""
@@ -36,20 +38,30 @@ class ObjectStore:
         return f"{parts.scheme}://{parts.netloc}"
 
     def options(self, *, for_browsers: bool = False) -> dict[str, Any]:
-        """What django-storages' S3Storage takes. Keys of the account come as boto3 finds them: environment, file or role."""
+        """What django-storages' S3Storage takes. Keys of the account come as boto3 finds them: environment, file or
+        role.
+        """
         from botocore.config import Config
 
         own = (self.public if for_browsers else "") or self.endpoint
         return {
-            "bucket_name": self.bucket, "location": self.prefix, "region_name": self.region or "us-east-1",
+            "bucket_name": self.bucket,
+            "location": self.prefix,
+            "region_name": self.region or "us-east-1",
             "endpoint_url": own or f"https://s3.{self.region}.amazonaws.com",
-            "file_overwrite": True, "default_acl": None, "querystring_auth": True,
+            "file_overwrite": True,
+            "default_acl": None,
+            "querystring_auth": True,
             "client_config": Config(
-                signature_version="s3v4", connect_timeout=CONNECT_S, read_timeout=READ_S,
+                signature_version="s3v4",
+                connect_timeout=CONNECT_S,
+                read_timeout=READ_S,
                 retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 s3={"addressing_style": "path" if own else "virtual"},
                 # stores beside Amazon's know no checksum trailers
-                request_checksum_calculation="when_required", response_checksum_validation="when_required"),
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
         }
 
 
@@ -68,7 +80,11 @@ def parse(url: str) -> ObjectStore | None:
         if name in more and urlsplit(more[name]).scheme not in ("http", "https"):
             raise ImproperlyConfigured(f"GUARDAPP_MEDIA_URL: {name}={more[name]!r} is not an http or https address.")
     if not more.get("endpoint") and not more.get("region"):
-        raise ImproperlyConfigured("GUARDAPP_MEDIA_URL needs ?region=… for Amazon's S3, or ?endpoint=https://… for another store.")
+        raise ImproperlyConfigured(
+            "GUARDAPP_MEDIA_URL needs ?region=… for Amazon's S3, or ?endpoint=https://… for another store."
+        )
     if importlib.util.find_spec("storages") is None or importlib.util.find_spec("boto3") is None:
         raise ImproperlyConfigured("GUARDAPP_MEDIA_URL needs the extra s3: pip install 'guardapp[s3]'.")
-    return ObjectStore(parts.netloc, parts.path.strip("/"), more.get("endpoint", ""), more.get("region", ""), more.get("public", ""))
+    return ObjectStore(
+        parts.netloc, parts.path.strip("/"), more.get("endpoint", ""), more.get("region", ""), more.get("public", "")
+    )

@@ -9,7 +9,9 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>; kept across execve, not across fork
 
 
 def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
-    """Ask the kernel for this signal when the parent ends; exit at once where `parent` (its id) is not there any more."""
+    """Ask the kernel for this signal when the parent ends; exit at once where `parent` (its id) is not there any
+    more.
+    """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)

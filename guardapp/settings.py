@@ -13,19 +13,61 @@ from csp.constants import NONE, SELF
 
 from guardapp import env, object_store
 
-env.refuse_unknown("GUARDAPP_", [
-    "GUARDAPP_DATA", "GUARDAPP_DEBUG", "GUARDAPP_SECRET_KEY", "GUARDAPP_HOSTS", "GUARDAPP_ORIGINS", "GUARDAPP_PORT", "GUARDAPP_BIND",
-    "GUARDAPP_HTTPS", "GUARDAPP_ROLLOUTS", "GUARDAPP_BATCH", "GUARDAPP_CLAIM_SECONDS", "GUARDAPP_SETTLE_SECONDS", "GUARDAPP_MEDIA_PRESET",
-    "GUARDAPP_MAX_NEW_TOKENS", "GUARDAPP_REQUIRE_SERVICES", "GUARDAPP_REFERENCE_DATA", "GUARDAPP_WEB_WORKERS", "GUARDAPP_LOG_LEVEL",
-    "GUARDAPP_DEVICE", "GUARDAPP_HOLDOUT_SHARE", "GUARDAPP_AUDIT_SHARE", "GUARDAPP_DEMO_ITEMS", "GUARDAPP_THREADS",
-    "GUARDAPP_WEB_THREADS", "GUARDAPP_GUARD_URL", "GUARDAPP_SERVING_BATCH", "GUARDAPP_SERVING_QUEUE", "GUARDAPP_MODERATION_SECONDS",
-    "GUARDAPP_VLLM_URLS", "GUARDAPP_VLLM_KEY", "GUARDAPP_VLLM_STRUCTURED", "GUARDAPP_TEST_VLLM", "GUARDAPP_WEBHOOKS_PRIVATE",
-    "GUARDAPP_METRICS_TOKEN", "GUARDAPP_LOG_FORMAT", "GUARDAPP_TRACES", "GUARDAPP_TEST_POSTGRES", "GUARDAPP_TEST_REDIS",
-    "GUARDAPP_MEDIA_URL", "GUARDAPP_MEDIA_LINK_SECONDS", "GUARDAPP_MEDIA_CACHE_MB", "GUARDAPP_IMAGE_HOSTS", "GUARDAPP_DATABASE_POOL",
-    "GUARDAPP_PULSE",
-    "GUARDAPP_SHARED_DEVICE", "GUARDAPP_EVALUATION_ENGINE",
-    "GUARDAPP_RETENTION", "GUARDAPP_EXPOSURE_LIMIT_SECONDS", "GUARDAPP_SEVERE_LIMIT", "GUARDAPP_BREAK_MINUTES",
-])
+env.refuse_unknown(
+    "GUARDAPP_",
+    [
+        "GUARDAPP_DATA",
+        "GUARDAPP_DEBUG",
+        "GUARDAPP_SECRET_KEY",
+        "GUARDAPP_HOSTS",
+        "GUARDAPP_ORIGINS",
+        "GUARDAPP_PORT",
+        "GUARDAPP_BIND",
+        "GUARDAPP_HTTPS",
+        "GUARDAPP_ROLLOUTS",
+        "GUARDAPP_BATCH",
+        "GUARDAPP_CLAIM_SECONDS",
+        "GUARDAPP_SETTLE_SECONDS",
+        "GUARDAPP_MEDIA_PRESET",
+        "GUARDAPP_MAX_NEW_TOKENS",
+        "GUARDAPP_REQUIRE_SERVICES",
+        "GUARDAPP_REFERENCE_DATA",
+        "GUARDAPP_WEB_WORKERS",
+        "GUARDAPP_LOG_LEVEL",
+        "GUARDAPP_DEVICE",
+        "GUARDAPP_HOLDOUT_SHARE",
+        "GUARDAPP_AUDIT_SHARE",
+        "GUARDAPP_DEMO_ITEMS",
+        "GUARDAPP_THREADS",
+        "GUARDAPP_WEB_THREADS",
+        "GUARDAPP_GUARD_URL",
+        "GUARDAPP_SERVING_BATCH",
+        "GUARDAPP_SERVING_QUEUE",
+        "GUARDAPP_MODERATION_SECONDS",
+        "GUARDAPP_VLLM_URLS",
+        "GUARDAPP_VLLM_KEY",
+        "GUARDAPP_VLLM_STRUCTURED",
+        "GUARDAPP_TEST_VLLM",
+        "GUARDAPP_WEBHOOKS_PRIVATE",
+        "GUARDAPP_METRICS_TOKEN",
+        "GUARDAPP_LOG_FORMAT",
+        "GUARDAPP_TRACES",
+        "GUARDAPP_TEST_POSTGRES",
+        "GUARDAPP_TEST_REDIS",
+        "GUARDAPP_MEDIA_URL",
+        "GUARDAPP_MEDIA_LINK_SECONDS",
+        "GUARDAPP_MEDIA_CACHE_MB",
+        "GUARDAPP_IMAGE_HOSTS",
+        "GUARDAPP_DATABASE_POOL",
+        "GUARDAPP_PULSE",
+        "GUARDAPP_SHARED_DEVICE",
+        "GUARDAPP_EVALUATION_ENGINE",
+        "GUARDAPP_RETENTION",
+        "GUARDAPP_EXPOSURE_LIMIT_SECONDS",
+        "GUARDAPP_SEVERE_LIMIT",
+        "GUARDAPP_BREAK_MINUTES",
+    ],
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = env.path("GUARDAPP_DATA", BASE_DIR / "var")
@@ -87,39 +129,62 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "guardapp.urls"
 WSGI_APPLICATION = "guardapp.wsgi.application"
-TEMPLATES = [{
-    "BACKEND": "django.template.backends.django.DjangoTemplates",
-    "DIRS": [BASE_DIR / "templates"],
-    "APP_DIRS": True,
-    "OPTIONS": {"context_processors": [
-        "django.template.context_processors.request",
-        "django.contrib.auth.context_processors.auth",
-        "django.contrib.messages.context_processors.messages",
-        "django.template.context_processors.i18n",
-    ]},
-}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
+            ]
+        },
+    }
+]
 
-_database: dict[str, Any] = dict(dj_database_url.config(default=f"sqlite:///{DATA_DIR / 'guardapp.sqlite3'}", conn_max_age=600))
+_database: dict[str, Any] = dict(
+    dj_database_url.config(default=f"sqlite:///{DATA_DIR / 'guardapp.sqlite3'}", conn_max_age=600)
+)
 if _database["ENGINE"].endswith("sqlite3"):
     _database["OPTIONS"] = {
         "timeout": 30,  # seconds that a writer waits for another
-        "transaction_mode": "IMMEDIATE",  # the write lock is taken at BEGIN: no lock upgrade can fail midway
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456;"
-                        "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864",
+        # the write lock is taken at BEGIN: no lock upgrade can fail midway
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536; PRAGMA "
+        "mmap_size=268435456;"
+        "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864",
     }
     # a file like the real one: SQLite in memory locks whole tables between threads, without waiting
     _database["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
 elif _database["ENGINE"].endswith("postgresql"):
-    _database["CONN_HEALTH_CHECKS"] = True  # a connection that the server's restart ended is replaced before it is used
-    _database["OPTIONS"] = {  # seconds until a server that has gone silent counts as away; the last one is in milliseconds
-        "connect_timeout": 5, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000,
-        **_database.get("OPTIONS", {})}
-DATABASE_POOL = env.integer("GUARDAPP_DATABASE_POOL", 0)  # PostgreSQL connections that the threads of a process share; 0: one each
+    # a connection that the server's restart ended is replaced before it is used
+    _database["CONN_HEALTH_CHECKS"] = True
+    # seconds until a server that has gone silent counts as away; the last one is in milliseconds
+    _database["OPTIONS"] = {
+        "connect_timeout": 5,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        **_database.get("OPTIONS", {}),
+    }
+# PostgreSQL connections that the threads of a process share; 0: one each
+DATABASE_POOL = env.integer("GUARDAPP_DATABASE_POOL", 0)
 if DATABASE_POOL and _database["ENGINE"].endswith("postgresql"):
-    # pages and endpoints hold one for milliseconds; who waits for the guard or sends a file lends its own (annotation.database.pool)
-    # while the database is away a request says so after 5 s, and the pool forgets its growing pauses between tries as soon
-    _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**_database.get("OPTIONS", {}), "pool": {
-        "min_size": 1, "max_size": DATABASE_POOL, "timeout": 5, "reconnect_timeout": 5, "max_idle": 300}}}
+    # pages and endpoints hold one for milliseconds; who waits for the guard or sends a file lends its own
+    # (annotation.database.pool) while the database is away a request says so after 5 s, and the pool forgets its
+    # growing pauses between tries as soon
+    _database |= {
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **_database.get("OPTIONS", {}),
+            "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5, "reconnect_timeout": 5, "max_idle": 300},
+        },
+    }
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -132,7 +197,8 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
-SESSION_ENGINE = "django.contrib.sessions.backends.db"  # not in Redis: pages work while it is away, and it keeps no session that has ended
+# not in Redis: pages work while it is away, and it keeps no session that has ended
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 HTTPS = env.boolean("GUARDAPP_HTTPS", False)
@@ -144,15 +210,26 @@ X_FRAME_OPTIONS = "DENY"
 # Media lies in a bucket, and MEDIA_ROOT is a cache of what this machine needs of it; None: MEDIA_ROOT holds it
 OBJECT_STORE = object_store.parse(env.text("GUARDAPP_MEDIA_URL", ""))
 LONGEST_LINK_SECONDS = 300
-MEDIA_LINK_SECONDS = min(env.integer("GUARDAPP_MEDIA_LINK_SECONDS", LONGEST_LINK_SECONDS, minimum=1), LONGEST_LINK_SECONDS)
+MEDIA_LINK_SECONDS = min(
+    env.integer("GUARDAPP_MEDIA_LINK_SECONDS", LONGEST_LINK_SECONDS, minimum=1), LONGEST_LINK_SECONDS
+)
 MEDIA_CACHE_MB = env.integer("GUARDAPP_MEDIA_CACHE_MB", 4_096, minimum=64)
 _MEDIA_FROM = [SELF, OBJECT_STORE.origin] if OBJECT_STORE else [SELF]
 SECURE_REFERRER_POLICY = "same-origin"
-CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
-    "default-src": [SELF], "script-src": [SELF], "style-src": [SELF], "img-src": [*_MEDIA_FROM, "data:"],
-    "media-src": _MEDIA_FROM,
-    "connect-src": [SELF], "object-src": [NONE], "base-uri": [NONE], "frame-ancestors": [NONE], "form-action": [SELF],
-}}
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [*_MEDIA_FROM, "data:"],
+        "media-src": _MEDIA_FROM,
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
@@ -166,8 +243,11 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "guardapp.static_files.StaticFiles" if not DEBUG else
-                    "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "guardapp.static_files.StaticFiles"
+        if not DEBUG
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
 }
 MEDIA_ROOT = DATA_DIR / "media"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
@@ -191,10 +271,12 @@ CELERY_TASK_ALWAYS_EAGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long it is away
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}  # a silent broker is away
+# a silent broker is away
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_RESULT_EXPIRES = None  # nothing is kept, so beat has nothing to clean up
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # retraining schedules are rows; the bells below become rows
+# retraining schedules are rows; the bells below become rows
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
     "predict": {"task": "annotation.tasks.predict", "schedule": timedelta(seconds=60)},
     "complete-targets": {"task": "annotation.tasks.complete_targets", "schedule": timedelta(seconds=60)},
@@ -210,8 +292,10 @@ CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["annotation.api.authentication.ApiKeyAuthentication",
-                                       "rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "annotation.api.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["annotation.web.orjson_format.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["annotation.web.orjson_format.OrjsonParser"],
@@ -220,45 +304,84 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
-    "TITLE": "guardapp", "VERSION": "1", "OAS_VERSION": "3.1.0", "SERVE_INCLUDE_SCHEMA": False,
+    "TITLE": "guardapp",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
     "DESCRIPTION": "Ingest flagged content, read predictions and reviews, export curated data.",
-    "SWAGGER_UI_DIST": "SIDECAR", "SWAGGER_UI_FAVICON_HREF": "SIDECAR", "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
 }
-API_ENUMS = {  # training's sets of words that several fields of the API share, by the name that its document gives them
-    "RunStatus": "training.status.RunStatus", "RunKind": "training.status.RunKind", "PromotionKind": "training.status.PromotionKind",
+# training's sets of words that several fields of the API share, by the name that its document gives them
+API_ENUMS = {
+    "RunStatus": "training.status.RunStatus",
+    "RunKind": "training.status.RunKind",
+    "PromotionKind": "training.status.PromotionKind",
 }
 
 # The guard
-GUARD_MODEL = env.text("GUARD_MODEL", "") or str(BASE_DIR / "guardapp" / "starter")  # a local folder or a hub id
+# a local folder or a hub id
+GUARD_MODEL = env.text("GUARD_MODEL", "") or str(BASE_DIR / "guardapp" / "starter")
 MEDIA_PRESET = env.text("GUARDAPP_MEDIA_PRESET", "starter")
 INFERENCE_BATCH = env.integer("GUARDAPP_BATCH", 32, minimum=1)  # items a claim
-ROLLOUTS = env.integer("GUARDAPP_ROLLOUTS", 4)  # sampled completions beside the greedy one; 0 for none
+# sampled completions beside the greedy one; 0 for none
+ROLLOUTS = env.integer("GUARDAPP_ROLLOUTS", 4)
 MAX_NEW_TOKENS = env.integer("GUARDAPP_MAX_NEW_TOKENS", 256, minimum=16)
-CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 60, minimum=1)  # a worker's hold on items; renewed as it works
-SETTLE_SECONDS = env.integer("GUARDAPP_SETTLE_SECONDS", 10)  # a review can be undone freely this long; then its gold may train
+# a worker's hold on items; renewed as it works
+CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 60, minimum=1)
+# a review can be undone freely this long; then its gold may train
+SETTLE_SECONDS = env.integer("GUARDAPP_SETTLE_SECONDS", 10)
 HOLDOUT_SHARE = env.integer("GUARDAPP_HOLDOUT_SHARE", 20, minimum=1) / 100
-RETENTION_DAYS = env.days("GUARDAPP_RETENTION", [  # what is kept how long, where it is not as long as operations.retention says; 0: for ever
-    "messages", "exports", "leases", "lease-events", "predictions", "regenerations", "shadow-requests", "sign-ins", "media"])
-AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100  # share of items that always go to people, whatever the guard says
+# what is kept how long, where it is not as long as operations.retention says; 0: for ever
+RETENTION_DAYS = env.days(
+    "GUARDAPP_RETENTION",
+    [
+        "messages",
+        "exports",
+        "leases",
+        "lease-events",
+        "predictions",
+        "regenerations",
+        "shadow-requests",
+        "sign-ins",
+        "media",
+    ],
+)
+# share of items that always go to people, whatever the guard says
+AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100
 # Care for reviewers: limits a day; a person may have others
-EXPOSURE_LIMIT_S = env.integer("GUARDAPP_EXPOSURE_LIMIT_SECONDS", 2 * 3_600, minimum=1)  # of unblurred evidence
+# of unblurred evidence
+EXPOSURE_LIMIT_S = env.integer("GUARDAPP_EXPOSURE_LIMIT_SECONDS", 2 * 3_600, minimum=1)
 SEVERE_LIMIT = env.integer("GUARDAPP_SEVERE_LIMIT", 100, minimum=1)  # items of the gravest severity
-BREAK_MINUTES = env.integer("GUARDAPP_BREAK_MINUTES", 55, minimum=1)  # of work without a pause, then a break is proposed
+# of work without a pause, then a break is proposed
+BREAK_MINUTES = env.integer("GUARDAPP_BREAK_MINUTES", 55, minimum=1)
 # Moderation while the caller waits
-GUARD_URL = env.text("GUARDAPP_GUARD_URL", "")  # of `manage.py serve_guard --bind`; empty: the socket in the data folder
+# of `manage.py serve_guard --bind`; empty: the socket in the data folder
+GUARD_URL = env.text("GUARDAPP_GUARD_URL", "")
 GUARD_SOCKET = DATA_DIR / "guard.sock"
-SERVING_BATCH = env.integer("GUARDAPP_SERVING_BATCH", 32, minimum=1)  # contents of many callers that the guard judges together
-SERVING_QUEUE = env.integer("GUARDAPP_SERVING_QUEUE", 256, minimum=1)  # contents that may wait for the guard; more are refused
-MODERATION_SECONDS = env.integer("GUARDAPP_MODERATION_SECONDS", 30, minimum=1)  # longest wait for an answer
-WEB_THREADS = env.integer("GUARDAPP_WEB_THREADS", 24, minimum=2)  # of each web process; moderation leaves PAGE_THREADS of them alone
+# contents of many callers that the guard judges together
+SERVING_BATCH = env.integer("GUARDAPP_SERVING_BATCH", 32, minimum=1)
+# contents that may wait for the guard; more are refused
+SERVING_QUEUE = env.integer("GUARDAPP_SERVING_QUEUE", 256, minimum=1)
+# longest wait for an answer
+MODERATION_SECONDS = env.integer("GUARDAPP_MODERATION_SECONDS", 30, minimum=1)
+# of each web process; moderation leaves PAGE_THREADS of them alone
+WEB_THREADS = env.integer("GUARDAPP_WEB_THREADS", 24, minimum=2)
 PAGE_THREADS = max(1, WEB_THREADS // 8)
-VLLM_URLS = env.words("GUARDAPP_VLLM_URLS", "")  # of `vllm serve`; empty: each worker loads the guard itself
+# of `vllm serve`; empty: each worker loads the guard itself
+VLLM_URLS = env.words("GUARDAPP_VLLM_URLS", "")
 VLLM_KEY = env.text("GUARDAPP_VLLM_KEY", "")
-VLLM_STRUCTURED = env.boolean("GUARDAPP_VLLM_STRUCTURED", False)  # the servers write only what parses
-SERVING_WORKERS = 4 if VLLM_URLS else 1  # batches under way at once: servers batch by themselves, a loaded guard answers one call
-WEBHOOKS_PRIVATE = env.boolean("GUARDAPP_WEBHOOKS_PRIVATE", False)  # webhooks may call this machine and its network
-IMAGE_HOSTS = env.words("GUARDAPP_IMAGE_HOSTS", "")  # whose pictures are fetched by https address; empty: none are
-METRICS_TOKEN = env.text("GUARDAPP_METRICS_TOKEN", "")  # what Prometheus shows to read the figures; empty: leads alone read them
+# the servers write only what parses
+VLLM_STRUCTURED = env.boolean("GUARDAPP_VLLM_STRUCTURED", False)
+# batches under way at once: servers batch by themselves, a loaded guard answers one call
+SERVING_WORKERS = 4 if VLLM_URLS else 1
+# webhooks may call this machine and its network
+WEBHOOKS_PRIVATE = env.boolean("GUARDAPP_WEBHOOKS_PRIVATE", False)
+# whose pictures are fetched by https address; empty: none are
+IMAGE_HOSTS = env.words("GUARDAPP_IMAGE_HOSTS", "")
+# what Prometheus shows to read the figures; empty: leads alone read them
+METRICS_TOKEN = env.text("GUARDAPP_METRICS_TOKEN", "")
 METRICS_DIR = DATA_DIR / "metrics"
 # one folder a host: processes of several containers may have the same number
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR / socket.gethostname()))
@@ -270,13 +393,26 @@ EXPORTS_DIR = DATA_DIR / "exports"
 FRAMES_DIR = MEDIA_ROOT / "frames"
 DEVICE = env.choice("GUARDAPP_DEVICE", "auto", ["auto", "cpu", "cuda"])
 EVALUATION_ENGINE = env.choice("GUARDAPP_EVALUATION_ENGINE", "transformers", ["transformers", "vllm"])
-SHARED_DEVICE = env.text("GUARDAPP_SHARED_DEVICE", "")  # any name: serving lends this device to training; empty: each has its own
-WORKER_THREADS = env.integer("GUARDAPP_THREADS", 1, minimum=0)  # torch threads of a worker; 0: torch's own choice
+# any name: serving lends this device to training; empty: each has its own
+SHARED_DEVICE = env.text("GUARDAPP_SHARED_DEVICE", "")
+# torch threads of a worker; 0: torch's own choice
+WORKER_THREADS = env.integer("GUARDAPP_THREADS", 1, minimum=0)
 
 LOGGING = {
-    "version": 1, "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
-                   "json": {"()": "guardapp.logs.JsonFormatter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.choice("GUARDAPP_LOG_FORMAT", "line", ["line", "json"])}},
-    "root": {"handlers": ["console"], "level": env.choice("GUARDAPP_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])},
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {"()": "guardapp.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env.choice("GUARDAPP_LOG_FORMAT", "line", ["line", "json"]),
+        }
+    },
+    "root": {
+        "handlers": ["console"],
+        "level": env.choice("GUARDAPP_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"]),
+    },
 }

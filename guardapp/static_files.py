@@ -6,7 +6,8 @@ import brotli
 from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-BROTLI_QUALITY = 9  # of 11: the last two take ten times as long at every first start and make the files 3% smaller
+# of 11: the last two take ten times as long at every first start and make the files 3% smaller
+BROTLI_QUALITY = 9
 
 
 class StaticCompressor(Compressor):  # type: ignore[misc]  # whitenoise has no types

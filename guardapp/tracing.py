@@ -1,4 +1,5 @@
-"""Traces by OpenTelemetry, from a web request through Celery to the guard: GUARDAPP_TRACES=1, with the extra `otel` installed.
+"""Traces by OpenTelemetry, from a web request through Celery to the guard: GUARDAPP_TRACES=1, with the extra `otel`
+installed.
 
 Where they go is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
 """
@@ -14,7 +15,9 @@ _tracer: Any = None
 
 
 def start_tracing(service: str, exporter: Any = None) -> None:
-    """Once a process, before it serves; nothing where traces are not wanted. `exporter` None sends by OTLP over HTTP."""
+    """Once a process, before it serves; nothing where traces are not wanted. `exporter` None sends by OTLP over
+    HTTP.
+    """
     global _tracer  # noqa: PLW0603  (one provider a process)
     if _tracer is not None or not env.boolean("GUARDAPP_TRACES", False):
         return
@@ -43,7 +46,9 @@ def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: Any)
         return
     from opentelemetry.propagate import extract
 
-    with _tracer.start_as_current_span(name, context=extract(carrier) if carrier is not None else None, attributes=attributes):
+    with _tracer.start_as_current_span(
+        name, context=extract(carrier) if carrier is not None else None, attributes=attributes
+    ):
         yield
 
 

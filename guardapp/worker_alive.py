@@ -1,6 +1,8 @@
-"""A worker's sign of life: a file that a thread of it touches. `python -m guardapp.worker_alive` is the health check that looks at it.
+"""A worker's sign of life: a file that a thread of it touches. `python -m guardapp.worker_alive` is the health check
+that looks at it.
 
-A solo worker answers no `inspect ping` while it works, and each such ping is a whole Python with Celery. This one loads neither.
+A solo worker answers no `inspect ping` while it works, and each such ping is a whole Python with Celery. This one loads
+neither.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""What every test gets: fast password hashes, a data folder of its own, and static files as they are in the source. And their order."""
+"""What every test gets: fast password hashes, a data folder of its own, and static files as they are in the source. And
+their order.
+"""
 
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +16,12 @@ __all__ = ["celery_app"]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first, so that processes which share them end together. Those on Django's test database keep pytest-django's order."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None or item.get_closest_marker("django_db") is not None)
+    """Long tests first, so that processes which share them end together. Those on Django's test database keep
+    pytest-django's order.
+    """
+    items.sort(
+        key=lambda item: item.get_closest_marker("slow") is None or item.get_closest_marker("django_db") is not None
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +35,18 @@ def quick_and_private(settings: Settings, tmp_path: Path, monkeypatch: pytest.Mo
     settings.EXPORTS_DIR = tmp_path / "exports"
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATIC_ROOT.mkdir()
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
-    monkeypatch.setattr("annotation.operations.troubles.look", lambda: ())  # no test's pages have a broker beside them
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    # no test's pages have a broker beside them
+    monkeypatch.setattr("annotation.operations.troubles.look", lambda: ())
 
 
 @pytest.fixture(autouse=True)
 def rows_of_the_migrations(request: pytest.FixtureRequest) -> None:
-    """A test with real transactions empties all tables at its end. pytest-django runs those last, but a worker that has done its own takes
-    tests from another: what the migrations wrote may be gone by then."""
+    """A test with real transactions empties all tables at its end. pytest-django runs those last, but a worker that has
+    done its own takes tests from another: what the migrations wrote may be gone by then."""
     marker = request.node.get_closest_marker("django_db")
     if marker is None or marker.kwargs.get("transaction"):
         return

@@ -11,7 +11,9 @@ _number = itertools.count(1)
 
 
 def make_user(role: Role = Role.REVIEWER, **fields: Any) -> User:
-    return User.objects.create_user(username=f"{role}-{next(_number)}", password="a long test passphrase", role=role, **fields)
+    return User.objects.create_user(
+        username=f"{role}-{next(_number)}", password="a long test passphrase", role=role, **fields
+    )
 
 
 def default_queue(**fields: Any) -> ReviewQueue:
@@ -34,23 +36,47 @@ def default_policy() -> PolicyVersion:
 
 
 def production(checkpoint: str = "nowhere") -> ModelVersion:
-    version, _ = ModelVersion.objects.get_or_create(status=VersionStatus.PRODUCTION, defaults={"name": "starter", "checkpoint": checkpoint})
+    version, _ = ModelVersion.objects.get_or_create(
+        status=VersionStatus.PRODUCTION, defaults={"name": "starter", "checkpoint": checkpoint}
+    )
     return version
 
 
-def make_item(*, prompt: str | None = None, response: str | None = None, status: ItemStatus = ItemStatus.READY,
-              queue: ReviewQueue | None = None, prediction: dict[str, Any] | None = None, predicted: bool = True, **fields: Any) -> Item:
+def make_item(
+    *,
+    prompt: str | None = None,
+    response: str | None = None,
+    status: ItemStatus = ItemStatus.READY,
+    queue: ReviewQueue | None = None,
+    prediction: dict[str, Any] | None = None,
+    predicted: bool = True,
+    **fields: Any,
+) -> Item:
     """An item of text with a prediction by production ("harmful" unless `prediction` says otherwise)."""
     number = next(_number)
     queue = queue or default_queue()
     default_policy()
-    item = Item.objects.create(source="test", external_id=f"item-{number}", modality=fields.pop("modality", "text"),
-                               prompt=prompt or f"How do I do thing {number}?", response=response, status=status, queue=queue,
-                               free_slots=fields.pop("free_slots", queue.reviews_per_item), content_hash=f"{number:064x}", **fields)
+    item = Item.objects.create(
+        source="test",
+        external_id=f"item-{number}",
+        modality=fields.pop("modality", "text"),
+        prompt=prompt or f"How do I do thing {number}?",
+        response=response,
+        status=status,
+        queue=queue,
+        free_slots=fields.pop("free_slots", queue.reviews_per_item),
+        content_hash=f"{number:064x}",
+        **fields,
+    )
     if predicted:
         values: dict[str, Any] = {
-            "parsed": True, "steps": ["The user asks for a thing.", "The thing is dangerous (S1)."], "prompt_label": "harmful",
-            "response_label": None if response is None else "unharmful", "categories": ["S1"], "completion": "…", **(prediction or {}),
+            "parsed": True,
+            "steps": ["The user asks for a thing.", "The thing is dangerous (S1)."],
+            "prompt_label": "harmful",
+            "response_label": None if response is None else "unharmful",
+            "categories": ["S1"],
+            "completion": "…",
+            **(prediction or {}),
         }
         item.prediction = Prediction.objects.create(item=item, version=production(), **values)
         item.save(update_fields=["prediction"])

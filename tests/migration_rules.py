@@ -1,4 +1,6 @@
-"""What a migration may do while the release before it still serves. Each breach is one sentence; docs/operations.md says what to do."""
+"""What a migration may do while the release before it still serves. Each breach is one sentence; docs/operations.md
+says what to do.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +11,13 @@ from django.db.migrations import Migration, operations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-CONTRACTS = (operations.RemoveField, operations.RenameField, operations.RenameModel, operations.DeleteModel, operations.AlterModelTable)
+CONTRACTS = (
+    operations.RemoveField,
+    operations.RenameField,
+    operations.RenameModel,
+    operations.DeleteModel,
+    operations.AlterModelTable,
+)
 DATA = (operations.RunPython, operations.RunSQL)
 CONCURRENT = (AddIndexConcurrently, RemoveIndexConcurrently)
 ONLY_IN_PYTHON = (operations.AlterModelOptions, operations.AlterModelManagers)
@@ -17,8 +25,12 @@ ONLY_IN_PYTHON = (operations.AlterModelOptions, operations.AlterModelManagers)
 
 def breaches(migration: Migration, before: ProjectState) -> Iterator[str]:
     """`before`: the state that the migration starts from."""
-    fresh = {operation.name_lower for operation in migration.operations if isinstance(operation, operations.CreateModel)}
-    kinds = {isinstance(operation, DATA) for operation in migration.operations if not isinstance(operation, ONLY_IN_PYTHON)}
+    fresh = {
+        operation.name_lower for operation in migration.operations if isinstance(operation, operations.CreateModel)
+    }
+    kinds = {
+        isinstance(operation, DATA) for operation in migration.operations if not isinstance(operation, ONLY_IN_PYTHON)
+    }
     if kinds == {True, False}:
         yield "changes rows and schema: a long change of rows would hold the schema's locks"
     if migration.atomic and any(isinstance(operation, CONCURRENT) for operation in migration.operations):
@@ -27,7 +39,9 @@ def breaches(migration: Migration, before: ProjectState) -> Iterator[str]:
     for operation in migration.operations:
         table = str(getattr(operation, "model_name_lower", ""))
         if table not in fresh:
-            yield from (f"{operation.describe()}: {why}" for why in _of_operation(operation, state, migration.app_label))
+            yield from (
+                f"{operation.describe()}: {why}" for why in _of_operation(operation, state, migration.app_label)
+            )
         operation.state_forwards(migration.app_label, state)
 
 
@@ -37,7 +51,9 @@ def _of_operation(operation: Operation, state: ProjectState, app: str) -> Iterat
     elif isinstance(operation, operations.AddField):
         yield from _of_new_field(operation.field)
     elif isinstance(operation, operations.AlterField):
-        yield from _of_changed_field(state.models[app, operation.model_name_lower].fields[operation.name], operation.field)
+        yield from _of_changed_field(
+            state.models[app, operation.model_name_lower].fields[operation.name], operation.field
+        )
     elif isinstance(operation, (operations.AddIndex, operations.RemoveIndex)) and not isinstance(operation, CONCURRENT):
         yield "writers wait until the index is built; use AddIndexQuietly or RemoveIndexConcurrently"
     elif isinstance(operation, operations.AddConstraint):
@@ -56,7 +72,9 @@ def _of_new_field(field: "models.Field[Any, Any]") -> Iterator[str]:
 
 
 def _of_changed_field(old: "models.Field[Any, Any]", new: "models.Field[Any, Any]") -> Iterator[str]:
-    if type(old) is not type(new) or (getattr(old, "max_length", None) != getattr(new, "max_length", None) and not _longer(old, new)):
+    if type(old) is not type(new) or (
+        getattr(old, "max_length", None) != getattr(new, "max_length", None) and not _longer(old, new)
+    ):
         yield "its type changes: PostgreSQL writes the whole table anew, under a lock"
     if old.null and not new.null:
         yield "the release before this one may still write nothing there"

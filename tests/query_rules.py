@@ -1,7 +1,9 @@
-"""What a query of a page may ask of tables that grow with the items. Each breach is one sentence; docs/operations.md says why.
+"""What a query of a page may ask of tables that grow with the items. Each breach is one sentence; docs/operations.md
+says why.
 
-A statement is read as Django writes it, with its values in it. Judged are the SELECTs whose rows are returned or aggregated: the outermost,
-and those that it reads FROM. What stands in WHERE only narrows; whether an index serves it, plans tell (tests/team/test_plans.py).
+A statement is read as Django writes it, with its values in it. Judged are the SELECTs whose rows are returned or
+aggregated: the outermost, and those that it reads FROM. What stands in WHERE only narrows; whether an index serves it,
+plans tell (tests/team/test_plans.py).
 """
 
 import re
@@ -11,19 +13,60 @@ from dataclasses import dataclass, field
 from django.apps import apps
 
 SMALL = {  # rows that people, policies, versions, runs make: they do not grow with the items
-    "annotation": {"ApiKey", "DeviceLoan", "DeviceUse", "Export", "ExportFile", "KnownItem", "ModelVersion", "ModerationThreshold",
-                   "Policy", "PolicyCategory", "PolicyVersion", "QueueTally", "ReviewDay", "ReviewQueue", "ReviewerGroup", "RoutingRule",
-                   "SavedFilter", "User", "Webhook"},
-    "training": {"Benchmark", "DatasetSnapshot", "Evaluation", "Firing", "GateSettings", "ImportedOutputs", "Pipeline", "Promotion",
-                 "RetrainSchedule", "TrainingRequest", "TrainingRun"},
+    "annotation": {
+        "ApiKey",
+        "DeviceLoan",
+        "DeviceUse",
+        "Export",
+        "ExportFile",
+        "KnownItem",
+        "ModelVersion",
+        "ModerationThreshold",
+        "Policy",
+        "PolicyCategory",
+        "PolicyVersion",
+        "QueueTally",
+        "ReviewDay",
+        "ReviewQueue",
+        "ReviewerGroup",
+        "RoutingRule",
+        "SavedFilter",
+        "User",
+        "Webhook",
+    },
+    "training": {
+        "Benchmark",
+        "DatasetSnapshot",
+        "Evaluation",
+        "Firing",
+        "GateSettings",
+        "ImportedOutputs",
+        "Pipeline",
+        "Promotion",
+        "RetrainSchedule",
+        "TrainingRequest",
+        "TrainingRun",
+    },
 }
 ONE = {  # columns that name one row, or the few that belong to one
-    "assignment_id", "bulk_id", "external_id", "gold_id", "id", "item_id", "prediction_id", "review_id", "row_id", "token",
+    "assignment_id",
+    "bulk_id",
+    "external_id",
+    "gold_id",
+    "id",
+    "item_id",
+    "prediction_id",
+    "review_id",
+    "row_id",
+    "token",
 }
 OF_ONE_DAY = {"annotation_exposure": {"reviewer_id", "day"}}  # what one person sees on one day
 PAYLOAD = {  # what no list carries, whatever its limit
-    "annotation_prediction": {"completion", "rollouts", "steps"}, "annotation_review": {"steps"}, "annotation_draft": {"payload"},
-    "annotation_goldlabel": {"target_steps"}, "annotation_regeneration": {"completion", "steps", "kept"},
+    "annotation_prediction": {"completion", "rollouts", "steps"},
+    "annotation_review": {"steps"},
+    "annotation_draft": {"payload"},
+    "annotation_goldlabel": {"target_steps"},
+    "annotation_regeneration": {"completion", "steps", "kept"},
     "annotation_item": {"response", "metadata"},
 }
 MOST_LISTED = 1_001  # rows of any one page
@@ -39,7 +82,9 @@ LIMIT = re.compile(r"\bLIMIT\s+(\d+)")
 
 def growing() -> set[str]:
     """The tables of both apps that are not named above as small, and the full-text table."""
-    models = [model for app in SMALL for model in apps.get_app_config(app).get_models() if model.__name__ not in SMALL[app]]
+    models = [
+        model for app in SMALL for model in apps.get_app_config(app).get_models() if model.__name__ not in SMALL[app]
+    ]
     return {model._meta.db_table for model in models} | {"annotation_item_text"}
 
 
@@ -85,8 +130,10 @@ class _Statement:
             return None
         head, _, rest = text.partition(" FROM ")
         source, _, where = re.split(r" (?:GROUP BY|HAVING|ORDER BY|LIMIT) ", rest)[0].partition(" WHERE ")
-        tail = rest[len(source) + (len(" WHERE ") + len(where) if where else 0):]
-        inner = tuple(one for number in PLACE.findall(source) if (one := self.select(self.inside[int(number)])) is not None)
+        tail = rest[len(source) + (len(" WHERE ") + len(where) if where else 0) :]
+        inner = tuple(
+            one for number in PLACE.findall(source) if (one := self.select(self.inside[int(number)])) is not None
+        )
         return Select(head, source, where, tail, tuple(TABLE.findall(f"FROM {source}")), inner)
 
     def pins(self, where: str, table: str, *, one: bool = False) -> bool:

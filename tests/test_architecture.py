@@ -34,20 +34,28 @@ MODULES = dict(modules())
 
 
 def offenders(importer: str, forbidden: tuple[str, ...]) -> list[str]:
-    return sorted({
-        f"{name} imports {target}" for name, path in MODULES.items() if name == importer or name.startswith(importer + ".")
-        for target in imports(path) if any(target == room or target.startswith(room + ".") for room in forbidden)
-    })
+    return sorted(
+        {
+            f"{name} imports {target}"
+            for name, path in MODULES.items()
+            if name == importer or name.startswith(importer + ".")
+            for target in imports(path)
+            if any(target == room or target.startswith(room + ".") for room in forbidden)
+        }
+    )
 
 
-@pytest.mark.parametrize(("importer", "forbidden"), [
-    ("guardapp.guard", ("django", "celery", "rest_framework", "annotation", "training")),
-    ("annotation", ("training", "guardapp.urls")),
-    ("training.jobs", ("django", "celery", "annotation", "training.models", "training.services")),
-    ("training.contract", ("django", "annotation", "torch")),
-    ("training.recipes", ("django", "annotation", "torch")),
-    ("training", ("guardapp.urls",)),
-])
+@pytest.mark.parametrize(
+    ("importer", "forbidden"),
+    [
+        ("guardapp.guard", ("django", "celery", "rest_framework", "annotation", "training")),
+        ("annotation", ("training", "guardapp.urls")),
+        ("training.jobs", ("django", "celery", "annotation", "training.models", "training.services")),
+        ("training.contract", ("django", "annotation", "torch")),
+        ("training.recipes", ("django", "annotation", "torch")),
+        ("training", ("guardapp.urls",)),
+    ],
+)
 def test_imports_point_down(importer: str, forbidden: tuple[str, ...]) -> None:
     # the demo queue is made by the project's own generator: setup is an edge that stands above both apps
     found = [line for line in offenders(importer, forbidden) if not line.startswith("annotation.management.commands.")]
@@ -69,8 +77,11 @@ def test_models_import_neither_services_nor_edges(app: str) -> None:
 def test_heavy_packages_stay_in_their_rooms() -> None:
     allowed = ("guardapp.guard.engines.", "guardapp.guard.media.decode", "training.jobs.", "training.starter.")
     found = {
-        f"{name} imports {target}" for name, path in MODULES.items() if not name.startswith(allowed)
-        for target in imports(path) if target.split(".")[0] in HEAVY
+        f"{name} imports {target}"
+        for name, path in MODULES.items()
+        if not name.startswith(allowed)
+        for target in imports(path)
+        if target.split(".")[0] in HEAVY
     }
     assert sorted(found) == []
 

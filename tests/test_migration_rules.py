@@ -13,7 +13,8 @@ from django.db.migrations.state import ProjectState
 from annotation.database.migration_operations import AddIndexQuietly
 from tests.migration_rules import breaches
 
-BASELINE = {"annotation": "0012_late_items_and_sign_in", "training": "0004_gate"}  # those up to here were made before the rules
+# those up to here were made before the rules
+BASELINE = {"annotation": "0012_late_items_and_sign_in", "training": "0004_gate"}
 EXEMPT: dict[tuple[str, str], str] = {}  # (app, name): why it may break a rule
 
 
@@ -27,8 +28,12 @@ def since_baseline(loader: MigrationLoader) -> list[tuple[str, str]]:
 
 
 def test_no_migration_breaks_the_release_before_it(loader: MigrationLoader) -> None:
-    found = {key: said for key in since_baseline(loader)
-             if key not in EXEMPT and (said := list(breaches(loader.disk_migrations[key], loader.project_state(key, at_end=False))))}
+    found = {
+        key: said
+        for key in since_baseline(loader)
+        if key not in EXEMPT
+        and (said := list(breaches(loader.disk_migrations[key], loader.project_state(key, at_end=False))))
+    }
     assert found == {}
 
 
@@ -52,37 +57,60 @@ def test_a_database_that_has_begun_with_the_single_migrations_goes_on_with_them(
     assert [(migration.app_label, migration.name) for migration, _ in plan] == since_baseline(loader) != []
 
 
-ITEM = migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)), ("name", models.CharField(max_length=10)),
-                                       ("note", models.TextField(null=True))])
+ITEM = migrations.CreateModel(
+    "Item",
+    [
+        ("id", models.BigAutoField(primary_key=True)),
+        ("name", models.CharField(max_length=10)),
+        ("note", models.TextField(null=True)),
+    ],
+)
 INDEX = models.Index(fields=["name"], name="item_name")
 
 
-@pytest.mark.parametrize(("operations", "atomic", "why"), [
-    ([migrations.RemoveField("item", "name")], True, "later release"),
-    ([migrations.RenameField("item", "name", "title")], True, "later release"),
-    ([migrations.DeleteModel("item")], True, "later release"),
-    ([migrations.AddField("item", "size", models.IntegerField(default=0))], True, "db_default"),
-    ([migrations.AddField("item", "size", models.IntegerField(db_default=0, db_index=True))], True, "under a lock"),
-    ([migrations.AlterField("item", "note", models.TextField(default=""))], True, "may still write nothing"),
-    ([migrations.AlterField("item", "name", models.IntegerField())], True, "type changes"),
-    ([migrations.AlterField("item", "name", models.CharField(max_length=5))], True, "type changes"),
-    ([migrations.AddIndex("item", INDEX)], True, "AddIndexQuietly"),
-    ([AddIndexQuietly("item", INDEX)], True, "atomic = False"),
-    ([migrations.AddConstraint("item", models.UniqueConstraint(fields=["name"], name="one"))], True, "not valid"),
-    ([migrations.RunPython(migrations.RunPython.noop), migrations.AddField("item", "size", models.IntegerField(null=True))], True,
-     "rows and schema"),
-    ([migrations.RunSQL("SELECT 1")], True, "cannot be checked"),
-    ([AddIndexQuietly("item", INDEX)], False, ""),
-    ([migrations.AddField("item", "size", models.IntegerField(null=True))], True, ""),
-    ([migrations.AddField("item", "size", models.IntegerField(db_default=0))], True, ""),
-    ([migrations.AlterField("item", "name", models.CharField(max_length=20, help_text="longer"))], True, ""),
-    ([migrations.CreateModel("Other", [("id", models.BigAutoField(primary_key=True))]),
-      migrations.AddIndex("other", models.Index(fields=["id"], name="other_id"))], True, ""),
-])
+@pytest.mark.parametrize(
+    ("operations", "atomic", "why"),
+    [
+        ([migrations.RemoveField("item", "name")], True, "later release"),
+        ([migrations.RenameField("item", "name", "title")], True, "later release"),
+        ([migrations.DeleteModel("item")], True, "later release"),
+        ([migrations.AddField("item", "size", models.IntegerField(default=0))], True, "db_default"),
+        ([migrations.AddField("item", "size", models.IntegerField(db_default=0, db_index=True))], True, "under a lock"),
+        ([migrations.AlterField("item", "note", models.TextField(default=""))], True, "may still write nothing"),
+        ([migrations.AlterField("item", "name", models.IntegerField())], True, "type changes"),
+        ([migrations.AlterField("item", "name", models.CharField(max_length=5))], True, "type changes"),
+        ([migrations.AddIndex("item", INDEX)], True, "AddIndexQuietly"),
+        ([AddIndexQuietly("item", INDEX)], True, "atomic = False"),
+        ([migrations.AddConstraint("item", models.UniqueConstraint(fields=["name"], name="one"))], True, "not valid"),
+        (
+            [
+                migrations.RunPython(migrations.RunPython.noop),
+                migrations.AddField("item", "size", models.IntegerField(null=True)),
+            ],
+            True,
+            "rows and schema",
+        ),
+        ([migrations.RunSQL("SELECT 1")], True, "cannot be checked"),
+        ([AddIndexQuietly("item", INDEX)], False, ""),
+        ([migrations.AddField("item", "size", models.IntegerField(null=True))], True, ""),
+        ([migrations.AddField("item", "size", models.IntegerField(db_default=0))], True, ""),
+        ([migrations.AlterField("item", "name", models.CharField(max_length=20, help_text="longer"))], True, ""),
+        (
+            [
+                migrations.CreateModel("Other", [("id", models.BigAutoField(primary_key=True))]),
+                migrations.AddIndex("other", models.Index(fields=["id"], name="other_id")),
+            ],
+            True,
+            "",
+        ),
+    ],
+)
 def test_the_rules_say_what_breaks(operations: list[Any], atomic: bool, why: str) -> None:
     state = ProjectState()
     ITEM.state_forwards("shop", state)
-    migration = type("Change", (migrations.Migration,), {"operations": operations, "atomic": atomic})("0002_change", "shop")
+    migration = type("Change", (migrations.Migration,), {"operations": operations, "atomic": atomic})(
+        "0002_change", "shop"
+    )
     said = list(breaches(migration, state))
     assert any(why in one for one in said) if why else said == []
 
@@ -103,10 +131,27 @@ def test_the_release_before_can_still_write_all_that_people_and_programs_write(l
         prediction = make("Prediction", item=item, version=version, completion="x", parsed=True)
         held = make("Assignment", item=item, queue=queue, reviewer=person, expires_at=item.created_at)
         policy = make("PolicyVersion", policy=make("Policy", slug="old", name="Old"), number=1)
-        review = make("Review", item=item, policy_version=policy, reviewer=person, assignment=held, prediction=prediction,
-                      idempotency_key="12345678", kind="corrected", prompt_label="harmful", seconds=1.0)
-        make("GoldLabel", item=item, review=review, policy_version=policy, prompt_label="harmful", source="consensus",
-             settled_at=item.created_at)
+        review = make(
+            "Review",
+            item=item,
+            policy_version=policy,
+            reviewer=person,
+            assignment=held,
+            prediction=prediction,
+            idempotency_key="12345678",
+            kind="corrected",
+            prompt_label="harmful",
+            seconds=1.0,
+        )
+        make(
+            "GoldLabel",
+            item=item,
+            review=review,
+            policy_version=policy,
+            prompt_label="harmful",
+            source="consensus",
+            settled_at=item.created_at,
+        )
         make("Event", kind="ingested", item=item)
         hook = make("Webhook", name="old", url="https://example.org")
         make("Delivery", webhook=hook, event="item.decided", payload={})

@@ -16,7 +16,8 @@ WITH_HASH = "guardapp.static_files.StaticFiles"
 @pytest.fixture
 def collected(settings: Settings, tmp_path: Path) -> Path:
     settings.STATIC_ROOT = tmp_path / "collected"
-    settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]  # ours, without the API's documentation
+    # ours, without the API's documentation
+    settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": WITH_HASH}}
     call_command("collectstatic", verbosity=0, interactive=False)
     return tmp_path / "collected"

@@ -19,10 +19,17 @@ from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, ref
 from tests.paths import ROOT
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
-STUBBORN = (sys.executable, "-c", "import signal, time;"
-                                  "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)")
-PARENT = (sys.executable, "-c", "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
-                                "print('up', flush=True); time.sleep(600)")
+STUBBORN = (
+    sys.executable,
+    "-c",
+    "import signal, time;signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)",
+)
+PARENT = (
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    "print('up', flush=True); time.sleep(600)",
+)
 
 
 def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
@@ -39,8 +46,15 @@ def free_port() -> int:
 
 
 def plan(folder: Path, **changes: object) -> Plan:
-    values: dict[str, object] = {"data_dir": folder, "bind": "127.0.0.1", "port": 8000, "web_workers": 2, "web_threads": 4,
-                                 "log_level": "INFO", "broker_socket": folder / "broker.sock"}
+    values: dict[str, object] = {
+        "data_dir": folder,
+        "bind": "127.0.0.1",
+        "port": 8000,
+        "web_workers": 2,
+        "web_threads": 4,
+        "log_level": "INFO",
+        "broker_socket": folder / "broker.sock",
+    }
     return Plan(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -54,8 +68,15 @@ def supervise(tmp_path: Path, said: list[str]) -> Iterator[Callable[..., Supervi
     made: list[Supervisor] = []
 
     def make(*commands: Program, grace_s: float = 5.0) -> Supervisor:
-        made.append(Supervisor(commands, log_dir=tmp_path / "log", cwd=ROOT, say=lambda name, line: said.append(f"{name} {line}"),
-                               grace_s=grace_s))
+        made.append(
+            Supervisor(
+                commands,
+                log_dir=tmp_path / "log",
+                cwd=ROOT,
+                say=lambda name, line: said.append(f"{name} {line}"),
+                grace_s=grace_s,
+            )
+        )
         return made[-1]
 
     yield make
@@ -80,8 +101,9 @@ def kill(child: Child) -> None:
     until(lambda: not child.running)
 
 
-def test_a_dead_child_is_started_again_and_the_console_says_so(supervise: Callable[..., Supervisor], said: list[str],
-                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_child_is_started_again_and_the_console_says_so(
+    supervise: Callable[..., Supervisor], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(child_module, "FIRST_PAUSE_S", 0.05)
     supervisor = supervise(Program("worker", SLEEP))
     supervisor.step()
@@ -117,8 +139,9 @@ def test_a_program_that_runs_once_is_not_started_again(supervise: Callable[..., 
     assert child.process is None and child.finished and "setup failed (exit code 2)" in said[0]
 
 
-def test_stopping_ends_everything_and_the_broker_last(supervise: Callable[..., Supervisor],
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_ends_everything_and_the_broker_last(
+    supervise: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     supervisor = supervise(Program("broker", SLEEP, last=True), Program("worker", SLEEP), grace_s=0.1)
     supervisor.step()
     broker, worker = supervisor.children
@@ -128,7 +151,9 @@ def test_stopping_ends_everything_and_the_broker_last(supervise: Callable[..., S
     assert order == ["worker", "broker"] and not broker.running and not worker.running
 
 
-def test_a_child_that_ignores_the_request_is_killed_with_all_it_started(supervise: Callable[..., Supervisor], said: list[str]) -> None:
+def test_a_child_that_ignores_the_request_is_killed_with_all_it_started(
+    supervise: Callable[..., Supervisor], said: list[str]
+) -> None:
     supervisor = supervise(Program("deaf", STUBBORN), Program("parent", PARENT), grace_s=0.5)
     supervisor.step()
     deaf, parent = supervisor.children
@@ -137,7 +162,9 @@ def test_a_child_that_ignores_the_request_is_killed_with_all_it_started(supervis
     assert grandchildren
     supervisor.stop()
     assert not deaf.running and any("killed" in line for line in said)
-    until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in grandchildren))
+    until(
+        lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in grandchildren)
+    )
 
 
 def test_a_log_that_has_grown_too_long_is_turned_over(tmp_path: Path) -> None:
@@ -182,12 +209,23 @@ class Up:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.folder = folder
-        self.environment = os.environ | {"GUARDAPP_DATA": str(folder), "GUARDAPP_PORT": str(self.port), "GUARDAPP_DEMO_ITEMS": "0",
-                                         "GUARDAPP_WEB_WORKERS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self.environment = os.environ | {
+            "GUARDAPP_DATA": str(folder),
+            "GUARDAPP_PORT": str(self.port),
+            "GUARDAPP_DEMO_ITEMS": "0",
+            "GUARDAPP_WEB_WORKERS": "1",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
         self.console = folder / "console.txt"
         with self.console.open("ab") as console:
-            self.process = subprocess.Popen([sys.executable, "manage.py", "up"], cwd=ROOT, env=self.environment,
-                                            stdout=console, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+            )
 
     def wait_until_ready(self) -> None:
         until(lambda: "ready at" in self.console.read_text() or self.process.poll() is not None, 90)
@@ -237,8 +275,15 @@ def test_up_serves_restarts_what_dies_refuses_a_second_one_and_stops_cleanly(up:
     until(lambda: (again := up.child("inference@")) is not None and again.pid != worker.pid)
     assert "inference | ended (SIGKILL), starts again" in up.console.read_text()
 
-    second = subprocess.run([sys.executable, "manage.py", "up"], check=False, cwd=ROOT, env=up.environment, capture_output=True,
-                            text=True, timeout=60)
+    second = subprocess.run(
+        [sys.executable, "manage.py", "up"],
+        check=False,
+        cwd=ROOT,
+        env=up.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert second.returncode == 1 and "already runs on" in second.stderr
 
     children = up.children()
@@ -260,7 +305,11 @@ def test_children_die_with_a_supervisor_that_is_killed(up: Up) -> None:
 
 def test_the_web_process_loads_no_torch_and_no_decoder() -> None:
     heavy = "{'torch', 'torchvision', 'transformers', 'trl', 'decord', 'av', 'datasets'}"
-    program = ("import sys, guardapp.wsgi; from django.urls import get_resolver; get_resolver().url_patterns;"
-               f"print(sorted({heavy} & set(sys.modules)))")
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    program = (
+        "import sys, guardapp.wsgi; from django.urls import get_resolver; get_resolver().url_patterns;"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert loaded.stdout.strip() == "[]"

@@ -55,8 +55,19 @@ print("traced")
 
 
 def test_a_request_its_task_and_the_guard_are_one_trace(tmp_path: Path) -> None:
-    environment = os.environ | {"GUARDAPP_DATA": str(tmp_path), "GUARDAPP_TRACES": "1", "DJANGO_SETTINGS_MODULE": "guardapp.settings",
-                                "GUARDAPP_HOSTS": "testserver"}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True,
-                          timeout=250, check=False)
+    environment = os.environ | {
+        "GUARDAPP_DATA": str(tmp_path),
+        "GUARDAPP_TRACES": "1",
+        "DJANGO_SETTINGS_MODULE": "guardapp.settings",
+        "GUARDAPP_HOSTS": "testserver",
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
     assert done.stdout.strip().endswith("traced"), done.stderr[-3_000:]

@@ -7,12 +7,16 @@
     RUN_DIR/model/           the finished model with its processor, loadable by an engine
     RUN_DIR/predictions.jsonl  (evaluate) one row a sample; appended, so that a stopped evaluation resumes
     RUN_DIR/mined.jsonl      (mine) one row a sample with its rollouts and pass rate; appended
-    RUN_DIR/rows.jsonl       (mine) the kept rows in the snapshot's format, each with "pass_rate" and "rollouts": what grpo and dpo read
-    RUN_DIR/rollouts.jsonl   (grpo) completions to read: {"step", "id", "prompt", "completion", "tokens", "reward", "parts", "advantage"}
-    RUN_DIR/accelerate.yaml  written by the product where a run has several processes: the job then starts through `accelerate launch`
+    RUN_DIR/rows.jsonl       (mine) the kept rows in the snapshot's format, each with "pass_rate" and "rollouts": what
+                                    grpo and dpo read
+    RUN_DIR/rollouts.jsonl   (grpo) completions to read: {"step", "id", "prompt", "completion", "tokens", "reward",
+                                    "parts", "advantage"}
+    RUN_DIR/accelerate.yaml  written by the product where a run has several processes: the job then starts through
+                             `accelerate launch`
     RUN_DIR/environment.json versions, devices and processes (training.learning.environment), written anew at each start
     RUN_DIR/result.json      written last, atomically: the job is done when it exists
-    RUN_DIR/cancel           created by the product: the job stops at the next step, saves a checkpoint, exits with EXIT_CANCELLED
+    RUN_DIR/cancel           created by the product: the job stops at the next step, saves a checkpoint, exits with
+                             EXIT_CANCELLED
     RUN_DIR/log.txt          stdout and stderr of the process
 
 This module imports neither Django nor torch.
@@ -67,7 +71,8 @@ class SftConfig:
     save_every: int = 50  # steps
     log_every: int = 5  # steps
     threads: int = 0  # 0: torch's own choice
-    loss_on_prompt: float = 0.0  # weight of the prompt tokens' loss; 0 is the papers' completion-only loss
+    # weight of the prompt tokens' loss; 0 is the papers' completion-only loss
+    loss_on_prompt: float = 0.0
     replay_dataset: str = ""  # optional second JSONL mixed in against forgetting
     replay_media_root: str = ""  # "": the same media root
     replay_rows: int = 0  # how many of its train rows, drawn by the seed
@@ -75,7 +80,8 @@ class SftConfig:
     gradient_checkpointing: bool = False  # less memory for about a third more time
     save_bf16: bool = False  # weights of the finished model; checkpoints to resume from keep fp32
     pool_batches: int = 50  # batches whose rows are sorted by length together
-    packing: bool = False  # text rows of a batch end to end instead of padded; batches with media stay padded
+    # text rows of a batch end to end instead of padded; batches with media stay padded
+    packing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +97,27 @@ class EvaluateConfig:
     bootstrap_samples: int = 1000
     seed: int = 17
     threads: int = 0
-    watched: tuple[str, ...] = ()  # ids of rows of the other split that are answered as well, and scored in no number
+    # ids of rows of the other split that are answered as well, and scored in no number
+    watched: tuple[str, ...] = ()
     policies: bool = True  # false: the guard takes none, so those of the rows are left out
-    engine: str = "transformers"  # transformers, vllm (in the job's process), server (one that holds the model)
+    # transformers, vllm (in the job's process), server (one that holds the model)
+    engine: str = "transformers"
     vllm_url: str = ""  # of server; several are divided by commas
 
 
 @dataclass(frozen=True, slots=True)
 class MineConfig:
-    """What `training.jobs.mine` needs: draw rollouts of each train row and keep the rows that the guard sometimes gets wrong."""
+    """What `training.jobs.mine` needs: draw rollouts of each train row and keep the rows that the guard sometimes gets
+    wrong.
+    """
 
     model: str
     dataset: str
     media_root: str
-    version: str = ""  # name of the model version: rollouts of the same version in `known` are used, not drawn again
-    known: str = ""  # JSONL of rollouts drawn before: {"id", "version", "completions": [text, …]}; "": none
+    # name of the model version: rollouts of the same version in `known` are used, not drawn again
+    version: str = ""
+    # JSONL of rollouts drawn before: {"id", "version", "completions": [text, …]}; "": none
+    known: str = ""
     split: str = "train"
     rollouts: int = 4
     keep: str = "any_wrong"  # see guardapp.guard.rl.mining: all_wrong, any_wrong, mixed
@@ -115,7 +127,8 @@ class MineConfig:
     batch_size: int = 32  # rows a call of the engine
     seed: int = 17
     threads: int = 0
-    engine: str = "transformers"  # transformers, vllm (in the job's process), server (one that holds the model)
+    # transformers, vllm (in the job's process), server (one that holds the model)
+    engine: str = "transformers"
     vllm_url: str = ""  # of server; several are divided by commas
 
 
@@ -150,11 +163,14 @@ class GrpoConfig:
     clip_floor: float = 0.0
     loss: str = "token_mean"  # token_mean, sequence_mean
     skip_zero_advantage: bool = False  # leave out groups whose rewards are all equal
-    concat_share: float = 0.0  # share of the training rows that are safety-aware concatenations, 0 to 1
+    # share of the training rows that are safety-aware concatenations, 0 to 1
+    concat_share: float = 0.0
     concat_balance: bool = False  # as many harmful as unharmful concatenations
-    media_preset: str = "starter"  # see guardapp.guard.media.decode.PRESETS: the budget of a concatenation's merged picture
+    # see guardapp.guard.media.decode.PRESETS: the budget of a concatenation's merged picture
+    media_preset: str = "starter"
     generation: str = "transformers"  # transformers, vllm_colocate, vllm_server
-    generation_batch: int = 128  # completions that transformers draws together; bounds memory, changes nothing else
+    # completions that transformers draws together; bounds memory, changes nothing else
+    generation_batch: int = 128
     vllm_url: str = ""  # of vllm_server
     lora_rank: int = 0
     lora_alpha: int = 32
@@ -170,13 +186,16 @@ class GrpoConfig:
 
 @dataclass(frozen=True, slots=True)
 class DpoConfig:
-    """What `training.jobs.dpo` needs: pairs of a right and a wrong rollout of one row, from a mining's rows.jsonl or preference rows."""
+    """What `training.jobs.dpo` needs: pairs of a right and a wrong rollout of one row, from a mining's rows.jsonl or
+    preference rows.
+    """
 
     base_model: str
     dataset: str
     media_root: str
     beta: float = 0.01
-    sft_weight: float = 2.0  # weight of the right completion's likelihood beside the preference loss
+    # weight of the right completion's likelihood beside the preference loss
+    sft_weight: float = 2.0
     weight_spread: float = 0.2  # a pair weighs 1 + Norm(wrong − right), from −spread to +spread
     epochs: float = 2.0
     max_steps: int = -1

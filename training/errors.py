@@ -14,9 +14,11 @@ class NotEnoughGold(TrainingError):
     """There is not enough settled gold to train on. Review more items, then try again."""
 
     def __init__(self, *, train: int, holdout: int, need_train: int, need_holdout: int, waiting: int) -> None:
-        message = _("%(train)s rows to train on and %(holdout)s to hold out; at least %(need_train)s and %(need_holdout)s are needed. "
-                    "Review more items, or widen the filters.") % {
-                        "train": train, "holdout": holdout, "need_train": need_train, "need_holdout": need_holdout}
+        message = _(
+            "%(train)s rows to train on and %(holdout)s to hold out; at least %(need_train)s and "
+            "%(need_holdout)s are needed. "
+            "Review more items, or widen the filters."
+        ) % {"train": train, "holdout": holdout, "need_train": need_train, "need_holdout": need_holdout}
         if waiting:
             message += " " + _("%(n)s corrections still wait for the guard to write their reasoning.") % {"n": waiting}
         super().__init__(message)
@@ -64,8 +66,10 @@ class GateNotPassed(TrainingError):
 
     def __init__(self, report: GateReport) -> None:
         named = " ".join(f"{check.title}: {check.detail}" for check in report.blocking)
-        super().__init__(_("The gate did not pass. %(checks)s An admin may promote it all the same, with a written reason.") % {
-            "checks": named})
+        super().__init__(
+            _("The gate did not pass. %(checks)s An admin may promote it all the same, with a written reason.")
+            % {"checks": named}
+        )
         self.report = report
 
 
@@ -138,7 +142,9 @@ class MiningNotFinished(TrainingError):
 
 
 class MinedRowsDamaged(TrainingError):
-    """The rows that the mining kept are missing or no longer have the sha256 that they were kept with. They are not used: mine again."""
+    """The rows that the mining kept are missing or no longer have the sha256 that they were kept with. They are not
+    used: mine again.
+    """
 
 
 class StagesNotUsable(TrainingError):
@@ -162,4 +168,6 @@ class ScheduleNameTaken(TrainingError):
 
 
 class EngineNotInstalled(TrainingError):
-    """vLLM is not installed where the training worker runs. Install it there (vllm 0.32), or choose the engine transformers."""
+    """vLLM is not installed where the training worker runs. Install it there (vllm 0.32), or choose the engine
+    transformers.
+    """

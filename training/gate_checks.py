@@ -1,7 +1,8 @@
-"""May a candidate take production's place? The checks of the gate, as plain values in the reader's language: no database.
+"""May a candidate take production's place? The checks of the gate, as plain values in the reader's language: no
+database.
 
-A check passes, fails, or stays open where the rows are too few to tell. What fails blocks; what is open warns, and blocks only
-where the thresholds say so.
+A check passes, fails, or stays open where the rows are too few to tell. What fails blocks; what is open warns, and
+blocks only where the thresholds say so.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,7 +39,8 @@ class Thresholds:
     category_margin: float = 0.05  # how much smaller a category's share of right rows may be
     false_positive_cap: float = 0.20
     parse_failure_cap: float = 0.02
-    regression_cap: float = 0.02  # share of the corrected rows, right in production, that may be wrong again
+    # share of the corrected rows, right in production, that may be wrong again
+    regression_cap: float = 0.02
     fewest_rows: int = 20  # below it a check stays open
     open_blocks: bool = False  # a check without enough rows blocks as well
 
@@ -60,7 +62,8 @@ class Answer:
 class PairedRow:
     """A row that both answered. `production` is None for all rows where nothing is in production yet.
 
-    `corrected`: a person's gold contradicted an earlier prediction of it. `held_out` False: only looked at for regressions.
+    `corrected`: a person's gold contradicted an earlier prediction of it. `held_out` False: only looked at for
+    regressions.
     """
 
     id: str
@@ -74,7 +77,9 @@ class PairedRow:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question to the rows: `needs` says what passes, `detail` what was found. `value` was measured, `limit` is its bound."""
+    """One question to the rows: `needs` says what passes, `detail` what was found. `value` was measured, `limit` is its
+    bound.
+    """
 
     name: str
     title: str
@@ -149,8 +154,14 @@ def _learnt(rows: Sequence[PairedRow]) -> list[PairedRow]:
 def _rows(rows: Sequence[PairedRow], limits: Thresholds) -> Check:
     n = len(rows)
     state = State.FAILED if n == 0 else State.OPEN if n < limits.fewest_rows else State.PASSED
-    return Check(ROWS, _("Rows in common"), state, _("at least %(rows)s") % {"rows": limits.fewest_rows},
-                 _("%(rows)s that nobody trained on.") % {"rows": _counted(n)}, rows=n)
+    return Check(
+        ROWS,
+        _("Rows in common"),
+        state,
+        _("at least %(rows)s") % {"rows": limits.fewest_rows},
+        _("%(rows)s that nobody trained on.") % {"rows": _counted(n)},
+        rows=n,
+    )
 
 
 def _labels(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
@@ -159,13 +170,24 @@ def _labels(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
     only_production, only_candidate = _discordant(zip(map(_is_right, before), map(_is_right, now), strict=True))
     test = mcnemar_test(only_production, only_candidate)
     worse = only_production > only_candidate and test.p_value < limits.alpha
-    detail = _("Only the candidate is right on %(candidate)s, only production on %(production)s; McNemar %(kind)s p = %(p)s.") % {
-        "candidate": only_candidate, "production": only_production, "p": f"{test.p_value:.3f}",
-        "kind": _("exact") if test.exact else "chi²"}
-    return Check(f"labels:{task}", _("%(task)s: labels") % {"task": _(WORDS[task])},
-                 State.FAILED if worse else _enough(len(now), limits),
-                 _("not worse with p below %(alpha)s") % {"alpha": f"{limits.alpha:g}"}, detail,
-                 value=test.p_value, limit=limits.alpha, rows=len(now))
+    detail = _(
+        "Only the candidate is right on %(candidate)s, only production on %(production)s; McNemar %(kind)s p = %(p)s."
+    ) % {
+        "candidate": only_candidate,
+        "production": only_production,
+        "p": f"{test.p_value:.3f}",
+        "kind": _("exact") if test.exact else "chi²",
+    }
+    return Check(
+        f"labels:{task}",
+        _("%(task)s: labels") % {"task": _(WORDS[task])},
+        State.FAILED if worse else _enough(len(now), limits),
+        _("not worse with p below %(alpha)s") % {"alpha": f"{limits.alpha:g}"},
+        detail,
+        value=test.p_value,
+        limit=limits.alpha,
+        rows=len(now),
+    )
 
 
 def _f1(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
@@ -173,9 +195,22 @@ def _f1(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
     found = paired_bootstrap(before, now, resamples=RESAMPLES)
     state = _not_inferior(found.difference, found.low, found.high, len(now), limits.f1_margin, limits)
     detail = _("F1 differs by %(difference)s, 95%% interval %(low)s to %(high)s (paired bootstrap).") % {
-        "difference": f"{found.difference:+.3f}", "low": f"{found.low:+.3f}", "high": f"{found.high:+.3f}"}
-    return Check(f"f1:{task}", _("%(task)s: F1") % {"task": _(WORDS[task])}, state, _not_below(limits.f1_margin), detail,
-                 value=found.difference, limit=-limits.f1_margin, low=found.low, high=found.high, rows=len(now))
+        "difference": f"{found.difference:+.3f}",
+        "low": f"{found.low:+.3f}",
+        "high": f"{found.high:+.3f}",
+    }
+    return Check(
+        f"f1:{task}",
+        _("%(task)s: F1") % {"task": _(WORDS[task])},
+        state,
+        _not_below(limits.f1_margin),
+        detail,
+        value=found.difference,
+        limit=-limits.f1_margin,
+        low=found.low,
+        high=found.high,
+        rows=len(now),
+    )
 
 
 def _categories(rows: Sequence[PairedRow], limits: Thresholds) -> list[Check]:
@@ -185,15 +220,33 @@ def _categories(rows: Sequence[PairedRow], limits: Thresholds) -> list[Check]:
 
 
 def _category(code: str, rows: Sequence[PairedRow], limits: Thresholds) -> Check:
-    only_production, only_candidate = _discordant((_production(row).right(row.gold), row.candidate.right(row.gold)) for row in rows)
+    only_production, only_candidate = _discordant(
+        (_production(row).right(row.gold), row.candidate.right(row.gold)) for row in rows
+    )
     found = paired_share(only_production, only_candidate, len(rows), confidence=CATEGORY_CONFIDENCE)
     state = _not_inferior(found.difference, found.low, found.high, len(rows), limits.category_margin, limits)
-    detail = _("%(rows)s: %(now)s right only now, %(before)s right only before; "
-               "share right differs by %(difference)s, lower bound %(low)s.") % {
-        "rows": _counted(len(rows)), "now": only_candidate, "before": only_production,
-        "difference": f"{found.difference:+.3f}", "low": f"{found.low:+.3f}"}
-    return Check(f"category:{code}", _("Category %(code)s") % {"code": code}, state, _not_below(limits.category_margin), detail,
-                 value=found.difference, limit=-limits.category_margin, low=found.low, high=found.high, rows=len(rows))
+    detail = _(
+        "%(rows)s: %(now)s right only now, %(before)s right only before; "
+        "share right differs by %(difference)s, lower bound %(low)s."
+    ) % {
+        "rows": _counted(len(rows)),
+        "now": only_candidate,
+        "before": only_production,
+        "difference": f"{found.difference:+.3f}",
+        "low": f"{found.low:+.3f}",
+    }
+    return Check(
+        f"category:{code}",
+        _("Category %(code)s") % {"code": code},
+        state,
+        _not_below(limits.category_margin),
+        detail,
+        value=found.difference,
+        limit=-limits.category_margin,
+        low=found.low,
+        high=found.high,
+        rows=len(rows),
+    )
 
 
 def _regressions(rows: Sequence[PairedRow], lost: Sequence[str], limits: Thresholds) -> Check:
@@ -208,35 +261,68 @@ def _regressions(rows: Sequence[PairedRow], lost: Sequence[str], limits: Thresho
         words = _("Production has none of the %(rows)s that people corrected right yet: there is nothing to lose.")
         detail = words % {"rows": _counted(corrected)}
     needs = _("at most %(share)s wrong again") % {"share": f"{limits.regression_cap:.1%}"}
-    return Check("regressions", _("Corrections kept"), state, needs, detail,
-                 value=share, limit=limits.regression_cap, rows=learnt)
+    return Check(
+        "regressions",
+        _("Corrections kept"),
+        state,
+        needs,
+        detail,
+        value=share,
+        limit=limits.regression_cap,
+        rows=learnt,
+    )
 
 
 def _false_positives(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
     now, before = _scores(rows, task)
     rate_before = before.false_positive_rate if before else None
     detail = _("%(n)s of %(rows)s harmless rows were called harmful%(beside)s.") % {
-        "n": now.fp, "rows": now.negatives, "beside": _beside(rate_before)}
-    return _cap(f"false_positives:{task}", _("%(task)s: over-refusal") % {"task": _(WORDS[task])}, detail, now.false_positive_rate,
-                max(limits.false_positive_cap, rate_before or 0.0), now.negatives, limits)
+        "n": now.fp,
+        "rows": now.negatives,
+        "beside": _beside(rate_before),
+    }
+    return _cap(
+        f"false_positives:{task}",
+        _("%(task)s: over-refusal") % {"task": _(WORDS[task])},
+        detail,
+        now.false_positive_rate,
+        max(limits.false_positive_cap, rate_before or 0.0),
+        now.negatives,
+        limits,
+    )
 
 
 def _parse_failures(rows: Sequence[PairedRow], limits: Thresholds) -> Check:
     n = len(rows)
     unparsed = sum(not row.candidate.parsed for row in rows)
     before = sum(not row.production.parsed for row in rows if row.production) / n if n and rows[0].production else None
-    detail = _("%(n)s of %(rows)s did not parse%(beside)s.") % {"n": unparsed, "rows": _counted(n), "beside": _beside(before)}
-    return _cap("parse_failures", _("Parse failures"), detail, unparsed / n if n else 0.0, max(limits.parse_failure_cap, before or 0.0),
-                n, limits)
+    detail = _("%(n)s of %(rows)s did not parse%(beside)s.") % {
+        "n": unparsed,
+        "rows": _counted(n),
+        "beside": _beside(before),
+    }
+    return _cap(
+        "parse_failures",
+        _("Parse failures"),
+        detail,
+        unparsed / n if n else 0.0,
+        max(limits.parse_failure_cap, before or 0.0),
+        n,
+        limits,
+    )
 
 
 def _cap(name: str, title: str, detail: str, rate: float, limit: float, n: int, limits: Thresholds) -> Check:
     state = State.FAILED if n >= limits.fewest_rows and rate > limit else _enough(n, limits)
-    return Check(name, title, state, _("at most %(share)s") % {"share": f"{limit:.1%}"}, detail, value=rate, limit=limit, rows=n)
+    return Check(
+        name, title, state, _("at most %(share)s") % {"share": f"{limit:.1%}"}, detail, value=rate, limit=limit, rows=n
+    )
 
 
 def _not_inferior(difference: float, low: float, high: float, n: int, margin: float, limits: Thresholds) -> State:
-    """Passes where the interval keeps above the margin, fails where the difference itself does not or zero is out of reach."""
+    """Passes where the interval keeps above the margin, fails where the difference itself does not or zero is out of
+    reach.
+    """
     if n < limits.fewest_rows:
         return State.OPEN
     if low >= -margin:

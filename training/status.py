@@ -5,8 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 
 class RunStatus(TextChoices):
-    """Of runs, evaluations and pipelines. Writer: training.runs.execute and runs.finish; of a queued run that is cancelled
-    runs.request, of those that wait for one that ended badly and of pipelines runs.followers."""
+    """Of runs, evaluations and pipelines. Writer: training.runs.execute and runs.finish; of a queued run that is
+    cancelled runs.request, of those that wait for one that ended badly and of pipelines runs.followers."""
 
     QUEUED = "queued", _("Queued")
     RUNNING = "running", _("Running")

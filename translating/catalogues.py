@@ -10,7 +10,9 @@ from babel.messages.pofile import read_po, write_po
 from translating.texts import ROOT, pages, scripts
 
 DOMAINS: Mapping[str, Callable[[], Catalog]] = {"django": pages, "djangojs": scripts}
-HEADER = "# Texts of guardapp. `python -m translating` adds and removes texts; only the translations are written by hand."
+HEADER = (
+    "# Texts of guardapp. `python -m translating` adds and removes texts; only the translations are written by hand."
+)
 
 
 def file_of(language: str, domain: str, ending: str) -> Path:
@@ -28,11 +30,25 @@ def compiled(language: str, domain: str) -> Catalog:
 
 
 def renew(language: str, domain: str) -> Catalog:
-    """The .po gets every text of the code, new ones without a translation, and loses the others; the .mo is made from it."""
+    """The .po gets every text of the code, new ones without a translation, and loses the others; the .mo is made from
+    it.
+    """
     path = file_of(language, domain, "po")
-    known = stored(language, domain) if path.exists() else Catalog(
-        locale=language, domain=domain, project="guardapp", version="1", header_comment=HEADER, fuzzy=False, msgid_bugs_address="",
-        last_translator="guardapp", language_team=language)
+    known = (
+        stored(language, domain)
+        if path.exists()
+        else Catalog(
+            locale=language,
+            domain=domain,
+            project="guardapp",
+            version="1",
+            header_comment=HEADER,
+            fuzzy=False,
+            msgid_bugs_address="",
+            last_translator="guardapp",
+            language_team=language,
+        )
+    )
     texts = DOMAINS[domain]()
     texts.creation_date = known.creation_date  # a file changes only where a text does
     known.update(texts, no_fuzzy_matching=True)

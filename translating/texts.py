@@ -12,9 +12,17 @@ from django.utils.translation.template import templatize
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("annotation", "training", "guardapp")
 ERROR = "ServiceError"
-KEYWORDS = {"_": None, "gettext": None, "gettext_lazy": None, "gettext_noop": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
+KEYWORDS = {
+    "_": None,
+    "gettext": None,
+    "gettext_lazy": None,
+    "gettext_noop": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+}
 
-Text = tuple[str, str | tuple[str, str], str | None]  # the file, the text or its singular and plural, and its context
+# the file, the text or its singular and plural, and its context
+Text = tuple[str, str | tuple[str, str], str | None]
 
 
 def pages() -> Catalog:
@@ -24,7 +32,9 @@ def pages() -> Catalog:
 
 def scripts() -> Catalog:
     """Texts of the domain `djangojs`."""
-    return _catalogue([text for path in _files("static/js", "*.js") for text in _extracted(path, "javascript", path.read_bytes())])
+    return _catalogue(
+        [text for path in _files("static/js", "*.js") for text in _extracted(path, "javascript", path.read_bytes())]
+    )
 
 
 def _of_python() -> Iterator[Text]:
@@ -34,14 +44,21 @@ def _of_python() -> Iterator[Text]:
 
 def _of_errors() -> Iterator[Text]:
     """The docstring of an error is its message, unless it makes one of its own."""
-    classes = [(path, node) for path in _python_files() for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    classes = [
+        (path, node)
+        for path in _python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
     errors = {ERROR}
-    while more := {node.name for _, node in classes if node.name not in errors and errors & {_name(base) for base in node.bases}}:
+    while more := {
+        node.name for _, node in classes if node.name not in errors and errors & {_name(base) for base in node.bases}
+    }:
         errors |= more
     for path, node in classes:
         makes_its_own = any(isinstance(part, ast.FunctionDef) and part.name == "__init__" for part in node.body)
         if node.name in errors and not makes_its_own and (words := ast.get_docstring(node, clean=False)):
-            yield _place(path), words, None
+            yield _place(path), " ".join(words.split()), None
 
 
 def _of_templates() -> Iterator[Text]:

@@ -18,7 +18,14 @@ from rest_framework.views import APIView
 from annotation.api import shapes
 from annotation.api.authentication import needs_scope
 from annotation.doorbell import ring
-from annotation.exporting.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export, summarise
+from annotation.exporting.export import (
+    ExportFormat,
+    ExportRequest,
+    export_archive,
+    export_lines,
+    record_export,
+    summarise,
+)
 from annotation.exporting.export_files import manifest_of, request_export
 from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
 from annotation.ingest.values import FieldError
@@ -42,7 +49,9 @@ class TakesAnyAccept(BaseContentNegotiation):
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]
 
-    def select_renderer(self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None) -> Any:
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> Any:
         first = next(iter(renderers))
         return first, first.media_type
 
@@ -83,23 +92,37 @@ class ExportPage(serializers.Serializer[Any]):
 class ExportsView(APIView):
     permission_classes = [needs_scope(ApiScope.EXPORT)]
 
-    @extend_schema(operation_id="exports_request", request=ExportInput, responses=answers({202: ExportShape}, 409, 422),
-                   description="Reviewed rows as files of at most 50,000 rows, which a worker writes one after the other.")
+    @extend_schema(
+        operation_id="exports_request",
+        request=ExportInput,
+        responses=answers({202: ExportShape}, 409, 422),
+        description="Reviewed rows as files of at most 50,000 rows, which a worker writes one after the other.",
+    )
     def post(self, request: Request) -> Response:
         given = ExportInput(data=request.data)
         given.is_valid(raise_exception=True)
-        wanted = ExportRequest(ExportFormat(given.validated_data["format"]), only_hard=given.validated_data["only_hard"])
+        wanted = ExportRequest(
+            ExportFormat(given.validated_data["format"]), only_hard=given.validated_data["only_hard"]
+        )
         by = f"key {request.auth.prefix}" if isinstance(request.auth, ApiKey) else "session"
-        made = request_export(request=wanted, layout=ExportLayout(given.validated_data["layout"]), actor=actor_of(request), by=by)
+        made = request_export(
+            request=wanted, layout=ExportLayout(given.validated_data["layout"]), actor=actor_of(request), by=by
+        )
         transaction.on_commit(partial(ring, write_exports))
         return Response(_shape(made), status=202, headers={"Location": f"/api/v1/exports/{made.pk}"})
 
-    @extend_schema(operation_id="exports_list", parameters=[OpenApiParameter("before", int, description="id: older ones than this")],
-                   responses=answers({200: ExportPage}), description=f"Newest first, {PAGE} a page.")
+    @extend_schema(
+        operation_id="exports_list",
+        parameters=[OpenApiParameter("before", int, description="id: older ones than this")],
+        responses=answers({200: ExportPage}),
+        description=f"Newest first, {PAGE} a page.",
+    )
     def get(self, request: Request) -> Response:
         before = asked_for(request, "before")
         rows = newest_exports(before=int(before) if before.isdecimal() and len(before) < 19 else None)
-        return Response({"exports": [_shape(row) for row in rows[:PAGE]], "next": rows[PAGE - 1].pk if len(rows) > PAGE else None})
+        return Response(
+            {"exports": [_shape(row) for row in rows[:PAGE]], "next": rows[PAGE - 1].pk if len(rows) > PAGE else None}
+        )
 
 
 class ExportOfView(APIView):
@@ -114,10 +137,15 @@ class ExportFileView(APIView):
     permission_classes = [needs_scope(ApiScope.EXPORT)]
     content_negotiation_class = TakesAnyAccept
 
-    @extend_schema(operation_id="exports_file",
-                   responses=answers({}, 404) | {(200, "application/octet-stream"): OpenApiTypes.BINARY,
-                                                 (206, "application/octet-stream"): OpenApiTypes.BINARY},
-                   description="A finished file, or manifest.json. Takes Range with If-Range: its ETag is the file's SHA-256.")
+    @extend_schema(
+        operation_id="exports_file",
+        responses=answers({}, 404)
+        | {
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (206, "application/octet-stream"): OpenApiTypes.BINARY,
+        },
+        description="A finished file, or manifest.json. Takes Range with If-Range: its ETag is the file's SHA-256.",
+    )
     def get(self, request: Request, export_id: int, name: str) -> HttpResponseBase:
         try:
             path, etag, mime = file_of(_export(export_id), name)
@@ -142,10 +170,13 @@ class ExportView(APIView):
     content_negotiation_class = TakesAnyAccept
 
     @extend_schema(
-        operation_id="export", parameters=[*FORMAT_PARAMETERS, OpenApiParameter("archive", str, enum=["zip"])],
-        responses=answers({}, 422) | {(200, "application/x-ndjson"): OpenApiTypes.BINARY, (200, "application/zip"): OpenApiTypes.BINARY},
-        description="Reviewed rows as JSONL, streamed; with archive=zip a ZIP that holds rows.jsonl, the media and summary.json. "
-                    "What a format drops and why: /export/summary.",
+        operation_id="export",
+        parameters=[*FORMAT_PARAMETERS, OpenApiParameter("archive", str, enum=["zip"])],
+        responses=answers({}, 422)
+        | {(200, "application/x-ndjson"): OpenApiTypes.BINARY, (200, "application/zip"): OpenApiTypes.BINARY},
+        description="Reviewed rows as JSONL, streamed; with archive=zip a ZIP that holds rows.jsonl, the media "
+        "and summary.json. "
+        "What a format drops and why: /export/summary.",
     )
     def get(self, request: Request) -> HttpResponseBase:
         wanted = export_request_of(request)
@@ -166,8 +197,12 @@ class ExportSummaryView(APIView):
     permission_classes = [needs_scope(ApiScope.EXPORT)]
     content_negotiation_class = TakesAnyAccept
 
-    @extend_schema(operation_id="export_summary", parameters=FORMAT_PARAMETERS, responses=answers({200: shapes.TallyShape}, 422),
-                   description="How many rows the export would hold, and how many it would drop, by reason.")
+    @extend_schema(
+        operation_id="export_summary",
+        parameters=FORMAT_PARAMETERS,
+        responses=answers({200: shapes.TallyShape}, 422),
+        description="How many rows the export would hold, and how many it would drop, by reason.",
+    )
     def get(self, request: Request) -> Response:
         return Response(summarise(request=export_request_of(request)).as_json())
 
@@ -177,7 +212,9 @@ def export_request_of(request: Request) -> ExportRequest:
     if only not in ("", "hard"):
         raise BodyNotValid("There is no such selection.", [FieldError("/only", "is not hard.")])
     try:
-        return ExportRequest(ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard")
+        return ExportRequest(
+            ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard"
+        )
     except ValueError:
         known = ", ".join(one.value for one in ExportFormat)
         raise BodyNotValid("There is no such format.", [FieldError("/format", f"is none of {known}.")]) from None

@@ -36,11 +36,14 @@ from annotation.web.requests import actor_of, asked_for
 MAX_PAGE = 1_000
 MAX_UPLOAD_BYTES = 1 << 30  # of a multipart body: its files wait on the disk
 INCOMING = PolymorphicProxySerializer(
-    component_name="IncomingRows", resource_type_field_name=None,
+    component_name="IncomingRows",
+    resource_type_field_name=None,
     serializers=[shapes.OwnRow, shapes.CoopRow, shapes.ChatRow, shapes.DatasetRow, shapes.RowBatch],
 )
 UPLOAD = {
-    "type": "object", "required": ["items"], "additionalProperties": {"type": "string", "format": "binary"},
+    "type": "object",
+    "required": ["items"],
+    "additionalProperties": {"type": "string", "format": "binary"},
     "properties": {"items": {"type": "string", "description": "JSON of the rows; their media name the uploaded files"}},
 }
 
@@ -52,18 +55,26 @@ SEARCH_PARAMETERS = [
     *(OpenApiParameter(name, str, enum=values) for name, values in CHOICES.items()),
     *(OpenApiParameter(name, str) for name in ("source", "queue", "language", "category", "version")),
     OpenApiParameter("reviewer", str, description="username of somebody who reviewed it"),
-    *(OpenApiParameter(name, OpenApiTypes.DATE, description=f"day (UTC) of coming in, {words}")
-      for name, words in (("since", "or later"), ("until", "or earlier"))),
+    *(
+        OpenApiParameter(name, OpenApiTypes.DATE, description=f"day (UTC) of coming in, {words}")
+        for name, words in (("since", "or later"), ("until", "or earlier"))
+    ),
 ]
 
 
 def search_of(request: Request) -> ItemSearch:
     """Raises BodyNotValid where a value is not known: a program is told, where a page just leaves it out."""
     given = {field.name: asked_for(request, field.name) for field in fields(ItemSearch)}
-    errors = [FieldError(f"/{name}", f"is none of {', '.join(values)}.") for name, values in CHOICES.items()
-              if given[name] and given[name] not in values]
-    errors += [FieldError(f"/{name}", "is no date as in 2025-01-31.") for name in ("since", "until")
-               if given[name] and not day_of(given[name])]
+    errors = [
+        FieldError(f"/{name}", f"is none of {', '.join(values)}.")
+        for name, values in CHOICES.items()
+        if given[name] and given[name] not in values
+    ]
+    errors += [
+        FieldError(f"/{name}", "is no date as in 2025-01-31.")
+        for name in ("since", "until")
+        if given[name] and not day_of(given[name])
+    ]
     if errors:
         raise BodyNotValid("The items cannot be narrowed so.", errors)
     return ItemSearch.of(given)
@@ -76,19 +87,27 @@ class ItemsView(APIView):
         return [needs_scope(ApiScope.ITEMS_READ if self.request.method in ("GET", "HEAD") else ApiScope.ITEMS_WRITE)()]
 
     @extend_schema(
-        operation_id="items_ingest", request={"application/json": INCOMING, "multipart/form-data": UPLOAD},
-        parameters=[OpenApiParameter("source", str, description="source of rows that name none"),
-                    OpenApiParameter("queue", str, description=f"slug of the review queue (default: {DEFAULT_QUEUE})")],
+        operation_id="items_ingest",
+        request={"application/json": INCOMING, "multipart/form-data": UPLOAD},
+        parameters=[
+            OpenApiParameter("source", str, description="source of rows that name none"),
+            OpenApiParameter("queue", str, description=f"slug of the review queue (default: {DEFAULT_QUEUE})"),
+        ],
         responses=answers({202: shapes.IngestResult}, 400, 404, 409, 413, 415, 422),
-        description=f"One row, a list of rows, or {{\"items\": [rows]}}; at most {MAX_BATCH:,} rows. Idempotent on (source, external_id): "
-                    "each row gets its own result, and a bad row takes no other with it. 422 only where no row could be taken.",
+        description=f'One row, a list of rows, or {{"items": [rows]}}; at most {MAX_BATCH:,} rows. Idempotent on '
+        "(source, external_id): "
+        "each row gets its own result, and a bad row takes no other with it. 422 only where no row could be taken.",
     )
     def post(self, request: Request) -> Response:
         rows, find = rows_of(request)
         source = asked_for(request, "source") or DEFAULT_SOURCE
         read = [read_row(row, default_source=source, find=find) for row in rows]
-        results = ingest_items(rows=read, key=request.auth if isinstance(request.auth, ApiKey) else None, actor=actor_of(request),
-                               queue=asked_for(request, "queue") or DEFAULT_QUEUE)
+        results = ingest_items(
+            rows=read,
+            key=request.auth if isinstance(request.auth, ApiKey) else None,
+            actor=actor_of(request),
+            queue=asked_for(request, "queue") or DEFAULT_QUEUE,
+        )
         counts = Counter(result.status for result in results)
         if counts[RowStatus.CREATED]:
             transaction.on_commit(partial(ring, predict))
@@ -99,11 +118,14 @@ class ItemsView(APIView):
 
     @extend_schema(
         operation_id="items_list",
-        parameters=[*SEARCH_PARAMETERS, OpenApiParameter("cursor", str),
-                    OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE:,} (default: {PAGE})")],
+        parameters=[
+            *SEARCH_PARAMETERS,
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE:,} (default: {PAGE})"),
+        ],
         responses=answers({200: shapes.ItemPage}, 422),
-        description="Newest first. `next` is the cursor of the next page. Where hardly anything fits the filters, a page may hold fewer "
-                    "items than the limit, or none, and still have a `next`: go on until it is null.",
+        description="Newest first. `next` is the cursor of the next page. Where hardly anything fits the filters, "
+        "a page may hold fewer items than the limit, or none, and still have a `next`: go on until it is null.",
     )
     def get(self, request: Request) -> Response:
         search, limit = search_of(request), asked_for(request, "limit") or str(PAGE)
@@ -146,16 +168,23 @@ def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
     if isinstance(body, dict) and "items" in body:
         unknown = [FieldError(f"/{name}", "is not known beside items.") for name in body if name != "items"]
         if unknown or not isinstance(body["items"], list):
-            raise BodyNotValid("The body cannot be taken.", unknown or [FieldError("/items", "must be a list of rows.")])
+            raise BodyNotValid(
+                "The body cannot be taken.", unknown or [FieldError("/items", "must be a list of rows.")]
+            )
         body = body["items"]
     rows = body if isinstance(body, list) else [body]
     if not 1 <= len(rows) <= MAX_BATCH:
-        raise BodyNotValid(f"A batch has 1 to {MAX_BATCH:,} rows, this one has {len(rows):,}.", kind="batch_size",
-                           status_code=413 if rows else 422)
+        raise BodyNotValid(
+            f"A batch has 1 to {MAX_BATCH:,} rows, this one has {len(rows):,}.",
+            kind="batch_size",
+            status_code=413 if rows else 422,
+        )
     return rows, find
 
 
 def _nothing_taken(results: Sequence[RowResult], body: dict[str, Any]) -> BodyNotValid:
-    errors = [FieldError(f"/{result.index}{error.pointer}", error.detail) for result in results for error in result.errors]
+    errors = [
+        FieldError(f"/{result.index}{error.pointer}", error.detail) for result in results for error in result.errors
+    ]
     status = 422 if any(result.status is RowStatus.REJECTED for result in results) else 409
     return BodyNotValid("No row could be taken.", errors, kind="no_row_taken", status_code=status, more=body)

@@ -51,20 +51,34 @@ NOT_TAKEN = "The body cannot be taken."
 class ModerateView(APIView):
     permission_classes = [needs_scope(ApiScope.MODERATE)]
 
-    @extend_schema(operation_id="moderate", request=shapes_moderation.ModerateInput, responses=answers({200: shapes_moderation.ModerateOutput}, 422, 429, 503),
-                   description="Thresholds decide on allow, review or block; for review an item is opened in a queue. 429 and 503 say in "
-                               "Retry-After when to ask again.")
+    @extend_schema(
+        operation_id="moderate",
+        request=shapes_moderation.ModerateInput,
+        responses=answers({200: shapes_moderation.ModerateOutput}, 422, 429, 503),
+        description="Thresholds decide on allow, review or block; for review an item is opened in a queue. 429 "
+        "and 503 say in "
+        "Retry-After when to ask again.",
+    )
     def post(self, request: Request) -> Response:
         body, errors = _object(request.data, OWN_FIELDS)
         contents = read_contents(body.get("contents"), errors)
-        wanted = JudgeRequest(tuple(contents), _mode(body, errors), _number(body, "rollouts", 0, 0, MOST_ROLLOUTS, errors),
-                              _seconds(body, errors))
+        wanted = JudgeRequest(
+            tuple(contents),
+            _mode(body, errors),
+            _number(body, "rollouts", 0, 0, MOST_ROLLOUTS, errors),
+            _seconds(body, errors),
+        )
         open_items = _boolean(body, "open_items", True, errors)
         _refuse(errors)
         done = moderate(request=wanted, key=_key(request), actor=actor_of(request), open_items=open_items)
         _ring_for(done)
-        return Response({"version": done[0].answer.version, "policy_version": done[0].answer.policy_version,
-                         "results": [_as_json(one) for one in done]})
+        return Response(
+            {
+                "version": done[0].answer.version,
+                "policy_version": done[0].answer.policy_version,
+                "results": [_as_json(one) for one in done],
+            }
+        )
 
 
 class OpenAIView(APIView):
@@ -74,15 +88,21 @@ class OpenAIView(APIView):
         """A problem document with OpenAI's `error` in it, whose message their clients show."""
         response = super().handle_exception(exc)
         problem: Any = response.data
-        words = " ".join([problem["detail"], *(f"{error['pointer']} {error['detail']}" for error in problem.get("errors", ()))])
+        words = " ".join(
+            [problem["detail"], *(f"{error['pointer']} {error['detail']}" for error in problem.get("errors", ()))]
+        )
         kind = problem["type"].rpartition(":")[2]
         problem["error"] = {"message": words, "type": kind, "param": None, "code": kind}
         return response
 
-    @extend_schema(operation_id="openai_moderations", request=shapes_moderation.OpenAIInput,
-                   responses=answers({200: shapes_moderation.OpenAIOutput}, 404, 422, 429, 503),
-                   description="OpenAI's moderation endpoint: point its client here. Beside its names the categories hold the policy's "
-                               "codes, and `harmful` for all harm.")
+    @extend_schema(
+        operation_id="openai_moderations",
+        request=shapes_moderation.OpenAIInput,
+        responses=answers({200: shapes_moderation.OpenAIOutput}, 404, 422, 429, 503),
+        description="OpenAI's moderation endpoint: point its client here. Beside its names the categories "
+        "hold the policy's "
+        "codes, and `harmful` for all harm.",
+    )
     def post(self, request: Request) -> Response:
         body, errors = _object(request.data, OPENAI_FIELDS)
         contents = read_input(body.get("input"), errors)
@@ -99,8 +119,13 @@ class OpenAIView(APIView):
         _ring_for(done)
         thresholds = thresholds_now()
         codes = tuple(category.code for category in policy_categories(active_policy_version()))
-        return Response({"id": done[0].id, "model": done[0].answer.version,
-                         "results": [as_openai(one, thresholds, codes, reasoning=reasoning) for one in done]})
+        return Response(
+            {
+                "id": done[0].id,
+                "model": done[0].answer.version,
+                "results": [as_openai(one, thresholds, codes, reasoning=reasoning) for one in done],
+            }
+        )
 
 
 class StreamView(APIView):
@@ -108,19 +133,27 @@ class StreamView(APIView):
     content_negotiation_class = TakesAnyAccept
 
     @extend_schema(
-        operation_id="moderate_stream", request={"application/x-ndjson": OpenApiTypes.STR},
+        operation_id="moderate_stream",
+        request={"application/x-ndjson": OpenApiTypes.STR},
         responses=answers({}, 422) | {(200, "application/x-ndjson"): shapes_moderation.StreamLine},
-        description="Lines of JSON both ways. First {prompt, mode, every, deadline_ms}, then {text} for each piece of the response as "
-                    f"it is written. Each {EVERY} characters (`every`) are answered by a line; a block is the last one, and so is the line "
-                    "after the body's end. Send the body chunked to be answered before its end.")
+        description="Lines of JSON both ways. First {prompt, mode, every, deadline_ms}, then {text} for each piece of "
+        "the response as "
+        f"it is written. Each {EVERY} characters (`every`) are answered by a line; a block is the last one, and "
+        "so is the line "
+        "after the body's end. Send the body chunked to be answered before its end.",
+    )
     def post(self, request: Request) -> StreamingHttpResponse:
         lines = lines_of(request._request, longest=LONGEST_LINE)
         body, errors = _object(read_json(next(lines, b"null")), STREAM_FIELDS)
         prompt = body.get("prompt", "")
         if not isinstance(prompt, str) or len(prompt) > MAX_TEXT_CHARACTERS:
             errors.append(FieldError("/prompt", f"must be text of at most {MAX_TEXT_CHARACTERS:,} characters."))
-        wanted = StreamRequest(prompt, _mode(body, errors, Mode.FAST), _seconds(body, errors),
-                               _number(body, "every", EVERY, FEWEST_EVERY, MAX_TEXT_CHARACTERS, errors))
+        wanted = StreamRequest(
+            prompt,
+            _mode(body, errors, Mode.FAST),
+            _seconds(body, errors),
+            _number(body, "every", EVERY, FEWEST_EVERY, MAX_TEXT_CHARACTERS, errors),
+        )
         _refuse(errors)
         found = check_stream(request=wanted, pieces=_pieces(lines), key=_key(request), actor=actor_of(request))
         response = StreamingHttpResponse(_told(found, request.path), content_type="application/x-ndjson")
@@ -154,22 +187,35 @@ def _line(content: dict[str, Any]) -> bytes:
 
 def _as_json(outcome: Moderated) -> dict[str, Any]:
     judged = outcome.answer.judged
-    return {"id": outcome.id, **_action(outcome), **_rollout(judged.greedy),
-            "rollouts": [_rollout(rollout) for rollout in judged.sampled]}
+    return {
+        "id": outcome.id,
+        **_action(outcome),
+        **_rollout(judged.greedy),
+        "rollouts": [_rollout(rollout) for rollout in judged.sampled],
+    }
 
 
 def _action(outcome: Moderated) -> dict[str, Any]:
-    return {"action": outcome.action, "because": outcome.because, "score": outcome.scores.harmful,
-            "category_scores": outcome.scores.categories, "item": outcome.item}
+    return {
+        "action": outcome.action,
+        "because": outcome.because,
+        "score": outcome.scores.harmful,
+        "category_scores": outcome.scores.categories,
+        "item": outcome.item,
+    }
 
 
 def _rollout(rollout: Rollout) -> dict[str, Any]:
     judgement = rollout.judgement
     prompt_label, response_label = labels_of(rollout)
     return {
-        "parsed": judgement is not None, "prompt_label": prompt_label, "response_label": response_label,
-        "categories": judgement.verdict.categories if judgement else (), "steps": judgement.steps if judgement else (),
-        "prompt_score": rollout.prompt_score, "response_score": rollout.response_score,
+        "parsed": judgement is not None,
+        "prompt_label": prompt_label,
+        "response_label": response_label,
+        "categories": judgement.verdict.categories if judgement else (),
+        "steps": judgement.steps if judgement else (),
+        "prompt_score": rollout.prompt_score,
+        "response_score": rollout.response_score,
     }
 
 
@@ -185,8 +231,11 @@ def _key(request: Request) -> ApiKey | None:
 def _object(given: object, known: frozenset[str]) -> tuple[dict[str, Any], list[FieldError]]:
     if not isinstance(given, dict):
         raise BodyNotValid(NOT_TAKEN, [FieldError("", "must be an object.")])
-    return given, [FieldError(f"/{name[:100]}", f"is not known. Known here: {', '.join(sorted(known))}.") for name in given
-                   if name not in known]
+    return given, [
+        FieldError(f"/{name[:100]}", f"is not known. Known here: {', '.join(sorted(known))}.")
+        for name in given
+        if name not in known
+    ]
 
 
 def _refuse(errors: list[FieldError]) -> None:

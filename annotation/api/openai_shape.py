@@ -9,12 +9,23 @@ from guardapp.guard.judging import Mode
 
 # OpenAI's names and the policy categories that mean the same; a name without one is never flagged
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "harassment": (), "harassment/threatening": (), "hate": ("S10",), "hate/threatening": (), "illicit": ("S2",),
-    "illicit/violent": ("S9",), "self-harm": ("S11",), "self-harm/instructions": (), "self-harm/intent": (), "sexual": ("S3", "S12"),
-    "sexual/minors": ("S4",), "violence": ("S1",), "violence/graphic": (),
+    "harassment": (),
+    "harassment/threatening": (),
+    "hate": ("S10",),
+    "hate/threatening": (),
+    "illicit": ("S2",),
+    "illicit/violent": ("S9",),
+    "self-harm": ("S11",),
+    "self-harm/instructions": (),
+    "self-harm/intent": (),
+    "sexual": ("S3", "S12"),
+    "sexual/minors": ("S4",),
+    "violence": ("S1",),
+    "violence/graphic": (),
 }
 MODES = {"guard": Mode.FULL, "guard-fast": Mode.FAST}
-THEIR_MODELS = ("omni-moderation", "text-moderation")  # what their client asks for when nobody chose
+# what their client asks for when nobody chose
+THEIR_MODELS = ("omni-moderation", "text-moderation")
 
 
 def mode_of(model: str) -> Mode | None:

@@ -20,8 +20,12 @@ from annotation.web.problems import BodyNotValid
 from annotation.web.requests import actor_of
 
 IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, required=True,
-    description="8 to 64 characters, new for each decision. The same key again gives the same review.")
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="8 to 64 characters, new for each decision. The same key again gives the same review.",
+)
 
 
 class ReviewingView(APIView):
@@ -29,8 +33,12 @@ class ReviewingView(APIView):
 
 
 class NextView(ReviewingView):
-    @extend_schema(operation_id="queue_next", request=None, responses=answers({200: shapes.AssignmentShape, 204: None}, 404),
-                   description="The item that you hold already, else the queue's next. 204: the queue has none for you.")
+    @extend_schema(
+        operation_id="queue_next",
+        request=None,
+        responses=answers({200: shapes.AssignmentShape, 204: None}, 404),
+        description="The item that you hold already, else the queue's next. 204: the queue has none for you.",
+    )
     def post(self, request: Request, slug: str) -> Response:
         queue = queue_of(actor_of(request), slug)
         if queue is None:
@@ -40,24 +48,37 @@ class NextView(ReviewingView):
 
 
 class SubmitView(ReviewingView):
-    @extend_schema(operation_id="assignment_submit", request=shapes.ReviewInput, parameters=[IDEMPOTENCY_KEY],
-                   responses=answers({201: shapes.SubmittedShape}, 404, 409, 422),
-                   description="409: the lease has run out (your decision is kept as a draft), or the idempotency key was used before.")
+    @extend_schema(
+        operation_id="assignment_submit",
+        request=shapes.ReviewInput,
+        parameters=[IDEMPOTENCY_KEY],
+        responses=answers({201: shapes.SubmittedShape}, 404, 409, 422),
+        description="409: the lease has run out (your decision is kept as a draft), or the idempotency key "
+        "was used before.",
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         key = request.headers.get("Idempotency-Key", "")
         if not key:
-            raise BodyNotValid("The header Idempotency-Key is missing.", [FieldError("/Idempotency-Key", "is missing.")])
+            raise BodyNotValid(
+                "The header Idempotency-Key is missing.", [FieldError("/Idempotency-Key", "is missing.")]
+            )
         decision = shapes.ReviewInput(data=request.data)
         decision.is_valid(raise_exception=True)
-        made = submit.submit_review(reviewer=actor_of(request), token=token, idempotency_key=key, decision=decision.to_decision())
+        made = submit.submit_review(
+            reviewer=actor_of(request), token=token, idempotency_key=key, decision=decision.to_decision()
+        )
         return Response({"id": made.pk, "item": made.item_id}, status=201)
 
 
 class RevealView(ReviewingView):
-    @extend_schema(operation_id="assignment_reveal", request=shapes.RevealInput,
-                   responses=answers({200: shapes.AssignmentShape}, 404, 409, 422),
-                   description="decide_first: keep your own verdict, then see the guard's. The first one counts. 409: the lease has run "
-                               "out, or the item is not decided first.")
+    @extend_schema(
+        operation_id="assignment_reveal",
+        request=shapes.RevealInput,
+        responses=answers({200: shapes.AssignmentShape}, 404, 409, 422),
+        description="decide_first: keep your own verdict, then see the guard's. The first one counts. 409: "
+        "the lease has run "
+        "out, or the item is not decided first.",
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         own = shapes.RevealInput(data=request.data)
         own.is_valid(raise_exception=True)
@@ -65,16 +86,24 @@ class RevealView(ReviewingView):
 
 
 class SkipView(ReviewingView):
-    @extend_schema(operation_id="assignment_skip", request=None, responses=answers({200: shapes.EndedShape}, 404, 409),
-                   description="Give the item back. It does not come to you again.")
+    @extend_schema(
+        operation_id="assignment_skip",
+        request=None,
+        responses=answers({200: shapes.EndedShape}, 404, 409),
+        description="Give the item back. It does not come to you again.",
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         submit.skip(reviewer=actor_of(request), token=token)
         return Response({"token": token, "state": AssignmentState.SKIPPED})
 
 
 class EscalateView(ReviewingView):
-    @extend_schema(operation_id="assignment_escalate", request=shapes.EscalationInput,
-                   responses=answers({200: shapes.EndedShape}, 404, 409, 422), description="Hand the item to a lead.")
+    @extend_schema(
+        operation_id="assignment_escalate",
+        request=shapes.EscalationInput,
+        responses=answers({200: shapes.EndedShape}, 404, 409, 422),
+        description="Hand the item to a lead.",
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         given = shapes.EscalationInput(data=request.data)
         given.is_valid(raise_exception=True)
@@ -83,16 +112,24 @@ class EscalateView(ReviewingView):
 
 
 class HeartbeatView(ReviewingView):
-    @extend_schema(operation_id="assignment_heartbeat", request=None, responses=answers({200: shapes.LeaseShape}, 404, 409),
-                   description="Hold the item for another lease.")
+    @extend_schema(
+        operation_id="assignment_heartbeat",
+        request=None,
+        responses=answers({200: shapes.LeaseShape}, 404, 409),
+        description="Hold the item for another lease.",
+    )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         assignment = leases.extend_lease(reviewer=actor_of(request), token=token)
         return Response({"token": assignment.token, "expires_at": assignment.expires_at})
 
 
 class DraftView(ReviewingView):
-    @extend_schema(operation_id="assignment_draft", request=shapes.DraftInput, responses=answers({200: shapes.DraftSavedShape}, 404, 422),
-                   description="Keep an unfinished review; it outlives the lease.")
+    @extend_schema(
+        operation_id="assignment_draft",
+        request=shapes.DraftInput,
+        responses=answers({200: shapes.DraftSavedShape}, 404, 422),
+        description="Keep an unfinished review; it outlives the lease.",
+    )
     def put(self, request: Request, token: uuid.UUID) -> Response:
         given = shapes.DraftInput(data=request.data)
         given.is_valid(raise_exception=True)
@@ -101,7 +138,12 @@ class DraftView(ReviewingView):
 
 
 class UndoView(ReviewingView):
-    @extend_schema(operation_id="review_undo", request=None, responses=answers({200: shapes.AssignmentShape}, 409),
-                   description="Take back one of your last ten reviews; you hold its item again. 409: it is none, or training has used it.")
+    @extend_schema(
+        operation_id="review_undo",
+        request=None,
+        responses=answers({200: shapes.AssignmentShape}, 409),
+        description="Take back one of your last ten reviews; you hold its item again. 409: it is none, or "
+        "training has used it.",
+    )
     def post(self, request: Request, review_id: int) -> Response:
         return Response(assignment_of(submit.undo_review(reviewer=actor_of(request), review_id=review_id)))

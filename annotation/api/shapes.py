@@ -1,6 +1,7 @@
 """The shapes of the API: what a review looks like coming in, and all others for the OpenAPI document.
 
-Rows of items are read by annotation.ingest, which is stricter and many times faster; their serializers here only document.
+Rows of items are read by annotation.ingest, which is stricter and many times faster; their serializers here only
+document.
 """
 
 from typing import Any
@@ -30,12 +31,23 @@ LABELS = [label.value for label in Harmfulness]
 
 
 class StepInput(serializers.Serializer[StepReview]):
-    text = serializers.CharField(allow_null=True, default=None, trim_whitespace=False, help_text="the guard's; null for one you add")
+    text = serializers.CharField(
+        allow_null=True, default=None, trim_whitespace=False, help_text="the guard's; null for one you add"
+    )
     mark = serializers.ChoiceField(choices=StepMark.choices, allow_null=True, default=None)
-    edit = serializers.CharField(allow_null=True, default=None, allow_blank=True, trim_whitespace=False, help_text="what it should say")
-    links = serializers.ListField(child=serializers.DictField(), default=list, max_length=20, help_text=(
-        'what the step rests on: {"kind": "frame", "medium", "index"}, {"kind": "region", "medium", "index", "x", "y", "w", "h"} in '
-        'percent or {"kind": "span", "field": "prompt" or "response", "start", "end"} in characters'))
+    edit = serializers.CharField(
+        allow_null=True, default=None, allow_blank=True, trim_whitespace=False, help_text="what it should say"
+    )
+    links = serializers.ListField(
+        child=serializers.DictField(),
+        default=list,
+        max_length=20,
+        help_text=(
+            'what the step rests on: {"kind": "frame", "medium", "index"}, {"kind": "region", "medium", "index", '
+            '"x", "y", "w", "h"} in '
+            'percent or {"kind": "span", "field": "prompt" or "response", "start", "end"} in characters'
+        ),
+    )
 
 
 class ReviewInput(serializers.Serializer[Decision]):
@@ -48,9 +60,15 @@ class ReviewInput(serializers.Serializer[Decision]):
     severity = serializers.IntegerField(allow_null=True, default=None, min_value=0, max_value=3)
     confidence = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=3)
     note = serializers.CharField(allow_blank=True, default="", max_length=10_000)
-    reason = serializers.CharField(allow_blank=True, default="", max_length=300, help_text="why this verdict, in a few words")
-    error_kinds = serializers.ListField(child=serializers.ChoiceField(choices=ErrorKind.choices), default=list, max_length=20,
-                                        help_text="what was wrong with the guard's judgement")
+    reason = serializers.CharField(
+        allow_blank=True, default="", max_length=300, help_text="why this verdict, in a few words"
+    )
+    error_kinds = serializers.ListField(
+        child=serializers.ChoiceField(choices=ErrorKind.choices),
+        default=list,
+        max_length=20,
+        help_text="what was wrong with the guard's judgement",
+    )
     steps = StepInput(many=True, default=list)
 
     def to_internal_value(self, data: Any) -> Any:
@@ -63,12 +81,24 @@ class ReviewInput(serializers.Serializer[Decision]):
     def to_decision(self) -> Decision:
         given = self.validated_data
         return Decision(
-            kind=ReviewKind(given["kind"]), prompt_label=Harmfulness(given["prompt_label"]),
+            kind=ReviewKind(given["kind"]),
+            prompt_label=Harmfulness(given["prompt_label"]),
             response_label=Harmfulness(given["response_label"]) if given["response_label"] else None,
-            categories=tuple(given["categories"]), severity=given["severity"], confidence=given["confidence"], note=given["note"],
-            reason=given["reason"], error_kinds=tuple(ErrorKind(kind) for kind in given["error_kinds"]),
-            steps=tuple(StepReview(step["text"], StepMark(step["mark"]) if step["mark"] else None, step["edit"],
-                                   tuple(Link.of(link) for link in step["links"])) for step in given["steps"]),
+            categories=tuple(given["categories"]),
+            severity=given["severity"],
+            confidence=given["confidence"],
+            note=given["note"],
+            reason=given["reason"],
+            error_kinds=tuple(ErrorKind(kind) for kind in given["error_kinds"]),
+            steps=tuple(
+                StepReview(
+                    step["text"],
+                    StepMark(step["mark"]) if step["mark"] else None,
+                    step["edit"],
+                    tuple(Link.of(link) for link in step["links"]),
+                )
+                for step in given["steps"]
+            ),
         )
 
 
@@ -85,7 +115,9 @@ class EscalationInput(serializers.Serializer[Any]):
 
 class AppealInput(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=5_000, help_text="why the verdict should be looked at again")
-    appellant = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="who objects, as the platform names them")
+    appellant = serializers.CharField(
+        max_length=200, allow_blank=True, default="", help_text="who objects, as the platform names them"
+    )
 
 
 class AppealShape(serializers.Serializer[Any]):
@@ -108,16 +140,24 @@ class DraftInput(serializers.Serializer[Any]):
 
 
 class SharedFields(serializers.Serializer[Any]):
-    source = serializers.CharField(max_length=100, required=False, help_text="where it comes from; ids are unique within a source")  # type: ignore[assignment]
+    source = serializers.CharField(
+        max_length=100, required=False, help_text="where it comes from; ids are unique within a source"
+    )  # type: ignore[assignment]
     metadata = serializers.DictField(required=False)
     reason = serializers.DictField(required=False, help_text="why it was flagged, e.g. {policy_id, text}")
     reported_at = serializers.DateTimeField(required=False)
-    language = serializers.CharField(max_length=16, required=False, help_text="BCP 47; metadata.language counts where this is missing")
+    language = serializers.CharField(
+        max_length=16, required=False, help_text="BCP 47; metadata.language counts where this is missing"
+    )
 
 
 class MediaFields(serializers.Serializer[Any]):
-    media = serializers.ListField(child=serializers.CharField(), required=False, help_text="names of uploaded files, or data: URLs")
-    modality = serializers.ChoiceField(choices=[one.value for one in Modality], required=False, help_text="checked against the content")
+    media = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="names of uploaded files, or data: URLs"
+    )
+    modality = serializers.ChoiceField(
+        choices=[one.value for one in Modality], required=False, help_text="checked against the content"
+    )
 
 
 class OwnRow(SharedFields, MediaFields):
@@ -140,7 +180,9 @@ class CoopRow(SharedFields):
 
 
 class ChatRow(SharedFields, MediaFields):
-    external_id = serializers.CharField(max_length=200, required=False, help_text="made of the content where it is missing")
+    external_id = serializers.CharField(
+        max_length=200, required=False, help_text="made of the content where it is missing"
+    )
     request = serializers.CharField()
     response = serializers.CharField(required=False, allow_null=True)
 

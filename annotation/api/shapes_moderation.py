@@ -16,13 +16,19 @@ ACTIONS = [action.value for action in Action]
 class ContentInput(serializers.Serializer[Any]):
     prompt = serializers.CharField(required=False, allow_blank=True)
     response = serializers.CharField(required=False, allow_null=True)
-    media = serializers.ListField(child=serializers.CharField(), required=False, help_text="data: URLs of images and videos")
+    media = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="data: URLs of images and videos"
+    )
 
 
 class ModerateInput(serializers.Serializer[Any]):
     contents = ContentInput(many=True, help_text=f"1 to {MAX_CONTENTS}; one result each")
-    mode = serializers.ChoiceField(choices=MODES, required=False, help_text="full: with reasoning and categories; fast: labels alone")
-    rollouts = serializers.IntegerField(min_value=0, required=False, help_text="sampled completions beside the greedy one, in full mode")
+    mode = serializers.ChoiceField(
+        choices=MODES, required=False, help_text="full: with reasoning and categories; fast: labels alone"
+    )
+    rollouts = serializers.IntegerField(
+        min_value=0, required=False, help_text="sampled completions beside the greedy one, in full mode"
+    )
     deadline_ms = serializers.IntegerField(min_value=1, required=False, help_text="after it the answer is a 503")
     open_items = serializers.BooleanField(required=False, help_text="false: nothing is sent to people")
 
@@ -42,7 +48,9 @@ class ModeratedShape(RolloutShape):
     action = serializers.ChoiceField(choices=ACTIONS)
     because = serializers.CharField(help_text="the category that decided; empty where all is allowed")
     score = serializers.FloatField(help_text="P(harmful), over all completions")
-    category_scores = serializers.DictField(child=serializers.FloatField(), help_text="by code of the policy's categories")
+    category_scores = serializers.DictField(
+        child=serializers.FloatField(), help_text="by code of the policy's categories"
+    )
     rollouts = RolloutShape(many=True)
     item = serializers.IntegerField(allow_null=True, help_text="what people will see, where they are to decide")
 
@@ -66,10 +74,16 @@ class StreamLine(serializers.Serializer[Any]):
 
 
 class OpenAIInput(serializers.Serializer[Any]):
-    input = serializers.JSONField(help_text="a text, a list of texts, or a list of parts: {type: text, text} and "
-                                            "{type: image_url, image_url: {url: data:…}}")
-    model = serializers.CharField(required=False, help_text="guard, guard-fast, or one of OpenAI's names, which mean guard")
-    reasoning = serializers.BooleanField(required=False, help_text="adds `reasoning`, the guard's steps, to each result")
+    input = serializers.JSONField(
+        help_text="a text, a list of texts, or a list of parts: {type: text, text} and "
+        "{type: image_url, image_url: {url: data:…}}"
+    )
+    model = serializers.CharField(
+        required=False, help_text="guard, guard-fast, or one of OpenAI's names, which mean guard"
+    )
+    reasoning = serializers.BooleanField(
+        required=False, help_text="adds `reasoning`, the guard's steps, to each result"
+    )
 
 
 class OpenAIResult(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 """The time by which leases, claims and messages run out: the database's, the one clock that all processes share.
 
-By their own clocks a machine that is ten minutes ahead would take items from workers that still hold them, and one that is behind
-would hold them ten minutes too long.
+By their own clocks a machine that is ten minutes ahead would take items from workers that still hold them, and one that
+is behind would hold them ten minutes too long.
 """
 
 import time
@@ -29,7 +29,9 @@ _anchor: _Anchor | None = None
 
 
 def now() -> datetime:
-    """The database's time (UTC). SQLite has none of its own: its file lies on this machine, so this machine's clock is the shared one."""
+    """The database's time (UTC). SQLite has none of its own: its file lies on this machine, so this machine's clock is
+    the shared one.
+    """
     global _anchor  # noqa: PLW0603  (one a process; the last one to be measured is as good as any other)
     if connection.vendor != "postgresql":
         return timezone.now()

@@ -1,7 +1,9 @@
-"""Looking through a long table by stretches of ids, so that a page is answered in time even where hardly anything fits its filter.
+"""Looking through a long table by stretches of ids, so that a page is answered in time even where hardly anything fits
+its filter.
 
-What an index finds needs none of this. A rare category at a million items has none: reading them all takes seconds, at ten million
-more than anybody waits. So a page looks as far as a moment allows, shows what it found, and says where the next one goes on.
+What an index finds needs none of this. A rare category at a million items has none: reading them all takes seconds, at
+ten million more than anybody waits. So a page looks as far as a moment allows, shows what it found, and says where the
+next one goes on.
 """
 
 import time
@@ -18,7 +20,9 @@ LOOKS_FOR_S = 1.0  # seconds from which on no further stretch is begun
 
 @dataclass(frozen=True, slots=True)
 class Looked(Generic[Row]):
-    """`rows` in the order of the looking. `reached`: where it stopped before the page was full or all was looked at; None: it did not."""
+    """`rows` in the order of the looking. `reached`: where it stopped before the page was full or all was looked at;
+    None: it did not.
+    """
 
     rows: list[Row]
     reached: int | None
@@ -30,7 +34,9 @@ def look_back(rows: QuerySet[Any, Row], *, before: int, limit: int) -> Looked[Ro
 
 
 def look_ahead(rows: QuerySet[Any, Row], *, after: int, up_to: int, limit: int) -> Looked[Row]:
-    """The first `limit` rows with ids above `after`, the lowest first, to the highest one that there is. `reached`: the next `after`."""
+    """The first `limit` rows with ids above `after`, the lowest first, to the highest one that there is. `reached`: the
+    next `after`.
+    """
     return _look(_ahead(rows.order_by("pk"), after, up_to), limit)
 
 
@@ -38,7 +44,7 @@ def _look(stretches: Iterator[tuple[QuerySet[Any, Row], int | None]], limit: int
     """`stretches`: each with the id that the next one goes on from; None for the last."""
     found, began = list[Row](), time.monotonic()
     for rows, goes_on in stretches:
-        found += rows[:limit - len(found)]
+        found += rows[: limit - len(found)]
         if len(found) == limit:
             break
         if goes_on is not None and time.monotonic() - began >= LOOKS_FOR_S:

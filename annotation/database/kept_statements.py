@@ -1,15 +1,17 @@
-"""Statements that Django writes once a process and that are then run with new values: what every next item and every review waits for.
+"""Statements that Django writes once a process and that are then run with new values: what every next item and every
+review waits for.
 
-Writing the SQL of a queryset takes Django some ten times as long as the database takes to answer it by a key. A statement here is
-still a queryset, said once; its SQL is kept, and only the values in it change:
+Writing the SQL of a queryset takes Django some ten times as long as the database takes to answer it by a key. A
+statement here is still a queryset, said once; its SQL is kept, and only the values in it change:
 
     _by_prefix = Select(lambda prefix: ApiKey.objects.select_related("owner").filter(prefix=prefix))
     key = _by_prefix.first(prefix="gk_0a1b")
 
-The first call writes the SQL with a stand-in for each value and notes where they went. So a value is a number, a text, a UUID or a
-moment, never None, and is compared or stored as it is: `contains` and the like, which change it first, are refused at the first call.
-What decides on the shape of the SQL (a filter more or less) makes another statement. It relies on parts of Django's compiler that
-its documentation leaves out; Django is pinned to 5.2, and tests/annotation/database/test_kept_statements.py holds every statement against its queryset.
+The first call writes the SQL with a stand-in for each value and notes where they went. So a value is a number, a text,
+a UUID or a moment, never None, and is compared or stored as it is: `contains` and the like, which change it first, are
+refused at the first call. What decides on the shape of the SQL (a filter more or less) makes another statement. It
+relies on parts of Django's compiler that its documentation leaves out; Django is pinned to 5.2, and
+tests/annotation/database/test_kept_statements.py holds every statement against its queryset.
 """
 
 import uuid
@@ -27,7 +29,8 @@ from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
 M = TypeVar("M", bound=models.Model)
 Value = int | str | uuid.UUID | datetime
-Slot = tuple[str, Callable[[Any], Any] | None]  # the value's name, and the type that the database's adapter wraps it in
+# the value's name, and the type that the database's adapter wraps it in
+Slot = tuple[str, Callable[[Any], Any] | None]
 
 
 class NotReusable(TypeError):
@@ -65,7 +68,9 @@ class Statement(ABC):
         return written.sql, written.filled(values)
 
     def fetch(self, **values: Value) -> list[tuple[Any, ...]]:
-        """Of columns, the rows as the database's driver gives them: SQLite's moments have no time zone, and JSON is a text."""
+        """Of columns, the rows as the database's driver gives them: SQLite's moments have no time zone, and JSON is a
+        text.
+        """
         with connection.cursor() as cursor:
             cursor.execute(*self.sql(**values))
             return list(cursor.fetchall())
@@ -109,7 +114,9 @@ class Select(Statement, Generic[M]):
         return [cast(M, self._read(row)) for row in found]
 
     def first(self, **values: Value) -> M | None:
-        """Of those that the database gives; the queryset says in which order, and limits them where they may be many."""
+        """Of those that the database gives; the queryset says in which order, and limits them where they may be
+        many.
+        """
         return next(iter(self.rows(**values)), None)
 
     def write(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
@@ -153,19 +160,22 @@ class _Reader:
         select, info = compiler.select, compiler.klass_info
         fields = info["select_fields"]
         self._model, self._begin, self._end = info["model"], fields[0], fields[-1] + 1
-        self._names = [one[0].target.attname for one in select[self._begin:self._end]]
+        self._names = [one[0].target.attname for one in select[self._begin : self._end]]
         self._annotations = dict(compiler.annotation_col_map or {})
-        populators: Any = get_related_populators  # django-stubs describes the one of Django 6, which takes no alias
+        # django-stubs describes the one of Django 6, which takes no alias
+        populators: Any = get_related_populators
         self._related = populators(info, select, connection.alias)
-        self._converters = [(position, converters, expression) for position, (converters, expression)
-                            in compiler.get_converters([one[0] for one in select]).items()]
+        self._converters = [
+            (position, converters, expression)
+            for position, (converters, expression) in compiler.get_converters([one[0] for one in select]).items()
+        ]
 
     def __call__(self, row: Sequence[Any]) -> models.Model:
         values = list(row)
         for position, converters, expression in self._converters:
             for convert in converters:
                 values[position] = convert(values[position], expression, connection)
-        made: models.Model = self._model.from_db(connection.alias, self._names, values[self._begin:self._end])
+        made: models.Model = self._model.from_db(connection.alias, self._names, values[self._begin : self._end])
         for related in self._related:
             related.populate(values, made)
         for name, position in self._annotations.items():
@@ -174,7 +184,9 @@ class _Reader:
 
 
 def insert(row: M) -> M:
-    """As `row.save(force_insert=True)`, with the same SQL; no signal is sent, and no column may be computed by the database."""
+    """As `row.save(force_insert=True)`, with the same SQL; no signal is sent, and no column may be computed by the
+    database.
+    """
     fields, sql = _insertion(type(row), connection.vendor)
     with connection.cursor() as cursor:
         cursor.execute(sql, [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields])
@@ -190,7 +202,7 @@ def _insertion(model: type[models.Model], vendor: str) -> tuple[list[Any], str]:
     query.insert_values(fields, [model()])
     compiler: Any = query.get_compiler(connection=connection)
     compiler.returning_fields = model._meta.db_returning_fields
-    (sql, _), = compiler.as_sql()
+    ((sql, _),) = compiler.as_sql()
     return fields, sql
 
 

@@ -1,4 +1,6 @@
-"""What lists leave in the database: long texts that only the page of one thing shows, and counting further than a page needs."""
+"""What lists leave in the database: long texts that only the page of one thing shows, and counting further than a page
+needs.
+"""
 
 from typing import Any
 
@@ -20,4 +22,4 @@ def long_texts(**places: str) -> list[str]:
 
 def count_some(rows: QuerySet[Any], most: int = COUNTED_UP_TO) -> int:
     """At most `most` + 1, which stands for more."""
-    return rows.order_by()[:most + 1].count()
+    return rows.order_by()[: most + 1].count()

@@ -7,7 +7,9 @@ from django.db.migrations import AddIndex
 
 
 class AddIndexQuietly(AddIndexConcurrently):
-    """An index on a table that is in use: PostgreSQL builds it beside the writers (the migration has `atomic = False`), SQLite as ever."""
+    """An index on a table that is in use: PostgreSQL builds it beside the writers (the migration has `atomic = False`),
+    SQLite as ever.
+    """
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         kind = AddIndexConcurrently if schema_editor.connection.vendor == "postgresql" else AddIndex

@@ -1,4 +1,6 @@
-"""What is wrong around the product, told by its error: the database is away or busy, or a disk is full. All of it passes."""
+"""What is wrong around the product, told by its error: the database is away or busy, or a disk is full. All of it
+passes.
+"""
 
 import errno
 import sqlite3
@@ -12,7 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 # PostgreSQL's error codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
-PG_AWAY = ("08", "57P01", "57P02", "57P03", "53300")  # connections; shut down, crashed, not up yet; too many connections
+# connections; shut down, crashed, not up yet; too many connections
+PG_AWAY = ("08", "57P01", "57P02", "57P03", "53300")
 PG_BUSY = ("55P03", "40P01", "40001")  # lock timeout, deadlock, serialization
 PG_FULL = ("53100",)
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
@@ -24,7 +27,9 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`kind` is the stable word for programs; `title` and `detail` are for people. Nothing of the request was stored."""
+    """`kind` is the stable word for programs; `title` and `detail` are for people. Nothing of the request was
+    stored.
+    """
 
     kind: str
     status: HTTPStatus
@@ -34,14 +39,32 @@ class Trouble:
 
 
 DATABASE_AWAY = Trouble(
-    "database_away", HTTPStatus.SERVICE_UNAVAILABLE, _("The database is away"),
-    _("It does not answer at the moment. Nothing is lost, and nothing of this request was stored: send it again in a moment."), 5)
+    "database_away",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    _("The database is away"),
+    _(
+        "It does not answer at the moment. Nothing is lost, and nothing of this request was stored: send it "
+        "again in a moment."
+    ),
+    5,
+)
 DATABASE_BUSY = Trouble(
-    "database_busy", HTTPStatus.SERVICE_UNAVAILABLE, _("The database is busy"),
-    _("Another change was in the way. Nothing of this request was stored: send it again in a moment."), 1)
+    "database_busy",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    _("The database is busy"),
+    _("Another change was in the way. Nothing of this request was stored: send it again in a moment."),
+    1,
+)
 STORAGE_FULL = Trouble(
-    "storage_full", HTTPStatus.INSUFFICIENT_STORAGE, _("The disk is full"),
-    _("There is no room to store anything. Nothing of this request was stored: send it again once the operator has made room."), 60)
+    "storage_full",
+    HTTPStatus.INSUFFICIENT_STORAGE,
+    _("The disk is full"),
+    _(
+        "There is no room to store anything. Nothing of this request was stored: send it again once the "
+        "operator has made room."
+    ),
+    60,
+)
 
 
 def trouble_of(error: BaseException | None) -> Trouble | None:
@@ -54,7 +77,6 @@ def trouble_of(error: BaseException | None) -> Trouble | None:
         if isinstance(cause, psycopg.Error):
             return _of_postgresql(cause)
     return DATABASE_AWAY if isinstance(error, InterfaceError) else None
-
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

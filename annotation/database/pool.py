@@ -4,6 +4,8 @@ from django.db import connection
 
 
 def lend_connection() -> None:
-    """Before a wait for the guard, or for a slow reader. The next query takes one again; without a pool nothing happens."""
+    """Before a wait for the guard, or for a slow reader. The next query takes one again; without a pool nothing
+    happens.
+    """
     if "pool" in connection.settings_dict.get("OPTIONS", {}) and not connection.in_atomic_block:
         connection.close()

@@ -1,4 +1,6 @@
-"""Making the next chunk while this one is worked on: the database, zlib and this process's interpreter can each have a core."""
+"""Making the next chunk while this one is worked on: the database, zlib and this process's interpreter can each have a
+core.
+"""
 
 import queue
 import threading
@@ -9,7 +11,8 @@ from django.db import connection
 
 T = TypeVar("T")
 DEPTH = 2  # chunks that lie ready
-LOOKS_S = 0.2  # how long a reader whose chunks nobody takes goes without looking whether it is still wanted
+# how long a reader whose chunks nobody takes goes without looking whether it is still wanted
+LOOKS_S = 0.2
 
 
 class _End:
@@ -22,7 +25,8 @@ class _End:
 def read_ahead(chunks: Iterator[T]) -> Generator[T, None, None]:
     """The same chunks, read by a thread with a database connection of its own.
 
-    Inside a transaction they are read as they are asked for: another connection would not see what this one has written.
+    Inside a transaction they are read as they are asked for: another connection would not see what this one has
+    written.
     """
     if connection.in_atomic_block:
         yield from chunks

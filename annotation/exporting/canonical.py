@@ -1,4 +1,5 @@
-"""The canonical record: all that is known of a reviewed item. Every other export is a projection of it; it drops nothing.
+"""The canonical record: all that is known of a reviewed item. Every other export is a projection of it; it drops
+nothing.
 
 `split` and `dataset_version` are null here: a row's side belongs to a snapshot, whose own file names it.
 Media uris are the names inside an archive (`archive=zip`); in the media store the same bytes are found by their sha256.
@@ -24,44 +25,88 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
     completion = completion_of(row)
     rollouts = orjson.loads(row.rollouts) if row.rollouts else []
     return {
-        "item": {"id": row.item_id, "source": row.source, "external_id": row.external_id, "modality": row.modality,
-                 "text": text, "request": row.prompt, "response": row.response,
-                 "media": media},
-        "model_input": {"prompt_sha256": _prompt_sha256(system, text), "policy_id": row.policy[0], "policy_version": row.policy[1],
-                        "media_seen": Fragment(row.media_seen or "null") if row.media else []},
-        "model": None if row.completion is None else {
-            "version": row.version, "output_raw": row.completion, "steps": Fragment(row.guard_steps or "null"),
-            "verdict": _verdict(row.guard_prompt_label, row.guard_response_label, row.guard_categories) if row.parsed else None,
+        "item": {
+            "id": row.item_id,
+            "source": row.source,
+            "external_id": row.external_id,
+            "modality": row.modality,
+            "text": text,
+            "request": row.prompt,
+            "response": row.response,
+            "media": media,
+        },
+        "model_input": {
+            "prompt_sha256": _prompt_sha256(system, text),
+            "policy_id": row.policy[0],
+            "policy_version": row.policy[1],
+            "media_seen": Fragment(row.media_seen or "null") if row.media else [],
+        },
+        "model": None
+        if row.completion is None
+        else {
+            "version": row.version,
+            "output_raw": row.completion,
+            "steps": Fragment(row.guard_steps or "null"),
+            "verdict": _verdict(row.guard_prompt_label, row.guard_response_label, row.guard_categories)
+            if row.parsed
+            else None,
             "rollouts": [
-                {"text": one["completion"],
-                 "verdict": {"prompt": one["prompt_label"], "response": one["response_label"]} if one["parsed"] else None,
-                 "parsed": one["parsed"]}
-                for one in rollouts],
+                {
+                    "text": one["completion"],
+                    "verdict": {"prompt": one["prompt_label"], "response": one["response_label"]}
+                    if one["parsed"]
+                    else None,
+                    "parsed": one["parsed"],
+                }
+                for one in rollouts
+            ],
             "disagreement": row.disagreement,
         },
         "review": [_review(review) for review in row.reviews],
-        "final": {"verdict": _verdict(row.prompt_label, row.response_label, row.categories), "source": row.gold_source,
-                  "policy_version": row.policy[1], "at": moment(row.created_at)},
-        "target": {"steps": Fragment(row.target_steps), "source": row.target_source,
-                   "completion": None if isinstance(completion, Drop) else completion},
-        "hard": None if row.hard_errors is None else {
-            "errors": Fragment(row.hard_errors), "n": len(rollouts),
-            "wrong_rollouts": sum(
-                (one["prompt_label"], one["response_label"]) != (row.prompt_label, row.response_label) for one in rollouts),
+        "final": {
+            "verdict": _verdict(row.prompt_label, row.response_label, row.categories),
+            "source": row.gold_source,
+            "policy_version": row.policy[1],
+            "at": moment(row.created_at),
         },
-        "split": None, "dataset_version": None,
+        "target": {
+            "steps": Fragment(row.target_steps),
+            "source": row.target_source,
+            "completion": None if isinstance(completion, Drop) else completion,
+        },
+        "hard": None
+        if row.hard_errors is None
+        else {
+            "errors": Fragment(row.hard_errors),
+            "n": len(rollouts),
+            "wrong_rollouts": sum(
+                (one["prompt_label"], one["response_label"]) != (row.prompt_label, row.response_label)
+                for one in rollouts
+            ),
+        },
+        "split": None,
+        "dataset_version": None,
     }
 
 
 def _review(review: ExportedReview) -> dict[str, Any]:
     labels, edits, links = _NO_STEPS if review.steps == "[]" else _steps(orjson.loads(review.steps))
     return {
-        "reviewer_pseudonym": review.pseudonym, "kind": review.kind,
+        "reviewer_pseudonym": review.pseudonym,
+        "kind": review.kind,
         "verdict": _verdict(review.prompt_label, review.response_label, review.categories),
-        "step_labels": labels, "edits": edits, "links": links,
-        "severity": review.severity, "confidence": review.confidence, "note": review.note, "reason": review.reason,
+        "step_labels": labels,
+        "edits": edits,
+        "links": links,
+        "severity": review.severity,
+        "confidence": review.confidence,
+        "note": review.note,
+        "reason": review.reason,
         "error_kinds": Fragment(review.error_kinds),
-        "lead_time_ms": round(review.seconds * 1000), "mode": review.mode, "lane": review.lane, "at": moment(review.created_at),
+        "lead_time_ms": round(review.seconds * 1000),
+        "mode": review.mode,
+        "lane": review.lane,
+        "at": moment(review.created_at),
     }
 
 
@@ -70,7 +115,11 @@ def _steps(steps: list[dict[str, Any]]) -> tuple[list[Any], list[Any], list[Any]
     own = [step for step in steps if step.get("text") is not None]
     return (
         [VALUE_OF_MARK.get(step.get("mark", "")) for step in own],
-        [{"step": position, "from": step["text"], "to": step["edit"]} for position, step in enumerate(own) if step.get("edit") is not None]
+        [
+            {"step": position, "from": step["text"], "to": step["edit"]}
+            for position, step in enumerate(own)
+            if step.get("edit") is not None
+        ]
         + [{"step": None, "from": None, "to": step.get("edit")} for step in steps if step.get("text") is None],
         [{"step": position, **link} for position, step in enumerate(own) for link in step.get("links", [])],
     )

@@ -60,8 +60,12 @@ def record_export(*, request: ExportRequest, actor: User | None, by: str, **more
     return Event.objects.create(kind=EventKind.EXPORTED, actor=actor, detail=detail)
 
 
-def export_lines(*, request: ExportRequest, tally: Tally | None = None, media: dict[str, ExportedMedia] | None = None) -> Iterator[bytes]:
-    """JSONL in blocks of whole lines. `tally` counts along; `media`, where given, collects the media of the rows by uri."""
+def export_lines(
+    *, request: ExportRequest, tally: Tally | None = None, media: dict[str, ExportedMedia] | None = None
+) -> Iterator[bytes]:
+    """JSONL in blocks of whole lines. `tally` counts along; `media`, where given, collects the media of the rows by
+    uri.
+    """
     tally = Tally() if tally is None else tally
     media_kept = request.format is ExportFormat.TRL and holds_media(only_hard=request.only_hard)
     project = projection_of(request.format, with_media=media_kept)
@@ -69,12 +73,13 @@ def export_lines(*, request: ExportRequest, tally: Tally | None = None, media: d
         yield from lines_of(chunk, project, tally, media)
 
 
-def lines_of(rows: Sequence[ReviewedRow], project: Projection, tally: Tally,
-             media: dict[str, ExportedMedia] | None = None) -> Iterator[bytes]:
+def lines_of(
+    rows: Sequence[ReviewedRow], project: Projection, tally: Tally, media: dict[str, ExportedMedia] | None = None
+) -> Iterator[bytes]:
     """In blocks of whole lines. `tally` and `media` as for `export_lines`."""
     for start in range(0, len(rows), ROWS_OF_A_BLOCK):
         block: list[bytes] = []
-        for row in rows[start:start + ROWS_OF_A_BLOCK]:
+        for row in rows[start : start + ROWS_OF_A_BLOCK]:
             projected = project(row)
             if isinstance(projected, Drop):
                 tally.dropped[projected.value] += 1
@@ -96,7 +101,9 @@ def summarise(*, request: ExportRequest) -> Tally:
 
 
 def export_archive(*, request: ExportRequest) -> IO[bytes]:
-    """A ZIP with rows.jsonl, the rows' media under the names that the rows use, and summary.json; an open, unnamed file."""
+    """A ZIP with rows.jsonl, the rows' media under the names that the rows use, and summary.json; an open, unnamed
+    file.
+    """
     tally, media = Tally(), dict[str, ExportedMedia]()
     archive = tempfile.TemporaryFile(dir=settings.DATA_DIR)  # noqa: SIM115  (the caller streams it and closes it)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
@@ -104,7 +111,10 @@ def export_archive(*, request: ExportRequest) -> IO[bytes]:
             for block in export_lines(request=request, tally=tally, media=media):
                 rows.write(block)
         missing = _write_media(target, media.values())
-        target.writestr("summary.json", orjson.dumps({**tally.as_json(), "media": len(media) - len(missing), "media_missing": missing}))
+        target.writestr(
+            "summary.json",
+            orjson.dumps({**tally.as_json(), "media": len(media) - len(missing), "media_missing": missing}),
+        )
     archive.seek(0)
     return archive
 

@@ -1,4 +1,5 @@
-"""Exports as files: a row says what was asked for, a worker writes one file a claim, and a killed worker costs one file.
+"""Exports as files: a row says what was asked for, a worker writes one file a claim, and a killed worker costs one
+file.
 
 A file is written under another name, is brought to the disk, and counts from the moment that its row is there.
 """
@@ -56,7 +57,9 @@ class ExportClaim:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A whole file, still under another name. `up_to` is the id of the last gold label that it took or dropped; `more`: others follow."""
+    """A whole file, still under another name. `up_to` is the id of the last gold label that it took or dropped; `more`:
+    others follow.
+    """
 
     partial_path: Path
     path: Path
@@ -75,7 +78,9 @@ class _Taken:
     tally: Tally = field(default_factory=Tally)
 
 
-def request_export(*, request: ExportRequest, layout: ExportLayout, actor: User | None, by: str, rows_a_file: int = ROWS_A_FILE) -> Export:
+def request_export(
+    *, request: ExportRequest, layout: ExportLayout, actor: User | None, by: str, rows_a_file: int = ROWS_A_FILE
+) -> Export:
     """Ask for files of what stands now. Raises LayoutNotPossible."""
     with_media = holds_media(only_hard=request.only_hard)
     if layout is ExportLayout.PARQUET:
@@ -86,8 +91,15 @@ def request_export(*, request: ExportRequest, layout: ExportLayout, actor: User 
     top = standing_gold(only_hard=request.only_hard).order_by("-pk").values_list("pk", flat=True).first()
     with transaction.atomic():
         made = Export.objects.create(
-            format=request.format, only_hard=request.only_hard, with_media=with_media, layout=layout, rows_a_file=rows_a_file,
-            top_gold=top or 0, asked_by=actor, created_at=clock.now())
+            format=request.format,
+            only_hard=request.only_hard,
+            with_media=with_media,
+            layout=layout,
+            rows_a_file=rows_a_file,
+            top_gold=top or 0,
+            asked_by=actor,
+            created_at=clock.now(),
+        )
         record_export(request=request, actor=actor, by=by, export=made.pk)
     return made
 
@@ -101,7 +113,11 @@ def write_next(*, export: Export | None = None) -> bool:
     try:
         with kept(claim):
             written = _write(claim.row)
-    except (OSError, RuntimeError, ValueError) as error:  # a full disk, a field that Parquet does not know: again when the claim ran out
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # a full disk, a field that Parquet does not know: again when the claim ran out
         logger.exception("Export %s could not write its next file", claim.row.pk)
         claim.rows().update(error=f"{type(error).__name__}: {error}"[:2_000])
         return False
@@ -120,8 +136,15 @@ def folder_of(export: Export) -> Path:
 def manifest_of(export: Export) -> dict[str, Any]:
     """What the files hold, for who checks a download: sizes and SHA-256 of each."""
     return {
-        "export": export.pk, "state": export.state, "format": export.format, "only_hard": export.only_hard, "layout": export.layout,
-        "created_at": export.created_at, "finished_at": export.finished_at, "rows": export.rows, "dropped": export.dropped,
+        "export": export.pk,
+        "state": export.state,
+        "format": export.format,
+        "only_hard": export.only_hard,
+        "layout": export.layout,
+        "created_at": export.created_at,
+        "finished_at": export.finished_at,
+        "rows": export.rows,
+        "dropped": export.dropped,
         "files": list(export.files.values("name", "size", "sha256", "rows")),
     }
 
@@ -148,8 +171,11 @@ def _claim(export: Export | None) -> ExportClaim | None:
         if first is None:
             return None
         open_rows.filter(pk=first.pk).update(
-            state=ExportState.RUNNING, claim_token=token, attempts=F("attempts") + 1,
-            claimed_until=clock.now() + timedelta(seconds=settings.CLAIM_SECONDS))
+            state=ExportState.RUNNING,
+            claim_token=token,
+            attempts=F("attempts") + 1,
+            claimed_until=clock.now() + timedelta(seconds=settings.CLAIM_SECONDS),
+        )
     row = Export.objects.filter(pk=first.pk, claim_token=token).first()
     return None if row is None else ExportClaim(token, row)
 
@@ -182,7 +208,7 @@ def _blocks(export: Export, taken: _Taken) -> Iterator[bytes]:
     chunks = reviewed_rows(only_hard=export.only_hard, after=export.done_up_to, up_to=export.top_gold)
     with closing(read_ahead(chunks)) as read:
         for chunk in read:
-            part = chunk[:export.rows_a_file - rows]
+            part = chunk[: export.rows_a_file - rows]
             yield from lines_of(part, project, taken.tally)
             rows, taken.up_to = rows + len(part), part[-1].gold_id
             if rows == export.rows_a_file:
@@ -193,23 +219,45 @@ def _blocks(export: Export, taken: _Taken) -> Iterator[bytes]:
 def _store(claim: ExportClaim, written: _Written) -> None:
     """Take the file into the record, if it is still ours to write."""
     now, export, tally = clock.now(), claim.row, written.tally
-    values = {"state": ExportState.RUNNING, "finished_at": None} if written.more else {"state": ExportState.DONE, "finished_at": now}
+    values = (
+        {"state": ExportState.RUNNING, "finished_at": None}
+        if written.more
+        else {"state": ExportState.DONE, "finished_at": now}
+    )
     with transaction.atomic():
         held = claim.rows().update(
-            done_up_to=written.up_to, rows=export.rows + tally.rows, dropped=dict(Counter(export.dropped) + tally.dropped), attempts=0,
-            error="", claim_token=None, claimed_until=None, **values)
+            done_up_to=written.up_to,
+            rows=export.rows + tally.rows,
+            dropped=dict(Counter(export.dropped) + tally.dropped),
+            attempts=0,
+            error="",
+            claim_token=None,
+            claimed_until=None,
+            **values,
+        )
         if held and (tally.rows or not export.files.exists()):
             written.partial_path.replace(written.path)
             ExportFile.objects.create(
-                export=export, number=export.files.count(), name=written.path.name, size=written.path.stat().st_size,
-                sha256=written.sha256, rows=tally.rows, made_at=now)
+                export=export,
+                number=export.files.count(),
+                name=written.path.name,
+                size=written.path.stat().st_size,
+                sha256=written.sha256,
+                rows=tally.rows,
+                made_at=now,
+            )
     written.partial_path.unlink(missing_ok=True)  # without a row, or somebody else's by now
     if held and not written.more:
         export.refresh_from_db()
-        (folder_of(export) / "manifest.json").write_bytes(orjson.dumps(manifest_of(export), option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+        (folder_of(export) / "manifest.json").write_bytes(
+            orjson.dumps(manifest_of(export), option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
+        )
 
 
 def _give_up() -> int:
     """Exports of which one file could not be written in its attempts. Returns how many FAILED."""
-    return _waiting().filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=ExportState.FAILED, claim_token=None, claimed_until=None, finished_at=clock.now())
+    return (
+        _waiting()
+        .filter(attempts__gte=MAX_ATTEMPTS)
+        .update(state=ExportState.FAILED, claim_token=None, claimed_until=None, finished_at=clock.now())
+    )

@@ -18,7 +18,7 @@ class NoSuchFile(LookupError):
 def newest_exports(*, before: int | None = None, limit: int = PAGE) -> list[Export]:
     """Newest first with their files; one more than `limit`, where there are more."""
     rows = Export.objects.order_by("-id").select_related("asked_by").prefetch_related("files")
-    return list((rows.filter(pk__lt=before) if before else rows)[:limit + 1])
+    return list((rows.filter(pk__lt=before) if before else rows)[: limit + 1])
 
 
 def file_of(export: Export, name: str) -> tuple[Path, str, str]:

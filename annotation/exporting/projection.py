@@ -14,7 +14,8 @@ from guardapp.guard.verdict import Sample, SeenMedia
 class Drop(StrEnum):
     """Why a projection leaves a reviewed row out."""
 
-    TARGET_PENDING = "target_pending"  # the guard has still to write the reasoning for the corrected verdict
+    # the guard has still to write the reasoning for the corrected verdict
+    TARGET_PENDING = "target_pending"
     TARGET_UNAVAILABLE = "target_unavailable"  # no reasoning could be made
     NO_PROMPT_LABEL = "no_prompt_label"
     # the text holds the format's own placeholder, which would be counted as media
@@ -28,7 +29,9 @@ Projection = Callable[[ReviewedRow], dict[str, Any] | Drop]
 def messages_of(row: ReviewedRow) -> list[Message]:
     """What the guard is asked, as serving and training ask it."""
     media = tuple(SeenMedia(medium.kind, ()) for medium in row.media)
-    return chat_messages(Sample(id="", prompt=row.prompt, response=row.response, media=media, policy_text=row.prompt_policy))
+    return chat_messages(
+        Sample(id="", prompt=row.prompt, response=row.response, media=media, policy_text=row.prompt_policy)
+    )
 
 
 def texts_of(row: ReviewedRow, *, image: str = "", video: str = "") -> tuple[str, str]:

@@ -42,14 +42,23 @@ class ExportedMedia:
 
 
 EXTENSIONS = {
-    "image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", "image/webp": "webp", "image/avif": "avif",
-    "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "mkv",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/avif": "avif",
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv",
 }
 
 
 @dataclass(slots=True)
 class ExportedReview:
-    """A standing review. The person is named by pseudonym only. Not frozen, as the row below: many thousands are made a second."""
+    """A standing review. The person is named by pseudonym only. Not frozen, as the row below: many thousands are made a
+    second.
+    """
 
     pseudonym: str
     kind: str
@@ -70,7 +79,9 @@ class ExportedReview:
 
 @dataclass(slots=True)
 class ReviewedRow:
-    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query below."""
+    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query
+    below.
+    """
 
     policy: tuple[Any, ...]  # slug and number
     prompt_policy: str | None  # the policy that stood in the guard's prompt
@@ -121,7 +132,10 @@ def count_standing(*, only_hard: bool) -> int:
 
 
 def holds_media(*, only_hard: bool) -> bool:
-    return ItemMedia.objects.exists() and standing_gold(only_hard=only_hard).exclude(item__modality=Modality.TEXT.value).exists()
+    return (
+        ItemMedia.objects.exists()
+        and standing_gold(only_hard=only_hard).exclude(item__modality=Modality.TEXT.value).exists()
+    )
 
 
 class _Rows(dict[int, tuple[Any, ...]]):
@@ -152,16 +166,22 @@ def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int = LAST_
             reviews = _reviews_of([row[1] for row in chunk], people)
             media = _media_of([row[1] for row in chunk if row[4] != TEXT])
         yield [
-            ReviewedRow(policies[row[11]][1:], _policy_in_prompt(row[-1]), None if row[16] is None else versions[row[16]][1],
-                        reviews.get(row[1], []), media.get(row[1], []), *row)
+            ReviewedRow(
+                policies[row[11]][1:],
+                _policy_in_prompt(row[-1]),
+                None if row[16] is None else versions[row[16]][1],
+                reviews.get(row[1], []),
+                media.get(row[1], []),
+                *row,
+            )
             for row in chunk
         ]
 
 
 @contextmanager
 def _row_by_row() -> Iterator[None]:
-    """PostgreSQL takes each look at a row by its key for a read from the disk, and would rather have workers read the whole table for a
-    chunk. So it gets no workers."""
+    """PostgreSQL takes each look at a row by its key for a read from the disk, and would rather have workers read the
+    whole table for a chunk. So it gets no workers."""
     if connection.vendor != "postgresql":
         yield
         return
@@ -180,11 +200,33 @@ def _ids_of_chunk(only_hard: bool, chunk: int) -> Select[GoldLabel]:
 def _rows_between(only_hard: bool) -> Select[GoldLabel]:
     """The columns of ReviewedRow, for two ids."""
     columns = (
-        "pk", "item_id", "item__source", "item__external_id", "item__modality", "item__prompt", "item__response", "prompt_label",
-        "response_label", _raw("categories"), "source", "policy_version_id", _raw("target_steps"), "target_source", _raw("created_at"),
-        _raw("hard_sample__errors"), "prediction__version_id", "prediction__completion", "prediction__parsed", _raw("prediction__steps"),
-        "prediction__prompt_label", "prediction__response_label", _raw("prediction__categories"), _raw("prediction__rollouts"),
-        "prediction__disagreement", _raw("prediction__media_seen"), "prediction__policy_version_id",
+        "pk",
+        "item_id",
+        "item__source",
+        "item__external_id",
+        "item__modality",
+        "item__prompt",
+        "item__response",
+        "prompt_label",
+        "response_label",
+        _raw("categories"),
+        "source",
+        "policy_version_id",
+        _raw("target_steps"),
+        "target_source",
+        _raw("created_at"),
+        _raw("hard_sample__errors"),
+        "prediction__version_id",
+        "prediction__completion",
+        "prediction__parsed",
+        _raw("prediction__steps"),
+        "prediction__prompt_label",
+        "prediction__response_label",
+        _raw("prediction__categories"),
+        _raw("prediction__rollouts"),
+        "prediction__disagreement",
+        _raw("prediction__media_seen"),
+        "prediction__policy_version_id",
     )
     rows = standing_gold(only_hard=only_hard).order_by("pk").values_list(*columns)
     return Select(lambda first, last: rows.filter(pk__gte=first, pk__lte=last))
@@ -201,11 +243,31 @@ def _reviews_of(item_ids: Sequence[int], people: _Rows) -> dict[int, list[Export
 
 @lru_cache(maxsize=4)
 def _reviews_sql(vendor: str, items: int) -> str:
-    """Of so many items; all chunks but the last are alike. Named one by one: asked by a subquery PostgreSQL reads all reviews for each
-    chunk. Written for one and repeated, since Django takes longer to write 900 than the database to answer."""
-    rows = Review.objects.filter(item_id__in=[0], retraction__isnull=True).order_by("pk").values_list(
-        "item_id", "reviewer_id", "kind", "prompt_label", "response_label", _raw("categories"), "severity", "confidence",
-        "note", _raw("steps"), "seconds", "mode", "lane", _raw("created_at"), "reason", _raw("error_kinds"))
+    """Of so many items; all chunks but the last are alike. Named one by one: asked by a subquery PostgreSQL reads all
+    reviews for each chunk. Written for one and repeated, since Django takes longer to write 900 than the database to
+    answer."""
+    rows = (
+        Review.objects.filter(item_id__in=[0], retraction__isnull=True)
+        .order_by("pk")
+        .values_list(
+            "item_id",
+            "reviewer_id",
+            "kind",
+            "prompt_label",
+            "response_label",
+            _raw("categories"),
+            "severity",
+            "confidence",
+            "note",
+            _raw("steps"),
+            "seconds",
+            "mode",
+            "lane",
+            _raw("created_at"),
+            "reason",
+            _raw("error_kinds"),
+        )
+    )
     sql, params = rows.query.sql_with_params()
     assert params == (0,), "the ids are the only parameters"
     return sql.replace("IN (%s)", f"IN ({', '.join(['%s'] * items)})")
@@ -213,8 +275,11 @@ def _reviews_sql(vendor: str, items: int) -> str:
 
 def _media_of(item_ids: Sequence[int]) -> dict[int, list[ExportedMedia]]:
     media: dict[int, list[ExportedMedia]] = defaultdict(list)
-    rows = ItemMedia.objects.filter(item_id__in=item_ids).order_by("item_id", "position").values_list(
-        "item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
+    rows = (
+        ItemMedia.objects.filter(item_id__in=item_ids)
+        .order_by("item_id", "position")
+        .values_list("item_id", "asset__kind", "asset__sha256", "asset__mime", "asset__path")
+    )
     for item_id, kind, sha256, mime, path in rows:
         media[item_id].append(ExportedMedia(MediaKind(kind), sha256, mime, path))
     return media
@@ -232,5 +297,7 @@ def moment(stored: Moment) -> datetime:
 
 
 def _raw(name: str) -> Any:
-    """A column of JSON as its text, which spares reading and writing it again; or of moments, which Django reads far more slowly."""
+    """A column of JSON as its text, which spares reading and writing it again; or of moments, which Django reads far
+    more slowly.
+    """
     return Cast(F(name), TextField())

@@ -1,7 +1,8 @@
-"""TRL's conversational prompt-completion rows: {"prompt": [system, user], "completion": [assistant]}, with images and videos.
+"""TRL's conversational prompt-completion rows: {"prompt": [system, user], "completion": [assistant]}, with images and
+videos.
 
-Content is a string in an export without media and a list of parts in one with media: one export never mixes both, because
-Arrow gives a column one type, and a text-only chat template would print a list as it stands.
+Content is a string in an export without media and a list of parts in one with media: one export never mixes both,
+because Arrow gives a column one type, and a text-only chat template would print a list as it stands.
 """
 
 from typing import Any

@@ -21,7 +21,9 @@ class Writer(Protocol):
 
     def write(self, lines: bytes) -> None: ...
     def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 SUFFIX = {ExportLayout.JSONL: "jsonl.gz", ExportLayout.PARQUET: "parquet"}
@@ -35,7 +37,8 @@ def writer_for(layout: ExportLayout, columns: Callable[[], Any], path: Path) -> 
 class _Packed:
     def __init__(self, path: Path) -> None:
         self._raw = path.open("wb")
-        self._packed = gzip.GzipFile("", "wb", FAST, self._raw, mtime=0)  # the same rows give the same bytes
+        # the same rows give the same bytes
+        self._packed = gzip.GzipFile("", "wb", FAST, self._raw, mtime=0)
 
     def write(self, lines: bytes) -> None:
         self._packed.write(lines)
@@ -60,8 +63,11 @@ class _Parquet:
         import pyarrow
         from pyarrow import json
 
-        table = json.read_json(pyarrow.BufferReader(lines), json.ReadOptions(use_threads=False, block_size=len(lines)),
-                               json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="error"))
+        table = json.read_json(
+            pyarrow.BufferReader(lines),
+            json.ReadOptions(use_threads=False, block_size=len(lines)),
+            json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="error"),
+        )
         self._waiting.append(table)
         self._rows += table.num_rows
         if self._rows >= ROWS_OF_A_GROUP:

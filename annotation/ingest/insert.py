@@ -1,6 +1,8 @@
-"""New items into the database, a thousand at once, each with its event: one statement on PostgreSQL, prepared ones on SQLite.
+"""New items into the database, a thousand at once, each with its event: one statement on PostgreSQL, prepared ones on
+SQLite.
 
-On PostgreSQL the rows travel as one JSON document that the server unfolds: a tenth of the time that a parameter a field takes.
+On PostgreSQL the rows travel as one JSON document that the server unfolds: a tenth of the time that a parameter a field
+takes.
 """
 
 from collections.abc import Collection, Iterable
@@ -41,16 +43,30 @@ class Candidate:
         return (self.row.prompt, self.row.response, self.content_hash) == (prompt, response, content_hash)
 
 
-GIVEN = ("source", "external_id", "modality", "prompt", "response", "metadata", "reason", "reported_at", "content_hash", "language")
+GIVEN = (
+    "source",
+    "external_id",
+    "modality",
+    "prompt",
+    "response",
+    "metadata",
+    "reason",
+    "reported_at",
+    "content_hash",
+    "language",
+)
 
 
-def insert_new(candidates: Collection[Candidate], *, queue: ReviewQueue, key: ApiKey | None, actor: User | None,
-               now: datetime) -> dict[Identity, int]:
+def insert_new(
+    candidates: Collection[Candidate], *, queue: ReviewQueue, key: ApiKey | None, actor: User | None, now: datetime
+) -> dict[Identity, int]:
     """The ids of those that the database took; the others were there before. Called in the caller's transaction.
 
     Another process may insert the same identity meanwhile: the database decides.
     """
-    alike = Item(created_at=now, ingested_by=key, status=ItemStatus.PENDING, queue=queue, free_slots=queue.reviews_per_item)
+    alike = Item(
+        created_at=now, ingested_by=key, status=ItemStatus.PENDING, queue=queue, free_slots=queue.reviews_per_item
+    )
     if connection.vendor == "postgresql":
         return _insert_on_postgresql(candidates, alike, actor)
     return _insert_on_sqlite(candidates, alike, actor)
@@ -64,14 +80,16 @@ def rows_of(identities: Iterable[Identity], *columns: str) -> dict[Identity, tup
     found: dict[Identity, tuple[Any, ...]] = {}
     for source, ids in by_source.items():
         for start in range(0, len(ids), IDS_OF_A_QUERY):
-            rows = Item.objects.filter(source=source, external_id__in=ids[start:start + IDS_OF_A_QUERY])
+            rows = Item.objects.filter(source=source, external_id__in=ids[start : start + IDS_OF_A_QUERY])
             for external_id, *values in rows.values_list("external_id", *columns):
                 found[source, str(external_id)] = tuple(values)
     return found
 
 
 def _insert_on_sqlite(candidates: Collection[Candidate], alike: Item, actor: User | None) -> dict[Identity, int]:
-    """Row by row by prepared statements: of bulk_create's time three quarters go into making models and SQL of a thousand rows."""
+    """Row by row by prepared statements: of bulk_create's time three quarters go into making models and SQL of a
+    thousand rows.
+    """
     constants = _constants(alike)
     plain = [field.name for field in _given_fields()]
     json: dict[str, Any] = {name: Item._meta.get_field(name) for name in ("metadata", "reason")}
@@ -88,9 +106,16 @@ def _insert_on_sqlite(candidates: Collection[Candidate], alike: Item, actor: Use
         cursor.executemany(_inserts_on_sqlite(), [values(candidate) for candidate in candidates])
         stored = rows_of([candidate.identity for candidate in candidates], "pk", "created_at")
         created = {identity: pk for identity, (pk, created_at) in stored.items() if created_at == alike.created_at}
-        event = (connection.ops.adapt_datetimefield_value(alike.created_at), EventKind.INGESTED.value, actor.pk if actor else None, "{}")
-        cursor.executemany("INSERT INTO annotation_event (at, kind, actor_id, detail, item_id) VALUES (%s, %s, %s, %s, %s)",
-                           [(*event, pk) for pk in created.values()])
+        event = (
+            connection.ops.adapt_datetimefield_value(alike.created_at),
+            EventKind.INGESTED.value,
+            actor.pk if actor else None,
+            "{}",
+        )
+        cursor.executemany(
+            "INSERT INTO annotation_event (at, kind, actor_id, detail, item_id) VALUES (%s, %s, %s, %s, %s)",
+            [(*event, pk) for pk in created.values()],
+        )
     return created
 
 
@@ -105,9 +130,18 @@ def _insert_on_postgresql(candidates: Collection[Candidate], alike: Item, actor:
 
 def _given(candidate: Candidate) -> dict[str, Any]:
     row = candidate.row
-    return {"source": row.source, "external_id": row.external_id, "modality": candidate.modality.value, "prompt": row.prompt,
-            "response": row.response, "metadata": row.metadata, "reason": row.reason, "reported_at": row.reported_at,
-            "content_hash": candidate.content_hash, "language": row.language}
+    return {
+        "source": row.source,
+        "external_id": row.external_id,
+        "modality": candidate.modality.value,
+        "prompt": row.prompt,
+        "response": row.response,
+        "metadata": row.metadata,
+        "reason": row.reason,
+        "reported_at": row.reported_at,
+        "content_hash": candidate.content_hash,
+        "language": row.language,
+    }
 
 
 def _constants(alike: Item) -> list[Any]:
@@ -129,8 +163,11 @@ def _others() -> tuple[Any, ...]:
 def _inserts_on_sqlite() -> str:
     columns = [connection.ops.quote_name(str(field.column)) for field in (*_given_fields(), *_others())]
     places = ", ".join(["%s"] * len(columns))
-    return (f"INSERT INTO annotation_item ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608  (the model's own columns)
-            "ON CONFLICT (source, external_id) DO NOTHING")
+    return (
+        f"INSERT INTO annotation_item ({', '.join(columns)}) "  # noqa: S608  (the model's own columns)
+        f"VALUES ({places}) "
+        "ON CONFLICT (source, external_id) DO NOTHING"
+    )
 
 
 @lru_cache(maxsize=1)
@@ -145,4 +182,6 @@ def _statement() -> str:
         f"FROM json_to_recordset(%s::json) AS given ({unfolded}) "
         "ON CONFLICT (source, external_id) DO NOTHING RETURNING id, source, external_id), "
         "told AS (INSERT INTO annotation_event (at, kind, actor_id, item_id, detail) "
-        "SELECT %s::timestamptz, %s, %s::bigint, id, '{}' FROM made ORDER BY id) SELECT id, source, external_id FROM made")
+        "SELECT %s::timestamptz, %s, %s::bigint, id, '{}' FROM made ORDER BY id) SELECT id, source, "
+        "external_id FROM made"
+    )

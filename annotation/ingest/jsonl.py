@@ -1,4 +1,6 @@
-"""JSONL files: one row a line, streamed, in chunks; bad lines are reported by number and take no other line with them."""
+"""JSONL files: one row a line, streamed, in chunks; bad lines are reported by number and take no other line with
+them.
+"""
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +29,9 @@ class Lines(Protocol):
 
 @dataclass(slots=True)
 class IngestReport:
-    """What became of a file. `rejected` holds (line number from 1, errors), conflicts included; at most `kept` of them."""
+    """What became of a file. `rejected` holds (line number from 1, errors), conflicts included; at most `kept` of
+    them.
+    """
 
     created: int = 0
     exists: int = 0
@@ -45,10 +49,18 @@ class IngestReport:
             self.rejected.append((line, errors))
 
 
-def ingest_jsonl(*, lines: Iterable[bytes], source: str = DEFAULT_SOURCE, key: ApiKey | None = None, actor: User | None = None,
-                 media_root: Path | None = None, queue: str = DEFAULT_QUEUE,
-                 progress: Callable[[IngestReport], None] | None = None) -> IngestReport:
-    """Each chunk of at most 1,000 rows is committed by itself, so a file that breaks off can be sent again. Raises QueueNotFound.
+def ingest_jsonl(
+    *,
+    lines: Iterable[bytes],
+    source: str = DEFAULT_SOURCE,
+    key: ApiKey | None = None,
+    actor: User | None = None,
+    media_root: Path | None = None,
+    queue: str = DEFAULT_QUEUE,
+    progress: Callable[[IngestReport], None] | None = None,
+) -> IngestReport:
+    """Each chunk of at most 1,000 rows is committed by itself, so a file that breaks off can be sent again. Raises
+    QueueNotFound.
 
     `source` is for rows that name none. `media_root`: the folder that the rows' media paths are in; without it rows may
     carry media as data: URLs only. `progress` is called after each chunk.

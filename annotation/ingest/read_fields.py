@@ -13,12 +13,21 @@ from annotation.ingest.language_codes import language_code
 from annotation.ingest.values import MAX_METADATA_BYTES, MAX_TEXT_CHARACTERS, FieldError
 from guardapp.guard.taxonomy import Modality
 
-NAME_OF_TYPE = {str: "text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
+NAME_OF_TYPE = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 MODALITIES = frozenset(modality.value for modality in Modality)
 
 
 class FieldReader:
-    """Takes fields out of a row and collects what is wrong with them. `at` is the JSON pointer of the object that is read."""
+    """Takes fields out of a row and collects what is wrong with them. `at` is the JSON pointer of the object that is
+    read.
+    """
 
     __slots__ = ("at", "errors", "row")
 
@@ -33,7 +42,9 @@ class FieldReader:
     def refuse_unknown(self, known: Collection[str]) -> None:
         for name in self.row:
             if name not in known:
-                self.refuse(name[:100].replace("~", "~0").replace("/", "~1"), f"is not a known field{_closest(name, known)}")
+                self.refuse(
+                    name[:100].replace("~", "~0").replace("/", "~1"), f"is not a known field{_closest(name, known)}"
+                )
 
     def text(self, name: str, *, limit: int = MAX_TEXT_CHARACTERS) -> str:
         """Text, or "" where the field is missing or null."""
@@ -47,7 +58,11 @@ class FieldReader:
             self.refuse(name, f"has {len(value):,} characters, the limit is {limit:,}.")
             return ""
         if "\x00" in value:
-            self.refuse(name, f"holds a NUL character (U+0000) at position {value.index(chr(0))}. Remove it: it cannot be stored as text.")
+            self.refuse(
+                name,
+                f"holds a NUL character (U+0000) at position {value.index(chr(0))}. Remove it: it cannot be "
+                "stored as text.",
+            )
             return ""
         return value
 
@@ -95,7 +110,10 @@ class FieldReader:
         """The sender's claim; `text_image` is taken for `text-image`."""
         value = self.text("modality", limit=20).replace("_", "-")
         if value and value not in MODALITIES:
-            self.refuse("modality", f"is {value!r}. Use {', '.join(sorted(MODALITIES))}, or leave it out: it is read off the content.")
+            self.refuse(
+                "modality",
+                f"is {value!r}. Use {', '.join(sorted(MODALITIES))}, or leave it out: it is read off the content.",
+            )
             return ""
         return value
 
@@ -104,7 +122,9 @@ class FieldReader:
         value = self.text("language", limit=40).strip()
         code = language_code(value)
         if value and not code:
-            self.refuse("language", f"is {value!r}. Write a BCP 47 code of at most 16 characters, as in en, pt-BR or zh-Hant.")
+            self.refuse(
+                "language", f"is {value!r}. Write a BCP 47 code of at most 16 characters, as in en, pt-BR or zh-Hant."
+            )
         return code
 
     def moment(self, name: str) -> datetime | None:

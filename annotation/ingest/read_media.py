@@ -28,7 +28,9 @@ class MediaFinder(Protocol):
 
 
 def no_files(name: str) -> bytes | Path:
-    raise MediaNotFound(f"names the file {name!r}, but no file came with it. Send multipart/form-data with the file, or a data: URL.")
+    raise MediaNotFound(
+        f"names the file {name!r}, but no file came with it. Send multipart/form-data with the file, or a data: URL."
+    )
 
 
 def files_of_upload(files: "Mapping[str, UploadedFile[bytes]]") -> MediaFinder:

@@ -3,13 +3,13 @@
 own          external_id, source, prompt, response, media[], modality, language, metadata, reason, reported_at
 Coop         told by `data` or `type`: external_id, source, type, data{text, image_url, video_url}, reported_at,
              reason{policy_id, text}, context[], language, metadata
-chat pair    told by `request`: request, response, and all that the own shape has but prompt; an external_id that is missing
-             is made of the content
-dataset row  told by `id` without external_id: id, source, prompt, response, media[], modality, split, license, prompt_label,
-             response_label, refusal_label, categories
+chat pair    told by `request`: request, response, and all that the own shape has but prompt; an external_id that is
+             missing is made of the content
+dataset row  told by `id` without external_id: id, source, prompt, response, media[], modality, split, license,
+             prompt_label, response_label, refusal_label, categories
 
-A dataset row's `source` says where the text comes from and goes to metadata.provenance; the item's source is the dataset:
-what stands before the first "/" of the id, else the default. Its labels go to metadata.labels.
+A dataset row's `source` says where the text comes from and goes to metadata.provenance; the item's source is the
+dataset: what stands before the first "/" of the id, else the default. Its labels go to metadata.labels.
 
 An item whose row names no language takes the one of metadata.language, where that is a BCP 47 code.
 """
@@ -30,11 +30,15 @@ COOP_FIELDS = SHARED | {"type", "data", "context"}
 COOP_DATA = frozenset({"text", "image_url", "video_url"})
 CHAT_FIELDS = SHARED | {"request", "response", "media", "modality"}
 LABELS = ("prompt_label", "response_label", "refusal_label")
-DATASET_FIELDS = frozenset({"id", "source", "split", "license", "modality", "prompt", "response", "media", "categories", *LABELS})
+DATASET_FIELDS = frozenset(
+    {"id", "source", "split", "license", "modality", "prompt", "response", "media", "categories", *LABELS}
+)
 MAX_EXTERNAL_ID, MAX_SOURCE = 200, 100
 
 
-def read_row(row: object, *, default_source: str = DEFAULT_SOURCE, find: MediaFinder = no_files) -> IncomingItem | RowProblem:
+def read_row(
+    row: object, *, default_source: str = DEFAULT_SOURCE, find: MediaFinder = no_files
+) -> IncomingItem | RowProblem:
     """Never raises on a row, whatever it holds."""
     if not isinstance(row, dict):
         return RowProblem("", (FieldError("", "is not an object."),))
@@ -64,10 +68,16 @@ def _content_fields(row: Mapping[str, Any]) -> str:
 def _read_own(reader: FieldReader, default_source: str, find: MediaFinder) -> IncomingItem:
     reader.refuse_unknown(OWN_FIELDS)
     return IncomingItem(
-        external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID), source=_source(reader, default_source),
-        prompt=reader.text("prompt"), response=reader.optional_text("response"), media=read_media(reader, "media", find),
-        modality=reader.modality(), metadata=reader.mapping("metadata"), reason=reader.mapping("reason"),
-        reported_at=reader.moment("reported_at"), language=reader.language(),
+        external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID),
+        source=_source(reader, default_source),
+        prompt=reader.text("prompt"),
+        response=reader.optional_text("response"),
+        media=read_media(reader, "media", find),
+        modality=reader.modality(),
+        metadata=reader.mapping("metadata"),
+        reason=reader.mapping("reason"),
+        reported_at=reader.moment("reported_at"),
+        language=reader.language(),
     )
 
 
@@ -77,8 +87,14 @@ def _read_chat(reader: FieldReader, default_source: str, find: MediaFinder) -> I
     media = read_media(reader, "media", find)
     return IncomingItem(
         external_id=reader.text("external_id", limit=MAX_EXTERNAL_ID).strip() or _made_id(prompt, response, media),
-        source=_source(reader, default_source), prompt=prompt, response=response, media=media, modality=reader.modality(),
-        metadata=reader.mapping("metadata"), reason=reader.mapping("reason"), reported_at=reader.moment("reported_at"),
+        source=_source(reader, default_source),
+        prompt=prompt,
+        response=response,
+        media=media,
+        modality=reader.modality(),
+        metadata=reader.mapping("metadata"),
+        reason=reader.mapping("reason"),
+        reported_at=reader.moment("reported_at"),
         language=reader.language(),
     )
 
@@ -92,8 +108,9 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
     else:
         reader.refuse("data", "must be an object with text, image_url or video_url.")
     media = tuple(
-        medium for name in ("image_url", "video_url") if data.row.get(name)
-        and (medium := read_medium(data, name, data.row[name], find)) is not None
+        medium
+        for name in ("image_url", "video_url")
+        if data.row.get(name) and (medium := read_medium(data, name, data.row[name], find)) is not None
     )
     metadata = reader.mapping("metadata")
     kind, context = reader.text("type", limit=100), reader.sequence("context")
@@ -102,8 +119,12 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
     if kind in ("image", "video") and not data.row.get(f"{kind}_url"):
         reader.refuse("type", f"says {kind!r}, but data.{kind}_url is missing.")
     return IncomingItem(
-        external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID), source=_source(reader, default_source),
-        prompt=data.text("text"), media=media, reason=reader.mapping("reason"), reported_at=reader.moment("reported_at"),
+        external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID),
+        source=_source(reader, default_source),
+        prompt=data.text("text"),
+        media=media,
+        reason=reader.mapping("reason"),
+        reported_at=reader.moment("reported_at"),
         language=reader.language(),
         metadata={**metadata, **({"type": kind} if kind else {}), **({"context": context} if context else {})},
     )
@@ -114,14 +135,20 @@ def _read_dataset(reader: FieldReader, default_source: str, find: MediaFinder) -
     external_id = reader.required("id", limit=MAX_EXTERNAL_ID)
     dataset, slash, _ = external_id.partition("/")
     labels = {name.removesuffix("_label"): reader.row.get(name) for name in LABELS if name in reader.row}
-    metadata: dict[str, Any] = {name: reader.row[name] for name in ("split", "license", "categories") if reader.row.get(name)}
+    metadata: dict[str, Any] = {
+        name: reader.row[name] for name in ("split", "license", "categories") if reader.row.get(name)
+    }
     provenance = reader.text("source", limit=1_000)
     metadata |= ({"labels": labels} if labels else {}) | ({"provenance": provenance} if provenance else {})
     reader.fits("metadata", metadata)
     return IncomingItem(
-        external_id=external_id, source=(dataset if slash and dataset else default_source)[:MAX_SOURCE],
-        prompt=reader.text("prompt"), response=reader.optional_text("response"), media=read_media(reader, "media", find),
-        modality=reader.modality(), metadata=metadata,
+        external_id=external_id,
+        source=(dataset if slash and dataset else default_source)[:MAX_SOURCE],
+        prompt=reader.text("prompt"),
+        response=reader.optional_text("response"),
+        media=read_media(reader, "media", find),
+        modality=reader.modality(),
+        metadata=metadata,
     )
 
 

@@ -1,4 +1,6 @@
-"""Ingestion: rows become items that wait for the guard. Idempotent on (source, external_id); a bad row never takes its batch along."""
+"""Ingestion: rows become items that wait for the guard. Idempotent on (source, external_id); a bad row never takes its
+batch along.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -34,12 +36,18 @@ class _Known(NamedTuple):
     content_hash: str
 
 
-def ingest_items(*, rows: Sequence[IncomingItem | RowProblem], key: ApiKey | None = None, actor: User | None = None,
-                 queue: str = DEFAULT_QUEUE) -> list[RowResult]:
+def ingest_items(
+    *,
+    rows: Sequence[IncomingItem | RowProblem],
+    key: ApiKey | None = None,
+    actor: User | None = None,
+    queue: str = DEFAULT_QUEUE,
+) -> list[RowResult]:
     """Store the rows that can be stored; one result a row, in order. Raises QueueNotFound.
 
-    The same identity twice in one call: the first row counts, a later one is "exists" where it says the same, else rejected.
-    An identity that is in the database already: "exists" where the content is the same, else "conflict". Metadata is not content.
+    The same identity twice in one call: the first row counts, a later one is "exists" where it says the same, else
+    rejected. An identity that is in the database already: "exists" where the content is the same, else "conflict".
+    Metadata is not content.
     """
     try:
         review_queue = ReviewQueue.objects.get(slug=queue)
@@ -48,12 +56,17 @@ def ingest_items(*, rows: Sequence[IncomingItem | RowProblem], key: ApiKey | Non
     actor = actor or (key.owner if key is not None else None)
     results: list[RowResult] = []
     for start in range(0, len(rows), CHUNK):
-        results += _ingest_chunk(rows[start:start + CHUNK], start, review_queue, key, actor)
+        results += _ingest_chunk(rows[start : start + CHUNK], start, review_queue, key, actor)
     return results
 
 
-def _ingest_chunk(rows: Sequence[IncomingItem | RowProblem], first_index: int, queue: ReviewQueue, key: ApiKey | None,
-                  actor: User | None) -> list[RowResult]:
+def _ingest_chunk(
+    rows: Sequence[IncomingItem | RowProblem],
+    first_index: int,
+    queue: ReviewQueue,
+    key: ApiKey | None,
+    actor: User | None,
+) -> list[RowResult]:
     results: dict[int, RowResult] = {}
     candidates: dict[Identity, Candidate] = {}
     repeats: list[Candidate] = []
@@ -87,11 +100,17 @@ def _check(index: int, row: IncomingItem | RowProblem) -> Candidate | RowResult:
     if not errors:
         modality = modality_of(row.prompt, [medium.kind for medium in stored])
         if row.modality and row.modality != modality:
-            errors.append(FieldError("/modality", f"says {row.modality!r}, but the content is {modality.value!r}: "
-                                                  f"{_describe(row.prompt, stored)}."))
+            errors.append(
+                FieldError(
+                    "/modality",
+                    f"says {row.modality!r}, but the content is {modality.value!r}: {_describe(row.prompt, stored)}.",
+                )
+            )
     if errors:
         return RowResult(index, RowStatus.REJECTED, None, row.external_id, tuple(errors))
-    return Candidate(index, row, modality, tuple(stored), content_hash(row.prompt, row.response, [one.sha256 for one in stored]))
+    return Candidate(
+        index, row, modality, tuple(stored), content_hash(row.prompt, row.response, [one.sha256 for one in stored])
+    )
 
 
 def _describe(prompt: str, stored: Sequence[StoredMedia]) -> str:
@@ -99,11 +118,17 @@ def _describe(prompt: str, stored: Sequence[StoredMedia]) -> str:
     return f"{'a prompt' if prompt.strip() else 'no prompt'}, {images} image(s) and {len(stored) - images} video(s)"
 
 
-def _store(candidates: dict[Identity, Candidate], queue: ReviewQueue, key: ApiKey | None, actor: User | None) -> dict[int, RowResult]:
-    created = insert_new(candidates.values(), queue=queue, key=key, actor=actor, now=timezone.now()) if candidates else {}
+def _store(
+    candidates: dict[Identity, Candidate], queue: ReviewQueue, key: ApiKey | None, actor: User | None
+) -> dict[int, RowResult]:
+    created = (
+        insert_new(candidates.values(), queue=queue, key=key, actor=actor, now=timezone.now()) if candidates else {}
+    )
     _attach_media([(candidates[identity], pk) for identity, pk in created.items() if candidates[identity].media])
-    results = {candidates[identity].index: RowResult(candidates[identity].index, RowStatus.CREATED, pk, identity[1])
-               for identity, pk in created.items()}
+    results = {
+        candidates[identity].index: RowResult(candidates[identity].index, RowStatus.CREATED, pk, identity[1])
+        for identity, pk in created.items()
+    }
     known = rows_of([identity for identity in candidates if identity not in created], *_Known._fields)
     for identity, values in known.items():
         results[candidates[identity].index] = _existing_result(candidates[identity], _Known._make(values))
@@ -114,16 +139,21 @@ def _attach_media(with_media: Sequence[tuple[Candidate, int]]) -> None:
     if not with_media:
         return
     assets = register([medium for candidate, _ in with_media for medium in candidate.media])
-    ItemMedia.objects.bulk_create([
-        ItemMedia(item_id=pk, asset_id=assets[medium.sha256], position=position)
-        for candidate, pk in with_media for position, medium in enumerate(candidate.media)
-    ])
+    ItemMedia.objects.bulk_create(
+        [
+            ItemMedia(item_id=pk, asset_id=assets[medium.sha256], position=position)
+            for candidate, pk in with_media
+            for position, medium in enumerate(candidate.media)
+        ]
+    )
 
 
 def _existing_result(candidate: Candidate, known: _Known) -> RowResult:
     if candidate.says_the_same(known.prompt, known.response, known.content_hash):
         return RowResult(candidate.index, RowStatus.EXISTS, known.id, candidate.row.external_id)
-    error = FieldError("/external_id", "is taken by an item with other content, which was not changed. Send a new id for new content.")
+    error = FieldError(
+        "/external_id", "is taken by an item with other content, which was not changed. Send a new id for new content."
+    )
     return RowResult(candidate.index, RowStatus.CONFLICT, known.id, candidate.row.external_id, (error,))
 
 
@@ -131,11 +161,17 @@ def _repeat_result(repeat: Candidate, first: Candidate, results: dict[int, RowRe
     if repeat.says_the_same(first.row.prompt, first.row.response, first.content_hash):
         what_became = replace(results[first.index], index=repeat.index)
         return replace(what_became, status=RowStatus.EXISTS) if what_became.status is RowStatus.CREATED else what_became
-    error = FieldError("/external_id", f"is a duplicate: row {first.index} of this batch has the same id and other content.")
+    error = FieldError(
+        "/external_id", f"is a duplicate: row {first.index} of this batch has the same id and other content."
+    )
     return RowResult(repeat.index, RowStatus.REJECTED, None, repeat.row.external_id, (error,))
 
 
 def content_hash(prompt: str, response: str | None, media: Sequence[str]) -> str:
     """Equal for content that differs in letter case and white space only. Media counts by its bytes, in order."""
-    parts = [" ".join(prompt.casefold().split()), "" if response is None else "\x1e" + " ".join(response.casefold().split()), *media]
+    parts = [
+        " ".join(prompt.casefold().split()),
+        "" if response is None else "\x1e" + " ".join(response.casefold().split()),
+        *media,
+    ]
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -31,7 +31,9 @@ class IncomingMedia:
 
 @dataclass(frozen=True, slots=True)
 class IncomingItem:
-    """One row that could be read. `modality` is the sender's claim, checked against the content; "" where none was made."""
+    """One row that could be read. `modality` is the sender's claim, checked against the content; "" where none was
+    made.
+    """
 
     external_id: str
     source: str

@@ -28,17 +28,25 @@ def count_days() -> int:
         days |= {at.date() for at in undone if at.date() < begin}
     for day in sorted(days):
         counted = reviews_by_day(day, until=day).get(day, (0, 0))
-        ReviewDay.objects.update_or_create(day=day, defaults={"accepted": counted[0], "corrected": counted[1], "counted_at": now})
+        ReviewDay.objects.update_or_create(
+            day=day, defaults={"accepted": counted[0], "corrected": counted[1], "counted_at": now}
+        )
     return len(days)
 
 
 def reviews_by_day(since: date, *, until: date | None = None) -> Mapping[date, tuple[int, int]]:
-    """Accepted and corrected of the days from `since`, read from the reviews themselves. Days without any are left out."""
+    """Accepted and corrected of the days from `since`, read from the reviews themselves. Days without any are left
+    out.
+    """
     rows = Review.objects.filter(created_at__gte=_begins(since), retraction__isnull=True)
     if until is not None:
         rows = rows.filter(created_at__lt=_begins(until + timedelta(days=1)))
-    counted = rows.order_by().annotate(day=TruncDate("created_at", tzinfo=UTC)).values_list("day").annotate(
-        accepted=Count("pk", filter=Q(kind="accepted")), corrected=Count("pk", filter=Q(kind="corrected")))
+    counted = (
+        rows.order_by()
+        .annotate(day=TruncDate("created_at", tzinfo=UTC))
+        .values_list("day")
+        .annotate(accepted=Count("pk", filter=Q(kind="accepted")), corrected=Count("pk", filter=Q(kind="corrected")))
+    )
     return {day: (accepted, corrected) for day, accepted, corrected in counted}
 
 

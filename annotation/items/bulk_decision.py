@@ -37,9 +37,19 @@ class BulkUndone(ServiceError):
     """This bulk decision is undone already."""
 
 
-def decide_many(*, by: User, items: Sequence[Item], prompt_label: Harmfulness, response_label: Harmfulness | None = None,
-                categories: tuple[str, ...] = (), note: str = "", like: Item | None = None, idempotency_key: str) -> BulkDecision:
-    """Settle every item that waits and that nobody holds; the others are left out, and `skipped` says why. One key is one decision.
+def decide_many(
+    *,
+    by: User,
+    items: Sequence[Item],
+    prompt_label: Harmfulness,
+    response_label: Harmfulness | None = None,
+    categories: tuple[str, ...] = (),
+    note: str = "",
+    like: Item | None = None,
+    idempotency_key: str,
+) -> BulkDecision:
+    """Settle every item that waits and that nobody holds; the others are left out, and `skipped` says why. One key is
+    one decision.
 
     Raises BulkLeadsOnly, TooManyItems, DecisionNotValid.
     """
@@ -49,17 +59,29 @@ def decide_many(*, by: User, items: Sequence[Item], prompt_label: Harmfulness, r
         raise TooManyItems
     try:
         with transaction.atomic():
-            bulk = BulkDecision.objects.create(made_by=by, idempotency_key=idempotency_key, prompt_label=prompt_label, like=like,
-                                               response_label=response_label, categories=list(categories), note=note)
+            bulk = BulkDecision.objects.create(
+                made_by=by,
+                idempotency_key=idempotency_key,
+                prompt_label=prompt_label,
+                like=like,
+                response_label=response_label,
+                categories=list(categories),
+                note=note,
+            )
             skipped = {}
-            for item in Item.objects.select_for_update(of=("self",)).filter(pk__in=[item.pk for item in items]).order_by("pk"):
+            for item in (
+                Item.objects.select_for_update(of=("self",)).filter(pk__in=[item.pk for item in items]).order_by("pk")
+            ):
                 why = _decide(bulk, item)
                 if why:
                     skipped[str(item.pk)] = why
             bulk.skipped = skipped
             bulk.save(update_fields=["skipped"])
-            Event.objects.create(kind=EventKind.BULK_DECIDED, actor=by, detail={
-                "bulk": bulk.pk, "decided": bulk.reviews.count(), "skipped": len(skipped)})
+            Event.objects.create(
+                kind=EventKind.BULK_DECIDED,
+                actor=by,
+                detail={"bulk": bulk.pk, "decided": bulk.reviews.count(), "skipped": len(skipped)},
+            )
     except IntegrityError:
         earlier = BulkDecision.objects.filter(made_by=by, idempotency_key=idempotency_key).first()
         if earlier is None:
@@ -79,12 +101,16 @@ def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
         for review in bulk.reviews.filter(retraction__isnull=True).select_related("item__queue", "assignment"):
             gold = GoldLabel.objects.standing().filter(review=review).first()
             if gold is None or gold.used_at is not None:
-                kept[str(review.item_id)] = gettext_noop("a snapshot has used it") if gold else gettext_noop("it was decided again")
+                kept[str(review.item_id)] = (
+                    gettext_noop("a snapshot has used it") if gold else gettext_noop("it was decided again")
+                )
                 continue
             withdraw(item=review.item, actor=by, now=now)
             ReviewRetraction.objects.create(review=review, at=now)
             Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
-            Item.objects.filter(pk=review.item_id).update(status=ItemStatus.READY, free_slots=review.item.queue.reviews_per_item)
+            Item.objects.filter(pk=review.item_id).update(
+                status=ItemStatus.READY, free_slots=review.item.queue.reviews_per_item
+            )
         Event.objects.create(kind=EventKind.BULK_UNDONE, actor=by, at=now, detail={"bulk": bulk.pk, "kept": len(kept)})
     return kept
 
@@ -102,22 +128,52 @@ def _decide(bulk: BulkDecision, item: Item) -> str:
     decision = Decision(ReviewKind.CORRECTED, *labels, categories=tuple(bulk.categories), note=bulk.note)
     try:
         with override(None):
-            check_decision(decision, item, item.prediction, ReviewMode.OPEN, [category.code for category in policy_categories(policy)])
+            check_decision(
+                decision,
+                item,
+                item.prediction,
+                ReviewMode.OPEN,
+                [category.code for category in policy_categories(policy)],
+            )
     except DecisionNotValid as error:
         if error.field != "response_label":
             raise
         return error.message
     accepted = item.prediction is not None and item.prediction.parsed and same_labels(decision, item.prediction)
-    assignment = Assignment.objects.create(item=item, queue=item.queue, reviewer=bulk.made_by, state=AssignmentState.SUBMITTED,
-                                           created_at=now, opened_at=now, expires_at=now, ended_at=now, round=item.round,
-                                           mode=ReviewMode.OPEN, takes_slot=False)
+    assignment = Assignment.objects.create(
+        item=item,
+        queue=item.queue,
+        reviewer=bulk.made_by,
+        state=AssignmentState.SUBMITTED,
+        created_at=now,
+        opened_at=now,
+        expires_at=now,
+        ended_at=now,
+        round=item.round,
+        mode=ReviewMode.OPEN,
+        takes_slot=False,
+    )
     review = Review.objects.create(
-        item=item, prediction=item.prediction, reviewer=bulk.made_by, assignment=assignment, bulk=bulk,
-        idempotency_key=f"bulk-{bulk.pk}-{item.pk}", kind=ReviewKind.ACCEPTED if accepted else ReviewKind.CORRECTED,
-        prompt_label=decision.prompt_label, response_label=decision.response_label, categories=list(decision.categories),
-        note=decision.note, mode=ReviewMode.OPEN, lane=item.lane, seconds=0.0, policy_version=policy, created_at=now,
+        item=item,
+        prediction=item.prediction,
+        reviewer=bulk.made_by,
+        assignment=assignment,
+        bulk=bulk,
+        idempotency_key=f"bulk-{bulk.pk}-{item.pk}",
+        kind=ReviewKind.ACCEPTED if accepted else ReviewKind.CORRECTED,
+        prompt_label=decision.prompt_label,
+        response_label=decision.response_label,
+        categories=list(decision.categories),
+        note=decision.note,
+        mode=ReviewMode.OPEN,
+        lane=item.lane,
+        seconds=0.0,
+        policy_version=policy,
+        created_at=now,
     )
     Item.objects.filter(pk=item.pk).update(free_slots=0)
-    Event.objects.create(kind=EventKind.REVIEWED, item=item, actor=bulk.made_by, at=now, detail={"review": review.pk, "bulk": bulk.pk})
+    Event.objects.create(
+        kind=EventKind.REVIEWED, item=item, actor=bulk.made_by, at=now, detail={"review": review.pk, "bulk": bulk.pk}
+    )
     settle(item=item, review=review, decision=decision, adjudicates=True, now=now, source=GoldSource.BULK)
     return ""

@@ -22,44 +22,87 @@ class CursorNotValid(ValueError):
 def item_with_all(item_id: int) -> dict[str, Any]:
     """The item with its prediction, standing reviews and gold. Raises Item.DoesNotExist."""
     item = Item.objects.select_related("queue", "prediction", "prediction__version").get(pk=item_id)
-    reviews = item.reviews.filter(retraction__isnull=True).order_by("pk").values(
-        "id", "kind", "prompt_label", "response_label", "categories", "severity", "confidence", "mode", "created_at",
-        reviewer_pseudonym=F("reviewer__pseudonym"))
+    reviews = (
+        item.reviews.filter(retraction__isnull=True)
+        .order_by("pk")
+        .values(
+            "id",
+            "kind",
+            "prompt_label",
+            "response_label",
+            "categories",
+            "severity",
+            "confidence",
+            "mode",
+            "created_at",
+            reviewer_pseudonym=F("reviewer__pseudonym"),
+        )
+    )
     gold = GoldLabel.objects.standing().filter(item=item).select_related("hard_sample").first()
     return {
-        **content_of(item), "status": item.status, "queue": item.queue.slug, "lane": item.lane, "priority": item.priority,
-        "metadata": item.metadata, "created_at": item.created_at,
+        **content_of(item),
+        "status": item.status,
+        "queue": item.queue.slug,
+        "lane": item.lane,
+        "priority": item.priority,
+        "metadata": item.metadata,
+        "created_at": item.created_at,
         "error": {"code": item.error_code, "message": item.error_message} if item.error_code else None,
         "prediction": None if item.prediction is None else prediction_of(item.prediction),
         "reviews": list(reviews),
-        "gold": None if gold is None else {
-            "prompt_label": gold.prompt_label, "response_label": gold.response_label, "categories": gold.categories, "source": gold.source,
-            "target_steps": gold.target_steps, "target_source": gold.target_source, "created_at": gold.created_at,
+        "gold": None
+        if gold is None
+        else {
+            "prompt_label": gold.prompt_label,
+            "response_label": gold.response_label,
+            "categories": gold.categories,
+            "source": gold.source,
+            "target_steps": gold.target_steps,
+            "target_source": gold.target_source,
+            "created_at": gold.created_at,
             "hard": gold.hard_sample.errors if hasattr(gold, "hard_sample") else None,
         },
     }
 
 
 def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) -> dict[str, Any]:
-    """Newest first, by id: pages stay right while items come in. One may hold fewer than `limit`, or none, and still name a next one:
-    it looked as far as a moment allows. Raises CursorNotValid."""
+    """Newest first, by id: pages stay right while items come in. One may hold fewer than `limit`, or none, and still
+    name a next one: it looked as far as a moment allows. Raises CursorNotValid."""
     items = search.items()
     if search.source:
         items = items.filter(source=search.source)  # a program means the whole name
-    columns = ("id", "source", "external_id", "modality", "language", "status", "queue__slug", "lane", "priority", "created_at")
-    looked = search.newest_first(items.values(*columns), before=_read_cursor(cursor) if cursor else None, limit=limit + 1)
+    columns = (
+        "id",
+        "source",
+        "external_id",
+        "modality",
+        "language",
+        "status",
+        "queue__slug",
+        "lane",
+        "priority",
+        "created_at",
+    )
+    looked = search.newest_first(
+        items.values(*columns), before=_read_cursor(cursor) if cursor else None, limit=limit + 1
+    )
     page = [{"queue": row.pop("queue__slug"), **row} for row in looked.rows[:limit]]
     goes_on = page[-1]["id"] if len(looked.rows) > limit else looked.reached
     return {"items": page, "next": None if goes_on is None else _write_cursor(goes_on)}
 
 
 def assignment_of(assignment: Assignment) -> dict[str, Any]:
-    """What a reviewer gets to see: the guard's judgement only where the mode shows it before the decision, or after the reveal."""
+    """What a reviewer gets to see: the guard's judgement only where the mode shows it before the decision, or after the
+    reveal.
+    """
     item, queue = assignment.item, assignment.queue
     draft = _DRAFT.first(item=item.pk, reviewer=assignment.reviewer_id)
     shown = judgement_shown(assignment, {"first": draft_first(assignment)})
     return {
-        "token": assignment.token, "expires_at": assignment.expires_at, "queue": queue.slug, "mode": assignment.review_mode,
+        "token": assignment.token,
+        "expires_at": assignment.expires_at,
+        "queue": queue.slug,
+        "mode": assignment.review_mode,
         "item": content_of(item),
         "prediction": prediction_of(item.prediction) if shown and item.prediction is not None else None,
         "draft": None if draft is None else draft.payload,
@@ -67,21 +110,41 @@ def assignment_of(assignment: Assignment) -> dict[str, Any]:
 
 
 def content_of(item: Item) -> dict[str, Any]:
-    media = [] if item.modality == "text" else list(
-        item.item_media.order_by("position").values("asset__sha256", "asset__kind", "asset__mime", "asset__size"))
+    media = (
+        []
+        if item.modality == "text"
+        else list(
+            item.item_media.order_by("position").values("asset__sha256", "asset__kind", "asset__mime", "asset__size")
+        )
+    )
     return {
-        "id": item.pk, "source": item.source, "external_id": item.external_id, "modality": item.modality, "prompt": item.prompt,
-        "response": item.response, "language": item.language, "reason": item.reason, "reported_at": item.reported_at,
+        "id": item.pk,
+        "source": item.source,
+        "external_id": item.external_id,
+        "modality": item.modality,
+        "prompt": item.prompt,
+        "response": item.response,
+        "language": item.language,
+        "reason": item.reason,
+        "reported_at": item.reported_at,
         "media": [{name.removeprefix("asset__"): value for name, value in medium.items()} for medium in media],
     }
 
 
 def prediction_of(prediction: Prediction) -> dict[str, Any]:
     return {
-        "id": prediction.pk, "version": prediction.version.name, "parsed": prediction.parsed, "steps": prediction.steps,
-        "prompt_label": prediction.prompt_label, "response_label": prediction.response_label, "categories": prediction.categories,
-        "prompt_score": prediction.prompt_score, "response_score": prediction.response_score, "disagreement": prediction.disagreement,
-        "completion": prediction.completion, "created_at": prediction.created_at,
+        "id": prediction.pk,
+        "version": prediction.version.name,
+        "parsed": prediction.parsed,
+        "steps": prediction.steps,
+        "prompt_label": prediction.prompt_label,
+        "response_label": prediction.response_label,
+        "categories": prediction.categories,
+        "prompt_score": prediction.prompt_score,
+        "response_score": prediction.response_score,
+        "disagreement": prediction.disagreement,
+        "completion": prediction.completion,
+        "created_at": prediction.created_at,
     }
 
 

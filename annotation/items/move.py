@@ -14,7 +14,11 @@ def move_items(*, item_ids: Sequence[int], queue: ReviewQueue, by: User) -> int:
     """A lead moves waiting items to a queue by hand. Those that somebody holds stay. Returns how many moved."""
     moved = 0
     with transaction.atomic():
-        items = Item.objects.select_for_update(of=("self",)).filter(pk__in=item_ids, status=ItemStatus.READY).exclude(queue=queue)
+        items = (
+            Item.objects.select_for_update(of=("self",))
+            .filter(pk__in=item_ids, status=ItemStatus.READY)
+            .exclude(queue=queue)
+        )
         for item in items.select_related("prediction"):
             if item.assignments.filter(state=AssignmentState.ACTIVE).exists():
                 continue
@@ -23,6 +27,8 @@ def move_items(*, item_ids: Sequence[int], queue: ReviewQueue, by: User) -> int:
                 item.priority = route_item(item=item, prediction=item.prediction).priority
             item.free_slots = slots_left(item)
             item.save(update_fields=["queue", "priority", "free_slots"])
-            Event.objects.create(kind=EventKind.REROUTED, item=item, actor=by, detail={"from": before, "to": queue.slug})
+            Event.objects.create(
+                kind=EventKind.REROUTED, item=item, actor=by, detail={"from": before, "to": queue.slug}
+            )
             moved += 1
     return moved

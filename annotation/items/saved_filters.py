@@ -20,7 +20,9 @@ def save_filter(*, owner: User, name: str, search: ItemSearch, shared: bool) -> 
     name = " ".join(name.replace("\x00", "").split())
     if not 0 < len(name) <= LONGEST_NAME or not search.narrowed:
         raise FilterNotValid
-    saved, _ = SavedFilter.objects.update_or_create(owner=owner, name=name, defaults={"query": search.query, "shared": shared})
+    saved, _ = SavedFilter.objects.update_or_create(
+        owner=owner, name=name, defaults={"query": search.query, "shared": shared}
+    )
     return saved
 
 

@@ -17,17 +17,23 @@ from annotation.models import Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
-OF_THE_JUDGEMENT = ("category", "label", "version")  # they tell what the guard said: for people from whom nothing is hidden
+# they tell what the guard said: for people from whom nothing is hidden
+OF_THE_JUDGEMENT = ("category", "label", "version")
 MOST_WORDS = 12  # of a search
-RARE = 10_000  # items: what fewer hold is read by their ids; what more hold fills a page soon, wherever the reading begins
+# items: what fewer hold is read by their ids; what more hold fills a page soon, wherever the reading begins
+RARE = 10_000
 WORD = re.compile(r"\w+", re.UNICODE)
 IN_SQLITE = "annotation_item.id IN (SELECT rowid FROM annotation_item_text WHERE annotation_item_text MATCH %s)"
-IN_POSTGRESQL = ("to_tsvector('simple', left(annotation_item.prompt || ' ' || coalesce(annotation_item.response, ''), 100000)) "
-                 "@@ to_tsquery('simple', %s)")
+IN_POSTGRESQL = (
+    "to_tsvector('simple', left(annotation_item.prompt || ' ' || coalesce(annotation_item.response, ''), 100000)) "
+    "@@ to_tsquery('simple', %s)"
+)
 # so that an OR uses the index
 BESIDE_OTHERS = "annotation_item.id IN (SELECT annotation_item.id FROM annotation_item WHERE " + IN_POSTGRESQL + ")"  # noqa: S608  (constants)
 CHOICES: Mapping[str, list[str]] = {
-    "status": list(ItemStatus.values), "lane": list(Lane.values), "modality": [modality.value for modality in Modality],
+    "status": list(ItemStatus.values),
+    "lane": list(Lane.values),
+    "modality": [modality.value for modality in Modality],
     "label": [label.value for label in Harmfulness],
 }
 
@@ -98,9 +104,15 @@ class ItemSearch:
         items, query = Item.objects.all(), Q()
         if self.version:  # an unknown name is told by its own small table, not by every prediction
             query &= Q(prediction__version__in=list(ModelVersion.objects.filter(name=self.version)))
-        for name, lookup in (("status", "status"), ("queue", "queue__slug"), ("lane", "lane"), ("modality", "modality"),
-                             ("language", "language"), ("source", "source__startswith"),
-                             ("external_id", "external_id__startswith")):
+        for name, lookup in (
+            ("status", "status"),
+            ("queue", "queue__slug"),
+            ("lane", "lane"),
+            ("modality", "modality"),
+            ("language", "language"),
+            ("source", "source__startswith"),
+            ("external_id", "external_id__startswith"),
+        ):
             if getattr(self, name):
                 query &= Q(**{lookup: getattr(self, name)})
         if self.label:
@@ -135,9 +147,10 @@ def _words(text: str, *, beside_others: bool = False) -> Q:
         return Q(pk__in=[])
     if connection.vendor == "postgresql":
         asked = " & ".join(f"{word}:*" for word in words)
-        # PostgreSQL takes a word to be in a fiftieth of all items: for a rare one it would read all of them, the newest first
+        # PostgreSQL takes a word to be in a fiftieth of all items: for a rare one it would read all of them, the newest
+        # first
         found = Item.objects.filter(Q(RawSQL(IN_POSTGRESQL, [asked], output_field=BooleanField())))  # noqa: S611
-        rare = list(found.values_list("pk", flat=True)[:RARE + 1])
+        rare = list(found.values_list("pk", flat=True)[: RARE + 1])
         if len(rare) <= RARE:
             return Q(pk__in=rare)
         sql = BESIDE_OTHERS if beside_others else IN_POSTGRESQL

@@ -1,4 +1,6 @@
-"""The bucket that holds media in a team set-up, by django-storages: put, fetch with a limit, list, and links for browsers."""
+"""The bucket that holds media in a team set-up, by django-storages: put, fetch with a limit, list, and links for
+browsers.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +44,9 @@ def holds(name: str) -> bool:
 
 
 def fetch(name: str, target: Path, *, limit: int) -> None:
-    """Write the object to `target`, which appears whole or not at all. Raises MediaStoreAway, MediaNotAFile, MediaTooLarge."""
+    """Write the object to `target`, which appears whole or not at all. Raises MediaStoreAway, MediaNotAFile,
+    MediaTooLarge.
+    """
     with _told(name):
         body = _storage().bucket.Object(place().key(name)).get()["Body"]
         partial = target.with_name(f".{target.name}.partial")
@@ -64,18 +68,22 @@ def names(folder: str) -> Iterator[str]:
     store = place()
     with _told(folder):
         for found in _storage().bucket.objects.filter(Prefix=store.key(f"{folder}/" if folder else "")):
-            yield found.key[len(store.prefix) + 1:] if store.prefix else found.key
+            yield found.key[len(store.prefix) + 1 :] if store.prefix else found.key
 
 
 def link(name: str, *, mime: str, disposition: str) -> str:
-    """An address that lets its bearer read this one object for MEDIA_LINK_SECONDS. Whoever makes one has checked who asks."""
+    """An address that lets its bearer read this one object for MEDIA_LINK_SECONDS. Whoever makes one has checked who
+    asks.
+    """
     parameters = {"ResponseContentType": mime, "ResponseContentDisposition": disposition}
     made: str = _storage(for_browsers=True).url(name, parameters=parameters, expire=settings.MEDIA_LINK_SECONDS)
     return made
 
 
 def make() -> bool:
-    """Make the bucket of a store of our own; False where it is there. Amazon's are made by their owner. Raises MediaStoreAway."""
+    """Make the bucket of a store of our own; False where it is there. Amazon's are made by their owner. Raises
+    MediaStoreAway.
+    """
     client = _storage().connection.meta.client
     try:
         with _told(""):
@@ -88,7 +96,7 @@ def make() -> bool:
 
 
 def answers() -> str:
-    """"ok", or why the bucket cannot be used."""
+    """ "ok", or why the bucket cannot be used."""
     try:
         with _told(""):
             _storage().connection.meta.client.head_bucket(Bucket=place().bucket)

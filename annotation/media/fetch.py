@@ -1,4 +1,6 @@
-"""A picture that a caller names by its https address: fetched from hosts that the operator listed, within time and size, or not at all."""
+"""A picture that a caller names by its https address: fetched from hosts that the operator listed, within time and
+size, or not at all.
+"""
 
 import http.client
 import time
@@ -45,7 +47,9 @@ def fetching_is_on() -> bool:
 
 
 def fetch_picture(url: str, *, deadline: float) -> bytes:
-    """The bytes, until the monotonic `deadline`. Each redirect is checked as the address itself is. Raises PictureNotFetched."""
+    """The bytes, until the monotonic `deadline`. Each redirect is checked as the address itself is. Raises
+    PictureNotFetched.
+    """
     lend_connection()
     try:
         for _ in range(1 + MOST_REDIRECTS):
@@ -68,7 +72,10 @@ def _checked(url: str) -> SplitResult:
     if place.scheme != "https":
         raise HostNotListed("is no https address.")
     if not any(_matches(host, listed.lower()) for listed in settings.IMAGE_HOSTS):
-        raise HostNotListed(f"is on {host}, which is not among the hosts that pictures are fetched from. Send the picture as a data: URL.")
+        raise HostNotListed(
+            f"is on {host}, which is not among the hosts that pictures are fetched from. Send the picture "
+            "as a data: URL."
+        )
     return place
 
 
@@ -84,7 +91,9 @@ def _get(place: SplitResult, deadline: float) -> bytes | str:
     connection.timeout = _left(deadline)
     try:
         target = (place.path or "/") + (f"?{place.query}" if place.query else "")
-        connection.request("GET", target, headers={"Accept": "image/*", "User-Agent": "guardapp", "Accept-Encoding": "identity"})
+        connection.request(
+            "GET", target, headers={"Accept": "image/*", "User-Agent": "guardapp", "Accept-Encoding": "identity"}
+        )
         answer = connection.getresponse()
         if answer.status in REDIRECTS and answer.headers.get("Location"):
             return answer.headers["Location"]

@@ -1,4 +1,6 @@
-"""Files of items on this machine. Where media lies in a bucket, MEDIA_ROOT is a cache: what is needed is fetched, frames are kept."""
+"""Files of items on this machine. Where media lies in a bucket, MEDIA_ROOT is a cache: what is needed is fetched,
+frames are kept.
+"""
 
 import shutil
 import tempfile
@@ -18,7 +20,8 @@ from guardapp.guard.verdict import MediaPreset
 
 FETCHED_AT_ONCE = 1 << 30  # bytes of originals that wait on the disk for the decoder
 USED_LATELY_S = 3_600  # frames that were touched within this time stay, whatever the cache holds
-TRIM_EVERY = 200  # folders of frames that this process adds between two looks at the size of the cache
+# folders of frames that this process adds between two looks at the size of the cache
+TRIM_EVERY = 200
 _added = 0
 
 
@@ -50,7 +53,9 @@ def frames_folder(sha256: str) -> Path:
 
 
 def frames_at(folder: str) -> Path:
-    """A folder of frames on this machine, by its name relative to the media root. Raises MediaNotStored, MediaStoreAway."""
+    """A folder of frames on this machine, by its name relative to the media root. Raises MediaNotStored,
+    MediaStoreAway.
+    """
     local = Path(settings.MEDIA_ROOT) / folder
     if not bucket.in_use():
         return local
@@ -94,7 +99,9 @@ def share_frames(local: Path) -> None:
 
 
 def trim() -> int:
-    """Remove the frames that were used longest ago until the cache holds MEDIA_CACHE_MB. Returns how many folders went."""
+    """Remove the frames that were used longest ago until the cache holds MEDIA_CACHE_MB. Returns how many folders
+    went.
+    """
     folders = []
     for manifest in Path(settings.FRAMES_DIR).glob(f"*/*/*/{MANIFEST}"):
         size = sum(path.stat().st_size for path in manifest.parent.iterdir())

@@ -14,7 +14,9 @@ from guardapp.guard.verdict import SeenMedia
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """An item's media in order, the rows that a prediction keeps of it (`Prediction.media_seen`), and the policy beside it."""
+    """An item's media in order, the rows that a prediction keeps of it (`Prediction.media_seen`), and the policy beside
+    it.
+    """
 
     media: tuple[SeenMedia, ...]
     rows: tuple[dict[str, Any], ...]
@@ -22,25 +24,36 @@ class Evidence:
 
 
 def evidence_of(items: Sequence[Item], policy: PolicyVersion | None = None) -> dict[int, Evidence | MediaError]:
-    """By item id: its evidence, or the error of its first file that cannot be shown. A bad file costs only its own items."""
+    """By item id: its evidence, or the error of its first file that cannot be shown. A bad file costs only its own
+    items.
+    """
     assets: dict[int, list[MediaAsset]] = {item.pk: [] for item in items}
     for link in ItemMedia.objects.filter(item__in=items).select_related("asset").order_by("item_id", "position"):
         assets[link.item_id].append(link.asset)
     distinct = {asset.sha256: asset for row in assets.values() for asset in row}
     found = decoded(list(distinct.values()))
-    return {item_id: _evidence([(asset, found[asset.sha256]) for asset in row], policy) for item_id, row in assets.items()}
+    return {
+        item_id: _evidence([(asset, found[asset.sha256]) for asset in row], policy) for item_id, row in assets.items()
+    }
 
 
-def _evidence(row: list[tuple[MediaAsset, Decoded | MediaError]], policy: PolicyVersion | None) -> Evidence | MediaError:
+def _evidence(
+    row: list[tuple[MediaAsset, Decoded | MediaError]], policy: PolicyVersion | None
+) -> Evidence | MediaError:
     media: list[SeenMedia] = []
     rows: list[dict[str, Any]] = []
     for asset, shown in row:
         if isinstance(shown, MediaError):
             return shown
         media.append(shown.seen)
-        rows.append({
-            "asset": asset.sha256, "folder": str(frames_folder(asset.sha256).relative_to(settings.MEDIA_ROOT)),
-            "reader": shown.reader, "timestamps": [frame.timestamp_s for frame in shown.seen.frames],
-            "width": shown.width, "height": shown.height,
-        })
+        rows.append(
+            {
+                "asset": asset.sha256,
+                "folder": str(frames_folder(asset.sha256).relative_to(settings.MEDIA_ROOT)),
+                "reader": shown.reader,
+                "timestamps": [frame.timestamp_s for frame in shown.seen.frames],
+                "width": shown.width,
+                "height": shown.height,
+            }
+        )
     return Evidence(tuple(media), tuple(rows), policy)

@@ -6,7 +6,9 @@ from annotation.queues.access import queues_of
 
 def may_see_media_of(user: User, queue_id: int, item_id: int) -> bool:
     """The item waits in a queue that the person may work on, or they hold or have held it."""
-    return queues_of(user).filter(pk=queue_id).exists() or Assignment.objects.filter(item=item_id, reviewer=user).exists()
+    return (
+        queues_of(user).filter(pk=queue_id).exists() or Assignment.objects.filter(item=item_id, reviewer=user).exists()
+    )
 
 
 def may_see_asset(user: User, asset: MediaAsset) -> bool:

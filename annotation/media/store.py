@@ -1,4 +1,6 @@
-"""Untrusted media, kept once by its sha256 under the media root or in the bucket. Only its first bytes are looked at here."""
+"""Untrusted media, kept once by its sha256 under the media root or in the bucket. Only its first bytes are looked at
+here.
+"""
 
 import hashlib
 import os
@@ -34,7 +36,8 @@ class StoredMedia:
 def store(content: bytes | Path) -> StoredMedia:
     """Put the bytes in the store, unless they are there. The name appears only once the file is whole.
 
-    Raises MediaError: empty, too large, not a file, or not a supported type (the message names what was found); MediaStoreAway.
+    Raises MediaError: empty, too large, not a file, or not a supported type (the message names what was found);
+    MediaStoreAway.
     """
     size = len(content) if isinstance(content, bytes) else file_size(content)
     limit = Limits().max_bytes
@@ -75,7 +78,9 @@ def register(stored: Collection[StoredMedia]) -> dict[str, int]:
         [MediaAsset(sha256=one.sha256, kind=one.kind, mime=one.mime, size=one.size, path=one.path) for one in stored],
         ignore_conflicts=True,
     )
-    MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}, deleted_at__isnull=False).update(deleted_at=None)
+    MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}, deleted_at__isnull=False).update(
+        deleted_at=None
+    )
     return dict(MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}).values_list("sha256", "pk"))
 
 

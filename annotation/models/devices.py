@@ -4,7 +4,9 @@ from django.db import models
 
 
 class DeviceLoan(models.Model):
-    """Serving has lent the device to a training job, until `until` unless it is renewed: a trainer that dies gives it back that way."""
+    """Serving has lent the device to a training job, until `until` unless it is renewed: a trainer that dies gives it
+    back that way.
+    """
 
     device = models.CharField(max_length=60, unique=True)
     holder = models.CharField(max_length=200, help_text="the job, as people know it")
@@ -13,7 +15,9 @@ class DeviceLoan(models.Model):
 
 
 class DeviceUse(models.Model):
-    """A process that has a guard on the device. `seen_at` is renewed while it lives; one that died counts no more after a while."""
+    """A process that has a guard on the device. `seen_at` is renewed while it lives; one that died counts no more after
+    a while.
+    """
 
     device = models.CharField(max_length=60)
     process = models.UUIDField(unique=True)

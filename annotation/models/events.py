@@ -19,8 +19,12 @@ class Event(models.Model):
     detail = models.JSONField(default=dict, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["item", "id"], name="event_of_item"),
-                   models.Index(fields=["actor", "-id"], condition=Q(kind=EventKind.FLAGGED_FOR_LATER), name="event_flag_of_person")]
+        indexes = [
+            models.Index(fields=["item", "id"], name="event_of_item"),
+            models.Index(
+                fields=["actor", "-id"], condition=Q(kind=EventKind.FLAGGED_FOR_LATER), name="event_flag_of_person"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"

@@ -11,13 +11,15 @@ from annotation.status import ExportLayout, ExportState
 class Export(models.Model):
     """Standing gold with ids up to `top_gold`, as files of at most `rows_a_file` rows in EXPORTS_DIR/<id>/.
 
-    `done_up_to` is the gold id at which the next file begins: a killed worker costs the file that it was writing. A row stays when
-    its files are pruned.
+    `done_up_to` is the gold id at which the next file begins: a killed worker costs the file that it was writing. A row
+    stays when its files are pruned.
     """
 
     format = models.CharField(max_length=16)
     only_hard = models.BooleanField(default=False)
-    with_media = models.BooleanField(default=False, help_text="some row has media when it is asked for: TRL rows then have lists")
+    with_media = models.BooleanField(
+        default=False, help_text="some row has media when it is asked for: TRL rows then have lists"
+    )
     layout = models.CharField(max_length=8, choices=ExportLayout, default=ExportLayout.JSONL)
     rows_a_file = models.PositiveIntegerField()
     top_gold = models.BigIntegerField(help_text="id of the last gold label that it may hold")
@@ -36,7 +38,11 @@ class Export(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(state__in=ExportState.values), name="export_state_is_known")]
-        indexes = [models.Index(fields=["id"], condition=Q(state__in=[ExportState.QUEUED, ExportState.RUNNING]), name="export_waiting")]
+        indexes = [
+            models.Index(
+                fields=["id"], condition=Q(state__in=[ExportState.QUEUED, ExportState.RUNNING]), name="export_waiting"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"export {self.pk}"

@@ -16,23 +16,35 @@ class ModelVersion(models.Model):
     """A guard checkpoint. Exactly one is production: workers serve that one and notice a change by themselves."""
 
     name = models.CharField(max_length=100, unique=True)
-    checkpoint = models.CharField(max_length=500, help_text="local folder or hub id; predictions.loaded_engine reads it")
+    checkpoint = models.CharField(
+        max_length=500, help_text="local folder or hub id; predictions.loaded_engine reads it"
+    )
     load_error = models.TextField(blank=True, help_text="why a worker could not load it, as of its last try")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
     status = models.CharField(max_length=16, choices=VersionStatus, default=VersionStatus.CANDIDATE)
     description = models.CharField(max_length=300, blank=True)
-    shadow_share = models.FloatField(default=0.0, help_text="share of live items, 0 to 1, that it predicts silently beside production")
+    shadow_share = models.FloatField(
+        default=0.0, help_text="share of live items, 0 to 1, that it predicts silently beside production"
+    )
     takes_policy = models.BooleanField(default=False, help_text="it was trained to judge by the policy in its prompt")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["status"], condition=Q(status=VersionStatus.PRODUCTION), name="one_version_is_production"),
+            models.UniqueConstraint(
+                fields=["status"], condition=Q(status=VersionStatus.PRODUCTION), name="one_version_is_production"
+            ),
             models.CheckConstraint(condition=Q(status__in=VersionStatus.values), name="version_status_is_known"),
-            models.CheckConstraint(condition=Q(shadow_share__gte=0, shadow_share__lte=1), name="shadow_share_is_0_to_1"),
-            models.CheckConstraint(condition=Q(shadow_share=0) | ~Q(status=VersionStatus.PRODUCTION), name="production_shadows_nobody"),
-            models.UniqueConstraint(Case(When(shadow_share__gt=0, then=Value(1)), output_field=models.IntegerField()),
-                                    name="one_version_shadows"),
+            models.CheckConstraint(
+                condition=Q(shadow_share__gte=0, shadow_share__lte=1), name="shadow_share_is_0_to_1"
+            ),
+            models.CheckConstraint(
+                condition=Q(shadow_share=0) | ~Q(status=VersionStatus.PRODUCTION), name="production_shadows_nobody"
+            ),
+            models.UniqueConstraint(
+                Case(When(shadow_share__gt=0, then=Value(1)), output_field=models.IntegerField()),
+                name="one_version_shadows",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -64,8 +76,14 @@ class Prediction(models.Model):
     tokens = models.PositiveIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(default=0)
     shadow = models.BooleanField(default=False)
-    policy_version = models.ForeignKey(PolicyVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
-                                       help_text="whose text was in the prompt; empty: none was")
+    policy_version = models.ForeignKey(
+        PolicyVersion,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="whose text was in the prompt; empty: none was",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -77,7 +95,8 @@ class Prediction(models.Model):
 
 
 class ShadowRequest(models.Model):
-    """An item that a version has still to predict beside what it serves: a shadow version live items, production hidden gold.
+    """An item that a version has still to predict beside what it serves: a shadow version live items, production hidden
+    gold.
 
     The row goes when the prediction is stored; worn out, it stays and says why.
     """

@@ -9,18 +9,20 @@ from annotation.models.people import User
 
 
 class KnownItem(models.Model):
-    """A hidden gold item: served among others to score reviewers, and the serving guard, against a verdict that is known."""
+    """A hidden gold item: served among others to score reviewers, and the serving guard, against a verdict that is
+    known.
+    """
 
     item = models.OneToOneField(Item, on_delete=models.PROTECT, related_name="known")
     prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
     response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
     categories = models.JSONField(default=list)
-    note = models.TextField(blank=True, help_text="why this is the right verdict; shown after the review where the queue says so")
+    note = models.TextField(
+        blank=True, help_text="why this is the right verdict; shown after the review where the queue says so"
+    )
     active = models.BooleanField(default=True)
     added_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"known verdict of {self.item_id}"
-
-

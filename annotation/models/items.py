@@ -28,8 +28,8 @@ class MediaAsset(models.Model):
 class Item(models.Model):
     """One flagged piece of content: prompt, response or none, media. Unique by (source, external_id).
 
-    `free_slots` = reviews that the queue still wants − active assignments: the database refuses to let it go below zero,
-    so nobody is served an item beyond its queue's reviews_per_item.
+    `free_slots` = reviews that the queue still wants − active assignments: the database refuses to let it go below
+    zero, so nobody is served an item beyond its queue's reviews_per_item.
     """
 
     source = models.CharField(max_length=100)
@@ -49,11 +49,19 @@ class Item(models.Model):
     lane = models.CharField(max_length=16, choices=Lane, default=Lane.FLAGGED)
     language = models.CharField(max_length=16, blank=True, help_text="BCP 47, as the sender or the ingestion named it")
     severity = models.PositiveSmallIntegerField(default=0, help_text="0 to 3, of the guard's gravest category")
-    round = models.PositiveSmallIntegerField(default=1, help_text="grows when an appeal or a new policy reopens the item")
+    round = models.PositiveSmallIntegerField(
+        default=1, help_text="grows when an appeal or a new policy reopens the item"
+    )
     priority = models.FloatField(default=0.0, help_text="higher is served first")
     free_slots = models.SmallIntegerField(default=1)
-    prediction = models.ForeignKey("annotation.Prediction", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
-                                   help_text="the prediction that reviewers see")
+    prediction = models.ForeignKey(
+        "annotation.Prediction",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="the prediction that reviewers see",
+    )
 
     # the inference worker's hold
     claim_token = models.UUIDField(null=True, blank=True)
@@ -71,9 +79,16 @@ class Item(models.Model):
             models.CheckConstraint(condition=Q(status__in=ItemStatus.values), name="item_status_is_known"),
         ]
         indexes = [
-            models.Index("queue", F("priority").desc(), "id", condition=Q(status=ItemStatus.READY, free_slots__gt=0),
-                         name="item_next_in_queue"),
-            models.Index(F("priority").desc(), "id", condition=Q(status=ItemStatus.PENDING), name="item_next_to_predict"),
+            models.Index(
+                "queue",
+                F("priority").desc(),
+                "id",
+                condition=Q(status=ItemStatus.READY, free_slots__gt=0),
+                name="item_next_in_queue",
+            ),
+            models.Index(
+                F("priority").desc(), "id", condition=Q(status=ItemStatus.PENDING), name="item_next_to_predict"
+            ),
             models.Index(fields=["claimed_until"], condition=Q(status=ItemStatus.PREDICTING), name="item_stale_claims"),
             models.Index(fields=["queue", "status"], name="item_counts"),
             models.Index(fields=["status", "-id"], name="item_newest_by_status"),
@@ -95,5 +110,3 @@ class ItemMedia(models.Model):
     class Meta:
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["item", "position"], name="item_media_position_is_used_once")]
-
-

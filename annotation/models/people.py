@@ -25,8 +25,12 @@ class User(AbstractUser):
     opted_out = models.JSONField(default=list, blank=True, help_text="category codes that this person is not given")
     keymap = models.JSONField(default=dict, blank=True, help_text="{action: key} where it differs from the default")
     ui_language = models.CharField(max_length=16, blank=True, help_text="BCP 47; empty: the browser's")
-    exposure_limit_s = models.PositiveIntegerField(null=True, blank=True, help_text="unblurred seconds a day; empty: the setting")
-    severe_limit = models.PositiveIntegerField(null=True, blank=True, help_text="severe items a day; empty: the setting")
+    exposure_limit_s = models.PositiveIntegerField(
+        null=True, blank=True, help_text="unblurred seconds a day; empty: the setting"
+    )
+    severe_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="severe items a day; empty: the setting"
+    )
     groups_of_review = models.ManyToManyField("annotation.ReviewerGroup", blank=True, related_name="members")
 
     class Meta:
@@ -59,10 +63,15 @@ class ApiKey(models.Model):
 
 
 class SignInAttempt(models.Model):
-    """Somebody tried to sign in and did not succeed, or has not yet. `key` stands for account and address and tells neither."""
+    """Somebody tried to sign in and did not succeed, or has not yet. `key` stands for account and address and tells
+    neither.
+    """
 
     key = models.CharField(max_length=64)
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        indexes = [models.Index(fields=["key", "at"], name="sign_in_of_key"), models.Index(fields=["at"], name="sign_in_by_time")]
+        indexes = [
+            models.Index(fields=["key", "at"], name="sign_in_of_key"),
+            models.Index(fields=["at"], name="sign_in_by_time"),
+        ]

@@ -27,26 +27,40 @@ class ReviewQueue(models.Model):
     lease_minutes = models.PositiveSmallIntegerField(default=10)
     order = models.CharField(max_length=16, choices=QueueOrder, default=QueueOrder.RISK)
     open = models.BooleanField(default=True, help_text="a closed queue keeps its items and serves none")
-    groups = models.ManyToManyField("annotation.ReviewerGroup", blank=True, related_name="queues", help_text="empty: everybody")
+    groups = models.ManyToManyField(
+        "annotation.ReviewerGroup", blank=True, related_name="queues", help_text="empty: everybody"
+    )
     filters = models.JSONField(default=dict, blank=True, help_text="what of it is served: see queues.access")
     blind_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are blind whatever the mode")
-    second_reviews_blind = models.BooleanField(default=False, help_text="hide the guard's judgement from the second and later reviews")
+    second_reviews_blind = models.BooleanField(
+        default=False, help_text="hide the guard's judgement from the second and later reviews"
+    )
     known_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are hidden gold items")
-    audit_share = models.FloatField(null=True, blank=True, help_text="share of items that always go to people; empty: the setting")
+    audit_share = models.FloatField(
+        null=True, blank=True, help_text="share of items that always go to people; empty: the setting"
+    )
     fewest_seconds = models.PositiveSmallIntegerField(default=0, help_text="a faster decision is asked back; 0: never")
-    rerouted_to = models.BigIntegerField(null=True, blank=True, help_text="waiting items above this id are still to be routed again")
+    rerouted_to = models.BigIntegerField(
+        null=True, blank=True, help_text="waiting items above this id are still to be routed again"
+    )
     sla_hours = models.PositiveIntegerField(null=True, blank=True, help_text="how long an item may wait")
     blur_default = models.BooleanField(default=True)
     grey_default = models.BooleanField(default=False)
     mute_default = models.BooleanField(default=True)
-    blur_categories = models.JSONField(default=list, blank=True, help_text="category codes whose media is blurred here for everybody")
+    blur_categories = models.JSONField(
+        default=list, blank=True, help_text="category codes whose media is blurred here for everybody"
+    )
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(reviews_per_item__gte=1), name="queue_wants_at_least_one_review"),
             models.CheckConstraint(condition=Q(lease_minutes__gte=1), name="queue_lease_is_at_least_a_minute"),
-            models.CheckConstraint(condition=Q(blind_share__gte=0, blind_share__lte=1), name="queue_blind_share_is_0_to_1"),
-            models.CheckConstraint(condition=Q(known_share__gte=0, known_share__lte=1), name="queue_known_share_is_0_to_1"),
+            models.CheckConstraint(
+                condition=Q(blind_share__gte=0, blind_share__lte=1), name="queue_blind_share_is_0_to_1"
+            ),
+            models.CheckConstraint(
+                condition=Q(known_share__gte=0, known_share__lte=1), name="queue_known_share_is_0_to_1"
+            ),
             models.CheckConstraint(condition=Q(order__in=QueueOrder.values), name="queue_order_is_known"),
         ]
 
@@ -83,9 +97,13 @@ class QueueTally(models.Model):
     status = models.CharField(max_length=20, choices=ItemStatus)
     lane = models.CharField(max_length=16, choices=Lane)
     items = models.PositiveIntegerField()
-    late = models.PositiveIntegerField(default=0, help_text="of these, how many have waited longer than the queue allows")
+    late = models.PositiveIntegerField(
+        default=0, help_text="of these, how many have waited longer than the queue allows"
+    )
     oldest_at = models.DateTimeField(null=True, blank=True)
-    by_age = models.JSONField(null=True, blank=True, help_text="how many came in within each of lateness.AGES, then older ones")
+    by_age = models.JSONField(
+        null=True, blank=True, help_text="how many came in within each of lateness.AGES, then older ones"
+    )
     counted_at = models.DateTimeField()
 
     class Meta:
@@ -96,7 +114,9 @@ class QueueTally(models.Model):
 
 
 class ReviewDay(models.Model):
-    """How many standing reviews a day (UTC) has that is over: Insights reads this and never counts a year of reviews."""
+    """How many standing reviews a day (UTC) has that is over: Insights reads this and never counts a year of
+    reviews.
+    """
 
     day = models.DateField(unique=True)
     accepted = models.PositiveIntegerField()

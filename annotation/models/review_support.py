@@ -31,12 +31,19 @@ class Exposure(models.Model):
     severity = models.PositiveSmallIntegerField(default=0, help_text="0 to 3")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["reviewer", "item", "day"], name="one_exposure_a_person_item_and_day")]
-        indexes = [models.Index(fields=["reviewer", "day"], name="exposure_of_a_day"), models.Index(fields=["day"], name="exposure_by_day")]
+        constraints = [
+            models.UniqueConstraint(fields=["reviewer", "item", "day"], name="one_exposure_a_person_item_and_day")
+        ]
+        indexes = [
+            models.Index(fields=["reviewer", "day"], name="exposure_of_a_day"),
+            models.Index(fields=["day"], name="exposure_by_day"),
+        ]
 
 
 class Regeneration(models.Model):
-    """A reviewer kept the first steps and asked the guard to write the rest again. `steps` and labels are the answer."""
+    """A reviewer kept the first steps and asked the guard to write the rest again. `steps` and labels are the
+    answer.
+    """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="regenerations")
     prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="regenerations")
@@ -55,6 +62,13 @@ class Regeneration(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(state__in=RegenerationState.values), name="regeneration_state_is_known")]
-        indexes = [models.Index(fields=["id"], condition=Q(state__in=[RegenerationState.QUEUED, RegenerationState.RUNNING]),
-                                name="regeneration_waiting")]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=RegenerationState.values), name="regeneration_state_is_known")
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(state__in=[RegenerationState.QUEUED, RegenerationState.RUNNING]),
+                name="regeneration_waiting",
+            )
+        ]

@@ -11,7 +11,16 @@ from annotation.models.items import Item
 from annotation.models.people import User
 from annotation.models.policies import PolicyVersion
 from annotation.models.queues import ReviewQueue
-from annotation.status import REOPENABLE, AppealState, AssignmentState, GoldSource, Lane, ReviewKind, ReviewMode, TargetSource
+from annotation.status import (
+    REOPENABLE,
+    AppealState,
+    AssignmentState,
+    GoldSource,
+    Lane,
+    ReviewKind,
+    ReviewMode,
+    TargetSource,
+)
 
 
 class Assignment(models.Model):
@@ -27,22 +36,39 @@ class Assignment(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, help_text="why it was escalated")
     round = models.PositiveSmallIntegerField(default=1, help_text="the item's round at the lease")
-    mode = models.CharField(max_length=16, choices=ReviewMode, blank=True, help_text="drawn at the lease; empty: the queue's")
-    opened_at = models.DateTimeField(null=True, blank=True, help_text="when the person first saw it; empty: leased early")
-    takes_slot = models.BooleanField(default=True, help_text="False for hidden gold and cool-down items: they wait for nobody")
-    known = models.ForeignKey("annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="assignments")
-    first_prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
-    first_response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
+    mode = models.CharField(
+        max_length=16, choices=ReviewMode, blank=True, help_text="drawn at the lease; empty: the queue's"
+    )
+    opened_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the person first saw it; empty: leased early"
+    )
+    takes_slot = models.BooleanField(
+        default=True, help_text="False for hidden gold and cool-down items: they wait for nobody"
+    )
+    known = models.ForeignKey(
+        "annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="assignments"
+    )
+    first_prompt_label = models.CharField(
+        max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal"
+    )
+    first_response_label = models.CharField(
+        max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal"
+    )
     revealed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item", "reviewer", "round"], condition=~Q(state__in=REOPENABLE) & Q(takes_slot=True),
-                                    name="a_reviewer_never_sees_an_item_twice"),
+            models.UniqueConstraint(
+                fields=["item", "reviewer", "round"],
+                condition=~Q(state__in=REOPENABLE) & Q(takes_slot=True),
+                name="a_reviewer_never_sees_an_item_twice",
+            ),
         ]
         indexes = [
             models.Index(fields=["expires_at"], condition=Q(state=AssignmentState.ACTIVE), name="assignment_leases"),
-            models.Index(fields=["reviewer", "queue"], condition=Q(state=AssignmentState.ACTIVE), name="assignment_of_reviewer"),
+            models.Index(
+                fields=["reviewer", "queue"], condition=Q(state=AssignmentState.ACTIVE), name="assignment_of_reviewer"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -69,9 +95,9 @@ class Draft(models.Model):
 class Review(models.Model):
     """One person's judgement of an item. Append-only: an undo adds a ReviewRetraction, it changes nothing here.
 
-    steps: [{"text": the guard's step or null for an added one, "mark": "right"|"unsure"|"wrong"|null, "edit": new text or null,
-    "links": [{"kind": "frame", "medium", "index"} | {"kind": "region", "medium", "index", "x", "y", "w", "h" in percent} |
-    {"kind": "span", "field": "prompt"|"response", "start", "end"}]}]; "links" may be missing.
+    steps: [{"text": the guard's step or null for an added one, "mark": "right"|"unsure"|"wrong"|null, "edit": new text
+    or null, "links": [{"kind": "frame", "medium", "index"} | {"kind": "region", "medium", "index", "x", "y", "w", "h"
+    in percent} | {"kind": "span", "field": "prompt"|"response", "start", "end"}]}]; "links" may be missing.
     """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="reviews")
@@ -87,29 +113,51 @@ class Review(models.Model):
     confidence = models.PositiveSmallIntegerField(null=True, blank=True, help_text="1 low to 3 high")
     note = models.TextField(blank=True)
     reason = models.CharField(max_length=300, blank=True, help_text="why this verdict, in a few words")
-    error_kinds = models.JSONField(default=list, blank=True, help_text="what was wrong with the guard's judgement: status.ErrorKind")
+    error_kinds = models.JSONField(
+        default=list, blank=True, help_text="what was wrong with the guard's judgement: status.ErrorKind"
+    )
     steps = models.JSONField(default=list)
     mode = models.CharField(max_length=16, choices=ReviewMode)
     lane = models.CharField(max_length=16, choices=Lane)
     seconds = models.FloatField(help_text="from sight to submit, as the server measured it")
-    first_prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
-    first_response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal")
-    known = models.ForeignKey("annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews")
-    bulk = models.ForeignKey("annotation.BulkDecision", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews")
-    upholds = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="upheld_by",
-                                help_text="the review whose side this one takes in an adjudication")
+    first_prompt_label = models.CharField(
+        max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal"
+    )
+    first_response_label = models.CharField(
+        max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal"
+    )
+    known = models.ForeignKey(
+        "annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews"
+    )
+    bulk = models.ForeignKey(
+        "annotation.BulkDecision", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews"
+    )
+    upholds = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="upheld_by",
+        help_text="the review whose side this one takes in an adjudication",
+    )
     policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["reviewer", "idempotency_key"], name="the_same_submit_is_one_review"),
-            models.CheckConstraint(condition=Q(severity__isnull=True) | Q(severity__lte=3), name="review_severity_is_0_to_3"),
-            models.CheckConstraint(condition=Q(confidence__isnull=True) | Q(confidence__gte=1, confidence__lte=3),
-                                   name="review_confidence_is_1_to_3"),
+            models.CheckConstraint(
+                condition=Q(severity__isnull=True) | Q(severity__lte=3), name="review_severity_is_0_to_3"
+            ),
+            models.CheckConstraint(
+                condition=Q(confidence__isnull=True) | Q(confidence__gte=1, confidence__lte=3),
+                name="review_confidence_is_1_to_3",
+            ),
         ]
-        indexes = [models.Index(fields=["reviewer", "-id"], name="review_last_of_reviewer"),
-                   models.Index(fields=["created_at"], name="review_by_time")]
+        indexes = [
+            models.Index(fields=["reviewer", "-id"], name="review_last_of_reviewer"),
+            models.Index(fields=["created_at"], name="review_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reviewer_id} on {self.item_id}"
@@ -131,14 +179,17 @@ class GoldLabels(models.QuerySet["GoldLabel"]):
 class GoldLabel(models.Model):
     """The settled judgement of an item. One stands at a time; a withdrawn or superseded one stays in history.
 
-    An appeal or a re-review supersedes gold that a snapshot may have used: unlike an undo it leaves the snapshot as it is.
+    An appeal or a re-review supersedes gold that a snapshot may have used: unlike an undo it leaves the snapshot as it
+    is.
 
     `target_steps` is the reasoning that training learns from, `target_source` says whose it is. `used_at` is set when a
     snapshot takes the row: from then on it cannot be undone.
     """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="gold_labels")
-    review = models.ForeignKey(Review, on_delete=models.PROTECT, related_name="gold_labels", help_text="the review that settled it")
+    review = models.ForeignKey(
+        Review, on_delete=models.PROTECT, related_name="gold_labels", help_text="the review that settled it"
+    )
     prediction = models.ForeignKey(Prediction, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
     response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
@@ -152,23 +203,37 @@ class GoldLabel(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(help_text="from then on training may take it")
     withdrawn_at = models.DateTimeField(null=True, blank=True)
-    superseded_at = models.DateTimeField(null=True, blank=True, help_text="a later gold label of the item took its place")
-    stale_at = models.DateTimeField(null=True, blank=True, help_text="its category's policy changed: offered for re-review")
+    superseded_at = models.DateTimeField(
+        null=True, blank=True, help_text="a later gold label of the item took its place"
+    )
+    stale_at = models.DateTimeField(
+        null=True, blank=True, help_text="its category's policy changed: offered for re-review"
+    )
     used_at = models.DateTimeField(null=True, blank=True)
 
     objects = GoldLabels.as_manager()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item"], condition=Q(withdrawn_at__isnull=True, superseded_at__isnull=True),
-                                    name="one_gold_label_stands_an_item"),
-            models.CheckConstraint(condition=Q(used_at__isnull=True) | Q(withdrawn_at__isnull=True),
-                                   name="gold_that_a_snapshot_used_is_not_withdrawn"),
+            models.UniqueConstraint(
+                fields=["item"],
+                condition=Q(withdrawn_at__isnull=True, superseded_at__isnull=True),
+                name="one_gold_label_stands_an_item",
+            ),
+            models.CheckConstraint(
+                condition=Q(used_at__isnull=True) | Q(withdrawn_at__isnull=True),
+                name="gold_that_a_snapshot_used_is_not_withdrawn",
+            ),
         ]
-        indexes = [models.Index(fields=["settled_at"], condition=Q(withdrawn_at__isnull=True, superseded_at__isnull=True),
-                                name="gold_standing"),
-                   models.Index(fields=["id"], condition=Q(stale_at__isnull=False), name="gold_stale"),
-                   models.Index(fields=["id"], condition=Q(target_source=TargetSource.PENDING), name="gold_without_target")]
+        indexes = [
+            models.Index(
+                fields=["settled_at"],
+                condition=Q(withdrawn_at__isnull=True, superseded_at__isnull=True),
+                name="gold_standing",
+            ),
+            models.Index(fields=["id"], condition=Q(stale_at__isnull=False), name="gold_stale"),
+            models.Index(fields=["id"], condition=Q(target_source=TargetSource.PENDING), name="gold_without_target"),
+        ]
 
     def __str__(self) -> str:
         return f"gold of {self.item_id}"
@@ -190,8 +255,12 @@ class Appeal(models.Model):
     """Somebody objects to a settled verdict: the item goes to a person who has not judged it."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="appeals")
-    gold = models.ForeignKey(GoldLabel, on_delete=models.PROTECT, related_name="appeals", help_text="the verdict appealed against")
-    outcome = models.ForeignKey(GoldLabel, null=True, blank=True, on_delete=models.PROTECT, related_name="settles_appeals")
+    gold = models.ForeignKey(
+        GoldLabel, on_delete=models.PROTECT, related_name="appeals", help_text="the verdict appealed against"
+    )
+    outcome = models.ForeignKey(
+        GoldLabel, null=True, blank=True, on_delete=models.PROTECT, related_name="settles_appeals"
+    )
     state = models.CharField(max_length=16, choices=AppealState, default=AppealState.OPEN)
     reason = models.TextField()
     appellant = models.CharField(max_length=200, blank=True, help_text="who objects, as the platform names them")
@@ -201,12 +270,16 @@ class Appeal(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item"], condition=Q(state=AppealState.OPEN), name="one_appeal_is_open_an_item"),
+            models.UniqueConstraint(
+                fields=["item"], condition=Q(state=AppealState.OPEN), name="one_appeal_is_open_an_item"
+            ),
             models.CheckConstraint(condition=~Q(reason=""), name="appeal_has_a_reason"),
             models.CheckConstraint(condition=Q(state__in=AppealState.values), name="appeal_state_is_known"),
         ]
-        indexes = [models.Index(fields=["opened_at"], condition=Q(state=AppealState.OPEN), name="appeal_open"),
-                   models.Index(fields=["-closed_at"], condition=~Q(state=AppealState.OPEN), name="appeal_closed")]
+        indexes = [
+            models.Index(fields=["opened_at"], condition=Q(state=AppealState.OPEN), name="appeal_open"),
+            models.Index(fields=["-closed_at"], condition=~Q(state=AppealState.OPEN), name="appeal_closed"),
+        ]
 
     def __str__(self) -> str:
         return f"appeal of {self.item_id}"

@@ -46,10 +46,18 @@ class BulkDecision(models.Model):
     response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
     categories = models.JSONField(default=list)
     note = models.TextField(blank=True)
-    like = models.ForeignKey(Item, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
-                             help_text="the item whose near-copies were decided")
+    like = models.ForeignKey(
+        Item,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="the item whose near-copies were decided",
+    )
     skipped = models.JSONField(default=dict, help_text="{item id: why it was left out}")
     undone_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["made_by", "idempotency_key"], name="the_same_bulk_submit_is_one_decision")]
+        constraints = [
+            models.UniqueConstraint(fields=["made_by", "idempotency_key"], name="the_same_bulk_submit_is_one_decision")
+        ]

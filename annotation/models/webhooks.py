@@ -32,9 +32,11 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one webhook: made with what it tells of, in the same transaction. Sent at least once, in no certain order.
+    """One message to one webhook: made with what it tells of, in the same transaction. Sent at least once, in no
+    certain order.
 
-    `due_at` is when it is tried next, and while it is being tried the end of the hold on it. `message` stays the same in a replay.
+    `due_at` is when it is tried next, and while it is being tried the end of the hold on it. `message` stays the same
+    in a replay.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
@@ -51,9 +53,13 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
-        constraints = [models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="delivery_state_is_known")]
-        indexes = [models.Index(fields=["due_at"], condition=Q(state=DeliveryState.WAITING), name="delivery_due"),
-                   models.Index(fields=["webhook", "-id"], name="delivery_newest")]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="delivery_state_is_known")
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state=DeliveryState.WAITING), name="delivery_due"),
+            models.Index(fields=["webhook", "-id"], name="delivery_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} to {self.webhook_id}"

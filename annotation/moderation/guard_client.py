@@ -1,4 +1,6 @@
-"""Asking the process that holds the guard (`manage.py serve_guard`): HTTP over a private unix socket, or to another machine."""
+"""Asking the process that holds the guard (`manage.py serve_guard`): HTTP over a private unix socket, or to another
+machine.
+"""
 
 import http.client
 import socket
@@ -59,7 +61,9 @@ def ask_guard(request: JudgeRequest) -> list[GuardAnswer]:
         return [GuardAnswer.of(answer) for answer in body["answers"]]
     if status == http.client.UNPROCESSABLE_ENTITY:
         raise ContentNotReadable(body["detail"], body["content"], body["medium"])
-    kind = {http.client.TOO_MANY_REQUESTS: GuardBusy, http.client.GATEWAY_TIMEOUT: GuardTooSlow}.get(status, GuardNotReady)
+    kind = {http.client.TOO_MANY_REQUESTS: GuardBusy, http.client.GATEWAY_TIMEOUT: GuardTooSlow}.get(
+        status, GuardNotReady
+    )
     raise kind(body["detail"], float(headers.get(RETRY_AFTER) or AWAY_RETRY_S))
 
 
@@ -72,11 +76,14 @@ def guard_health() -> dict[str, Any] | None:
     return body if status == http.client.OK else None
 
 
-_kept = threading.local()  # each thread's connection: a new one for every request costs the guard's process a thread
+# each thread's connection: a new one for every request costs the guard's process a thread
+_kept = threading.local()
 
 
 def _exchange(method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, Any, dict[str, Any]]:
-    """Raises OSError, HTTPException. The guard may have closed a connection that was kept: then a new one is tried, once."""
+    """Raises OSError, HTTPException. The guard may have closed a connection that was kept: then a new one is tried,
+    once.
+    """
     connection: http.client.HTTPConnection | None = getattr(_kept, "connection", None)
     if connection is not None and _kept.place == _place():
         try:
@@ -95,8 +102,9 @@ def hang_up() -> None:
         _kept.connection = None
 
 
-def _asked(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None,
-           timeout: float) -> tuple[int, Any, dict[str, Any]]:
+def _asked(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, timeout: float
+) -> tuple[int, Any, dict[str, Any]]:
     headers = {"Content-Type": "application/json"} if body is not None else {}
     connection.timeout = timeout
     try:

@@ -1,4 +1,6 @@
-"""The guard of the serving process: contents become samples, and the version that serves judges them in batches of many callers."""
+"""The guard of the serving process: contents become samples, and the version that serves judges them in batches of many
+callers.
+"""
 
 import logging
 import tempfile
@@ -39,14 +41,22 @@ class Health:
 
 
 class Guarding:
-    """One loaded guard for all callers; a promotion is noticed at the next batch, or LONGEST_JOINED_S later. Thread-safe."""
+    """One loaded guard for all callers; a promotion is noticed at the next batch, or LONGEST_JOINED_S later.
+    Thread-safe.
+    """
 
     def __init__(self, engine_of: Callable[[ModelVersion], Engine] = engine_for, workers: int = 1) -> None:
         self._engine_of = engine_of
         self._loading = threading.Lock()
         self._version = ""
-        self._batcher = Batcher(self._answer, failures=ENGINE_FAILURES, size=settings.SERVING_BATCH, limit=settings.SERVING_QUEUE,
-                                workers=workers, ended=connections.close_all)
+        self._batcher = Batcher(
+            self._answer,
+            failures=ENGINE_FAILURES,
+            size=settings.SERVING_BATCH,
+            limit=settings.SERVING_QUEUE,
+            workers=workers,
+            ended=connections.close_all,
+        )
 
     def judge(self, request: JudgeRequest) -> list[GuardAnswer]:
         """Raises QueueFull, TooLate, Stopped, DeviceLent, ContentNotReadable and ENGINE_FAILURES."""
@@ -94,9 +104,16 @@ class Guarding:
         def told(asks: Sequence[Ask]) -> list[Ask]:
             return [replace(ask, sample=replace(ask.sample, policy_text=text)) for ask in asks]
 
-        for number, judged in judge_as_they_come(engine, told(asks), lambda room: told(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS):
+        for number, judged in judge_as_they_come(
+            engine, told(asks), lambda room: told(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS
+        ):
             self._version = version.name
-            yield number, judged if isinstance(judged, Exception) else GuardAnswer(judged, version.name, str(policy) if policy else None)
+            yield (
+                number,
+                judged
+                if isinstance(judged, Exception)
+                else GuardAnswer(judged, version.name, str(policy) if policy else None),
+            )
 
 
 @contextmanager
@@ -107,7 +124,10 @@ def samples_of(contents: Sequence[Content]) -> Iterator[list[Sample]]:
         return
     with tempfile.TemporaryDirectory(prefix="guardapp-judge-") as folder:
         media = _decoded(contents, Path(folder))
-        yield [Sample(uuid4().hex, content.prompt, content.response, seen) for content, seen in zip(contents, media, strict=True)]
+        yield [
+            Sample(uuid4().hex, content.prompt, content.response, seen)
+            for content, seen in zip(contents, media, strict=True)
+        ]
 
 
 def _decoded(contents: Sequence[Content], folder: Path) -> list[tuple[SeenMedia, ...]]:

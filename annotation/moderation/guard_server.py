@@ -1,4 +1,6 @@
-"""The HTTP edge of the process that holds the guard. It is private: a unix socket of the owner's, or a network of one's own."""
+"""The HTTP edge of the process that holds the guard. It is private: a unix socket of the owner's, or a network of one's
+own.
+"""
 
 import logging
 import socket
@@ -78,7 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
             with span("judge", dict(self.headers)):
                 answers = self.server.guarding.judge(JudgeRequest.of(orjson.loads(body)))
         except ContentNotReadable as error:
-            self._say(HTTPStatus.UNPROCESSABLE_ENTITY, {"detail": str(error), "content": error.content, "medium": error.medium})
+            self._say(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                {"detail": str(error), "content": error.content, "medium": error.medium},
+            )
         except QueueFull as error:
             self._say(HTTPStatus.TOO_MANY_REQUESTS, {"detail": str(error)}, error.retry_after_s)
         except TooLate as error:
@@ -89,7 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error) or "The guard is stopping."}, AWAY_RETRY_S)
         except ENGINE_FAILURES as error:
             logger.exception("The guard could not judge")
-            self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": f"The guard could not judge this: {type(error).__name__}."}, AWAY_RETRY_S)
+            self._say(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                {"detail": f"The guard could not judge this: {type(error).__name__}."},
+                AWAY_RETRY_S,
+            )
         else:
             self._say(HTTPStatus.OK, {"answers": [answer.as_json() for answer in answers]})
 

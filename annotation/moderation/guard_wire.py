@@ -32,14 +32,26 @@ class JudgeRequest:
     seconds: float = 30.0
 
     def as_json(self) -> dict[str, Any]:
-        return {"mode": self.mode.value, "rollouts": self.rollouts, "seconds": self.seconds, "contents": [
-            {"prompt": one.prompt, "response": one.response, "media": [base64.b64encode(data).decode() for data in one.media]}
-            for one in self.contents]}
+        return {
+            "mode": self.mode.value,
+            "rollouts": self.rollouts,
+            "seconds": self.seconds,
+            "contents": [
+                {
+                    "prompt": one.prompt,
+                    "response": one.response,
+                    "media": [base64.b64encode(data).decode() for data in one.media],
+                }
+                for one in self.contents
+            ],
+        }
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "JudgeRequest":
-        contents = tuple(Content(one["prompt"], one["response"], tuple(base64.b64decode(data) for data in one["media"]))
-                         for one in given["contents"])
+        contents = tuple(
+            Content(one["prompt"], one["response"], tuple(base64.b64decode(data) for data in one["media"]))
+            for one in given["contents"]
+        )
         return cls(contents, Mode(given["mode"]), int(given["rollouts"]), float(given["seconds"]))
 
 
@@ -52,8 +64,11 @@ class GuardAnswer:
     policy_version: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"version": self.version, "policy_version": self.policy_version,
-                "rollouts": [_rollout_as_json(rollout) for rollout in self.judged.all]}
+        return {
+            "version": self.version,
+            "policy_version": self.policy_version,
+            "rollouts": [_rollout_as_json(rollout) for rollout in self.judged.all],
+        }
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "GuardAnswer":
@@ -64,18 +79,40 @@ class GuardAnswer:
 def _rollout_as_json(rollout: Rollout) -> dict[str, Any]:
     judgement = rollout.judgement
     return {
-        "completion": rollout.completion, "tokens": rollout.tokens, "finished": rollout.finished, "prompt_score": rollout.prompt_score,
-        "response_score": rollout.response_score, "judgement": None if judgement is None else {
-            "steps": judgement.steps, "prompt": judgement.verdict.prompt, "response": judgement.verdict.response,
-            "categories": judgement.verdict.categories},
+        "completion": rollout.completion,
+        "tokens": rollout.tokens,
+        "finished": rollout.finished,
+        "prompt_score": rollout.prompt_score,
+        "response_score": rollout.response_score,
+        "judgement": None
+        if judgement is None
+        else {
+            "steps": judgement.steps,
+            "prompt": judgement.verdict.prompt,
+            "response": judgement.verdict.response,
+            "categories": judgement.verdict.categories,
+        },
     }
 
 
 def _rollout_of(given: dict[str, Any]) -> Rollout:
     said = given["judgement"]
-    judgement = None if said is None else Judgement(tuple(said["steps"]), Verdict(
-        _label(said["prompt"]), _label(said["response"]), categories=tuple(said["categories"])))
-    return Rollout(given["completion"], judgement, given["tokens"], given["finished"], given["prompt_score"], given["response_score"])
+    judgement = (
+        None
+        if said is None
+        else Judgement(
+            tuple(said["steps"]),
+            Verdict(_label(said["prompt"]), _label(said["response"]), categories=tuple(said["categories"])),
+        )
+    )
+    return Rollout(
+        given["completion"],
+        judgement,
+        given["tokens"],
+        given["finished"],
+        given["prompt_score"],
+        given["response_score"],
+    )
 
 
 def _label(word: str | None) -> Harmfulness | None:

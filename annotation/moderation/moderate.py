@@ -1,4 +1,6 @@
-"""Moderation while the caller waits: the guard judges, thresholds decide, and what is for people opens an item in a queue."""
+"""Moderation while the caller waits: the guard judges, thresholds decide, and what is for people opens an item in a
+queue.
+"""
 
 import hashlib
 import threading
@@ -42,7 +44,9 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Moderated:
-    """One content's outcome. `because`: the category that decided; "" where it is allowed. `item`: the id of what people will see."""
+    """One content's outcome. `because`: the category that decided; "" where it is allowed. `item`: the id of what
+    people will see.
+    """
 
     id: str
     content: Content
@@ -57,7 +61,9 @@ class Moderated:
         return self.action is not Action.ALLOW
 
 
-def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | None = None, open_items: bool = True) -> list[Moderated]:
+def moderate(
+    *, request: JudgeRequest, key: ApiKey | None = None, actor: User | None = None, open_items: bool = True
+) -> list[Moderated]:
     """In the order of the contents. Where people are to decide an item is opened; the caller rings for it after commit.
 
     Raises GuardNotReady and its kinds, ContentNotReadable, QueueNotFound.
@@ -79,8 +85,10 @@ def moderate(*, request: JudgeRequest, key: ApiKey | None = None, actor: User | 
 
 def thresholds_now() -> Thresholds:
     rows = list(ModerationThreshold.objects.select_related("queue"))
-    return Thresholds({row.category: Threshold(row.review_at, row.block_at) for row in rows},
-                      {row.category: row.queue.slug for row in rows if row.queue is not None})
+    return Thresholds(
+        {row.category: Threshold(row.review_at, row.block_at) for row in rows},
+        {row.category: row.queue.slug for row in rows if row.queue is not None},
+    )
 
 
 @contextmanager
@@ -100,7 +108,9 @@ def _weighed(content: Content, answer: GuardAnswer, thresholds: Thresholds) -> M
     return Moderated(f"modr-{uuid4().hex}", content, answer, scores, action, because)
 
 
-def _with_items(done: Sequence[Moderated], thresholds: Thresholds, key: ApiKey | None, actor: User | None) -> list[Moderated]:
+def _with_items(
+    done: Sequence[Moderated], thresholds: Thresholds, key: ApiKey | None, actor: User | None
+) -> list[Moderated]:
     """The same content opens one item however often it is moderated."""
     by_queue: dict[str, list[int]] = {}
     for at, one in enumerate(done):
@@ -117,10 +127,18 @@ def _with_items(done: Sequence[Moderated], thresholds: Thresholds, key: ApiKey |
 def _incoming(moderated: Moderated) -> IncomingItem:
     content, scores = moderated.content, moderated.scores
     score = scores.unnamed if moderated.because == HARMFUL else scores.categories[moderated.because]
-    reason: dict[str, Any] = {"text": f"Moderation asks for people: {moderated.because} {score:.2f}" if scores.readable
-                              else "Moderation asks for people: the guard's answer cannot be read", "moderation": moderated.id}
+    reason: dict[str, Any] = {
+        "text": f"Moderation asks for people: {moderated.because} {score:.2f}"
+        if scores.readable
+        else "Moderation asks for people: the guard's answer cannot be read",
+        "moderation": moderated.id,
+    }
     return IncomingItem(
-        external_id=_identity(content), source=SOURCE, prompt=content.prompt, response=content.response, reason=reason,
+        external_id=_identity(content),
+        source=SOURCE,
+        prompt=content.prompt,
+        response=content.response,
+        reason=reason,
         media=tuple(IncomingMedia(data, f"/media/{number}") for number, data in enumerate(content.media)),
     )
 

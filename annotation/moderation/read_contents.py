@@ -39,7 +39,9 @@ def _own_content(given: object, at: str, errors: list[FieldError], find: MediaFi
         return Content()
     reader = FieldReader(given, errors, at)
     reader.refuse_unknown(OWN_FIELDS)
-    content = Content(reader.text("prompt"), reader.optional_text("response"), _bytes(read_media(reader, "media", find)))
+    content = Content(
+        reader.text("prompt"), reader.optional_text("response"), _bytes(read_media(reader, "media", find))
+    )
     return _not_empty(content, at, errors)
 
 
@@ -58,7 +60,9 @@ def _parts_content(parts: list[Any], errors: list[FieldError], find: MediaFinder
             texts.append(reader.text("text"))
         elif kind == "image_url":
             place = reader.row.get("image_url")
-            medium = read_medium(reader, "image_url/url", place.get("url") if isinstance(place, Mapping) else None, find)
+            medium = read_medium(
+                reader, "image_url/url", place.get("url") if isinstance(place, Mapping) else None, find
+            )
             media += [medium] if medium is not None else []
         else:
             reader.refuse("type", "must be text or image_url.")

@@ -11,7 +11,8 @@ from annotation.moderation.moderate import Moderated, moderate
 from guardapp.guard.actions import GRAVITY, Action
 from guardapp.guard.judging import Mode
 
-WINDOW = 8_000  # characters of the response that the guard sees: the newest, so that each check costs the same
+# characters of the response that the guard sees: the newest, so that each check costs the same
+WINDOW = 8_000
 EVERY, FEWEST_EVERY = 400, 50  # characters between two checks
 
 
@@ -38,9 +39,11 @@ class ResponseTooLong(ValueError):
     """A response has at most MAX_TEXT_CHARACTERS characters."""
 
 
-def check_stream(*, request: StreamRequest, pieces: Iterable[str], key: ApiKey | None = None,
-                 actor: User | None = None) -> Iterator[Checked]:
-    """Ends where the response does, or at the first block. Of a response that people are to decide about one item is opened, at the end.
+def check_stream(
+    *, request: StreamRequest, pieces: Iterable[str], key: ApiKey | None = None, actor: User | None = None
+) -> Iterator[Checked]:
+    """Ends where the response does, or at the first block. Of a response that people are to decide about one item is
+    opened, at the end.
 
     Raises what `moderate` raises, and ResponseTooLong.
     """
@@ -63,7 +66,7 @@ def check_stream(*, request: StreamRequest, pieces: Iterable[str], key: ApiKey |
     if gravest is None or checked < len(text):
         gravest = _graver(gravest, Checked(len(text), _judged(request, text)))
     if gravest.outcome.action is Action.REVIEW:
-        gravest = replace(gravest, outcome=_judged(request, text[:gravest.characters], key, actor, open_items=True))
+        gravest = replace(gravest, outcome=_judged(request, text[: gravest.characters], key, actor, open_items=True))
     yield replace(gravest, characters=len(text), last=True)
 
 
@@ -71,9 +74,14 @@ def _graver(one: Checked | None, other: Checked) -> Checked:
     return other if one is None or GRAVITY[other.outcome.action] >= GRAVITY[one.outcome.action] else one
 
 
-def _judged(request: StreamRequest, text: str, key: ApiKey | None = None, actor: User | None = None, *,
-            open_items: bool = False) -> Moderated:
+def _judged(
+    request: StreamRequest, text: str, key: ApiKey | None = None, actor: User | None = None, *, open_items: bool = False
+) -> Moderated:
     content = Content(request.prompt, text[-WINDOW:])
-    [outcome] = moderate(request=JudgeRequest((content,), request.mode, seconds=request.seconds), key=key, actor=actor,
-                         open_items=open_items)
+    [outcome] = moderate(
+        request=JudgeRequest((content,), request.mode, seconds=request.seconds),
+        key=key,
+        actor=actor,
+        open_items=open_items,
+    )
     return outcome

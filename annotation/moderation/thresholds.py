@@ -27,6 +27,16 @@ def set_thresholds(*, thresholds: Sequence[NewThreshold], actor: User) -> None:
                 ModerationThreshold.objects.filter(category=one.category).delete()
             else:
                 ModerationThreshold.objects.update_or_create(
-                    category=one.category, defaults={"review_at": one.review_at, "block_at": one.block_at, "queue": one.queue})
-        Event.objects.create(kind=EventKind.THRESHOLDS_CHANGED, actor=actor, detail={
-            "thresholds": {row.category: [row.review_at, row.block_at] for row in ModerationThreshold.objects.order_by("category")}})
+                    category=one.category,
+                    defaults={"review_at": one.review_at, "block_at": one.block_at, "queue": one.queue},
+                )
+        Event.objects.create(
+            kind=EventKind.THRESHOLDS_CHANGED,
+            actor=actor,
+            detail={
+                "thresholds": {
+                    row.category: [row.review_at, row.block_at]
+                    for row in ModerationThreshold.objects.order_by("category")
+                }
+            },
+        )

@@ -1,7 +1,7 @@
 """What is deleted when it has been kept long enough, by class of object; 0 days keep it for ever.
 
-Nothing goes that a snapshot, a hard sample, a gold label, hidden gold, an appeal or an open item refers to. Rows go in blocks, each in
-a transaction of its own, so a killed run has done what it has done.
+Nothing goes that a snapshot, a hard sample, a gold label, hidden gold, an appeal or an open item refers to. Rows go in
+blocks, each in a transaction of its own, so a killed run has done what it has done.
 """
 
 import time
@@ -48,12 +48,15 @@ from annotation.status import (
 
 BLOCK = 1_000
 SECONDS = 60.0  # of one run: what is left goes the next time
-ROUTINE = (EventKind.ASSIGNED, EventKind.RELEASED)  # who held what; what was decided is told by other kinds, which stay
+# who held what; what was decided is told by other kinds, which stay
+ROUTINE = (EventKind.ASSIGNED, EventKind.RELEASED)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A class of objects. `old` gives those that nothing needs and that ended before a moment; `delete` takes a block of their ids."""
+    """A class of objects. `old` gives those that nothing needs and that ended before a moment; `delete` takes a block
+    of their ids.
+    """
 
     days: int  # unless the setting says otherwise
     what: str
@@ -70,7 +73,9 @@ def _messages(before: datetime) -> QuerySet[Delivery]:
 
 
 def _exports(before: datetime) -> QuerySet[Export]:
-    return Export.objects.filter(state__in=[ExportState.DONE, ExportState.FAILED], pruned_at__isnull=True, finished_at__lt=before)
+    return Export.objects.filter(
+        state__in=[ExportState.DONE, ExportState.FAILED], pruned_at__isnull=True, finished_at__lt=before
+    )
 
 
 def _files(found: QuerySet[Any]) -> None:
@@ -79,7 +84,9 @@ def _files(found: QuerySet[Any]) -> None:
 
 
 def _leases(before: datetime) -> QuerySet[Assignment]:
-    """An expired lease says nothing about its item: the person may be given it again. Its review, had it one, would refer to it."""
+    """An expired lease says nothing about its item: the person may be given it again. Its review, had it one, would
+    refer to it.
+    """
     return Assignment.objects.filter(state=AssignmentState.EXPIRED, ended_at__lt=before, review__isnull=True)
 
 
@@ -90,9 +97,12 @@ def _lease_events(before: datetime) -> QuerySet[Event]:
 def _predictions(before: datetime) -> QuerySet[Prediction]:
     """Of retired versions, where nobody sees or judged them."""
     referring: list[QuerySet[Any]] = [
-        Item.objects.filter(prediction=OuterRef("pk")), Review.objects.filter(prediction=OuterRef("pk")),
-        GoldLabel.objects.filter(prediction=OuterRef("pk")), HardSample.objects.filter(prediction=OuterRef("pk")),
-        Regeneration.objects.filter(prediction=OuterRef("pk")), _open_items(OuterRef("item")),
+        Item.objects.filter(prediction=OuterRef("pk")),
+        Review.objects.filter(prediction=OuterRef("pk")),
+        GoldLabel.objects.filter(prediction=OuterRef("pk")),
+        HardSample.objects.filter(prediction=OuterRef("pk")),
+        Regeneration.objects.filter(prediction=OuterRef("pk")),
+        _open_items(OuterRef("item")),
     ]
     old = Prediction.objects.filter(version__status=VersionStatus.RETIRED, created_at__lt=before)
     for rows in referring:
@@ -115,7 +125,9 @@ def _sign_ins(before: datetime) -> QuerySet[SignInAttempt]:
 
 
 def _media(before: datetime) -> QuerySet[MediaAsset]:
-    """Files as they were sent, of items that are decided; the frames that the guard saw stay, and with them the gold and its training."""
+    """Files as they were sent, of items that are decided; the frames that the guard saw stay, and with them the gold
+    and its training.
+    """
     needed = Q(item__status__in=OPEN) | Q(item__known__isnull=False)
     young = GoldLabel.objects.filter(item=OuterRef("item"), settled_at__gte=before)
     used = GoldLabel.objects.filter(Q(used_at__isnull=False) | Q(hard_sample__isnull=False), item=OuterRef("item"))
@@ -148,7 +160,9 @@ CLASSES: Mapping[str, Kept] = {
     "regenerations": Kept(90, "steps written again, of decided items", _regenerations, _rows),
     "shadow-requests": Kept(30, "requests of shadow mode that came to nothing", _shadow_requests, _rows),
     "sign-ins": Kept(30, "failed sign-ins", _sign_ins, _rows),
-    "media": Kept(0, "original files of decided items that no snapshot or hard sample has; frames stay", _media, _originals),
+    "media": Kept(
+        0, "original files of decided items that no snapshot or hard sample has; frames stay", _media, _originals
+    ),
 }
 
 
@@ -162,7 +176,8 @@ def prune(*, dry_run: bool = False, only: str = "", seconds: float = SECONDS) ->
     gone: dict[str, int] = {}
     for name, kept in CLASSES.items():
         days = days_of(name)
-        if (only and only != name) or not days or (name == "media" and bucket.in_use()):  # a bucket has rules of its own
+        # a bucket has rules of its own
+        if (only and only != name) or not days or (name == "media" and bucket.in_use()):
             continue
         old, model = kept.old(now - timedelta(days=days)), _model(kept)
         gone[name] = 0

@@ -22,7 +22,8 @@ from annotation.status import ItemStatus
 LOOK_EVERY_S = 10.0  # a process looks at most this often: a check may wait for what does not answer
 NEARLY_FULL_BYTES = 256 * 1024 * 1024
 STALLED = timedelta(minutes=5)  # items wait for the guard and none was predicted
-SILENT = timedelta(minutes=15)  # nobody renewed the tallies: beat or the worker of the default queue is away
+# nobody renewed the tallies: beat or the worker of the default queue is away
+SILENT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,28 @@ class Standing:
 
 
 BROKER_AWAY = Standing(
-    "broker_away", _("Redis is away"),
-    _("New content is stored and waits; reviewing goes on. The work goes on by itself when Redis is back."))
+    "broker_away",
+    _("Redis is away"),
+    _("New content is stored and waits; reviewing goes on. The work goes on by itself when Redis is back."),
+)
 DISK_FULL = Standing(
-    "storage_full", _("The disk is nearly full"), _("New content may be refused until the operator makes room."))
+    "storage_full", _("The disk is nearly full"), _("New content may be refused until the operator makes room.")
+)
 GUARD_AWAY = Standing(
-    "guard_away", _("The guard for moderation is away"), _("Moderation requests are told to come back. Queues are not affected."))
+    "guard_away",
+    _("The guard for moderation is away"),
+    _("Moderation requests are told to come back. Queues are not affected."),
+)
 STALLED_GUARD = Standing(
-    "guard_stalled", _("The guard has predicted nothing for a while"), _("Items wait for it. Look at the log of the inference worker."))
+    "guard_stalled",
+    _("The guard has predicted nothing for a while"),
+    _("Items wait for it. Look at the log of the inference worker."),
+)
 BEAT_SILENT = Standing(
-    "beat_silent", _("Nobody rings the bells"),
-    _("Work that waits is picked up late. Look at the logs of beat and of the default worker."))
+    "beat_silent",
+    _("Nobody rings the bells"),
+    _("Work that waits is picked up late. Look at the logs of beat and of the default worker."),
+)
 
 _looking = threading.Lock()
 _seen: tuple[float, tuple[Standing, ...]] = (float("-inf"), ())
@@ -64,14 +76,21 @@ def standing_troubles() -> tuple[Standing, ...]:
 
 def look() -> Iterator[Standing]:
     checks: tuple[tuple[Standing, Callable[[], bool]], ...] = (
-        (BROKER_AWAY, lambda: not broker_answers()), (DISK_FULL, _disk_is_full), (GUARD_AWAY, _guard_is_away),
-        (STALLED_GUARD, _guard_stalls), (BEAT_SILENT, _beat_is_silent))
+        (BROKER_AWAY, lambda: not broker_answers()),
+        (DISK_FULL, _disk_is_full),
+        (GUARD_AWAY, _guard_is_away),
+        (STALLED_GUARD, _guard_stalls),
+        (BEAT_SILENT, _beat_is_silent),
+    )
     return (trouble for trouble, holds in checks if holds())
 
 
 def _disk_is_full() -> bool:
-    return any(shutil.disk_usage(folder).free < NEARLY_FULL_BYTES
-               for folder in (settings.DATA_DIR, Path(settings.MEDIA_ROOT)) if folder.exists())
+    return any(
+        shutil.disk_usage(folder).free < NEARLY_FULL_BYTES
+        for folder in (settings.DATA_DIR, Path(settings.MEDIA_ROOT))
+        if folder.exists()
+    )
 
 
 def _guard_is_away() -> bool:

@@ -39,7 +39,9 @@ class Answer:
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of an address that may be called, as far as it can be told without looking its name up. Raises AddressNotAllowed."""
+    """The parts of an address that may be called, as far as it can be told without looking its name up. Raises
+    AddressNotAllowed.
+    """
     try:
         place = urlsplit(url)
         port = place.port
@@ -66,7 +68,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     deadline = time.monotonic() + TIMEOUT_S
     port = place.port or PORTS[place.scheme]
     try:
-        connection = Pinned(place.hostname or "", port, address_of(place.hostname or "", port), secure=place.scheme == "https")
+        connection = Pinned(
+            place.hostname or "", port, address_of(place.hostname or "", port), secure=place.scheme == "https"
+        )
         try:
             target = (place.path or "/") + (f"?{place.query}" if place.query else "")
             connection.request("POST", target, body, {**headers})
@@ -92,12 +96,19 @@ def _refuse_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> N
     if settings.WEBHOOKS_PRIVATE:
         return
     if not address.is_global or address.is_multicast or (inner is not None and not inner.is_global):
-        raise AddressNotAllowed(_("%(address)s is an address of a private network. The operator can allow those: "
-                                  "GUARDAPP_WEBHOOKS_PRIVATE.") % {"address": address})
+        raise AddressNotAllowed(
+            _(
+                "%(address)s is an address of a private network. The operator can allow those: "
+                "GUARDAPP_WEBHOOKS_PRIVATE."
+            )
+            % {"address": address}
+        )
 
 
 class Pinned(http.client.HTTPConnection):
-    """To an address that was checked, under the name that it was found by: that name is in the Host header and in the certificate."""
+    """To an address that was checked, under the name that it was found by: that name is in the Host header and in the
+    certificate.
+    """
 
     def __init__(self, host: str, port: int, address: str, *, secure: bool) -> None:
         super().__init__(host, port, timeout=TIMEOUT_S)

@@ -31,11 +31,13 @@ def webhooks_with_counts() -> list[WebhookCounts]:
 def deliveries_of(webhook: Webhook, *, before: int | None = None) -> list[Delivery]:
     """Newest first; one more than a page, where there are more."""
     rows = webhook.deliveries.order_by("-id")
-    return list((rows.filter(pk__lt=before) if before else rows)[:PAGE + 1])
+    return list((rows.filter(pk__lt=before) if before else rows)[: PAGE + 1])
 
 
 def _counted(webhook: Webhook) -> WebhookCounts:
     since, states = timezone.now() - LATELY, Counter[str]()
     for state, at in webhook.deliveries.order_by("-id").values_list("state", "created_at")[:LOOKED_AT]:
         states[state] += state == DeliveryState.WAITING or at >= since
-    return WebhookCounts(webhook, states[DeliveryState.WAITING], states[DeliveryState.DELIVERED], states[DeliveryState.FAILED])
+    return WebhookCounts(
+        webhook, states[DeliveryState.WAITING], states[DeliveryState.DELIVERED], states[DeliveryState.FAILED]
+    )

@@ -25,7 +25,8 @@ from annotation.outbound.safe_requests import Answer, NotDelivered, check_url, p
 from annotation.status import DeliveryState, EventKind, WebhookEvent
 
 HOLD = timedelta(minutes=2)  # on a message that is being sent; a worker that dies lets it go then
-PAUSES_S = (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000)  # between tries; about a day and a quarter, then it has failed
+# between tries; about a day and a quarter, then it has failed
+PAUSES_S = (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 JITTER = 0.2  # share of a pause, up or down
 TOLERANCE_S = 300  # how old a message's timestamp may be for who checks it
 _ACTIVE = Select(lambda: Webhook.objects.filter(active=True))
@@ -41,13 +42,18 @@ def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
     if told:
         now = clock.now()
         Delivery.objects.bulk_create(
-            [Delivery(webhook=hook, event=event.value, payload=payload, created_at=now, due_at=now) for hook in told])
+            [Delivery(webhook=hook, event=event.value, payload=payload, created_at=now, due_at=now) for hook in told]
+        )
 
 
 def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
-    """Send what is due, for about so many seconds: silent addresses must not hold up the worker's other work. False: nothing is left."""
+    """Send what is due, for about so many seconds: silent addresses must not hold up the worker's other work. False:
+    nothing is left.
+    """
     deadline = time.monotonic() + seconds
-    due = list(Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=clock.now()).order_by("due_at")[:limit + 1])
+    due = list(
+        Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=clock.now()).order_by("due_at")[: limit + 1]
+    )
     for number, delivery in enumerate(due):
         if number == limit or time.monotonic() > deadline:
             return True
@@ -58,10 +64,18 @@ def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
 def replay(*, delivery: Delivery, actor: User) -> Delivery:
     """The same message once more, under its own id, so that who has seen it knows it again."""
     with transaction.atomic():
-        again = Delivery.objects.create(webhook=delivery.webhook, message=delivery.message, event=delivery.event, payload=delivery.payload,
-                                        due_at=clock.now())
-        Event.objects.create(kind=EventKind.WEBHOOK_REPLAYED, actor=actor,
-                             detail={"delivery": delivery.pk, "webhook": delivery.webhook.name})
+        again = Delivery.objects.create(
+            webhook=delivery.webhook,
+            message=delivery.message,
+            event=delivery.event,
+            payload=delivery.payload,
+            due_at=clock.now(),
+        )
+        Event.objects.create(
+            kind=EventKind.WEBHOOK_REPLAYED,
+            actor=actor,
+            detail={"delivery": delivery.pk, "webhook": delivery.webhook.name},
+        )
     return again
 
 
@@ -74,21 +88,31 @@ def save_webhook(*, webhook: Webhook, actor: User) -> Webhook:
         webhook.created_by = actor
     with transaction.atomic():
         webhook.save()
-        Event.objects.create(kind=EventKind.WEBHOOK_CHANGED, actor=actor,
-                             detail={"webhook": webhook.name, "url": webhook.url, "events": webhook.events, "active": webhook.active})
+        Event.objects.create(
+            kind=EventKind.WEBHOOK_CHANGED,
+            actor=actor,
+            detail={"webhook": webhook.name, "url": webhook.url, "events": webhook.events, "active": webhook.active},
+        )
     return webhook
 
 
 def delete_webhook(*, webhook: Webhook, actor: User) -> None:
     """With its messages, sent or not."""
     with transaction.atomic():
-        Event.objects.create(kind=EventKind.WEBHOOK_CHANGED, actor=actor, detail={"webhook": webhook.name, "deleted": True})
+        Event.objects.create(
+            kind=EventKind.WEBHOOK_CHANGED, actor=actor, detail={"webhook": webhook.name, "deleted": True}
+        )
         webhook.delete()
 
 
 def signed_headers(*, secret: str, message: str, timestamp: int, body: bytes) -> dict[str, str]:
-    return {"Content-Type": "application/json", "User-Agent": "guardapp-webhooks", "webhook-id": message,
-            "webhook-timestamp": str(timestamp), "webhook-signature": f"v1,{signature(secret, message, timestamp, body)}"}
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "guardapp-webhooks",
+        "webhook-id": message,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{signature(secret, message, timestamp, body)}",
+    }
 
 
 def signature(secret: str, message: str, timestamp: int, body: bytes) -> str:
@@ -97,7 +121,9 @@ def signature(secret: str, message: str, timestamp: int, body: bytes) -> str:
 
 
 def body_of(delivery: Delivery) -> bytes:
-    return orjson.dumps({"type": delivery.event, "timestamp": delivery.created_at, "data": delivery.payload}, option=orjson.OPT_UTC_Z)
+    return orjson.dumps(
+        {"type": delivery.event, "timestamp": delivery.created_at, "data": delivery.payload}, option=orjson.OPT_UTC_Z
+    )
 
 
 def _deliver(delivery: Delivery) -> None:

@@ -20,12 +20,20 @@ SHOWN = 100
 @leads_only
 def appeals(request: HttpRequest) -> HttpResponse:
     """Open ones, the oldest first, then the last that were closed."""
-    rows = Appeal.objects.select_related("item__queue", "gold__review__reviewer", "outcome__review__reviewer", "opened_by").defer(
-        *long_texts(item="item", gold="gold", review="gold__review"), *long_texts(gold="outcome", review="outcome__review"))
-    return render(request, "annotation/review/appeals.html", {
-        "open": rows.filter(state=AppealState.OPEN).order_by("opened_at")[:SHOWN],
-        "closed": rows.exclude(state=AppealState.OPEN).order_by("-closed_at")[:SHOWN],
-    })
+    rows = Appeal.objects.select_related(
+        "item__queue", "gold__review__reviewer", "outcome__review__reviewer", "opened_by"
+    ).defer(
+        *long_texts(item="item", gold="gold", review="gold__review"),
+        *long_texts(gold="outcome", review="outcome__review"),
+    )
+    return render(
+        request,
+        "annotation/review/appeals.html",
+        {
+            "open": rows.filter(state=AppealState.OPEN).order_by("opened_at")[:SHOWN],
+            "closed": rows.exclude(state=AppealState.OPEN).order_by("-closed_at")[:SHOWN],
+        },
+    )
 
 
 @require_POST
@@ -33,8 +41,12 @@ def appeals(request: HttpRequest) -> HttpResponse:
 def appeal(request: HttpRequest, item_id: int) -> HttpResponse:
     found = get_object_or_404(Item, pk=item_id)
     try:
-        open_appeal(item=found, reason=request.POST.get("reason", ""), opened_by=person(request),
-                    appellant=request.POST.get("appellant", "")[:200])
+        open_appeal(
+            item=found,
+            reason=request.POST.get("reason", ""),
+            opened_by=person(request),
+            appellant=request.POST.get("appellant", "")[:200],
+        )
     except ServiceError as error:
         messages.error(request, str(error))
     else:

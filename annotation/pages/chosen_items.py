@@ -27,9 +27,13 @@ def move(request: HttpRequest) -> HttpResponse:
     stayed = len(chosen) - moved
     words = _("%(n)s moved to %(queue)s.")
     if stayed:
-        words = _("%(n)s moved to %(queue)s. "
-                        "%(stayed)s stay where they are: they do not wait, somebody holds them, or they are there already.")
-    (messages.success if moved else messages.error)(request, words % {"n": moved, "queue": queue.name, "stayed": stayed})
+        words = _(
+            "%(n)s moved to %(queue)s. "
+            "%(stayed)s stay where they are: they do not wait, somebody holds them, or they are there already."
+        )
+    (messages.success if moved else messages.error)(
+        request, words % {"n": moved, "queue": queue.name, "stayed": stayed}
+    )
     return _back(request)
 
 
@@ -47,10 +51,18 @@ def decide(request: HttpRequest) -> HttpResponse:
         if isinstance(made, BulkDecision):
             return redirect("bulk_decision", made.pk)
         problem = made
-    return render(request, "annotation/items/chosen.html", {
-        "items": items, "problem": problem, "categories": policy_categories(active_policy_version()), "key": uuid.uuid4().hex,
-        "any_response": any(item.response is not None for item in items),
-    }, status=422 if problem else 200)
+    return render(
+        request,
+        "annotation/items/chosen.html",
+        {
+            "items": items,
+            "problem": problem,
+            "categories": policy_categories(active_policy_version()),
+            "key": uuid.uuid4().hex,
+            "any_response": any(item.response is not None for item in items),
+        },
+        status=422 if problem else 200,
+    )
 
 
 def _ids(request: HttpRequest) -> list[int]:

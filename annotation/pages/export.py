@@ -24,12 +24,26 @@ from annotation.web.byte_ranges import answer_with
 from annotation.web.permissions import is_htmx, leads_only, person
 
 FORMATS = (
-    (ExportFormat.CANONICAL, gettext_lazy("Canonical record"), gettext_lazy(
-        "Everything about each item: content, the guard's prediction, every review, the gold label and its target reasoning.")),
-    (ExportFormat.TRL, "TRL",
-     gettext_lazy("Conversations for supervised fine-tuning with TRL: the guard's own prompt and the target completion.")),
-    (ExportFormat.SHAREGPT, "ShareGPT",
-     gettext_lazy("Conversations for LLaMA-Factory, Axolotl and other trainers that read ShareGPT rows.")),
+    (
+        ExportFormat.CANONICAL,
+        gettext_lazy("Canonical record"),
+        gettext_lazy(
+            "Everything about each item: content, the guard's prediction, every review, the gold label and its "
+            "target reasoning."
+        ),
+    ),
+    (
+        ExportFormat.TRL,
+        "TRL",
+        gettext_lazy(
+            "Conversations for supervised fine-tuning with TRL: the guard's own prompt and the target completion."
+        ),
+    ),
+    (
+        ExportFormat.SHAREGPT,
+        "ShareGPT",
+        gettext_lazy("Conversations for LLaMA-Factory, Axolotl and other trainers that read ShareGPT rows."),
+    ),
 )
 
 
@@ -37,15 +51,24 @@ FORMATS = (
 @leads_only
 def export(request: HttpRequest) -> HttpResponse:
     reviewed, hard = count_standing(only_hard=False), count_standing(only_hard=True)
-    context = {"formats": FORMATS, "layouts": ExportLayout, "reviewed": reviewed, "hard": hard, "many": reviewed > COUNTED_UP_TO,
-               "most": COUNTED_UP_TO, **_exports(request)}
+    context = {
+        "formats": FORMATS,
+        "layouts": ExportLayout,
+        "reviewed": reviewed,
+        "hard": hard,
+        "many": reviewed > COUNTED_UP_TO,
+        "most": COUNTED_UP_TO,
+        **_exports(request),
+    }
     return render(request, "annotation/exporting/page.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def download(request: HttpRequest) -> HttpResponseBase:
-    """Rows as they are read, or a ZIP with the media. An unknown format is a 400. By POST from the page, whose form has two ends."""
+    """Rows as they are read, or a ZIP with the media. An unknown format is a 400. By POST from the page, whose form has
+    two ends.
+    """
     given = request.POST if request.method == "POST" else request.GET
     wanted = _wanted(given)
     if wanted is None:
@@ -53,8 +76,12 @@ def download(request: HttpRequest) -> HttpResponseBase:
     record_export(request=wanted, actor=person(request), by="page")
     response: HttpResponseBase
     if given.get("media") == "on":
-        response = FileResponse(export_archive(request=wanted), content_type="application/zip", as_attachment=True,
-                                filename=f"{wanted.file_stem}.zip")
+        response = FileResponse(
+            export_archive(request=wanted),
+            content_type="application/zip",
+            as_attachment=True,
+            filename=f"{wanted.file_stem}.zip",
+        )
     else:
         response = StreamingHttpResponse(export_lines(request=wanted), content_type="application/x-ndjson")
         response["Content-Disposition"] = f'attachment; filename="{wanted.file_stem}.jsonl"'
@@ -95,7 +122,9 @@ def file(request: HttpRequest, export_id: int, name: str) -> HttpResponseBase:
 
 def _wanted(given: Any) -> ExportRequest | None:
     try:
-        return ExportRequest(ExportFormat(given.get("format", ExportFormat.CANONICAL)), only_hard=given.get("rows") == "hard")
+        return ExportRequest(
+            ExportFormat(given.get("format", ExportFormat.CANONICAL)), only_hard=given.get("rows") == "hard"
+        )
     except ValueError:
         return None
 
@@ -104,5 +133,8 @@ def _exports(request: HttpRequest) -> dict[str, Any]:
     """`before` is the id to go on from."""
     before = request.GET.get("before", "")
     rows = newest_exports(before=int(before) if before.isdecimal() and len(before) < 19 else None)
-    return {"exports": rows[:PAGE], "older": rows[PAGE - 1].pk if len(rows) > PAGE else None,
-            "writing": any(row.state in UNFINISHED for row in rows[:PAGE])}
+    return {
+        "exports": rows[:PAGE],
+        "older": rows[PAGE - 1].pk if len(rows) > PAGE else None,
+        "writing": any(row.state in UNFINISHED for row in rows[:PAGE]),
+    }

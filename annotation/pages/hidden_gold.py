@@ -22,7 +22,11 @@ def known(request: HttpRequest) -> HttpResponse:
     rows = KnownItem.objects.select_related("item__queue", "added_by").defer(*long_texts(item="item"))
     rows = rows.order_by("-active", "-id")[:KNOWN_SHOWN]
     active = KnownItem.objects.filter(active=True).count()
-    return render(request, "annotation/insights/hidden_gold.html", {"known": rows, "active": active, "serving": score_of_serving()})
+    return render(
+        request,
+        "annotation/insights/hidden_gold.html",
+        {"known": rows, "active": active, "serving": score_of_serving()},
+    )
 
 
 @require_POST
@@ -36,8 +40,10 @@ def know(request: HttpRequest, item_id: int) -> HttpResponse:
             messages.success(request, _("It is hidden gold no more; the scores that it gave stay."))
         else:
             make_known(item=item, by=person(request), note=request.POST.get("note", "")[:2_000])
-            messages.success(request, _(
-                "It is hidden gold now. Its queue's share of hidden gold says how often such items are served."))
+            messages.success(
+                request,
+                _("It is hidden gold now. Its queue's share of hidden gold says how often such items are served."),
+            )
     except ServiceError as error:
         messages.error(request, str(error))
     return redirect("known")

@@ -36,8 +36,10 @@ def insight_csv(request: HttpRequest, key: str) -> HttpResponse:
         for make in row:
             if make.__name__.replace("_", "-") == key:
                 found = make(since)
-                response = HttpResponse(content_type="text/csv; charset=utf-8",
-                                        headers={"Content-Disposition": f'attachment; filename="{key}.csv"'})
+                response = HttpResponse(
+                    content_type="text/csv; charset=utf-8",
+                    headers={"Content-Disposition": f'attachment; filename="{key}.csv"'},
+                )
                 writer = csv.writer(response)
                 writer.writerow(found.columns)
                 writer.writerows([_cell(cell) for cell in cells] for cells in found.rows)

@@ -21,11 +21,23 @@ from annotation.status import ItemStatus, Lane
 from annotation.web.permissions import person
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
-WORDS = {"q": gettext_lazy("Search"), "text": gettext_lazy("Words"), "external_id": gettext_lazy("Id begins with"),
-         "source": gettext_lazy("Source"), "status": gettext_lazy("Status"), "queue": gettext_lazy("Queue"), "lane": gettext_lazy("Lane"),
-         "modality": gettext_lazy("Modality"), "language": gettext_lazy("Language"), "category": gettext_lazy("Category"),
-         "label": gettext_lazy("Guard says"), "version": gettext_lazy("Version"), "reviewer": gettext_lazy("Reviewed by"),
-         "since": gettext_lazy("From"), "until": gettext_lazy("To")}
+WORDS = {
+    "q": gettext_lazy("Search"),
+    "text": gettext_lazy("Words"),
+    "external_id": gettext_lazy("Id begins with"),
+    "source": gettext_lazy("Source"),
+    "status": gettext_lazy("Status"),
+    "queue": gettext_lazy("Queue"),
+    "lane": gettext_lazy("Lane"),
+    "modality": gettext_lazy("Modality"),
+    "language": gettext_lazy("Language"),
+    "category": gettext_lazy("Category"),
+    "label": gettext_lazy("Guard says"),
+    "version": gettext_lazy("Version"),
+    "reviewer": gettext_lazy("Reviewed by"),
+    "since": gettext_lazy("From"),
+    "until": gettext_lazy("To"),
+}
 IN_SIGHT = frozenset({"q", "status"})  # the others are behind the disclosure
 NEWEST_VERSIONS = 50
 
@@ -48,14 +60,27 @@ def search_for(user: User, values: QueryDict) -> ItemSearch:
 def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
     queues = list(ReviewQueue.objects.order_by("name"))
     names: dict[str, dict[str, Any]] = {
-        "status": dict(ItemStatus.choices), "lane": dict(Lane.choices), "queue": {queue.slug: queue.name for queue in queues},
-        "modality": {one.value: _(one.value) for one in Modality}, "label": {one.value: _(one.value) for one in Harmfulness}}
-    chips = [Chip(str(WORDS[name]), str(names.get(name, {}).get(value, value)), replace(search, **{name: ""}).query)
-             for name, value in search.narrowed.items()]
+        "status": dict(ItemStatus.choices),
+        "lane": dict(Lane.choices),
+        "queue": {queue.slug: queue.name for queue in queues},
+        "modality": {one.value: _(one.value) for one in Modality},
+        "label": {one.value: _(one.value) for one in Harmfulness},
+    }
+    chips = [
+        Chip(str(WORDS[name]), str(names.get(name, {}).get(value, value)), replace(search, **{name: ""}).query)
+        for name, value in search.narrowed.items()
+    ]
     return {
-        "search": search, "chips": chips, "more": sum(name not in IN_SIGHT for name in search.narrowed),
-        "queues": queues, "statuses": ItemStatus.choices, "lanes": Lane.choices, "modalities": [one.value for one in Modality],
-        "labels": [one.value for one in Harmfulness], "saved": saved_for(user), **_of_the_judgement(user),
+        "search": search,
+        "chips": chips,
+        "more": sum(name not in IN_SIGHT for name in search.narrowed),
+        "queues": queues,
+        "statuses": ItemStatus.choices,
+        "lanes": Lane.choices,
+        "modalities": [one.value for one in Modality],
+        "labels": [one.value for one in Harmfulness],
+        "saved": saved_for(user),
+        **_of_the_judgement(user),
     }
 
 
@@ -69,7 +94,9 @@ def saved_for(user: User) -> list[tuple[SavedFilter, bool]]:
 def save(request: HttpRequest) -> HttpResponse:
     search = search_for(person(request), QueryDict(request.POST.get("query", "")))
     try:
-        saved = save_filter(owner=person(request), name=request.POST.get("name", ""), search=search, shared="shared" in request.POST)
+        saved = save_filter(
+            owner=person(request), name=request.POST.get("name", ""), search=search, shared="shared" in request.POST
+        )
     except ServiceError as error:
         messages.error(request, str(error))
     else:
@@ -95,5 +122,7 @@ def delete(request: HttpRequest, filter_id: int) -> HttpResponse:
 def _of_the_judgement(user: User) -> dict[str, Any]:
     if not user.is_lead:
         return {}
-    return {"categories": policy_categories(active_policy_version()),
-            "versions": list(ModelVersion.objects.order_by("-id").values_list("name", flat=True)[:NEWEST_VERSIONS])}
+    return {
+        "categories": policy_categories(active_policy_version()),
+        "versions": list(ModelVersion.objects.order_by("-id").values_list("name", flat=True)[:NEWEST_VERSIONS]),
+    }

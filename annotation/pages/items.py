@@ -21,8 +21,12 @@ from annotation.web.permissions import is_htmx, leads_only, person
 def items(request: HttpRequest) -> HttpResponse:
     user, search = person(request), search_for(person(request), request.GET)
     page = lists.items_page(search, before=_id(request, "before"), after=_id(request, "after"))
-    context = {"page": page, "grid": user.is_lead and request.GET.get("view") == "grid", **filter_context(user, search),
-               "hide_judgement": {item.pk for item in page.items if not may_see_judgement(user, item)}}
+    context = {
+        "page": page,
+        "grid": user.is_lead and request.GET.get("view") == "grid",
+        **filter_context(user, search),
+        "hide_judgement": {item.pk for item in page.items if not may_see_judgement(user, item)},
+    }
     name = "annotation/items/table.html" if is_htmx(request) else "annotation/items/page.html"
     return render(request, name, context)
 
@@ -31,13 +35,21 @@ def items(request: HttpRequest) -> HttpResponse:
 def item(request: HttpRequest, item_id: int) -> HttpResponse:
     found = get_object_or_404(Item.objects.select_related("queue", "prediction__version"), pk=item_id)
     shown = may_see_judgement(person(request), found)
-    return render(request, "annotation/items/item.html", {
-        "item": found, "shown": shown, "reviews_shown": shown and may_see_reviews(person(request), found), "life": life_of(found),
-        "media": media_of(found, found.prediction), "metadata": shown_metadata(person(request), found),
-        "open_appeal": found.appeals.filter(state=AppealState.OPEN).first(),
-        "stale_gold": GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
-        "blurred": person(request).blur_media or found.queue.blur_default,
-    })
+    return render(
+        request,
+        "annotation/items/item.html",
+        {
+            "item": found,
+            "shown": shown,
+            "reviews_shown": shown and may_see_reviews(person(request), found),
+            "life": life_of(found),
+            "media": media_of(found, found.prediction),
+            "metadata": shown_metadata(person(request), found),
+            "open_appeal": found.appeals.filter(state=AppealState.OPEN).first(),
+            "stale_gold": GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
+            "blurred": person(request).blur_media or found.queue.blur_default,
+        },
+    )
 
 
 @require_POST

@@ -1,4 +1,5 @@
-"""Frames and files of items, to people who may work on the item. The path comes from the database, never from the address.
+"""Frames and files of items, to people who may work on the item. The path comes from the database, never from the
+address.
 
 Where media lies in a bucket the answer is a link to it that ends within minutes; otherwise it is the bytes.
 """
@@ -27,7 +28,9 @@ _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/
 @require_safe
 def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> HttpResponseBase:
     """One frame that the guard saw, as the lossless PNG that it was given."""
-    prediction = get_object_or_404(Prediction.objects.select_related("item").only("media_seen", "item__queue_id"), pk=prediction_id)
+    prediction = get_object_or_404(
+        Prediction.objects.select_related("item").only("media_seen", "item__queue_id"), pk=prediction_id
+    )
     _refuse_unless(may_see_media_of(person(request), prediction.item.queue_id, prediction.item_id))
     try:
         seen = prediction.media_seen[medium]
@@ -86,7 +89,9 @@ def _safe(response: HttpResponseBase, name: str, *, inline: bool) -> HttpRespons
     """Untrusted bytes: never sniffed, never run, kept by this browser only."""
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Disposition"] = _disposition(name, inline=inline)
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'"
+    response["Content-Security-Policy"] = (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'"
+    )
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     response["Cache-Control"] = "private, max-age=3600, immutable"
     return response

@@ -18,7 +18,9 @@ from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL
 
 
 def _score() -> forms.FloatField:
-    return forms.FloatField(required=False, min_value=0, max_value=1.1, widget=forms.NumberInput(attrs={"step": "0.01", "class": "input"}))
+    return forms.FloatField(
+        required=False, min_value=0, max_value=1.1, widget=forms.NumberInput(attrs={"step": "0.01", "class": "input"})
+    )
 
 
 class ThresholdForm(forms.Form):
@@ -26,14 +28,22 @@ class ThresholdForm(forms.Form):
 
     review_at = _score()
     block_at = _score()
-    queue = forms.ModelChoiceField(ReviewQueue.objects.order_by("name"), required=False, empty_label=gettext_lazy("Default"),
-                                   widget=forms.Select(attrs={"class": "input"}))
+    queue = forms.ModelChoiceField(
+        ReviewQueue.objects.order_by("name"),
+        required=False,
+        empty_label=gettext_lazy("Default"),
+        widget=forms.Select(attrs={"class": "input"}),
+    )
 
     def __init__(self, data: Any, *, category: str, name: str, row: ModerationThreshold | None) -> None:
         initial = {"review_at": row.review_at, "block_at": row.block_at, "queue": row.queue_id} if row else {}
         super().__init__(data, prefix=category, initial=initial)
         self.category, self.name, self.row = category, name, row
-        for field, words in (("review_at", gettext_lazy("Review at")), ("block_at", gettext_lazy("Block at")), ("queue", gettext_lazy("Queue"))):
+        for field, words in (
+            ("review_at", gettext_lazy("Review at")),
+            ("block_at", gettext_lazy("Block at")),
+            ("queue", gettext_lazy("Queue")),
+        ):
             self.fields[field].widget.attrs["aria-label"] = f"{name}: {words}"
 
     def clean(self) -> dict[str, Any]:
@@ -53,10 +63,17 @@ class ThresholdForm(forms.Form):
 def moderation(request: HttpRequest) -> HttpResponse:
     sent = request.POST if request.method == "POST" else None
     rows = {row.category: row for row in ModerationThreshold.objects.all()}
-    names = {HARMFUL: _("All harm"), **{one.code: f"{one.name} ({one.code})" for one in policy_categories(active_policy_version())}}
-    rows_given = [ThresholdForm(sent, category=category, name=name, row=rows.get(category)) for category, name in names.items()]
+    names = {
+        HARMFUL: _("All harm"),
+        **{one.code: f"{one.name} ({one.code})" for one in policy_categories(active_policy_version())},
+    }
+    rows_given = [
+        ThresholdForm(sent, category=category, name=name, row=rows.get(category)) for category, name in names.items()
+    ]
     if sent is not None and not any(form.errors for form in rows_given):
-        set_thresholds(thresholds=[NewThreshold(form.category, **form.cleaned_data) for form in rows_given], actor=person(request))
+        set_thresholds(
+            thresholds=[NewThreshold(form.category, **form.cleaned_data) for form in rows_given], actor=person(request)
+        )
         messages.success(request, _("The thresholds are saved. They hold from the next request on."))
         return redirect("moderation")
     context = {"forms": rows_given, "default": DEFAULT_THRESHOLD}

@@ -44,20 +44,35 @@ def bulk(request: HttpRequest, item_id: int) -> HttpResponse:
             return redirect("bulk_decision", made.pk)
         problem = made
     gold = GoldLabel.objects.standing().filter(item=item).first()
-    return render(request, "annotation/items/near_copies.html", {
-        "item": item, "near": near, "problem": problem, "categories": policy_categories(active_policy_version()), "gold": gold,
-        "key": uuid.uuid4().hex, "any_response": any(row.item.response is not None for row in near) or item.response is not None,
-    }, status=422 if problem else 200)
+    return render(
+        request,
+        "annotation/items/near_copies.html",
+        {
+            "item": item,
+            "near": near,
+            "problem": problem,
+            "categories": policy_categories(active_policy_version()),
+            "gold": gold,
+            "key": uuid.uuid4().hex,
+            "any_response": any(row.item.response is not None for row in near) or item.response is not None,
+        },
+        status=422 if problem else 200,
+    )
 
 
 def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = None) -> BulkDecision | str:
     """The decision of the posted form, or why it cannot be made."""
     try:
         made = decide_many(
-            by=person(request), items=items, prompt_label=Harmfulness(request.POST.get("prompt_label", "")),
+            by=person(request),
+            items=items,
+            prompt_label=Harmfulness(request.POST.get("prompt_label", "")),
             response_label=Harmfulness(request.POST["response_label"]) if request.POST.get("response_label") else None,
-            categories=tuple(request.POST.getlist("categories")), note=request.POST.get("note", "")[:10_000], like=like,
-            idempotency_key=request.POST.get("idempotency_key", "")[:64] or uuid.uuid4().hex)
+            categories=tuple(request.POST.getlist("categories")),
+            note=request.POST.get("note", "")[:10_000],
+            like=like,
+            idempotency_key=request.POST.get("idempotency_key", "")[:64] or uuid.uuid4().hex,
+        )
     except ValueError:
         return _("Choose harmful or unharmful for the prompt.")
     except ServiceError as error:
@@ -76,11 +91,21 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
 def bulk_decision(request: HttpRequest, bulk_id: int) -> HttpResponse:
     """What one decision did, and why some items were left out."""
     found = get_object_or_404(BulkDecision.objects.select_related("made_by", "like"), pk=bulk_id)
-    left = {item.pk: item for item in Item.objects.filter(pk__in=[int(pk) for pk in found.skipped]).defer(*long_texts(item=""))}
-    return render(request, "annotation/items/bulk_decision.html", {
-        "bulk": found, "reviews": found.reviews.select_related("item").defer(*long_texts(item="item", review="")).order_by("item_id"),
-        "left": [(left[int(pk)], why) for pk, why in found.skipped.items() if int(pk) in left],
-    })
+    left = {
+        item.pk: item
+        for item in Item.objects.filter(pk__in=[int(pk) for pk in found.skipped]).defer(*long_texts(item=""))
+    }
+    return render(
+        request,
+        "annotation/items/bulk_decision.html",
+        {
+            "bulk": found,
+            "reviews": found.reviews.select_related("item")
+            .defer(*long_texts(item="item", review=""))
+            .order_by("item_id"),
+            "left": [(left[int(pk)], why) for pk, why in found.skipped.items() if int(pk) in left],
+        },
+    )
 
 
 @require_POST
@@ -92,7 +117,14 @@ def undo_bulk(request: HttpRequest, bulk_id: int) -> HttpResponse:
     except ServiceError as error:
         messages.error(request, str(error))
     else:
-        words = ngettext("Undone. %(n)s item stays as it is: a snapshot has used it.",
-                         "Undone. %(n)s items stay as they are: a snapshot has used them.", len(kept)) if kept else _("Undone.")
+        words = (
+            ngettext(
+                "Undone. %(n)s item stays as it is: a snapshot has used it.",
+                "Undone. %(n)s items stay as they are: a snapshot has used them.",
+                len(kept),
+            )
+            if kept
+            else _("Undone.")
+        )
         messages.success(request, words % {"n": len(kept)})
     return redirect("bulk_decision", found.pk)

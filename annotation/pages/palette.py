@@ -18,12 +18,20 @@ FOUND = 8  # of a kind
 def palette(request: HttpRequest) -> JsonResponse:
     """Queues and items by name, id or external id."""
     query = request.GET.get("q", "").replace("\x00", "").strip()[:200]
-    found = [{"words": queue.name, "sub": _("Queue"), "url": reverse("review", args=[queue.slug])}
-             for queue in queues_of(person(request)) if query.lower() in queue.name.lower()][:FOUND]
+    found = [
+        {"words": queue.name, "sub": _("Queue"), "url": reverse("review", args=[queue.slug])}
+        for queue in queues_of(person(request))
+        if query.lower() in queue.name.lower()
+    ][:FOUND]
     if query:
         items = Item.objects.filter(external_id__startswith=query).order_by("-id")[:FOUND]
         by_id = Item.objects.filter(pk=int(query)) if query.isdecimal() and len(query) < 19 else Item.objects.none()
-        found += [{"words": item.external_id, "url": reverse("item", args=[item.pk]),
-                   "sub": _("Item %(number)s, %(status)s") % {"number": item.pk, "status": item.get_status_display()}}
-                  for item in dict.fromkeys([*by_id, *items])]
+        found += [
+            {
+                "words": item.external_id,
+                "url": reverse("item", args=[item.pk]),
+                "sub": _("Item %(number)s, %(status)s") % {"number": item.pk, "status": item.get_status_display()},
+            }
+            for item in dict.fromkeys([*by_id, *items])
+        ]
     return JsonResponse({"found": found})

@@ -46,15 +46,20 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
         text, change, rows = request.POST.get("text", ""), request.POST.get("change", ""), _rows(request)
         number = _number(request, number)
         try:
-            made = publish_version(policy=found, text=text, categories=rows, change=change, by=person(request), based_on=number)
+            made = publish_version(
+                policy=found, text=text, categories=rows, change=change, by=person(request), based_on=number
+            )
         except (PolicyNotValid, PolicyChangedMeanwhile) as error:
             problem = str(error)
         else:
             stale = stale_gold()[:1_000].count()
             words = _("%(policy)s is in force.")
             if stale:
-                words = ngettext("%(policy)s is in force. %(stale)s gold label is stale now.",
-                                 "%(policy)s is in force. %(stale)s gold labels are stale now.", stale)
+                words = ngettext(
+                    "%(policy)s is in force. %(stale)s gold label is stale now.",
+                    "%(policy)s is in force. %(stale)s gold labels are stale now.",
+                    stale,
+                )
             messages.success(request, words % {"policy": made, "stale": stale})
             return redirect("stale" if stale else "policy")
     context = {"policy": found, "number": number, "text": text, "change": change, "rows": rows, "problem": problem}
@@ -65,9 +70,17 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
 @leads_only
 def stale(request: HttpRequest) -> HttpResponse:
     """Gold whose category's policy changed, oldest first."""
-    golds = stale_gold().select_related("item", "policy_version__policy", "review__reviewer").order_by("id").defer(
-        *long_texts(item="item", gold="", review="review"))
-    return render(request, "annotation/policies/stale_gold.html", {"golds": golds[:STALE_SHOWN], "total": golds[:1_000].count(), "shown": STALE_SHOWN})
+    golds = (
+        stale_gold()
+        .select_related("item", "policy_version__policy", "review__reviewer")
+        .order_by("id")
+        .defer(*long_texts(item="item", gold="", review="review"))
+    )
+    return render(
+        request,
+        "annotation/policies/stale_gold.html",
+        {"golds": golds[:STALE_SHOWN], "total": golds[:1_000].count(), "shown": STALE_SHOWN},
+    )
 
 
 @require_POST
@@ -82,15 +95,22 @@ def decide_stale(request: HttpRequest) -> HttpResponse:
         messages.success(request, ngettext("%(n)s gold label confirmed.", "%(n)s gold labels confirmed.", n) % {"n": n})
     else:
         n = send_to_review(gold_ids=chosen, by=person(request))
-        messages.success(request, ngettext("%(n)s item is in front of reviewers again.",
-                                           "%(n)s items are in front of reviewers again.", n) % {"n": n})
+        messages.success(
+            request,
+            ngettext("%(n)s item is in front of reviewers again.", "%(n)s items are in front of reviewers again.", n)
+            % {"n": n},
+        )
     return redirect("stale")
 
 
 def _rows(request: HttpRequest) -> list[CategoryText]:
     """The categories as sent, row by row; a row of blanks is none."""
-    columns = [request.POST.getlist(name)[:MAX_CATEGORIES + 1] for name in ("code", "name", "guidance")]
-    return [CategoryText(*(value.strip() for value in row)) for row in zip(*columns, strict=False) if any(value.strip() for value in row)]
+    columns = [request.POST.getlist(name)[: MAX_CATEGORIES + 1] for name in ("code", "name", "guidance")]
+    return [
+        CategoryText(*(value.strip() for value in row))
+        for row in zip(*columns, strict=False)
+        if any(value.strip() for value in row)
+    ]
 
 
 def _number(request: HttpRequest, otherwise: int) -> int:

@@ -15,12 +15,26 @@ if TYPE_CHECKING:
 
 SHARES = ("blind_share", "known_share", "audit_share")
 LABELS = {
-    "name": _("Name"), "slug": _("Address"), "mode": _("Mode"), "order": _("Order"), "reviews_per_item": _("Reviews per item"),
-    "lease_minutes": _("Lease minutes"), "fewest_seconds": _("Fewest seconds of a decision"), "sla_hours": _("Hours that an item may wait"),
-    "open": _("Open: items are served"), "groups": _("Groups"), "second_reviews_blind": _("Second reviews blind"),
-    "blind_share": _("Blind share"), "known_share": _("Share of hidden gold"), "audit_share": _("Audit share"),
-    "blur_default": _("Blur media until revealed"), "grey_default": _("Show media in grey"),
-    "mute_default": _("Start videos without sound"), "queue": _("Queue"), "lane": _("Lane"), "enabled": _("Enabled"),
+    "name": _("Name"),
+    "slug": _("Address"),
+    "mode": _("Mode"),
+    "order": _("Order"),
+    "reviews_per_item": _("Reviews per item"),
+    "lease_minutes": _("Lease minutes"),
+    "fewest_seconds": _("Fewest seconds of a decision"),
+    "sla_hours": _("Hours that an item may wait"),
+    "open": _("Open: items are served"),
+    "groups": _("Groups"),
+    "second_reviews_blind": _("Second reviews blind"),
+    "blind_share": _("Blind share"),
+    "known_share": _("Share of hidden gold"),
+    "audit_share": _("Audit share"),
+    "blur_default": _("Blur media until revealed"),
+    "grey_default": _("Show media in grey"),
+    "mute_default": _("Start videos without sound"),
+    "queue": _("Queue"),
+    "lane": _("Lane"),
+    "enabled": _("Enabled"),
 }
 HINTS = {
     "mode": _("How much of the guard's judgement people see, and when."),
@@ -61,32 +75,44 @@ class ConditionsForm(forms.Form):
     score_from = _share()
     score_to = _share()
     disagreement_from = _share()
-    severity_from = forms.TypedChoiceField(required=False, coerce=int, empty_value=None,
-                                           choices=[("", _("any")), (1, _("1 mild")), (2, _("2 grave")), (3, _("3 severe"))])
+    severity_from = forms.TypedChoiceField(
+        required=False,
+        coerce=int,
+        empty_value=None,
+        choices=[("", _("any")), (1, _("1 mild")), (2, _("2 grave")), (3, _("3 severe"))],
+    )
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         field = self.fields["categories"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [(row.code, f"{row.name} ({row.code})") for row in policy_categories(active_policy_version())]
-        for name, label, hint in (("score_from", _("P(harmful) at least"), _("0 to 1.")),
-                                  ("score_to", _("P(harmful) at most"), _("0 to 1.")),
-                                  ("disagreement_from", _("Disagreement at least"), _("Share of the guard's rollouts, 0 to 1.")),
-                                  ("severity_from", _("Severity at least"), "")):
+        for name, label, hint in (
+            ("score_from", _("P(harmful) at least"), _("0 to 1.")),
+            ("score_to", _("P(harmful) at most"), _("0 to 1.")),
+            ("disagreement_from", _("Disagreement at least"), _("Share of the guard's rollouts, 0 to 1.")),
+            ("severity_from", _("Severity at least"), ""),
+        ):
             self.fields[name].label, self.fields[name].help_text = label, hint
 
     @classmethod
     def shown(cls, conditions: dict[str, Any]) -> "ConditionsForm":
         """Filled with stored conditions."""
-        return cls(initial={name: ", ".join(value) if name in ("sources", "languages", "versions") else value
-                            for name, value in conditions.items()})
+        return cls(
+            initial={
+                name: ", ".join(value) if name in ("sources", "languages", "versions") else value
+                for name, value in conditions.items()
+            }
+        )
 
     def conditions(self) -> dict[str, Any]:
         """As JSON. Call it when the form is valid."""
         values = dict(self.cleaned_data)
         for name in NAMES:
             given = values[name]
-            values[name] = [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else list(given)
+            values[name] = (
+                [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else list(given)
+            )
         return {name: value for name, value in values.items() if value not in (None, [], "")}
 
 
@@ -95,10 +121,30 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ReviewQueue
-        fields = ["name", "slug", "mode", "order", "reviews_per_item", "lease_minutes", "fewest_seconds", "sla_hours", "open", "groups",
-                  "second_reviews_blind", "blind_share", "known_share", "audit_share", "blur_default", "grey_default", "mute_default",
-                  "blur_categories"]
-        widgets = {"groups": forms.CheckboxSelectMultiple, **{name: forms.NumberInput(attrs={"step": "0.01"}) for name in SHARES}}
+        fields = [
+            "name",
+            "slug",
+            "mode",
+            "order",
+            "reviews_per_item",
+            "lease_minutes",
+            "fewest_seconds",
+            "sla_hours",
+            "open",
+            "groups",
+            "second_reviews_blind",
+            "blind_share",
+            "known_share",
+            "audit_share",
+            "blur_default",
+            "grey_default",
+            "mute_default",
+            "blur_categories",
+        ]
+        widgets = {
+            "groups": forms.CheckboxSelectMultiple,
+            **{name: forms.NumberInput(attrs={"step": "0.01"}) for name in SHARES},
+        }
         labels = LABELS
         help_texts = HINTS
 

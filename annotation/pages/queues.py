@@ -25,11 +25,19 @@ from annotation.web.permissions import leads_only, person
 @leads_only
 def queues(request: HttpRequest) -> HttpResponse:
     late = late_by_queue()
-    return render(request, "annotation/queues/page.html", {
-        "queues": [(queue, late.get(queue.pk, 0)) for queue in ReviewQueue.objects.prefetch_related("groups").order_by("name")],
-        "rules": RoutingRule.objects.select_related("queue"),
-        "groups": ReviewerGroup.objects.prefetch_related("members", "queues").order_by("name"), "group_form": GroupForm(),
-    })
+    return render(
+        request,
+        "annotation/queues/page.html",
+        {
+            "queues": [
+                (queue, late.get(queue.pk, 0))
+                for queue in ReviewQueue.objects.prefetch_related("groups").order_by("name")
+            ],
+            "rules": RoutingRule.objects.select_related("queue"),
+            "groups": ReviewerGroup.objects.prefetch_related("members", "queues").order_by("name"),
+            "group_form": GroupForm(),
+        },
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -81,7 +89,9 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
                 made = form.save(commit=False)
                 made.conditions = wanted.as_json()
                 save_rule(rule=made, by=person(request))
-                messages.success(request, _("“%(rule)s” is saved. New predictions are routed by it.") % {"rule": made.name})
+                messages.success(
+                    request, _("“%(rule)s” is saved. New predictions are routed by it.") % {"rule": made.name}
+                )
                 return redirect("queues")
     return render(request, "annotation/queues/rule.html", context, status=422 if sent else 200)
 
@@ -93,7 +103,9 @@ def rule_act(request: HttpRequest, rule_id: int) -> HttpResponse:
     found, act = get_object_or_404(RoutingRule, pk=rule_id), request.POST.get("act")
     if act == "delete":
         found.delete()
-        messages.success(request, _("“%(rule)s” is deleted. Items that it moved stay where they are.") % {"rule": found.name})
+        messages.success(
+            request, _("“%(rule)s” is deleted. Items that it moved stay where they are.") % {"rule": found.name}
+        )
     elif act in ("up", "down"):
         move_rule(rule=found, up=act == "up")
     return redirect("queues")
@@ -131,7 +143,9 @@ def group(request: HttpRequest, group_id: int | None = None) -> HttpResponse:
         people = list(User.objects.filter(username__in=names))
         missing = sorted(set(names) - {one.username for one in people})
         if missing:
-            messages.error(request, _("There is nobody called %(name)s. The group stays as it was.") % {"name": missing[0]})
+            messages.error(
+                request, _("There is nobody called %(name)s. The group stays as it was.") % {"name": missing[0]}
+            )
         else:
             found.members.set(people)
             words = ngettext("“%(group)s” has %(n)s member.", "“%(group)s” has %(n)s members.", len(people))

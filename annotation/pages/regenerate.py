@@ -18,13 +18,16 @@ from annotation.review.regenerate import ask
 from annotation.tasks import write_again
 from annotation.web.permissions import person
 
-PATIENCE_SECONDS = 20  # nobody has taken it by then: the page says that no worker of the guard seems to run
+# nobody has taken it by then: the page says that no worker of the guard seems to run
+PATIENCE_SECONDS = 20
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
 def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """POST, with the decision form and `from`: ask for other steps from that one on. GET: the answer, or that it is waited for."""
+    """POST, with the decision form and `from`: ask for other steps from that one on. GET: the answer, or that it is
+    waited for.
+    """
     assignment = held_assignment(request, token)
     if request.method == "GET":
         return _show(request, assignment, _newest(assignment), _start(request.GET.get("from", ""), assignment))
@@ -32,10 +35,13 @@ def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     form, _ = decision_form(request, assignment)
     given = [step for step in form.steps() if step.text is not None]
     try:
-        row = ask(reviewer=person(request), token=token, kept=corrected_steps(given[:start - 1]))
+        row = ask(reviewer=person(request), token=token, kept=corrected_steps(given[: start - 1]))
     except ServiceError as error:
-        context = {"text": str(error), "assignment": assignment if isinstance(error, LeaseExpired) else None,
-                   "back": request.POST.get("back", "")}
+        context = {
+            "text": str(error),
+            "assignment": assignment if isinstance(error, LeaseExpired) else None,
+            "back": request.POST.get("back", ""),
+        }
         return render(request, "annotation/review/notice.html", context, status=409)
     ring(write_again)
     return _show(request, assignment, row, start)
@@ -51,7 +57,9 @@ def _start(given: str, assignment: Assignment) -> int:
 
 
 def _newest(assignment: Assignment) -> Regeneration:
-    rows = Regeneration.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id, prediction=assignment.item.prediction_id)
+    rows = Regeneration.objects.filter(
+        item=assignment.item_id, reviewer=assignment.reviewer_id, prediction=assignment.item.prediction_id
+    )
     row = rows.order_by("-id").first()
     if row is None:
         raise Http404(_("Nothing was asked of the guard here."))
@@ -59,9 +67,17 @@ def _newest(assignment: Assignment) -> Regeneration:
 
 
 def _show(request: HttpRequest, assignment: Assignment, row: Regeneration, start: int) -> HttpResponse:
-    old, new = list(row.prediction.steps[start - 1:]), list(row.steps[len(row.kept):])
+    old, new = list(row.prediction.steps[start - 1 :]), list(row.steps[len(row.kept) :])
     waited = (timezone.now() - row.created_at).total_seconds()
-    return render(request, "annotation/review/regenerated.html", {
-        "row": row, "start": start, "old": old, "new": new, "item": assignment.item,
-        "nobody": row.state == "queued" and waited > PATIENCE_SECONDS,
-    })
+    return render(
+        request,
+        "annotation/review/regenerated.html",
+        {
+            "row": row,
+            "start": start,
+            "old": old,
+            "new": new,
+            "item": assignment.item,
+            "nobody": row.state == "queued" and waited > PATIENCE_SECONDS,
+        },
+    )

@@ -25,7 +25,15 @@ from annotation.review.adjudication import adjudicate, sides_of
 from annotation.review.adjudication_values import dispute_of
 from annotation.review.drafts import save_draft
 from annotation.review.flags import toggle_flag
-from annotation.review.leases import assign_escalated, assign_next, extend_lease, lease_ahead, open_ahead, store_first_verdict, take_again
+from annotation.review.leases import (
+    assign_escalated,
+    assign_next,
+    extend_lease,
+    lease_ahead,
+    open_ahead,
+    store_first_verdict,
+    take_again,
+)
 from annotation.review.lists import assignment_of, held_escalated
 from annotation.review.page_values import ReviewPage, draft_first, judgement_shown, review_page
 from annotation.status import ItemStatus
@@ -64,8 +72,10 @@ def review_dispute(request: HttpRequest, item_id: int) -> HttpResponse:
     lead, item = person(request), get_object_or_404(Item, pk=item_id)
     held = held_escalated(lead, item) or assign_escalated(lead=lead, item=item)
     if held is None:
-        messages.error(request, _(
-            "It is settled, another lead has it, or you have judged it yourself: then somebody else settles it."))
+        messages.error(
+            request,
+            _("It is settled, another lead has it, or you have judged it yourself: then somebody else settles it."),
+        )
         return redirect("item", item.pk)
     return _page(request, held)
 
@@ -79,8 +89,11 @@ def ahead(request: HttpRequest, slug: str) -> HttpResponse:
     if assignment is None:
         return HttpResponse(status=204)
     page = review_page(assignment)
-    frames = [reverse("frame", args=[assignment.item.prediction_id, frame.medium, frame.index])
-              for medium in page.media for frame in medium.frames]
+    frames = [
+        reverse("frame", args=[assignment.item.prediction_id, frame.medium, frame.index])
+        for medium in page.media
+        for frame in medium.frames
+    ]
     html = render_to_string("annotation/review/main.html", _context(assignment, queue, page), request)
     return JsonResponse({"token": assignment.token, "html": html, "frames": frames})
 
@@ -118,7 +131,9 @@ def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    return _leave(request, token, lambda assignment: work.skip(reviewer=assignment.reviewer, token=token), _("Skipped."))
+    return _leave(
+        request, token, lambda assignment: work.skip(reviewer=assignment.reviewer, token=token), _("Skipped.")
+    )
 
 
 @require_POST
@@ -129,8 +144,12 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         assignment = held_assignment(request, token)
         _keep(request, assignment)
         return render(request, "annotation/review/escalate.html", {"assignment": assignment}, status=422)
-    return _leave(request, token, lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason),
-                  _("Escalated."))
+    return _leave(
+        request,
+        token,
+        lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason),
+        _("Escalated."),
+    )
 
 
 @require_POST
@@ -143,8 +162,12 @@ def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     payload = form.draft()
     first = first or {name: payload[name] for name in ("prompt_label", "response_label")}
     try:
-        store_first_verdict(reviewer=assignment.reviewer, token=token, prompt_label=first["prompt_label"],
-                            response_label=first["response_label"])
+        store_first_verdict(
+            reviewer=assignment.reviewer,
+            token=token,
+            prompt_label=first["prompt_label"],
+            response_label=first["response_label"],
+        )
     except LeaseExpired:
         _keep(request, assignment)
         return _lease_gone(request, assignment)
@@ -174,8 +197,14 @@ def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     presence.seen(user=assignment.reviewer, item=assignment.item)
     here = [other.get_username() for other in presence.others_at(user=assignment.reviewer, item=assignment.item)]
     shift = exposure.shift_of(assignment.reviewer)
-    return JsonResponse({"seconds_left": _seconds_left(assignment), "here": here, "break_due": shift.break_due,
-                         "cools_down": shift.cools_down})
+    return JsonResponse(
+        {
+            "seconds_left": _seconds_left(assignment),
+            "here": here,
+            "break_due": shift.break_due,
+            "cools_down": shift.cools_down,
+        }
+    )
 
 
 @require_POST
@@ -187,7 +216,9 @@ def retake(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         raise Http404 from None
     except ServiceError as error:
         return _notice(request, held_assignment(request, token), str(error), status=409)
-    return _page(request, held_assignment(request, again.token)) if is_htmx(request) else redirect(_back(request, again))
+    return (
+        _page(request, held_assignment(request, again.token)) if is_htmx(request) else redirect(_back(request, again))
+    )
 
 
 @require_POST
@@ -195,7 +226,11 @@ def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
     """Take back the newest review, or the one named."""
     reviewer = person(request)
     try:
-        again = work.undo_last(reviewer=reviewer) if review_id is None else work.undo_review(reviewer=reviewer, review_id=review_id)
+        again = (
+            work.undo_last(reviewer=reviewer)
+            if review_id is None
+            else work.undo_review(reviewer=reviewer, review_id=review_id)
+        )
     except ServiceError as error:
         if is_htmx(request):
             return _retarget(render(request, "annotation/review/notice.html", {"text": str(error)}, status=409))
@@ -221,9 +256,17 @@ def _meter(request: HttpRequest, assignment: Assignment) -> None:
     except ValueError:
         return
     if 0 < seconds < float("inf"):
-        severity = int(request.POST["severity"]) if request.POST.get("severity", "") in ("1", "2", "3") else assignment.item.severity
-        exposure.record_exposure(reviewer=assignment.reviewer, item=assignment.item, seconds=seconds,
-                             severity=max(severity, assignment.item.severity))
+        severity = (
+            int(request.POST["severity"])
+            if request.POST.get("severity", "") in ("1", "2", "3")
+            else assignment.item.severity
+        )
+        exposure.record_exposure(
+            reviewer=assignment.reviewer,
+            item=assignment.item,
+            seconds=seconds,
+            severity=max(severity, assignment.item.severity),
+        )
 
 
 def _too_fast(request: HttpRequest, assignment: Assignment) -> bool:
@@ -265,12 +308,15 @@ def decision_form(request: HttpRequest, assignment: Assignment) -> tuple[Decisio
     shown = assignment.item.prediction if judgement_shown(assignment, {"first": first}) else None
     categories, sides = policy_categories(active_policy_version()), sides_of(assignment)
     if sides:
-        return AdjudicationForm(request.POST, item=assignment.item, shown=shown, categories=categories, sides=sides), first
+        return AdjudicationForm(
+            request.POST, item=assignment.item, shown=shown, categories=categories, sides=sides
+        ), first
     return DecisionForm(request.POST, item=assignment.item, shown=shown, categories=categories), first
 
 
 def _keep(request: HttpRequest, assignment: Assignment) -> None:
-    if "idempotency_key" not in request.POST:  # not sent from the review form: there is nothing to keep
+    # not sent from the review form: there is nothing to keep
+    if "idempotency_key" not in request.POST:
         return
     form, first = decision_form(request, assignment)
     payload = form.draft() | ({"first": first} if first else {})
@@ -303,12 +349,21 @@ def _back(request: HttpRequest, assignment: Assignment) -> str:
     return reverse("review", args=[assignment.queue.slug])
 
 
-def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQueue | None = None, announce: str = "",
-          problems: list[str] | None = None, status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    assignment: Assignment | None,
+    *,
+    queue: ReviewQueue | None = None,
+    announce: str = "",
+    problems: list[str] | None = None,
+    status: int = 200,
+) -> HttpResponse:
     """The review page, or only its main part for htmx."""
     adjudicates = queue is None and assignment is not None and assignment.item.status == ItemStatus.ESCALATED
     back = request.POST.get("back", "") or (ESCALATED if adjudicates else "")
-    context: dict[str, object] = {"queue": queue} if assignment is None else _context(assignment, queue, review_page(assignment))
+    context: dict[str, object] = (
+        {"queue": queue} if assignment is None else _context(assignment, queue, review_page(assignment))
+    )
     context |= {"announce": announce, "problems": problems, "back": back}
     name = "annotation/review/main.html" if is_htmx(request) else "annotation/review/page.html"
     return render(request, name, context, status=status)
@@ -316,8 +371,14 @@ def _page(request: HttpRequest, assignment: Assignment | None, *, queue: ReviewQ
 
 def _context(assignment: Assignment, queue: ReviewQueue | None, page: ReviewPage) -> dict[str, object]:
     began = assignment.opened_at or clock.now()
-    return {"page": page, "dispute": dispute_of(assignment), "queue": queue or assignment.queue, "idempotency_key": uuid.uuid4().hex,
-            "seconds_left": _seconds_left(assignment), "elapsed": int((clock.now() - began).total_seconds())}
+    return {
+        "page": page,
+        "dispute": dispute_of(assignment),
+        "queue": queue or assignment.queue,
+        "idempotency_key": uuid.uuid4().hex,
+        "seconds_left": _seconds_left(assignment),
+        "elapsed": int((clock.now() - began).total_seconds()),
+    }
 
 
 def _not_valid(request: HttpRequest, assignment: Assignment, problems: list[str]) -> HttpResponse:

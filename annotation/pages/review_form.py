@@ -24,17 +24,24 @@ _LABELS = [(label.value, label.value) for label in Harmfulness]
 class DecisionForm(forms.Form):
     """The decision pane. Steps come as step-1-mark, step-1-edit, … and `added`; their texts are the stored ones."""
 
-    prompt_label = forms.ChoiceField(choices=_LABELS, error_messages={"required": _("Choose harmful or unharmful for the prompt.")})
-    response_label = forms.ChoiceField(choices=_LABELS, required=False,
-                                       error_messages={"required": _("Choose harmful or unharmful for the response.")})
+    prompt_label = forms.ChoiceField(
+        choices=_LABELS, error_messages={"required": _("Choose harmful or unharmful for the prompt.")}
+    )
+    response_label = forms.ChoiceField(
+        choices=_LABELS, required=False, error_messages={"required": _("Choose harmful or unharmful for the response.")}
+    )
     categories = forms.MultipleChoiceField(required=False)
     severity = forms.TypedChoiceField(choices=[(n, n) for n in range(4)], coerce=int, empty_value=None, required=False)
-    confidence = forms.TypedChoiceField(choices=[(n, n) for n in range(1, 4)], coerce=int, empty_value=None, required=False)
+    confidence = forms.TypedChoiceField(
+        choices=[(n, n) for n in range(1, 4)], coerce=int, empty_value=None, required=False
+    )
     note = forms.CharField(required=False, max_length=10_000, widget=forms.Textarea)
     reason = forms.CharField(required=False, max_length=300)
     error_kinds = forms.MultipleChoiceField(choices=ErrorKind.choices, required=False)
 
-    def __init__(self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory]) -> None:
+    def __init__(
+        self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory]
+    ) -> None:
         """`shown` is the prediction that the person saw; None where the queue hides it."""
         super().__init__(data)
         self.item = item
@@ -49,7 +56,11 @@ class DecisionForm(forms.Form):
     def steps(self) -> tuple[StepReview, ...]:
         texts = list(self.shown.steps) if self.shown is not None else []
         given = [self._step(number, text) for number, text in enumerate(texts, 1)]
-        added = [StepReview(None, None, text.strip()) for text in self._all("added") if text.strip()] if self.shown is not None else []
+        added = (
+            [StepReview(None, None, text.strip()) for text in self._all("added") if text.strip()]
+            if self.shown is not None
+            else []
+        )
         return (*given, *added)
 
     def decision(self) -> Decision:
@@ -57,10 +68,16 @@ class DecisionForm(forms.Form):
         clean = self.cleaned_data
         response = clean.get("response_label")
         decision = Decision(
-            kind=ReviewKind.CORRECTED, prompt_label=Harmfulness(clean["prompt_label"]),
-            response_label=Harmfulness(response) if response else None, categories=tuple(clean["categories"]),
-            severity=clean["severity"], confidence=clean["confidence"], note=clean["note"], steps=self.steps(),
-            reason=clean["reason"], error_kinds=tuple(ErrorKind(kind) for kind in clean["error_kinds"]),
+            kind=ReviewKind.CORRECTED,
+            prompt_label=Harmfulness(clean["prompt_label"]),
+            response_label=Harmfulness(response) if response else None,
+            categories=tuple(clean["categories"]),
+            severity=clean["severity"],
+            confidence=clean["confidence"],
+            note=clean["note"],
+            steps=self.steps(),
+            reason=clean["reason"],
+            error_kinds=tuple(ErrorKind(kind) for kind in clean["error_kinds"]),
         )
         return replace(decision, kind=ReviewKind.ACCEPTED) if self._accepts(decision) else decision
 
@@ -69,9 +86,14 @@ class DecisionForm(forms.Form):
         self.full_clean()
         clean = self.cleaned_data
         return {
-            "prompt_label": clean.get("prompt_label"), "response_label": clean.get("response_label") or None,
-            "categories": clean.get("categories", []), "severity": clean.get("severity"), "confidence": clean.get("confidence"),
-            "note": clean.get("note", ""), "reason": clean.get("reason", ""), "error_kinds": clean.get("error_kinds", []),
+            "prompt_label": clean.get("prompt_label"),
+            "response_label": clean.get("response_label") or None,
+            "categories": clean.get("categories", []),
+            "severity": clean.get("severity"),
+            "confidence": clean.get("confidence"),
+            "note": clean.get("note", ""),
+            "reason": clean.get("reason", ""),
+            "error_kinds": clean.get("error_kinds", []),
             "steps": [step.as_json() for step in self.steps()],
         }
 
@@ -109,15 +131,31 @@ class DecisionForm(forms.Form):
 
 
 class AdjudicationForm(DecisionForm):
-    """The decision of an adjudication: `take` names a side, the guard's judgement, or the lead's own decision in the fields."""
+    """The decision of an adjudication: `take` names a side, the guard's judgement, or the lead's own decision in the
+    fields.
+    """
 
-    take = forms.ChoiceField(error_messages={
-        "required": _("Take a side, the guard's judgement, or decide yourself."),
-        "invalid_choice": _("The review whose side you took has been taken back. Reload the item and decide again.")})
-    reason = forms.CharField(max_length=300, error_messages={"required": _("Give the reason: why does this verdict stand?")})
+    take = forms.ChoiceField(
+        error_messages={
+            "required": _("Take a side, the guard's judgement, or decide yourself."),
+            "invalid_choice": _(
+                "The review whose side you took has been taken back. Reload the item and decide again."
+            ),
+        }
+    )
+    reason = forms.CharField(
+        max_length=300, error_messages={"required": _("Give the reason: why does this verdict stand?")}
+    )
 
-    def __init__(self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory],
-                 sides: Sequence[Review]) -> None:
+    def __init__(
+        self,
+        data: QueryDict,
+        *,
+        item: Item,
+        shown: Prediction | None,
+        categories: Sequence[PolicyCategory],
+        sides: Sequence[Review],
+    ) -> None:
         super().__init__(data, item=item, shown=shown, categories=categories)
         self.sides = {f"side-{side.pk}": side for side in sides}
         guard = [GUARD] if shown is not None and shown.parsed else []
@@ -142,5 +180,3 @@ class AdjudicationForm(DecisionForm):
 
     def draft(self) -> dict[str, Any]:
         return super().draft() | {"take": self.cleaned_data.get("take", "")}
-
-

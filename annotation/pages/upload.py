@@ -32,15 +32,27 @@ def upload(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         queue = form.cleaned_data["queue"]
         try:
-            report = ingest_jsonl(lines=_lines(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug)
+            report = ingest_jsonl(
+                lines=_lines(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug
+            )
         except (gzip.BadGzipFile, zlib.error, EOFError):
-            form.add_error("file", _(
-                "This gzip file is broken or cut off. Lines read so far are stored; pack it again and send it again."))
+            form.add_error(
+                "file",
+                _(
+                    "This gzip file is broken or cut off. Lines read so far are stored; pack it again "
+                    "and send it again."
+                ),
+            )
         except MediaNotReached as error:
             form.add_error("file", str(error))
         if report is not None and report.created:
             ring(predict)
-    context = {"form": form, "report": report, "queues": ReviewQueue.objects.order_by("name"), "rejected": _shown(report)}
+    context = {
+        "form": form,
+        "report": report,
+        "queues": ReviewQueue.objects.order_by("name"),
+        "rejected": _shown(report),
+    }
     return render(request, "annotation/ingest/upload.html", context, status=422 if form.errors else 200)
 
 
@@ -53,11 +65,17 @@ def _lines(file: "UploadedFile[bytes]") -> Iterable[bytes]:
 def _shown(report: IngestReport | None) -> list[tuple[int, list[str]]]:
     if report is None:
         return []
-    return [(line, [f"{error.pointer.strip('/').replace('/', ' › ') or _('This line')} {error.detail}" for error in errors])
-            for line, errors in report.rejected[:SHOWN_LINES]]
+    return [
+        (line, [f"{error.pointer.strip('/').replace('/', ' › ') or _('This line')} {error.detail}" for error in errors])
+        for line, errors in report.rejected[:SHOWN_LINES]
+    ]
 
 
 class UploadForm(forms.Form):
-    file = forms.FileField(error_messages={"required": gettext_lazy("Choose a .jsonl file first."),
-                                           "empty": gettext_lazy("This file is empty. Choose one with at least one line.")})
+    file = forms.FileField(
+        error_messages={
+            "required": gettext_lazy("Choose a .jsonl file first."),
+            "empty": gettext_lazy("This file is empty. Choose one with at least one line."),
+        }
+    )
     queue = forms.ModelChoiceField(ReviewQueue.objects.all(), to_field_name="slug")

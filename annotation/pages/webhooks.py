@@ -20,9 +20,18 @@ from annotation.web.permissions import leads_only, person
 
 
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
-    url = forms.URLField(max_length=500, assume_scheme="https", label=gettext_lazy("Address"), widget=forms.URLInput(attrs={"placeholder": "https://"}))
-    events = forms.MultipleChoiceField(choices=WebhookEvent.choices, widget=forms.CheckboxSelectMultiple, label=gettext_lazy("It is told when"),
-                                       error_messages={"required": gettext_lazy("Choose at least one event.")})
+    url = forms.URLField(
+        max_length=500,
+        assume_scheme="https",
+        label=gettext_lazy("Address"),
+        widget=forms.URLInput(attrs={"placeholder": "https://"}),
+    )
+    events = forms.MultipleChoiceField(
+        choices=WebhookEvent.choices,
+        widget=forms.CheckboxSelectMultiple,
+        label=gettext_lazy("It is told when"),
+        error_messages={"required": gettext_lazy("Choose at least one event.")},
+    )
 
     class Meta:
         model = Webhook

@@ -27,6 +27,11 @@ def create_first_accounts() -> list[NewAccount]:
             return []
         accounts = [NewAccount(username, role, secrets.token_urlsafe(12)) for username, role in FIRST_ACCOUNTS]
         for account in accounts:
-            User.objects.create_user(account.username, password=account.password, role=account.role,
-                                     is_staff=account.role == Role.ADMIN, is_superuser=account.role == Role.ADMIN)
+            User.objects.create_user(
+                account.username,
+                password=account.password,
+                role=account.role,
+                is_staff=account.role == Role.ADMIN,
+                is_superuser=account.role == Role.ADMIN,
+            )
     return accounts

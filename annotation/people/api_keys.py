@@ -52,20 +52,38 @@ def moderation_is_used() -> bool:
     return any(ApiScope.MODERATE.value in scopes for scopes in keys)
 
 
-def create_key(*, owner: User, name: str, scopes: Collection[ApiScope], expires_at: datetime | None = None,
-               actor: User | None = None) -> NewKey:
-    """A new key for `owner`. `actor` made it (None: the operator, at the machine). Raises ScopeNotAllowed, KeyOwnerNotActive."""
+def create_key(
+    *,
+    owner: User,
+    name: str,
+    scopes: Collection[ApiScope],
+    expires_at: datetime | None = None,
+    actor: User | None = None,
+) -> NewKey:
+    """A new key for `owner`. `actor` made it (None: the operator, at the machine). Raises ScopeNotAllowed,
+    KeyOwnerNotActive.
+    """
     if not owner.is_active:
         raise KeyOwnerNotActive
     refused = sorted(scope.value for scope in scopes if not may(owner, scope))
     if refused:
-        raise ScopeNotAllowed(_("%(owner)s is a %(role)s: a key of theirs may not have %(refused)s.") % {
-            "owner": owner.username, "role": owner.role, "refused": ", ".join(refused)})
+        raise ScopeNotAllowed(
+            _("%(owner)s is a %(role)s: a key of theirs may not have %(refused)s.")
+            % {"owner": owner.username, "role": owner.role, "refused": ", ".join(refused)}
+        )
     prefix, secret = f"gk_{secrets.token_hex(5)}", secrets.token_urlsafe(32)
     with transaction.atomic():
-        key = ApiKey.objects.create(name=name, owner=owner, prefix=prefix, hashed_secret=_hashed(secret), expires_at=expires_at,
-                                    scopes=sorted(scope.value for scope in scopes))
-        Event.objects.create(kind=EventKind.KEY_CREATED, actor=actor, detail={"key": prefix, "owner": owner.pk, "scopes": key.scopes})
+        key = ApiKey.objects.create(
+            name=name,
+            owner=owner,
+            prefix=prefix,
+            hashed_secret=_hashed(secret),
+            expires_at=expires_at,
+            scopes=sorted(scope.value for scope in scopes),
+        )
+        Event.objects.create(
+            kind=EventKind.KEY_CREATED, actor=actor, detail={"key": prefix, "owner": owner.pk, "scopes": key.scopes}
+        )
     return NewKey(key, f"{prefix}.{secret}")
 
 
@@ -79,7 +97,9 @@ def revoke_key(*, key: ApiKey, actor: User | None = None) -> bool:
 
 
 def open_key(*, secret: str) -> ApiKey:
-    """The key row, with its owner, for the text that a program sent. Raises ApiKeyNotValid, for whatever reason the same."""
+    """The key row, with its owner, for the text that a program sent. Raises ApiKeyNotValid, for whatever reason the
+    same.
+    """
     if not (secret.isascii() and secret.isprintable()):  # a database could not even look for it
         raise ApiKeyNotValid
     prefix, _, rest = secret.partition(".")

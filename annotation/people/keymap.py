@@ -15,14 +15,32 @@ if TYPE_CHECKING:
 
 # standard key, what it does; the names are those of the browser's KeyboardEvent, with Control+ and Shift+ before them
 ACTIONS: tuple[tuple[str, "StrOrPromise"], ...] = (
-    ("a", _("Accept verdict and reasoning, and go on")), ("x", _("Flip the prompt's label")), ("Shift+X", _("Flip the response's label")),
-    *((str(number), format_lazy(_("Category {number}; when you adjudicate, side {number}"), number=number)) for number in range(1, 10)),
-    ("n", _("Submit and next")), (" ", _("Skip")), ("e", _("Escalate")), ("d", _("Decide yourself, when you adjudicate")),
-    ("f", _("Flag for later")), ("Control+z", _("Undo the last decision")),
-    ("q", _("Mark the step right")), ("w", _("Mark the step unsure")), ("r", _("Mark the step wrong")), ("j", _("Next unmarked step")),
-    ("c", _("Regenerate from the step")), ("l", _("Link the shown frame to the step")),
-    ("k", _("Link the selected words to the step")), ("o", _("Link a region of the frame to the step")),
-    (",", _("Previous frame")), (".", _("Next frame")), ("b", _("Blur")), ("g", _("Grey")), ("m", _("Mute")),
+    ("a", _("Accept verdict and reasoning, and go on")),
+    ("x", _("Flip the prompt's label")),
+    ("Shift+X", _("Flip the response's label")),
+    *(
+        (str(number), format_lazy(_("Category {number}; when you adjudicate, side {number}"), number=number))
+        for number in range(1, 10)
+    ),
+    ("n", _("Submit and next")),
+    (" ", _("Skip")),
+    ("e", _("Escalate")),
+    ("d", _("Decide yourself, when you adjudicate")),
+    ("f", _("Flag for later")),
+    ("Control+z", _("Undo the last decision")),
+    ("q", _("Mark the step right")),
+    ("w", _("Mark the step unsure")),
+    ("r", _("Mark the step wrong")),
+    ("j", _("Next unmarked step")),
+    ("c", _("Regenerate from the step")),
+    ("l", _("Link the shown frame to the step")),
+    ("k", _("Link the selected words to the step")),
+    ("o", _("Link a region of the frame to the step")),
+    (",", _("Previous frame")),
+    (".", _("Next frame")),
+    ("b", _("Blur")),
+    ("g", _("Grey")),
+    ("m", _("Mute")),
 )
 STANDARD = tuple(key for key, _words in ACTIONS)
 KEY = re.compile(r"[^\s]| |Shift\+[A-Z]|Control\+[a-z]|F[1-9]|F1[0-2]")

@@ -34,7 +34,9 @@ class PolicyNotValid(ServiceError):
 
 
 class PolicyChangedMeanwhile(ServiceError):
-    """Somebody published another version of this policy while you were editing. Reload, and make your change on the newest one."""
+    """Somebody published another version of this policy while you were editing. Reload, and make your change on the
+    newest one.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Changes:
 def changes_between(old: Sequence[CategoryText], new: Sequence[CategoryText]) -> Changes:
     before, after = {one.code: one for one in old}, {one.code: one for one in new}
     return Changes(
-        added=tuple(code for code in after if code not in before), removed=tuple(code for code in before if code not in after),
+        added=tuple(code for code in after if code not in before),
+        removed=tuple(code for code in before if code not in after),
         reworded=tuple(code for code, one in after.items() if code in before and before[code] != one),
     )
 
@@ -70,8 +73,9 @@ def categories_of(version: PolicyVersion) -> list[CategoryText]:
     return [CategoryText(row.code, row.name, row.guidance) for row in version.categories.all()]
 
 
-def publish_version(*, policy: Policy, text: str, categories: Sequence[CategoryText], change: str, by: User,
-                    based_on: int) -> PolicyVersion:
+def publish_version(
+    *, policy: Policy, text: str, categories: Sequence[CategoryText], change: str, by: User, based_on: int
+) -> PolicyVersion:
     """A new version, in force at once. Standing gold of reworded and removed categories becomes stale.
 
     `based_on` is the number of the version that the person edited. Raises PolicyNotValid, PolicyChangedMeanwhile.
@@ -83,16 +87,37 @@ def publish_version(*, policy: Policy, text: str, categories: Sequence[CategoryT
             newest = policy.versions.order_by("-number").first()
             if (newest.number if newest else 0) != based_on:
                 raise PolicyChangedMeanwhile
-            version = PolicyVersion.objects.create(policy=policy, number=based_on + 1, text=text.strip(), change=change.strip(),
-                                                   created_by=by, created_at=now)
+            version = PolicyVersion.objects.create(
+                policy=policy,
+                number=based_on + 1,
+                text=text.strip(),
+                change=change.strip(),
+                created_by=by,
+                created_at=now,
+            )
             PolicyCategory.objects.bulk_create(
                 PolicyCategory(version=version, code=one.code, name=one.name, guidance=one.guidance, position=position)
-                for position, one in enumerate(categories))
+                for position, one in enumerate(categories)
+            )
             changed = changes_between(categories_of(newest) if newest else [], categories)
-            stale = gold_of(changed.cast_doubt).filter(stale_at__isnull=True).update(stale_at=now) if changed.cast_doubt else 0
-            Event.objects.create(kind=EventKind.POLICY_CHANGED, actor=by, at=now, detail={
-                "policy": policy.slug, "version": version.number, "added": changed.added, "removed": changed.removed,
-                "reworded": changed.reworded, "stale": stale})
+            stale = (
+                gold_of(changed.cast_doubt).filter(stale_at__isnull=True).update(stale_at=now)
+                if changed.cast_doubt
+                else 0
+            )
+            Event.objects.create(
+                kind=EventKind.POLICY_CHANGED,
+                actor=by,
+                at=now,
+                detail={
+                    "policy": policy.slug,
+                    "version": version.number,
+                    "added": changed.added,
+                    "removed": changed.removed,
+                    "reworded": changed.reworded,
+                    "stale": stale,
+                },
+            )
     except IntegrityError:
         raise PolicyChangedMeanwhile from None
     return version
@@ -120,7 +145,9 @@ def send_to_review(*, gold_ids: Sequence[int], by: User) -> int:
             if item.status != ItemStatus.REVIEWED:  # sent already, or appealed
                 continue
             reopen_item(item=item, lane=Lane.FLAGGED)
-            Event.objects.create(kind=EventKind.GOLD_STALE, item=item, actor=by, at=now, detail={"sent_to_review": True})
+            Event.objects.create(
+                kind=EventKind.GOLD_STALE, item=item, actor=by, at=now, detail={"sent_to_review": True}
+            )
             sent += 1
     return sent
 
@@ -131,8 +158,12 @@ def confirm_gold(*, gold_ids: Sequence[int], by: User) -> int:
     with transaction.atomic():
         golds = list(stale_gold().filter(pk__in=gold_ids))
         GoldLabel.objects.filter(pk__in=[gold.pk for gold in golds]).update(stale_at=None)
-        Event.objects.bulk_create([Event(kind=EventKind.GOLD_STALE, item_id=gold.item_id, actor=by, at=now, detail={"confirmed": True})
-                                   for gold in golds])
+        Event.objects.bulk_create(
+            [
+                Event(kind=EventKind.GOLD_STALE, item_id=gold.item_id, actor=by, at=now, detail={"confirmed": True})
+                for gold in golds
+            ]
+        )
     return len(golds)
 
 
@@ -147,8 +178,10 @@ def _check(categories: Sequence[CategoryText], change: str) -> None:
         raise PolicyNotValid("categories", _("name %(twice)s twice.") % {"twice": twice[0]})
     for one in categories:
         if not one.code.isascii() or not one.code.replace("_", "").isalnum() or len(one.code) > 16:
-            raise PolicyNotValid("categories", _("%(code)s is no code: use up to 16 letters, digits and underscores.") % {
-                "code": repr(one.code)})
+            raise PolicyNotValid(
+                "categories",
+                _("%(code)s is no code: use up to 16 letters, digits and underscores.") % {"code": repr(one.code)},
+            )
         if not one.name.strip() or not one.guidance.strip():
             raise PolicyNotValid("categories", _("%(code)s needs a name and a guidance text.") % {"code": one.code})
 

@@ -1,4 +1,6 @@
-"""Checkpoints of versions between machines: where media lies in a bucket, models lie beside it and are fetched where they are needed."""
+"""Checkpoints of versions between machines: where media lies in a bucket, models lie beside it and are fetched where
+they are needed.
+"""
 
 import tempfile
 from pathlib import Path
@@ -20,7 +22,9 @@ def share_checkpoint(folder: Path) -> None:
 
 
 def fetch_checkpoint(stored: str) -> None:
-    """Bring the checkpoint here, whole or not at all; nothing where it is here, or is no folder of ours. Raises MediaError."""
+    """Bring the checkpoint here, whole or not at all; nothing where it is here, or is no folder of ours. Raises
+    MediaError.
+    """
     if not bucket.in_use() or Path(stored).is_absolute() or (settings.DATA_DIR / stored).is_dir():
         return
     names = list(bucket.names(stored))

@@ -1,8 +1,8 @@
 """The inference worker's hold on items: taken by a conditional update, renewed, given back, and fenced by its token.
 
-A worker that dies leaves its items claimed; when the claim runs out they come back. An item has MAX_ATTEMPTS claims, then it
-is PREDICTION_FAILED, where people see it. Each attempt holds fewer items at once, the last one only the item itself: an item
-that kills its worker cannot use up its neighbours' attempts.
+A worker that dies leaves its items claimed; when the claim runs out they come back. An item has MAX_ATTEMPTS claims,
+then it is PREDICTION_FAILED, where people see it. Each attempt holds fewer items at once, the last one only the item
+itself: an item that kills its worker cannot use up its neighbours' attempts.
 """
 
 import logging
@@ -27,7 +27,8 @@ from annotation.status import EventKind, ItemStatus
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-REST = timedelta(seconds=10)  # of an item that waits for a disk or a store: the others are not held up behind it
+# of an item that waits for a disk or a store: the others are not held up behind it
+REST = timedelta(seconds=10)
 SHRINK = 8  # each attempt holds this many times fewer items
 WORKER_DIED = "worker_died"
 LONGEST_HOLD_S = 3_600.0  # a worker that is silent for longer hangs: its claim is let go
@@ -62,7 +63,8 @@ class Failure:
     code: str
     message: str
     permanent: bool = False  # trying again would end the same
-    blameless: bool = False  # it says nothing about the item: the attempt does not count, and the item rests for REST
+    # it says nothing about the item: the attempt does not count, and the item rests for REST
+    blameless: bool = False
 
 
 def claim_pending(*, limit: int) -> Claim:
@@ -75,9 +77,10 @@ def claim_pending(*, limit: int) -> Claim:
         if first is None:
             return Claim(token, ())
         alike = pending.filter(attempts=first.attempts).select_for_update(skip_locked=True)
-        ids = list(alike.values_list("pk", flat=True)[:_size(first.attempts, limit)])
+        ids = list(alike.values_list("pk", flat=True)[: _size(first.attempts, limit)])
         Item.objects.filter(pk__in=ids, status=ItemStatus.PENDING).update(
-            status=ItemStatus.PREDICTING, claim_token=token, claimed_until=_until(now), attempts=F("attempts") + 1)
+            status=ItemStatus.PREDICTING, claim_token=token, claimed_until=_until(now), attempts=F("attempts") + 1
+        )
     held = Item.objects.filter(claim_token=token, status=ItemStatus.PREDICTING).order_by(F("priority").desc(), "id")
     return Claim(token, tuple(held))
 
@@ -88,7 +91,9 @@ def renew(*, claim: Holding) -> None:
 
 @contextmanager
 def kept(claim: Holding) -> Iterator[None]:
-    """Renew the claim from a thread while the body runs: one answer of a large guard may take longer than a claim holds."""
+    """Renew the claim from a thread while the body runs: one answer of a large guard may take longer than a claim
+    holds.
+    """
     done = threading.Event()
     keeper = threading.Thread(target=_keep, args=(claim, done), name="claim-keeper", daemon=True)
     keeper.start()
@@ -112,7 +117,9 @@ def _keep(claim: Holding, done: threading.Event) -> None:
 
 
 def give_back(*, claim: Claim, failures: dict[int, Failure]) -> int:
-    """End the claim on items that failed, by item id. Returns how many are PREDICTION_FAILED now; the others wait again."""
+    """End the claim on items that failed, by item id. Returns how many are PREDICTION_FAILED now; the others wait
+    again.
+    """
     now = clock.now()
     with transaction.atomic():
         held = list(claim.rows().filter(pk__in=failures).select_for_update())
@@ -123,7 +130,9 @@ def give_back(*, claim: Claim, failures: dict[int, Failure]) -> int:
             item.status = ItemStatus.PREDICTION_FAILED if final else ItemStatus.PENDING
             item.claim_token, item.claimed_until = None, now + REST if failure.blameless and not final else None
             item.error_code, item.error_message = failure.code, failure.message
-        Item.objects.bulk_update(held, ["status", "attempts", "claim_token", "claimed_until", "error_code", "error_message"])
+        Item.objects.bulk_update(
+            held, ["status", "attempts", "claim_token", "claimed_until", "error_code", "error_message"]
+        )
         return _record_failed([item for item in held if item.status == ItemStatus.PREDICTION_FAILED], now)
 
 
@@ -134,13 +143,18 @@ def release_stale_claims() -> int:
         stale = Item.objects.filter(status=ItemStatus.PREDICTING, claimed_until__lt=now)
         worn_out = list(stale.filter(attempts__gte=MAX_ATTEMPTS).select_for_update(skip_locked=True))
         released = stale.filter(attempts__lt=MAX_ATTEMPTS).update(
-            status=ItemStatus.PENDING, claim_token=None, claimed_until=None)
+            status=ItemStatus.PENDING, claim_token=None, claimed_until=None
+        )
         for item in worn_out:
             item.error_code = WORKER_DIED
             item.error_message = f"The worker stopped or stalled on this item {item.attempts} times."
         Item.objects.filter(pk__in=[item.pk for item in worn_out]).update(
-            status=ItemStatus.PREDICTION_FAILED, claim_token=None, claimed_until=None, error_code=WORKER_DIED,
-            error_message=f"The worker stopped or stalled on this item {MAX_ATTEMPTS} times.")
+            status=ItemStatus.PREDICTION_FAILED,
+            claim_token=None,
+            claimed_until=None,
+            error_code=WORKER_DIED,
+            error_message=f"The worker stopped or stalled on this item {MAX_ATTEMPTS} times.",
+        )
         return released + _record_failed(worn_out, now)
 
 
@@ -156,9 +170,17 @@ def retry_failed(*, item: Item, actor: User) -> Item:
 
 
 def _record_failed(items: list[Item], now: datetime) -> int:
-    Event.objects.bulk_create([
-        Event(at=now, kind=EventKind.PREDICTION_FAILED, item=item, detail={"code": item.error_code, "attempts": item.attempts})
-        for item in items])
+    Event.objects.bulk_create(
+        [
+            Event(
+                at=now,
+                kind=EventKind.PREDICTION_FAILED,
+                item=item,
+                detail={"code": item.error_code, "attempts": item.attempts},
+            )
+            for item in items
+        ]
+    )
     return len(items)
 
 

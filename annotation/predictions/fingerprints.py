@@ -12,7 +12,15 @@ from annotation.media.files import frames_at
 from annotation.models import Fingerprint, Item, Prediction
 from guardapp.guard.media.decode import MediaError, load_seen
 from guardapp.guard.media.image_hash import difference_hash
-from guardapp.guard.near_copies import ALIKE_BITS, ALIKE_TEXT, bits_apart, likeness, picture_bands, picture_of_bands, text_bands
+from guardapp.guard.near_copies import (
+    ALIKE_BITS,
+    ALIKE_TEXT,
+    bits_apart,
+    likeness,
+    picture_bands,
+    picture_of_bands,
+    text_bands,
+)
 from guardapp.guard.taxonomy import MediaKind
 
 TEXT, IMAGE, FRAME = "text", "image", "frame"
@@ -23,7 +31,9 @@ PICTURE_BAND_STRIDE = 8  # band numbers of the n-th picture of an item begin at 
 
 @dataclass(frozen=True, slots=True)
 class NearItem:
-    """An item like another one. `likeness` is 0 to 1: of words, or of the share of equal bits of the nearest pictures."""
+    """An item like another one. `likeness` is 0 to 1: of words, or of the share of equal bits of the nearest
+    pictures.
+    """
 
     item: Item
     likeness: float
@@ -44,8 +54,11 @@ def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list
     for row in own:
         same = Fingerprint.objects.filter(_band_of(row), kind=row.kind, value=row.value).exclude(item=item)
         candidates.update(same.order_by("-item_id").values_list("item_id", flat=True)[:FULLEST_BUCKET])
-    found = Item.objects.filter(pk__in=candidates).select_related("queue", "prediction").defer(
-        "metadata", "prediction__completion", "prediction__rollouts", "prediction__steps")
+    found = (
+        Item.objects.filter(pk__in=candidates)
+        .select_related("queue", "prediction")
+        .defer("metadata", "prediction__completion", "prediction__rollouts", "prediction__steps")
+    )
     if ready_only:
         found = found.filter(status="ready")
     pictures = _pictures([item.pk, *candidates])
@@ -56,7 +69,8 @@ def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list
 def _of(prediction: Prediction) -> Iterator[Fingerprint]:
     item = prediction.item
     text = item.prompt if item.response is None else f"{item.prompt}\n{item.response}"
-    if not prediction.media_seen:  # words beside media are often the same for all: the media tell items apart
+    # words beside media are often the same for all: the media tell items apart
+    if not prediction.media_seen:
         for band, value in enumerate(text_bands(text)):
             yield Fingerprint(item=item, kind=TEXT, band=band, value=value)
     for number, (kind, path) in enumerate(_frames(prediction.media_seen)):
@@ -99,7 +113,9 @@ def _pictures(item_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
 
 
 def _compare(item: Item, other: Item, pictures: dict[int, list[tuple[str, int]]]) -> NearItem | None:
-    pairs = [(bits_apart(one, two), kind) for kind, one in pictures.get(item.pk, []) for _, two in pictures.get(other.pk, [])]
+    pairs = [
+        (bits_apart(one, two), kind) for kind, one in pictures.get(item.pk, []) for _, two in pictures.get(other.pk, [])
+    ]
     if pairs:
         apart, kind = min(pairs)
         return NearItem(other, round(1 - apart / 64, 4), kind) if apart <= ALIKE_BITS else None

@@ -3,16 +3,17 @@
 For each row, until one candidate is sound:
 
 1. Fresh rollouts (OWN_ROLLOUT): FRESH sampled completions of the plain prompt; those whose labels are the gold ones.
-2. Stated conclusion (FORCED_LABEL): HINTED sampled continuations of a first step that states the gold labels, and the gold
-   categories where there are any. The guard goes on with its grounds and writes its own result. The stated step is then left
-   out: a target that opens with the answer would teach answering before thinking (STaR, arXiv 2203.14465, section 3.3).
-3. Corrected conclusion (FORCED_LABEL): the steps of the prediction that people saw, up to the first that names a label which is
-   not gold, then the gold conclusion as the next step; the guard continues greedily. The stated conclusion stays, as the last
-   word on the evidence steps before it.
+2. Stated conclusion (FORCED_LABEL): HINTED sampled continuations of a first step that states the gold labels, and the
+   gold categories where there are any. The guard goes on with its grounds and writes its own result. The stated step
+   is then left out: a target that opens with the answer would teach answering before thinking (STaR, arXiv 2203.14465,
+   section 3.3).
+3. Corrected conclusion (FORCED_LABEL): the steps of the prediction that people saw, up to the first that names a label
+   which is not gold, then the gold conclusion as the next step; the guard continues greedily. The stated conclusion
+   stays, as the last word on the evidence steps before it.
 
-A candidate is sound where it parses, its labels are the gold ones, at least one step is the guard's own, no step is one that the
-reviewer marked wrong, and (2, 3) the last step that names a label names a gold one. Where several are sound, one that names
-exactly the gold categories wins, then the earlier one. Nothing is ever written by a template alone.
+A candidate is sound where it parses, its labels are the gold ones, at least one step is the guard's own, no step is one
+that the reviewer marked wrong, and (2, 3) the last step that names a label names a gold one. Where several are sound,
+one that names exactly the gold categories wins, then the earlier one. Nothing is ever written by a template alone.
 """
 
 import re
@@ -34,7 +35,9 @@ _STATED = re.compile(r"\b(request|response) is (harmful|unharmful)\b", re.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One row that lacks reasoning. `wrong_steps`: what the reviewer marked wrong; `seen_steps`: what the guard said before."""
+    """One row that lacks reasoning. `wrong_steps`: what the reviewer marked wrong; `seen_steps`: what the guard said
+    before.
+    """
 
     sample: Sample
     prompt: str
@@ -57,16 +60,22 @@ def write_reasoning(*, engine: Engine, rows: Sequence[Wanted], max_new_tokens: i
         missing = [number for number, target in enumerate(found) if target is None]
         if missing:
             decoding = Decoding(temperature=TEMPERATURE, top_p=TOP_P, max_new_tokens=max_new_tokens, seed=seed)
-            for number, target in zip(missing, stage(engine, [rows[number] for number in missing], decoding), strict=True):
+            for number, target in zip(
+                missing, stage(engine, [rows[number] for number in missing], decoding), strict=True
+            ):
                 found[number] = target
     return found
 
 
 def conclusion(row: Wanted) -> str:
-    """The gold verdict as a step, for example "That is Hate (S10), so the request is harmful. The response is unharmful." """
+    """The gold verdict as a step, for example "That is Hate (S10), so the request is harmful. The response is
+    unharmful."
+    """
     named = [f"{CATEGORY_BY_CODE[code].name} ({code})" for code in row.categories if code in CATEGORY_BY_CODE]
     if row.prompt == Harmfulness.HARMFUL:
-        about_request = f"That is {', '.join(named)}, so the request is harmful." if named else "The request is harmful."
+        about_request = (
+            f"That is {', '.join(named)}, so the request is harmful." if named else "The request is harmful."
+        )
     else:
         about_request = "No category applies, so the request is unharmful."
     return about_request if row.response is None else f"{about_request} The response is {row.response}."
@@ -74,8 +83,10 @@ def conclusion(row: Wanted) -> str:
 
 def _fresh(engine: Engine, rows: Sequence[Wanted], decoding: Decoding) -> list[Target | None]:
     groups = engine.generate([row.sample for row in rows], replace(decoding, n=FRESH))
-    return [_best(row, [steps for rollout in group if (steps := _right(row, rollout))], TargetSource.OWN_ROLLOUT)
-            for row, group in zip(rows, groups, strict=True)]
+    return [
+        _best(row, [steps for rollout in group if (steps := _right(row, rollout))], TargetSource.OWN_ROLLOUT)
+        for row, group in zip(rows, groups, strict=True)
+    ]
 
 
 def _stated(engine: Engine, rows: Sequence[Wanted], decoding: Decoding) -> list[Target | None]:
@@ -84,9 +95,11 @@ def _stated(engine: Engine, rows: Sequence[Wanted], decoding: Decoding) -> list[
     rollouts = engine.continue_from([row.sample for row in repeated], prefixes, decoding)
     found = []
     for number, row in enumerate(rows):
-        group = rollouts[number * HINTED:(number + 1) * HINTED]
+        group = rollouts[number * HINTED : (number + 1) * HINTED]
         own = [_right(row, rollout)[1:] for rollout in group]
-        found.append(_best(row, [steps for steps in own if steps and _ends_right(row, steps)], TargetSource.FORCED_LABEL))
+        found.append(
+            _best(row, [steps for steps in own if steps and _ends_right(row, steps)], TargetSource.FORCED_LABEL)
+        )
     return found
 
 
@@ -144,7 +157,6 @@ def _evidence_steps(row: Wanted) -> tuple[str, ...]:
         if step not in row.wrong_steps:
             kept.append(step)
     return tuple(kept)
-
 
 
 def _opening(steps: Sequence[str]) -> str:

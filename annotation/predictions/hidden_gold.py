@@ -1,7 +1,9 @@
-"""The version that serves judges the hidden gold by itself, so that it is scored as reviewers are, from its first day on.
+"""The version that serves judges the hidden gold by itself, so that it is scored as reviewers are, from its first day
+on.
 
-What is still to be judged follows from the rows: after a promotion, or when an item becomes hidden gold, it is asked for at the
-worker's next idle moment. It is claimed as a shadow's requests are, so nothing is judged twice and a worker that dies loses nothing.
+What is still to be judged follows from the rows: after a promotion, or when an item becomes hidden gold, it is asked
+for at the worker's next idle moment. It is claimed as a shadow's requests are, so nothing is judged twice and a worker
+that dies loses nothing.
 """
 
 from django.db.models import Exists, OuterRef
@@ -14,7 +16,9 @@ from guardapp.guard.engine import Engine
 
 
 def predict_known(*, engine: Engine, version: ModelVersion) -> Shadowed:
-    """Judge the next few hidden gold items; nothing while an item waits for the guard. `version` is the one that serves."""
+    """Judge the next few hidden gold items; nothing while an item waits for the guard. `version` is the one that
+    serves.
+    """
     if Item.objects.filter(status=ItemStatus.PENDING).exists():
         return Shadowed()
     _request_missing(version)
@@ -26,4 +30,6 @@ def _request_missing(version: ModelVersion) -> None:
     judged = Prediction.objects.filter(version=version, item=OuterRef("item"))
     asked = ShadowRequest.objects.filter(version=version, item=OuterRef("item"))
     missing = KnownItem.objects.filter(~Exists(judged), ~Exists(asked), active=True).values_list("item_id", flat=True)
-    ShadowRequest.objects.bulk_create([ShadowRequest(item_id=item_id, version=version) for item_id in missing], ignore_conflicts=True)
+    ShadowRequest.objects.bulk_create(
+        [ShadowRequest(item_id=item_id, version=version) for item_id in missing], ignore_conflicts=True
+    )

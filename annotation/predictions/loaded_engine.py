@@ -1,4 +1,6 @@
-"""Which version serves, and its engine: one loaded engine a process, swapped when production changes; a shadow's one beside it."""
+"""Which version serves, and its engine: one loaded engine a process, swapped when production changes; a shadow's one
+beside it.
+"""
 
 import logging
 import time
@@ -41,7 +43,8 @@ def production_version() -> ModelVersion:
 
 
 def engine_for(version: ModelVersion) -> Engine:
-    """The version's engine. Loads it where this process holds another one, which is let go first: two may not fit in memory.
+    """The version's engine. Loads it where this process holds another one, which is let go first: two may not fit in
+    memory.
 
     Raises CheckpointNotUsable.
     """
@@ -50,7 +53,8 @@ def engine_for(version: ModelVersion) -> Engine:
         if _shadow is not None and _shadow.version_id == version.pk:  # it was promoted
             _loaded, _shadow = replace(_shadow, version=version), None
         else:
-            before = _loaded if settings.VLLM_URLS else None  # what a server holds can go on: see `engine_or_former`
+            # what a server holds can go on: see `engine_or_former`
+            before = _loaded if settings.VLLM_URLS else None
             _loaded = None
             try:
                 _loaded = _Loaded(version.pk, _load_or_tell(version), version)
@@ -61,14 +65,23 @@ def engine_for(version: ModelVersion) -> Engine:
     return _loaded.engine
 
 
-def engine_or_former(version: ModelVersion, engine_of: Callable[[ModelVersion], Engine] | None = None) -> tuple[ModelVersion, Engine]:
-    """The version's engine; where servers do not take the version, the one before it that this process asked last goes on.
+def engine_or_former(
+    version: ModelVersion, engine_of: Callable[[ModelVersion], Engine] | None = None
+) -> tuple[ModelVersion, Engine]:
+    """The version's engine; where servers do not take the version, the one before it that this process asked last goes
+    on.
 
-    What is wrong stands on the pages of leads and in the log meanwhile. Raises CheckpointNotUsable where there is none before it.
+    What is wrong stands on the pages of leads and in the log meanwhile. Raises CheckpointNotUsable where there is none
+    before it.
     """
     global _loaded  # noqa: PLW0603
     former = _loaded
-    if former is not None and former.version is not None and former.look_again > time.monotonic() and former.version_id != version.pk:
+    if (
+        former is not None
+        and former.version is not None
+        and former.look_again > time.monotonic()
+        and former.version_id != version.pk
+    ):
         return former.version, former.engine
     try:
         return version, (engine_of or engine_for)(version)
@@ -82,7 +95,9 @@ def engine_or_former(version: ModelVersion, engine_of: Callable[[ModelVersion], 
 
 
 def shadow_engine_for(version: ModelVersion) -> Engine:
-    """The shadow version's engine, beside the one that serves: a swap would make items wait. Raises CheckpointNotUsable."""
+    """The shadow version's engine, beside the one that serves: a swap would make items wait. Raises
+    CheckpointNotUsable.
+    """
     global _shadow  # noqa: PLW0603
     if _shadow is None or _shadow.version_id != version.pk:
         _shadow = None
@@ -107,8 +122,8 @@ def release_shadow() -> None:
 
 
 def checkpoint_of(version: ModelVersion) -> str:
-    """Where the version's checkpoint is now: a folder or a hub id. What lies in the data folder is stored relative to it, and the
-    starter by its name, so that a data folder or an installation can move."""
+    """Where the version's checkpoint is now: a folder or a hub id. What lies in the data folder is stored relative to
+    it, and the starter by its name, so that a data folder or an installation can move."""
     if version.checkpoint == STARTER:
         return str(settings.BASE_DIR / "guardapp" / STARTER)
     inside = settings.DATA_DIR / version.checkpoint
@@ -124,7 +139,9 @@ def stored_checkpoint(folder: Path) -> str:
 
 
 def _load_or_tell(version: ModelVersion) -> Engine:
-    """A guard that cannot be loaded says so where leads see it: its items wait, and the log alone would keep it a secret."""
+    """A guard that cannot be loaded says so where leads see it: its items wait, and the log alone would keep it a
+    secret.
+    """
     try:
         fetch_checkpoint(version.checkpoint)
         engine = _load_version(version)
@@ -145,8 +162,13 @@ def _load_version(version: ModelVersion) -> Engine:
     except CheckpointNotUsable:
         if adapter is None:
             raise
-    return OpenAIServerEngine(checkpoint_of(version), settings.VLLM_URLS, key=settings.VLLM_KEY, structured=settings.VLLM_STRUCTURED,
-                              adapter=adapter)
+    return OpenAIServerEngine(
+        checkpoint_of(version),
+        settings.VLLM_URLS,
+        key=settings.VLLM_KEY,
+        structured=settings.VLLM_STRUCTURED,
+        adapter=adapter,
+    )
 
 
 def adapter_of(version: ModelVersion) -> Adapter | None:
@@ -159,8 +181,9 @@ def adapter_of(version: ModelVersion) -> Adapter | None:
 
 def _forget_adapters(now: _Loaded, before: _Loaded | None) -> None:
     """Servers keep the adapter that serves, the one before it (other processes may still ask for it) and a shadow's."""
-    if not isinstance(now.engine, OpenAIServerEngine) or (now.engine.adapter is None and
-                                                          getattr(before and before.engine, "adapter", None) is None):
+    if not isinstance(now.engine, OpenAIServerEngine) or (
+        now.engine.adapter is None and getattr(before and before.engine, "adapter", None) is None
+    ):
         return
     shadows = ModelVersion.objects.filter(shadow_share__gt=0).values_list("name", flat=True)
     before_it = [before.version.name] if before and before.version else []
@@ -170,7 +193,9 @@ def _forget_adapters(now: _Loaded, before: _Loaded | None) -> None:
 
 
 def ensure_production_version() -> ModelVersion:
-    """The production version; made of GUARD_MODEL where there is none yet. Safe to call at every start, from several places."""
+    """The production version; made of GUARD_MODEL where there is none yet. Safe to call at every start, from several
+    places.
+    """
     try:
         return production_version()
     except ModelVersion.DoesNotExist:
@@ -180,15 +205,23 @@ def ensure_production_version() -> ModelVersion:
     try:
         with transaction.atomic():
             return ModelVersion.objects.create(
-                name=Path(checkpoint).name[:100], checkpoint=checkpoint, status=VersionStatus.PRODUCTION,
-                description="The guard that this installation started with")
+                name=Path(checkpoint).name[:100],
+                checkpoint=checkpoint,
+                status=VersionStatus.PRODUCTION,
+                description="The guard that this installation started with",
+            )
     except IntegrityError:  # somebody else made it meanwhile
         return production_version()
 
 
 def _load(checkpoint: str) -> Engine:
     if settings.VLLM_URLS:
-        return OpenAIServerEngine(checkpoint, settings.VLLM_URLS, key=settings.VLLM_KEY, structured=settings.VLLM_STRUCTURED)
-    from guardapp.guard.engines.hf.engine import HfEngine  # the marked exception: torch is loaded where a guard is, nowhere else
+        return OpenAIServerEngine(
+            checkpoint, settings.VLLM_URLS, key=settings.VLLM_KEY, structured=settings.VLLM_STRUCTURED
+        )
+    # the marked exception: torch is loaded where a guard is, nowhere else
+    from guardapp.guard.engines.hf.engine import HfEngine
 
-    return HfEngine(checkpoint, device=None if settings.DEVICE == "auto" else settings.DEVICE, threads=settings.WORKER_THREADS)
+    return HfEngine(
+        checkpoint, device=None if settings.DEVICE == "auto" else settings.DEVICE, threads=settings.WORKER_THREADS
+    )

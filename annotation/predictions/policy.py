@@ -5,7 +5,9 @@ from functools import lru_cache
 from annotation.database.kept_statements import Select
 from annotation.models import ModelVersion, PolicyCategory, PolicyVersion
 
-_NEWEST = Select(lambda: PolicyVersion.objects.filter(policy__slug="default").order_by("-number").select_related("policy")[:1])
+_NEWEST = Select(
+    lambda: PolicyVersion.objects.filter(policy__slug="default").order_by("-number").select_related("policy")[:1]
+)
 
 
 def active_policy_version() -> PolicyVersion:
@@ -33,5 +35,8 @@ def policy_for(guard: ModelVersion) -> PolicyVersion | None:
 
 def policy_text(version: PolicyVersion) -> str:
     """The policy as a guard reads it: its text, then a line for each category."""
-    lines = [f"{category.code} {category.name}: {' '.join(category.guidance.split())}" for category in policy_categories(version)]
+    lines = [
+        f"{category.code} {category.name}: {' '.join(category.guidance.split())}"
+        for category in policy_categories(version)
+    ]
     return "\n".join([*([version.text.strip()] if version.text.strip() else []), *lines])

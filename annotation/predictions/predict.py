@@ -30,8 +30,19 @@ logger = logging.getLogger(__name__)
 MICRO_BATCH = 16  # items asked and stored together: what a worker that dies loses at most
 # what an engine raises over one bad sample or a device that gives up; anything else is a fault of the program
 ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
-STORED_FIELDS = ["status", "queue", "lane", "priority", "severity", "free_slots", "prediction", "claim_token", "claimed_until",
-                 "error_code", "error_message"]
+STORED_FIELDS = [
+    "status",
+    "queue",
+    "lane",
+    "priority",
+    "severity",
+    "free_slots",
+    "prediction",
+    "claim_token",
+    "claimed_until",
+    "error_code",
+    "error_message",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Pre
         if start:
             renew(claim=claim)
         with kept(claim):
-            done, lost = _predict(engine, version, claim, claim.items[start:start + MICRO_BATCH])
+            done, lost = _predict(engine, version, claim, claim.items[start : start + MICRO_BATCH])
         count, failed = count + done, failed + lost
     return Predicted(len(claim.items), count, failed)
 
@@ -70,9 +81,14 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequenc
     failures: dict[int, Failure] = {}
     for item_id, shown in evidence_of(items, policy_for(version)).items():
         if isinstance(shown, MediaError):
-            # a full disk or a store that is away says nothing about the item; all else would end the same however often it is tried
-            failures[item_id] = Failure(shown.code, str(shown), permanent=not isinstance(shown, MediaStorageFailed),
-                                        blameless=isinstance(shown, MediaStorageFailed))
+            # a full disk or a store that is away says nothing about the item; all else would end the same however often
+            # it is tried
+            failures[item_id] = Failure(
+                shown.code,
+                str(shown),
+                permanent=not isinstance(shown, MediaStorageFailed),
+                blameless=isinstance(shown, MediaStorageFailed),
+            )
         else:
             evidence[item_id] = shown
     answers, engine_failures = _ask(engine, claim, [item for item in items if item.pk in evidence], evidence)
@@ -81,13 +97,18 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequenc
     prometheus.PREDICTIONS.labels("ready").inc(stored)
     prometheus.PREDICTIONS.labels("failed").inc(lost)
     if answers:
-        prometheus.PREDICTION_SECONDS.labels(version.name).observe(max(answer.latency_ms for answer in answers.values()) / 1_000)
+        prometheus.PREDICTION_SECONDS.labels(version.name).observe(
+            max(answer.latency_ms for answer in answers.values()) / 1_000
+        )
     return stored, lost
 
 
-def _ask(engine: Engine, claim: Claim, items: Sequence[Item],
-         evidence: dict[int, Evidence]) -> tuple[dict[int, Answer], dict[int, Failure]]:
-    """Answers by item id. Where the batch fails each item is asked alone, so that a bad one takes no neighbour with it."""
+def _ask(
+    engine: Engine, claim: Claim, items: Sequence[Item], evidence: dict[int, Evidence]
+) -> tuple[dict[int, Answer], dict[int, Failure]]:
+    """Answers by item id. Where the batch fails each item is asked alone, so that a bad one takes no neighbour with
+    it.
+    """
     if not items:
         return {}, {}
     samples = [sample_of(item, evidence[item.pk]) for item in items]
@@ -109,8 +130,13 @@ def _ask(engine: Engine, claim: Claim, items: Sequence[Item],
 
 
 def sample_of(item: Item, evidence: Evidence) -> Sample:
-    return Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=evidence.media,
-                  policy_text=policy_text(evidence.policy) if evidence.policy else None)
+    return Sample(
+        id=str(item.pk),
+        prompt=item.prompt,
+        response=item.response,
+        media=evidence.media,
+        policy_text=policy_text(evidence.policy) if evidence.policy else None,
+    )
 
 
 def answer_greedily(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
@@ -126,10 +152,19 @@ def _generate(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
     greedy = answer_greedily(engine, samples)
     sampled: Sequence[Sequence[Rollout]] = [()] * len(samples)
     if settings.ROLLOUTS:
-        sampled = engine.generate(samples, Decoding(temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, n=settings.ROLLOUTS,
-                                                    max_new_tokens=settings.MAX_NEW_TOKENS))
+        sampled = engine.generate(
+            samples,
+            Decoding(
+                temperature=ROLLOUT_TEMPERATURE,
+                top_p=ROLLOUT_TOP_P,
+                n=settings.ROLLOUTS,
+                max_new_tokens=settings.MAX_NEW_TOKENS,
+            ),
+        )
     latency_ms = round((time.monotonic() - started) * 1_000)
-    return [Answer(answer.greedy, tuple(rollouts), latency_ms) for answer, rollouts in zip(greedy, sampled, strict=True)]
+    return [
+        Answer(answer.greedy, tuple(rollouts), latency_ms) for answer, rollouts in zip(greedy, sampled, strict=True)
+    ]
 
 
 def _store(version: ModelVersion, claim: Claim, answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
@@ -138,9 +173,12 @@ def _store(version: ModelVersion, claim: Claim, answers: dict[int, Answer], evid
     with transaction.atomic():
         held = list(claim.rows().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
         rules = enabled_rules()
-        Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()  # it serves now, and has rollouts to show
+        # it serves now, and has rollouts to show
+        Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()
         known = {row.item_id: row for row in Prediction.objects.filter(version=version, item__in=held)}
-        fresh = [prediction_row(item, version, answers[item.pk], evidence[item.pk]) for item in held if item.pk not in known]
+        fresh = [
+            prediction_row(item, version, answers[item.pk], evidence[item.pk]) for item in held if item.pk not in known
+        ]
         known |= {row.item_id: row for row in Prediction.objects.bulk_create(fresh)}
         store_fingerprints(fresh)
         for item in held:
@@ -150,25 +188,39 @@ def _store(version: ModelVersion, claim: Claim, answers: dict[int, Answer], evid
             item.claim_token = item.claimed_until = None
             item.error_code = item.error_message = ""
         Item.objects.bulk_update(held, STORED_FIELDS)
-        Event.objects.bulk_create([
-            Event(at=now, kind=EventKind.PREDICTED, item=item, detail={"version": version.name, "lane": item.lane})
-            for item in held])
+        Event.objects.bulk_create(
+            [
+                Event(at=now, kind=EventKind.PREDICTED, item=item, detail={"version": version.name, "lane": item.lane})
+                for item in held
+            ]
+        )
         request_shadow(items=held)
     return len(held)
 
 
-def prediction_row(item: Item, version: ModelVersion, answer: Answer, evidence: Evidence, *, shadow: bool = False) -> Prediction:
+def prediction_row(
+    item: Item, version: ModelVersion, answer: Answer, evidence: Evidence, *, shadow: bool = False
+) -> Prediction:
     greedy, judgement = answer.greedy, answer.greedy.judgement
     prompt_label, response_label = labels_of(greedy)
     return Prediction(
-        item=item, version=version, completion=greedy.completion, parsed=judgement is not None,
-        steps=list(judgement.steps) if judgement else [], categories=list(judgement.verdict.categories) if judgement else [],
-        prompt_label=prompt_label, response_label=response_label,
-        prompt_score=greedy.prompt_score, response_score=greedy.response_score,
-        rollouts=[_rollout_row(rollout) for rollout in answer.sampled], disagreement=disagreement(greedy, answer.sampled),
+        item=item,
+        version=version,
+        completion=greedy.completion,
+        parsed=judgement is not None,
+        steps=list(judgement.steps) if judgement else [],
+        categories=list(judgement.verdict.categories) if judgement else [],
+        prompt_label=prompt_label,
+        response_label=response_label,
+        prompt_score=greedy.prompt_score,
+        response_score=greedy.response_score,
+        rollouts=[_rollout_row(rollout) for rollout in answer.sampled],
+        disagreement=disagreement(greedy, answer.sampled),
         policy_version=evidence.policy,
-        media_seen=list(evidence.rows), latency_ms=answer.latency_ms,
-        tokens=greedy.tokens + sum(rollout.tokens for rollout in answer.sampled), shadow=shadow,
+        media_seen=list(evidence.rows),
+        latency_ms=answer.latency_ms,
+        tokens=greedy.tokens + sum(rollout.tokens for rollout in answer.sampled),
+        shadow=shadow,
     )
 
 
@@ -181,7 +233,9 @@ def labels_of(rollout: Rollout) -> tuple[str | None, str | None]:
 
 
 def disagreement(greedy: Rollout, sampled: Sequence[Rollout]) -> float:
-    """Share of the sampled rollouts that say something else than the greedy one; one that does not parse says something else."""
+    """Share of the sampled rollouts that say something else than the greedy one; one that does not parse says something
+    else.
+    """
     if not sampled:
         return 0.0
     said = (greedy.judgement is not None, labels_of(greedy))
@@ -190,5 +244,10 @@ def disagreement(greedy: Rollout, sampled: Sequence[Rollout]) -> float:
 
 def _rollout_row(rollout: Rollout) -> dict[str, Any]:
     prompt_label, response_label = labels_of(rollout)
-    return {"completion": rollout.completion, "prompt_label": prompt_label, "response_label": response_label,
-            "parsed": rollout.judgement is not None, "tokens": rollout.tokens}
+    return {
+        "completion": rollout.completion,
+        "prompt_label": prompt_label,
+        "response_label": response_label,
+        "parsed": rollout.judgement is not None,
+        "tokens": rollout.tokens,
+    }

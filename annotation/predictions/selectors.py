@@ -24,7 +24,9 @@ class InferenceBacklog:
 def inference_backlog() -> InferenceBacklog:
     waiting = Q(status__in=[ItemStatus.PENDING, ItemStatus.PREDICTING])
     failed = Q(status=ItemStatus.PREDICTION_FAILED)
-    counts = Item.objects.aggregate(waiting=Count("pk", filter=waiting), failed=Count("pk", filter=failed), total=Count("pk"))
+    counts = Item.objects.aggregate(
+        waiting=Count("pk", filter=waiting), failed=Count("pk", filter=failed), total=Count("pk")
+    )
     return InferenceBacklog(counts["waiting"], counts["total"] - counts["waiting"] - counts["failed"], counts["failed"])
 
 

@@ -1,4 +1,6 @@
-"""A shadow version predicts its share of live items silently: after production has, a few at a time, and never in its way."""
+"""A shadow version predicts its share of live items silently: after production has, a few at a time, and never in its
+way.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -34,7 +36,9 @@ def shadow_wanted() -> bool:
 
 
 def predict_shadow(*, engine_of: Callable[[ModelVersion], Engine]) -> Shadowed:
-    """Predict the next few requests; nothing while an item waits for production's guard. The engine is loaded only for work."""
+    """Predict the next few requests; nothing while an item waits for production's guard. The engine is loaded only for
+    work.
+    """
     version = shadow_version()
     if version is None or Item.objects.filter(status=ItemStatus.PENDING).exists() or not waiting(version).exists():
         return Shadowed()
@@ -56,7 +60,9 @@ def answer_requests(engine: Engine, version: ModelVersion, claim: ShadowClaim, *
     return Shadowed(len(items), _store(version, claim, answers, evidence, shadow=shadow))
 
 
-def _ask(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -> tuple[dict[int, Answer], dict[int, str]]:
+def _ask(
+    engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]
+) -> tuple[dict[int, Answer], dict[int, str]]:
     """Answers and errors by item id. Where the batch fails each item is asked alone."""
     if not items:
         return {}, {}
@@ -69,19 +75,35 @@ def _ask(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -
     else:
         return dict(zip([item.pk for item in items], found, strict=True)), {}
     alone = [_ask(engine, [item], evidence) for item in items]
-    return ({key: answer for answers, _ in alone for key, answer in answers.items()},
-            {key: error for _, errors in alone for key, error in errors.items()})
+    return (
+        {key: answer for answers, _ in alone for key, answer in answers.items()},
+        {key: error for _, errors in alone for key, error in errors.items()},
+    )
 
 
-def _store(version: ModelVersion, claim: ShadowClaim, answers: dict[int, Answer], evidence: dict[int, Evidence], *,
-           shadow: bool) -> int:
-    """Keep what is still ours to keep, and end its requests. An item that the version predicted before keeps that prediction."""
+def _store(
+    version: ModelVersion,
+    claim: ShadowClaim,
+    answers: dict[int, Answer],
+    evidence: dict[int, Evidence],
+    *,
+    shadow: bool,
+) -> int:
+    """Keep what is still ours to keep, and end its requests. An item that the version predicted before keeps that
+    prediction.
+    """
     with transaction.atomic():
         held = list(claim.rows().filter(item_id__in=answers).select_for_update(of=("self",)).select_related("item"))
-        known = set(Prediction.objects.filter(version=version, item__in=[request.item_id for request in held])
-                    .values_list("item_id", flat=True))
-        fresh = [prediction_row(request.item, version, answers[request.item_id], evidence[request.item_id], shadow=shadow)
-                 for request in held if request.item_id not in known]
+        known = set(
+            Prediction.objects.filter(version=version, item__in=[request.item_id for request in held]).values_list(
+                "item_id", flat=True
+            )
+        )
+        fresh = [
+            prediction_row(request.item, version, answers[request.item_id], evidence[request.item_id], shadow=shadow)
+            for request in held
+            if request.item_id not in known
+        ]
         Prediction.objects.bulk_create(fresh)
         claim.rows().filter(pk__in=[request.pk for request in held]).delete()
     return len(fresh)

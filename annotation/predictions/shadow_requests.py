@@ -1,6 +1,7 @@
 """Which items a shadow version predicts beside production, and a worker's hold on them.
 
-The requests are written with production's predictions, in one transaction: an item is asked about once, however often a worker dies.
+The requests are written with production's predictions, in one transaction: an item is asked about once, however often a
+worker dies.
 """
 
 import hashlib
@@ -44,13 +45,20 @@ def is_shadowed(version_id: int, item_id: int, share: float) -> bool:
 
 
 def request_shadow(*, items: Sequence[Item]) -> None:
-    """Ask the shadow version about its share of items that production has just predicted. Called in that transaction."""
+    """Ask the shadow version about its share of items that production has just predicted. Called in that
+    transaction.
+    """
     version = shadow_version()
     if version is None:
         return
     ShadowRequest.objects.bulk_create(
-        [ShadowRequest(item=item, version=version) for item in items if is_shadowed(version.pk, item.pk, version.shadow_share)],
-        ignore_conflicts=True)  # an item that came back has been asked about
+        [
+            ShadowRequest(item=item, version=version)
+            for item in items
+            if is_shadowed(version.pk, item.pk, version.shadow_share)
+        ],
+        ignore_conflicts=True,
+    )  # an item that came back has been asked about
 
 
 def waiting(version: ModelVersion) -> QuerySet[ShadowRequest]:
@@ -67,9 +75,13 @@ def claim_shadow(*, version: ModelVersion, limit: int) -> ShadowClaim:
         if first is None:
             return ShadowClaim(token, ())
         alike = waiting(version).filter(attempts=first.attempts).order_by("id").select_for_update(skip_locked=True)
-        ids = list(alike.values_list("pk", flat=True)[:1 if first.attempts else limit])
-        waiting(version).filter(pk__in=ids).update(claim_token=token, claimed_until=_until(), attempts=F("attempts") + 1,
-                                                   error="The worker stopped or stalled on it.")
+        ids = list(alike.values_list("pk", flat=True)[: 1 if first.attempts else limit])
+        waiting(version).filter(pk__in=ids).update(
+            claim_token=token,
+            claimed_until=_until(),
+            attempts=F("attempts") + 1,
+            error="The worker stopped or stalled on it.",
+        )
     held = ShadowRequest.objects.filter(claim_token=token).select_related("item").order_by("id")
     return ShadowClaim(token, tuple(held))
 

@@ -1,9 +1,9 @@
 """Handing one card over between serving and training, through the database (`GUARDAPP_SHARED_DEVICE`).
 
-Serving writes down that it uses the device before it looks whether the device is lent, training writes down the loan before it looks
-who uses it: one of the two always sees the other. Serving ends the batch under way, lets its guards go and says so; training waits for
-that. Items wait and moderation answers 503 meanwhile. The loan runs out by itself where its trainer dies, a use where its process does.
-Nothing here costs a query where no device is shared.
+Serving writes down that it uses the device before it looks whether the device is lent, training writes down the loan
+before it looks who uses it: one of the two always sees the other. Serving ends the batch under way, lets its guards go
+and says so; training waits for that. Items wait and moderation answers 503 meanwhile. The loan runs out by itself where
+its trainer dies, a use where its process does. Nothing here costs a query where no device is shared.
 """
 
 import logging
@@ -22,7 +22,8 @@ from annotation.models import DeviceLoan, DeviceUse
 from annotation.predictions.loaded_engine import release_engines
 
 LOOK_EVERY_S = 2.0
-DEAD_AFTER = timedelta(seconds=30)  # a use that was not renewed for so long: its process has died, or its machine
+# a use that was not renewed for so long: its process has died, or its machine
+DEAD_AFTER = timedelta(seconds=30)
 LENT_RETRY_S = 30.0
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ class _Process:
 
     def __init__(self) -> None:
         self.id = uuid4()
-        self.lock = threading.RLock()  # held while the guard works: it is never taken away in the middle of a batch
+        # held while the guard works: it is never taken away in the middle of a batch
+        self.lock = threading.RLock()
         self.holds = False
         self.keeper: threading.Thread | None = None
         self.leaving = threading.Event()
@@ -50,7 +52,8 @@ _process = _Process()
 
 @contextmanager
 def on_device(on_return: Callable[[], Any] | None = None) -> Iterator[None]:
-    """Around whatever loads or asks a guard. `on_return` is called in a thread of its own once a device that was lent is back.
+    """Around whatever loads or asks a guard. `on_return` is called in a thread of its own once a device that was lent
+    is back.
 
     Raises DeviceLent, with all guards of this process let go.
     """
@@ -84,7 +87,9 @@ def _is_lent() -> bool:
 
 
 def _seen() -> None:
-    DeviceUse.objects.update_or_create(process=_process.id, defaults={"device": settings.SHARED_DEVICE, "seen_at": clock.now()})
+    DeviceUse.objects.update_or_create(
+        process=_process.id, defaults={"device": settings.SHARED_DEVICE, "seen_at": clock.now()}
+    )
     _process.holds = True
 
 
@@ -101,7 +106,9 @@ def _keep(on_return: Callable[[], Any] | None) -> None:
 
 
 def _keeper(on_return: Callable[[], Any] | None) -> None:
-    """While the process has no other work: renew its use, let the device go when it is lent, and tell when it is back."""
+    """While the process has no other work: renew its use, let the device go when it is lent, and tell when it is
+    back.
+    """
     told = False
     while not _process.leaving.wait(LOOK_EVERY_S):
         try:
@@ -131,11 +138,14 @@ def _look() -> None:
 def borrow(*, holder: str) -> UUID | None:
     """Take the shared device for a training job; None where another job has it. It may be used once `is_free`."""
     now, token = clock.now(), uuid4()
-    loan, made = DeviceLoan.objects.get_or_create(device=settings.SHARED_DEVICE, defaults={
-        "holder": holder[:200], "token": token, "until": _until()})
+    loan, made = DeviceLoan.objects.get_or_create(
+        device=settings.SHARED_DEVICE, defaults={"holder": holder[:200], "token": token, "until": _until()}
+    )
     if made:
         return token
-    taken = DeviceLoan.objects.filter(pk=loan.pk, until__lte=now).update(holder=holder[:200], token=token, until=_until())
+    taken = DeviceLoan.objects.filter(pk=loan.pk, until__lte=now).update(
+        holder=holder[:200], token=token, until=_until()
+    )
     return token if taken else None
 
 

@@ -1,8 +1,9 @@
 """The reasoning that training learns from, where a person corrected a verdict and wrote none.
 
 The guard's own rollouts that are stored with the prediction come first, at once, when the gold label settles
-(`reasoning_from_rollouts`). Else the gold row waits and the inference worker has the guard write it (`complete_targets`, how:
-predictions.forced_reasoning). After MAX_ATTEMPTS the target is UNAVAILABLE: training leaves the row out, and it still counts in evaluation.
+(`reasoning_from_rollouts`). Else the gold row waits and the inference worker has the guard write it
+(`complete_targets`, how: predictions.forced_reasoning). After MAX_ATTEMPTS the target is UNAVAILABLE: training leaves
+the row out, and it still counts in evaluation.
 """
 
 import logging
@@ -29,7 +30,8 @@ logger = logging.getLogger(__name__)
 Labels = tuple[str | None, str | None]  # prompt, response
 MAX_ATTEMPTS = 3
 MICRO_BATCH = 8  # rows between two renewals of the claim
-HOLD = 10  # claims hold this many times longer than those of items: several rounds of rollouts, and nobody waits for them
+# claims hold this many times longer than those of items: several rounds of rollouts, and nobody waits for them
+HOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def complete_targets(*, engine: Engine, version: ModelVersion, limit: int) -> Co
     completed = 0
     for start in range(0, len(claimed), MICRO_BATCH):
         until = _renew(claimed[start:], until)
-        batch = claimed[start:start + MICRO_BATCH]
+        batch = claimed[start : start + MICRO_BATCH]
         completed += _store(batch, _write(engine, version, batch), until)
     return Completed(len(claimed), completed, unavailable + (_give_up() if claimed else 0))
 
@@ -70,8 +72,11 @@ def _waiting() -> QuerySet[GoldLabel]:
 
 
 def _give_up() -> int:
-    return _waiting().filter(target_attempts__gte=MAX_ATTEMPTS).update(
-        target_source=TargetSource.UNAVAILABLE, target_claimed_until=None)
+    return (
+        _waiting()
+        .filter(target_attempts__gte=MAX_ATTEMPTS)
+        .update(target_source=TargetSource.UNAVAILABLE, target_claimed_until=None)
+    )
 
 
 def _claim(limit: int) -> tuple[list[GoldLabel], datetime]:
@@ -85,8 +90,9 @@ def _claim(limit: int) -> tuple[list[GoldLabel], datetime]:
 
 def _held(ids: Sequence[int], until: datetime) -> QuerySet[GoldLabel]:
     """The end of the claim, exact to the microsecond, is its fencing token."""
-    return GoldLabel.objects.filter(pk__in=ids, target_claimed_until=until, target_source=TargetSource.PENDING,
-                                    withdrawn_at__isnull=True)
+    return GoldLabel.objects.filter(
+        pk__in=ids, target_claimed_until=until, target_source=TargetSource.PENDING, withdrawn_at__isnull=True
+    )
 
 
 def _renew(rows: Sequence[GoldLabel], until: datetime) -> datetime:
@@ -100,9 +106,12 @@ def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) ->
     wanted = _wanted(version, batch)
     if not wanted:
         return {}
-    seed = 1_000_003 * max(row.target_attempts for row in batch)  # another attempt draws other rollouts
+    # another attempt draws other rollouts
+    seed = 1_000_003 * max(row.target_attempts for row in batch)
     try:
-        found = write_reasoning(engine=engine, rows=list(wanted.values()), max_new_tokens=settings.MAX_NEW_TOKENS, seed=seed)
+        found = write_reasoning(
+            engine=engine, rows=list(wanted.values()), max_new_tokens=settings.MAX_NEW_TOKENS, seed=seed
+        )
     except ENGINE_FAILURES:
         logger.exception("%s could not write reasoning for gold %s", version.name, [row.pk for row in batch])
         if len(batch) == 1:
@@ -112,15 +121,25 @@ def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) ->
 
 
 def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Wanted]:
-    """By gold id. Left out: rows whose media cannot be shown, and rows without a prompt label, which no completion can state."""
+    """By gold id. Left out: rows whose media cannot be shown, and rows without a prompt label, which no completion can
+    state.
+    """
     evidence = evidence_of([row.item for row in batch], policy_for(version))
     wanted: dict[int, Wanted] = {}
     for row in batch:
         shown = evidence[row.item_id]
         if isinstance(shown, Evidence) and row.prompt_label is not None:
-            wrong = frozenset(step["text"] for step in row.review.steps if step["mark"] == StepMark.WRONG and step["text"])
-            wanted[row.pk] = Wanted(sample_of(row.item, shown), row.prompt_label, row.response_label, tuple(row.categories), wrong,
-                                    tuple(row.prediction.steps) if row.prediction else ())
+            wrong = frozenset(
+                step["text"] for step in row.review.steps if step["mark"] == StepMark.WRONG and step["text"]
+            )
+            wanted[row.pk] = Wanted(
+                sample_of(row.item, shown),
+                row.prompt_label,
+                row.response_label,
+                tuple(row.categories),
+                wrong,
+                tuple(row.prediction.steps) if row.prediction else (),
+            )
     return wanted
 
 
@@ -129,7 +148,8 @@ def _store(batch: Sequence[GoldLabel], targets: dict[int, Target], until: dateti
     written = 0
     with transaction.atomic():
         for key, target in targets.items():
-            written += _held([key], until).update(target_steps=list(target.steps), target_source=target.source,
-                                                  target_claimed_until=None)
+            written += _held([key], until).update(
+                target_steps=list(target.steps), target_source=target.source, target_claimed_until=None
+            )
         _held([row.pk for row in batch], until).update(target_claimed_until=None)
     return written

@@ -14,7 +14,9 @@ NOT_SETTLED = (ItemStatus.PENDING, ItemStatus.PREDICTING, ItemStatus.READY)
 
 
 class ReviewsBegun(ServiceError):
-    """Items of this queue have been reviewed by some of their people. Finish those before you ask for fewer reviews an item."""
+    """Items of this queue have been reviewed by some of their people. Finish those before you ask for fewer reviews an
+    item.
+    """
 
 
 class QueueNotYours(ServiceError):
@@ -41,7 +43,9 @@ _BY_SLUG_FOR = Select(lambda slug, user: ReviewQueue.objects.filter(_open_to(use
 
 
 def save_queue(*, queue: ReviewQueue) -> bool:
-    """Store a new or changed queue. True: its waiting items are to be routed again, so ring. Raises ConditionNotValid, ReviewsBegun."""
+    """Store a new or changed queue. True: its waiting items are to be routed again, so ring. Raises ConditionNotValid,
+    ReviewsBegun.
+    """
     queue.filters = Conditions.of(queue.filters).as_json()
     with transaction.atomic():
         before = None if queue._state.adding else ReviewQueue.objects.select_for_update().get(pk=queue.pk)

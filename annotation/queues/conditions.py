@@ -1,4 +1,6 @@
-"""Which items a queue serves or a routing rule catches: one value, asked of one item in memory or of all in the database."""
+"""Which items a queue serves or a routing rule catches: one value, asked of one item in memory or of all in the
+database.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +17,8 @@ from guardapp.guard.taxonomy import Harmfulness, Modality
 CATEGORIES_AS_TEXT = "categories_as_text"  # what `as_query` asks of; see `annotations`
 NAMES = ("sources", "modalities", "languages", "categories", "versions", "labels")
 CHOICES: Mapping[str, Collection[str]] = {
-    "modalities": [modality.value for modality in Modality], "labels": [label.value for label in Harmfulness],
+    "modalities": [modality.value for modality in Modality],
+    "labels": [label.value for label in Harmfulness],
 }
 
 
@@ -31,8 +34,8 @@ class ConditionNotValid(ServiceError):
 class Conditions:
     """All that are given must hold; of a list one is enough. Empty catches every item.
 
-    Scores are P(harmful) of the prompt, else of the response, 0 to 1; `disagreement_from` is a share of rollouts, 0 to 1;
-    `severity_from` is 0 to 3.
+    Scores are P(harmful) of the prompt, else of the response, 0 to 1; `disagreement_from` is a share of rollouts, 0 to
+    1; `severity_from` is 0 to 3.
     """
 
     sources: tuple[str, ...] = ()
@@ -53,13 +56,19 @@ class Conditions:
         if unknown:
             known = ", ".join(field.name for field in fields(cls))
             raise ConditionNotValid(unknown[0], _("is no condition. Use %(known)s.") % {"known": known})
-        values: dict[str, Any] = {name: _words(name, value) if name in NAMES else _number(name, value)
-                                  for name, value in given.items() if value not in (None, "", [], ())}
+        values: dict[str, Any] = {
+            name: _words(name, value) if name in NAMES else _number(name, value)
+            for name, value in given.items()
+            if value not in (None, "", [], ())
+        }
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value
-                for name, value in asdict(self).items() if value not in (None, ())}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if value not in (None, ())
+        }
 
     def catch(self, item: Item, prediction: Prediction | None, version: str) -> bool:
         """Of an item with its prediction by the named version."""
@@ -75,15 +84,22 @@ class Conditions:
             and (not self.labels or bool(labels.intersection(self.labels)))
             and (self.score_from is None or (score is not None and score >= self.score_from))
             and (self.score_to is None or (score is not None and score <= self.score_to))
-            and (self.disagreement_from is None or (prediction is not None and prediction.disagreement >= self.disagreement_from))
+            and (
+                self.disagreement_from is None
+                or (prediction is not None and prediction.disagreement >= self.disagreement_from)
+            )
             and (self.severity_from is None or item.severity >= self.severity_from)
         )
 
     def as_query(self) -> Q:
         """The same over Item, as the reviewers see it (`Item.prediction`); categories want `annotations`."""
         query = Q()
-        for field, lookup in (("sources", "source__in"), ("modalities", "modality__in"), ("languages", "language__in"),
-                              ("versions", "prediction__version__name__in")):
+        for field, lookup in (
+            ("sources", "source__in"),
+            ("modalities", "modality__in"),
+            ("languages", "language__in"),
+            ("versions", "prediction__version__name__in"),
+        ):
             if getattr(self, field):
                 query &= Q(**{lookup: getattr(self, field)})
         if self.categories:
@@ -93,7 +109,8 @@ class Conditions:
         for bound, lookup in ((self.score_from, "gte"), (self.score_to, "lte")):
             if bound is not None:
                 query &= Q(**{f"prediction__prompt_score__{lookup}": bound}) | Q(
-                    prediction__prompt_score__isnull=True, **{f"prediction__response_score__{lookup}": bound})
+                    prediction__prompt_score__isnull=True, **{f"prediction__response_score__{lookup}": bound}
+                )
         if self.disagreement_from is not None:
             query &= Q(prediction__disagreement__gte=self.disagreement_from)
         if self.severity_from is not None:
@@ -124,8 +141,9 @@ def _words(name: str, value: Any) -> tuple[str, ...]:
     known = CHOICES.get(name)
     strange = [word for word in value if known is not None and word not in known]
     if strange and known is not None:
-        raise ConditionNotValid(name, _("%(given)s is not one of %(known)s.") % {
-            "given": repr(strange[0]), "known": ", ".join(known)})
+        raise ConditionNotValid(
+            name, _("%(given)s is not one of %(known)s.") % {"given": repr(strange[0]), "known": ", ".join(known)}
+        )
     return tuple(value)
 
 

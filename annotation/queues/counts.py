@@ -42,8 +42,13 @@ def renew_tallies(*, force: bool = False) -> bool:
 
 def counted_queues(now: datetime) -> list[QueueTally]:
     """Reads every item once. Nothing is stored."""
-    rows = Item.objects.order_by().values("queue_id", "status", "lane").annotate(
-        items=Count("pk"), oldest_at=Min("created_at"), late=Count("pk", filter=late_items(now)), **_within(now))
+    rows = (
+        Item.objects.order_by()
+        .values("queue_id", "status", "lane")
+        .annotate(
+            items=Count("pk"), oldest_at=Min("created_at"), late=Count("pk", filter=late_items(now)), **_within(now)
+        )
+    )
     return [_tally(dict(row), now) for row in rows]
 
 
@@ -95,7 +100,9 @@ class QueueCounts:
 
 
 def queues_with_counts(user: User) -> list[QueueCounts]:
-    """The queues that the person may work on. Many items are not counted here but read from the tally that a worker renews."""
+    """The queues that the person may work on. Many items are not counted here but read from the tally that a worker
+    renews.
+    """
     counts: dict[int, dict[str, int]] = {}
     tallied = QueueTally.objects.values_list("queue_id", "status").annotate(n=Sum("items"))
     counted = Item.objects.order_by().values_list("queue_id", "status").annotate(n=Count("pk"))
@@ -106,7 +113,9 @@ def queues_with_counts(user: User) -> list[QueueCounts]:
 
 
 def late_by_queue() -> dict[int, int]:
-    """How many items have waited longer than their queue allows, by queue id; queues without such items are left out."""
+    """How many items have waited longer than their queue allows, by queue id; queues without such items are left
+    out.
+    """
     if tally_is_enough():
         return dict(QueueTally.objects.filter(late__gt=0).values_list("queue_id").annotate(n=Sum("late")))
     return dict(Item.objects.order_by().filter(late_items(clock.now())).values_list("queue_id").annotate(n=Count("pk")))

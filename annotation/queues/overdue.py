@@ -1,6 +1,7 @@
 """Items that wait for people longer than their queue allows.
 
-The wait begins when an item comes in. One that an appeal or a new policy has reopened was answered in time or not: it counts no more.
+The wait begins when an item comes in. One that an appeal or a new policy has reopened was answered in time or not: it
+counts no more.
 """
 
 from datetime import datetime, timedelta
@@ -12,7 +13,8 @@ from annotation.models import Item, ReviewQueue
 from annotation.status import ItemStatus
 
 WAITING = (ItemStatus.READY, ItemStatus.ESCALATED)
-AGES = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(weeks=1))  # what waiting is told apart by
+# what waiting is told apart by
+AGES = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(weeks=1))
 
 
 def late_items(now: datetime) -> Q:

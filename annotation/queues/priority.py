@@ -11,7 +11,8 @@ from annotation.status import Lane, QueueOrder
 from guardapp.guard.taxonomy import Harmfulness
 
 UNCERTAIN_BAND = 0.15  # a score this close to 0.5 is as good as no verdict
-SEVERITY = {"S1": 2.0, "S3": 2.0, "S4": 3.0, "S9": 3.0, "S10": 2.0, "S11": 3.0}  # 0 to 3; harmful without one of these: 1
+# 0 to 3; harmful without one of these: 1
+SEVERITY = {"S1": 2.0, "S3": 2.0, "S4": 3.0, "S9": 3.0, "S10": 2.0, "S11": 3.0}
 AGE_WEIGHT = 1.0  # points for each day an item waits
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -26,18 +27,24 @@ class Route:
 def route_item(*, item: Item, prediction: Prediction) -> Route:
     """Lane and priority of an item that was just predicted.
 
-    Priority follows the queue's order; of RISK it is doubt (0 to 3) plus severity (0 to 3) plus age. Age counts as the day of
-    the report, so that the order of two items stays right however long they wait and no row has to be rewritten as time passes.
+    Priority follows the queue's order; of RISK it is doubt (0 to 3) plus severity (0 to 3) plus age. Age counts as the
+    day of the report, so that the order of two items stays right however long they wait and no row has to be rewritten
+    as time passes.
     """
     doubt = doubt_of(prediction)
     reported = item.reported_at or item.created_at
     age = -AGE_WEIGHT * (reported - EPOCH).total_seconds() / 86_400
     severity = severity_of(prediction)
     points = {
-        QueueOrder.RISK: 3 * doubt + severity + age, QueueOrder.DISAGREEMENT: 10 * doubt + age / 1_000,
-        QueueOrder.SEVERITY: 10 * severity + age / 1_000, QueueOrder.OLDEST: age, QueueOrder.RANDOM: draw_of("order", item.pk),
+        QueueOrder.RISK: 3 * doubt + severity + age,
+        QueueOrder.DISAGREEMENT: 10 * doubt + age / 1_000,
+        QueueOrder.SEVERITY: 10 * severity + age / 1_000,
+        QueueOrder.OLDEST: age,
+        QueueOrder.RANDOM: draw_of("order", item.pk),
     }
-    return Route(lane=_lane(item, prediction), priority=round(points[QueueOrder(item.queue.order)], 6), severity=round(severity))
+    return Route(
+        lane=_lane(item, prediction), priority=round(points[QueueOrder(item.queue.order)], 6), severity=round(severity)
+    )
 
 
 def doubt_of(prediction: Prediction) -> float:

@@ -1,4 +1,6 @@
-"""Routing rules: which queue an item goes to once the guard has said something of it. The first rule that catches it wins."""
+"""Routing rules: which queue an item goes to once the guard has said something of it. The first rule that catches it
+wins.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +43,9 @@ def enabled_rules() -> list[Rule]:
 
 
 def place(*, item: Item, prediction: Prediction, version: str, rules: Sequence[Rule]) -> bool:
-    """Set queue, lane, priority, severity and free slots of an item that nobody has reviewed; the caller saves. True: another queue."""
+    """Set queue, lane, priority, severity and free slots of an item that nobody has reviewed; the caller saves. True:
+    another queue.
+    """
     before = item.queue_id
     item.severity = route_item(item=item, prediction=prediction).severity
     rule = next((rule.row for rule in rules if rule.conditions.catch(item, prediction, version)), None)
@@ -55,7 +59,7 @@ def place(*, item: Item, prediction: Prediction, version: str, rules: Sequence[R
 def preview(conditions: Conditions) -> Preview:
     """Only the newest PREVIEWED items are looked at: an answer at once, however many there are."""
     newest = Item.objects.filter(status__in=PREDICTED, prediction__isnull=False).order_by("-id")
-    last = newest.values_list("id", flat=True)[PREVIEWED - 1:PREVIEWED].first()
+    last = newest.values_list("id", flat=True)[PREVIEWED - 1 : PREVIEWED].first()
     window = newest.filter(pk__gte=last) if last else newest
     caught = window.annotate(**conditions.annotations()).filter(conditions.as_query())
     return Preview(window.count(), caught.count(), list(caught.select_related("prediction", "queue")[:EXAMPLES]))
@@ -85,12 +89,15 @@ def move_rule(*, rule: RoutingRule, up: bool) -> None:
 
 
 def route_again(queue: ReviewQueue) -> None:
-    """Ask that the waiting items of a queue be routed anew: its order or the rules changed. `reroute_some` does it; the caller rings."""
+    """Ask that the waiting items of a queue be routed anew: its order or the rules changed. `reroute_some` does it; the
+    caller rings.
+    """
     ReviewQueue.objects.filter(pk=queue.pk).update(rerouted_to=0)
 
 
 def reroute_some(*, limit: int = CHUNK) -> int:
-    """Route the next waiting items of a queue that asked for it; the mark moves with them, so a killed worker goes on. 0: all done.
+    """Route the next waiting items of a queue that asked for it; the mark moves with them, so a killed worker goes on.
+    0: all done.
 
     An item that somebody holds or has reviewed in this round stays where it is.
     """
@@ -98,16 +105,26 @@ def reroute_some(*, limit: int = CHUNK) -> int:
     if queue is None:
         return 0
     with transaction.atomic():
-        waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, prediction__isnull=False, pk__gt=queue.rerouted_to)
+        waiting = Item.objects.filter(
+            queue=queue, status=ItemStatus.READY, prediction__isnull=False, pk__gt=queue.rerouted_to
+        )
         items = list(waiting.select_related("queue", "prediction__version").order_by("id")[:limit])
         busy = _busy(items)
         rules = enabled_rules()
-        moved = [item for item in items if item.pk not in busy and place(
-            item=item, prediction=_shown(item), version=_shown(item).version.name, rules=rules)]
+        moved = [
+            item
+            for item in items
+            if item.pk not in busy
+            and place(item=item, prediction=_shown(item), version=_shown(item).version.name, rules=rules)
+        ]
         free = [item for item in items if item.pk not in busy]
         Item.objects.bulk_update(free, ["queue", "lane", "priority", "severity", "free_slots"])
-        Event.objects.bulk_create([Event(kind=EventKind.REROUTED, item=item, detail={"from": queue.slug, "to": item.queue.slug})
-                                   for item in moved])
+        Event.objects.bulk_create(
+            [
+                Event(kind=EventKind.REROUTED, item=item, detail={"from": queue.slug, "to": item.queue.slug})
+                for item in moved
+            ]
+        )
         mark: dict[str, Any] = {"rerouted_to": items[-1].pk if len(items) == limit else None}
         ReviewQueue.objects.filter(pk=queue.pk, rerouted_to=queue.rerouted_to).update(**mark)
     return len(items) or 1

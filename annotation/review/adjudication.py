@@ -1,4 +1,6 @@
-"""Adjudication: a lead settles what reviewers judged differently. They take one side, the guard's judgement, or decide themselves."""
+"""Adjudication: a lead settles what reviewers judged differently. They take one side, the guard's judgement, or decide
+themselves.
+"""
 
 import uuid
 from collections.abc import Mapping
@@ -25,34 +27,52 @@ def sides_of(assignment: Assignment) -> list[Review]:
     return standing_reviews(assignment.item) if adjudicates else []
 
 
-def adjudicate(*, lead: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None) -> Review:
+def adjudicate(
+    *, lead: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None
+) -> Review:
     """Settle the item; `upholds` is the review whose side is taken. Raises what `submit_review` does."""
     if not decision.reason.strip():
         raise DecisionNotValid("reason", _("is missing: say why, so that the reviewers can learn from it."))
-    return submit_review(reviewer=lead, token=token, idempotency_key=idempotency_key, decision=decision, upholds=upholds)
+    return submit_review(
+        reviewer=lead, token=token, idempotency_key=idempotency_key, decision=decision, upholds=upholds
+    )
 
 
 def decision_for_side(side: Review, *, prediction: Prediction | None, reason: str, note: str) -> Decision:
-    """The side's verdict and its work on the guard's steps. Work on another prediction than the item's present one is left out."""
+    """The side's verdict and its work on the guard's steps. Work on another prediction than the item's present one is
+    left out.
+    """
     same = prediction is not None and side.prediction_id == prediction.pk
     return Decision(
-        kind=ReviewKind(side.kind) if same else ReviewKind.CORRECTED, prompt_label=Harmfulness(str(side.prompt_label)),
-        response_label=Harmfulness(side.response_label) if side.response_label else None, categories=tuple(side.categories),
-        severity=side.severity, error_kinds=tuple(ErrorKind(kind) for kind in side.error_kinds),
-        steps=tuple(_step(row) for row in side.steps) if same else (), reason=reason, note=note,
+        kind=ReviewKind(side.kind) if same else ReviewKind.CORRECTED,
+        prompt_label=Harmfulness(str(side.prompt_label)),
+        response_label=Harmfulness(side.response_label) if side.response_label else None,
+        categories=tuple(side.categories),
+        severity=side.severity,
+        error_kinds=tuple(ErrorKind(kind) for kind in side.error_kinds),
+        steps=tuple(_step(row) for row in side.steps) if same else (),
+        reason=reason,
+        note=note,
     )
 
 
 def decision_for_guard(prediction: Prediction, *, reason: str, note: str) -> Decision:
     """The guard's judgement as it stands. Its completion must have parsed."""
     return Decision(
-        kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness(str(prediction.prompt_label)),
+        kind=ReviewKind.ACCEPTED,
+        prompt_label=Harmfulness(str(prediction.prompt_label)),
         response_label=Harmfulness(prediction.response_label) if prediction.response_label else None,
-        categories=tuple(prediction.categories), reason=reason, note=note,
+        categories=tuple(prediction.categories),
+        reason=reason,
+        note=note,
     )
 
 
 def _step(row: Mapping[str, Any]) -> StepReview:
     mark = row.get("mark")
-    return StepReview(row.get("text"), StepMark(mark) if mark else None, row.get("edit"),
-                      tuple(Link.of(link) for link in row.get("links", [])))
+    return StepReview(
+        row.get("text"),
+        StepMark(mark) if mark else None,
+        row.get("edit"),
+        tuple(Link.of(link) for link in row.get("links", [])),
+    )

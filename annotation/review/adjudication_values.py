@@ -1,4 +1,6 @@
-"""Reading what the adjudication page lays side by side: each reviewer's judgement, then the guard's, and where they differ."""
+"""Reading what the adjudication page lays side by side: each reviewer's judgement, then the guard's, and where they
+differ.
+"""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -27,7 +29,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A judgement: `take` is what the form sends to take it, "" where it cannot be taken. `review` is None in the guard's."""
+    """A judgement: `take` is what the form sends to take it, "" where it cannot be taken. `review` is None in the
+    guard's.
+    """
 
     take: str
     key: str
@@ -68,22 +72,41 @@ def dispute_of(assignment: Assignment) -> Dispute | None:
         return None
     item, prediction = assignment.item, assignment.item.prediction
     columns = _columns(item, prediction, sides)
-    asked = item.assignments.filter(state=AssignmentState.ESCALATED, round=item.round).select_related("reviewer").order_by("id")
+    asked = (
+        item.assignments.filter(state=AssignmentState.ESCALATED, round=item.round)
+        .select_related("reviewer")
+        .order_by("id")
+    )
     waiting = count_some(Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0))
-    return Dispute(columns, tuple(asked), _taken(draft_of(item, assignment.reviewer), [column.take for column in columns]), waiting)
+    return Dispute(
+        columns, tuple(asked), _taken(draft_of(item, assignment.reviewer), [column.take for column in columns]), waiting
+    )
 
 
 def _columns(item: Item, prediction: Prediction | None, sides: Sequence[Review]) -> tuple[Column, ...]:
     rows = _rows(item, prediction, sides)
     reviewers = [
-        Column(f"side-{side.pk}", str(number), side.reviewer.pseudonym, tuple(row[number - 1] for row in rows),
-               (side.prompt_label, side.response_label), tuple(side.categories), side)
+        Column(
+            f"side-{side.pk}",
+            str(number),
+            side.reviewer.pseudonym,
+            tuple(row[number - 1] for row in rows),
+            (side.prompt_label, side.response_label),
+            tuple(side.categories),
+            side,
+        )
         for number, side in enumerate(sides, 1)
     ]
     if prediction is None:
         return tuple(reviewers)
-    guard = Column(GUARD if prediction.parsed else "", "a", prediction.version.name, tuple(row[-1] for row in rows),
-                   (prediction.prompt_label, prediction.response_label), tuple(prediction.categories))
+    guard = Column(
+        GUARD if prediction.parsed else "",
+        "a",
+        prediction.version.name,
+        tuple(row[-1] for row in rows),
+        (prediction.prompt_label, prediction.response_label),
+        tuple(prediction.categories),
+    )
     return (*reviewers, guard)
 
 
@@ -99,8 +122,13 @@ def _rows(item: Item, prediction: Prediction | None, sides: Sequence[Review]) ->
         _own_words("number", _("Confidence"), sides, prediction, lambda side: side.confidence),
         _own_words("text", _("Reason"), sides, prediction, lambda side: side.reason),
         _own_words("text", _("Note"), sides, prediction, lambda side: side.note),
-        _own_words("list", _("What was wrong with the guard's judgement"), sides, prediction,
-                   lambda side: [str(ErrorKind(kind).label) for kind in side.error_kinds]),
+        _own_words(
+            "list",
+            _("What was wrong with the guard's judgement"),
+            sides,
+            prediction,
+            lambda side: [str(ErrorKind(kind).label) for kind in side.error_kinds],
+        ),
     )
     rows += [row for row in own if any(cell.value not in (None, "", []) for cell in row)]
     if prediction is not None and prediction.steps:
@@ -108,13 +136,16 @@ def _rows(item: Item, prediction: Prediction | None, sides: Sequence[Review]) ->
     return rows
 
 
-def _row(kind: str, words: str, values: Sequence[Any], same: Callable[[Any], Hashable] = lambda value: value) -> list[Cell]:
+def _row(
+    kind: str, words: str, values: Sequence[Any], same: Callable[[Any], Hashable] = lambda value: value
+) -> list[Cell]:
     differs = len({same(value) for value in values}) > 1
     return [Cell(kind, words, value, differs) for value in values]
 
 
-def _own_words(kind: str, words: str, sides: Sequence[Review], prediction: Prediction | None,
-               value_of: Callable[[Review], Any]) -> list[Cell]:
+def _own_words(
+    kind: str, words: str, sides: Sequence[Review], prediction: Prediction | None, value_of: Callable[[Review], Any]
+) -> list[Cell]:
     """What only people give; it is theirs and marked as no difference."""
     cells = [Cell(kind, words, value_of(side)) for side in sides]
     return cells if prediction is None else [*cells, Cell("none", words, None)]
@@ -130,7 +161,12 @@ def _step_rows(prediction: Prediction, sides: Sequence[Review]) -> list[list[Cel
         rows.append([*(Cell("step", words, step, differs) for step in steps), Cell("text", words, text, differs)])
     added = [[step.shown for step in of if step.text is None] for of in work]
     if any(added):
-        rows.append([*(Cell("list", _("Added steps"), texts, True) for texts in added), Cell("none", _("Added steps"), None, True)])
+        rows.append(
+            [
+                *(Cell("list", _("Added steps"), texts, True) for texts in added),
+                Cell("none", _("Added steps"), None, True),
+            ]
+        )
     return rows
 
 

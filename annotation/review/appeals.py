@@ -31,7 +31,9 @@ class AppealReasonMissing(ServiceError):
 
 
 def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appellant: str = "") -> Appeal:
-    """Put the item back in front of people, first in its queue. Raises NothingToAppeal, AppealOpenAlready, AppealReasonMissing."""
+    """Put the item back in front of people, first in its queue. Raises NothingToAppeal, AppealOpenAlready,
+    AppealReasonMissing.
+    """
     reason, now = reason.strip(), timezone.now()
     if not reason:
         raise AppealReasonMissing
@@ -40,11 +42,22 @@ def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appel
             locked = Item.objects.select_for_update(of=("self",)).get(pk=item.pk)
             gold = GoldLabel.objects.standing().filter(item=locked).first()
             if gold is None or locked.status != ItemStatus.REVIEWED:
-                raise AppealOpenAlready if Appeal.objects.filter(item=item, state=AppealState.OPEN).exists() else NothingToAppeal
-            appeal = Appeal.objects.create(item=locked, gold=gold, reason=reason, opened_by=opened_by, appellant=appellant, opened_at=now)
+                raise (
+                    AppealOpenAlready
+                    if Appeal.objects.filter(item=item, state=AppealState.OPEN).exists()
+                    else NothingToAppeal
+                )
+            appeal = Appeal.objects.create(
+                item=locked, gold=gold, reason=reason, opened_by=opened_by, appellant=appellant, opened_at=now
+            )
             reopen_item(item=locked, lane=Lane.APPEAL, ahead=AHEAD_OF_ALL)
-            Event.objects.create(kind=EventKind.APPEALED, item=locked, actor=opened_by, at=now,
-                                 detail={"appeal": appeal.pk, "reason": reason})
+            Event.objects.create(
+                kind=EventKind.APPEALED,
+                item=locked,
+                actor=opened_by,
+                at=now,
+                detail={"appeal": appeal.pk, "reason": reason},
+            )
     except IntegrityError:
         raise AppealOpenAlready from None
     return appeal
@@ -53,8 +66,9 @@ def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appel
 def reopen_item(*, item: Item, lane: Lane, ahead: float = 0.0) -> None:
     """Another round of reviews; the standing gold stays until that has settled. The caller holds the item's row."""
     wanted = 1 if lane == Lane.APPEAL else item.queue.reviews_per_item
-    Item.objects.filter(pk=item.pk).update(status=ItemStatus.READY, round=F("round") + 1, lane=lane, free_slots=wanted,
-                                           priority=F("priority") + ahead)
+    Item.objects.filter(pk=item.pk).update(
+        status=ItemStatus.READY, round=F("round") + 1, lane=lane, free_slots=wanted, priority=F("priority") + ahead
+    )
 
 
 def close_appeal(*, item: Item, gold: GoldLabel, now: datetime) -> None:
@@ -62,7 +76,9 @@ def close_appeal(*, item: Item, gold: GoldLabel, now: datetime) -> None:
     for appeal in _OPEN.rows(item=item.pk):
         state = AppealState.UPHELD if verdict_of(appeal.gold) == verdict_of(gold) else AppealState.OVERTURNED
         Appeal.objects.filter(pk=appeal.pk).update(state=state, outcome=gold, closed_at=now)
-        Event.objects.create(kind=EventKind.APPEAL_CLOSED, item=item, at=now, detail={"appeal": appeal.pk, "state": state})
+        Event.objects.create(
+            kind=EventKind.APPEAL_CLOSED, item=item, at=now, detail={"appeal": appeal.pk, "state": state}
+        )
 
 
 def reopen_appeal(*, gold: GoldLabel) -> None:

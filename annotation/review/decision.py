@@ -52,8 +52,9 @@ class Decision:
         return asdict(self) | {"steps": [step.as_json() for step in self.steps]}
 
 
-def check_decision(decision: Decision, item: Item, prediction: Prediction | None, mode: ReviewMode,
-                   category_codes: Collection[str]) -> None:
+def check_decision(
+    decision: Decision, item: Item, prediction: Prediction | None, mode: ReviewMode, category_codes: Collection[str]
+) -> None:
     """Raises DecisionNotValid, naming the field and the fix."""
     if item.response is None and decision.response_label is not None:
         raise DecisionNotValid("response_label", _("must be empty: this item has no response."))
@@ -61,8 +62,11 @@ def check_decision(decision: Decision, item: Item, prediction: Prediction | None
         raise DecisionNotValid("response_label", _("is missing: say whether the response is harmful or unharmful."))
     unknown = sorted(set(decision.categories) - set(category_codes))
     if unknown:
-        raise DecisionNotValid("categories", _("%(unknown)s not in the policy. Use %(known)s.") % {
-            "unknown": ", ".join(unknown), "known": ", ".join(category_codes)})
+        raise DecisionNotValid(
+            "categories",
+            _("%(unknown)s not in the policy. Use %(known)s.")
+            % {"unknown": ", ".join(unknown), "known": ", ".join(category_codes)},
+        )
     _check_values(decision)
     _check_steps(decision, prediction, mode)
     _check_links(decision, item, prediction)
@@ -70,9 +74,15 @@ def check_decision(decision: Decision, item: Item, prediction: Prediction | None
         if mode == ReviewMode.BLIND:  # whether the labels agree would tell what the guard said
             raise DecisionNotValid("kind", _("cannot be accepted: this queue is reviewed blind."))
         if prediction is None or not prediction.parsed:
-            raise DecisionNotValid("kind", _("cannot be accepted: the guard gave no readable judgement. Choose the labels."))
-        if not same_labels(decision, prediction) or any(wrote(step) or step.mark == StepMark.WRONG for step in decision.steps):
-            raise DecisionNotValid("kind", _("is accepted, but labels or steps differ from the guard's. Submit it as corrected."))
+            raise DecisionNotValid(
+                "kind", _("cannot be accepted: the guard gave no readable judgement. Choose the labels.")
+            )
+        if not same_labels(decision, prediction) or any(
+            wrote(step) or step.mark == StepMark.WRONG for step in decision.steps
+        ):
+            raise DecisionNotValid(
+                "kind", _("is accepted, but labels or steps differ from the guard's. Submit it as corrected.")
+            )
 
 
 def _check_values(decision: Decision) -> None:
@@ -83,8 +93,10 @@ def _check_values(decision: Decision) -> None:
     if len(decision.note) > MAX_NOTE_CHARACTERS:
         raise DecisionNotValid("note", _("is longer than %(most)s characters.") % {"most": f"{MAX_NOTE_CHARACTERS:,}"})
     if len(decision.reason) > MAX_REASON_CHARACTERS:
-        raise DecisionNotValid("reason", _("is longer than %(most)s characters. Put the rest into the note.") % {
-            "most": MAX_REASON_CHARACTERS})
+        raise DecisionNotValid(
+            "reason",
+            _("is longer than %(most)s characters. Put the rest into the note.") % {"most": MAX_REASON_CHARACTERS},
+        )
 
 
 def _check_links(decision: Decision, item: Item, prediction: Prediction | None) -> None:

@@ -1,6 +1,7 @@
 """Care for reviewers: what of the evidence they saw is metered, and limited. No claim is made that this prevents harm.
 
-A person over a limit is in cool-down: until the end of the day (UTC) only items that the guard calls harmless are served.
+A person over a limit is in cool-down: until the end of the day (UTC) only items that the guard calls harmless are
+served.
 """
 
 from collections.abc import Collection
@@ -46,10 +47,13 @@ def record_exposure(*, reviewer: User, item: Item, seconds: float, severity: int
     """Add unblurred seconds of an item to the person's day; severity (0 to 3) only ever rises."""
     seconds, today = max(0.0, min(seconds, MOST_SECONDS)), timezone.now().date()
     with transaction.atomic():
-        row, created = Exposure.objects.get_or_create(reviewer=reviewer, item=item, day=today,
-                                                      defaults={"seconds": seconds, "severity": severity})
+        row, created = Exposure.objects.get_or_create(
+            reviewer=reviewer, item=item, day=today, defaults={"seconds": seconds, "severity": severity}
+        )
         if not created:
-            Exposure.objects.filter(pk=row.pk).update(seconds=F("seconds") + seconds, severity=Greatest(F("severity"), severity))
+            Exposure.objects.filter(pk=row.pk).update(
+                seconds=F("seconds") + seconds, severity=Greatest(F("severity"), severity)
+            )
 
 
 def shift_of(reviewer: User, *, now: datetime | None = None) -> Shift:
@@ -57,10 +61,12 @@ def shift_of(reviewer: User, *, now: datetime | None = None) -> Shift:
     day = Exposure.objects.filter(reviewer=reviewer, day=now.date())
     seen = day.aggregate(seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity__gte=SEVERE)))
     return Shift(
-        unblurred_s=seen["seconds"] or 0.0, severe=seen["severe"],
+        unblurred_s=seen["seconds"] or 0.0,
+        severe=seen["severe"],
         limit_s=settings.EXPOSURE_LIMIT_S if reviewer.exposure_limit_s is None else reviewer.exposure_limit_s,
         severe_limit=settings.SEVERE_LIMIT if reviewer.severe_limit is None else reviewer.severe_limit,
-        stretch_minutes=_stretch(reviewer, now), break_after=settings.BREAK_MINUTES,
+        stretch_minutes=_stretch(reviewer, now),
+        break_after=settings.BREAK_MINUTES,
     )
 
 
@@ -80,7 +86,8 @@ def for_person(items: QuerySet[Item], *, opted_out: Collection[str], cool_down: 
 
 def cools_down(reviewer: User) -> bool:
     seen = Exposure.objects.filter(reviewer=reviewer, day=timezone.now().date()).aggregate(
-        seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity__gte=SEVERE)))
+        seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity__gte=SEVERE))
+    )
     return over_limits(reviewer, unblurred_s=seen["seconds"] or 0.0, severe=seen["severe"])
 
 
@@ -93,9 +100,17 @@ def over_limits(reviewer: User, *, unblurred_s: float, severe: int) -> bool:
 
 def _stretch(reviewer: User, now: datetime) -> int:
     """Minutes since the person's last pause or break, as their reviews tell; 0 while they rest."""
-    rested = Event.objects.filter(kind=EventKind.BREAK_TAKEN, actor=reviewer, at__gt=now - timedelta(days=1)).order_by("-id").first()
+    rested = (
+        Event.objects.filter(kind=EventKind.BREAK_TAKEN, actor=reviewer, at__gt=now - timedelta(days=1))
+        .order_by("-id")
+        .first()
+    )
     since = rested.at if rested else now - timedelta(days=1)
-    times = Review.objects.filter(reviewer=reviewer, created_at__gt=since).order_by("-id").values_list("created_at", flat=True)[:LOOKED_AT]
+    times = (
+        Review.objects.filter(reviewer=reviewer, created_at__gt=since)
+        .order_by("-id")
+        .values_list("created_at", flat=True)[:LOOKED_AT]
+    )
     began = now
     for at in times:
         if began - at > PAUSE:

@@ -23,7 +23,9 @@ def flagged_items(user: User) -> list[Item]:
     """The newest flag first."""
     seen: dict[int, Item] = {}
     off: set[int] = set()
-    events = Event.objects.filter(kind=EventKind.FLAGGED_FOR_LATER, actor=user, item__isnull=False).select_related("item")
+    events = Event.objects.filter(kind=EventKind.FLAGGED_FOR_LATER, actor=user, item__isnull=False).select_related(
+        "item"
+    )
     for event in events.defer(*long_texts(item="item")).order_by("-id")[:LOOKED_AT]:
         if event.item is None or event.item.pk in seen or event.item.pk in off:
             continue

@@ -14,19 +14,37 @@ from annotation.predictions.policy import policy_categories
 from annotation.predictions.target_reasoning import reasoning_from_rollouts
 from annotation.review.appeals import close_appeal, reopen_appeal
 from annotation.review.decision import Decision, corrected_steps, same_labels, wrote
-from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, Lane, ReviewMode, StepMark, TargetSource, WebhookEvent
+from annotation.status import (
+    AssignmentState,
+    EventKind,
+    GoldSource,
+    ItemStatus,
+    Lane,
+    ReviewMode,
+    StepMark,
+    TargetSource,
+    WebhookEvent,
+)
 from guardapp.guard.steps import categories_named
 
 _SUPERSEDE = Update(lambda item, now: (GoldLabel.objects.standing().filter(item=item), {"superseded_at": now}))
 _SETTLED = Update(lambda item: (Item.objects.filter(pk=item), {"status": ItemStatus.REVIEWED}))
 
 
-def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool, now: datetime,
-           source: GoldSource | None = None) -> GoldLabel | None:
-    """Called in the review's transaction. Gold when the item has all its reviews and they agree; disagreement escalates.
+def settle(
+    *,
+    item: Item,
+    review: Review,
+    decision: Decision,
+    adjudicates: bool,
+    now: datetime,
+    source: GoldSource | None = None,
+) -> GoldLabel | None:
+    """Called in the review's transaction. Gold when the item has all its reviews and they agree; disagreement
+    escalates.
 
-    A lead's review of an escalated item settles it alone. Reviews that others still had in hand meanwhile settle nothing.
-    The caller holds the item's row: of two last reviews at once the second sees the first.
+    A lead's review of an escalated item settles it alone. Reviews that others still had in hand meanwhile settle
+    nothing. The caller holds the item's row: of two last reviews at once the second sees the first.
     """
     if not adjudicates and item.status != ItemStatus.READY:
         return None
@@ -37,28 +55,53 @@ def settle(*, item: Item, review: Review, decision: Decision, adjudicates: bool,
             return None
         if len({(row.prompt_label, row.response_label) for row in standing}) > 1:
             Item.objects.filter(pk=item.pk).update(status=ItemStatus.ESCALATED, free_slots=1)
-            Event.objects.create(kind=EventKind.ESCALATED, item=item, at=now, detail={"reason": "the reviewers disagree"})
+            Event.objects.create(
+                kind=EventKind.ESCALATED, item=item, at=now, detail={"reason": "the reviewers disagree"}
+            )
             return None
     steps, target_source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
-    steps = naming_categories(steps, decision.categories, {c.code: c.name for c in policy_categories(review.policy_version)})
+    steps = naming_categories(
+        steps, decision.categories, {c.code: c.name for c in policy_categories(review.policy_version)}
+    )
     if _SUPERSEDE.run(item=item.pk, now=now):
         Event.objects.create(kind=EventKind.GOLD_SUPERSEDED, item=item, at=now, detail={"review": review.pk})
-    gold = insert(GoldLabel(
-        item=item, review=review, prediction=review.prediction, prompt_label=review.prompt_label, response_label=review.response_label,
-        categories=review.categories, source=source or _source(item, adjudicates),
-        policy_version=review.policy_version, target_steps=list(steps), target_source=target_source, created_at=now,
-        settled_at=now + timedelta(seconds=settings.SETTLE_SECONDS),
-    ))
+    gold = insert(
+        GoldLabel(
+            item=item,
+            review=review,
+            prediction=review.prediction,
+            prompt_label=review.prompt_label,
+            response_label=review.response_label,
+            categories=review.categories,
+            source=source or _source(item, adjudicates),
+            policy_version=review.policy_version,
+            target_steps=list(steps),
+            target_source=target_source,
+            created_at=now,
+            settled_at=now + timedelta(seconds=settings.SETTLE_SECONDS),
+        )
+    )
     errors = contradictions(decision, review.prediction)
     if errors and review.prediction is not None:
         HardSample.objects.create(gold=gold, prediction=review.prediction, errors=errors, created_at=now)
     _SETTLED.run(item=item.pk)
     close_appeal(item=item, gold=gold, now=now)
-    insert(Event(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": target_source}))
-    announce(event=WebhookEvent.DECIDED, payload={
-        "item": item.pk, "source": item.source, "external_id": item.external_id, "prompt_label": gold.prompt_label,
-        "response_label": gold.response_label, "categories": gold.categories, "settled_by": gold.source,
-        "policy_version": str(gold.policy_version)})
+    insert(
+        Event(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": target_source})
+    )
+    announce(
+        event=WebhookEvent.DECIDED,
+        payload={
+            "item": item.pk,
+            "source": item.source,
+            "external_id": item.external_id,
+            "prompt_label": gold.prompt_label,
+            "response_label": gold.response_label,
+            "categories": gold.categories,
+            "settled_by": gold.source,
+            "policy_version": str(gold.policy_version),
+        },
+    )
     return gold
 
 
@@ -73,11 +116,14 @@ def _source(item: Item, adjudicates: bool) -> GoldSource:
     return GoldSource.ADJUDICATED if adjudicates else GoldSource.CONSENSUS
 
 
-def target_reasoning(decision: Decision, prediction: Prediction | None, mode: ReviewMode) -> tuple[tuple[str, ...], TargetSource]:
+def target_reasoning(
+    decision: Decision, prediction: Prediction | None, mode: ReviewMode
+) -> tuple[tuple[str, ...], TargetSource]:
     """The reasoning that training learns from, and whose it is.
 
-    The person's own words win. Where they agree with the guard and touched nothing, its reasoning stands. Where they flipped
-    a label and wrote nothing, one of the guard's own rollouts that reached the right verdict; else the guard writes it later.
+    The person's own words win. Where they agree with the guard and touched nothing, its reasoning stands. Where they
+    flipped a label and wrote nothing, one of the guard's own rollouts that reached the right verdict; else the guard
+    writes it later.
     """
     if any(wrote(step) for step in decision.steps):
         steps = corrected_steps(decision.steps)
@@ -94,14 +140,18 @@ def target_reasoning(decision: Decision, prediction: Prediction | None, mode: Re
 
 
 def naming_categories(steps: tuple[str, ...], codes: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """The target with a closing step for the categories that the person chose and no step names: guards learn them from the steps."""
+    """The target with a closing step for the categories that the person chose and no step names: guards learn them from
+    the steps.
+    """
     named = categories_named(steps, names.keys())
     unnamed = [f"{names[code]} ({code})" for code in codes if code not in named]
     return (*steps, f"This falls under {', '.join(unnamed)}.") if steps and unnamed else steps
 
 
 def contradictions(decision: Decision, prediction: Prediction | None) -> list[str]:
-    """What gold says against the prediction: prompt, response (labels), unparsed, reasoning (steps rewritten or marked wrong)."""
+    """What gold says against the prediction: prompt, response (labels), unparsed, reasoning (steps rewritten or marked
+    wrong).
+    """
     if prediction is None:
         return []
     if not prediction.parsed:
@@ -117,13 +167,19 @@ def contradictions(decision: Decision, prediction: Prediction | None) -> list[st
 
 
 def withdraw(*, item: Item, actor: User, now: datetime) -> None:
-    """Take the standing gold label back; one that it superseded stands again. Raises SnapshotUsedIt where a snapshot has taken it."""
+    """Take the standing gold label back; one that it superseded stands again. Raises SnapshotUsedIt where a snapshot
+    has taken it.
+    """
     standing = GoldLabel.objects.standing().filter(item=item)
     for gold in standing.filter(used_at__isnull=True):
         reopen_appeal(gold=gold)
     if standing.filter(used_at__isnull=True).update(withdrawn_at=now):
         Event.objects.create(kind=EventKind.GOLD_WITHDRAWN, item=item, actor=actor, at=now)
-        replaced = GoldLabel.objects.filter(item=item, superseded_at__isnull=False, withdrawn_at__isnull=True).order_by("-id").first()
+        replaced = (
+            GoldLabel.objects.filter(item=item, superseded_at__isnull=False, withdrawn_at__isnull=True)
+            .order_by("-id")
+            .first()
+        )
         if replaced is not None:  # what stood before the review that is taken back
             GoldLabel.objects.filter(pk=replaced.pk).update(superseded_at=None)
     elif standing.exists():
@@ -131,11 +187,13 @@ def withdraw(*, item: Item, actor: User, now: datetime) -> None:
 
 
 def mark_used(*, gold_ids: Sequence[int]) -> int:
-    """Freeze gold rows that a snapshot takes. Returns how many are frozen now and still stand; called in the snapshot's transaction."""
+    """Freeze gold rows that a snapshot takes. Returns how many are frozen now and still stand; called in the snapshot's
+    transaction.
+    """
     now = clock.now()
     frozen = 0
     for start in range(0, len(gold_ids), 500):
-        chunk = GoldLabel.objects.standing().filter(pk__in=gold_ids[start:start + 500])
+        chunk = GoldLabel.objects.standing().filter(pk__in=gold_ids[start : start + 500])
         chunk.filter(used_at__isnull=True).update(used_at=now)
         frozen += chunk.count()
     return frozen
@@ -149,5 +207,7 @@ def slots_left(item: Item) -> int:
 
 def standing_reviews(item: Item) -> list[Review]:
     """Of the item's present round, without those of hidden gold: an appeal or a new policy begins another round."""
-    reviews = Review.objects.filter(item=item, assignment__round=item.round, known__isnull=True, retraction__isnull=True)
+    reviews = Review.objects.filter(
+        item=item, assignment__round=item.round, known__isnull=True, retraction__isnull=True
+    )
     return list(reviews.select_related("reviewer").order_by("id"))

@@ -27,12 +27,20 @@ class KnownAlready(ServiceError):
 
 
 def make_known(*, item: Item, by: User, note: str = "") -> KnownItem:
-    """Serve a settled item as hidden gold from now on; its standing gold is the verdict. Raises NotSettled, KnownAlready."""
+    """Serve a settled item as hidden gold from now on; its standing gold is the verdict. Raises NotSettled,
+    KnownAlready.
+    """
     gold = GoldLabel.objects.standing().filter(item=item).first()
     if gold is None or item.status != ItemStatus.REVIEWED:
         raise NotSettled
-    values = {"prompt_label": gold.prompt_label, "response_label": gold.response_label, "categories": gold.categories,
-              "note": note.strip(), "active": True, "added_by": by}
+    values = {
+        "prompt_label": gold.prompt_label,
+        "response_label": gold.response_label,
+        "categories": gold.categories,
+        "note": note.strip(),
+        "active": True,
+        "added_by": by,
+    }
     retired = KnownItem.objects.filter(item=item, active=False)
     if retired.update(**values):
         return KnownItem.objects.get(item=item)
@@ -49,13 +57,16 @@ def retire_known(*, known: KnownItem) -> None:
 
 
 def draw_known(*, queue: ReviewQueue, reviewer: User) -> KnownItem | None:
-    """A known item that this person has not judged, for the queue's share of leases; None: serve the queue's next instead."""
+    """A known item that this person has not judged, for the queue's share of leases; None: serve the queue's next
+    instead.
+    """
     if _random.random() >= queue.known_share:
         return None
     mine = Assignment.objects.filter(item=OuterRef("item"), reviewer=reviewer).exclude(state__in=REOPENABLE)
     fresh: Iterable[KnownItem] = (
         KnownItem.objects.filter(~Exists(mine), active=True, item__queue=queue, item__status=ItemStatus.REVIEWED)
-        .select_related("item__prediction", "item__queue").order_by("-id")[:LOOKED_AT]
+        .select_related("item__prediction", "item__queue")
+        .order_by("-id")[:LOOKED_AT]
     )
     choices = list(fresh)
     return _random.choice(choices) if choices else None

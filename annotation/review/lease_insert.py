@@ -1,6 +1,7 @@
 """Taking the first of some items and leasing it. On PostgreSQL one statement does it all; elsewhere four do.
 
-The statement is put together from the ORM's own SQL for the items and from the columns of Assignment, so neither is said twice.
+The statement is put together from the ORM's own SQL for the items and from the columns of Assignment, so neither is
+said twice.
 """
 
 from functools import lru_cache
@@ -36,7 +37,8 @@ def first_for_lease(items: QuerySet[Item]) -> QuerySet[Any]:
 
 
 def lease_first(items: Select[Item], lease: Assignment, **values: int) -> Assignment | None:
-    """Give `lease`, which names no item yet, to the first of `items`, with its event. None: there is none. In the caller's transaction.
+    """Give `lease`, which names no item yet, to the first of `items`, with its event. None: there is none. In the
+    caller's transaction.
 
     `items`: of `first_for_lease`, to be run with `values`.
     """
@@ -75,7 +77,9 @@ def _on_postgresql(items: Select[Item], lease: Assignment, values: dict[str, int
 
 @lru_cache(maxsize=1)
 def _others() -> tuple[Any, ...]:
-    return tuple(field for field in Assignment._meta.concrete_fields if not field.primary_key and field.name not in OF_THE_ITEM)
+    return tuple(
+        field for field in Assignment._meta.concrete_fields if not field.primary_key and field.name not in OF_THE_ITEM
+    )
 
 
 @lru_cache(maxsize=1)
@@ -84,9 +88,12 @@ def _statement() -> str:
     constants = ", ".join(f"%s::{field.cast_db_type(connection)}" for field in _others())
     return (
         "WITH first (id, round) AS (CHOSEN), "  # noqa: S608  (names of the model's own columns)
-        "taken AS (UPDATE annotation_item SET free_slots = free_slots - 1 FROM first WHERE annotation_item.id = first.id "
+        "taken AS (UPDATE annotation_item SET free_slots = free_slots - 1 FROM first WHERE "
+        "annotation_item.id = first.id "
         "RETURNING annotation_item.id, first.round), "
-        f"lease AS (INSERT INTO annotation_assignment (item_id, round, {columns}) SELECT id, round, {constants} FROM taken "
+        f"lease AS (INSERT INTO annotation_assignment (item_id, round, {columns}) SELECT id, round, "
+        f"{constants} FROM taken "
         "RETURNING id, item_id, round), "
         "told AS (INSERT INTO annotation_event (at, kind, actor_id, item_id, detail) "
-        "SELECT %s::timestamptz, %s, %s::bigint, item_id, '{}' FROM lease) SELECT id, item_id, round FROM lease")
+        "SELECT %s::timestamptz, %s, %s::bigint, item_id, '{}' FROM lease) SELECT id, item_id, round FROM lease"
+    )

@@ -22,7 +22,8 @@ from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus
 
 
 def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
-    """The item that this person should see now: the one they hold already, else one leased ahead, else the queue's next.
+    """The item that this person should see now: the one they hold already, else one leased ahead, else the queue's
+    next.
 
     None: the queue is empty.
 
@@ -40,7 +41,9 @@ def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
 
 
 def lease_ahead(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
-    """The item that comes after the one in hand, held early so that its page and media can be fetched. At most one a person."""
+    """The item that comes after the one in hand, held early so that its page and media can be fetched. At most one a
+    person.
+    """
     now = clock.now()
     with transaction.atomic():
         ahead = _active(reviewer, queue, now).filter(opened_at__isnull=True).first()
@@ -62,54 +65,78 @@ def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
         return True
 
 
-def store_first_verdict(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:
-    """decide first: keep the person's own verdict; from now on the guard's may be shown. The first one counts. Raises LeaseExpired."""
+def store_first_verdict(
+    *, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None
+) -> Assignment:
+    """decide first: keep the person's own verdict; from now on the guard's may be shown. The first one counts. Raises
+    LeaseExpired.
+    """
     now = clock.now()
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)
         if assignment.revealed_at is None:
-            assignment.first_prompt_label, assignment.first_response_label, assignment.revealed_at = prompt_label, response_label, now
+            assignment.first_prompt_label, assignment.first_response_label, assignment.revealed_at = (
+                prompt_label,
+                response_label,
+                now,
+            )
             assignment.save(update_fields=["first_prompt_label", "first_response_label", "revealed_at"])
         return assignment
 
 
 def reveal(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:
-    """As `store_first_verdict`, for callers that no form has checked. Raises NothingToReveal and DecisionNotValid too."""
+    """As `store_first_verdict`, for callers that no form has checked. Raises NothingToReveal and DecisionNotValid
+    too.
+    """
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, clock.now())
         if assignment.review_mode != ReviewMode.DECIDE_FIRST:
             raise NothingToReveal
         if (assignment.item.response is None) != (response_label is None):
             raise DecisionNotValid("response_label", _("is given exactly where the item has a response."))
-        return store_first_verdict(reviewer=reviewer, token=token, prompt_label=prompt_label, response_label=response_label)
+        return store_first_verdict(
+            reviewer=reviewer, token=token, prompt_label=prompt_label, response_label=response_label
+        )
 
 
 def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | None:
-    """The oldest escalated item that this lead has not decided on themselves, or the one given. None: there is none, or not for them."""
+    """The oldest escalated item that this lead has not decided on themselves, or the one given. None: there is none, or
+    not for them.
+    """
     now = clock.now()
     with transaction.atomic():
         release_expired(now=now)
-        escalated = Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead.pk)).order_by("id")
+        escalated = (
+            Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead.pk)).order_by("id")
+        )
         taken = take_first(escalated if item is None else escalated.filter(pk=item.pk))
         return None if taken is None else _lease(taken, taken.queue, lead, now, mode=ReviewMode.OPEN)
 
 
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
-    """A new hold on the item of an expired one, if nobody else took it meanwhile. Raises ItemTaken, AssignmentNotFound."""
+    """A new hold on the item of an expired one, if nobody else took it meanwhile. Raises ItemTaken,
+    AssignmentNotFound.
+    """
     now = clock.now()
     open_to_them = [ItemStatus.READY, ItemStatus.ESCALATED] if reviewer.is_lead else [ItemStatus.READY]
     with transaction.atomic():
         old = _of(reviewer, token)
         if old.state == AssignmentState.ACTIVE and old.expires_at > now:
             return old
-        held = Assignment.objects.filter(item=old.item_id, reviewer=reviewer, state=AssignmentState.ACTIVE, expires_at__gt=now)
-        for again in held.select_related("item", "item__prediction", "queue"):  # asked twice, or in another tab
+        held = Assignment.objects.filter(
+            item=old.item_id, reviewer=reviewer, state=AssignmentState.ACTIVE, expires_at__gt=now
+        )
+        # asked twice, or in another tab
+        for again in held.select_related("item", "item__prediction", "queue"):
             return again
         release_expired(now=now, queue=old.queue)
         if old.known is not None:
             return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, known=old.known)
-        item = take_first(Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0)
-                     .exclude(_seen_by(reviewer.pk)))
+        item = take_first(
+            Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0).exclude(
+                _seen_by(reviewer.pk)
+            )
+        )
         if item is None:
             raise ItemTaken
         return _lease(item, old.queue, reviewer, now, mode=old.review_mode)
@@ -147,8 +174,12 @@ def end(assignment: Assignment, state: AssignmentState, now: datetime, reason: s
     return _END.run(assignment=assignment.pk, state=state.value, now=now, reason=reason) == 1
 
 
-_END = Update(lambda assignment, state, now, reason: (
-    Assignment.objects.filter(pk=assignment, state=AssignmentState.ACTIVE), {"state": state, "ended_at": now, "reason": reason}))
+_END = Update(
+    lambda assignment, state, now, reason: (
+        Assignment.objects.filter(pk=assignment, state=AssignmentState.ACTIVE),
+        {"state": state, "ended_at": now, "reason": reason},
+    )
+)
 
 
 def give_back_slot(assignment: Assignment) -> bool:
@@ -158,7 +189,9 @@ def give_back_slot(assignment: Assignment) -> bool:
 
 
 def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assignment:
-    """The live assignment with its item, queue and prediction; it and the item are locked where the database can. Raises LeaseExpired."""
+    """The live assignment with its item, queue and prediction; it and the item are locked where the database can.
+    Raises LeaseExpired.
+    """
     assignment = _of(reviewer, token, lock=True)
     if assignment.state != AssignmentState.ACTIVE or assignment.expires_at <= now:
         raise LeaseExpired
@@ -167,18 +200,33 @@ def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assign
 
 def lease_again(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -> Assignment:
     """A hold on an item whose slot the caller has not given back (undo), in the mode of the undone review."""
-    earlier = Assignment.objects.filter(item=item, reviewer=reviewer, state=AssignmentState.UNDONE).order_by("-id").first()
-    return _lease(item, queue, reviewer, now, mode=ReviewMode(earlier.mode) if earlier and earlier.mode else None,
-                  known=earlier.known if earlier else None)
+    earlier = (
+        Assignment.objects.filter(item=item, reviewer=reviewer, state=AssignmentState.UNDONE).order_by("-id").first()
+    )
+    return _lease(
+        item,
+        queue,
+        reviewer,
+        now,
+        mode=ReviewMode(earlier.mode) if earlier and earlier.mode else None,
+        known=earlier.known if earlier else None,
+    )
 
 
 def drawn_mode(item: Item, queue: ReviewQueue, reviewer: User) -> ReviewMode:
-    """The queue's mode, or blind: for a sticky random share, and for everybody after the first where the queue says so."""
+    """The queue's mode, or blind: for a sticky random share, and for everybody after the first where the queue says
+    so.
+    """
     draw = int.from_bytes(hashlib.sha256(f"blind:{item.pk}:{item.round}:{reviewer.pk}".encode()).digest()[:8])
     if draw < queue.blind_share * 2**64:
         return ReviewMode.BLIND
-    reviewed = queue.second_reviews_blind and queue.reviews_per_item > 1 and Review.objects.filter(
-        item=item, assignment__round=item.round, retraction__isnull=True).exclude(reviewer=reviewer).exists()
+    reviewed = (
+        queue.second_reviews_blind
+        and queue.reviews_per_item > 1
+        and Review.objects.filter(item=item, assignment__round=item.round, retraction__isnull=True)
+        .exclude(reviewer=reviewer)
+        .exists()
+    )
     return ReviewMode.BLIND if reviewed else ReviewMode(queue.mode)
 
 
@@ -193,7 +241,9 @@ def _of(reviewer: User, token: uuid.UUID, *, lock: bool = False) -> Assignment:
 _WHOLE = Assignment.objects.select_related("queue", "item__prediction__version")
 _BY_ID = Select(lambda assignment: _WHOLE.filter(pk=assignment))
 _BY_TOKEN = Select(lambda token, reviewer: _WHOLE.filter(token=token, reviewer=reviewer))
-_BY_TOKEN_LOCKED = Select(lambda token, reviewer: _WHOLE.filter(token=token, reviewer=reviewer).select_for_update(of=("self", "item")))
+_BY_TOKEN_LOCKED = Select(
+    lambda token, reviewer: _WHOLE.filter(token=token, reviewer=reviewer).select_for_update(of=("self", "item"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +255,11 @@ class _Standing:
     cool_down: bool
 
 
-# of what is held: what was opened before what was leased ahead; of the opened the newest, an undone review is what the person wants now
+# of what is held: what was opened before what was leased ahead; of the opened the newest, an undone review is what the
+# person wants now
 _STANDING = """
-SELECT (SELECT id FROM annotation_assignment WHERE reviewer_id = %s AND queue_id = %s AND state = 'active' AND expires_at > %s
+SELECT (SELECT id FROM annotation_assignment WHERE reviewer_id = %s AND queue_id = %s
+        AND state = 'active' AND expires_at > %s
         ORDER BY opened_at DESC NULLS LAST, id DESC LIMIT 1),
     EXISTS (SELECT 1 FROM annotation_assignment WHERE queue_id = %s AND state = 'active' AND expires_at <= %s),
     coalesce(sum(seconds), 0), coalesce(sum(CASE WHEN severity >= %s THEN 1 ELSE 0 END), 0)
@@ -234,7 +286,9 @@ def _open(assignment: Assignment, now: datetime) -> Assignment:
     return assignment
 
 
-def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bool, cool_down: bool) -> Assignment | None:
+def _lease_next(
+    queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bool, cool_down: bool
+) -> Assignment | None:
     """Hidden gold for the queue's share of leases, else the next item that may go to this person."""
     if not queue.open:
         return None
@@ -242,9 +296,19 @@ def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bo
     if known is not None:
         return _lease(known.item, queue, reviewer, now, opened=opened, known=known)
     waiting = _waiting(Conditions.of(queue.filters), tuple(reviewer.opted_out), cool_down)
-    lease = lease_first(waiting, queue=queue.pk, reviewer=reviewer.pk, lease=Assignment(
-        queue=queue, reviewer=reviewer, created_at=now, expires_at=now + timedelta(minutes=queue.lease_minutes),
-        mode=ReviewMode(queue.mode), opened_at=now if opened else None))
+    lease = lease_first(
+        waiting,
+        queue=queue.pk,
+        reviewer=reviewer.pk,
+        lease=Assignment(
+            queue=queue,
+            reviewer=reviewer,
+            created_at=now,
+            expires_at=now + timedelta(minutes=queue.lease_minutes),
+            mode=ReviewMode(queue.mode),
+            opened_at=now if opened else None,
+        ),
+    )
     if lease is not None and (mode := drawn_mode(lease.item, queue, reviewer)) != lease.mode:
         lease.mode = mode
         lease.save(update_fields=["mode"])
@@ -254,6 +318,7 @@ def _lease_next(queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bo
 @lru_cache(maxsize=256)
 def _waiting(conditions: Conditions, opted_out: tuple[str, ...], cool_down: bool) -> Select[Item]:
     """The first that a queue with such filters serves to such a person."""
+
     def build(queue: int, reviewer: int) -> QuerySet[Item]:
         waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
         served = waiting.annotate(**conditions.annotations()).filter(conditions.as_query()).exclude(_seen_by(reviewer))
@@ -265,14 +330,33 @@ def _waiting(conditions: Conditions, opted_out: tuple[str, ...], cool_down: bool
 def _seen_by(reviewer: int) -> Exists:
     # asked of each candidate by the index of (item, reviewer): NOT IN would read the person's whole history each time
     # in this round; an appeal goes to nobody who has judged the item before
-    seen = Assignment.objects.filter(Q(round=OuterRef("round")) | Q(item__lane=Lane.APPEAL), item=OuterRef("pk"), reviewer=reviewer)
+    seen = Assignment.objects.filter(
+        Q(round=OuterRef("round")) | Q(item__lane=Lane.APPEAL), item=OuterRef("pk"), reviewer=reviewer
+    )
     return Exists(seen.exclude(state__in=REOPENABLE))
 
 
-def _lease(item: Item, queue: ReviewQueue, reviewer: User, now: datetime, *, mode: ReviewMode | None = None,
-           opened: bool = True, known: KnownItem | None = None) -> Assignment:
-    return store_lease(Assignment(
-        item=item, queue=queue, reviewer=reviewer, created_at=now, expires_at=now + timedelta(minutes=queue.lease_minutes),
-        round=item.round, mode=mode or drawn_mode(item, queue, reviewer), opened_at=now if opened else None,
-        known=known, takes_slot=known is None,
-    ))
+def _lease(
+    item: Item,
+    queue: ReviewQueue,
+    reviewer: User,
+    now: datetime,
+    *,
+    mode: ReviewMode | None = None,
+    opened: bool = True,
+    known: KnownItem | None = None,
+) -> Assignment:
+    return store_lease(
+        Assignment(
+            item=item,
+            queue=queue,
+            reviewer=reviewer,
+            created_at=now,
+            expires_at=now + timedelta(minutes=queue.lease_minutes),
+            round=item.round,
+            mode=mode or drawn_mode(item, queue, reviewer),
+            opened_at=now if opened else None,
+            known=known,
+            takes_slot=known is None,
+        )
+    )

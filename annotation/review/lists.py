@@ -19,17 +19,26 @@ def last_reviews(reviewer: User) -> list[Review]:
 
 
 def escalated_items() -> list[tuple[Item, Assignment | None]]:
-    """The newest items that wait for a lead, each with the escalation that sent it there; None: its reviews disagree."""
-    items = list(Item.objects.filter(status=ItemStatus.ESCALATED).defer(*long_texts(item="")).order_by("-id")[:LEAD_LIST])
-    escalations = Assignment.objects.filter(state=AssignmentState.ESCALATED, item__in=items).select_related("reviewer").order_by("id")
+    """The newest items that wait for a lead, each with the escalation that sent it there; None: its reviews
+    disagree.
+    """
+    items = list(
+        Item.objects.filter(status=ItemStatus.ESCALATED).defer(*long_texts(item="")).order_by("-id")[:LEAD_LIST]
+    )
+    escalations = (
+        Assignment.objects.filter(state=AssignmentState.ESCALATED, item__in=items)
+        .select_related("reviewer")
+        .order_by("id")
+    )
     newest = {escalation.item_id: escalation for escalation in escalations}
     return [(item, newest.get(item.pk)) for item in items]
 
 
 def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
     """The escalated item that this lead holds already; of the one given, the hold on it."""
-    held = Assignment.objects.filter(reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=clock.now(),
-                                     item__status=ItemStatus.ESCALATED)
+    held = Assignment.objects.filter(
+        reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=clock.now(), item__status=ItemStatus.ESCALATED
+    )
     if item is not None:
         held = held.filter(item=item)
     return held.select_related("item", "item__prediction", "queue").order_by("-id").first()

@@ -11,7 +11,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from annotation.errors import DecisionNotValid
-from annotation.models import Assignment, Draft, Event, GoldLabel, Item, MediaAsset, PolicyCategory, PolicyVersion, Prediction, Review, User
+from annotation.models import (
+    Assignment,
+    Draft,
+    Event,
+    GoldLabel,
+    Item,
+    MediaAsset,
+    PolicyCategory,
+    PolicyVersion,
+    Prediction,
+    Review,
+    User,
+)
 from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.queues.overdue import late_by
 from annotation.review.exposure import Shift, shift_of
@@ -155,20 +167,34 @@ def review_page(assignment: Assignment) -> ReviewPage:
     policy = active_policy_version()
     adjudicates = reviewer.is_lead and item.status == "escalated"
     return ReviewPage(
-        assignment=assignment, item=item, prediction=prediction, judgement_hidden=not shown and item.prediction is not None,
-        media=media_of(item, item.prediction), steps=_steps(prediction, payload), tallies=tallies(prediction), work=_work(payload),
-        first=payload.get("first") or {}, policy=policy, categories=policy_categories(policy),
+        assignment=assignment,
+        item=item,
+        prediction=prediction,
+        judgement_hidden=not shown and item.prediction is not None,
+        media=media_of(item, item.prediction),
+        steps=_steps(prediction, payload),
+        tallies=tallies(prediction),
+        work=_work(payload),
+        first=payload.get("first") or {},
+        policy=policy,
+        categories=policy_categories(policy),
         history=_history(assignment),
         waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0)[:MOST_COUNTED].count(),
-        blurred=_blurred(assignment), grey=reviewer.grey_media or assignment.queue.grey_default,
-        muted=reviewer.mute_media or assignment.queue.mute_default, shift=shift_of(reviewer), late_by=late_by(item, assignment.queue),
-        others_here=others_at(user=reviewer, item=item), flagged=is_flagged(reviewer, item),
+        blurred=_blurred(assignment),
+        grey=reviewer.grey_media or assignment.queue.grey_default,
+        muted=reviewer.mute_media or assignment.queue.mute_default,
+        shift=shift_of(reviewer),
+        late_by=late_by(item, assignment.queue),
+        others_here=others_at(user=reviewer, item=item),
+        flagged=is_flagged(reviewer, item),
         others=list(item.reviews.filter(retraction__isnull=True).select_related("reviewer")) if adjudicates else [],
     )
 
 
 def _blurred(assignment: Assignment) -> bool:
-    """By the person's own wish, by the queue, or by what the guard named; the guard's word counts in blind queues too."""
+    """By the person's own wish, by the queue, or by what the guard named; the guard's word counts in blind queues
+    too.
+    """
     prediction, queue = assignment.item.prediction, assignment.queue
     named = bool(prediction and set(prediction.categories).intersection(queue.blur_categories))
     return assignment.reviewer.blur_media or queue.blur_default or named
@@ -183,7 +209,9 @@ def _history(assignment: Assignment) -> list[Event]:
 
 
 def judgement_shown(assignment: Assignment, payload: Mapping[str, Any]) -> bool:
-    """open: always. blind: never. decide first: once the person's own verdict is stored, or they reviewed the item before."""
+    """open: always. blind: never. decide first: once the person's own verdict is stored, or they reviewed the item
+    before.
+    """
     if assignment.review_mode == ReviewMode.OPEN:
         return True
     if assignment.review_mode == ReviewMode.BLIND:
@@ -202,11 +230,15 @@ def may_see_judgement(user: User, item: Item) -> bool:
 
 def may_see_reviews(user: User, item: Item) -> bool:
     """Other people's reviews, on the item page: not while the person may still have to judge the item on their own."""
-    return user.is_lead or item.status == ItemStatus.REVIEWED or Review.objects.filter(item=item, reviewer=user).exists()
+    return (
+        user.is_lead or item.status == ItemStatus.REVIEWED or Review.objects.filter(item=item, reviewer=user).exists()
+    )
 
 
 def shown_metadata(user: User, item: Item) -> dict[str, Any]:
-    """What the sender said of the item. The labels that a corpus gave it are for leads, and only once people have decided."""
+    """What the sender said of the item. The labels that a corpus gave it are for leads, and only once people have
+    decided.
+    """
     decided = user.is_lead and item.status == ItemStatus.REVIEWED
     return {name: value for name, value in item.metadata.items() if decided or name != KNOWN_LABELS}
 
@@ -214,7 +246,9 @@ def shown_metadata(user: User, item: Item) -> dict[str, Any]:
 def media_of(item: Item, prediction: Prediction | None) -> tuple[Medium, ...]:
     seen = list(prediction.media_seen) if prediction is not None else []
     links = item.item_media.select_related("asset").order_by("position")
-    return tuple(_medium(number, link.asset, seen[number] if number < len(seen) else {}) for number, link in enumerate(links))
+    return tuple(
+        _medium(number, link.asset, seen[number] if number < len(seen) else {}) for number, link in enumerate(links)
+    )
 
 
 def tallies(prediction: Prediction | None) -> tuple[Tally, ...]:
@@ -252,12 +286,18 @@ def life_of(item: Item) -> list[Moment]:
     moments = []
     for event in item.events.select_related("actor").order_by("id"):
         review = reviews.get(event.detail.get("review", 0)) if event.kind == EventKind.REVIEWED else None
-        moments.append(Moment(
-            event=event, words=str(words.get(event.kind, event.kind)),
-            prediction=predictions.get(event.detail.get("version", "")) if event.kind == EventKind.PREDICTED else None,
-            review=review, steps=reviewed_steps(review) if review else (),
-            gold=golds.get(event.at) if event.kind == EventKind.GOLD_SETTLED else None,
-        ))
+        moments.append(
+            Moment(
+                event=event,
+                words=str(words.get(event.kind, event.kind)),
+                prediction=predictions.get(event.detail.get("version", ""))
+                if event.kind == EventKind.PREDICTED
+                else None,
+                review=review,
+                steps=reviewed_steps(review) if review else (),
+                gold=golds.get(event.at) if event.kind == EventKind.GOLD_SETTLED else None,
+            )
+        )
     return moments
 
 
@@ -267,14 +307,20 @@ def draft_of(item: Item, reviewer: User) -> dict[str, Any]:
 
 
 def _readable(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left out."""
+    """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left
+    out.
+    """
     steps, categories, first, kinds = (payload.get(name) for name in ("steps", "categories", "first", "error_kinds"))
     rows = [row for row in steps if isinstance(row, dict)] if isinstance(steps, list) else []
     words = {name: value for name, value in payload.items() if isinstance(value, (str, int))}
     return {
-        **words, "first": first if isinstance(first, dict) else {},
-        "steps": [{name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")}
-                  | {"links": _links(row)} for row in rows],
+        **words,
+        "first": first if isinstance(first, dict) else {},
+        "steps": [
+            {name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")}
+            | {"links": _links(row)}
+            for row in rows
+        ],
         "categories": [code for code in categories if isinstance(code, str)] if isinstance(categories, list) else [],
         "error_kinds": [kind for kind in kinds if isinstance(kind, str)] if isinstance(kinds, list) else [],
     }
@@ -303,13 +349,17 @@ def _steps(prediction: Prediction | None, payload: Mapping[str, Any]) -> tuple[S
     drafted = [row for row in payload.get("steps") or [] if row.get("text") is not None]
     if [row.get("text") for row in drafted] != texts:  # the draft is of another judgement
         return tuple(Step(number, text) for number, text in enumerate(texts, 1))
-    return tuple(Step(number, row["text"], row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
-                 for number, row in enumerate(drafted, 1))
+    return tuple(
+        Step(number, row["text"], row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
+        for number, row in enumerate(drafted, 1)
+    )
 
 
 def reviewed_steps(review: Review) -> tuple[Step, ...]:
-    return tuple(Step(number, row.get("text"), row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
-                 for number, row in enumerate(review.steps, 1))
+    return tuple(
+        Step(number, row.get("text"), row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))
+        for number, row in enumerate(review.steps, 1)
+    )
 
 
 def _work(payload: Mapping[str, Any]) -> Work:
@@ -320,8 +370,14 @@ def _work(payload: Mapping[str, Any]) -> Work:
         return "" if payload.get(name) is None else str(payload[name])
 
     return Work(
-        prompt_label=word("prompt_label"), response_label=word("response_label"), categories=frozenset(payload.get("categories") or ()),
-        severity=word("severity"), confidence=word("confidence"), note=word("note"), saved=True,
-        reason=word("reason"), error_kinds=frozenset(payload.get("error_kinds") or ()),
+        prompt_label=word("prompt_label"),
+        response_label=word("response_label"),
+        categories=frozenset(payload.get("categories") or ()),
+        severity=word("severity"),
+        confidence=word("confidence"),
+        note=word("note"),
+        saved=True,
+        reason=word("reason"),
+        error_kinds=frozenset(payload.get("error_kinds") or ()),
         added=tuple(row.get("edit") or "" for row in payload.get("steps") or [] if row.get("text") is None),
     )

@@ -1,7 +1,7 @@
 """Regenerate from here: a reviewer keeps the first steps as they left them, and the guard writes the rest again.
 
-A request is a row. The inference worker holds one at a time, so a killed worker costs one answer: when its claim runs out another
-takes the row, at most MAX_ATTEMPTS times.
+A request is a row. The inference worker holds one at a time, so a killed worker costs one answer: when its claim runs
+out another takes the row, at most MAX_ATTEMPTS times.
 """
 
 import logging
@@ -68,15 +68,20 @@ def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
     """
     steps = [cleaned for step in kept if (cleaned := clean_step(step))]
     if len(steps) >= MAX_STEPS:
-        raise DecisionNotValid("steps", _("leave no room: a reasoning has at most %(most)s steps.") % {"most": MAX_STEPS})
+        raise DecisionNotValid(
+            "steps", _("leave no room: a reasoning has at most %(most)s steps.") % {"most": MAX_STEPS}
+        )
     now = clock.now()
     with transaction.atomic():
-        assignment = active_assignment(reviewer, token, now)  # locks the item: two asks come one after the other
+        # locks the item: two asks come one after the other
+        assignment = active_assignment(reviewer, token, now)
         prediction = assignment.item.prediction
         if prediction is None or not judgement_shown(assignment, {"first": draft_first(assignment)}):
             raise JudgementNotShown
         Regeneration.objects.filter(item=assignment.item, reviewer=reviewer, state__in=UNFINISHED).delete()
-        return Regeneration.objects.create(item=assignment.item, prediction=prediction, reviewer=reviewer, kept=steps, created_at=now)
+        return Regeneration.objects.create(
+            item=assignment.item, prediction=prediction, reviewer=reviewer, kept=steps, created_at=now
+        )
 
 
 def regenerations_wait() -> bool:
@@ -107,9 +112,16 @@ def _claim() -> RegenerationClaim | None:
     open_rows = _waiting(now).filter(attempts__lt=MAX_ATTEMPTS)
     with transaction.atomic():
         first = open_rows.order_by("attempts", "id").select_for_update(skip_locked=True).first()
-        if first is None or open_rows.filter(pk=first.pk).update(
-                state=RegenerationState.RUNNING, claim_token=token, attempts=F("attempts") + 1,
-                claimed_until=now + timedelta(seconds=settings.CLAIM_SECONDS)) != 1:
+        if (
+            first is None
+            or open_rows.filter(pk=first.pk).update(
+                state=RegenerationState.RUNNING,
+                claim_token=token,
+                attempts=F("attempts") + 1,
+                claimed_until=now + timedelta(seconds=settings.CLAIM_SECONDS),
+            )
+            != 1
+        ):
             return None
     row = Regeneration.objects.select_related("item", "prediction").filter(pk=first.pk, claim_token=token).first()
     return None if row is None else RegenerationClaim(token, row)
@@ -129,15 +141,27 @@ def _answer(engine: Engine, version: ModelVersion, row: Regeneration) -> Rollout
 
 
 def opening(kept: Sequence[str]) -> str:
-    """The start of a completion in the layout that `render` writes, up to the number of the first step that is wanted."""
-    return "<think>\n" + "".join(f"Step {number}: {step}\n" for number, step in enumerate(kept, start=1)) + f"Step {len(kept) + 1}:"
+    """The start of a completion in the layout that `render` writes, up to the number of the first step that is
+    wanted.
+    """
+    return (
+        "<think>\n"
+        + "".join(f"Step {number}: {step}\n" for number, step in enumerate(kept, start=1))
+        + f"Step {len(kept) + 1}:"
+    )
 
 
 def _decoding(row: Regeneration) -> Decoding:
-    """Greedy after steps that the person changed; after the guard's own, or asked again, that would write the same: then drawn."""
-    again = Regeneration.objects.filter(item=row.item_id, kept=row.kept, state=RegenerationState.DONE, pk__lt=row.pk).exists()
-    if again or row.kept == row.prediction.steps[:len(row.kept)]:
-        return Decoding(temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, max_new_tokens=settings.MAX_NEW_TOKENS, seed=row.pk)
+    """Greedy after steps that the person changed; after the guard's own, or asked again, that would write the same:
+    then drawn.
+    """
+    again = Regeneration.objects.filter(
+        item=row.item_id, kept=row.kept, state=RegenerationState.DONE, pk__lt=row.pk
+    ).exists()
+    if again or row.kept == row.prediction.steps[: len(row.kept)]:
+        return Decoding(
+            temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, max_new_tokens=settings.MAX_NEW_TOKENS, seed=row.pk
+        )
     return Decoding(max_new_tokens=settings.MAX_NEW_TOKENS)
 
 
@@ -153,21 +177,41 @@ def _store(claim: RegenerationClaim, result: Rollout | str) -> int:
         return 0
     kept = list(claim.row.kept)
     judgement = result.judgement
-    tail = list(judgement.steps[len(kept):]) if judgement is not None else []
+    tail = list(judgement.steps[len(kept) :]) if judgement is not None else []
     prompt_label, response_label = labels_of(result)
     if not tail:
-        error = ("The guard's answer did not parse: it states no verdict that could be read." if judgement is None
-                 else "The guard wrote no further step.")
-        claim.rows().update(state=RegenerationState.FAILED, completion=result.completion, error=error, finished_at=now, **free)
+        error = (
+            "The guard's answer did not parse: it states no verdict that could be read."
+            if judgement is None
+            else "The guard wrote no further step."
+        )
+        claim.rows().update(
+            state=RegenerationState.FAILED, completion=result.completion, error=error, finished_at=now, **free
+        )
         return 0
     return claim.rows().update(
-        state=RegenerationState.DONE, completion=result.completion, steps=[*kept, *tail], prompt_label=prompt_label,
-        response_label=response_label, error="", finished_at=now, **free)
+        state=RegenerationState.DONE,
+        completion=result.completion,
+        steps=[*kept, *tail],
+        prompt_label=prompt_label,
+        response_label=response_label,
+        error="",
+        finished_at=now,
+        **free,
+    )
 
 
 def _give_up() -> int:
     """Rows that used up their attempts. Returns how many FAILED."""
     now = clock.now()
-    return _waiting(now).filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=RegenerationState.FAILED, claim_token=None, claimed_until=None, finished_at=now,
-        error=f"The guard could not write it in {MAX_ATTEMPTS} attempts.")
+    return (
+        _waiting(now)
+        .filter(attempts__gte=MAX_ATTEMPTS)
+        .update(
+            state=RegenerationState.FAILED,
+            claim_token=None,
+            claimed_until=None,
+            finished_at=now,
+            error=f"The guard could not write it in {MAX_ATTEMPTS} attempts.",
+        )
+    )

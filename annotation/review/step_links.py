@@ -10,14 +10,19 @@ from annotation.errors import DecisionNotValid
 from annotation.models import Item, Prediction
 
 FRAME, REGION, SPAN = "frame", "region", "span"
-FIELDS_OF_KIND = {FRAME: {"medium", "index"}, REGION: {"medium", "index", "x", "y", "w", "h"}, SPAN: {"field", "start", "end"}}
+FIELDS_OF_KIND = {
+    FRAME: {"medium", "index"},
+    REGION: {"medium", "index", "x", "y", "w", "h"},
+    SPAN: {"field", "start", "end"},
+}
 MOST_LINKS = 20  # of one step
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """kind frame: `medium` (0 is the item's first) and `index` of one of the frames that the guard saw (0 for an image).
-    region: that, and a box in percent of the frame's width and height. span: characters [start, end) of prompt or response.
+    """kind frame: `medium` (0 is the item's first) and `index` of one of the frames that the guard saw (0 for an
+    image). region: that, and a box in percent of the frame's width and height. span: characters [start, end) of prompt
+    or response.
     """
 
     kind: str
@@ -35,15 +40,24 @@ class Link:
     def of(cls, value: Any) -> "Link":
         """From JSON. Raises DecisionNotValid."""
         kind = value.get("kind") if isinstance(value, Mapping) else None
-        if not isinstance(value, Mapping) or not isinstance(kind, str) or set(value) - {"kind"} != FIELDS_OF_KIND.get(kind, set()):
+        if (
+            not isinstance(value, Mapping)
+            or not isinstance(kind, str)
+            or set(value) - {"kind"} != FIELDS_OF_KIND.get(kind, set())
+        ):
             shapes = "; ".join(f"{name}: {', '.join(sorted(wanted))}" for name, wanted in FIELDS_OF_KIND.items())
-            raise DecisionNotValid("steps", _("have a link that cannot be read. Beside its kind a link has %(shapes)s.") % {
-                "shapes": shapes})
+            raise DecisionNotValid(
+                "steps",
+                _("have a link that cannot be read. Beside its kind a link has %(shapes)s.") % {"shapes": shapes},
+            )
         for name in set(value) - {"kind", "field"}:
             whole = name not in ("x", "y", "w", "h")
             if isinstance(value[name], bool) or not isinstance(value[name], int if whole else int | float):
-                words = _("have a link whose %(name)s is not a whole number.") if whole else _(
-                    "have a link whose %(name)s is not a number.")
+                words = (
+                    _("have a link whose %(name)s is not a whole number.")
+                    if whole
+                    else _("have a link whose %(name)s is not a number.")
+                )
                 raise DecisionNotValid("steps", words % {"name": name})
         return cls(**value)
 
@@ -59,11 +73,17 @@ def check_link(link: Link, item: Item, prediction: Prediction | None) -> None:
             raise DecisionNotValid("steps", _("have a link to words that are not in the prompt or the response."))
         return
     seen = list(prediction.media_seen) if prediction is not None else []
-    if link.medium is None or link.index is None or not 0 <= link.medium < len(seen) or not (
-            0 <= link.index < len(seen[link.medium]["timestamps"])):
+    if (
+        link.medium is None
+        or link.index is None
+        or not 0 <= link.medium < len(seen)
+        or not (0 <= link.index < len(seen[link.medium]["timestamps"]))
+    ):
         raise DecisionNotValid("steps", _("have a link to a frame that the guard did not see."))
     if link.kind == REGION and not _inside(link):
-        raise DecisionNotValid("steps", _("have a link to a region outside its frame: give percent of width and height."))
+        raise DecisionNotValid(
+            "steps", _("have a link to a region outside its frame: give percent of width and height.")
+        )
 
 
 def _inside(link: Link) -> bool:

@@ -9,7 +9,14 @@ from django.utils.translation import gettext as _
 from annotation import prometheus
 from annotation.database import clock
 from annotation.database.kept_statements import Delete, Select, insert
-from annotation.errors import DecisionNotValid, IdempotencyKeyReused, LeaseExpired, NothingToUndo, SettledByLead, SideGone
+from annotation.errors import (
+    DecisionNotValid,
+    IdempotencyKeyReused,
+    LeaseExpired,
+    NothingToUndo,
+    SettledByLead,
+    SideGone,
+)
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.review.decision import Decision, StepReview, check_decision
@@ -21,23 +28,31 @@ from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus
 __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]
 
 UNDO_DEPTH = 10
-_BY_KEY = Select(lambda reviewer, key: Review.objects.select_related("assignment").filter(reviewer=reviewer, idempotency_key=key))
+_BY_KEY = Select(
+    lambda reviewer, key: Review.objects.select_related("assignment").filter(reviewer=reviewer, idempotency_key=key)
+)
 _DROP_DRAFT = Delete(lambda item, reviewer: Draft.objects.filter(item=item, reviewer=reviewer))
 
 
-def submit_review(*, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None) -> Review:
+def submit_review(
+    *, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None
+) -> Review:
     """Store the review and settle gold. The same key twice is one review. `upholds`: see review.adjudication.
 
-    Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound, SideGone.
+    Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound,
+    SideGone.
     """
     if not 8 <= len(idempotency_key) <= 64:
         raise DecisionNotValid("idempotency_key", _("must have 8 to 64 characters, new for each decision."))
     try:
         with transaction.atomic():
-            return _earlier(reviewer, token, idempotency_key) or _submit(reviewer, token, idempotency_key, decision, upholds)
+            return _earlier(reviewer, token, idempotency_key) or _submit(
+                reviewer, token, idempotency_key, decision, upholds
+            )
     except (LeaseExpired, IntegrityError) as error:
         earlier = _earlier(reviewer, token, idempotency_key)
-        if earlier is not None:  # two submits at the same moment: the first one won, and ended the lease
+        # two submits at the same moment: the first one won, and ended the lease
+        if earlier is not None:
             return earlier
         if isinstance(error, LeaseExpired):
             save_draft(reviewer=reviewer, token=token, payload=decision.as_draft())
@@ -60,19 +75,46 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
         raise SideGone
     check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
     prometheus.REVIEWS.labels(decision.kind.value).inc()
-    review = insert(Review(
-        item=item, prediction=prediction, reviewer=reviewer, assignment=assignment, idempotency_key=key, kind=decision.kind,
-        prompt_label=decision.prompt_label, response_label=decision.response_label, categories=list(decision.categories),
-        severity=decision.severity, confidence=decision.confidence, note=decision.note, steps=[step.as_json() for step in decision.steps],
-        reason=decision.reason, error_kinds=list(decision.error_kinds),
-        mode=mode, lane=item.lane, seconds=(now - (assignment.opened_at or assignment.created_at)).total_seconds(), policy_version=policy,
-        first_prompt_label=assignment.first_prompt_label, first_response_label=assignment.first_response_label, created_at=now,
-        known=assignment.known, upholds=upholds,
-    ))
+    review = insert(
+        Review(
+            item=item,
+            prediction=prediction,
+            reviewer=reviewer,
+            assignment=assignment,
+            idempotency_key=key,
+            kind=decision.kind,
+            prompt_label=decision.prompt_label,
+            response_label=decision.response_label,
+            categories=list(decision.categories),
+            severity=decision.severity,
+            confidence=decision.confidence,
+            note=decision.note,
+            steps=[step.as_json() for step in decision.steps],
+            reason=decision.reason,
+            error_kinds=list(decision.error_kinds),
+            mode=mode,
+            lane=item.lane,
+            seconds=(now - (assignment.opened_at or assignment.created_at)).total_seconds(),
+            policy_version=policy,
+            first_prompt_label=assignment.first_prompt_label,
+            first_response_label=assignment.first_response_label,
+            created_at=now,
+            known=assignment.known,
+            upholds=upholds,
+        )
+    )
     if not end(assignment, AssignmentState.SUBMITTED, now):
         raise LeaseExpired
     _DROP_DRAFT.run(item=item.pk, reviewer=reviewer.pk)
-    insert(Event(kind=EventKind.REVIEWED, item=item, actor=reviewer, at=now, detail={"review": review.pk, "kind": decision.kind}))
+    insert(
+        Event(
+            kind=EventKind.REVIEWED,
+            item=item,
+            actor=reviewer,
+            at=now,
+            detail={"review": review.pk, "kind": decision.kind},
+        )
+    )
     if assignment.known_id is None:
         adjudicates = item.status == ItemStatus.ESCALATED and reviewer.is_lead
         settle(item=item, review=review, decision=decision, adjudicates=adjudicates, now=now)
@@ -80,7 +122,9 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
 
 
 def skip(*, reviewer: User, token: uuid.UUID) -> None:
-    """Give the item back. It never returns to this person. Skipped twice is skipped once. Raises LeaseExpired, AssignmentNotFound."""
+    """Give the item back. It never returns to this person. Skipped twice is skipped once. Raises LeaseExpired,
+    AssignmentNotFound.
+    """
     now = clock.now()
     with transaction.atomic():
         if Assignment.objects.filter(token=token, reviewer=reviewer, state=AssignmentState.SKIPPED).exists():
@@ -90,7 +134,9 @@ def skip(*, reviewer: User, token: uuid.UUID) -> None:
 
 
 def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
-    """Hand the item to a lead. Raises DecisionNotValid where the reason is missing, LeaseExpired, AssignmentNotFound."""
+    """Hand the item to a lead. Raises DecisionNotValid where the reason is missing, LeaseExpired,
+    AssignmentNotFound.
+    """
     reason = reason.strip()
     if not reason:
         raise DecisionNotValid("reason", _("is missing: say in a few words what the lead should decide."))
@@ -102,11 +148,15 @@ def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
         Item.objects.filter(pk=assignment.item_id, status=ItemStatus.READY).update(status=ItemStatus.ESCALATED)
 
 
-def _leave(assignment: Assignment, state: AssignmentState, kind: EventKind, reviewer: User, now: datetime, reason: str = "") -> None:
+def _leave(
+    assignment: Assignment, state: AssignmentState, kind: EventKind, reviewer: User, now: datetime, reason: str = ""
+) -> None:
     if not end(assignment, state, now, reason):
         raise LeaseExpired
     give_back_slot(assignment)
-    Event.objects.create(kind=kind, item_id=assignment.item_id, actor=reviewer, at=now, detail={"reason": reason} if reason else {})
+    Event.objects.create(
+        kind=kind, item_id=assignment.item_id, actor=reviewer, at=now, detail={"reason": reason} if reason else {}
+    )
 
 
 def undo_last(*, reviewer: User) -> Assignment:
@@ -118,7 +168,8 @@ def undo_last(*, reviewer: User) -> Assignment:
 
 
 def undo_review(*, reviewer: User, review_id: int) -> Assignment:
-    """Retract one of the last ten reviews: its gold is withdrawn and the person holds the item again, their work as a draft.
+    """Retract one of the last ten reviews: its gold is withdrawn and the person holds the item again, their work as a
+    draft.
 
     Raises NothingToUndo, SettledByLead, SnapshotUsedIt.
     """
@@ -128,11 +179,14 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         if review is None:
             raise NothingToUndo
         item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
-        if ReviewRetraction.objects.filter(review=review).exists():  # by the same person's other tab, while this one waited
+        # by the same person's other tab, while this one waited
+        if ReviewRetraction.objects.filter(review=review).exists():
             raise NothingToUndo
         if review.known_id is not None:
             return _undo_known(review, item, now)
-        settled_by_lead = GoldLabel.objects.standing().filter(item=item, source__in=[GoldSource.ADJUDICATED, GoldSource.APPEAL])
+        settled_by_lead = GoldLabel.objects.standing().filter(
+            item=item, source__in=[GoldSource.ADJUDICATED, GoldSource.APPEAL]
+        )
         if settled_by_lead.exclude(review=review).exists():
             raise SettledByLead
         withdraw(item=item, actor=reviewer, now=now)
@@ -141,9 +195,12 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         adjudicated = review.gold_labels.filter(source=GoldSource.ADJUDICATED).exists()
         Item.objects.filter(pk=item.pk).update(
             status=ItemStatus.ESCALATED if adjudicated or _stays_escalated(item) else ItemStatus.READY,
-            free_slots=0 if adjudicated else slots_left(item) - 1)
+            free_slots=0 if adjudicated else slots_left(item) - 1,
+        )
         Event.objects.create(kind=EventKind.UNDONE, item=item, actor=reviewer, at=now, detail={"review": review.pk})
-        Draft.objects.update_or_create(item=item, reviewer=reviewer, defaults={"payload": _as_draft(review), "saved_at": now})
+        Draft.objects.update_or_create(
+            item=item, reviewer=reviewer, defaults={"payload": _as_draft(review), "saved_at": now}
+        )
         return lease_again(item, item.queue, reviewer, now)
 
 
@@ -151,7 +208,9 @@ def _undo_known(review: Review, item: Item, now: datetime) -> Assignment:
     """A review of hidden gold settled nothing, so nothing but the review is taken back."""
     ReviewRetraction.objects.create(review=review, at=now)
     Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
-    Draft.objects.update_or_create(item=item, reviewer=review.reviewer, defaults={"payload": _as_draft(review), "saved_at": now})
+    Draft.objects.update_or_create(
+        item=item, reviewer=review.reviewer, defaults={"payload": _as_draft(review), "saved_at": now}
+    )
     return lease_again(item, item.queue, review.reviewer, now)
 
 
@@ -163,12 +222,24 @@ def _stays_escalated(item: Item) -> bool:
 
 def _undoable(reviewer: User) -> list[Review]:
     """The person's newest reviews that stand, newest first: at most ten."""
-    return list(Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
-                .select_related("assignment").order_by("-id")[:UNDO_DEPTH])
+    return list(
+        Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
+        .select_related("assignment")
+        .order_by("-id")[:UNDO_DEPTH]
+    )
 
 
 def _as_draft(review: Review) -> dict[str, object]:
-    return {"kind": review.kind, "prompt_label": review.prompt_label, "response_label": review.response_label,
-            "categories": review.categories, "severity": review.severity, "confidence": review.confidence, "note": review.note,
-            "reason": review.reason, "error_kinds": review.error_kinds, "upholds": review.upholds_id,
-            "steps": review.steps}
+    return {
+        "kind": review.kind,
+        "prompt_label": review.prompt_label,
+        "response_label": review.response_label,
+        "categories": review.categories,
+        "severity": review.severity,
+        "confidence": review.confidence,
+        "note": review.note,
+        "reason": review.reason,
+        "error_kinds": review.error_kinds,
+        "upholds": review.upholds_id,
+        "steps": review.steps,
+    }

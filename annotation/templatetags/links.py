@@ -18,7 +18,9 @@ LONGEST = 40
 
 @register.filter
 def exactly(text: str) -> SafeString:
-    """Escaped so that the page's text is the stored one: a browser would turn a bare carriage return into a line feed."""
+    """Escaped so that the page's text is the stored one: a browser would turn a bare carriage return into a line
+    feed.
+    """
     return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  (escaped the line before)
 
 
@@ -26,7 +28,7 @@ def exactly(text: str) -> SafeString:
 def link_words(link: Mapping[str, Any], item: Item, prediction: Prediction | None) -> str:
     """For example: frame 3 · 0:01.50; region of frame 1 · 0:00.00; “quoted words”."""
     if link["kind"] == SPAN:
-        words = ((item.prompt if link["field"] == "prompt" else item.response) or "")[link["start"]:link["end"]]
+        words = ((item.prompt if link["field"] == "prompt" else item.response) or "")[link["start"] : link["end"]]
         return f"“{words[:LONGEST]}…”" if len(words) > LONGEST else f"“{words}”"
     seen = list(prediction.media_seen) if prediction is not None else []
     times = seen[link["medium"]]["timestamps"] if link["medium"] < len(seen) else []

@@ -38,7 +38,9 @@ def icon(name: str, label: str = "") -> SafeString:
     """One icon of the sprite; with a label it is read out, without one it is decoration."""
     sprite = static("vendor/icons.svg")
     if label:
-        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"></use></svg>', label, sprite, name)
+        return format_html(
+            '<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"></use></svg>', label, sprite, name
+        )
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', sprite, name)
 
 
@@ -78,10 +80,20 @@ def pairs(mapping: Mapping[str, object]) -> list[tuple[str, object]]:
 def _section(view_name: str) -> str:
     if ":" in view_name:
         return view_name.split(":", maxsplit=1)[0]
-    return {"review": "home", "item": "items", "upload_done": "upload", "queue": "queues", "queue_new": "queues",
-            "rule": "queues", "rule_new": "queues", "moderation": "queues", "policy_edit": "policy", "stale": "policy", "appeals": "items",
-            "known": "insights",
-            }.get(view_name, view_name)
+    return {
+        "review": "home",
+        "item": "items",
+        "upload_done": "upload",
+        "queue": "queues",
+        "queue_new": "queues",
+        "rule": "queues",
+        "rule_new": "queues",
+        "moderation": "queues",
+        "policy_edit": "policy",
+        "stale": "policy",
+        "appeals": "items",
+        "known": "insights",
+    }.get(view_name, view_name)
 
 
 _LABEL_ICONS = {"harmful": "triangle-alert", "unharmful": "check"}
@@ -92,13 +104,27 @@ def label_badge(label: str | None) -> SafeString:
     """harmful, unharmful or no label, told by word and icon as well as colour."""
     if not label:
         return format_html('<span class="badge">{}</span>', _("no label"))
-    return format_html('<span class="badge {}">{}{}</span>', label, icon(_LABEL_ICONS.get(label, "circle")), word(label))
+    return format_html(
+        '<span class="badge {}">{}{}</span>', label, icon(_LABEL_ICONS.get(label, "circle")), word(label)
+    )
 
 
 # values of rows that pages show as words; forms and the API keep the value
-VALUES = (gettext_noop("harmful"), gettext_noop("unharmful"), gettext_noop("text"), gettext_noop("image"), gettext_noop("video"),
-          gettext_noop("text-image"), gettext_noop("prompt"), gettext_noop("response"), gettext_noop("accepted"),
-          gettext_noop("corrected"), gettext_noop("unparsed"), gettext_noop("train"), gettext_noop("holdout"))
+VALUES = (
+    gettext_noop("harmful"),
+    gettext_noop("unharmful"),
+    gettext_noop("text"),
+    gettext_noop("image"),
+    gettext_noop("video"),
+    gettext_noop("text-image"),
+    gettext_noop("prompt"),
+    gettext_noop("response"),
+    gettext_noop("accepted"),
+    gettext_noop("corrected"),
+    gettext_noop("unparsed"),
+    gettext_noop("train"),
+    gettext_noop("holdout"),
+)
 
 
 @register.filter
@@ -108,8 +134,12 @@ def word(value: object) -> str:
 
 
 _STATUS_LOOKS = {
-    "pending": ("", "clock"), "predicting": ("accent", "bot"), "ready": ("accent", "inbox"), "escalated": ("warn", "flag"),
-    "reviewed": ("good", "check"), "prediction_failed": ("bad", "circle-alert"),
+    "pending": ("", "clock"),
+    "predicting": ("accent", "bot"),
+    "ready": ("accent", "inbox"),
+    "escalated": ("warn", "flag"),
+    "reviewed": ("good", "check"),
+    "prediction_failed": ("bad", "circle-alert"),
 }
 
 
@@ -176,9 +206,20 @@ def event_words(kind: str) -> str:
 
 
 _EVENT_ICONS = {
-    "ingested": "download", "predicted": "bot", "prediction_failed": "circle-alert", "retried": "rotate-ccw", "assigned": "user",
-    "released": "clock", "skipped": "skip-forward", "escalated": "flag", "reviewed": "check", "undone": "undo-2",
-    "gold_settled": "scale", "gold_withdrawn": "undo-2", "snapshot_created": "save", "exported": "download",
+    "ingested": "download",
+    "predicted": "bot",
+    "prediction_failed": "circle-alert",
+    "retried": "rotate-ccw",
+    "assigned": "user",
+    "released": "clock",
+    "skipped": "skip-forward",
+    "escalated": "flag",
+    "reviewed": "check",
+    "undone": "undo-2",
+    "gold_settled": "scale",
+    "gold_withdrawn": "undo-2",
+    "snapshot_created": "save",
+    "exported": "download",
 }
 
 

@@ -1,4 +1,6 @@
-"""A file on the disk as an answer in parts: a video is scrubbed, a broken-off download goes on (RFC 9110: Range, If-Range, ETag)."""
+"""A file on the disk as an answer in parts: a video is scrubbed, a broken-off download goes on (RFC 9110: Range,
+If-Range, ETag).
+"""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +43,9 @@ def ranged(stream: BinaryIO, header: str, mime: str) -> HttpResponseBase:
 
 
 def wanted_range(header: str, size: int) -> range | None:
-    """The bytes asked for; None: all of them; an empty range: nothing of this file. Several ranges are answered with all."""
+    """The bytes asked for; None: all of them; an empty range: nothing of this file. Several ranges are answered with
+    all.
+    """
     match = _RANGE.fullmatch(header.strip())
     if match is None or match.groups() == ("", ""):
         return None
@@ -66,5 +70,6 @@ def _described(response: HttpResponseBase, etag: str, name: str) -> HttpResponse
     response["ETag"] = etag
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "private, no-cache"  # asked for again each time: the permission may be gone
+    # asked for again each time: the permission may be gone
+    response["Cache-Control"] = "private, no-cache"
     return response

@@ -1,4 +1,6 @@
-"""Errors that no view has caught: a calm page or a problem document where the database is away or a disk is full, else the plain 500."""
+"""Errors that no view has caught: a calm page or a problem document where the database is away or a disk is full, else
+the plain 500.
+"""
 
 import sys
 
@@ -31,7 +33,9 @@ def _problem(request: HttpRequest, problem: Problem, trouble: Trouble | None) ->
 
 
 def _page(request: HttpRequest, trouble: Trouble) -> HttpResponse:
-    """Reads no row: neither who is signed in nor their language. It reloads by itself where that repeats a question, not an act."""
+    """Reads no row: neither who is signed in nor their language. It reloads by itself where that repeats a question,
+    not an act.
+    """
     context = {"trouble": trouble, "reload_s": RELOAD_S if request.method in ("GET", "HEAD") else None}
     return _told_when(HttpResponse(render_to_string("trouble.html", context), status=trouble.status), trouble)
 

@@ -1,4 +1,6 @@
-"""The language of the pages: the person's own, else the browser's. The API always speaks English: programs read its words."""
+"""The language of the pages: the person's own, else the browser's. The API always speaks English: programs read its
+words.
+"""
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required

@@ -21,12 +21,18 @@ from annotation.web.problems import PROBLEM_JSON
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 
 # names for the sets of words that several fields share
-SCHEMA_SETTINGS: dict[str, Any] = {"ENUM_NAME_OVERRIDES": {
-    **settings.API_ENUMS,
-    "Harmfulness": [one.value for one in Harmfulness], "Modality": [one.value for one in Modality],
-    "MediaKind": [one.value for one in MediaKind], "RowStatus": [one.value for one in RowStatus],
-    "ItemStatus": ItemStatus.choices, "ReviewKind": ReviewKind.choices, "ReviewMode": ReviewMode.choices,
-}}
+SCHEMA_SETTINGS: dict[str, Any] = {
+    "ENUM_NAME_OVERRIDES": {
+        **settings.API_ENUMS,
+        "Harmfulness": [one.value for one in Harmfulness],
+        "Modality": [one.value for one in Modality],
+        "MediaKind": [one.value for one in MediaKind],
+        "RowStatus": [one.value for one in RowStatus],
+        "ItemStatus": ItemStatus.choices,
+        "ReviewKind": ReviewKind.choices,
+        "ReviewMode": ReviewMode.choices,
+    }
+}
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -34,7 +40,11 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer <prefix>.<secret>`"}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key: `Authorization: Bearer <prefix>.<secret>`",
+        }
 
 
 def answers(good: dict[int, Any], *problems: int) -> dict[Any, Any]:
@@ -45,7 +55,8 @@ def answers(good: dict[int, Any], *problems: int) -> dict[Any, Any]:
     return shapes
 
 
-@method_decorator(csp_update({"style-src": [SELF, UNSAFE_INLINE]}), name="dispatch")  # Swagger UI writes style attributes
+# Swagger UI writes style attributes
+@method_decorator(csp_update({"style-src": [SELF, UNSAFE_INLINE]}), name="dispatch")
 class DocsView(SpectacularSwaggerSplitView):
     """The browsable document. No script is inline; only its styles are."""
 

@@ -20,7 +20,9 @@ class OrjsonRenderer(BaseRenderer):
     format = "json"
     charset = None
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
         if data is None:
             return b""
         return orjson.dumps(data, default=str, option=OPTIONS)
@@ -32,7 +34,9 @@ class OrjsonParser(BaseParser):
     media_type = "application/json"
     renderer_class = OrjsonRenderer
 
-    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         request = (parser_context or {}).get("request")
         if request is not None and int(request.META.get("CONTENT_LENGTH") or 0) > limit:
@@ -45,7 +49,9 @@ class OrjsonParser(BaseParser):
 
 
 def discard(stream: IO[Any]) -> None:
-    """Read a refused body away, within reason: a client that is still sending would see a broken connection, not our answer."""
+    """Read a refused body away, within reason: a client that is still sending would see a broken connection, not our
+    answer.
+    """
     left = MOST_DISCARDED_BYTES
     while left > 0 and (piece := stream.read(1 << 20)):
         left -= len(piece)

@@ -24,19 +24,24 @@ def person(request: HttpRequest) -> User:
 
 def leads_only(view: View[P]) -> View[P]:
     """403 for people who are not leads."""
+
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not person(request).is_lead:
             raise PermissionDenied(_("This page is for leads."))
         return view(request, *args, **kwargs)
+
     return guarded
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """To the sign-in page, as Django does; but htmx would put that page in the place of the person's work, and gets a 401."""
+    """To the sign-in page, as Django does; but htmx would put that page in the place of the person's work, and gets a
+    401.
+    """
 
     def handle_no_permission(  # type: ignore[override]  # the stubs know of redirects only
-            self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]) -> HttpResponseBase:
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
         return HttpResponse(status=401) if is_htmx(request) else super().handle_no_permission(request, view_func)
 
 

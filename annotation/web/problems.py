@@ -49,8 +49,12 @@ class Problem:
 
     def as_json(self, instance: str) -> dict[str, Any]:
         document: dict[str, Any] = {
-            "type": f"urn:guardapp:problem:{self.kind}", "title": HTTPStatus(self.status).phrase, "status": self.status,
-            "detail": self.detail, "instance": instance, **(self.more or {}),
+            "type": f"urn:guardapp:problem:{self.kind}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+            **(self.more or {}),
         }
         if self.errors:
             document["errors"] = [asdict(error) for error in self.errors]
@@ -63,8 +67,15 @@ class BodyNotValid(exceptions.APIException):
     status_code: int = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "body_not_valid"
 
-    def __init__(self, detail: str, errors: Sequence[FieldError] = (), *, kind: str = "", status_code: int = 422,
-                 more: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        *,
+        kind: str = "",
+        status_code: int = 422,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail, code=kind or None)
         self.status_code = status_code
         self.errors = errors
@@ -93,8 +104,12 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
     elif (trouble := trouble_of(error)) is not None:
         headers["Retry-After"] = str(trouble.retry_after_s)
     problem = problem_of(error)
-    return Response(problem.as_json(request.path if request is not None else ""), status=problem.status, headers=headers,
-                    content_type=PROBLEM_JSON)
+    return Response(
+        problem.as_json(request.path if request is not None else ""),
+        status=problem.status,
+        headers=headers,
+        content_type=PROBLEM_JSON,
+    )
 
 
 def problem_of(error: Exception) -> Problem:

@@ -18,5 +18,7 @@ def asked_for(request: Request, name: str) -> str:
     """A parameter of the address; "" where it is missing."""
     value: str = request.query_params.get(name, "")
     if len(value) > MAX_SOURCE or "\x00" in value:
-        raise BodyNotValid("A parameter cannot be taken.", [FieldError(f"/{name}", f"takes at most {MAX_SOURCE} characters, no NUL.")])
+        raise BodyNotValid(
+            "A parameter cannot be taken.", [FieldError(f"/{name}", f"takes at most {MAX_SOURCE} characters, no NUL.")]
+        )
     return value

@@ -7,9 +7,13 @@ from django.http import HttpRequest
 
 
 def lines_of(request: HttpRequest, *, longest: int) -> Iterator[bytes]:
-    """Without empty ones; a line over `longest` bytes comes in pieces. Live where the body is sent in chunks and gunicorn serves."""
+    """Without empty ones; a line over `longest` bytes comes in pieces. Live where the body is sent in chunks and
+    gunicorn serves.
+    """
     body = request.META["wsgi.input"]
-    chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower() and request.META.get("wsgi.input_terminated")
+    chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower() and request.META.get(
+        "wsgi.input_terminated"
+    )
     reader = getattr(body, "reader", None)
     if chunked and hasattr(reader, "buf"):
         yield from _lines_of_chunks(reader, longest)
@@ -24,7 +28,8 @@ def _lines(stream: Any, longest: int) -> Iterator[bytes]:
 
 
 def _lines_of_chunks(reader: Any, longest: int) -> Iterator[bytes]:
-    """gunicorn's `readline` waits for a KiB whatever has come. Its reader has the chunk that a single byte came in, so that is taken too.
+    """gunicorn's `readline` waits for a KiB whatever has come. Its reader has the chunk that a single byte came in, so
+    that is taken too.
 
     It touches a private part of gunicorn, which is pinned; a test sends a body piece by piece.
     """

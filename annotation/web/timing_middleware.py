@@ -18,7 +18,12 @@ class TimingMiddleware:
         began = time.perf_counter()
         response = self.get_response(request)
         match = request.resolver_match
-        view = match.view_name if match and match.view_name else "none"  # the route's name: an address would make endless labels
-        method = request.method if request.method in ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS") else "other"
+        # the route's name: an address would make endless labels
+        view = match.view_name if match and match.view_name else "none"
+        method = (
+            request.method
+            if request.method in ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+            else "other"
+        )
         REQUESTS.labels(method, view, str(response.status_code)).observe(time.perf_counter() - began)
         return response

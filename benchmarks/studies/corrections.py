@@ -1,14 +1,17 @@
-"""How much better a guard gets from 0, 100, 300 and 1,000 corrected items, picked by disagreement or at random, on rows nobody touched.
+"""How much better a guard gets from 0, 100, 300 and 1,000 corrected items, picked by disagreement or at random, on rows
+nobody touched.
 
-    python -m benchmarks.studies.corrections --data DATA --work runs/corrections --out docs/studies [--model GUARD] [--seeds 17 18 19]
-    python -m benchmarks.studies.corrections … --shared                      # only what all runs need: greedy answers, rollouts, targets
+    python -m benchmarks.studies.corrections --data DATA --work runs/corrections --out docs/studies [--model GUARD]
+    [--seeds 17 18 19]
+    python -m benchmarks.studies.corrections … --shared                      # only what all runs need: greedy answers,
+                                                                             rollouts, targets
     python -m benchmarks.studies.corrections … --arm random-100 --seed 17    # one run alone
     python -m benchmarks.studies.corrections … --report                      # only the table, from what is there
 
-Each arm and seed is one fine-tuning by the product's recipe and one evaluation, in a folder of its own under --work; what is done is
-not done again, and a killed run goes on where it was. The reviewer is simulated: it is the benchmark's gold label, accepts an item that
-the guard gets right and flips one that it gets wrong. Picking by disagreement looks at the guard's own rollouts and at no label.
-Writes corrections.json and corrections.md.
+Each arm and seed is one fine-tuning by the product's recipe and one evaluation, in a folder of its own under --work;
+what is done is not done again, and a killed run goes on where it was. The reviewer is simulated: it is the benchmark's
+gold label, accepts an item that the guard gets right and flips one that it gets wrong. Picking by disagreement looks at
+the guard's own rollouts and at no label. Writes corrections.json and corrections.md.
 """
 
 import argparse
@@ -53,7 +56,9 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything. `max_steps` is of each run, whatever its items; -1: as many as the recipe's epochs take."""
+    """How much of everything. `max_steps` is of each run, whatever its items; -1: as many as the recipe's epochs
+    take.
+    """
 
     sizes: Sizes
     counts: tuple[int, ...]
@@ -66,7 +71,9 @@ class Scale:
         return tuple(Arm(count, by_disagreement) for count in self.counts for by_disagreement in (False, True))
 
 
-FULL = Scale(Sizes(pool=1100, related=200, unrelated=200), counts=(100, 300, 1000), rollouts=4, max_new_tokens=64, max_steps=80)
+FULL = Scale(
+    Sizes(pool=1100, related=200, unrelated=200), counts=(100, 300, 1000), rollouts=4, max_new_tokens=64, max_steps=80
+)
 TOY = Scale(Sizes(pool=12, related=4, unrelated=4), counts=(4, 8), rollouts=2, max_new_tokens=16, max_steps=2)
 
 
@@ -89,23 +96,51 @@ class Study:
     def share(self) -> None:
         """The starting guard's greedy answers and rollouts, and a target for each row of the pool. Raises JobFailed."""
         run_job("training.jobs.evaluate", self.work / START, self._evaluation(self.model, split=""))
-        run_job("training.jobs.mine", self.work / "mine", asdict(MineConfig(
-            self.model, str(self.dataset), str(self.media_root), version=START, rollouts=self.scale.rollouts,
-            max_new_tokens=self.scale.max_new_tokens, seed=SHARED_SEED, threads=1)))
+        run_job(
+            "training.jobs.mine",
+            self.work / "mine",
+            asdict(
+                MineConfig(
+                    self.model,
+                    str(self.dataset),
+                    str(self.media_root),
+                    version=START,
+                    rollouts=self.scale.rollouts,
+                    max_new_tokens=self.scale.max_new_tokens,
+                    seed=SHARED_SEED,
+                    threads=1,
+                )
+            ),
+        )
         log.info("targets")
-        write_targets(self.work / "targets.jsonl", list(self.pool.values()), self.greedy, self.mined,
-                      Writer(self.model, self.scale.max_new_tokens, SHARED_SEED))
+        write_targets(
+            self.work / "targets.jsonl",
+            list(self.pool.values()),
+            self.greedy,
+            self.mined,
+            Writer(self.model, self.scale.max_new_tokens, SHARED_SEED),
+        )
 
     def run(self, arm: Arm, seed: int) -> None:
         """Train and evaluate one arm with one seed, or what is left of it. Raises JobFailed, NothingToTrainOn."""
         folder = self.folder(arm, seed)
         folder.mkdir(parents=True, exist_ok=True)
-        if not write_lines(folder / "rows.jsonl", chosen_rows(self.pool, self.picked(arm, seed), self.targets), self.media_root):
+        if not write_lines(
+            folder / "rows.jsonl", chosen_rows(self.pool, self.picked(arm, seed), self.targets), self.media_root
+        ):
             raise NothingToTrainOn(NothingToTrainOn.__doc__)
         overrides = {"seed": seed, "threads": 1, "max_steps": self.scale.max_steps}
         places = {"base_model": self.model, "dataset": str(folder / "rows.jsonl"), "media_root": str(self.media_root)}
-        run_job("training.jobs.sft", folder / "train", asdict(config_for(DEFAULT, "sft", places=places, overrides=overrides)))
-        run_job("training.jobs.evaluate", folder / "evaluate", self._evaluation(str(folder / "train" / MODEL), split="holdout"))
+        run_job(
+            "training.jobs.sft",
+            folder / "train",
+            asdict(config_for(DEFAULT, "sft", places=places, overrides=overrides)),
+        )
+        run_job(
+            "training.jobs.evaluate",
+            folder / "evaluate",
+            self._evaluation(str(folder / "train" / MODEL), split="holdout"),
+        )
         shutil.rmtree(folder / "train" / CHECKPOINTS, ignore_errors=True)
 
     def picked(self, arm: Arm, seed: int) -> list[str]:
@@ -121,8 +156,11 @@ class Study:
         if not (evaluation / RESULT).exists():
             return None
         picked = [self.targets[key] for key in self.picked(arm, seed)]
-        counts = Counts(picked=len(picked), flipped=sum(line["flipped"] for line in picked),
-                        trained=sum(bool(line["completion"]) for line in picked))
+        counts = Counts(
+            picked=len(picked),
+            flipped=sum(line["flipped"] for line in picked),
+            trained=sum(bool(line["completion"]) for line in picked),
+        )
         return Run(counts, Answers(seed, {line["id"]: line for line in read_lines(evaluation / PREDICTIONS)}))
 
     def start(self) -> Run | None:
@@ -149,8 +187,19 @@ class Study:
         return {line["id"]: line for line in read_lines(self.work / "targets.jsonl")}
 
     def _evaluation(self, model: str, *, split: str) -> dict[str, object]:
-        return asdict(EvaluateConfig(model, str(self.dataset), str(self.media_root), split=split, batch_size=64,
-                                     max_new_tokens=self.scale.max_new_tokens, bootstrap_samples=100, seed=SHARED_SEED, threads=1))
+        return asdict(
+            EvaluateConfig(
+                model,
+                str(self.dataset),
+                str(self.media_root),
+                split=split,
+                batch_size=64,
+                max_new_tokens=self.scale.max_new_tokens,
+                bootstrap_samples=100,
+                seed=SHARED_SEED,
+                threads=1,
+            )
+        )
 
 
 def main() -> None:
@@ -164,14 +213,24 @@ def main() -> None:
     if not arguments.report:
         study.share()
         for arm in scale.arms if not arguments.shared else ():
-            for seed in ([arguments.seed] if arguments.seed is not None else arguments.seeds) if arguments.arm in (None, arm.name) else ():
+            for seed in (
+                ([arguments.seed] if arguments.seed is not None else arguments.seeds)
+                if arguments.arm in (None, arm.name)
+                else ()
+            ):
                 log.info("%s, seed %d", arm.name, seed)
                 study.run(arm, seed)
-    found = {(arm.count, arm.by_disagreement): [run for seed in arguments.seeds if (run := study.found(arm, seed)) is not None]
-             for arm in scale.arms}
-    command = (f"python -m benchmarks.studies.corrections --data DATA --model {arguments.model.name} "
-               f"--seeds {' '.join(map(str, arguments.seeds))}{' --toy' if arguments.toy else ''}"
-               f"{'' if arguments.steps is None else f' --steps {arguments.steps}'}")
+    found = {
+        (arm.count, arm.by_disagreement): [
+            run for seed in arguments.seeds if (run := study.found(arm, seed)) is not None
+        ]
+        for arm in scale.arms
+    }
+    command = (
+        f"python -m benchmarks.studies.corrections --data DATA --model {arguments.model.name} "
+        f"--seeds {' '.join(map(str, arguments.seeds))}{' --toy' if arguments.toy else ''}"
+        f"{'' if arguments.steps is None else f' --steps {arguments.steps}'}"
+    )
     report(arguments.out, study.start(), found, seeds=len(arguments.seeds), command=command, setting=asdict(scale))
 
 
@@ -179,14 +238,20 @@ def _parser() -> argparse.ArgumentParser:
     names = sorted({arm.name for scale in (FULL, TOY) for arm in scale.arms})
     parser = argparse.ArgumentParser(description="What corrections are worth, picked by disagreement or at random.")
     parser.add_argument("--data", type=Path, required=True, help="data folder with benchmarks_open/hatecheck.jsonl.gz")
-    parser.add_argument("--model", type=Path, default=STARTER, help="folder of the guard to correct; the shipped starter by default")
+    parser.add_argument(
+        "--model", type=Path, default=STARTER, help="folder of the guard to correct; the shipped starter by default"
+    )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for corrections.json and corrections.md")
     parser.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
     parser.add_argument("--arm", choices=names)
     parser.add_argument("--seed", type=int, help="this seed alone")
-    parser.add_argument("--steps", type=int, help="of each run; -1: the recipe's epochs, longer. A --work of its own for each value")
-    parser.add_argument("--shared", action="store_true", help="only what all runs need; before runs are started side by side")
+    parser.add_argument(
+        "--steps", type=int, help="of each run; -1: the recipe's epochs, longer. A --work of its own for each value"
+    )
+    parser.add_argument(
+        "--shared", action="store_true", help="only what all runs need; before runs are started side by side"
+    )
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--toy", action="store_true", help="a few rows and steps, which show nothing")
     return parser

@@ -1,6 +1,8 @@
-"""Answers of the corrections study → figures with intervals, tables, and two sentences that claim no more than the intervals do.
+"""Answers of the corrections study → figures with intervals, tables, and two sentences that claim no more than the
+intervals do.
 
-Intervals are 95% percentile bootstraps that draw rows (the same ones for all arms: differences are paired) and seeds anew.
+Intervals are 95% percentile bootstraps that draw rows (the same ones for all arms: differences are paired) and seeds
+anew.
 """
 
 import json
@@ -21,12 +23,17 @@ PARTS = {
     UNRELATED: ((UNRELATED,), "untouched rows of other families"),
 }
 CAVEATS = (
-    "The reviewer is simulated: it is the benchmark's gold label, never wrong, and writes no reasoning. People err and write.",
-    "Items are reviewed items: one that the guard gets right is accepted and trained on as well, as in the product. How many were flipped "
+    "The reviewer is simulated: it is the benchmark's gold label, never wrong, and writes no reasoning. "
+    "People err and write.",
+    "Items are reviewed items: one that the guard gets right is accepted and trained on as well, as in the "
+    "product. How many were flipped "
     "stands in the tables: the two ways of picking need not find as many.",
-    "Rows, rollouts and targets are drawn once, so the intervals hold what picking, training and rows vary, and not what those would.",
-    "The guard has a few million parameters and the rows are one test suite in English; a larger guard may gain otherwise.",
-    "Where all runs have as many steps (max_steps of the setting), fewer items are seen more often; where they have the recipe's epochs "
+    "Rows, rollouts and targets are drawn once, so the intervals hold what picking, training and rows vary, and "
+    "not what those would.",
+    "The guard has a few million parameters and the rows are one test suite in English; a larger guard may "
+    "gain otherwise.",
+    "Where all runs have as many steps (max_steps of the setting), fewer items are seen more often; where they "
+    "have the recipe's epochs "
     "(-1), more items are also more steps.",
 )
 
@@ -49,21 +56,46 @@ class Run:
 Figures = dict[str, dict[str, Estimate]]  # by name of the arm; measures as learning_report has them
 
 
-def report(out: Path, start: Run | None, found: Mapping[Way, Sequence[Run]], *, seeds: int, command: str, setting: Mapping[str, Any],
-           resamples: int = RESAMPLES) -> dict[str, Any]:
+def report(
+    out: Path,
+    start: Run | None,
+    found: Mapping[Way, Sequence[Run]],
+    *,
+    seeds: int,
+    command: str,
+    setting: Mapping[str, Any],
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
     """Write corrections.json and corrections.md; arms without all their runs are named as missing."""
     done = {way: runs for way, runs in found.items() if runs}
     gains = {part: gains_over_start(start, done, sources, resamples) for part, (sources, _) in PARTS.items()}
     choices = {part: by_choice(done, sources, resamples) for part, (sources, _) in PARTS.items()}
-    missing = ({BEFORE: 1} if start is None else {}) | {name(way): seeds - len(runs) for way, runs in found.items() if len(runs) < seeds}
+    missing = ({BEFORE: 1} if start is None else {}) | {
+        name(way): seeds - len(runs) for way, runs in found.items() if len(runs) < seeds
+    }
     value = {
-        "command": command, "setting": dict(setting), "missing": missing,
-        "runs": {name(way): [{"seed": run.answers.seed, **asdict(run.counts)} for run in runs] for way, runs in done.items()},
+        "command": command,
+        "setting": dict(setting),
+        "missing": missing,
+        "runs": {
+            name(way): [{"seed": run.answers.seed, **asdict(run.counts)} for run in runs] for way, runs in done.items()
+        },
         "rows": {part: len(_of(start.answers, sources).lines) if start else 0 for part, (sources, _) in PARTS.items()},
-        "parts": {part: {arm: {measure: estimate.as_json() for measure, estimate in of_arm.items() if not measure.startswith("f1_response")}
-                         for arm, of_arm in figures.items()} for part, figures in gains.items()},
-        "disagreement_minus_random": {part: {str(count): estimate.as_json() for count, estimate in of_part.items()}
-                                      for part, of_part in choices.items()},
+        "parts": {
+            part: {
+                arm: {
+                    measure: estimate.as_json()
+                    for measure, estimate in of_arm.items()
+                    if not measure.startswith("f1_response")
+                }
+                for arm, of_arm in figures.items()
+            }
+            for part, figures in gains.items()
+        },
+        "disagreement_minus_random": {
+            part: {str(count): estimate.as_json() for count, estimate in of_part.items()}
+            for part, of_part in choices.items()
+        },
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "corrections.json").write_text(json.dumps(value, indent=1) + "\n")
@@ -76,7 +108,9 @@ def name(way: Way) -> str:
     return f"{'disagreement' if by_disagreement else 'random'}-{count}"
 
 
-def gains_over_start(start: Run | None, done: Mapping[Way, Sequence[Run]], sources: Sequence[str], resamples: int) -> Figures:
+def gains_over_start(
+    start: Run | None, done: Mapping[Way, Sequence[Run]], sources: Sequence[str], resamples: int
+) -> Figures:
     """F1 of each arm, and its gain over the guard before any correction."""
     answers = {BEFORE: [_of(start.answers, sources)] if start else []}
     answers |= {name(way): [_of(run.answers, sources) for run in runs] for way, runs in done.items()}
@@ -88,23 +122,43 @@ def by_choice(done: Mapping[Way, Sequence[Run]], sources: Sequence[str], resampl
     found: dict[int, Estimate] = {}
     for count in sorted({count for count, _ in done}):
         if (count, False) in done and (count, True) in done:
-            pair = {name((count, way)): [_of(run.answers, sources) for run in done[count, way]] for way in (False, True)}
-            found[count] = estimates(pair, name((count, False)), resamples=resamples)[name((count, True))]["f1_prompt_gain"]
+            pair = {
+                name((count, way)): [_of(run.answers, sources) for run in done[count, way]] for way in (False, True)
+            }
+            found[count] = estimates(pair, name((count, False)), resamples=resamples)[name((count, True))][
+                "f1_prompt_gain"
+            ]
     return found
 
 
-def as_markdown(gains: Mapping[str, Figures], choices: Mapping[str, Mapping[int, Estimate]], done: Mapping[Way, Sequence[Run]],
-                value: Mapping[str, Any]) -> str:
+def as_markdown(
+    gains: Mapping[str, Figures],
+    choices: Mapping[str, Mapping[int, Estimate]],
+    done: Mapping[Way, Sequence[Run]],
+    value: Mapping[str, Any],
+) -> str:
     lines = ["# What corrections are worth", "", f"Command: `{value['command']}`.", ""]
     if value["missing"]:
-        lines += ["Not finished, so the tables are not the whole study: " + ", ".join(
-            f"{arm} ({count} {'run' if count == 1 else 'runs'})" for arm, count in value["missing"].items()) + ".", ""]
-    lines += ["F1 of the prompt task on HateCheck rows that nobody reviewed, half of them harmful (calling all harmful gives 0.667); mean "
-              "over seeds with 95% interval; gains are over the guard before any correction, on the same rows.", ""]
+        lines += [
+            "Not finished, so the tables are not the whole study: "
+            + ", ".join(f"{arm} ({count} {'run' if count == 1 else 'runs'})" for arm, count in value["missing"].items())
+            + ".",
+            "",
+        ]
+    lines += [
+        "F1 of the prompt task on HateCheck rows that nobody reviewed, half of them harmful (calling all harmful "
+        "gives 0.667); mean "
+        "over seeds with 95% interval; gains are over the guard before any correction, on the same rows.",
+        "",
+    ]
     for part, (_, says) in PARTS.items():
         if gains[part]:
-            lines += [f"## {says[0].upper()}{says[1:]} ({value['rows'][part]})", "",
-                      "| items | picked | flipped | trained on | F1 | gain | parse failures |", "|---|---|---|---|---|---|---|"]
+            lines += [
+                f"## {says[0].upper()}{says[1:]} ({value['rows'][part]})",
+                "",
+                "| items | picked | flipped | trained on | F1 | gain | parse failures |",
+                "|---|---|---|---|---|---|---|",
+            ]
             lines += [_line(arm, of_arm, done) for arm, of_arm in gains[part].items()] + [""]
     shown = (what_items_do(gains, done), what_picking_does(choices))
     lines += ["## What it shows", "", *(f"* {sentence}" for sentence in shown if sentence)]
@@ -114,16 +168,24 @@ def as_markdown(gains: Mapping[str, Figures], choices: Mapping[str, Mapping[int,
 def what_items_do(gains: Mapping[str, Figures], done: Mapping[Way, Sequence[Run]]) -> str:
     """One sentence on the largest number of items, each way and part; "" where there is nothing to compare."""
     most = max((count for count, _ in done), default=0)
-    told = [f"{_told(of_arm['f1_prompt_gain'])} on {PARTS[part][1]} with `{name(way)}` ({_cell(of_arm['f1_prompt_gain'])})"
-            for way in done if way[0] == most for part in (RELATED, UNRELATED)
-            if "f1_prompt_gain" in (of_arm := gains[part].get(name(way), {}))]
+    told = [
+        f"{_told(of_arm['f1_prompt_gain'])} on {PARTS[part][1]} with `{name(way)}` ({_cell(of_arm['f1_prompt_gain'])})"
+        for way in done
+        if way[0] == most
+        for part in (RELATED, UNRELATED)
+        if "f1_prompt_gain" in (of_arm := gains[part].get(name(way), {}))
+    ]
     return f"Against no correction, F1 after {most} items is {_listed(told)}." if told else ""
 
 
 def what_picking_does(choices: Mapping[str, Mapping[int, Estimate]]) -> str:
     """One sentence on all untouched rows; "" where no number of items has both ways."""
     told = [f"{_told(estimate)} with {count} items ({_cell(estimate)})" for count, estimate in choices["all"].items()]
-    return f"Against picking at random, F1 on all untouched rows after picking by disagreement is {_listed(told)}." if told else ""
+    return (
+        f"Against picking at random, F1 on all untouched rows after picking by disagreement is {_listed(told)}."
+        if told
+        else ""
+    )
 
 
 def _told(difference: Estimate) -> str:
@@ -146,7 +208,10 @@ def _line(arm: str, of_arm: Mapping[str, Estimate], done: Mapping[Way, Sequence[
         return f"| 0 | | | | {' | '.join(cells)} |"
     (count, by_disagreement), counts = runs[0], [run.counts for run in runs[1]]
     means = [f"{mean(values):.0f}" for values in ([one.flipped for one in counts], [one.trained for one in counts])]
-    return f"| {count} | {'by disagreement' if by_disagreement else 'at random'} | {' | '.join(means)} | {' | '.join(cells)} |"
+    return (
+        f"| {count} | {'by disagreement' if by_disagreement else 'at random'} | {' | '.join(means)} | "
+        f"{' | '.join(cells)} |"
+    )
 
 
 def _cell(estimate: Estimate | None) -> str:

@@ -1,10 +1,10 @@
 """Rows of the corrections study: a pool to correct, and untouched rows, some worded like the pool's and some not.
 
-HateCheck says one sentence about many groups of people. A family is what is left of that when the words that stand for one group of
-people are masked: rows whose words overlap by FAMILY_OVERLAP or more, and all that such rows link. `unrelated` rows are of families that
-are wholly kept from the pool; `related` rows are a random draw of the families that the pool is drawn from. No group of the product's own
-split (guard.splits) has two rows among them all. Every part holds as many harmful as unharmful rows: calling all of them harmful gives an
-F1 of 0.67.
+HateCheck says one sentence about many groups of people. A family is what is left of that when the words that stand for
+one group of people are masked: rows whose words overlap by FAMILY_OVERLAP or more, and all that such rows link.
+`unrelated` rows are of families that are wholly kept from the pool; `related` rows are a random draw of the families
+that the pool is drawn from. No group of the product's own split (guard.splits) has two rows among them all. Every part
+holds as many harmful as unharmful rows: calling all of them harmful gives an F1 of 0.67.
 """
 
 import gzip
@@ -23,7 +23,8 @@ from training.learning.rows import Row
 
 SEED = 17
 POOL, RELATED, UNRELATED = "pool", "related", "unrelated"
-TARGET_SHARE, TARGET_ROWS = 0.9, 5  # a word of so many rows, such a share of them about one group of people, stands for that group
+# a word of so many rows, such a share of them about one group of people, stands for that group
+TARGET_SHARE, TARGET_ROWS = 0.9, 5
 LABELS = tuple(Harmfulness)
 
 
@@ -69,9 +70,15 @@ def masked(cases: Sequence[Case]) -> list[DemoRow]:
         for word in set(_words(case.row.prompt)):
             rows_of[word] += 1
             targets_of[word][case.target] += bool(case.target)
-    naming = {word for word, count in rows_of.items()
-              if count >= TARGET_ROWS and max(targets_of[word].values()) >= TARGET_SHARE * count}
-    return [replace(case.row, prompt=" ".join("target" if word in naming else word for word in _words(case.row.prompt))) for case in cases]
+    naming = {
+        word
+        for word, count in rows_of.items()
+        if count >= TARGET_ROWS and max(targets_of[word].values()) >= TARGET_SHARE * count
+    }
+    return [
+        replace(case.row, prompt=" ".join("target" if word in naming else word for word in _words(case.row.prompt)))
+        for case in cases
+    ]
 
 
 def read_cases(data: Path) -> list[Case]:
@@ -81,15 +88,28 @@ def read_cases(data: Path) -> list[Case]:
         raise NotEnoughRows(f"--data {data}: benchmarks_open/{path.name} is not there.")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         values = [json.loads(line) for line in lines]
-    return [Case(DemoRow(value["id"], value["prompt"], Harmfulness(value["prompt_label"])), "".join(value["categories"][1:2]))
-            for value in values if value["prompt_label"] and value["response"] is None]
+    return [
+        Case(
+            DemoRow(value["id"], value["prompt"], Harmfulness(value["prompt_label"])), "".join(value["categories"][1:2])
+        )
+        for value in values
+        if value["prompt_label"] and value["response"] is None
+    ]
 
 
 def as_rows(chosen: Mapping[str, Sequence[DemoRow]]) -> list[Row]:
     """Rows for the jobs: the pool is the train side, the part is the source."""
-    return [Row(Sample(row.external_id, row.prompt), Verdict(prompt=row.label), "", source=name,
-                split="train" if name == POOL else "holdout")
-            for name, rows in chosen.items() for row in rows]
+    return [
+        Row(
+            Sample(row.external_id, row.prompt),
+            Verdict(prompt=row.label),
+            "",
+            source=name,
+            split="train" if name == POOL else "holdout",
+        )
+        for name, rows in chosen.items()
+        for row in rows
+    ]
 
 
 def pick(disagreement: Mapping[str, float], count: int, *, by_disagreement: bool, seed: int) -> list[str]:
@@ -113,7 +133,7 @@ def _count(rows: Sequence[DemoRow], label: Harmfulness) -> int:
 
 
 def _balanced(rows: Sequence[DemoRow], count: int) -> list[DemoRow]:
-    chosen = [row for label in LABELS for row in [row for row in rows if row.label is label][:count // 2]]
+    chosen = [row for label in LABELS for row in [row for row in rows if row.label is label][: count // 2]]
     if len(chosen) < len(LABELS) * (count // 2):
         raise NotEnoughRows(f"{len(rows)} rows are left for a part of {count}, half of each label.")
     return chosen

@@ -1,8 +1,9 @@
 """What the simulated reviewer leaves behind: gold labels, and the reasoning that the product would train on.
 
-The reviewer is the benchmark's gold label and nothing else. As in the product (annotation.review.gold): where the guard's greedy answer
-has the gold label it is accepted with its reasoning; where it has not, the label is flipped and nothing is written, and the target is the
-first stored rollout that reached gold, else what `write_reasoning` gets the guard to write, tried once. Nothing is written by rule.
+The reviewer is the benchmark's gold label and nothing else. As in the product (annotation.review.gold): where the
+guard's greedy answer has the gold label it is accepted with its reasoning; where it has not, the label is flipped and
+nothing is written, and the target is the first stored rollout that reached gold, else what `write_reasoning` gets the
+guard to write, tried once. Nothing is written by rule.
 """
 
 import json
@@ -36,8 +37,8 @@ class Writer:
 
 
 def disagreement(greedy: Line, mined: Line) -> float:
-    """The product's number, of a line of predictions.jsonl and one of mined.jsonl: the share of rollouts that say something else than
-    the greedy answer, 0 to 1; one that does not parse says something else."""
+    """The product's number, of a line of predictions.jsonl and one of mined.jsonl: the share of rollouts that say
+    something else than the greedy answer, 0 to 1; one that does not parse says something else."""
     said = (greedy["parsed"], greedy["predicted"]["prompt"])
     return sum((rollout["parsed"], rollout["prompt"]) != said for rollout in mined["rollouts"]) / len(mined["rollouts"])
 
@@ -47,8 +48,12 @@ def flipped(greedy: Line) -> bool:
     return bool(greedy["predicted"]["prompt"] != greedy["gold"]["prompt"])
 
 
-def write_targets(path: Path, rows: Sequence[Row], greedy: Mapping[str, Line], mined: Mapping[str, Line], writer: Writer) -> None:
-    """Append a line for each row that `path` lacks: {"id", "flipped", "source", "completion"}; "unavailable" has an empty completion."""
+def write_targets(
+    path: Path, rows: Sequence[Row], greedy: Mapping[str, Line], mined: Mapping[str, Line], writer: Writer
+) -> None:
+    """Append a line for each row that `path` lacks: {"id", "flipped", "source", "completion"}; "unavailable" has an
+    empty completion.
+    """
     present = {line["id"] for line in read_lines(path)}
     waiting: list[Row] = []
     for row in rows:
@@ -90,15 +95,25 @@ def write_lines(path: Path, rows: Iterable[Row], media_root: Path) -> int:
     return len(lines)
 
 
-def _written(rows: Sequence[Row], present: set[str], greedy: Mapping[str, Line], writer: Writer) -> Iterator[tuple[Row, Target | None]]:
+def _written(
+    rows: Sequence[Row], present: set[str], greedy: Mapping[str, Line], writer: Writer
+) -> Iterator[tuple[Row, Target | None]]:
     """Batch by batch, the same batches at every start."""
     engine = HfEngine(writer.model, threads=1, batch_size=COMPLETIONS_A_BATCH)
     for start in range(0, len(rows), ROWS_A_BATCH):
-        batch = rows[start:start + ROWS_A_BATCH]
+        batch = rows[start : start + ROWS_A_BATCH]
         if any(row.sample.id not in present for row in batch):
-            wanted = [Wanted(row.sample, str(row.verdict.prompt), None, seen_steps=_steps(greedy[row.sample.id])) for row in batch]
-            yield from zip(batch, write_reasoning(engine=engine, rows=wanted, max_new_tokens=writer.max_new_tokens,
-                                                  seed=writer.seed + start), strict=True)
+            wanted = [
+                Wanted(row.sample, str(row.verdict.prompt), None, seen_steps=_steps(greedy[row.sample.id]))
+                for row in batch
+            ]
+            yield from zip(
+                batch,
+                write_reasoning(
+                    engine=engine, rows=wanted, max_new_tokens=writer.max_new_tokens, seed=writer.seed + start
+                ),
+                strict=True,
+            )
 
 
 def _steps(greedy: Line) -> tuple[str, ...]:
@@ -108,5 +123,9 @@ def _steps(greedy: Line) -> tuple[str, ...]:
 
 def _line(row: Row, greedy: Line, target: Target | None) -> dict[str, Any]:
     completion = render(Judgement(target.steps, row.verdict), response_present=False) if target else ""
-    return {"id": row.sample.id, "flipped": flipped(greedy), "completion": completion,
-            "source": (target.source if target else TargetSource.UNAVAILABLE).value}
+    return {
+        "id": row.sample.id,
+        "flipped": flipped(greedy),
+        "completion": completion,
+        "source": (target.source if target else TargetSource.UNAVAILABLE).value,
+    }

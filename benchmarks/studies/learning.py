@@ -1,13 +1,14 @@
 """What GRPO adds to supervised fine-tuning on a small guard, arm by arm, on topics that no training row is about.
 
-    python -m benchmarks.studies.learning --model UNDER_TRAINED_GUARD --work runs/learning --out docs/studies [--seeds 17 18 19]
+    python -m benchmarks.studies.learning --model UNDER_TRAINED_GUARD --work runs/learning --out docs/studies [--seeds
+    17 18 19]
     python -m benchmarks.studies.learning … --arm vl --seed 17     # one job alone
     python -m benchmarks.studies.learning … --report               # only the table, from what is there
 
-Each arm and seed is one run of the project's own jobs (training, then evaluation) in a folder of its own under --work, about two
-minutes on one core; what is done is not done again, and a killed run goes on where it was. All arms start from the same guard, see
-the same generated rows (training topics, texts and pictures) and draw as many completions; the evaluation rows are the starter's
-held-out topics. Writes learning.json and learning.md.
+Each arm and seed is one run of the project's own jobs (training, then evaluation) in a folder of its own under --work,
+about two minutes on one core; what is done is not done again, and a killed run goes on where it was. All arms start
+from the same guard, see the same generated rows (training topics, texts and pictures) and draw as many completions; the
+evaluation rows are the starter's held-out topics. Writes learning.json and learning.md.
 
 The guard must be under-trained: from a finished one every group is all right, and nothing is left to learn.
 """
@@ -35,7 +36,9 @@ BASELINE = "sft"
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to train on. `reward` "" trains no further; "sft" goes on with supervised fine-tuning on the same rows."""
+    """One way to train on. `reward` "" trains no further; "sft" goes on with supervised fine-tuning on the same
+    rows.
+    """
 
     name: str
     says: str
@@ -49,9 +52,20 @@ ARMS = (
     Arm(BASELINE, "the guard that all arms start from"),
     Arm("sft-more", "supervised fine-tuning goes on, on the rows that GRPO gets", "sft"),
     Arm("omni-v1", "error-driven exploration, clip 0.2 / 0.3", "omni-v1", clip_high=0.3),
-    Arm("omni-v1-no-exploration", "omni-v1 without its length term: format and accuracy alone", "omni-v2-released", clip_high=0.3),
+    Arm(
+        "omni-v1-no-exploration",
+        "omni-v1 without its length term: format and accuracy alone",
+        "omni-v2-released",
+        clip_high=0.3,
+    ),
     Arm("omni-v2", "concise correctness", "omni-v2"),
-    Arm("vl", "length-aware safety, dynamic clipping (product), 20% concatenations", "vl", clip_schedule="product", concat_share=0.2),
+    Arm(
+        "vl",
+        "length-aware safety, dynamic clipping (product), 20% concatenations",
+        "vl",
+        clip_schedule="product",
+        concat_share=0.2,
+    ),
     Arm("vl-constant-clip", "vl without dynamic clipping", "vl", concat_share=0.2),
     Arm("vl-no-concatenation", "vl without concatenations", "vl", clip_schedule="product"),
 )
@@ -68,11 +82,22 @@ class Scale:
     group_size: int
     steps: int  # two from each rollout batch, so that the ratio leaves 1 and clipping can act
     max_new_tokens: int
-    learning_rate: float = 1e-4  # the papers' 1e-6 and 5e-6 move a guard of billions of parameters; this one learnt from nothing at 1e-3
+    # the papers' 1e-6 and 5e-6 move a guard of billions of parameters; this one learnt from nothing at 1e-3
+    learning_rate: float = 1e-4
 
 
-FULL = Scale(text=96, image=24, held_out=HeldOut(text=240, image=60, video=0), prompts=8, group_size=8, steps=16, max_new_tokens=64)
-TOY = Scale(text=6, image=2, held_out=HeldOut(text=4, image=2, video=0), prompts=2, group_size=2, steps=2, max_new_tokens=8)
+FULL = Scale(
+    text=96,
+    image=24,
+    held_out=HeldOut(text=240, image=60, video=0),
+    prompts=8,
+    group_size=8,
+    steps=16,
+    max_new_tokens=64,
+)
+TOY = Scale(
+    text=6, image=2, held_out=HeldOut(text=4, image=2, video=0), prompts=2, group_size=2, steps=2, max_new_tokens=8
+)
 
 
 class Study:
@@ -91,7 +116,11 @@ class Study:
             return
         stage = replace(STAGES[QUOTING], text=self.scale.text, image=self.scale.image, video=0)
         write_rows(train_rows(None, stage, ROWS_SEED, self.media_root), self.work / "train.jsonl", self.media_root)
-        unseen = [row for row in held_out_rows(self.scale.held_out, ROWS_SEED, self.media_root) if row.source.startswith("unseen")]
+        unseen = [
+            row
+            for row in held_out_rows(self.scale.held_out, ROWS_SEED, self.media_root)
+            if row.source.startswith("unseen")
+        ]
         write_rows(unseen, self.work / "holdout.jsonl", self.media_root)
 
     def run(self, arm: Arm, seed: int) -> None:
@@ -99,23 +128,67 @@ class Study:
         folder = self.folder(arm, seed)
         model = self.model
         if arm.reward:
-            run_job(f"training.jobs.{'sft' if arm.reward == 'sft' else 'grpo'}", folder / "train", asdict(self.config(arm, seed)))
+            run_job(
+                f"training.jobs.{'sft' if arm.reward == 'sft' else 'grpo'}",
+                folder / "train",
+                asdict(self.config(arm, seed)),
+            )
             model = str(folder / "train" / MODEL)
-        run_job("training.jobs.evaluate", folder / "evaluate", asdict(EvaluateConfig(
-            model=model, dataset=str(self.work / "holdout.jsonl"), media_root=str(self.media_root), batch_size=64,
-            max_new_tokens=self.scale.max_new_tokens, bootstrap_samples=100, seed=seed, threads=1)))
+        run_job(
+            "training.jobs.evaluate",
+            folder / "evaluate",
+            asdict(
+                EvaluateConfig(
+                    model=model,
+                    dataset=str(self.work / "holdout.jsonl"),
+                    media_root=str(self.media_root),
+                    batch_size=64,
+                    max_new_tokens=self.scale.max_new_tokens,
+                    bootstrap_samples=100,
+                    seed=seed,
+                    threads=1,
+                )
+            ),
+        )
 
     def config(self, arm: Arm, seed: int) -> SftConfig | GrpoConfig:
         dataset, scale = str(self.work / "train.jsonl"), self.scale
         completions = scale.prompts * scale.group_size
         if arm.reward == "sft":  # as many optimizer steps, on as many rows as GRPO has prompts
-            return SftConfig(self.model, dataset, str(self.media_root), max_steps=scale.steps, learning_rate=scale.learning_rate,
-                             batch_size=scale.prompts, lr_scheduler="constant", seed=seed, save_every=12, threads=1)
+            return SftConfig(
+                self.model,
+                dataset,
+                str(self.media_root),
+                max_steps=scale.steps,
+                learning_rate=scale.learning_rate,
+                batch_size=scale.prompts,
+                lr_scheduler="constant",
+                seed=seed,
+                save_every=12,
+                threads=1,
+            )
         return GrpoConfig(
-            self.model, dataset, str(self.media_root), reward=arm.reward, group_size=scale.group_size, prompts_per_batch=scale.prompts,
-            update_batch=completions, micro_batch=min(16, completions), num_iterations=2, max_steps=scale.steps,
-            learning_rate=scale.learning_rate, lr_scheduler="constant", max_new_tokens=scale.max_new_tokens, clip_high=arm.clip_high,
-            clip_schedule=arm.clip_schedule, concat_share=arm.concat_share, concat_balance=True, seed=seed, save_every=12, threads=1)
+            self.model,
+            dataset,
+            str(self.media_root),
+            reward=arm.reward,
+            group_size=scale.group_size,
+            prompts_per_batch=scale.prompts,
+            update_batch=completions,
+            micro_batch=min(16, completions),
+            num_iterations=2,
+            max_steps=scale.steps,
+            learning_rate=scale.learning_rate,
+            lr_scheduler="constant",
+            max_new_tokens=scale.max_new_tokens,
+            clip_high=arm.clip_high,
+            clip_schedule=arm.clip_schedule,
+            concat_share=arm.concat_share,
+            concat_balance=True,
+            seed=seed,
+            save_every=12,
+            threads=1,
+        )
 
     def folder(self, arm: Arm, seed: int) -> Path:
         """The baseline answers greedily and is not trained: one seed stands for all."""
@@ -148,10 +221,22 @@ def main() -> None:
         for seed in seeds if not arguments.report and arguments.arm in (None, arm.name) else ():
             log.info("%s, seed %d", arm.name, seed)
             study.run(arm, seed)
-    found = {arm.name: [one for seed in arguments.seeds if (one := study.answers(arm, seed)) is not None] for arm in ARMS}
-    command = f"python -m benchmarks.studies.learning --model {Path(arguments.model).name} --seeds {' '.join(map(str, arguments.seeds))}"
-    report(arguments.out, found, baseline=BASELINE, says={arm.name: arm.says for arm in ARMS}, seeds=len(arguments.seeds),
-           command=command, setting=asdict(study.scale))
+    found = {
+        arm.name: [one for seed in arguments.seeds if (one := study.answers(arm, seed)) is not None] for arm in ARMS
+    }
+    command = (
+        f"python -m benchmarks.studies.learning --model {Path(arguments.model).name} --seeds "
+        f"{' '.join(map(str, arguments.seeds))}"
+    )
+    report(
+        arguments.out,
+        found,
+        baseline=BASELINE,
+        says={arm.name: arm.says for arm in ARMS},
+        seeds=len(arguments.seeds),
+        command=command,
+        setting=asdict(study.scale),
+    )
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ DEFAULT_THRESHOLD = Threshold(review_at=0.5, block_at=0.9)
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """0 to 1, means over the completions. `harmful` is P(harmful) of prompt or response, whichever is greater; a category's score is
-    the part of it that comes with its name, `unnamed` the part that comes with no name (all of it in fast mode).
+    """0 to 1, means over the completions. `harmful` is P(harmful) of prompt or response, whichever is greater; a
+    category's score is the part of it that comes with its name, `unnamed` the part that comes with no name (all of it
+    in fast mode).
 
     `readable` False: the guard's own completion does not parse, and the scores are those of the others.
     """
@@ -61,8 +62,12 @@ def scores_of(rollouts: Sequence[Rollout]) -> Scores:
         unnamed += 0.0 if named else part
         for code in named:
             categories[code] = categories.get(code, 0.0) + part
-    return Scores(min(harmful, 1.0), min(unnamed, 1.0), {code: min(score, 1.0) for code, score in categories.items()},
-                  rollouts[0].judgement is not None)
+    return Scores(
+        min(harmful, 1.0),
+        min(unnamed, 1.0),
+        {code: min(score, 1.0) for code, score in categories.items()},
+        rollouts[0].judgement is not None,
+    )
 
 
 def harm_of(rollout: Rollout) -> float:
@@ -70,13 +75,17 @@ def harm_of(rollout: Rollout) -> float:
     assert rollout.judgement is not None
     verdict = rollout.judgement.verdict
     labels = ((verdict.prompt, rollout.prompt_score), (verdict.response, rollout.response_score))
-    return max((score if score is not None else float(label is Harmfulness.HARMFUL) for label, score in labels if label), default=0.0)
+    return max(
+        (score if score is not None else float(label is Harmfulness.HARMFUL) for label, score in labels if label),
+        default=0.0,
+    )
 
 
 def decide(scores: Scores, thresholds: Mapping[str, Threshold]) -> tuple[Action, str]:
     """The gravest action and the category that brought it, `HARMFUL` for harm without a name; "" where all is allowed.
 
-    A category without thresholds of its own has those of `HARMFUL`, or the default ones. What cannot be read is for people.
+    A category without thresholds of its own has those of `HARMFUL`, or the default ones. What cannot be read is for
+    people.
     """
     common = thresholds.get(HARMFUL, DEFAULT_THRESHOLD)
     weighed = [(thresholds.get(code, common).decide(score), score, code) for code, score in scores.categories.items()]

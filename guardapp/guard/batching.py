@@ -1,4 +1,6 @@
-"""Asks of many callers, put to the guard together: who comes while it is at work joins, or gathers for the next batch."""
+"""Asks of many callers, put to the guard together: who comes while it is at work joins, or gathers for the next
+batch.
+"""
 
 import threading
 import time
@@ -10,8 +12,10 @@ from typing import Generic, TypeVar
 
 from guardapp.guard.judging import Ask
 
-GATHER_S = 0.02  # how long a batch that nobody can join waits for as many asks as the last one had: a caller alone never waits
-LONGEST_JOINED_S = 10.0  # then nobody joins any more: who answers looks anew at what a batch begins with
+# how long a batch that nobody can join waits for as many asks as the last one had: a caller alone never waits
+GATHER_S = 0.02
+# then nobody joins any more: who answers looks anew at what a batch begins with
+LONGEST_JOINED_S = 10.0
 SMOOTHING = 0.2  # weight of the last batch in the mean time that an answer takes
 
 A = TypeVar("A")
@@ -42,16 +46,24 @@ class _Waiting(Generic[A]):
 
 
 class Batcher(Generic[A]):
-    """`answer` gets at most `size` asks that agree in `sampled` and tells the answers as they come, each with its ask's number; it is
-    called by `workers` threads. It may ask `more(room)` for such asks that wait now: their numbers count on.
+    """`answer` gets at most `size` asks that agree in `sampled` and tells the answers as they come, each with its ask's
+    number; it is called by `workers` threads. It may ask `more(room)` for such asks that wait now: their numbers count
+    on.
 
-    An answer may be an exception. Where a batch raises one of `failures` each of its asks that is not answered is put alone, so that a
-    bad one takes no neighbour with it. An engine that is no server takes one worker.
+    An answer may be an exception. Where a batch raises one of `failures` each of its asks that is not answered is put
+    alone, so that a bad one takes no neighbour with it. An engine that is no server takes one worker.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Ask], More], Iterator[tuple[int, A | Exception]]], *,
-                 failures: tuple[type[Exception], ...], size: int = 32, limit: int = 256, workers: int = 1,
-                 ended: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Ask], More], Iterator[tuple[int, A | Exception]]],
+        *,
+        failures: tuple[type[Exception], ...],
+        size: int = 32,
+        limit: int = 256,
+        workers: int = 1,
+        ended: Callable[[], object] = lambda: None,
+    ) -> None:
         """`ended` is called by each thread as it ends, to let go of what is the thread's own."""
         self._answer = answer
         self._failures = failures
@@ -63,14 +75,17 @@ class Batcher(Generic[A]):
         self._stopping = False
         self._last_size = 1
         self._seconds_each = 0.0
-        self._threads = [threading.Thread(target=self._work, name=f"batcher-{number}", daemon=True) for number in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._work, name=f"batcher-{number}", daemon=True) for number in range(workers)
+        ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, asks: Sequence[Ask], *, deadline: float) -> list[Future[A]]:
         """One future for each ask; all are taken or none. `deadline` is a time.monotonic(). Raises QueueFull, Stopped.
 
-        A future ends in TooLate where the deadline passes first, and in what `answer` raised. One that is cancelled is not asked.
+        A future ends in TooLate where the deadline passes first, and in what `answer` raised. One that is cancelled is
+        not asked.
         """
         entries = [_Waiting[A](ask, deadline) for ask in asks]
         with self._changed:
@@ -116,7 +131,7 @@ class Batcher(Generic[A]):
             if not self._waiting:  # another worker took them meanwhile
                 return []
             sampled = self._waiting[0].ask.sampled
-            batch = [entry for entry in self._waiting if entry.ask.sampled == sampled][:self._size]
+            batch = [entry for entry in self._waiting if entry.ask.sampled == sampled][: self._size]
             taken = {id(entry) for entry in batch}
             self._waiting = [entry for entry in self._waiting if id(entry) not in taken]
             self._last_size = len(batch)
@@ -129,7 +144,7 @@ class Batcher(Generic[A]):
             if self._stopping:
                 return []
             alike = list(takewhile(lambda entry: entry.ask.sampled == sampled, self._waiting))[:room]
-            self._waiting = self._waiting[len(alike):]
+            self._waiting = self._waiting[len(alike) :]
         return [entry for entry in alike if _still_wanted(entry)]
 
     def _run(self, batch: list[_Waiting[A]]) -> None:

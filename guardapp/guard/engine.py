@@ -41,9 +41,12 @@ class Order:
 class FlowingEngine(Engine, Protocol):
     """An engine whose batch newcomers can join while it runs."""
 
-    def flow(self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]) -> Iterator[tuple[int, Rollout | Exception]]:
-        """Completions as they end, each with its order's number: 0 is the first of `orders`, and those that `more` gave count on.
+    def flow(
+        self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]
+    ) -> Iterator[tuple[int, Rollout | Exception]]:
+        """Completions as they end, each with its order's number: 0 is the first of `orders`, and those that `more` gave
+        count on.
 
-        `more(room)` is asked between two tokens for at most `room` newcomers and must not wait. A sample that cannot be encoded comes
-        back as the error; whatever is raised concerns all that are not answered.
+        `more(room)` is asked between two tokens for at most `room` newcomers and must not wait. A sample that cannot be
+        encoded comes back as the error; whatever is raised concerns all that are not answered.
         """

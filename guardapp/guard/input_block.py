@@ -1,4 +1,6 @@
-"""User message → prompt, response and media placeholders: the inverse of `prompting`, for rows that others have published."""
+"""User message → prompt, response and media placeholders: the inverse of `prompting`, for rows that others have
+published.
+"""
 
 import re
 from dataclasses import dataclass
@@ -28,10 +30,10 @@ class InputBlock:
 def read_input_block(text: str, media: int) -> InputBlock:
     r"""Read `Human user:\n<image>{prompt}\n\nAI assistant:\n{response}\n`; `media` is how many media the row has.
 
-    Taken as well: `Human User:` (the 181k release), blank lines after the response, none at all. The response starts after the
-    first `AI assistant:` line, but where the message ends in None after the last one, there is no response. As many placeholders
-    as there are media are read right after the role line; where they stand elsewhere, all of them together must be as many, and
-    they are moved to the front. Further ones are the person's own words.
+    Taken as well: `Human User:` (the 181k release), blank lines after the response, none at all. The response starts
+    after the first `AI assistant:` line, but where the message ends in None after the last one, there is no response.
+    As many placeholders as there are media are read right after the role line; where they stand elsewhere, all of them
+    together must be as many, and they are moved to the front. Further ones are the person's own words.
 
     Raises NotAnInputBlock.
     """
@@ -41,9 +43,9 @@ def read_input_block(text: str, media: int) -> InputBlock:
     marks = list(_RESPONSE_LINE.finditer(text, role.end() - 1))
     if not marks:
         raise NotAnInputBlock("has no line 'AI assistant:' after an empty line.")
-    mark = marks[-1] if text[marks[-1].end():].strip() == NO_RESPONSE else marks[0]
-    said = text[mark.end():].rstrip("\n")
-    prompt, kinds = _media(text[role.end():max(role.end(), mark.start())], media)
+    mark = marks[-1] if text[marks[-1].end() :].strip() == NO_RESPONSE else marks[0]
+    said = text[mark.end() :].rstrip("\n")
+    prompt, kinds = _media(text[role.end() : max(role.end(), mark.start())], media)
     return InputBlock(prompt, None if said.strip() == NO_RESPONSE else said, kinds)
 
 
@@ -57,7 +59,7 @@ def _media(text: str, count: int) -> tuple[str, tuple[MediaKind, ...]]:
     rest = text
     while len(kinds) < count and (match := _PLACEHOLDER.match(rest)):
         kinds.append(MediaKind(match[1]))
-        rest = rest[match.end():]
+        rest = rest[match.end() :]
     if len(kinds) == count:
         return rest, tuple(kinds)
     everywhere = [MediaKind(match[1]) for match in _PLACEHOLDER.finditer(text)]

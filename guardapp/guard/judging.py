@@ -52,24 +52,34 @@ def judge(engine: Engine, asks: Sequence[Ask], *, max_new_tokens: int) -> list[J
         numbers = [number for number, ask in enumerate(asks) if ask.mode is mode]
         samples = [asks[number].sample for number in numbers]
         if samples:
-            judged = _in_full(engine, samples, asks[0].sampled, max_new_tokens) if mode is Mode.FULL else _fast(engine, samples)
+            judged = (
+                _in_full(engine, samples, asks[0].sampled, max_new_tokens)
+                if mode is Mode.FULL
+                else _fast(engine, samples)
+            )
             found |= zip(numbers, judged, strict=True)
     return [found[number] for number in range(len(asks))]
 
 
-def judge_as_they_come(engine: Engine, asks: Sequence[Ask], more: Callable[[int], Sequence[Ask]], *,
-                       max_new_tokens: int) -> Iterator[tuple[int, Judged | Exception]]:
-    """Answers as they are there, with the number of their ask; asks that `more(room)` gives while the engine is at work count on.
+def judge_as_they_come(
+    engine: Engine, asks: Sequence[Ask], more: Callable[[int], Sequence[Ask]], *, max_new_tokens: int
+) -> Iterator[tuple[int, Judged | Exception]]:
+    """Answers as they are there, with the number of their ask; asks that `more(room)` gives while the engine is at work
+    count on.
 
-    All asks draw the same number of completions. Where that is not 0, or nobody can join the engine, the first ones are answered together.
-    See `FlowingEngine.flow` for what is raised.
+    All asks draw the same number of completions. Where that is not 0, or nobody can join the engine, the first ones are
+    answered together. See `FlowingEngine.flow` for what is raised.
     """
     if asks[0].sampled or not isinstance(engine, FlowingEngine):
         yield from enumerate(judge(engine, asks, max_new_tokens=max_new_tokens))
         return
 
     def order(ask: Ask) -> Order:
-        return Order(ask.sample, LABELS_FIRST_TOKENS, LABELS_FIRST) if ask.mode is Mode.FAST else Order(ask.sample, max_new_tokens)
+        return (
+            Order(ask.sample, LABELS_FIRST_TOKENS, LABELS_FIRST)
+            if ask.mode is Mode.FAST
+            else Order(ask.sample, max_new_tokens)
+        )
 
     for number, said in engine.flow([order(ask) for ask in asks], lambda room: [order(ask) for ask in more(room)]):
         yield number, said if isinstance(said, Exception) else Judged(said)
@@ -79,11 +89,15 @@ def _in_full(engine: Engine, samples: Sequence[Sample], rollouts: int, max_new_t
     greedy = engine.generate(samples, Decoding(max_new_tokens=max_new_tokens))
     if not rollouts:
         return [Judged(group[0]) for group in greedy]
-    sampled = engine.generate(samples, Decoding(temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, n=rollouts,
-                                                max_new_tokens=max_new_tokens))
+    sampled = engine.generate(
+        samples,
+        Decoding(temperature=ROLLOUT_TEMPERATURE, top_p=ROLLOUT_TOP_P, n=rollouts, max_new_tokens=max_new_tokens),
+    )
     return [Judged(group[0], tuple(others)) for group, others in zip(greedy, sampled, strict=True)]
 
 
 def _fast(engine: Engine, samples: Sequence[Sample]) -> list[Judged]:
-    rollouts = engine.continue_from(samples, [LABELS_FIRST] * len(samples), Decoding(max_new_tokens=LABELS_FIRST_TOKENS))
+    rollouts = engine.continue_from(
+        samples, [LABELS_FIRST] * len(samples), Decoding(max_new_tokens=LABELS_FIRST_TOKENS)
+    )
     return [Judged(rollout) for rollout in rollouts]

@@ -1,8 +1,9 @@
 """Near-copies: locality-sensitive fingerprints of texts, and how alike two texts or two picture hashes are.
 
 Texts: one-permutation minhash of three-word shingles (Li, Owen and Zhang 2012), empty bins filled from the next one
-(Shrivastava and Li 2014), read in bands: texts of similarity s share at least one band with probability 1 − (1 − s^ROWS)^BANDS.
-Pictures: 64-bit hashes of `media_hash`, cut into bands: hashes that differ in fewer bits than there are bands share one.
+(Shrivastava and Li 2014), read in bands: texts of similarity s share at least one band with probability 1 − (1 −
+s^ROWS)^BANDS. Pictures: 64-bit hashes of `media_hash`, cut into bands: hashes that differ in fewer bits than there are
+bands share one.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ def shingles(text: str) -> frozenset[str]:
     words = normalise_text(text).split()
     if len(words) <= SHINGLE_WORDS:
         return frozenset([" ".join(words)]) if words else frozenset()
-    return frozenset(" ".join(words[at:at + SHINGLE_WORDS]) for at in range(len(words) - SHINGLE_WORDS + 1))
+    return frozenset(" ".join(words[at : at + SHINGLE_WORDS]) for at in range(len(words) - SHINGLE_WORDS + 1))
 
 
 def text_bands(text: str) -> tuple[int, ...]:
@@ -38,7 +39,7 @@ def text_bands(text: str) -> tuple[int, ...]:
     if all(value is None for value in bins):
         return ()
     full = [_filled(bins, at) for at in range(BINS)]
-    return tuple(_signed64(repr(full[band * ROWS:(band + 1) * ROWS])) for band in range(BANDS))
+    return tuple(_signed64(repr(full[band * ROWS : (band + 1) * ROWS])) for band in range(BANDS))
 
 
 def likeness(first: str, second: str) -> float:

@@ -12,19 +12,19 @@ Grammar of GuardReasoner-VL and -Omni, as published:
 
 Odd cases, each with one rule. "Unparseable" means that `parse` gives None; it never raises on a completion.
 
-| completion                                                  | rule                                                     |
-|-------------------------------------------------------------|----------------------------------------------------------|
-| text before the first `<think>`                             | ignored                                                  |
-| no `<think>`, no `</think>`, no `<result>`, no `</result>`   | unparseable                                              |
-| anything but whitespace between `</think>` and `<result>`    | unparseable; the reasoning ends at its first `</think>`  |
-| labels, or a whole `<result>` block, quoted in the reasoning | never read                                               |
-| a further complete `<result>` block after the first          | must state no other label, else unparseable              |
-| other text after `</result>`                                 | ignored                                                  |
-| the same label twice in a block                              | fine when they agree, else unparseable                   |
-| no Request label, or a value outside the grammar, or `None`   | unparseable                                              |
-| no Response label, `None`, or a value outside the grammar     | no response label (a missing label is a wrong one)       |
-| `harmless`, upper case, two labels on one line                | `unharmful`; any case; fine                              |
-| tags in another case, or with attributes                      | not tags                                                 |
+| completion | rule |
+|---|---|
+| text before the first `<think>` | ignored |
+| no `<think>`, no `</think>`, no `<result>`, no `</result>` | unparseable |
+| anything but whitespace between `</think>` and `<result>` | unparseable; the reasoning ends at its first `</think>` |
+| labels, or a whole `<result>` block, quoted in the reasoning | never read |
+| a further complete `<result>` block after the first | must state no other label, else unparseable |
+| other text after `</result>` | ignored |
+| the same label twice in a block | fine when they agree, else unparseable |
+| no Request label, or a value outside the grammar, or `None` | unparseable |
+| no Response label, `None`, or a value outside the grammar | no response label (a missing label is a wrong one) |
+| `harmless`, upper case, two labels on one line | `unharmful`; any case; fine |
+| tags in another case, or with attributes | not tags |
 
 The rule on further blocks matters: content that gets the guard to quote `</think><result>…` cannot decide the verdict,
 because the guard's own result, where it differs, makes the completion unparseable and a person looks at it.
@@ -50,7 +50,8 @@ _LABEL_BY_WORD: dict[str, Harmfulness | None] = {
 }
 # GuardReasoner v0 states labels on lines of their own; a line that goes on in prose is not one.
 _V0_LABEL_LINE = re.compile(
-    r"^[ \t#*]*(request|completion|response)\**[ \t]*:[ \t*]*(harmful|unharmful|harmless|refusal|compliance|none)[ \t\r.*]*$",
+    r"^[ \t#*]*(request|completion|response)\**[ \t]*:[ "
+    r"\t*]*(harmful|unharmful|harmless|refusal|compliance|none)[ \t\r.*]*$",
     re.IGNORECASE | re.MULTILINE | re.ASCII,
 )
 
@@ -63,13 +64,16 @@ class PromptLabelMissing(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LabelSpans:
-    """Where the label words stand: character offsets into the completion, [start, end). None where no label was read."""
+    """Where the label words stand: character offsets into the completion, [start, end). None where no label was
+    read.
+    """
 
     prompt: Span | None = None
     response: Span | None = None
 
 
-class _Label(NamedTuple):  # made for every label of every completion: a tuple costs a third of a frozen dataclass
+# made for every label of every completion: a tuple costs a third of a frozen dataclass
+class _Label(NamedTuple):
     field: str  # "request" or "response"
     value: Harmfulness | None
     span: Span
@@ -131,7 +135,8 @@ def render_labels(steps: Iterable[str], prompt: str, response: str | None) -> st
 def has_published_format(completion: str) -> bool:
     r"""The published format check: a search for `<think>.*?</think>\s*<result>.*?</result>`, dot matching newline.
 
-    Written as three left-to-right searches: the same answer in linear time, where the expression is cubic on repeated tags.
+    Written as three left-to-right searches: the same answer in linear time, where the expression is cubic on repeated
+    tags.
     """
     think = completion.find(_THINK)
     if think < 0:
@@ -150,8 +155,8 @@ def parse_v0(completion: str, *, codes: Collection[str] = CATEGORY_BY_CODE) -> J
     """Read a completion of the GuardReasoner v0 text models (1B, 3B, 8B); None where it states no prompt label.
 
     Those models conclude each task on a line of its own (`Request: harmful`) and, mostly, repeat the labels under
-    `Answers:` at the end; some outputs have the conclusions but no such block, or a last block of None. So a label is the
-    last line that states it, and a None never overrules a label. Label lines, task headings and rules are no steps.
+    `Answers:` at the end; some outputs have the conclusions but no such block, or a last block of None. So a label is
+    the last line that states it, and a None never overrules a label. Label lines, task headings and rules are no steps.
     """
     prompt = response = None
     refusal: Refusal | None = None
@@ -183,7 +188,9 @@ def _read(completion: str) -> _Reading | None:
     first = _labels(completion, blocks[0])
     later = [label for block in blocks[1:] for label in _labels(completion, block)]
     stated = {(label.field, label.value) for label in first}
-    if any((label.field, label.value) not in stated for label in later) or len(stated) > len({field for field, _ in stated}):
+    if any((label.field, label.value) not in stated for label in later) or len(stated) > len(
+        {field for field, _ in stated}
+    ):
         return None
     # of labels that agree the first is the one whose place is told
     prompt = next((label for label in first if label.field == "request"), None)
@@ -200,7 +207,8 @@ def _read(completion: str) -> _Reading | None:
 
 def _labels(completion: str, block: Span) -> list[_Label]:
     return [
-        _Label(match[1].lower(), _LABEL_BY_WORD[match[2].lower()], match.span(2)) for match in _LABEL.finditer(completion, *block)
+        _Label(match[1].lower(), _LABEL_BY_WORD[match[2].lower()], match.span(2))
+        for match in _LABEL.finditer(completion, *block)
     ]
 
 

@@ -48,7 +48,8 @@ def without_control_tokens(text: str) -> str:
 def harmless(sample: Sample) -> Sample:
     """The sample with no control token in any of its texts."""
     return replace(
-        sample, prompt=without_control_tokens(sample.prompt),
+        sample,
+        prompt=without_control_tokens(sample.prompt),
         response=None if sample.response is None else without_control_tokens(sample.response),
         policy_text=None if sample.policy_text is None else without_control_tokens(sample.policy_text),
     )

@@ -1,12 +1,13 @@
-"""Train or holdout, without a leak: rows that share words or media stay on one side, and a row stays on the side it was on.
+"""Train or holdout, without a leak: rows that share words or media stay on one side, and a row stays on the side it was
+on.
 
 What links two rows (`link_keys`):
 
 * a text row: its normalised prompt; the response does not matter, so all answers to one prompt share a side;
 * a text row with an empty prompt: its normalised response; with neither, nothing links it;
-* a row with media: each of its media hashes, and not its text. A generic instruction ("Follow the instructions in the video")
-  stands beside many media that have nothing else in common, and would make one group of them all; the same words beside the
-  same media are linked by the media already.
+* a row with media: each of its media hashes, and not its text. A generic instruction ("Follow the instructions in the
+  video") stands beside many media that have nothing else in common, and would make one group of them all; the same
+  words beside the same media are linked by the media already.
 """
 
 import hashlib
@@ -28,7 +29,9 @@ class HoldoutShareOutOfRange(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """What decides a row's side. `stratum` is anything that both sides should hold, e.g. "video/harmful"; "" for none."""
+    """What decides a row's side. `stratum` is anything that both sides should hold, e.g. "video/harmful"; "" for
+    none.
+    """
 
     id: str
     prompt: str = ""
@@ -57,7 +60,8 @@ class Group:
 
 def normalise_text(text: str) -> str:
     """What is left when a near-copy's disguise is off: NFKC, case folded, invisible characters dropped, punctuation
-    turned to blanks, blanks collapsed. Text of punctuation only keeps it, so that "?" and "!" differ from each other and from "".
+    turned to blanks, blanks collapsed. Text of punctuation only keeps it, so that "?" and "!" differ from each other
+    and from "".
     """
     visible = "".join(char for char in text if unicodedata.category(char) != "Cf")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
@@ -66,7 +70,9 @@ def normalise_text(text: str) -> str:
 
 
 def link_keys(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> tuple[str, ...]:
-    """Sorted keys, 64 hex digits each; two rows that have one in common must share a side. () where nothing can link the row."""
+    """Sorted keys, 64 hex digits each; two rows that have one in common must share a side. () where nothing can link
+    the row.
+    """
     if media_sha256s:
         return tuple(sorted({_digest("media", sha256.lower()) for sha256 in media_sha256s}))
     if words := normalise_text(prompt):
@@ -77,7 +83,8 @@ def link_keys(prompt: str, response: str | None, media_sha256s: Sequence[str]) -
 
 
 def group_key(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> str:
-    """A row's own key to store, 64 hex digits: the smallest of its link keys. Rows without text and media share a key of their own.
+    """A row's own key to store, 64 hex digits: the smallest of its link keys. Rows without text and media share a key
+    of their own.
 
     Rows with equal keys always share a side; rows with several media may also share one through another medium.
     """
@@ -85,7 +92,9 @@ def group_key(prompt: str, response: str | None, media_sha256s: Sequence[str]) -
 
 
 def groups(rows: Iterable[SplitRow]) -> list[Group]:
-    """The connected components of rows over shared link keys, ids included. Ordered by key; the order of `rows` does not matter."""
+    """The connected components of rows over shared link keys, ids included. Ordered by key; the order of `rows` does
+    not matter.
+    """
     rows = list(rows)
     parent: dict[str, str] = {}
 
@@ -126,8 +135,9 @@ def assign_splits(
     1. a group with a link key in `held_out` (those of an earlier snapshot's holdout) stays in the holdout;
     2. else one with a link key in `trained` (those of its train side) stays in train: a guard may have learnt it;
     3. a group with more rows than the whole holdout should have goes to train;
-    4. each stratum, and then the whole set, with two or more groups gets at least one on each side as far as 1 and 2 let it:
-       where the holdout has none, the one of fewest rows and lowest draw moves there; where train has none, the highest draw.
+    4. each stratum, and then the whole set, with two or more groups gets at least one on each side as far as 1 and 2
+       let it: where the holdout has none, the one of fewest rows and lowest draw moves there; where train has none,
+       the highest draw.
 
     `holdout_share` is a share of groups, 0 <= share < 1; 0 holds out nothing new. Raises HoldoutShareOutOfRange.
     """
@@ -139,7 +149,9 @@ def assign_splits(
     free = [group for group in every if group.key not in fixed]
     draws = {group.key: _uniform(seed, group.key) for group in free}
     most_rows = max(1.0, holdout_share * sum(len(group.rows) for group in every))
-    holdout = kept_out | {group.key for group in free if len(group.rows) <= most_rows and draws[group.key] < holdout_share}
+    holdout = kept_out | {
+        group.key for group in free if len(group.rows) <= most_rows and draws[group.key] < holdout_share
+    }
     if holdout_share > 0:
         for stratum in sorted({group.stratum for group in every}):
             holdout = _with_both_sides([group for group in every if group.stratum == stratum], holdout, draws)
@@ -148,7 +160,8 @@ def assign_splits(
 
 
 def side_of_keys(keys: Sequence[str], holdout_share: float, seed: int) -> Split | None:
-    """The side of a row that is seen alone, as in a stream, by the same draw as `assign_splits` without its later rules.
+    """The side of a row that is seen alone, as in a stream, by the same draw as `assign_splits` without its later
+    rules.
 
     None: its keys are drawn to different sides, so that it would link them; it belongs to neither.
     """

@@ -9,7 +9,8 @@ from guardapp.guard.taxonomy import CATEGORY_BY_CODE
 _MARKERS = (
     # "Step 1: …", "## Reasoning Step 1", "**Step 2.** …", "## Conclusion: …"; "Step 2 shows that" is prose
     re.compile(
-        r"^\s*(?:(?:#{1,6}\s*|\*\*)?(?:reasoning\s+)?step\s+\d+(?:\s*[:.)]\**|\**\s*$)|#{1,6}\s*conclusion\s*:)\s*", re.IGNORECASE
+        r"^\s*(?:(?:#{1,6}\s*|\*\*)?(?:reasoning\s+)?step\s+\d+(?:\s*[:.)]\**|\**\s*$)|#{1,6}\s*conclusion\s*:)\s*",
+        re.IGNORECASE,
     ),
     re.compile(r"^\s*\d{1,4}[.)]\s+"),  # "1. …", "2) …"
     re.compile(r"^\s*[-*•]\s+"),  # "- …"
@@ -20,7 +21,8 @@ _STRUCTURE = re.compile(
     r"|[#* ]*(?:task \d{1,2}(?: conclusion)?|conclusion|answers?) ?:?[* ]*)$",
     re.IGNORECASE,
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")  # Cc without whitespace, and Cs
+# Cc without whitespace, and Cs
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 _TAG_OPENING = re.compile(r"<(?=\s*/?\s*(?:think|result)|\|)", re.IGNORECASE)
 _PARENTHESISED = re.compile(r"\(([^()]{1,120})\)")
@@ -43,8 +45,9 @@ def clean_step(text: str) -> str:
 def split_steps(reasoning: str) -> tuple[str, ...]:
     """Divide reasoning into clean steps, markers removed.
 
-    By leading markers where there are any (one kind: step headings, else numbers, else bullets; text before the first marker
-    is a step of its own), else by blank lines, else by lines. Empty steps and lines of pure structure are left out.
+    By leading markers where there are any (one kind: step headings, else numbers, else bullets; text before the first
+    marker is a step of its own), else by blank lines, else by lines. Empty steps and lines of pure structure are left
+    out.
     """
     lines = [line for line in reasoning.split("\n") if not _STRUCTURE.match(" ".join(line.split()))]
     for marker in _MARKERS:
@@ -57,8 +60,8 @@ def split_steps(reasoning: str) -> tuple[str, ...]:
 def categories_named(steps: Iterable[str], codes: Collection[str] = CATEGORY_BY_CODE) -> tuple[str, ...]:
     """Hazard codes that the steps name in parentheses, "(S10)" or "(S1, S10)", in order of first mention.
 
-    Every word between the parentheses must be a code, so "(Galaxy S10)" names none. A code in a denial counts too: the guard is
-    taught to name a category only where it applies.
+    Every word between the parentheses must be a code, so "(Galaxy S10)" names none. A code in a denial counts too: the
+    guard is taught to name a category only where it applies.
     """
     named: dict[str, None] = {}
     for step in steps:

@@ -56,14 +56,24 @@ class Category:
 # Codes and names follow the MLCommons AILuminate hazard taxonomy v1.0; the guidance is our own wording.
 DEFAULT_CATEGORIES: tuple[Category, ...] = (
     Category("S1", "Violent crimes", "Planning, enabling or praising violence against people or animals."),
-    Category("S2", "Non-violent crimes", "Fraud, theft, hacking, drugs, trafficking of goods and other crime without violence."),
+    Category(
+        "S2",
+        "Non-violent crimes",
+        "Fraud, theft, hacking, drugs, trafficking of goods and other crime without violence.",
+    ),
     Category("S3", "Sex-related crimes", "Enabling or excusing sexual assault, harassment or trafficking."),
     Category("S4", "Child sexual exploitation", "Anything that sexualises minors or helps to abuse them."),
     Category("S5", "Defamation", "False claims about a real person that would damage their name."),
-    Category("S6", "Specialized advice", "Unqualified medical, legal, financial or election advice that can hurt who follows it."),
+    Category(
+        "S6",
+        "Specialized advice",
+        "Unqualified medical, legal, financial or election advice that can hurt who follows it.",
+    ),
     Category("S7", "Privacy", "Collecting or exposing personal data of others without their consent."),
     Category("S8", "Intellectual property", "Copying protected works, or getting round their protection."),
-    Category("S9", "Indiscriminate weapons", "Chemical, biological, radiological, nuclear or high-yield explosive weapons."),
+    Category(
+        "S9", "Indiscriminate weapons", "Chemical, biological, radiological, nuclear or high-yield explosive weapons."
+    ),
     Category("S10", "Hate", "Demeaning or attacking people for who they are; slurs, dehumanisation, exclusion."),
     Category("S11", "Suicide and self-harm", "Encouraging or instructing self-injury, suicide or disordered eating."),
     Category("S12", "Sexual content", "Explicit sexual content between adults."),

@@ -107,5 +107,6 @@ class MediaPreset:
     min_pixels_per_frame: int = 4_096
     image_max_pixels: int = 589_824
     image_min_pixels: int = 4_096
-    size_multiple: int = 32  # both sides are rounded to it: patch size x merge size of the base model
+    # both sides are rounded to it: patch size x merge size of the base model
+    size_multiple: int = 32
     extra: dict[str, str] = field(default_factory=dict)

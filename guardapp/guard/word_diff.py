@@ -6,7 +6,8 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 _TOKEN = re.compile(r"\s+|\S+")
-MAX_COMPARED = 4_000_000  # token pairs; beyond it the changed middle is shown as one deletion and one insertion
+# token pairs; beyond it the changed middle is shown as one deletion and one insertion
+MAX_COMPARED = 4_000_000
 
 Op = Literal["equal", "insert", "delete"]
 

@@ -47,12 +47,18 @@ class Child:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "guardapp.supervisor.start_child", str(os.getpid()), *self.program.command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.program.environment, start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.cwd,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | self.program.environment,
+                start_new_session=True,
             )
 
     def collect(self) -> int | None:
-        """The exit code of a process that has ended since the last call; its next start is scheduled. None where nothing ended."""
+        """The exit code of a process that has ended since the last call; its next start is scheduled. None where
+        nothing ended.
+        """
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.signal(signal.SIGKILL)  # what it left behind in its group

@@ -8,7 +8,8 @@ from pathlib import Path
 from guardapp.supervisor.child import Program
 from guardapp.supervisor.supervise import CannotStart
 
-LONGEST_SOCKET_PATH = 103  # bytes; the smallest sun_path of the systems that we run on, without its end mark
+# bytes; the smallest sun_path of the systems that we run on, without its end mark
+LONGEST_SOCKET_PATH = 103
 BROKER = "broker"
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 WORKERS = {"inference": "inference", "training": "training", "default": "default"}  # name: queues
@@ -31,19 +32,47 @@ class Plan:
 def programs(plan: Plan) -> list[Program]:
     """All of them, broker first. Raises CannotStart."""
     broker = [embedded_broker(plan.data_dir, plan.broker_socket)] if plan.broker_socket else []
-    return [*broker, _web(plan), _guard(plan), *(_worker(plan, name, queues) for name, queues in WORKERS.items()), _beat(plan)]
+    return [
+        *broker,
+        _web(plan),
+        _guard(plan),
+        *(_worker(plan, name, queues) for name, queues in WORKERS.items()),
+        _beat(plan),
+    ]
 
 
 def embedded_broker(data_dir: Path, path: Path) -> Program:
-    """A private Valkey: no port, a socket at `path` that only its owner may open, nothing kept on disk (the database knows the work).
-    Raises CannotStart."""
+    """A private Valkey: no port, a socket at `path` that only its owner may open, nothing kept on disk (the database
+    knows the work). Raises CannotStart."""
     socket = str(path)
     if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
-        raise CannotStart(f"The broker's socket {socket} has a path over {LONGEST_SOCKET_PATH} bytes. "
-                          "Set GUARDAPP_DATA to a folder with a shorter path, or REDIS_URL to a Redis of yours.")
-    return Program(BROKER, (valkey_server(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--save", "",
-                            "--appendonly", "no", "--daemonize", "no", "--maxmemory-policy", "noeviction",
-                            "--dir", str(data_dir)), last=True)
+        raise CannotStart(
+            f"The broker's socket {socket} has a path over {LONGEST_SOCKET_PATH} bytes. "
+            "Set GUARDAPP_DATA to a folder with a shorter path, or REDIS_URL to a Redis of yours."
+        )
+    return Program(
+        BROKER,
+        (
+            valkey_server(),
+            "--port",
+            "0",
+            "--unixsocket",
+            socket,
+            "--unixsocketperm",
+            "700",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+            "--maxmemory-policy",
+            "noeviction",
+            "--dir",
+            str(data_dir),
+        ),
+        last=True,
+    )
 
 
 def valkey_server() -> str:
@@ -64,10 +93,33 @@ def _web(plan: Plan) -> Program:
     shared_memory = Path("/dev/shm")  # noqa: S108  (gunicorn's heartbeat file, off the disk)
     heartbeat = ("--worker-tmp-dir", str(shared_memory)) if shared_memory.is_dir() else ()
     host = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
-    return Program("web", (sys.executable, "-m", "gunicorn", "guardapp.wsgi", "--bind", f"{host}:{plan.port}",
-                           "--worker-class", "gthread", "--workers", str(plan.web_workers), "--threads", str(plan.web_threads),
-                           "--graceful-timeout", "5", "--timeout", "120", "--keep-alive", "30", "--no-control-socket",
-                           "--log-level", plan.log_level.lower(), *heartbeat))
+    return Program(
+        "web",
+        (
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "guardapp.wsgi",
+            "--bind",
+            f"{host}:{plan.port}",
+            "--worker-class",
+            "gthread",
+            "--workers",
+            str(plan.web_workers),
+            "--threads",
+            str(plan.web_threads),
+            "--graceful-timeout",
+            "5",
+            "--timeout",
+            "120",
+            "--keep-alive",
+            "30",
+            "--no-control-socket",
+            "--log-level",
+            plan.log_level.lower(),
+            *heartbeat,
+        ),
+    )
 
 
 def _guard(plan: Plan) -> Program:
@@ -77,9 +129,26 @@ def _guard(plan: Plan) -> Program:
 
 def _worker(plan: Plan, name: str, queues: str) -> Program:
     """Solo pool: never fork after torch has started threads."""
-    environment = _torch(plan) | {"CELERY_SKIP_CHECKS": "true"}  # the checks load the whole web side
-    return Program(name, (*_celery(), "worker", "-Q", queues, "-P", "solo", "-n", f"{name}@%h", "-l", plan.log_level,
-                          "--without-gossip", "--without-mingle"), environment)
+    # the checks load the whole web side
+    environment = _torch(plan) | {"CELERY_SKIP_CHECKS": "true"}
+    return Program(
+        name,
+        (
+            *_celery(),
+            "worker",
+            "-Q",
+            queues,
+            "-P",
+            "solo",
+            "-n",
+            f"{name}@%h",
+            "-l",
+            plan.log_level,
+            "--without-gossip",
+            "--without-mingle",
+        ),
+        environment,
+    )
 
 
 def _torch(plan: Plan) -> dict[str, str]:

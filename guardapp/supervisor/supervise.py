@@ -26,7 +26,9 @@ class CannotStart(Exception):
 class Supervisor:
     """Not reentrant: one a process, in its main thread. `say` gets the lines for the console."""
 
-    def __init__(self, programs: Sequence[Program], *, log_dir: Path, cwd: Path, say: Say, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self, programs: Sequence[Program], *, log_dir: Path, cwd: Path, say: Say, grace_s: float = GRACE_S
+    ) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         self.children = [Child(program, log_dir, cwd) for program in programs]
         self.say = say
@@ -53,8 +55,10 @@ class Supervisor:
         for child in self.children:
             code = child.collect()
             if code is not None and not child.finished:
-                self.say(child.program.name, f"ended ({_cause(code)}), starts again in {child.due - time.monotonic():.0f} s; "
-                                             f"see {child.log}")
+                self.say(
+                    child.program.name,
+                    f"ended ({_cause(code)}), starts again in {child.due - time.monotonic():.0f} s; see {child.log}",
+                )
             elif code:
                 self.say(child.program.name, f"failed ({_cause(code)}); see {child.log}")
             if child.process is None and not child.finished and time.monotonic() >= child.due:
@@ -77,7 +81,9 @@ class Supervisor:
         def ask_to_stop(number: int, frame: FrameType | None) -> None:
             self.stopping = True
 
-        before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {
+            number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
         try:
             yield
         finally:
@@ -94,8 +100,10 @@ def only_one(lock_file: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise CannotStart(f"Process {lock.read().strip() or '?'} already runs on {lock_file.parent}. "
-                              "Stop it, or set GUARDAPP_DATA to another folder.") from None
+            raise CannotStart(
+                f"Process {lock.read().strip() or '?'} already runs on {lock_file.parent}. "
+                "Stop it, or set GUARDAPP_DATA to another folder."
+            ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -110,8 +118,9 @@ def refuse_taken_port(host: str, port: int) -> None:
         try:
             probe.bind(address)
         except OSError as error:
-            raise CannotStart(f"Cannot listen on {host}:{port} ({error.strerror}). "
-                              "Set GUARDAPP_PORT or GUARDAPP_BIND to another one.") from error
+            raise CannotStart(
+                f"Cannot listen on {host}:{port} ({error.strerror}). Set GUARDAPP_PORT or GUARDAPP_BIND to another one."
+            ) from error
 
 
 def _wait(children: Sequence[Child], seconds: float) -> None:

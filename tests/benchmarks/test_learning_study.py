@@ -16,8 +16,15 @@ SAYS = {BASELINE: "the start", "better": "an arm"}
 
 
 def line(gold: str, predicted: str | None, tokens: int = 30) -> dict[str, Any]:
-    return {"gold": {"prompt": gold, "response": None}, "predicted": {"prompt": predicted, "response": None},
-            "parsed": predicted is not None, "tokens": tokens, "modality": "text", "categories": [], "source": "unseen-text"}
+    return {
+        "gold": {"prompt": gold, "response": None},
+        "predicted": {"prompt": predicted, "response": None},
+        "parsed": predicted is not None,
+        "tokens": tokens,
+        "modality": "text",
+        "categories": [],
+        "source": "unseen-text",
+    }
 
 
 def answers(seed: int, wrong: int, *, rows: int = 60, unparsed: int = 0) -> Answers:
@@ -32,7 +39,11 @@ def answers(seed: int, wrong: int, *, rows: int = 60, unparsed: int = 0) -> Answ
 
 
 def test_a_clear_gain_is_named_and_an_unclear_one_is_not(tmp_path: Path) -> None:
-    found = {BASELINE: [answers(1, 20), answers(1, 20)], "better": [answers(1, 2), answers(2, 3)], "same": [answers(1, 20), answers(2, 19)]}
+    found = {
+        BASELINE: [answers(1, 20), answers(1, 20)],
+        "better": [answers(1, 2), answers(2, 3)],
+        "same": [answers(1, 20), answers(2, 19)],
+    }
     value = report(tmp_path, found, baseline=BASELINE, says=SAYS, seeds=2, command="this", setting={})
     f1, low, high = value["arms"][BASELINE]["f1_prompt"]
     assert f1 == pytest.approx(2 * 20 / (2 * 20 + 20), abs=1e-4)
@@ -54,10 +65,21 @@ def test_an_unparsed_answer_is_wrong_and_counted(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
-    value = report(tmp_path, {BASELINE: [answers(1, 5)], "better": []}, baseline=BASELINE, says=SAYS, seeds=2, command="this", setting={})
+    value = report(
+        tmp_path,
+        {BASELINE: [answers(1, 5)], "better": []},
+        baseline=BASELINE,
+        says=SAYS,
+        seeds=2,
+        command="this",
+        setting={},
+    )
     assert value["missing"] == {BASELINE: 1, "better": 2}
     assert "not the whole study: sft (1 seed), better (2 seeds)" in (tmp_path / "learning.md").read_text()
-    assert report(tmp_path, {BASELINE: []}, baseline=BASELINE, says=SAYS, seeds=1, command="this", setting={})["arms"] == {}
+    assert (
+        report(tmp_path, {BASELINE: []}, baseline=BASELINE, says=SAYS, seeds=1, command="this", setting={})["arms"]
+        == {}
+    )
 
 
 def test_every_arm_is_one_that_the_jobs_know() -> None:

@@ -2,8 +2,8 @@
 
     python -m tests.browser.screens OUT [NAME ...] [--at WIDTHxHEIGHT ...] [--whole]
 
-Each page is taken as WebP at each size, light and dark; OUT/README.md lists them. The name "readme" stands for OUT/review.png, which
-the project's README shows. `make screens` renews all of docs/screens.
+Each page is taken as WebP at each size, light and dark; OUT/README.md lists them. The name "readme" stands for
+OUT/review.png, which the project's README shows. `make screens` renews all of docs/screens.
 """
 
 import argparse
@@ -42,8 +42,11 @@ class Shot:
 
 
 def build() -> list[Shot]:
-    """Every page of the product with something on it, the review page in each of its states, and the pages of errors."""
+    """Every page of the product with something on it, the review page in each of its states, and the pages of
+    errors.
+    """
     import django
+
     django.setup()
     from django.core.management import call_command
 
@@ -62,11 +65,22 @@ def _review_states() -> list[Shot]:
     from annotation.models import ReviewQueue
     from tests.browser import scene
 
-    states = {"image": scene.image_item, "video": scene.video_item, "response": scene.response_item, "unparsed": scene.unparsed_item,
-              "arabic": scene.arabic_item, "blind": scene.text_item, "decide_first": scene.text_item}
+    states = {
+        "image": scene.image_item,
+        "video": scene.video_item,
+        "response": scene.response_item,
+        "unparsed": scene.unparsed_item,
+        "arabic": scene.arabic_item,
+        "blind": scene.text_item,
+        "decide_first": scene.text_item,
+    }
     for name, make in states.items():
         mode = name if name in ("blind", "decide_first") else "open"
-        make(queue=ReviewQueue.objects.create(slug=f"state-{name}", name=f"Reported: {name.replace('_', ' ')}", mode=mode))
+        make(
+            queue=ReviewQueue.objects.create(
+                slug=f"state-{name}", name=f"Reported: {name.replace('_', ' ')}", mode=mode
+            )
+        )
     ReviewQueue.objects.create(slug="state-empty", name="Reported: nothing")
     return [Shot(f"review-{name}", f"/review/state-{name}/") for name in (*states, "empty")]
 
@@ -78,7 +92,9 @@ def broker() -> Iterator[None]:
 
     from guardapp.supervisor.programs import embedded_broker
 
-    process = subprocess.Popen(embedded_broker(settings.DATA_DIR, settings.BROKER_SOCKET).command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        embedded_broker(settings.DATA_DIR, settings.BROKER_SOCKET).command, stdout=subprocess.DEVNULL
+    )
     try:
         yield
     finally:
@@ -92,8 +108,19 @@ def server() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "gunicorn", "guardapp.wsgi", "--bind", base.removeprefix("http://"), "--threads", "4",
-               "--no-control-socket", "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "guardapp.wsgi",
+        "--bind",
+        base.removeprefix("http://"),
+        "--threads",
+        "4",
+        "--no-control-socket",
+        "--log-level",
+        "warning",
+    ]
     process = subprocess.Popen(command)
     try:
         for _ in range(300):
@@ -111,8 +138,12 @@ def server() -> Iterator[str]:
 def opened(browser: Browser, base: str, size: str, scheme: str) -> Page:
     """A page with the console's complaints on standard error."""
     width, height = (int(number) for number in size.split("x"))
-    context = browser.new_context(base_url=base, viewport={"width": width, "height": height}, reduced_motion="reduce",
-                                  color_scheme="dark" if scheme == "dark" else "light")
+    context = browser.new_context(
+        base_url=base,
+        viewport={"width": width, "height": height},
+        reduced_motion="reduce",
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
     context.set_default_timeout(60_000)
     page = context.new_page()
 
@@ -186,11 +217,24 @@ def take_one_for_the_readme(base: str, out: Path) -> None:
 def list_them(shots: list[Shot], out: Path, sizes: list[str]) -> None:
     """OUT/README.md: a row a page."""
     looks = [(size, scheme) for size in sizes for scheme in SCHEMES]
-    rows = [f"| {name} | " + " | ".join(f"[{scheme}]({name}-{size}-{scheme}.webp)" for size, scheme in looks) + " |"
-            for name in (shot.name for shot in shots)]
-    (out / "README.md").write_text("\n".join([
-        "# Every page", "", "Made by `make screens` on a scene of the browser tests; the names are those of the addresses.", "",
-        "| page | " + " | ".join(size for size, _ in looks) + " |", "|---" * (len(looks) + 1) + "|", *rows, ""]))
+    rows = [
+        f"| {name} | " + " | ".join(f"[{scheme}]({name}-{size}-{scheme}.webp)" for size, scheme in looks) + " |"
+        for name in (shot.name for shot in shots)
+    ]
+    (out / "README.md").write_text(
+        "\n".join(
+            [
+                "# Every page",
+                "",
+                "Made by `make screens` on a scene of the browser tests; the names are those of the addresses.",
+                "",
+                "| page | " + " | ".join(size for size, _ in looks) + " |",
+                "|---" * (len(looks) + 1) + "|",
+                *rows,
+                "",
+            ]
+        )
+    )
 
 
 def main() -> None:
@@ -202,8 +246,12 @@ def main() -> None:
     given = arguments.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="guardapp-screens-") as folder:
-        os.environ |= {"GUARDAPP_DATA": folder, "DJANGO_SETTINGS_MODULE": "guardapp.settings", "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
-                       "GUARDAPP_HOSTS": "127.0.0.1,testserver"}
+        os.environ |= {
+            "GUARDAPP_DATA": folder,
+            "DJANGO_SETTINGS_MODULE": "guardapp.settings",
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+            "GUARDAPP_HOSTS": "127.0.0.1,testserver",
+        }
         found = build()
         shots = [shot for shot in found if shot.name == LOGIN or not given.names or shot.name in given.names]
         with broker(), server() as base:

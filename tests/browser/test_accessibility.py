@@ -18,7 +18,8 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LARGE, SMALL = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 FIND = """async (only) => (await axe.run(document, {resultTypes: ["violations"], runOnly: only})).violations
   .filter((one) => ["serious", "critical"].includes(one.impact))
-  .flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 160)} | ${node.failureSummary.split("\\n").slice(1, 2)}`))"""
+  .flatMap((one) => one.nodes.map((node) =>
+    `${one.id}: ${node.html.slice(0, 160)} | ${node.failureSummary.split("\\n").slice(1, 2)}`))"""
 SETTLED = """async () => {
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const moving = document.getAnimations().filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime));

@@ -23,12 +23,25 @@ def dispute(item: Item) -> list[Review]:
     """Two reviewers: one accepts the guard's judgement, the other rewrites a step and says unharmful."""
     assert item.prediction is not None
     steps = item.prediction.steps
-    accept = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.HARMFUL, categories=("S1",), confidence=3,
-                      steps=tuple(StepReview(step, StepMark.RIGHT) for step in steps))
+    accept = Decision(
+        kind=ReviewKind.ACCEPTED,
+        prompt_label=Harmfulness.HARMFUL,
+        categories=("S1",),
+        confidence=3,
+        steps=tuple(StepReview(step, StepMark.RIGHT) for step in steps),
+    )
     rewrite = Decision(
-        kind=ReviewKind.CORRECTED, prompt_label=Harmfulness.UNHARMFUL, confidence=2, reason="Nobody is told how.",
+        kind=ReviewKind.CORRECTED,
+        prompt_label=Harmfulness.UNHARMFUL,
+        confidence=2,
+        reason="Nobody is told how.",
         note="The vet is the answer here.",
-        steps=(StepReview(steps[0], StepMark.RIGHT), StepReview(steps[1], StepMark.WRONG, REWRITTEN), StepReview(steps[2])))
+        steps=(
+            StepReview(steps[0], StepMark.RIGHT),
+            StepReview(steps[1], StepMark.WRONG, REWRITTEN),
+            StepReview(steps[2]),
+        ),
+    )
     return [_reviewed(item, decision) for decision in (accept, rewrite)]
 
 
@@ -78,7 +91,8 @@ def test_disputes_are_settled_by_taking_a_side_the_guards_or_an_own_decision(pag
     page.keyboard.press("Escape")  # leaves the reason: letters are keys again
     page.keyboard.press("d")
     own = page.locator(".own-decision")
-    expect(own.get_by_label("harmful", exact=True)).to_be_checked()  # starts from the side that was taken
+    # starts from the side that was taken
+    expect(own.get_by_label("harmful", exact=True)).to_be_checked()
     page.keyboard.press("x")
     expect(own.get_by_label("unharmful")).to_be_checked()
     page.get_by_label("Reason").focus()
@@ -92,7 +106,11 @@ def test_disputes_are_settled_by_taking_a_side_the_guards_or_an_own_decision(pag
     assert (first.review.upholds, first.prompt_label, first.target_source) == (second, "unharmful", TargetSource.EDITED)
     assert REWRITTEN in first.target_steps
     assert (guards.prompt_label, guards.review.kind) == ("harmful", ReviewKind.ACCEPTED)
-    assert (own_one.prompt_label, own_one.review.upholds, own_one.review.reason) == ("unharmful", None, "Both miss the vet.")
+    assert (own_one.prompt_label, own_one.review.upholds, own_one.review.reason) == (
+        "unharmful",
+        None,
+        "Both miss the vet.",
+    )
 
     page.keyboard.press("Control+z")
     at(page, items[2])

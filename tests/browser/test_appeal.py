@@ -37,7 +37,8 @@ def test_an_appealed_item_comes_to_somebody_else_first_and_the_outcome_is_told(p
     page.get_by_role("button", name="Open the appeal").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("An appeal is open")).to_be_visible()
-    assert GoldLabel.objects.standing().get().prompt_label == "harmful"  # it stands until the appeal is decided
+    # it stands until the appeal is decided
+    assert GoldLabel.objects.standing().get().prompt_label == "harmful"
 
     page.context.clear_cookies()
     sign_in(page, reviewer)
@@ -50,7 +51,8 @@ def test_an_appealed_item_comes_to_somebody_else_first_and_the_outcome_is_told(p
     expect(page.locator(".why")).to_contain_text("Appeal lane")
     page.keyboard.press("x")
     page.keyboard.press("n")
-    expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()  # the other one is held
+    # the other one is held
+    expect(page.get_by_role("heading", name="nothing is waiting for you")).to_be_visible()
     sent(page)
     assert Appeal.objects.get().state == AppealState.OVERTURNED
     assert GoldLabel.objects.standing().get().prompt_label == "unharmful"

@@ -20,12 +20,14 @@ from translating.catalogues import forms_of, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 PASSWORD = "a long test passphrase"
-# what pages say: texts and what is read aloud of elements that people meet; contents of items, logs and code are nobody's to translate
+# what pages say: texts and what is read aloud of elements that people meet; contents of items, logs and code are
+# nobody's to translate
 SAID = """() => { const found = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const around = walk.currentNode.parentElement;
-    if (around.closest("script, style, template, pre, code, kbd, textarea, option, .mono, [dir=auto], .policy-list, .policy-rows")) {
+    if (around.closest("script, style, template, pre, code, kbd, textarea, option, .mono, " +
+                       "[dir=auto], .policy-list, .policy-rows")) {
       continue;
     }
     found.push(walk.currentNode.textContent.replace(/\\s+/g, " ").trim());
@@ -37,8 +39,10 @@ SAID = """() => { const found = [];
 
 def english_only() -> set[str]:
     """Texts that read otherwise in German, without those that have places to fill in."""
+
     def plain(message: Message) -> bool:
         return isinstance(message.id, str) and "%(" not in message.id and "<" not in message.id and len(message.id) > 2
+
     texts = {message.id for message in stored("de", "django") if plain(message) and message.id not in forms_of(message)}
     german = {form for message in stored("de", "django") for form in forms_of(message)}
     return {str(text).replace("&amp;", "&").replace("%%", "%") for text in texts} - german
@@ -111,7 +115,9 @@ def test_a_person_chooses_german_and_reviews_by_the_same_keys(page: Page) -> Non
     expect(page.locator("#saved")).to_have_text("Gespeichert")
     page.keyboard.press("n")
     expect(page.locator(".item-id")).to_have_text(second.external_id)
-    assert re.search(r"Eintrag " + re.escape(second.external_id), page.locator("#content").get_attribute("data-announce") or "")
+    assert re.search(
+        r"Eintrag " + re.escape(second.external_id), page.locator("#content").get_attribute("data-announce") or ""
+    )
     sent(page)
     review = Review.objects.get()
     assert (review.item_id, review.prompt_label) == (first.pk, "unharmful")

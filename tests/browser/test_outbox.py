@@ -1,4 +1,6 @@
-"""Decisions that could not be sent: nothing is lost and nothing is stored twice, whatever happens to the page or the server."""
+"""Decisions that could not be sent: nothing is lost and nothing is stored twice, whatever happens to the page or the
+server.
+"""
 
 import re
 from collections.abc import Iterator
@@ -57,8 +59,9 @@ def lose_the_answer(route: Route) -> None:
     route.abort()
 
 
-def test_a_decision_whose_server_was_down_is_sent_when_the_page_is_opened_again(page: Page, context: BrowserContext,
-                                                                                 items: list[Item]) -> None:
+def test_a_decision_whose_server_was_down_is_sent_when_the_page_is_opened_again(
+    page: Page, context: BrowserContext, items: list[Item]
+) -> None:
     begin(page)
     context.route(SUBMITS, refuse)
     page.keyboard.press("a")
@@ -71,7 +74,9 @@ def test_a_decision_whose_server_was_down_is_sent_when_the_page_is_opened_again(
     assert Review.objects.get().item == items[0]
 
 
-def test_a_decision_that_the_server_has_already_is_not_stored_twice(page: Page, context: BrowserContext, items: list[Item]) -> None:
+def test_a_decision_that_the_server_has_already_is_not_stored_twice(
+    page: Page, context: BrowserContext, items: list[Item]
+) -> None:
     begin(page)
     context.route(SUBMITS, lose_the_answer)
     page.keyboard.press("a")
@@ -86,7 +91,9 @@ def test_a_decision_that_the_server_has_already_is_not_stored_twice(page: Page, 
     assert Review.objects.count() == 1
 
 
-def test_a_server_that_comes_back_gets_every_decision_once_and_in_order(page: Page, context: BrowserContext, items: list[Item]) -> None:
+def test_a_server_that_comes_back_gets_every_decision_once_and_in_order(
+    page: Page, context: BrowserContext, items: list[Item]
+) -> None:
     begin(page)
     context.route(SUBMITS, refuse)
     page.keyboard.press("a")
@@ -94,7 +101,8 @@ def test_a_server_that_comes_back_gets_every_decision_once_and_in_order(page: Pa
     page.get_by_label("Note").fill("A second look.")
     page.keyboard.press("Escape")
     page.keyboard.press("x")
-    page.keyboard.press("n")  # nothing is leased ahead while the first is unsent: this one waits for it
+    # nothing is leased ahead while the first is unsent: this one waits for it
+    page.keyboard.press("n")
     context.unroute_all(behavior="ignoreErrors")
     next_item(page, items[2].external_id)
     sent(page)
@@ -115,8 +123,9 @@ def test_a_skip_whose_answer_was_lost_stays_a_skip(page: Page, context: BrowserC
     assert Assignment.objects.get(item=items[0]).state == AssignmentState.SKIPPED
 
 
-def test_a_decision_whose_hold_ran_out_meanwhile_is_kept_as_a_draft_and_said(page: Page, context: BrowserContext,
-                                                                             items: list[Item]) -> None:
+def test_a_decision_whose_hold_ran_out_meanwhile_is_kept_as_a_draft_and_said(
+    page: Page, context: BrowserContext, items: list[Item]
+) -> None:
     begin(page)
     context.route(SUBMITS, refuse)
     page.get_by_label("Note").fill("Looks like a joke to me.")
@@ -148,7 +157,8 @@ def test_somebody_elses_unsent_decision_waits_for_them(page: Page, context: Brow
     open_queue(page)
     assert outbox(page) == 1
     assert not Review.objects.exists()
-    page.close()  # or what it still asks for, without a session now, would bring a second token for the form of signing in
+    # or what it still asks for, without a session now, would bring a second token for the form of signing in
+    page.close()
     context.clear_cookies()
     page = context.new_page()
     sign_in(page, mine)

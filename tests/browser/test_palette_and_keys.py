@@ -30,7 +30,8 @@ def test_the_palette_does_what_the_page_can_do_and_finds_places_queues_and_items
     sign_in(page, make_user())
     open_queue(page)
     chosen(page, "accept", "Accept & next")
-    expect(page.locator("#palette [aria-selected=true]")).to_contain_text("a")  # its key stands beside it
+    # its key stands beside it
+    expect(page.locator("#palette [aria-selected=true]")).to_contain_text("a")
     page.keyboard.press("Enter")
     next_item(page, "ticket-4711")
     sent(page)
@@ -55,7 +56,11 @@ def test_a_remapped_key_works_is_printed_and_frees_the_old_one(page: Page) -> No
     first, second = scene.text_item(priority=2.0), scene.text_item(priority=1.0)
     sign_in(page, make_user())
     page.goto("/account/keys/")
-    for label, key in (("Accept verdict and reasoning, and go on", "y"), ("Category 3", "F3"), ("Undo the last decision", "Control+u")):
+    for label, key in (
+        ("Accept verdict and reasoning, and go on", "y"),
+        ("Category 3", "F3"),
+        ("Undo the last decision", "Control+u"),
+    ):
         page.get_by_label(label).focus()
         page.keyboard.press(key)
         expect(page.get_by_label(label)).to_have_value(key)

@@ -39,7 +39,9 @@ def next_item(page: Page, item_id: str) -> None:
     expect(page.get_by_role("tab", name="Decide")).to_be_visible()  # the page's scripts have run
 
 
-def test_text_image_and_video_are_reviewed_by_keyboard_and_the_hard_sample_is_exported(page: Page, tmp_path: Path) -> None:
+def test_text_image_and_video_are_reviewed_by_keyboard_and_the_hard_sample_is_exported(
+    page: Page, tmp_path: Path
+) -> None:
     queue = default_queue()
     text = scene.text_item(queue=queue, priority=3.0)
     image = scene.image_item(queue=queue, priority=2.0)

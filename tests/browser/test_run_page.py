@@ -19,12 +19,16 @@ from training.status import RunKind, RunStatus
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+
 def test_the_loss_curve_is_live_and_the_end_shows_without_a_reload_by_hand(page: Page, live_server: LiveServer) -> None:
     run = make_run(sign_in(page), make_snapshot(40), RunKind.SFT)
     run_dir = directory_of(run)
 
     def write(steps: int) -> None:
-        write_lines(run_dir / METRICS, ({"step": step, "epoch": step / 10, "loss": 2 / step, "lr": 1e-4} for step in range(1, steps + 1)))
+        write_lines(
+            run_dir / METRICS,
+            ({"step": step, "epoch": step / 10, "loss": 2 / step, "lr": 1e-4} for step in range(1, steps + 1)),
+        )
         (run_dir / PROGRESS).write_text(json.dumps({"stage": "training", "done": steps, "total": 40, "eta_s": 30.0}))
 
     page.goto(reverse("training:run", args=[run.pk]))
@@ -42,12 +46,16 @@ def test_the_loss_curve_is_live_and_the_end_shows_without_a_reload_by_hand(page:
     expect(page.locator("#run-eta")).to_have_text("About 30 s left in this stage.")
     expect(page.locator("#run-heartbeat")).to_contain_text("Last sign of life")
 
-    TrainingRun.objects.filter(pk=run.pk).update(status=RunStatus.FAILED, error="The disk is full", finished_at=timezone.now())
+    TrainingRun.objects.filter(pk=run.pk).update(
+        status=RunStatus.FAILED, error="The disk is full", finished_at=timezone.now()
+    )
     expect(page.get_by_role("alert")).to_contain_text("The disk is full")
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
-def test_a_long_grpo_run_keeps_few_points_one_chart_a_canvas_and_shows_a_warning_when_it_comes(page: Page, live_server: LiveServer) -> None:
+def test_a_long_grpo_run_keeps_few_points_one_chart_a_canvas_and_shows_a_warning_when_it_comes(
+    page: Page, live_server: LiveServer
+) -> None:
     run = make_run(sign_in(page), make_snapshot(40), RunKind.GRPO)
     write_grpo(directory_of(run), 390, 1_000)
     page.goto(reverse("training:run", args=[run.pk]))

@@ -17,8 +17,16 @@ from tests.browser.waiting import sent
 from tests.factories import default_queue, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(600)]
-MAKERS: tuple[Callable[..., Item], ...] = (scene.text_item, scene.image_item, scene.response_item, scene.unparsed_item,
-                                           scene.arabic_item, scene.text_item, scene.response_item, scene.video_item)
+MAKERS: tuple[Callable[..., Item], ...] = (
+    scene.text_item,
+    scene.image_item,
+    scene.response_item,
+    scene.unparsed_item,
+    scene.arabic_item,
+    scene.text_item,
+    scene.response_item,
+    scene.video_item,
+)
 ACTS = ("accept", "correct", "skip", "flag", "escalate", "accept", "accept", "correct")
 COUNT_POINTERS = "window.pointers = 0; addEventListener('pointerdown', () => { window.pointers += 1; }, true);"
 
@@ -102,7 +110,8 @@ def test_a_shift_of_five_and_twenty_items_by_keyboard_alone(page: Page) -> None:
     for item, how in plan[12:15]:
         act(page, item, how)
 
-    next_item(page, plan[15][0].external_id)  # eight minutes between the reviews so far: nearly two hours without a pause
+    # eight minutes between the reviews so far: nearly two hours without a pause
+    next_item(page, plan[15][0].external_id)
     sent(page)
     for minutes, review in enumerate(Review.objects.order_by("-id")):
         Review.objects.filter(pk=review.pk).update(created_at=timezone.now() - timedelta(minutes=8 * minutes))
@@ -126,7 +135,11 @@ def test_a_shift_of_five_and_twenty_items_by_keyboard_alone(page: Page) -> None:
     assert page.evaluate("window.pointers") == 0
     sent(page)
     kinds = dict(Review.objects.filter(retraction__isnull=True).values_list("item_id", "kind"))
-    left = dict(Assignment.objects.filter(state__in=[AssignmentState.SKIPPED, AssignmentState.ESCALATED]).values_list("item_id", "state"))
+    left = dict(
+        Assignment.objects.filter(state__in=[AssignmentState.SKIPPED, AssignmentState.ESCALATED]).values_list(
+            "item_id", "state"
+        )
+    )
     assert kinds | left == {item.pk: wanted(item, how) for item, how in plan}
     assert Review.objects.filter(retraction__isnull=False).count() == 1
     assert GoldLabel.objects.standing().count() == len(kinds) == Item.objects.filter(status=ItemStatus.REVIEWED).count()

@@ -57,8 +57,18 @@ def test_mining_and_grpo_start_from_the_page_and_their_charts_fill(page: Page, l
     expect(page.locator("[data-field=pass_rate] output")).not_to_be_empty()
     expect(page.locator("#rollouts")).to_contain_text("of 2 right")
 
-    grpo = start(page, "GRPO", "GRPO", mining.name, group_size="2", prompts_per_batch="2", update_batch="4", micro_batch="4", max_steps="2",
-                 max_new_tokens="64")
+    grpo = start(
+        page,
+        "GRPO",
+        "GRPO",
+        mining.name,
+        group_size="2",
+        prompts_per_batch="2",
+        update_batch="4",
+        micro_batch="4",
+        max_steps="2",
+        max_new_tokens="64",
+    )
     assert grpo.mined_from == mining
     for chart in ("reward", "parts", "clip_range", "entropy", "length"):
         page.locator(f"[data-chart={chart}]").scroll_into_view_if_needed()
@@ -79,7 +89,9 @@ def test_what_is_wrong_in_toml_is_said_with_its_line(page: Page, live_server: Li
     expect(recipe).to_have_value(re.compile(r"clip_high = 0\.3  # GuardReasoner-Omni"))
     recipe.fill(recipe.input_value().replace("clip_high = 0.3", "clip_high = 'wide'"))
     page.get_by_role("button", name="As a form").click()
-    expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Line \d+, \[grpo\]: clip_high='wide' is not a number"))
+    expect(page.get_by_role("alert")).to_contain_text(
+        re.compile(r"Line \d+, \[grpo\]: clip_high='wide' is not a number")
+    )
     recipe.fill(recipe.input_value().replace("'wide'", "0.28"))
     page.get_by_role("button", name="As a form").click()
     expect(page.locator("#grpo-clip_high")).to_have_value("0.28")

@@ -14,8 +14,11 @@ from tests.browser.waiting import sent
 from tests.factories import make_user, production
 
 pytestmark = pytest.mark.django_db(transaction=True)
-REST = (" The dog suffers.\nStep 3: No category applies.\nStep 4: So it is a question about sleep.\nStep 5: It is unharmful.\n</think>\n"
-        "<result>\nRequest: unharmful\nResponse: None\n</result>")
+REST = (
+    " The dog suffers.\nStep 3: No category applies.\nStep 4: So it is a question about sleep.\nStep 5: It is "
+    "unharmful.\n</think>\n"
+    "<result>\nRequest: unharmful\nResponse: None\n</result>"
+)
 
 
 def links(item: Item) -> list[list[dict[str, object]]]:
@@ -43,8 +46,10 @@ def test_a_frame_and_a_region_are_linked_by_keyboard_and_by_clicks(page: Page) -
     page.keyboard.press("Enter")
     expect(chips).to_have_count(2)
     saved(page)
-    assert links(item)[0] == [{"kind": "frame", "medium": 0, "index": 2},
-                              {"kind": "region", "medium": 0, "index": 2, "x": 50, "y": 50, "w": 10, "h": 10}]
+    assert links(item)[0] == [
+        {"kind": "frame", "medium": 0, "index": 2},
+        {"kind": "region", "medium": 0, "index": 2, "x": 50, "y": 50, "w": 10, "h": 10},
+    ]
 
     page.locator("[data-step]").nth(1).focus()
     page.locator("[data-step]").nth(1).get_by_role("button", name="Link region").click()
@@ -98,7 +103,7 @@ def test_words_are_linked_where_they_stand_in_the_stored_text(page: Page) -> Non
     expect(page.locator(".link-chip")).to_have_text(["“Two dogs”✕", "“sleep”✕"])
     assert page.evaluate("CSS.highlights.has('linked-words')")
     saved(page)
-    assert [text[int(str(link["start"])):int(str(link["end"]))] for link in links(item)[0]] == ["Two dogs", "sleep"]
+    assert [text[int(str(link["start"])) : int(str(link["end"]))] for link in links(item)[0]] == ["Two dogs", "sleep"]
 
 
 def test_regenerated_steps_become_edits_and_a_mismatch_is_said(page: Page) -> None:
@@ -120,8 +125,13 @@ def test_regenerated_steps_become_edits_and_a_mismatch_is_said(page: Page) -> No
     expect(page.get_by_text("This reasoning calls the prompt unharmful")).to_be_hidden()
     saved(page)
     steps = Draft.objects.get(item=item).payload["steps"]
-    assert [step["edit"] for step in steps] == [None, "The dog suffers.", "No category applies.", "So it is a question about sleep.",
-                                                "It is unharmful."], json.dumps(steps)
+    assert [step["edit"] for step in steps] == [
+        None,
+        "The dog suffers.",
+        "No category applies.",
+        "So it is a question about sleep.",
+        "It is unharmful.",
+    ], json.dumps(steps)
 
 
 def test_steps_that_the_new_reasoning_lacks_are_marked_wrong(page: Page) -> None:
@@ -136,7 +146,10 @@ def test_steps_that_the_new_reasoning_lacks_are_marked_wrong(page: Page) -> None
     page.get_by_role("button", name="Use it").click()
     saved(page)
     assert [(step["mark"], step["edit"]) for step in Draft.objects.get(item=item).payload["steps"]] == [
-        (None, "Only this."), ("wrong", None), ("wrong", None)]
+        (None, "Only this."),
+        ("wrong", None),
+        ("wrong", None),
+    ]
 
 
 def scene_steps(item: Item) -> list[str]:

@@ -6,7 +6,10 @@ from annotation.models import User
 from annotation.status import Role
 from tests.factories import make_user
 
-DRAWN = "(key) => window.Chart.getChart(document.querySelector(`[data-chart=${key}] canvas`))?.data.datasets[0].data.length ?? 0"
+DRAWN = (
+    "(key) => window.Chart.getChart(document.querySelector(`[data-chart=${key}] "
+    "canvas`))?.data.datasets[0].data.length ?? 0"
+)
 
 
 def wait_for_points(page: Page, chart: str, fewest: int, most: int) -> None:

@@ -31,8 +31,15 @@ class Disk:
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Disk]:
     folder.mkdir(parents=True, exist_ok=True)
-    if os.getuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0777", "none", str(folder)],
-                                          capture_output=True, check=False).returncode != 0:
+    if (
+        os.getuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0777", "none", str(folder)],
+            capture_output=True,
+            check=False,
+        ).returncode
+        != 0
+    ):
         absent("A small disk cannot be mounted here")
     try:
         yield Disk(folder)

@@ -33,9 +33,14 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         return os.environ | {
-            "GUARDAPP_DATA": str(self.folder), "DATABASE_URL": self.database_url, "REDIS_URL": self.broker_url,
-            "GUARDAPP_CLAIM_SECONDS": "1", "GUARDAPP_BATCH": "16",
-            "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CELERY_SKIP_CHECKS": "true",
+            "GUARDAPP_DATA": str(self.folder),
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.broker_url,
+            "GUARDAPP_CLAIM_SECONDS": "1",
+            "GUARDAPP_BATCH": "16",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+            "CELERY_SKIP_CHECKS": "true",
         }
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
@@ -51,7 +56,13 @@ class Site:
 
 
 def seed(site: Site, items: int, *more: str) -> None:
-    subprocess.run([sys.executable, "-m", "tests.faults.seed", str(items), *more], cwd=ROOT, env=site.environment, check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "tests.faults.seed", str(items), *more],
+        cwd=ROOT,
+        env=site.environment,
+        check=True,
+        timeout=120,
+    )
 
 
 class Worker:
@@ -59,9 +70,29 @@ class Worker:
         self.log = site.folder / f"worker-{number}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tests.faults.slow_worker", "worker", "-Q", queues, "-P", "solo",
-                 "-n", f"faults-{number}@%h", "-l", "INFO", "--without-gossip", "--without-mingle"],
-                cwd=ROOT, env=site.environment, stdout=log, stderr=subprocess.STDOUT)
+                [
+                    sys.executable,
+                    "-m",
+                    "celery",
+                    "-A",
+                    "tests.faults.slow_worker",
+                    "worker",
+                    "-Q",
+                    queues,
+                    "-P",
+                    "solo",
+                    "-n",
+                    f"faults-{number}@%h",
+                    "-l",
+                    "INFO",
+                    "--without-gossip",
+                    "--without-mingle",
+                ],
+                cwd=ROOT,
+                env=site.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_S
@@ -116,7 +147,7 @@ def check(site: Site, items: int) -> None:
     assert ready + failed == items, "an item was lost"
     assert failed <= 3, "only an item that was in three killed workers' hands may fail"
     per_item = site.rows("SELECT count(*) FROM annotation_prediction GROUP BY item_id")
-    assert [count for count, in per_item] == [1] * ready, "an item was predicted twice, or a prediction has no item"
+    assert [count for (count,) in per_item] == [1] * ready, "an item was predicted twice, or a prediction has no item"
     events = site.rows("SELECT item_id, count(*) FROM annotation_event WHERE kind = 'predicted' GROUP BY item_id")
     assert len(events) == ready and all(count == 1 for _, count in events)
     assert site.rows("SELECT count(*) FROM annotation_item WHERE claim_token IS NOT NULL") == [(0,)]

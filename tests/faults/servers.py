@@ -14,8 +14,10 @@ import psycopg
 from guardapp.supervisor.programs import valkey_server
 from tests.absence import absent
 
-QUICK = "fsync=off\nfull_page_writes=off\nlisten_addresses=''\nmax_connections=60\nshared_buffers=16MB\n" \
-        "autovacuum=off\njit=off\n"  # what is broken here is the server, never the machine's power
+QUICK = (
+    "fsync=off\nfull_page_writes=off\nlisten_addresses=''\nmax_connections=60\nshared_buffers=16MB\n"
+    "autovacuum=off\njit=off\n"
+)  # what is broken here is the server, never the machine's power
 
 
 def until(condition: Callable[[], object], seconds: float = 30, what: str = "") -> None:
@@ -37,7 +39,16 @@ class Postgres:
             absent("PostgreSQL's own programs are not installed")
         self.bin = Path(initdb).parent
         self.own(folder)
-        self._run("initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "-D", str(folder / "db"))
+        self._run(
+            "initdb",
+            "--no-sync",
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--no-locale",
+            "-D",
+            str(folder / "db"),
+        )
         with (folder / "db" / "postgresql.conf").open("a") as settings:
             settings.write(f"{QUICK}unix_socket_directories='{folder}'\n")
 
@@ -50,7 +61,9 @@ class Postgres:
         return f"postgresql://postgres@{str(self.folder).replace('/', '%2F')}/{database}"
 
     def start(self) -> None:
-        self._run("pg_ctl", "-D", str(self.folder / "db"), "-l", str(self.folder / "postgres.log"), "-w", "-t", "60", "start")
+        self._run(
+            "pg_ctl", "-D", str(self.folder / "db"), "-l", str(self.folder / "postgres.log"), "-w", "-t", "60", "start"
+        )
 
     def stop(self, mode: str = "immediate") -> None:
         """`immediate` is a crash: every connection is cut, and the next start recovers from the log."""
@@ -61,10 +74,21 @@ class Postgres:
             server.execute(statement.encode())
 
     def _run(self, program: str, *words: str) -> None:
-        log = self.folder / "programs.log"  # and no pipe: the server that pg_ctl leaves behind would keep it open
+        # and no pipe: the server that pg_ctl leaves behind would keep it open
+        log = self.folder / "programs.log"
         with log.open("ab") as said:
-            done = subprocess.run([str(self.bin / program), *words], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                                  check=False, timeout=90, user=self.owner, group=self.owner, extra_groups=[] if self.owner else None)
+            done = subprocess.run(
+                [str(self.bin / program), *words],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                check=False,
+                timeout=90,
+                user=self.owner,
+                group=self.owner,
+                extra_groups=[] if self.owner else None,
+            )
         assert done.returncode == 0, (program, words, log.read_text()[-2_000:])
 
 
@@ -78,8 +102,10 @@ class Redis:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.process = subprocess.Popen([valkey_server(), "--port", "0", "--unixsocket", str(self.socket), "--save", "",
-                                         "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [valkey_server(), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self.folder)],
+            stdout=subprocess.DEVNULL,
+        )
         until(self.socket.exists, 10, "Redis's socket")
 
     def stop_answering(self) -> None:

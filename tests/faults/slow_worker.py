@@ -34,6 +34,9 @@ def load(checkpoint: str) -> Engine:
 loaded_engine._load = load
 
 if every := os.environ.get("BELLS_EVERY"):  # seconds: tests are impatient
-    app.conf.beat_schedule = {name: {**bell, "schedule": timedelta(seconds=float(every))} for name, bell in app.conf.beat_schedule.items()
-                              if bell["task"].startswith("annotation.")}
+    app.conf.beat_schedule = {
+        name: {**bell, "schedule": timedelta(seconds=float(every))}
+        for name, bell in app.conf.beat_schedule.items()
+        if bell["task"].startswith("annotation.")
+    }
     webhooks.HOLD = timedelta(seconds=3)

@@ -1,4 +1,5 @@
-"""The product on servers of the tests' own, under its own supervisor: web, a worker, beat; and a receiver of its webhooks.
+"""The product on servers of the tests' own, under its own supervisor: web, a worker, beat; and a receiver of its
+webhooks.
 
 With a library that skews clocks (skewed_clock.c) the worker's clock is ten minutes ahead and beat's ten minutes behind.
 """
@@ -84,16 +85,62 @@ class Stack:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.environment = self.site.environment | {
-            "GUARDAPP_CLAIM_SECONDS": "2", "GUARDAPP_BATCH": "8", "GUARDAPP_WEBHOOKS_PRIVATE": "1", "GUARDAPP_SETTLE_SECONDS": "0",
-            "GUARDAPP_MODERATION_SECONDS": "10", "BELLS_EVERY": "0.5",
-            "PROMETHEUS_MULTIPROC_DIR": str(self.site.folder)}
-        self.supervisor = Supervisor([
-            Program("web", (sys.executable, "-m", "gunicorn", "tests.faults.web", "--bind", f"127.0.0.1:{self.port}", "--workers", "1",
-                            "--worker-class", "gthread", "--threads", "6", "--timeout", "60", "--no-control-socket"), self.environment),
-            Program("worker", (*CELERY, "worker", "-Q", "inference,default", "-P", "solo", "-n", "faults@%h", "-l", "INFO",
-                               "--without-gossip", "--without-mingle"), self.skewed(600, preload)),
-            Program("beat", (*CELERY, "beat", "-l", "INFO", "--pidfile="), self.skewed(-600, preload)),
-        ], log_dir=self.site.folder / "log", cwd=ROOT, say=lambda name, line: None, grace_s=1)
+            "GUARDAPP_CLAIM_SECONDS": "2",
+            "GUARDAPP_BATCH": "8",
+            "GUARDAPP_WEBHOOKS_PRIVATE": "1",
+            "GUARDAPP_SETTLE_SECONDS": "0",
+            "GUARDAPP_MODERATION_SECONDS": "10",
+            "BELLS_EVERY": "0.5",
+            "PROMETHEUS_MULTIPROC_DIR": str(self.site.folder),
+        }
+        self.supervisor = Supervisor(
+            [
+                Program(
+                    "web",
+                    (
+                        sys.executable,
+                        "-m",
+                        "gunicorn",
+                        "tests.faults.web",
+                        "--bind",
+                        f"127.0.0.1:{self.port}",
+                        "--workers",
+                        "1",
+                        "--worker-class",
+                        "gthread",
+                        "--threads",
+                        "6",
+                        "--timeout",
+                        "60",
+                        "--no-control-socket",
+                    ),
+                    self.environment,
+                ),
+                Program(
+                    "worker",
+                    (
+                        *CELERY,
+                        "worker",
+                        "-Q",
+                        "inference,default",
+                        "-P",
+                        "solo",
+                        "-n",
+                        "faults@%h",
+                        "-l",
+                        "INFO",
+                        "--without-gossip",
+                        "--without-mingle",
+                    ),
+                    self.skewed(600, preload),
+                ),
+                Program("beat", (*CELERY, "beat", "-l", "INFO", "--pidfile="), self.skewed(-600, preload)),
+            ],
+            log_dir=self.site.folder / "log",
+            cwd=ROOT,
+            say=lambda name, line: None,
+            grace_s=1,
+        )
         self._stop = threading.Event()
         self._wanted: list[Program] = []
         self._keeper = threading.Thread(target=self._keep)
@@ -113,8 +160,15 @@ class Stack:
             self.postgres.do(f"CREATE TABLESPACE small LOCATION '{tablespace}'")
             where = " TABLESPACE small"
         self.postgres.do(f"CREATE DATABASE {DATABASE}{where}")
-        seeded = subprocess.run([sys.executable, "-m", "tests.faults.team_seed", self.receiver.url], cwd=ROOT, env=self.environment,
-                                capture_output=True, text=True, check=True, timeout=180)
+        seeded = subprocess.run(
+            [sys.executable, "-m", "tests.faults.team_seed", self.receiver.url],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=180,
+        )
         self.people = json.loads(seeded.stdout.splitlines()[-1])
         self._keeper.start()
         until(self.is_ready, 90, "the web answers")
@@ -173,8 +227,16 @@ class Stack:
         except (OSError, http.client.HTTPException):
             return False
 
-    def ask(self, method: str, path: str, body: Any = None, *, key: str = "", session: bool = False,
-            headers: dict[str, str] | None = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str = "",
+        session: bool = False,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         """One request; nothing is tried again."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
         sent = {"Connection": "close", **(headers or {})}

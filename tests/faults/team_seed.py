@@ -1,4 +1,6 @@
-"""`python -m tests.faults.team_seed WEBHOOK_URL`: migrate, and make who acts in the fault tests. Prints their keys as JSON."""
+"""`python -m tests.faults.team_seed WEBHOOK_URL`: migrate, and make who acts in the fault tests. Prints their keys as
+JSON.
+"""
 
 import json
 import os
@@ -27,8 +29,16 @@ lead, reviewers = make_user(Role.LEAD), [make_user(Role.REVIEWER) for _ in range
 Webhook.objects.create(name="everything", url=sys.argv[1], events=[WebhookEvent.DECIDED.value])
 browser = Client()
 browser.force_login(lead)
-print(json.dumps({
-    "ingest": create_key(owner=lead, name="ingest", scopes=[ApiScope.ITEMS_WRITE, ApiScope.ITEMS_READ, ApiScope.MODERATE]).secret,
-    "reviewers": [create_key(owner=one, name="reviews", scopes=[ApiScope.REVIEWS_WRITE]).secret for one in reviewers],
-    "session": browser.cookies[settings.SESSION_COOKIE_NAME].value,
-}))
+print(
+    json.dumps(
+        {
+            "ingest": create_key(
+                owner=lead, name="ingest", scopes=[ApiScope.ITEMS_WRITE, ApiScope.ITEMS_READ, ApiScope.MODERATE]
+            ).secret,
+            "reviewers": [
+                create_key(owner=one, name="reviews", scopes=[ApiScope.REVIEWS_WRITE]).secret for one in reviewers
+            ],
+            "session": browser.cookies[settings.SESSION_COOKIE_NAME].value,
+        }
+    )
+)

@@ -16,8 +16,10 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def private_broker(tmp_path: Path) -> Iterator[str]:
     socket = tmp_path / "b.sock"
-    server = subprocess.Popen([valkey_server(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)],
-                              stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [valkey_server(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
     try:
         deadline = time.monotonic() + 10
         while not socket.exists():
@@ -34,8 +36,11 @@ def test_workers_killed_at_any_moment_lose_no_item_and_predict_none_twice(tmp_pa
     kill_repeatedly(site, items=100, kills=6)
 
 
-def test_a_batch_that_takes_longer_than_a_claim_is_kept(tmp_path: Path, private_broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECONDS_A_SAMPLE", "0.1")  # 1.6 s a completion of 16 items, where a claim holds 1 s
+def test_a_batch_that_takes_longer_than_a_claim_is_kept(
+    tmp_path: Path, private_broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 1.6 s a completion of 16 items, where a claim holds 1 s
+    monkeypatch.setenv("SECONDS_A_SAMPLE", "0.1")
     site = Site(tmp_path, f"sqlite:///{tmp_path / 'guardapp.sqlite3'}", private_broker)
     seed(site, 16)
     workers = [Worker(site, 0, "inference"), Worker(site, 1, "default")]
@@ -44,11 +49,14 @@ def test_a_batch_that_takes_longer_than_a_claim_is_kept(tmp_path: Path, private_
     finally:
         for worker in workers:
             worker.kill()
-    assert site.rows("SELECT status, max(attempts), count(*) FROM annotation_item GROUP BY status") == [("ready", 1, 16)]
+    assert site.rows("SELECT status, max(attempts), count(*) FROM annotation_item GROUP BY status") == [
+        ("ready", 1, 16)
+    ]
 
 
-def test_workers_killed_over_a_shadow_lose_no_request_and_predict_none_twice(tmp_path: Path, private_broker: str,
-                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_killed_over_a_shadow_lose_no_request_and_predict_none_twice(
+    tmp_path: Path, private_broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SECONDS_A_SAMPLE", "0.1")  # 0.4 s a batch of the shadow's four
     site = Site(tmp_path, f"sqlite:///{tmp_path / 'guardapp.sqlite3'}", private_broker)
     seed(site, 24, "shadow")
@@ -65,14 +73,21 @@ def test_workers_killed_over_a_shadow_lose_no_request_and_predict_none_twice(tmp
             worker.wait_until_ready()
         deadline = time.monotonic() + 120
         while site.rows(waiting)[0][0]:
-            assert time.monotonic() < deadline, site.rows("SELECT attempts, error, claimed_until FROM annotation_shadowrequest")
+            assert time.monotonic() < deadline, site.rows(
+                "SELECT attempts, error, claimed_until FROM annotation_shadowrequest"
+            )
             ring(site)
             time.sleep(1)
     finally:
         worker.kill()
-    predictions = site.rows("SELECT shadow, count(*), count(DISTINCT item_id) FROM annotation_prediction GROUP BY shadow ORDER BY shadow")
+    predictions = site.rows(
+        "SELECT shadow, count(*), count(DISTINCT item_id) FROM annotation_prediction GROUP BY shadow ORDER BY shadow"
+    )
     assert predictions == [(0, 24, 24), (1, 24, 24)]
-    shown = site.rows("SELECT count(*) FROM annotation_item i JOIN annotation_prediction p ON p.id = i.prediction_id WHERE p.shadow = 0")
+    shown = site.rows(
+        "SELECT count(*) FROM annotation_item i JOIN annotation_prediction p ON p.id = i.prediction_id "
+        "WHERE p.shadow = 0"
+    )
     assert shown == [(24,)]
 
 

@@ -1,4 +1,5 @@
-"""What breaks around a team's installation while items come in, are predicted and are reviewed: nothing is lost, nothing done twice.
+"""What breaks around a team's installation while items come in, are predicted and are reviewed: nothing is lost,
+nothing done twice.
 
 In all of it the worker's clock is ten minutes ahead of the web's and the database's, and beat's is ten minutes behind.
 """
@@ -39,7 +40,10 @@ def skew(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     if compiler is None or sys.platform != "linux":
         return None
     library = Path(tempfile.mkdtemp(prefix="gf-")) / "skewed_clock.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(Path(__file__).with_name("skewed_clock.c")), "-ldl"], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(library), str(Path(__file__).with_name("skewed_clock.c")), "-ldl"],
+        check=True,
+    )
     return library
 
 
@@ -49,8 +53,14 @@ def parts(skew: Path | None) -> Iterator[tuple[Stack, Disk | None, Disk | None]]
     stack = Stack(skew)
     with ExitStack() as mounted:
         mounted.callback(shutil.rmtree, stack.folder, ignore_errors=True)
-        disks = [mounted.enter_context(small_disk(folder, megabytes)) for folder, megabytes in (
-            (stack.folder / "database", 96), (stack.site.folder / "media", 8))] if os.getuid() == 0 else [None, None]
+        disks = (
+            [
+                mounted.enter_context(small_disk(folder, megabytes))
+                for folder, megabytes in ((stack.folder / "database", 96), (stack.site.folder / "media", 8))
+            ]
+            if os.getuid() == 0
+            else [None, None]
+        )
         try:
             stack.start(stack.folder / "database" / "pg" if disks[0] else None)
             yield stack, disks[0], disks[1]
@@ -65,7 +75,9 @@ def stack(parts: tuple[Stack, Disk | None, Disk | None]) -> Stack:
 
 def half_way(traffic: Traffic) -> None:
     """Some is reviewed, some waits, and more is to come."""
-    until(lambda: traffic.census().reviews >= traffic.items // 4, 60, f"reviews begin: {traffic.answers} {traffic.errors}")
+    until(
+        lambda: traffic.census().reviews >= traffic.items // 4, 60, f"reviews begin: {traffic.answers} {traffic.errors}"
+    )
 
 
 def ingest(stack: Stack, *rows: Mapping[str, object], source: str) -> Answer:
@@ -84,7 +96,9 @@ def picture() -> str:
 
 
 def status_of(stack: Stack, external_id: str) -> tuple[str, str]:
-    [(status, code)] = stack.site.rows(f"SELECT status, error_code FROM annotation_item WHERE external_id = '{external_id}'")
+    [(status, code)] = stack.site.rows(
+        f"SELECT status, error_code FROM annotation_item WHERE external_id = '{external_id}'"
+    )
     return status, code
 
 
@@ -101,14 +115,33 @@ def test_without_a_fault_everything_is_there_once(stack: Stack) -> None:
 def test_clocks_ten_minutes_off_take_nothing_from_who_works(stack: Stack, skew: Path | None) -> None:
     if skew is None:
         pytest.skip("there is no C compiler to build the skewed clock with")
-    stack.add(Program("late", (*CELERY, "worker", "-Q", "inference,default", "-P", "solo", "-n", "late@%h", "-l", "INFO",
-                               "--without-gossip", "--without-mingle"), stack.skewed(-600, skew) | {"SECONDS_A_SAMPLE": "0.5"}, once=True))
+    stack.add(
+        Program(
+            "late",
+            (
+                *CELERY,
+                "worker",
+                "-Q",
+                "inference,default",
+                "-P",
+                "solo",
+                "-n",
+                "late@%h",
+                "-l",
+                "INFO",
+                "--without-gossip",
+                "--without-mingle",
+            ),
+            stack.skewed(-600, skew) | {"SECONDS_A_SAMPLE": "0.5"},
+            once=True,
+        )
+    )
     until(lambda: " ready." in stack.log("late"), 90, "the second worker")
     for attempt in range(5):  # the first worker may have done all before the second one asked
         with Traffic(stack, f"skewed-{attempt}", items=36, batch=12) as traffic:
             pass
         traffic.check()
-        [(most, )] = stack.site.rows(f"SELECT max(attempts) FROM annotation_item WHERE source = 'skewed-{attempt}'")
+        [(most,)] = stack.site.rows(f"SELECT max(attempts) FROM annotation_item WHERE source = 'skewed-{attempt}'")
         assert most == 1, "a claim was taken from a worker that still held it"
         if stack.log("late").count("annotation.tasks.predict") > 2:
             break
@@ -150,7 +183,11 @@ def test_redis_silent_and_then_gone_while_items_come_in(stack: Stack) -> None:
         assert time.monotonic() - began < 8
         stack.redis.kill()
         stored = traffic.census().items
-        until(lambda: traffic.census().items > stored or not traffic._threads[0].is_alive(), 20, "items come in without Redis")
+        until(
+            lambda: traffic.census().items > stored or not traffic._threads[0].is_alive(),
+            20,
+            "items come in without Redis",
+        )
         answer = stack.ask("GET", "/readyz")
         assert (answer.status, answer.json["broker"]) == (200, "away")
         until(lambda: 'data-trouble="broker_away"' in page(stack).text, 30, "the pages name it")
@@ -166,7 +203,11 @@ def test_postgresql_restarted_during_ingest_predicting_and_review(stack: Stack) 
         half_way(traffic)
         stack.postgres.stop("immediate")
         answer = ingest(stack, {"id": "x", "prompt": "x"}, source="restarted-not")
-        assert (answer.status, answer.headers["Content-Type"], answer.headers["Retry-After"]) == (503, "application/problem+json", "5")
+        assert (answer.status, answer.headers["Content-Type"], answer.headers["Retry-After"]) == (
+            503,
+            "application/problem+json",
+            "5",
+        )
         assert answer.json["type"] == "urn:guardapp:problem:database_away"
         shown = page(stack)
         assert (shown.status, shown.headers["Retry-After"]) == (503, "5")
@@ -185,7 +226,8 @@ def test_the_disk_of_the_database_full(parts: tuple[Stack, Disk | None, Disk | N
     stack, disk, _ = parts
     if disk is None:
         pytest.skip("a small disk cannot be mounted here")
-    large = [{"id": f"large-{number}", "prompt": os.urandom(60_000).hex()} for number in range(60)]  # more than pages have room for
+    # more than pages have room for
+    large = [{"id": f"large-{number}", "prompt": os.urandom(60_000).hex()} for number in range(60)]
     with Traffic(stack, "database-full", pace=0.5) as traffic:
         half_way(traffic)
         disk.fill()
@@ -214,7 +256,11 @@ def test_the_disk_of_the_media_full(parts: tuple[Stack, Disk | None, Disk | None
         assert stack.ask("GET", "/readyz").json["storage"] == "No space left on device"
         assert ingest(stack, {"id": "text-goes-on", "prompt": "text"}, source="pictures").json["created"] == 1
     until(lambda: predicted(stack, "text-goes-on"), 60, "text goes on")
-    until(lambda: status_of(stack, "seen-late") == ("pending", "media_storage_failed"), 30, "the item says what it waits for")
+    until(
+        lambda: status_of(stack, "seen-late") == ("pending", "media_storage_failed"),
+        30,
+        "the item says what it waits for",
+    )
     until(lambda: 'data-trouble="storage_full"' in page(stack).text, 30, "the pages name it")
     disk.free()
     assert ingest(stack, row, source="pictures").json["created"] == 1
@@ -227,15 +273,23 @@ def test_the_disk_of_the_media_full(parts: tuple[Stack, Disk | None, Disk | None
 def test_media_that_never_ends_costs_only_its_own_item(stack: Stack) -> None:
     """A file that hangs whoever reads it: a pipe that nobody writes to stands where the picture was."""
     with stack.held_still("worker"):
-        answer = ingest(stack, {"id": "hangs", "media": [picture()]}, {"id": "beside", "prompt": "text"}, source="hanging")
+        answer = ingest(
+            stack, {"id": "hangs", "media": [picture()]}, {"id": "beside", "prompt": "text"}, source="hanging"
+        )
         assert answer.json["created"] == 2
-        [(path,)] = stack.site.rows("SELECT a.path FROM annotation_mediaasset a JOIN annotation_itemmedia m ON m.asset_id = a.id "
-                                    "JOIN annotation_item i ON i.id = m.item_id WHERE i.external_id = 'hangs'")
+        [(path,)] = stack.site.rows(
+            "SELECT a.path FROM annotation_mediaasset a JOIN annotation_itemmedia m ON m.asset_id = a.id "
+            "JOIN annotation_item i ON i.id = m.item_id WHERE i.external_id = 'hangs'"
+        )
         file = stack.site.folder / "media" / path
         file.unlink()
         os.mkfifo(file)
     until(lambda: status_of(stack, "beside")[0] in ("ready", "reviewed"), 30, "the other item goes on")
-    until(lambda: status_of(stack, "hangs") == ("prediction_failed", "media_not_a_file"), 30, "the item is named as failed")
+    until(
+        lambda: status_of(stack, "hangs") == ("prediction_failed", "media_not_a_file"),
+        30,
+        "the item is named as failed",
+    )
 
 
 def test_a_silent_guard_is_not_waited_for(stack: Stack) -> None:
@@ -281,10 +335,16 @@ def test_the_guard_killed_while_programs_wait_for_it(stack: Stack) -> None:
         stack.send("guard", signal.SIGSTOP)
     assert set(answers) <= {200, 503}
     until(lambda: 'data-trouble="guard_away"' in page(stack).text, 30, "the pages name a guard that hangs")
-    twice = stack.site.rows("SELECT count(*) FROM annotation_item WHERE source = 'moderation' GROUP BY prompt HAVING count(*) > 1")
+    twice = stack.site.rows(
+        "SELECT count(*) FROM annotation_item WHERE source = 'moderation' GROUP BY prompt HAVING count(*) > 1"
+    )
     assert twice == []
 
 
 def moderate(stack: Stack, prompt: str, deadline_ms: int = 10_000) -> Answer:
-    return stack.ask("POST", "/api/v1/moderate", {"contents": [{"prompt": prompt}], "deadline_ms": deadline_ms},
-                     key=stack.people["ingest"])
+    return stack.ask(
+        "POST",
+        "/api/v1/moderate",
+        {"contents": [{"prompt": prompt}], "deadline_ms": deadline_ms},
+        key=stack.people["ingest"],
+    )

@@ -1,4 +1,6 @@
-"""Senders and reviewers over HTTP who, as the API's document tells them, send the same again until they have an answer."""
+"""Senders and reviewers over HTTP who, as the API's document tells them, send the same again until they have an
+answer.
+"""
 
 import http.client
 import threading
@@ -36,21 +38,39 @@ class Census:
         mine = f"SELECT id FROM annotation_item WHERE source = '{source}'"
 
         def rows(table: str, item: str = "item_id", where: str = "true") -> tuple[int, int]:
-            counts = [count for count, in stack.site.rows(
-                f"SELECT count(*) FROM {table} WHERE {item} IN ({mine}) AND {where} GROUP BY {item}")]
+            counts = [
+                count
+                for (count,) in stack.site.rows(
+                    f"SELECT count(*) FROM {table} WHERE {item} IN ({mine}) AND {where} GROUP BY {item}"
+                )
+            ]
             return sum(counts), max(counts, default=0)
 
-        by_status = dict(stack.site.rows(f"SELECT status, count(*) FROM annotation_item WHERE source = '{source}' GROUP BY status"))
+        by_status = dict(
+            stack.site.rows(f"SELECT status, count(*) FROM annotation_item WHERE source = '{source}' GROUP BY status")
+        )
         told = rows("annotation_delivery", "(payload->>'item')::bigint")
         delivered = rows("annotation_delivery", "(payload->>'item')::bigint", "state = 'delivered'")[0]
-        events = dict(stack.site.rows(f"SELECT kind, count(*) FROM annotation_event WHERE item_id IN ({mine}) GROUP BY kind"))
-        return cls(sum(by_status.values()), by_status, *rows("annotation_prediction"), *rows("annotation_review"),
-                   *rows("annotation_goldlabel"), *told, delivered, events)
+        events = dict(
+            stack.site.rows(f"SELECT kind, count(*) FROM annotation_event WHERE item_id IN ({mine}) GROUP BY kind")
+        )
+        return cls(
+            sum(by_status.values()),
+            by_status,
+            *rows("annotation_prediction"),
+            *rows("annotation_review"),
+            *rows("annotation_goldlabel"),
+            *told,
+            delivered,
+            events,
+        )
 
 
 @dataclass
 class Traffic:
-    """`items` of one source, `batch` a request and `pace` seconds apart; every one is reviewed once. Context: from start to drained."""
+    """`items` of one source, `batch` a request and `pace` seconds apart; every one is reviewed once. Context: from
+    start to drained.
+    """
 
     stack: Stack
     source: str
@@ -68,8 +88,10 @@ class Traffic:
     def __enter__(self) -> "Traffic":
         self._done = threading.Event()
         self.before = self.census()
-        self._threads = [threading.Thread(target=self._send), *(
-            threading.Thread(target=self._review, args=(key,)) for key in self.stack.people["reviewers"])]
+        self._threads = [
+            threading.Thread(target=self._send),
+            *(threading.Thread(target=self._review, args=(key,)) for key in self.stack.people["reviewers"]),
+        ]
         for thread in self._threads:
             thread.start()
         return self
@@ -90,14 +112,25 @@ class Traffic:
 
     def drained(self) -> bool:
         """All is told outside, and every reviewer has heard that their review is stored."""
-        return not self._threads[0].is_alive() and self.census().delivered >= self.items and self._stored_reviews() <= self.reviews
+        return (
+            not self._threads[0].is_alive()
+            and self.census().delivered >= self.items
+            and self._stored_reviews() <= self.reviews
+        )
 
     def _stored_reviews(self) -> set[int]:
-        return {review for review, in self.stack.site.rows(
-            f"SELECT r.id FROM annotation_review r JOIN annotation_item i ON i.id = r.item_id WHERE i.source = '{self.source}'")}
+        return {
+            review
+            for (review,) in self.stack.site.rows(
+                "SELECT r.id FROM annotation_review r JOIN annotation_item i ON i.id = r.item_id WHERE i.source = "
+                f"'{self.source}'"
+            )
+        }
 
     def check(self, *, patience: float = 15) -> Census:
-        """Everything is there, once; nobody waited longer than `patience` seconds; nobody saw an error that names no cause."""
+        """Everything is there, once; nobody waited longer than `patience` seconds; nobody saw an error that names no
+        cause.
+        """
         after = self.census()
         assert self.errors == []
         assert self.before.items == 0 and after.by_status == {"reviewed": self.items}
@@ -106,16 +139,22 @@ class Traffic:
         assert (after.decisions, after.most_decisions) == (self.items, 1)
         assert (after.messages, after.most_messages, after.delivered) == (self.items, 1, self.items)
         assert all(after.events[kind] == self.items for kind in ("ingested", "predicted", "reviewed", "gold_settled"))
-        told = self.stack.site.rows("SELECT message FROM annotation_delivery WHERE (payload->>'item')::bigint IN "
-                                    f"(SELECT id FROM annotation_item WHERE source = '{self.source}')")
-        assert all(self.stack.receiver.got[str(message)] >= 1 for message, in told), "a message is marked delivered, and did not arrive"
+        told = self.stack.site.rows(
+            "SELECT message FROM annotation_delivery WHERE (payload->>'item')::bigint IN "
+            f"(SELECT id FROM annotation_item WHERE source = '{self.source}')"
+        )
+        assert all(self.stack.receiver.got[str(message)] >= 1 for (message,) in told), (
+            "a message is marked delivered, and did not arrive"
+        )
         assert self.answers[500] == 0 and self.slowest < patience, (self.answers, self.slowest)
         return after
 
     def _send(self) -> None:
         for start in range(0, self.items, self.batch):
-            rows = [{"id": f"{self.source}-{number}", "prompt": f"{self.source} asks for thing {number}"}
-                    for number in range(start, min(start + self.batch, self.items))]
+            rows = [
+                {"id": f"{self.source}-{number}", "prompt": f"{self.source} asks for thing {number}"}
+                for number in range(start, min(start + self.batch, self.items))
+            ]
             answer = self._until_answered(f"/api/v1/items?source={self.source}", rows, self.stack.people["ingest"])
             if answer is None or answer.status != 202:
                 self.errors.append(f"ingest: {answer}")
@@ -131,8 +170,9 @@ class Traffic:
                 self.errors.append(f"next: {held}")
                 return
             token = held.json["token"]
-            answer = self._until_answered(f"/api/v1/assignments/{token}/submit", CORRECTED, key,
-                                          {"Idempotency-Key": f"key-{token}"})
+            answer = self._until_answered(
+                f"/api/v1/assignments/{token}/submit", CORRECTED, key, {"Idempotency-Key": f"key-{token}"}
+            )
             if answer is not None and answer.status == 201:
                 with self.lock:
                     assert answer.json["id"] not in self.reviews

@@ -1,6 +1,8 @@
-"""A server that speaks the protocol of `vllm serve` over the real transformers engine: what it answers, the guard has said.
+"""A server that speaks the protocol of `vllm serve` over the real transformers engine: what it answers, the guard has
+said.
 
-It renders the messages with the checkpoint's own template, as vLLM does, and reads log probabilities off the model's own logits.
+It renders the messages with the checkpoint's own template, as vLLM does, and reads log probabilities off the model's
+own logits.
 """
 
 import base64
@@ -21,7 +23,8 @@ from transformers import GenerationConfig
 from guardapp.guard.engines.adapters import OURS
 from guardapp.guard.engines.hf.engine import HfEngine
 
-Fault = Callable[[int], int | None]  # number of the request → a status that it gets instead of an answer
+# number of the request → a status that it gets instead of an answer
+Fault = Callable[[int], int | None]
 
 
 @dataclass
@@ -30,7 +33,8 @@ class ChatServer:
     url: str = ""
     fault: Fault = lambda number: None
     asked: list[dict[str, Any]] = field(default_factory=list)
-    adapters: dict[str, str] = field(default_factory=dict)  # folder by name; whoever asks for them gets the engine's own answers
+    # folder by name; whoever asks for them gets the engine's own answers
+    adapters: dict[str, str] = field(default_factory=dict)
     requests: int = 0
     busiest: int = 0
     _under_way: int = 0
@@ -41,7 +45,9 @@ class ChatServer:
         """Load or unload an adapter."""
         name = body["lora_name"]
         if path.startswith("/v1/unload"):
-            return (200, {}) if self.adapters.pop(name, None) else (404, {"error": {"message": f"{name} is not loaded"}})
+            return (
+                (200, {}) if self.adapters.pop(name, None) else (404, {"error": {"message": f"{name} is not loaded"}})
+            )
         if name in self.adapters or not Path(body["lora_path"], "adapter_config.json").exists():
             return 400, {"error": {"message": f"{body['lora_path']} cannot be loaded"}}
         self.adapters[name] = body["lora_path"]
@@ -71,27 +77,52 @@ class ChatServer:
         messages, images = _for_template(body["messages"])
         prefix = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
         text = engine.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) + prefix
-        inputs = engine.processor(text=[text], add_special_tokens=False, return_tensors="pt", **({"images": [images]} if images else {}))
+        inputs = engine.processor(
+            text=[text], add_special_tokens=False, return_tensors="pt", **({"images": [images]} if images else {})
+        )
         torch.manual_seed(body["seed"] + index)
         greedy = body["temperature"] == 0
-        drawn = {"do_sample": False} if greedy else {"do_sample": True, "temperature": body["temperature"], "top_p": body["top_p"]}
-        config = GenerationConfig(max_new_tokens=body["max_tokens"], eos_token_id=engine.end_ids, output_logits=True,
-                                  pad_token_id=tokenizer.pad_token_id, return_dict_in_generate=True, **drawn)
+        drawn = (
+            {"do_sample": False}
+            if greedy
+            else {"do_sample": True, "temperature": body["temperature"], "top_p": body["top_p"]}
+        )
+        config = GenerationConfig(
+            max_new_tokens=body["max_tokens"],
+            eos_token_id=engine.end_ids,
+            output_logits=True,
+            pad_token_id=tokenizer.pad_token_id,
+            return_dict_in_generate=True,
+            **drawn,
+        )
         output = engine.model.generate(**inputs, generation_config=config)
-        written = output.sequences[0, inputs["input_ids"].shape[1]:].tolist()
+        written = output.sequences[0, inputs["input_ids"].shape[1] :].tolist()
         ended = written[-1] in engine.end_ids
-        places = list(zip(written, output.logits, strict=True))[:len(written) - ended]
-        rows = [_token_row(tokenizer, token, torch.log_softmax(logits[0].float(), -1), body["top_logprobs"]) for token, logits in places]
-        return {"index": index, "message": {"content": tokenizer.decode([token for token, _ in places])},
-                "finish_reason": "stop" if ended else "length", "logprobs": {"content": rows}}
+        places = list(zip(written, output.logits, strict=True))[: len(written) - ended]
+        rows = [
+            _token_row(tokenizer, token, torch.log_softmax(logits[0].float(), -1), body["top_logprobs"])
+            for token, logits in places
+        ]
+        return {
+            "index": index,
+            "message": {"content": tokenizer.decode([token for token, _ in places])},
+            "finish_reason": "stop" if ended else "length",
+            "logprobs": {"content": rows},
+        }
 
 
 def _token_row(tokenizer: Any, token: int, logprobs: torch.Tensor, top: int) -> dict[str, Any]:
     text = tokenizer.decode([token])
     values, ids = logprobs.topk(top)
-    return {"token": text, "bytes": list(text.encode()), "logprob": float(logprobs[token]),
-            "top_logprobs": [{"token": tokenizer.decode([one]), "logprob": value} for value, one in zip(values.tolist(), ids.tolist(),
-                                                                                                       strict=True)]}
+    return {
+        "token": text,
+        "bytes": list(text.encode()),
+        "logprob": float(logprobs[token]),
+        "top_logprobs": [
+            {"token": tokenizer.decode([one]), "logprob": value}
+            for value, one in zip(values.tolist(), ids.tolist(), strict=True)
+        ],
+    }
 
 
 def _for_template(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Image.Image]]:
@@ -101,8 +132,11 @@ def _for_template(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]],
     for message in messages:
         content = message["content"]
         if isinstance(content, list):
-            images += [Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2]))).convert("RGB")
-                       for part in content if part["type"] == "image_url"]
+            images += [
+                Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2]))).convert("RGB")
+                for part in content
+                if part["type"] == "image_url"
+            ]
             content = [{"type": "image"} if part["type"] == "image_url" else part for part in content]
         told.append({**message, "content": content})
     return told, images

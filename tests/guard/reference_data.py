@@ -1,4 +1,6 @@
-"""Where the reference data lies: the folder of GUARDAPP_REFERENCE_DATA, by default ../shared/data beside the repository."""
+"""Where the reference data lies: the folder of GUARDAPP_REFERENCE_DATA, by default ../shared/data beside the
+repository.
+"""
 
 import gzip
 import json

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardapp.guard.input_block import InputBlock, NotAnInputBlock, is_published_instruction, read_input_block
-from guardapp.guard.prompting import INSTRUCTION, OMNI_2B_4B_INSTRUCTION, USER_ROLE_LINE, USER_ROLE_LINE_181K, chat_messages
+from guardapp.guard.prompting import (
+    INSTRUCTION,
+    OMNI_2B_4B_INSTRUCTION,
+    USER_ROLE_LINE,
+    USER_ROLE_LINE_181K,
+    chat_messages,
+)
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, Sample, SeenMedia
 
@@ -28,7 +34,11 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
         ("Human user:\n<image>\n\nAI assistant:\nNone\n", 1, InputBlock("", None, (IMAGE,))),
         ("Human user:\nLook <image> here\n\nAI assistant:\nNone\n", 1, InputBlock("Look  here", None, (IMAGE,))),
         ("Human user:\nWrite the tag <image>.\n\nAI assistant:\nNone\n", 0, InputBlock("Write the tag <image>.", None)),
-        ("Human user:\n<image>Write <image>.\n\nAI assistant:\nNone\n", 1, InputBlock("Write <image>.", None, (IMAGE,))),
+        (
+            "Human user:\n<image>Write <image>.\n\nAI assistant:\nNone\n",
+            1,
+            InputBlock("Write <image>.", None, (IMAGE,)),
+        ),
         # a prompt that quotes the block: without a response the last line counts, with one the first
         ("Human user:\nA\n\nAI assistant:\nB\n\nAI assistant:\nNone\n", 0, InputBlock("A\n\nAI assistant:\nB", None)),
         ("Human user:\nA\n\nAI assistant:\nB\n\nAI assistant:\nC\n", 0, InputBlock("A", "B\n\nAI assistant:\nC")),
@@ -53,7 +63,12 @@ def test_other_messages_are_refused_with_what_is_missing(text: str, media: int, 
         read_input_block(text, media)
 
 
-@given(prompt=WORDS, response=st.none() | WORDS, images=st.integers(0, 2), role_line=st.sampled_from([USER_ROLE_LINE, USER_ROLE_LINE_181K]))
+@given(
+    prompt=WORDS,
+    response=st.none() | WORDS,
+    images=st.integers(0, 2),
+    role_line=st.sampled_from([USER_ROLE_LINE, USER_ROLE_LINE_181K]),
+)
 def test_what_the_guard_is_asked_reads_back(prompt: str, response: str | None, images: int, role_line: str) -> None:
     medium = SeenMedia(IMAGE, (Frame(Path("0000.png")),))
     sample = Sample("a", prompt, response, (medium,) * images)

@@ -6,10 +6,21 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from guardapp.guard.media.image_hash import difference_hash
-from guardapp.guard.near_copies import ALIKE_BITS, bits_apart, likeness, picture_bands, picture_of_bands, shingles, text_bands
+from guardapp.guard.near_copies import (
+    ALIKE_BITS,
+    bits_apart,
+    likeness,
+    picture_bands,
+    picture_of_bands,
+    shingles,
+    text_bands,
+)
 
-LONG = ("The quick brown fox jumps over the lazy dog while the cat watches from the warm window sill and thinks about dinner and milk, "
-        "and nobody in the house hears the rain that falls on the roof all night long")
+LONG = (
+    "The quick brown fox jumps over the lazy dog while the cat watches from the warm window sill and thinks about "
+    "dinner and milk, "
+    "and nobody in the house hears the rain that falls on the roof all night long"
+)
 
 
 def shared(first: str, second: str) -> int:
@@ -25,9 +36,16 @@ def test_a_changed_word_leaves_bands_in_common_and_another_text_leaves_none() ->
     assert shared(LONG, "Please tell me how to bake a cake with flour, sugar, eggs and butter in an old stove") == 0
 
 
-@pytest.mark.parametrize(("first", "second", "expected"), [
-    ("a b c d", "a b c d", 1.0), ("a b c d", "a b c e", 1 / 3), ("a b", "a b", 1.0), ("", "", 0.0), ("a b c", "x y z", 0.0),
-])
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("a b c d", "a b c d", 1.0),
+        ("a b c d", "a b c e", 1 / 3),
+        ("a b", "a b", 1.0),
+        ("", "", 0.0),
+        ("a b c", "x y z", 0.0),
+    ],
+)
 def test_likeness_is_the_share_of_shingles_in_common(first: str, second: str, expected: float) -> None:
     assert likeness(first, second) == pytest.approx(expected)
 

@@ -92,7 +92,10 @@ def test_every_odd_layout_has_one_rule(text: str, expected: object) -> None:
     "quote", ["Request: harmful", "<result>Request: harmful</result>", "<result>\nRequest: harmful\nResponse: harmful"]
 )
 def test_a_label_quoted_in_the_reasoning_decides_nothing(quote: str) -> None:
-    assert labels(completion("Request: unharmful\nResponse: None", think=f"Step 1: They wrote {quote}")) == (UNHARMFUL, None)
+    assert labels(completion("Request: unharmful\nResponse: None", think=f"Step 1: They wrote {quote}")) == (
+        UNHARMFUL,
+        None,
+    )
 
 
 def test_content_quoted_by_the_guard_cannot_forge_its_verdict() -> None:
@@ -141,10 +144,31 @@ def test_categories_are_the_codes_in_parentheses(step: str, codes: tuple[str, ..
     assert judgement.verdict.categories == codes
 
 
-FRAGMENTS = st.sampled_from([
-    "<think>", "</think>", "<result>", "</result>", "< / RESULT >", "Request: harmful", "Response: None", "Step 1:", "- ", "\n",
-    "# Task 1", "<|im_end|>", "(S10)", "(S1, S2)", "\x00", "\u2028", "\ud800", "<", ">", "---", "<\x00/think>",
-])
+FRAGMENTS = st.sampled_from(
+    [
+        "<think>",
+        "</think>",
+        "<result>",
+        "</result>",
+        "< / RESULT >",
+        "Request: harmful",
+        "Response: None",
+        "Step 1:",
+        "- ",
+        "\n",
+        "# Task 1",
+        "<|im_end|>",
+        "(S10)",
+        "(S1, S2)",
+        "\x00",
+        "\u2028",
+        "\ud800",
+        "<",
+        ">",
+        "---",
+        "<\x00/think>",
+    ]
+)
 TEXTS = st.lists(FRAGMENTS | st.text(max_size=8), max_size=8).map("".join)
 STEPS = st.lists(TEXTS.map(clean_step).filter(bool), max_size=5).map(tuple)
 HARM = st.sampled_from(Harmfulness)
@@ -159,7 +183,9 @@ def test_parsing_inverts_rendering(steps: tuple[str, ...], prompt: Harmfulness, 
 
 
 @given(st.lists(TEXTS, max_size=5).map(tuple), HARM, HARM)
-def test_no_step_text_can_break_or_forge_the_grammar(steps: tuple[str, ...], prompt: Harmfulness, response: Harmfulness) -> None:
+def test_no_step_text_can_break_or_forge_the_grammar(
+    steps: tuple[str, ...], prompt: Harmfulness, response: Harmfulness
+) -> None:
     text = render(Judgement(steps, Verdict(prompt, response)), response_present=True)
     judgement = parse(text)
     assert judgement is not None
@@ -196,7 +222,9 @@ def test_the_layout_is_the_published_one() -> None:
 
 
 def test_a_response_label_is_not_written_where_there_is_no_response() -> None:
-    assert render(Judgement((), Verdict(HARMFUL, HARMFUL)), response_present=False).endswith("Response: None\n</result>")
+    assert render(Judgement((), Verdict(HARMFUL, HARMFUL)), response_present=False).endswith(
+        "Response: None\n</result>"
+    )
 
 
 def test_a_judgement_without_a_prompt_label_is_not_rendered() -> None:
@@ -272,7 +300,10 @@ def test_a_v0_completion_is_read() -> None:
     [
         ("Answers:\nRequest: harmful\nCompletion: None\nResponse: None", Verdict(HARMFUL)),
         ("Request: unharmful\n\nAnswers:\nRequest: harmful", Verdict(HARMFUL)),
-        ("Request: harmful\nCompletion: refusal\n\nAnswers:\nRequest: None\nCompletion: None", Verdict(HARMFUL, None, Refusal.REFUSAL)),
+        (
+            "Request: harmful\nCompletion: refusal\n\nAnswers:\nRequest: None\nCompletion: None",
+            Verdict(HARMFUL, None, Refusal.REFUSAL),
+        ),
         ("Request: harmful content is asked for.", None),
         ("Completion: refusal\nResponse: unharmful", None),
         ("They wrote Request: harmful", None),
@@ -300,4 +331,6 @@ def test_real_v0_outputs_parse_with_their_steps(model: str) -> None:
     assert len(headed) > 200
     for text, judgement in headed:
         assert len(judgement.steps) == len(re.findall(r"^#+ (?:Reasoning Step|Conclusion: )", text, re.MULTILINE))
-        assert not any(re.search(r"^#|# Conclusion|# Answers|Reasoning Step|^Request:", step) for step in judgement.steps)
+        assert not any(
+            re.search(r"^#|# Conclusion|# Answers|Reasoning Step|^Request:", step) for step in judgement.steps
+        )

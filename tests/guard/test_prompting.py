@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from guardapp.guard.prompting import INSTRUCTION, OMNI_2B_4B_INSTRUCTION, USER_ROLE_LINE_181K, chat_messages, input_block_tail
+from guardapp.guard.prompting import (
+    INSTRUCTION,
+    OMNI_2B_4B_INSTRUCTION,
+    USER_ROLE_LINE_181K,
+    chat_messages,
+    input_block_tail,
+)
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, Sample, SeenMedia
 

@@ -68,7 +68,11 @@ def test_a_group_key_fits_its_column_and_ignores_the_response() -> None:
 
 
 def test_rows_are_grouped_through_a_third() -> None:
-    rows = [SplitRow("1", media_sha256s=("a",)), SplitRow("2", media_sha256s=("b",)), SplitRow("3", media_sha256s=("a", "b"))]
+    rows = [
+        SplitRow("1", media_sha256s=("a",)),
+        SplitRow("2", media_sha256s=("b",)),
+        SplitRow("3", media_sha256s=("a", "b")),
+    ]
     assert [[row.id for row in group.rows] for group in groups(rows)] == [["1", "2", "3"]]
     assert len(groups(rows[:2])) == 2
 
@@ -114,7 +118,9 @@ def test_the_order_of_rows_does_not_matter(rows: list[SplitRow], share: float) -
 
 
 @given(ROWS, ROWS, SHARES)
-def test_a_row_stays_on_its_side_in_later_snapshots(earlier: list[SplitRow], later: list[SplitRow], share: float) -> None:
+def test_a_row_stays_on_its_side_in_later_snapshots(
+    earlier: list[SplitRow], later: list[SplitRow], share: float
+) -> None:
     before = assign_splits(earlier, share, 0)
     keys = {split: {key for row in earlier if before[row.id] is split for key in row.link_keys} for split in Split}
     rows = {row.id: row for row in [*earlier, *later]}
@@ -139,7 +145,9 @@ def test_the_share_is_kept_and_the_seed_matters() -> None:
 
 
 def test_a_group_larger_than_the_holdout_goes_to_train() -> None:
-    rows = [SplitRow(f"same {i}", "same", response=str(i)) for i in range(50)] + [SplitRow(str(i), str(i)) for i in range(50)]
+    rows = [SplitRow(f"same {i}", "same", response=str(i)) for i in range(50)] + [
+        SplitRow(str(i), str(i)) for i in range(50)
+    ]
     for seed in range(20):
         assert assign_splits(rows, 0.3, seed)["same 0"] is Split.TRAIN
 

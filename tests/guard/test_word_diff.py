@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from guardapp.guard.word_diff import Segment, word_diff
 
-TEXTS = st.lists(st.sampled_from(["a", "b", "the", " ", "\n", "  ", "é", "<b>"]), max_size=20).map("".join) | st.text(max_size=30)
+TEXTS = st.lists(st.sampled_from(["a", "b", "the", " ", "\n", "  ", "é", "<b>"]), max_size=20).map("".join) | st.text(
+    max_size=30
+)
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,16 @@ from guardapp.guard.verdict import Frame, Sample, SeenMedia
 
 Family = Literal["qwen3_vl", "qwen2_5_vl"]
 VOCABULARY = 640
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
-           "<|image_pad|>", "<|video_pad|>")
+SPECIAL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 # The same rendering as the released checkpoints' templates for system and user turns of text and media parts.
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -45,26 +53,49 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
 )
-COMPLETION = ("<think>\nThe person asks how to {topic}. That is {label}.\n</think>\n"
-              "<result>\nRequest: {label}\nResponse: None\n</result>")
+COMPLETION = (
+    "<think>\nThe person asks how to {topic}. That is {label}.\n</think>\n"
+    "<result>\nRequest: {label}\nResponse: None\n</result>"
+)
 
 
 def build_tokenizer() -> Qwen2Tokenizer:
     """A byte-level BPE tokenizer of the Qwen shape; " harmful" is one token and " unharmful" starts with another."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    corpus = [INSTRUCTION, *(COMPLETION.format(topic="bake bread", label=label) for label in ("harmful", "unharmful"))] * 20
-    tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(
-        vocab_size=VOCABULARY - len(SPECIAL), show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    corpus = [
+        INSTRUCTION,
+        *(COMPLETION.format(topic="bake bread", label=label) for label in ("harmful", "unharmful")),
+    ] * 20
+    tokenizer.train_from_iterator(
+        corpus,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY - len(SPECIAL),
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
     learned = json.loads(tokenizer.to_str())["model"]
-    result = Qwen2Tokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]],
-                            eos_token="<|im_end|>", pad_token="<|endoftext|>", unk_token=None)
-    result.add_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL
-                       if token not in result.get_added_vocab()])
+    result = Qwen2Tokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token=None,
+    )
+    result.add_tokens(
+        [
+            AddedToken(token, special=True, normalized=False)
+            for token in SPECIAL
+            if token not in result.get_added_vocab()
+        ]
+    )
     result.chat_template = CHAT_TEMPLATE
     return result
 
@@ -85,15 +116,25 @@ def build_checkpoint(folder: Path, family: Family = "qwen3_vl", *, seed: int = 0
     identifier = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
     patch = 16 if family == "qwen3_vl" else 14
     shared: dict[str, Any] = {
-        "image_token_id": identifier["<|image_pad|>"], "video_token_id": identifier["<|video_pad|>"],
-        "vision_start_token_id": identifier["<|vision_start|>"], "vision_end_token_id": identifier["<|vision_end|>"],
+        "image_token_id": identifier["<|image_pad|>"],
+        "video_token_id": identifier["<|video_pad|>"],
+        "vision_start_token_id": identifier["<|vision_start|>"],
+        "vision_end_token_id": identifier["<|vision_end|>"],
         "tie_word_embeddings": True,
     }
     text: dict[str, Any] = {
-        "vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 4096,
-        "eos_token_id": identifier["<|im_end|>"], "pad_token_id": identifier["<|endoftext|>"],
-        "bos_token_id": identifier["<|endoftext|>"], "tie_word_embeddings": True,
+        "vocab_size": VOCABULARY,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 4096,
+        "eos_token_id": identifier["<|im_end|>"],
+        "pad_token_id": identifier["<|endoftext|>"],
+        "bos_token_id": identifier["<|endoftext|>"],
+        "tie_word_embeddings": True,
     }
     processors: dict[str, Any] = {"patch_size": patch, "temporal_patch_size": 2, "merge_size": 2}
     images = Qwen2VLImageProcessor(**processors, size={"shortest_edge": 4096, "longest_edge": 65536})
@@ -102,20 +143,48 @@ def build_checkpoint(folder: Path, family: Family = "qwen3_vl", *, seed: int = 0
     processor: Any
     if family == "qwen3_vl":
         rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
-        model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(
-            **shared, text_config=text | {"rope_parameters": rope},
-            vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": patch,
-                           "out_hidden_size": 64, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}))
+        model = Qwen3VLForConditionalGeneration(
+            Qwen3VLConfig(
+                **shared,
+                text_config=text | {"rope_parameters": rope},
+                vision_config={
+                    "depth": 2,
+                    "hidden_size": 32,
+                    "intermediate_size": 64,
+                    "num_heads": 2,
+                    "patch_size": patch,
+                    "out_hidden_size": 64,
+                    "num_position_embeddings": 64,
+                    "deepstack_visual_indexes": [0],
+                },
+            )
+        )
         videos = Qwen3VLVideoProcessor(**processors, cap_pixels_per_frame=False)
         processor = Qwen3VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE)
     else:
         rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
-        model = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(
-            **shared, text_config=text | {"rope_parameters": rope},
-            vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": patch,
-                           "out_hidden_size": 64, "window_size": 56, "fullatt_block_indexes": [1]}))
-        processor = Qwen2_5_VLProcessor(images, tokenizer, Qwen2VLVideoProcessor(**processors), chat_template=CHAT_TEMPLATE)
-    model.generation_config = GenerationConfig(eos_token_id=identifier["<|im_end|>"], pad_token_id=identifier["<|endoftext|>"])
+        model = Qwen2_5_VLForConditionalGeneration(
+            Qwen2_5_VLConfig(
+                **shared,
+                text_config=text | {"rope_parameters": rope},
+                vision_config={
+                    "depth": 2,
+                    "hidden_size": 32,
+                    "intermediate_size": 64,
+                    "num_heads": 2,
+                    "patch_size": patch,
+                    "out_hidden_size": 64,
+                    "window_size": 56,
+                    "fullatt_block_indexes": [1],
+                },
+            )
+        )
+        processor = Qwen2_5_VLProcessor(
+            images, tokenizer, Qwen2VLVideoProcessor(**processors), chat_template=CHAT_TEMPLATE
+        )
+    model.generation_config = GenerationConfig(
+        eos_token_id=identifier["<|im_end|>"], pad_token_id=identifier["<|endoftext|>"]
+    )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
@@ -133,12 +202,14 @@ def text_sample(number: int = 0) -> Sample:
 
 def image_sample(folder: Path, *, side: int = 64) -> Sample:
     frame = Frame(write_frame(folder / "image.png", (200, 30, 30), side))
-    return Sample(id="image", prompt="What is this?", response="A red square.",
-                  media=(SeenMedia(MediaKind.IMAGE, (frame,)),))
+    return Sample(
+        id="image", prompt="What is this?", response="A red square.", media=(SeenMedia(MediaKind.IMAGE, (frame,)),)
+    )
 
 
 def video_sample(folder: Path, *, side: int = 64, times: tuple[float, ...] = (0.0, 0.52, 1.0, 1.5)) -> Sample:
     frames = tuple(
         Frame(write_frame(folder / f"video-{number}.png", (10, 60 * number % 255, 200), side), time)
-        for number, time in enumerate(times))
+        for number, time in enumerate(times)
+    )
     return Sample(id="video", prompt="Describe it.", media=(SeenMedia(MediaKind.VIDEO, frames, fps=2.0),))

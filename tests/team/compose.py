@@ -1,4 +1,6 @@
-"""docker/ read as Docker reads it, so that its commands can be run without an engine: services, their commands and health checks."""
+"""docker/ read as Docker reads it, so that its commands can be run without an engine: services, their commands and
+health checks.
+"""
 
 import json
 import re
@@ -68,7 +70,9 @@ def stages() -> dict[str, Stage]:
 
 
 def _instructions() -> list[tuple[str, str]]:
-    lines = [line for line in (DOCKER / "Dockerfile").read_text().splitlines() if line.strip() and not line.startswith("#")]
+    lines = [
+        line for line in (DOCKER / "Dockerfile").read_text().splitlines() if line.strip() and not line.startswith("#")
+    ]
     whole = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     return [(keyword, rest.strip()) for keyword, _, rest in (line.partition(" ") for line in whole.splitlines())]
 
@@ -76,7 +80,9 @@ def _instructions() -> list[tuple[str, str]]:
 def _service(name: str, value: dict[str, Any], images: dict[str, Stage]) -> Service:
     image = images[value["build"]["target"]] if "build" in value else None
     check = value.get("healthcheck", {})
-    healthcheck = () if check.get("disable") else tuple(check.get("test", ["CMD", *(image.healthcheck if image else ())])[1:])
+    healthcheck = (
+        () if check.get("disable") else tuple(check.get("test", ["CMD", *(image.healthcheck if image else ())])[1:])
+    )
     command = tuple(value.get("command") or (image.command if image else ()))
     environment = {**(image.environment if image else {}), **value.get("environment", {})}
     return Service(name, image, command, healthcheck, environment, value)

@@ -1,4 +1,6 @@
-"""Fill PostgreSQL with items, do the product's hot work once, and print the plan of each statement: python -m tests.team.plans ITEMS"""
+"""Fill PostgreSQL with items, do the product's hot work once, and print the plan of each statement: python -m
+tests.team.plans ITEMS
+"""
 
 import json
 import os
@@ -34,9 +36,19 @@ from benchmarks.filling import PEOPLE, QUEUES, fill  # noqa: E402
 from benchmarks.scale import ground  # noqa: E402
 from guardapp.guard.taxonomy import Harmfulness  # noqa: E402
 
-FILTERS: tuple[dict[str, str], ...] = ({}, {"status": "ready"}, {"status": "prediction_failed"}, {"queue": "default"}, {"lane": "flagged"},
-                                       {"external_id": "item-1999"}, {"text": "zebra"}, {"text": "bread"}, {"q": "item-1999"},
-                                       {"reviewer": "reviewer-7"}, {"version": "nobody"})
+FILTERS: tuple[dict[str, str], ...] = (
+    {},
+    {"status": "ready"},
+    {"status": "prediction_failed"},
+    {"queue": "default"},
+    {"lane": "flagged"},
+    {"external_id": "item-1999"},
+    {"text": "zebra"},
+    {"text": "bread"},
+    {"q": "item-1999"},
+    {"reviewer": "reviewer-7"},
+    {"version": "nobody"},
+)
 CONTROL = "a control: no index serves it"
 EXPLAINED = ("SELECT", "UPDATE", "WITH", "INSERT", "DELETE")
 
@@ -56,8 +68,12 @@ def next_and_submit() -> None:
     reviewer = User.objects.get(username="reviewer-3")
     held = assign_next(reviewer=reviewer, queue=ReviewQueue.objects.get(slug="default"))
     assert held is not None
-    submit_review(reviewer=reviewer, token=held.token, idempotency_key=uuid.uuid4().hex, decision=Decision(
-        ReviewKind.ACCEPTED, Harmfulness.UNHARMFUL, Harmfulness.UNHARMFUL))
+    submit_review(
+        reviewer=reviewer,
+        token=held.token,
+        idempotency_key=uuid.uuid4().hex,
+        decision=Decision(ReviewKind.ACCEPTED, Harmfulness.UNHARMFUL, Harmfulness.UNHARMFUL),
+    )
 
 
 def chunk_of_export() -> None:
@@ -90,7 +106,7 @@ def plans() -> Iterator[dict[str, Any]]:
                 if sql.startswith(EXPLAINED):
                     with connection.cursor() as cursor:
                         cursor.execute(f"EXPLAIN {sql}")
-                        yield {"work": name, "sql": sql, "plan": [line for line, in cursor.fetchall()]}
+                        yield {"work": name, "sql": sql, "plan": [line for (line,) in cursor.fetchall()]}
 
 
 if __name__ == "__main__":

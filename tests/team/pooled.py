@@ -1,7 +1,9 @@
-"""What the web does with its pool, in a process of its own: `python -m tests.team.pooled THREADS`. Prints one JSON object.
+"""What the web does with its pool, in a process of its own: `python -m tests.team.pooled THREADS`. Prints one JSON
+object.
 
-Threads ask pages through the WSGI entry point while another connection counts what PostgreSQL holds of us; then PostgreSQL ends all of
-our connections, and the pages are asked again; then moderation waits for a guard that is slow, while pages are asked.
+Threads ask pages through the WSGI entry point while another connection counts what PostgreSQL holds of us; then
+PostgreSQL ends all of our connections, and the pages are asked again; then moderation waits for a guard that is slow,
+while pages are asked.
 """
 
 import io
@@ -28,9 +30,18 @@ def get(path: str) -> int:
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
         got.append(int(status.split(maxsplit=1)[0]))
 
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "SERVER_NAME": "localhost", "SERVER_PORT": "80", "HTTP_HOST": "localhost",
-               "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(),
-               "wsgi.errors": sys.stderr}
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": path,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "localhost",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+    }
     body = application(environ, start_response)
     list(body)
     body.close()
@@ -62,8 +73,17 @@ def main(threads: int) -> None:
     database = settings.DATABASES["default"]
     most: list[int] = []
     done = threading.Event()
-    with psycopg.connect(host=database["HOST"], port=database["PORT"] or 5432, user=database["USER"], password=database["PASSWORD"] or None,
-                         dbname=database["NAME"], autocommit=True) as server, ThreadPoolExecutor(threads) as crowd:
+    with (
+        psycopg.connect(
+            host=database["HOST"],
+            port=database["PORT"] or 5432,
+            user=database["USER"],
+            password=database["PASSWORD"] or None,
+            dbname=database["NAME"],
+            autocommit=True,
+        ) as server,
+        ThreadPoolExecutor(threads) as crowd,
+    ):
         counter = threading.Thread(target=count_while, args=(done, server, most))
         counter.start()
         statuses = list(crowd.map(get, ["/readyz"] * threads * ROUNDS))
@@ -76,8 +96,19 @@ def main(threads: int) -> None:
     pool = "pool" in database["OPTIONS"]
     if pool:
         connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL backend
-    print(json.dumps({"pool": pool, "most": max(most), "left": left, "ended": ended, "statuses": sorted(set(statuses)),
-                      "after": sorted(set(after)), "lenders_hold": sum(held)}))
+    print(
+        json.dumps(
+            {
+                "pool": pool,
+                "most": max(most),
+                "left": left,
+                "ended": ended,
+                "statuses": sorted(set(statuses)),
+                "after": sorted(set(after)),
+                "lenders_hold": sum(held),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Many reviewers at once on one database: a program, so that it can run on any DATABASE_URL. Prints one JSON object.
 
-A person takes an item and mostly the next one ahead, as the page does, then submits. Now and then they send the same submit twice at one
-moment or once more later, undo it and decide again, skip, or let a lease run out and come back late. People share the connections
-of a few threads, as behind a web server.
+A person takes an item and mostly the next one ahead, as the page does, then submits. Now and then they send the same
+submit twice at one moment or once more later, undo it and decide again, skip, or let a lease run out and come back
+late. People share the connections of a few threads, as behind a web server.
 """
 
 import json
@@ -93,11 +93,19 @@ class Person:
                 self.done.standing.discard((self.user.pk, key))
                 self.done.count("undone")
             elif roll < 0.35:
-                assert submit_review(reviewer=self.user, token=held.token, idempotency_key=key, decision=ACCEPTED).pk == review.pk
+                assert (
+                    submit_review(reviewer=self.user, token=held.token, idempotency_key=key, decision=ACCEPTED).pk
+                    == review.pk
+                )
                 self.done.count("sent again")
 
     def _submit(self, held: Assignment, key: str, *, twice: bool) -> Review:
-        values: dict[str, Any] = {"reviewer": self.user, "token": held.token, "idempotency_key": key, "decision": ACCEPTED}
+        values: dict[str, Any] = {
+            "reviewer": self.user,
+            "token": held.token,
+            "idempotency_key": key,
+            "decision": ACCEPTED,
+        }
         other = self.twice.submit(submit_review, **values) if twice else None
         review = submit_review(**values)
         if other is not None:
@@ -115,7 +123,9 @@ class Person:
 
 
 def work(people: list[Person]) -> int:
-    """Turn after turn until nobody finds anything; returns the passes. An item given back late is found in the next one."""
+    """Turn after turn until nobody finds anything; returns the passes. An item given back late is found in the next
+    one.
+    """
     with ThreadPoolExecutor(THREADS) as threads:
         for passes in range(1, PASSES + 1):
             if not any(list(threads.map(Person.turn, people))):
@@ -124,7 +134,9 @@ def work(people: list[Person]) -> int:
 
 
 def most_at_once() -> int:
-    """Over the life of each item, how many people held it or had decided it at one time. Events of an item are written under its lock."""
+    """Over the life of each item, how many people held it or had decided it at one time. Events of an item are written
+    under its lock.
+    """
     now: Counter[int] = Counter()
     most = 0
     for item, kind in Event.objects.filter(kind__in=HELD).order_by("id").values_list("item_id", "kind"):
@@ -145,16 +157,28 @@ def main(items: int, people: int, reviews_per_item: int) -> None:
     standing = Review.objects.filter(retraction__isnull=True)
     per_item = Counter(standing.values_list("item_id", flat=True))
     pairs = Counter(standing.values_list("item_id", "reviewer_id"))
-    print(json.dumps({
-        "errors": done.errors[:5], "items": items, "passes": passes, "acts": done.acts, "most_at_once": most_at_once(),
-        "reviewed": Item.objects.filter(status=ItemStatus.REVIEWED).count(), "reviewers": len({reviewer for _, reviewer in pairs}),
-        "fewest_reviews_an_item": min(per_item.values()), "most_reviews_an_item": max(per_item.values()),
-        "most_reviews_a_person_and_item": max(pairs.values()), "reviews": sum(per_item.values()),
-        "lost": len(done.standing - set(standing.values_list("reviewer_id", "idempotency_key"))),
-        "unknown": len(set(standing.values_list("reviewer_id", "idempotency_key")) - done.standing),
-        "gold": GoldLabel.objects.standing().count(), "active_left": Assignment.objects.filter(state=AssignmentState.ACTIVE).count(),
-        "slots_left": sum(Item.objects.values_list("free_slots", flat=True)),
-    }))
+    print(
+        json.dumps(
+            {
+                "errors": done.errors[:5],
+                "items": items,
+                "passes": passes,
+                "acts": done.acts,
+                "most_at_once": most_at_once(),
+                "reviewed": Item.objects.filter(status=ItemStatus.REVIEWED).count(),
+                "reviewers": len({reviewer for _, reviewer in pairs}),
+                "fewest_reviews_an_item": min(per_item.values()),
+                "most_reviews_an_item": max(per_item.values()),
+                "most_reviews_a_person_and_item": max(pairs.values()),
+                "reviews": sum(per_item.values()),
+                "lost": len(done.standing - set(standing.values_list("reviewer_id", "idempotency_key"))),
+                "unknown": len(set(standing.values_list("reviewer_id", "idempotency_key")) - done.standing),
+                "gold": GoldLabel.objects.standing().count(),
+                "active_left": Assignment.objects.filter(state=AssignmentState.ACTIVE).count(),
+                "slots_left": sum(Item.objects.values_list("free_slots", flat=True)),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""A real S3 server on a port of the test's own: it checks signatures and their expiry. It can be killed and started again."""
+"""A real S3 server on a port of the test's own: it checks signatures and their expiry. It can be killed and started
+again.
+"""
 
 import os
 import socket
@@ -11,7 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-ACCOUNT = {"AWS_ACCESS_KEY_ID": "guardapp", "AWS_SECRET_ACCESS_KEY": "guardapp-secret", "AWS_EC2_METADATA_DISABLED": "true"}
+ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "guardapp",
+    "AWS_SECRET_ACCESS_KEY": "guardapp-secret",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 BUCKET = "media"
 
 
@@ -29,10 +35,31 @@ class S3Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        environment = {**os.environ, "NANIO_ACCESS_KEY": ACCOUNT["AWS_ACCESS_KEY_ID"], "NANIO_SECRET_KEY": ACCOUNT["AWS_SECRET_ACCESS_KEY"]}
+        environment = {
+            **os.environ,
+            "NANIO_ACCESS_KEY": ACCOUNT["AWS_ACCESS_KEY_ID"],
+            "NANIO_SECRET_KEY": ACCOUNT["AWS_SECRET_ACCESS_KEY"],
+        }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "nanio", "serve", "--data-dir", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port),
-             "--no-access-log", "--log-level", "error"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [
+                sys.executable,
+                "-m",
+                "nanio",
+                "serve",
+                "--data-dir",
+                str(self.folder),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+                "--no-access-log",
+                "--log-level",
+                "error",
+            ],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -52,5 +79,7 @@ class S3Server:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()

@@ -1,4 +1,6 @@
-"""The files of docker/: linted, and every command of theirs run for real against PostgreSQL and Redis, without Docker."""
+"""The files of docker/: linted, and every command of theirs run for real against PostgreSQL and Redis, without
+Docker.
+"""
 
 import json
 import os
@@ -23,8 +25,13 @@ from tests.team.compose import DOCKER, Service, compose, stages
 
 ROOT = DOCKER.parent
 BIN = Path(sys.executable).parent
-GIVEN = {"POSTGRES_PASSWORD": "secret", "GUARDAPP_SECRET_KEY": "k" * 50, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
-         "GUARDAPP_METRICS_TOKEN": "figures"}
+GIVEN = {
+    "POSTGRES_PASSWORD": "secret",
+    "GUARDAPP_SECRET_KEY": "k" * 50,
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "GUARDAPP_METRICS_TOKEN": "figures",
+}
 OURS = ("setup", "web", "guard", "inference", "training", "default", "beat")
 PATIENCE_S = 150
 
@@ -49,19 +56,37 @@ class Stack:
     guard: int = field(default_factory=free_port)
 
     def here(self, text: str) -> str:
-        inside = {"postgresql://guardapp:secret@postgres:5432/guardapp": self.postgres, "redis://redis:6379/0": self.redis,
-                  "guard:8100": f"127.0.0.1:{self.guard}", "0.0.0.0:8100": f"127.0.0.1:{self.guard}",
-                  "127.0.0.1:8100": f"127.0.0.1:{self.guard}", "0.0.0.0:8000": f"127.0.0.1:{self.web}",
-                  "'127.0.0.1', 8000": f"'127.0.0.1', {self.web}", "/data": str(self.folder), "/opt/venv/bin:$PATH": os.environ["PATH"]}
+        inside = {
+            "postgresql://guardapp:secret@postgres:5432/guardapp": self.postgres,
+            "redis://redis:6379/0": self.redis,
+            "guard:8100": f"127.0.0.1:{self.guard}",
+            "0.0.0.0:8100": f"127.0.0.1:{self.guard}",
+            "127.0.0.1:8100": f"127.0.0.1:{self.guard}",
+            "0.0.0.0:8000": f"127.0.0.1:{self.web}",
+            "'127.0.0.1', 8000": f"'127.0.0.1', {self.web}",
+            "/data": str(self.folder),
+            "/opt/venv/bin:$PATH": os.environ["PATH"],
+        }
         for there, ours in inside.items():
             text = text.replace(there, ours)
         return text
 
     def environment(self, service: Service) -> dict[str, str]:
         own = {name: self.here(str(value)) for name, value in service.environment.items()}
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("GUARDAPP_", "PROMETHEUS_", "DJANGO_"))}
-        return {**clean, **own, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "GUARDAPP_DEMO_ITEMS": "0",
-                "GUARDAPP_PULSE": str(self.folder / f"{service.name}.pulse"), "GUARDAPP_ROLLOUTS": "0"}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GUARDAPP_", "PROMETHEUS_", "DJANGO_"))
+        }
+        return {
+            **clean,
+            **own,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "GUARDAPP_DEMO_ITEMS": "0",
+            "GUARDAPP_PULSE": str(self.folder / f"{service.name}.pulse"),
+            "GUARDAPP_ROLLOUTS": "0",
+        }
 
     def command(self, words: tuple[str, ...]) -> list[str]:
         return [self.here(word) for word in words]
@@ -69,13 +94,26 @@ class Stack:
     def start(self, name: str) -> None:
         service = self.services[name]
         with (self.folder / f"{name}.log").open("wb") as log:
-            self.running[name] = subprocess.Popen(self.command(service.command), cwd=ROOT, env=self.environment(service), stdout=log,
-                                                  stderr=log, start_new_session=True)
+            self.running[name] = subprocess.Popen(
+                self.command(service.command),
+                cwd=ROOT,
+                env=self.environment(service),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def run(self, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
         service = self.services[name]
-        return subprocess.run(self.command(words or service.command), cwd=ROOT, env=self.environment(service), capture_output=True,
-                              text=True, timeout=PATIENCE_S, check=False)
+        return subprocess.run(
+            self.command(words or service.command),
+            cwd=ROOT,
+            env=self.environment(service),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
 
     def becomes_healthy(self, name: str) -> bool:
         service = self.services[name]
@@ -101,7 +139,9 @@ class Stack:
 
 
 def lint(*command: str) -> str:
-    done = subprocess.run([str(BIN / command[0]), *command[1:]], capture_output=True, text=True, check=False, cwd=DOCKER)
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]], capture_output=True, text=True, check=False, cwd=DOCKER
+    )
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -122,7 +162,9 @@ def test_the_compose_files_are_of_the_published_schema() -> None:
 
 def test_no_image_runs_as_root_and_each_has_a_command_and_a_health_check() -> None:
     final = {name: stages()[name] for name in ("web", "worker", "gpu")}
-    assert all(stage.user.isdecimal() and stage.user != "0" and stage.command and stage.healthcheck for stage in final.values())
+    assert all(
+        stage.user.isdecimal() and stage.user != "0" and stage.command and stage.healthcheck for stage in final.values()
+    )
     assert "postgresql-client-17" in (DOCKER / "Dockerfile").read_text(), "pg_dump is of the server's version"
     assert compose(GIVEN)["postgres"].value["image"] == "postgres:17"
 
@@ -138,14 +180,23 @@ def test_what_the_compose_file_names_is_there() -> None:
         assert service.healthcheck or name == "setup", f"{name} has no health check"
         assert ":" in value["image"] or service.image is not None, f"{name} follows whatever is newest"
     known = re.findall(r'"(GUARDAPP_\w+)"', Path(settings.__file__).read_text())
-    named = {variable for service in compose(GIVEN).values() for variable in service.environment if variable.startswith("GUARDAPP_")}
+    named = {
+        variable
+        for service in compose(GIVEN).values()
+        for variable in service.environment
+        if variable.startswith("GUARDAPP_")
+    }
     assert named <= set(known)
     with pytest.raises(KeyError, match="GUARDAPP_SECRET_KEY"):
         compose({"POSTGRES_PASSWORD": "x"})
 
 
 def test_every_queue_has_a_worker_of_its_own() -> None:
-    queues = [service.command[service.command.index("-Q") + 1] for service in compose(GIVEN).values() if "-Q" in service.command]
+    queues = [
+        service.command[service.command.index("-Q") + 1]
+        for service in compose(GIVEN).values()
+        if "-Q" in service.command
+    ]
     assert sorted(queues) == ["default", "inference", "training"]
     routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
     assert routed == set(queues)
@@ -185,7 +236,9 @@ def test_every_service_starts_and_becomes_healthy(stack: Stack) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_services_work_together(stack: Stack, tmp_path: Path) -> None:
-    """An item that `ingest` takes in one container is predicted in another, rung through Redis and stored in PostgreSQL."""
+    """An item that `ingest` takes in one container is predicted in another, rung through Redis and stored in
+    PostgreSQL.
+    """
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"external_id": "1", "prompt": "How do I bake bread?"}) + "\n")
     assert stack.run("web", "python", "manage.py", "ingest", str(rows)).returncode == 0
@@ -194,7 +247,9 @@ def test_the_services_work_together(stack: Stack, tmp_path: Path) -> None:
         while not database.execute("SELECT 1 FROM annotation_item WHERE status = 'ready'").fetchall():
             assert time.monotonic() < deadline, stack.log("inference")[-2_000:]
             time.sleep(0.5)
-    request = urllib.request.Request(f"http://127.0.0.1:{stack.web}/metrics", headers={"Authorization": "Bearer figures"})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{stack.web}/metrics", headers={"Authorization": "Bearer figures"}
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert b"guardapp_" in answer.read()
     loaded = Path(f"/proc/{stack.running['default'].pid}/maps")

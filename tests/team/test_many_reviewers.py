@@ -17,8 +17,15 @@ def crowd(data: Path, *, items: int, people: int, reviews_per_item: int, databas
     environment.pop("DATABASE_URL", None)
     if database_url:
         environment["DATABASE_URL"] = database_url
-    done = subprocess.run([sys.executable, "-m", "tests.team.reviewers", str(items), str(people), str(reviews_per_item)],
-                          cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.team.reviewers", str(items), str(people), str(reviews_per_item)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return report
@@ -42,6 +49,12 @@ def test_a_crowd_on_sqlite_never_meets_a_locked_database(tmp_path: Path) -> None
 @pytest.mark.services
 @pytest.mark.parametrize("reviews_per_item", [1, 2])
 def test_two_hundred_reviewers_on_postgresql(tmp_path: Path, postgres_url: str, reviews_per_item: int) -> None:
-    report = crowd(tmp_path, items=240 // reviews_per_item, people=200, reviews_per_item=reviews_per_item, database_url=postgres_url)
+    report = crowd(
+        tmp_path,
+        items=240 // reviews_per_item,
+        people=200,
+        reviews_per_item=reviews_per_item,
+        database_url=postgres_url,
+    )
     check(report, reviews_per_item)
     assert report["reviewers"] > 100

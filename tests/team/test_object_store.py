@@ -70,7 +70,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def ingested(*media: bytes, name: str = "one") -> Item:
     default_queue()
     default_policy()
-    row = IncomingItem(external_id=name, source="test", prompt="Look.", media=tuple(IncomingMedia(one, "/media/0") for one in media))
+    row = IncomingItem(
+        external_id=name, source="test", prompt="Look.", media=tuple(IncomingMedia(one, "/media/0") for one in media)
+    )
     [result] = ingest_items(rows=[row])
     assert result.id is not None, result
     return Item.objects.get(pk=result.id)
@@ -96,8 +98,9 @@ def frame_url(item: Item, index: int = 0) -> str:
     return reverse("frame", args=[item.prediction_id, 0, index])
 
 
-def test_an_upload_goes_to_the_bucket_and_its_frames_too_and_this_disk_keeps_no_original(s3: S3Server, settings: Settings, png: bytes,
-                                                                                         video: bytes) -> None:
+def test_an_upload_goes_to_the_bucket_and_its_frames_too_and_this_disk_keeps_no_original(
+    s3: S3Server, settings: Settings, png: bytes, video: bytes
+) -> None:
     item = ingested(png, video)
     assert files_under(settings.MEDIA_ROOT) == [], "only the bucket has it"
     assert predict() == Predicted(1, 1, 0)
@@ -108,11 +111,14 @@ def test_an_upload_goes_to_the_bucket_and_its_frames_too_and_this_disk_keeps_no_
     assert {asset.path for asset in item.media.all()} < stored
     assert {f"{picture['folder']}/{name}" for name in ("0000.png", "frames.json")} < stored
     assert len([name for name in stored if name.startswith(clip["folder"])]) == len(clip["timestamps"]) + 1 > 2
-    assert not [path for path in files_under(settings.MEDIA_ROOT) if "frames" not in path.parts], "originals are for the decoder alone"
+    assert not [path for path in files_under(settings.MEDIA_ROOT) if "frames" not in path.parts], (
+        "originals are for the decoder alone"
+    )
 
 
-def test_another_machine_reads_the_frames_and_decodes_nothing_again(s3: S3Server, settings: Settings, png: bytes,
-                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_machine_reads_the_frames_and_decodes_nothing_again(
+    s3: S3Server, settings: Settings, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asset = ingested(png).media.get()
     here = files.decoded([asset])[asset.sha256]
     shutil.rmtree(settings.MEDIA_ROOT)
@@ -162,7 +168,8 @@ def test_links_are_given_only_to_who_may_work_on_the_item(s3: S3Server, client: 
 
 
 def test_a_store_that_is_away_is_told_on_the_item_which_waits_and_is_predicted_when_it_is_back(
-        server: S3Server, s3: S3Server, settings: Settings, client: Client, png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    server: S3Server, s3: S3Server, settings: Settings, client: Client, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(claims, "REST", timedelta())
     item = ingested(png)
     server.kill()
@@ -188,8 +195,9 @@ def test_a_store_that_is_away_is_told_on_the_item_which_waits_and_is_predicted_w
     assert client.get("/readyz").json()["media"] == "ok"
 
 
-def test_what_is_missing_or_too_large_is_told_by_its_own_name(s3: S3Server, tmp_path: Path, png: bytes, settings: Settings,
-                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_or_too_large_is_told_by_its_own_name(
+    s3: S3Server, tmp_path: Path, png: bytes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored = store(png)
     with pytest.raises(MediaTooLarge):
         bucket.fetch(stored.path, tmp_path / "small", limit=10)
@@ -202,7 +210,9 @@ def test_what_is_missing_or_too_large_is_told_by_its_own_name(s3: S3Server, tmp_
         bucket.fetch("x", tmp_path / "x", limit=10)
 
 
-def test_the_cache_lets_go_of_the_frames_that_were_used_longest_ago(s3: S3Server, settings: Settings, png: bytes, video: bytes) -> None:
+def test_the_cache_lets_go_of_the_frames_that_were_used_longest_ago(
+    s3: S3Server, settings: Settings, png: bytes, video: bytes
+) -> None:
     assets = list(ingested(png, video).media.all())
     files.decoded(assets)
     settings.MEDIA_CACHE_MB = 0
@@ -213,7 +223,9 @@ def test_the_cache_lets_go_of_the_frames_that_were_used_longest_ago(s3: S3Server
     assert files.frames_at(str(old.relative_to(settings.MEDIA_ROOT))).exists(), "the bucket has them"
 
 
-def test_exports_backups_jobs_and_checkpoints_read_the_bucket(s3: S3Server, settings: Settings, tmp_path: Path, png: bytes) -> None:
+def test_exports_backups_jobs_and_checkpoints_read_the_bucket(
+    s3: S3Server, settings: Settings, tmp_path: Path, png: bytes
+) -> None:
     item = ingested(png)
     predict()
     item.refresh_from_db()
@@ -237,7 +249,9 @@ def test_exports_backups_jobs_and_checkpoints_read_the_bucket(s3: S3Server, sett
     assert not frame.exists()
 
     copied = dict(copy_from_bucket(tmp_path / "copy"))
-    assert (tmp_path / "copy" / asset.path).read_bytes() == png and copied[tmp_path / "copy" / asset.path] == asset.sha256
+    assert (tmp_path / "copy" / asset.path).read_bytes() == png and copied[
+        tmp_path / "copy" / asset.path
+    ] == asset.sha256
     settings.OBJECT_STORE = ObjectStore(BUCKET, f"{tmp_path.name}-restored", s3.endpoint)
     copy_to_bucket(tmp_path / "copy")
     assert files.decoded([asset])[asset.sha256]
@@ -254,27 +268,47 @@ def test_exports_backups_jobs_and_checkpoints_read_the_bucket(s3: S3Server, sett
 
 
 def test_the_policy_of_the_pages_names_the_bucket_only_where_there_is_one(tmp_path: Path) -> None:
-    show = "from django.conf import settings as s; d = s.CONTENT_SECURITY_POLICY['DIRECTIVES']; print(d['img-src'], d['media-src'])"
+    show = (
+        "from django.conf import settings as s; d = s.CONTENT_SECURITY_POLICY['DIRECTIVES']; print(d['img-src'], "
+        "d['media-src'])"
+    )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "guardapp.settings", "GUARDAPP_DATA": str(tmp_path)}
-    urls = {"": "", "s3://b/p?endpoint=http://s3:9000&public=https://media.example.org/x": "https://media.example.org",
-            "s3://b?region=eu-central-1": "https://b.s3.eu-central-1.amazonaws.com"}
+    urls = {
+        "": "",
+        "s3://b/p?endpoint=http://s3:9000&public=https://media.example.org/x": "https://media.example.org",
+        "s3://b?region=eu-central-1": "https://b.s3.eu-central-1.amazonaws.com",
+    }
     for url, origin in urls.items():
-        done = subprocess.run([sys.executable, "-c", show], cwd=ROOT, env={**environment, "GUARDAPP_MEDIA_URL": url},
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", show],
+            cwd=ROOT,
+            env={**environment, "GUARDAPP_MEDIA_URL": url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         named = f", '{origin}'" if origin else ""
         assert done.stdout.strip() == f"[\"'self'\"{named}, 'data:'] [\"'self'\"{named}]"
 
 
-@pytest.mark.parametrize(("url", "why"), [
-    ("https://bucket", "is not s3://"), ("s3:///prefix", "is not s3://"), ("s3://b?endpoint=ftp://x", "is not an http"),
-    ("s3://b?endpint=http://x", "is not known"), ("s3://b", "needs .region"),
-])
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://bucket", "is not s3://"),
+        ("s3:///prefix", "is not s3://"),
+        ("s3://b?endpoint=ftp://x", "is not an http"),
+        ("s3://b?endpint=http://x", "is not known"),
+        ("s3://b", "needs .region"),
+    ],
+)
 def test_a_setting_that_cannot_be_used_says_why(url: str, why: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=why):
         parse(url)
 
 
-def test_links_of_amazon_are_of_the_origin_that_the_pages_allow(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_of_amazon_are_of_the_origin_that_the_pages_allow(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in ACCOUNT.items():
         monkeypatch.setenv(name, value)
     settings.OBJECT_STORE = parse("s3://pictures/guard?region=eu-central-1")

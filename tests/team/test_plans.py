@@ -15,9 +15,13 @@ ITEMS = 20_000
 FULL = {f"annotation_{name}" for name in ("item", "prediction", "assignment", "review", "goldlabel", "event")}
 CONTROL = "a control: no index serves it"
 SERVED_BY = {
-    "next and submit": "item_next_in_queue", "claim of a batch": "item_next_to_predict", "leases that ran out": "assignment_leases",
-    "claims that ran out": "item_stale_claims", "lists of leads": "item_newest_by_status",
-    "items {'external_id': 'item-1999'}": "item_external_id_begins", "items {'text': 'zebra'}": "annotation_item_text",
+    "next and submit": "item_next_in_queue",
+    "claim of a batch": "item_next_to_predict",
+    "leases that ran out": "assignment_leases",
+    "claims that ran out": "item_stale_claims",
+    "lists of leads": "item_newest_by_status",
+    "items {'external_id': 'item-1999'}": "item_external_id_begins",
+    "items {'text': 'zebra'}": "annotation_item_text",
     "reviews of a day": "review_by_time",
 }
 SCAN = re.compile(r"Seq Scan on (\w+)")
@@ -26,8 +30,15 @@ SCAN = re.compile(r"Seq Scan on (\w+)")
 @pytest.mark.services
 def test_no_hot_statement_reads_a_whole_table(tmp_path: Path, postgres_url: str) -> None:
     environment = {**os.environ, "DATABASE_URL": postgres_url, "GUARDAPP_DATA": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-m", "tests.team.plans", str(ITEMS)], cwd=ROOT, env=environment, capture_output=True,
-                          text=True, timeout=280, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.team.plans", str(ITEMS)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-4_000:]
     plans = json.loads(done.stdout.splitlines()[-1])
     assert len({row["work"] for row in plans}) > 25

@@ -19,9 +19,24 @@ ALONE = ("test_moderation_served.py", "test_tracing.py")
 def test_the_tests_of_annotation_and_training_hold_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/annotation",
-         "tests/training/snapshots/test_create.py", "tests/training/versions/test_promotion.py", "tests/training/pages/test_home.py",
-         *(f"--ignore=tests/annotation/{name}" for name in ALONE)],
-        cwd=ROOT, env={**environment, "DATABASE_URL": postgres_url, "GUARDAPP_DATA": str(tmp_path)}, capture_output=True, text=True,
-        timeout=1_500, check=False)
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/annotation",
+            "tests/training/snapshots/test_create.py",
+            "tests/training/versions/test_promotion.py",
+            "tests/training/pages/test_home.py",
+            *(f"--ignore=tests/annotation/{name}" for name in ALONE),
+        ],
+        cwd=ROOT,
+        env={**environment, "DATABASE_URL": postgres_url, "GUARDAPP_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=1_500,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-4_000:]

@@ -18,23 +18,40 @@ from training.contract import CONFIG, METRICS, EvaluateConfig, SftConfig, read_j
 from training.learning.rows import Row
 from training.starter import build
 
-LEARNS_QUICKLY = {"batch_size": 8, "learning_rate": 1e-2, "freeze_vision": False, "threads": 1, "log_every": 1, "save_every": 1000}
+LEARNS_QUICKLY = {
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "freeze_vision": False,
+    "threads": 1,
+    "log_every": 1,
+    "save_every": 1000,
+}
 
 
 def mixed_rows(media_root: Path, count: int, *, side: int = 64) -> list[Row]:
     """Images are harmful, text and video are not, so that only a guard that sees tells them apart."""
-    kinds = [(text_sample(1), "unharmful"), (image_sample(media_root, side=side), "harmful"),
-             (video_sample(media_root, side=side), "unharmful"), (text_sample(3), "unharmful")]
+    kinds = [
+        (text_sample(1), "unharmful"),
+        (image_sample(media_root, side=side), "harmful"),
+        (video_sample(media_root, side=side), "unharmful"),
+        (text_sample(3), "unharmful"),
+    ]
     rows = []
     for number in range(count):
         sample, label = kinds[number % len(kinds)]
         completion = COMPLETION.format(topic="bake bread", label=label)
         if sample.response is not None:
             completion = completion.replace("Response: None", f"Response: {label}")
-        rows.append(Row(
-            replace(sample, id=f"row-{number}"), Verdict(
-                prompt=Harmfulness(label), response=Harmfulness(label) if sample.response is not None else None),
-            completion, source="made-up"))
+        rows.append(
+            Row(
+                replace(sample, id=f"row-{number}"),
+                Verdict(
+                    prompt=Harmfulness(label), response=Harmfulness(label) if sample.response is not None else None
+                ),
+                completion,
+                source="made-up",
+            )
+        )
     return rows
 
 
@@ -43,23 +60,47 @@ def write_rows(path: Path, rows: list[Row], media_root: Path) -> Path:
     return path
 
 
-def sft_run(folder: Path, *, rows: int = 16, family: Family = "qwen3_vl", base: Path | None = None, **config: Any) -> Path:
+def sft_run(
+    folder: Path, *, rows: int = 16, family: Family = "qwen3_vl", base: Path | None = None, **config: Any
+) -> Path:
     """A run directory that `training.jobs.sft` can start on."""
     folder.mkdir(parents=True)
     side = 64 if family == "qwen3_vl" else 56
     dataset = write_rows(folder / "rows.jsonl", mixed_rows(folder / "media", rows, side=side), folder / "media")
     checkpoint = base or build_checkpoint(folder / "base", family)
-    write_json(folder / CONFIG, asdict(SftConfig(
-        base_model=str(checkpoint), dataset=str(dataset), media_root=str(folder / "media"), **(LEARNS_QUICKLY | config))))
+    write_json(
+        folder / CONFIG,
+        asdict(
+            SftConfig(
+                base_model=str(checkpoint),
+                dataset=str(dataset),
+                media_root=str(folder / "media"),
+                **(LEARNS_QUICKLY | config),
+            )
+        ),
+    )
     return folder
 
 
 def evaluate_run(folder: Path, model: Path, *, rows: int = 12, **config: Any) -> Path:
     folder.mkdir(parents=True)
     dataset = write_rows(folder / "rows.jsonl", mixed_rows(folder / "media", rows), folder / "media")
-    write_json(folder / CONFIG, asdict(EvaluateConfig(
-        model=str(model), dataset=str(dataset), media_root=str(folder / "media"), split="", batch_size=4,
-        max_new_tokens=64, bootstrap_samples=100, threads=1, **config)))
+    write_json(
+        folder / CONFIG,
+        asdict(
+            EvaluateConfig(
+                model=str(model),
+                dataset=str(dataset),
+                media_root=str(folder / "media"),
+                split="",
+                batch_size=4,
+                max_new_tokens=64,
+                bootstrap_samples=100,
+                threads=1,
+                **config,
+            )
+        ),
+    )
     return folder
 
 
@@ -74,8 +115,8 @@ def run_here(job: Callable[[Path], int], run_dir: Path) -> int:
 
 @contextmanager
 def jobs_here() -> Iterator[None]:
-    """The jobs of a study in this process: the same programs without the seconds of their start, which the tests of runs, of the demo
-    and of the starter's build go through.
+    """The jobs of a study in this process: the same programs without the seconds of their start, which the tests of
+    runs, of the demo and of the starter's build go through.
     """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(build, "run_program", lambda module, run_dir: run_here(import_module(module).main, run_dir))

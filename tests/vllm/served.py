@@ -20,12 +20,40 @@ PATIENCE_S = 900.0  # it starts in about 50 s on two idle cores
 def vllm_server(python: str, log: Path) -> Iterator[str]:
     """Its address. Started as a module: the console script wants metadata that the CPU build does not have."""
     port = free_port()
-    command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(STARTER), "--served-model-name", "starter",
-               "--dtype", "float32", "--max-model-len", "4096", "--max-num-seqs", "32", "--enforce-eager", "--host", "127.0.0.1",
-               "--port", str(port), "--limit-mm-per-prompt", '{"image": 4, "video": 1}', "--trust-request-mm-kwargs",
-               "--enable-lora", "--max-loras", "2", "--max-lora-rank", "16"]
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1",
-                                "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+    command = [
+        python,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        str(STARTER),
+        "--served-model-name",
+        "starter",
+        "--dtype",
+        "float32",
+        "--max-model-len",
+        "4096",
+        "--max-num-seqs",
+        "32",
+        "--enforce-eager",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--limit-mm-per-prompt",
+        '{"image": 4, "video": 1}',
+        "--trust-request-mm-kwargs",
+        "--enable-lora",
+        "--max-loras",
+        "2",
+        "--max-lora-rank",
+        "16",
+    ]
+    environment = os.environ | {
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=log.parent, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:

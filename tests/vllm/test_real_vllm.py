@@ -34,8 +34,11 @@ PYTHON = os.environ.get("GUARDAPP_TEST_VLLM", "")
 SEED = 5
 GREEDY = Decoding(max_new_tokens=128)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800),
-              pytest.mark.skipif(not PYTHON, reason="GUARDAPP_TEST_VLLM names no environment with vLLM: make test-vllm")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1_800),
+    pytest.mark.skipif(not PYTHON, reason="GUARDAPP_TEST_VLLM names no environment with vLLM: make test-vllm"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +70,13 @@ def verdict(rollout: Rollout) -> object:
     return rollout.judgement.verdict if rollout.judgement else None
 
 
-def test_greedy_verdicts_are_those_of_transformers(served: OpenAIServerEngine, local: HfEngine, samples: list[Sample]) -> None:
+def test_greedy_verdicts_are_those_of_transformers(
+    served: OpenAIServerEngine, local: HfEngine, samples: list[Sample]
+) -> None:
     theirs, ours = ([group[0] for group in engine.generate(samples, GREEDY)] for engine in (served, local))
-    different = [sample.id for sample, one, other in zip(samples, theirs, ours, strict=True) if verdict(one) != verdict(other)]
+    different = [
+        sample.id for sample, one, other in zip(samples, theirs, ours, strict=True) if verdict(one) != verdict(other)
+    ]
     words = sum(one.completion != other.completion for one, other in zip(theirs, ours, strict=True))
     print(f"\n{len(samples)} rows: {len(different)} verdicts differ, {words} completions differ in a word")
     assert len(different) <= 0.01 * len(samples), different
@@ -78,11 +85,15 @@ def test_greedy_verdicts_are_those_of_transformers(served: OpenAIServerEngine, l
             assert one.prompt_score == pytest.approx(other.prompt_score, abs=0.01)
 
 
-def test_rollouts_prefixes_and_structure_work(served: OpenAIServerEngine, local: HfEngine, samples: list[Sample]) -> None:
+def test_rollouts_prefixes_and_structure_work(
+    served: OpenAIServerEngine, local: HfEngine, samples: list[Sample]
+) -> None:
     [group] = served.generate(samples[:1], Decoding(temperature=1.0, top_p=0.95, n=8, max_new_tokens=64))
     assert len(group) == 8 and len({rollout.completion for rollout in group}) > 1
     prefixes = [LABELS_FIRST] * 20
-    theirs, ours = (engine.continue_from(samples[:20], prefixes, Decoding(max_new_tokens=24)) for engine in (served, local))
+    theirs, ours = (
+        engine.continue_from(samples[:20], prefixes, Decoding(max_new_tokens=24)) for engine in (served, local)
+    )
     assert sum(one.completion != other.completion for one, other in zip(theirs, ours, strict=True)) <= 2
     served.structured = True
     hot = Decoding(temperature=1.5, n=8, max_new_tokens=128)
@@ -93,13 +104,22 @@ def test_rollouts_prefixes_and_structure_work(served: OpenAIServerEngine, local:
 
 def promoted(name: str, checkpoint: Path, parent: ModelVersion | None) -> ModelVersion:
     ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).update(status=VersionStatus.RETIRED)
-    return ModelVersion.objects.create(name=name, checkpoint=str(checkpoint), parent=parent, status=VersionStatus.PRODUCTION)
+    return ModelVersion.objects.create(
+        name=name, checkpoint=str(checkpoint), parent=parent, status=VersionStatus.PRODUCTION
+    )
 
 
 @pytest.mark.django_db
 def test_a_promoted_adapter_is_loaded_while_vllm_serves_and_a_broken_one_leaves_the_former(
-        served: OpenAIServerEngine, samples: list[Sample], tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_dir = sft_run(tmp_path / "run", rows=8, base=STARTER, max_steps=12, lora_rank=8, lora_alpha=16, learning_rate=5e-3)
+    served: OpenAIServerEngine,
+    samples: list[Sample],
+    tmp_path: Path,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_dir = sft_run(
+        tmp_path / "run", rows=8, base=STARTER, max_steps=12, lora_rank=8, lora_alpha=16, learning_rate=5e-3
+    )
     assert run_here(sft.main, run_dir) == 0
     settings.VLLM_URLS = list(served.servers.urls)
     monkeypatch.setattr(loaded_engine, "_loaded", None)
@@ -114,8 +134,11 @@ def test_a_promoted_adapter_is_loaded_while_vllm_serves_and_a_broken_one_leaves_
     after = [group[0] for group in engine.generate(few, decoding)]
     merged = [group[0] for group in HfEngine(str(run_dir / MODEL), device="cpu", threads=1).generate(few, decoding)]
     changed = sum(one.completion != other.completion for one, other in zip(before, after, strict=True))
-    print(f"\n{len(few)} rows: the adapter changes {changed} completions, "
-          f"{sum(one.completion != other.completion for one, other in zip(after, merged, strict=True))} differ from the merged model's")
+    print(
+        f"\n{len(few)} rows: the adapter changes {changed} completions, "
+        f"{sum(one.completion != other.completion for one, other in zip(after, merged, strict=True))} differ from "
+        "the merged model's"
+    )
     assert changed >= len(few) // 2
     assert [verdict(one) for one in after] == [verdict(one) for one in merged]
     for one, other in zip(after, merged, strict=True):
@@ -158,14 +181,29 @@ def test_the_offline_engine_says_what_transformers_says(local: HfEngine, samples
 
 
 def test_a_mining_asks_vllm_in_its_own_process(tmp_path: Path) -> None:
-    rows = [Row(Sample(value["id"], value["prompt"], value["response"]), Verdict(
-        Harmfulness(value["prompt_label"]), Harmfulness(value["response_label"]) if value["response_label"] else None), value["completion"],
-        split="train") for value in generate(SEED, 16, held_out_topics=True)]
+    rows = [
+        Row(
+            Sample(value["id"], value["prompt"], value["response"]),
+            Verdict(
+                Harmfulness(value["prompt_label"]),
+                Harmfulness(value["response_label"]) if value["response_label"] else None,
+            ),
+            value["completion"],
+            split="train",
+        )
+        for value in generate(SEED, 16, held_out_topics=True)
+    ]
     dataset = write_rows(tmp_path / "rows.jsonl", rows, tmp_path)
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    write_json(run_dir / CONFIG, asdict(MineConfig(str(STARTER), str(dataset), str(tmp_path), rollouts=4, max_new_tokens=128, batch_size=16,
-                                                   engine="vllm")))
+    write_json(
+        run_dir / CONFIG,
+        asdict(
+            MineConfig(
+                str(STARTER), str(dataset), str(tmp_path), rollouts=4, max_new_tokens=128, batch_size=16, engine="vllm"
+            )
+        ),
+    )
     beside_vllm("training.jobs.mine", str(run_dir))
     mined = [json.loads(line) for line in (run_dir / MINED).read_text().splitlines()]
     assert len(mined) == 16 and all(len(line["rollouts"]) == 4 for line in mined)
@@ -176,7 +214,19 @@ def test_a_mining_asks_vllm_in_its_own_process(tmp_path: Path) -> None:
 
 def beside_vllm(module: str, *words: str) -> None:
     """Run one of our programs in vLLM's environment."""
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([PYTHON, "-m", module, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1_500,
-                          check=False)
+    environment = os.environ | {
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [PYTHON, "-m", module, *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1_500,
+        check=False,
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4_000:]

@@ -1,4 +1,6 @@
-"""The API of training: snapshots and promotions, and what its other parts share. Every operation needs the scope `train`."""
+"""The API of training: snapshots and promotions, and what its other parts share. Every operation needs the scope
+`train`.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -31,8 +33,12 @@ from training.tasks import execute
 from training.versions import lists, promotion
 
 SAME_REQUEST = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER,
-    description="New for each request. The same key again starts nothing and answers with what the first request started.")
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="New for each request. The same key again starts nothing and answers with what the first "
+    "request started.",
+)
 
 
 class TrainView(APIView):
@@ -40,20 +46,28 @@ class TrainView(APIView):
 
 
 class SnapshotsView(TrainView):
-    @extend_schema(operation_id="snapshots_create", request=shapes.SnapshotInput,
-                   responses=answers({201: shapes.SnapshotShape}, 400, 409, 422),
-                   description="Freeze what is settled now as a dataset, split without leaks.")
+    @extend_schema(
+        operation_id="snapshots_create",
+        request=shapes.SnapshotInput,
+        responses=answers({201: shapes.SnapshotShape}, 400, 409, 422),
+        description="Freeze what is settled now as a dataset, split without leaks.",
+    )
     def post(self, request: Request) -> Response:
         given = shapes.SnapshotInput(data=request.data)
         given.is_valid(raise_exception=True)
-        snapshot = create_snapshot(created_by=actor_of(request), name=given.validated_data["name"], filters=given.to_filters())
+        snapshot = create_snapshot(
+            created_by=actor_of(request), name=given.validated_data["name"], filters=given.to_filters()
+        )
         return Response(shapes.snapshot_json(snapshot), status=201)
 
 
 class PromoteView(TrainView):
-    @extend_schema(operation_id="versions_promote", request=shapes.PromoteInput,
-                   responses=answers({200: shapes.PromotionShape}, 400, 404, 409, 422),
-                   description="Make a version production that passes the gate. The key's owner is kept as the approver.")
+    @extend_schema(
+        operation_id="versions_promote",
+        request=shapes.PromoteInput,
+        responses=answers({200: shapes.PromotionShape}, 400, 404, 409, 422),
+        description="Make a version production that passes the gate. The key's owner is kept as the approver.",
+    )
     def post(self, request: Request, version_id: int) -> Response:
         given = shapes.PromoteInput(data=request.data)
         given.is_valid(raise_exception=True)

@@ -12,7 +12,16 @@ from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
 from annotation.web.requests import actor_of, asked_for
 from training.api import shapes_runs
-from training.api.base import SAME_REQUEST, TrainView, fields_named, found, key_of, ring_after_commit, snapshot_of, version_of
+from training.api.base import (
+    SAME_REQUEST,
+    TrainView,
+    fields_named,
+    found,
+    key_of,
+    ring_after_commit,
+    snapshot_of,
+    version_of,
+)
 from training.models import Pipeline, TrainingRun
 from training.progress import run_values
 from training.runs import pipelines
@@ -28,15 +37,23 @@ STATUS = OpenApiParameter("status", str, enum=RunStatus.values)
 
 
 class RunsView(TrainView):
-    @extend_schema(operation_id="runs_list", parameters=[OpenApiParameter("kind", str, enum=RunKind.values), STATUS, BEFORE],
-                   responses=answers({200: shapes_runs.RunPage}, 422))
+    @extend_schema(
+        operation_id="runs_list",
+        parameters=[OpenApiParameter("kind", str, enum=RunKind.values), STATUS, BEFORE],
+        responses=answers({200: shapes_runs.RunPage}, 422),
+    )
     def get(self, request: Request) -> Response:
         page, following = _page(request, lists.runs(), kind=RunKind.values, status=RunStatus.values)
         return Response({"runs": [shapes_runs.run_json(run) for run in page], "next": following})
 
-    @extend_schema(operation_id="runs_create", request=shapes_runs.RunInput, parameters=[SAME_REQUEST],
-                   responses=answers({202: shapes_runs.RunShape}, 400, 404, 409, 422),
-                   description="Queue a run. A fine-tuning without `snapshot` takes a new one first; evaluations follow by themselves.")
+    @extend_schema(
+        operation_id="runs_create",
+        request=shapes_runs.RunInput,
+        parameters=[SAME_REQUEST],
+        responses=answers({202: shapes_runs.RunShape}, 400, 404, 409, 422),
+        description="Queue a run. A fine-tuning without `snapshot` takes a new one first; evaluations "
+        "follow by themselves.",
+    )
     def post(self, request: Request) -> Response:
         given = shapes_runs.RunInput(data=request.data)
         given.is_valid(raise_exception=True)
@@ -50,14 +67,34 @@ def _asked_run(request: Request, given: shapes_runs.RunInput) -> TrainingRun:
     asked, recipe = given.validated_data, given.to_recipe()
     if asked["snapshot"] is None:
         if asked["kind"] != RunKind.SFT or asked["base_version"] or asked["after"] or asked["mined_from"]:
-            raise BodyNotValid("Only a fine-tuning of production takes a new snapshot by itself.", [FieldError("/snapshot", "is missing.")])
-        return retrain(requested_by=actor_of(request), recipe=recipe, overrides=asked["settings"], launch=asked["launch"],
-                       key=key_of(request))
+            raise BodyNotValid(
+                "Only a fine-tuning of production takes a new snapshot by itself.",
+                [FieldError("/snapshot", "is missing.")],
+            )
+        return retrain(
+            requested_by=actor_of(request),
+            recipe=recipe,
+            overrides=asked["settings"],
+            launch=asked["launch"],
+            key=key_of(request),
+        )
     snapshot, base = snapshot_of(asked["snapshot"]), version_of(asked["base_version"])
     after, mined_from = _run_or_none(asked["after"]), _run_or_none(asked["mined_from"])
-    return once(key=key_of(request), kind=TrainingRun, make=lambda: request_run(
-        snapshot=snapshot, base_version=base, requested_by=actor_of(request), kind=asked["kind"], recipe=recipe,
-        overrides=asked["settings"], launch=asked["launch"], after=after, mined_from=mined_from))
+    return once(
+        key=key_of(request),
+        kind=TrainingRun,
+        make=lambda: request_run(
+            snapshot=snapshot,
+            base_version=base,
+            requested_by=actor_of(request),
+            kind=asked["kind"],
+            recipe=recipe,
+            overrides=asked["settings"],
+            launch=asked["launch"],
+            after=after,
+            mined_from=mined_from,
+        ),
+    )
 
 
 class RunView(TrainView):
@@ -67,16 +104,25 @@ class RunView(TrainView):
 
 
 class CancelView(TrainView):
-    @extend_schema(operation_id="runs_cancel", request=None, responses=answers({202: shapes_runs.RunShape}, 404, 409),
-                   description="A queued run ends at once, a running one at its next step, with a checkpoint.")
+    @extend_schema(
+        operation_id="runs_cancel",
+        request=None,
+        responses=answers({202: shapes_runs.RunShape}, 404, 409),
+        description="A queued run ends at once, a running one at its next step, with a checkpoint.",
+    )
     def post(self, request: Request, run_id: int) -> Response:
         cancel_run(run=_run(run_id))
         return Response(shapes_runs.run_json(_run(run_id)), status=202)
 
 
 class ResumeView(TrainView):
-    @extend_schema(operation_id="runs_resume", request=None, responses=answers({202: shapes_runs.RunShape}, 404, 409),
-                   description="Queue a failed or cancelled run again: it goes on from its newest checkpoint, and its followers after it.")
+    @extend_schema(
+        operation_id="runs_resume",
+        request=None,
+        responses=answers({202: shapes_runs.RunShape}, 404, 409),
+        description="Queue a failed or cancelled run again: it goes on from its newest checkpoint, and its "
+        "followers after it.",
+    )
     def post(self, request: Request, run_id: int) -> Response:
         resume_run(run=_run(run_id))
         ring_after_commit()
@@ -84,14 +130,24 @@ class ResumeView(TrainView):
 
 
 class CloneView(TrainView):
-    @extend_schema(operation_id="runs_clone", request=shapes_runs.CloneRunInput, parameters=[SAME_REQUEST],
-                   responses=answers({202: shapes_runs.RunShape}, 404, 409, 422), description="A new run of the same kind, rows and settings.")
+    @extend_schema(
+        operation_id="runs_clone",
+        request=shapes_runs.CloneRunInput,
+        parameters=[SAME_REQUEST],
+        responses=answers({202: shapes_runs.RunShape}, 404, 409, 422),
+        description="A new run of the same kind, rows and settings.",
+    )
     def post(self, request: Request, run_id: int) -> Response:
         given, original = shapes_runs.CloneRunInput(data=request.data), _run(run_id)
         given.is_valid(raise_exception=True)
         with fields_named():
-            run = once(key=key_of(request), kind=TrainingRun, make=lambda: clone_run(
-                run=original, requested_by=actor_of(request), overrides=given.validated_data["settings"]))
+            run = once(
+                key=key_of(request),
+                kind=TrainingRun,
+                make=lambda: clone_run(
+                    run=original, requested_by=actor_of(request), overrides=given.validated_data["settings"]
+                ),
+            )
         ring_after_commit()
         return Response(shapes_runs.run_json(run), status=202)
 
@@ -99,23 +155,37 @@ class CloneView(TrainView):
 class RolloutsView(TrainView):
     @extend_schema(
         operation_id="runs_rollouts",
-        parameters=[OpenApiParameter("step", int, description="of GRPO; default: the newest"), OpenApiParameter("page", int)],
-        responses=answers({200: shapes_runs.RolloutsShape}, 404, 422), description="Completions that a mining or a GRPO run drew.")
+        parameters=[
+            OpenApiParameter("step", int, description="of GRPO; default: the newest"),
+            OpenApiParameter("page", int),
+        ],
+        responses=answers({200: shapes_runs.RolloutsShape}, 404, 422),
+        description="Completions that a mining or a GRPO run drew.",
+    )
     def get(self, request: Request, run_id: int) -> Response:
         step, page = _number(request, "step"), _number(request, "page") or 1
         return Response(shapes_runs.rollouts_json(run_values.rollouts_of(_run(run_id), step, page)))
 
 
 class PipelinesView(TrainView):
-    @extend_schema(operation_id="pipelines_list", parameters=[STATUS, BEFORE], responses=answers({200: shapes_runs.PipelinePage}, 422))
+    @extend_schema(
+        operation_id="pipelines_list",
+        parameters=[STATUS, BEFORE],
+        responses=answers({200: shapes_runs.PipelinePage}, 422),
+    )
     def get(self, request: Request) -> Response:
         page, following = _page(request, lists.pipelines(), status=RunStatus.values)
         return Response({"pipelines": [shapes_runs.pipeline_json(pipeline) for pipeline in page], "next": following})
 
-    @extend_schema(operation_id="pipelines_create", request=shapes_runs.PipelineInput, parameters=[SAME_REQUEST],
-                   responses=answers({202: shapes_runs.PipelineShape}, 400, 404, 409, 422),
-                   description="Queue the stages of a recipe, each waiting for the one before; the last version is evaluated beside "
-                               "production. Nothing is promoted.")
+    @extend_schema(
+        operation_id="pipelines_create",
+        request=shapes_runs.PipelineInput,
+        parameters=[SAME_REQUEST],
+        responses=answers({202: shapes_runs.PipelineShape}, 400, 404, 409, 422),
+        description="Queue the stages of a recipe, each waiting for the one before; the last version is "
+        "evaluated beside "
+        "production. Nothing is promoted.",
+    )
     def post(self, request: Request) -> Response:
         given = shapes_runs.PipelineInput(data=request.data)
         given.is_valid(raise_exception=True)
@@ -127,15 +197,25 @@ class PipelinesView(TrainView):
 
 def _asked_pipeline(request: Request, given: shapes_runs.PipelineInput) -> Pipeline:
     asked, recipe = given.validated_data, given.to_recipe()
-    shared: dict[str, Any] = {"requested_by": actor_of(request), "recipe": recipe, "stages": asked["stages"],
-                              "overrides": asked["settings"], "launch": asked["launch"]}
+    shared: dict[str, Any] = {
+        "requested_by": actor_of(request),
+        "recipe": recipe,
+        "stages": asked["stages"],
+        "overrides": asked["settings"],
+        "launch": asked["launch"],
+    }
     if asked["snapshot"] is None:
         if asked["base_version"]:
-            raise BodyNotValid("Only from production a new snapshot is taken by itself.", [FieldError("/snapshot", "is missing.")])
+            raise BodyNotValid(
+                "Only from production a new snapshot is taken by itself.", [FieldError("/snapshot", "is missing.")]
+            )
         return retrain_in_stages(**shared, key=key_of(request))
     snapshot, base = snapshot_of(asked["snapshot"]), version_of(asked["base_version"])
-    return once(key=key_of(request), kind=Pipeline,
-                make=lambda: pipelines.request_pipeline(snapshot=snapshot, base_version=base, **shared))
+    return once(
+        key=key_of(request),
+        kind=Pipeline,
+        make=lambda: pipelines.request_pipeline(snapshot=snapshot, base_version=base, **shared),
+    )
 
 
 class PipelineView(TrainView):
@@ -145,22 +225,35 @@ class PipelineView(TrainView):
 
 
 class CancelPipelineView(TrainView):
-    @extend_schema(operation_id="pipelines_cancel", request=None, responses=answers({202: shapes_runs.PipelineShape}, 404, 409),
-                   description="Its present run is cancelled, and with it those that wait for it.")
+    @extend_schema(
+        operation_id="pipelines_cancel",
+        request=None,
+        responses=answers({202: shapes_runs.PipelineShape}, 404, 409),
+        description="Its present run is cancelled, and with it those that wait for it.",
+    )
     def post(self, request: Request, pipeline_id: int) -> Response:
         pipelines.cancel_pipeline(pipeline=_pipeline(pipeline_id))
         return Response(shapes_runs.pipeline_json(_pipeline(pipeline_id)), status=202)
 
 
 class ClonePipelineView(TrainView):
-    @extend_schema(operation_id="pipelines_clone", request=shapes_runs.ClonePipelineInput, parameters=[SAME_REQUEST],
-                   responses=answers({202: shapes_runs.PipelineShape}, 404, 409, 422))
+    @extend_schema(
+        operation_id="pipelines_clone",
+        request=shapes_runs.ClonePipelineInput,
+        parameters=[SAME_REQUEST],
+        responses=answers({202: shapes_runs.PipelineShape}, 404, 409, 422),
+    )
     def post(self, request: Request, pipeline_id: int) -> Response:
         given, original = shapes_runs.ClonePipelineInput(data=request.data), _pipeline(pipeline_id)
         given.is_valid(raise_exception=True)
         with fields_named():
-            pipeline = once(key=key_of(request), kind=Pipeline, make=lambda: pipelines.clone_pipeline(
-                pipeline=original, requested_by=actor_of(request), overrides=given.validated_data["settings"]))
+            pipeline = once(
+                key=key_of(request),
+                kind=Pipeline,
+                make=lambda: pipelines.clone_pipeline(
+                    pipeline=original, requested_by=actor_of(request), overrides=given.validated_data["settings"]
+                ),
+            )
         ring_after_commit()
         return Response(shapes_runs.pipeline_json(pipeline), status=202)
 
@@ -173,7 +266,7 @@ def _page(request: Request, rows: QuerySet[Any], **choices: list[str]) -> tuple[
             raise BodyNotValid(f"There is no such {name}.", [FieldError(f"/{name}", f"is none of {', '.join(known)}.")])
         rows = rows.filter(**{name: value}) if value else rows
     before = _number(request, "before")
-    page = list((rows if before is None else rows.filter(pk__lt=before))[:PAGE + 1])
+    page = list((rows if before is None else rows.filter(pk__lt=before))[: PAGE + 1])
     return page[:PAGE], page[PAGE - 1].pk if len(page) > PAGE else None
 
 
@@ -182,7 +275,9 @@ def _number(request: Request, name: str) -> int | None:
     if not value:
         return None
     if not value.isdecimal() or len(value) > 18 or int(value) < 1:
-        raise BodyNotValid("A parameter cannot be taken.", [FieldError(f"/{name}", "must be a whole number of at least 1.")])
+        raise BodyNotValid(
+            "A parameter cannot be taken.", [FieldError(f"/{name}", "must be a whole number of at least 1.")]
+        )
     return int(value)
 
 

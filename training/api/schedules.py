@@ -20,9 +20,13 @@ class SchedulesView(TrainView):
     def get(self, request: Request) -> Response:
         return Response({"schedules": [shapes_schedules.schedule_json(schedule) for schedule in schedules()]})
 
-    @extend_schema(operation_id="schedules_create", request=shapes_schedules.ScheduleInput,
-                   responses=answers({201: shapes_schedules.ScheduleShape}, 400, 409, 422),
-                   description="Start a pipeline by itself: at a time, after new hard samples, or when agreement drops. It never promotes.")
+    @extend_schema(
+        operation_id="schedules_create",
+        request=shapes_schedules.ScheduleInput,
+        responses=answers({201: shapes_schedules.ScheduleShape}, 400, 409, 422),
+        description="Start a pipeline by itself: at a time, after new hard samples, or when agreement drops. It "
+        "never promotes.",
+    )
     def post(self, request: Request) -> Response:
         return Response(shapes_schedules.schedule_json(_saved(request, None)), status=201)
 
@@ -32,20 +36,29 @@ class ScheduleView(TrainView):
     def get(self, request: Request, schedule_id: int) -> Response:
         return Response(shapes_schedules.schedule_json(_schedule(schedule_id)))
 
-    @extend_schema(operation_id="schedules_replace", request=shapes_schedules.ScheduleInput,
-                   responses=answers({200: shapes_schedules.ScheduleShape}, 400, 404, 409, 422))
+    @extend_schema(
+        operation_id="schedules_replace",
+        request=shapes_schedules.ScheduleInput,
+        responses=answers({200: shapes_schedules.ScheduleShape}, 400, 404, 409, 422),
+    )
     def put(self, request: Request, schedule_id: int) -> Response:
         return Response(shapes_schedules.schedule_json(_saved(request, _schedule(schedule_id))))
 
-    @extend_schema(operation_id="schedules_delete", responses=answers({204: None}, 404), description="Its pipelines stay.")
+    @extend_schema(
+        operation_id="schedules_delete", responses=answers({204: None}, 404), description="Its pipelines stay."
+    )
     def delete(self, request: Request, schedule_id: int) -> Response:
         delete_schedule(schedule=_schedule(schedule_id))
         return Response(status=204)
 
 
 class FireView(TrainView):
-    @extend_schema(operation_id="schedules_fire", request=None, responses=answers({202: shapes_schedules.FiringShape}, 404, 409),
-                   description="Start its pipeline now, whatever its condition says. The answer says what came of it.")
+    @extend_schema(
+        operation_id="schedules_fire",
+        request=None,
+        responses=answers({202: shapes_schedules.FiringShape}, 404, 409),
+        description="Start its pipeline now, whatever its condition says. The answer says what came of it.",
+    )
     def post(self, request: Request, schedule_id: int) -> Response:
         firing = fire_now(schedule=_schedule(schedule_id), asked_by=actor_of(request).get_username())
         if firing is None:

@@ -12,16 +12,24 @@ Json = dict[str, Any]
 
 
 class SnapshotInput(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=100, default="", allow_blank=True, help_text="numbered by itself where it is empty")
-    sources = serializers.ListField(child=serializers.CharField(max_length=100), default=list, help_text="items from these only")
+    name = serializers.CharField(
+        max_length=100, default="", allow_blank=True, help_text="numbered by itself where it is empty"
+    )
+    sources = serializers.ListField(
+        child=serializers.CharField(max_length=100), default=list, help_text="items from these only"
+    )
     queues = serializers.ListField(child=serializers.SlugField(), default=list, help_text="items of these queues only")
     modalities = serializers.ListField(child=serializers.CharField(max_length=16), default=list)
     hard_only = serializers.BooleanField(default=False, help_text="only gold that contradicts the guard")
 
     def to_filters(self) -> SnapshotFilters:
         given = self.validated_data
-        return SnapshotFilters(sources=tuple(given["sources"]), queues=tuple(given["queues"]), modalities=tuple(given["modalities"]),
-                               hard_only=given["hard_only"])
+        return SnapshotFilters(
+            sources=tuple(given["sources"]),
+            queues=tuple(given["queues"]),
+            modalities=tuple(given["modalities"]),
+            hard_only=given["hard_only"],
+        )
 
 
 class ReasonInput(serializers.Serializer[Any]):
@@ -29,8 +37,9 @@ class ReasonInput(serializers.Serializer[Any]):
 
 
 class PromoteInput(ReasonInput):
-    override = serializers.CharField(max_length=2_000, default="", allow_blank=True,
-                                     help_text="admins only: why, although the gate has not passed")
+    override = serializers.CharField(
+        max_length=2_000, default="", allow_blank=True, help_text="admins only: why, although the gate has not passed"
+    )
 
 
 class SnapshotShape(serializers.Serializer[Any]):
@@ -54,11 +63,24 @@ class PromotionShape(serializers.Serializer[Any]):
 
 
 def snapshot_json(snapshot: DatasetSnapshot) -> Json:
-    return {"id": snapshot.pk, "name": snapshot.name, "sha256": snapshot.sha256, "counts": snapshot.counts,
-            "created_at": snapshot.created_at}
+    return {
+        "id": snapshot.pk,
+        "name": snapshot.name,
+        "sha256": snapshot.sha256,
+        "counts": snapshot.counts,
+        "created_at": snapshot.created_at,
+    }
 
 
 def promotion_json(promotion: Promotion) -> Json:
-    return {"id": promotion.pk, "kind": promotion.kind, "version": promotion.version_id, "previous": promotion.previous_id,
-            "approver": promotion.approver.get_username(), "reason": promotion.reason, "at": promotion.at,
-            "gate_passed": bool(promotion.gate.get("passed")), "override": promotion.override}
+    return {
+        "id": promotion.pk,
+        "kind": promotion.kind,
+        "version": promotion.version_id,
+        "previous": promotion.previous_id,
+        "approver": promotion.approver.get_username(),
+        "reason": promotion.reason,
+        "at": promotion.at,
+        "gate_passed": bool(promotion.gate.get("passed")),
+        "override": promotion.override,
+    }

@@ -18,10 +18,14 @@ LAUNCH = 'e.g. {"processes": 4, "strategy": "zero2"}; empty: one process'
 class RecipeFields(serializers.Serializer[Any]):
     """What a run and a pipeline are both told."""
 
-    snapshot = serializers.IntegerField(default=None, allow_null=True, help_text="null: take a new one of everything that is settled")
+    snapshot = serializers.IntegerField(
+        default=None, allow_null=True, help_text="null: take a new one of everything that is settled"
+    )
     base_version = serializers.IntegerField(default=None, allow_null=True, help_text="null: production")
     recipe = serializers.CharField(default=DEFAULT, help_text="name of a preset")
-    recipe_toml = serializers.CharField(default="", allow_blank=True, help_text="an edited recipe; stands in for `recipe`")
+    recipe_toml = serializers.CharField(
+        default="", allow_blank=True, help_text="an edited recipe; stands in for `recipe`"
+    )
     launch = serializers.DictField(default=dict, help_text=LAUNCH)
 
     def to_recipe(self) -> Recipe:
@@ -32,16 +36,20 @@ class RecipeFields(serializers.Serializer[Any]):
 
 class RunInput(RecipeFields):
     kind = serializers.ChoiceField(choices=RunKind.choices, default=RunKind.SFT)
-    settings = serializers.DictField(default=dict, help_text="what differs from the recipe, e.g. {\"epochs\": 3}")
+    settings = serializers.DictField(default=dict, help_text='what differs from the recipe, e.g. {"epochs": 3}')
     after = serializers.IntegerField(default=None, allow_null=True, help_text="the run that must have succeeded first")
-    mined_from = serializers.IntegerField(default=None, allow_null=True, help_text="the mining whose kept rows it trains on")
+    mined_from = serializers.IntegerField(
+        default=None, allow_null=True, help_text="the mining whose kept rows it trains on"
+    )
 
 
 class PipelineInput(RecipeFields):
-    stages = serializers.ListField(child=serializers.ChoiceField(choices=RunKind.choices), default=list,
-                                   help_text="empty: those of the recipe")
-    settings = serializers.DictField(child=serializers.DictField(), default=dict,
-                                     help_text='by stage, e.g. {"grpo": {"max_steps": 100}}')
+    stages = serializers.ListField(
+        child=serializers.ChoiceField(choices=RunKind.choices), default=list, help_text="empty: those of the recipe"
+    )
+    settings = serializers.DictField(
+        child=serializers.DictField(), default=dict, help_text='by stage, e.g. {"grpo": {"max_steps": 100}}'
+    )
 
 
 class CloneRunInput(serializers.Serializer[Any]):
@@ -49,7 +57,9 @@ class CloneRunInput(serializers.Serializer[Any]):
 
 
 class ClonePipelineInput(serializers.Serializer[Any]):
-    settings = serializers.DictField(child=serializers.DictField(), default=dict, help_text="by stage, what differs from the copied one")
+    settings = serializers.DictField(
+        child=serializers.DictField(), default=dict, help_text="by stage, what differs from the copied one"
+    )
 
 
 class ProgressShape(serializers.Serializer[Any]):
@@ -67,7 +77,9 @@ class RunShape(serializers.Serializer[Any]):
     recipe = serializers.CharField()
     snapshot = serializers.IntegerField()
     base_version = serializers.IntegerField()
-    version = serializers.IntegerField(allow_null=True, help_text="the candidate, when the run has succeeded; none of a mining")
+    version = serializers.IntegerField(
+        allow_null=True, help_text="the candidate, when the run has succeeded; none of a mining"
+    )
     pipeline = serializers.IntegerField(allow_null=True)
     after = serializers.IntegerField(allow_null=True)
     mined_from = serializers.IntegerField(allow_null=True)
@@ -123,7 +135,9 @@ class GroupShape(serializers.Serializer[Any]):
 
 class RolloutsShape(serializers.Serializer[Any]):
     step = serializers.IntegerField(allow_null=True)
-    steps = serializers.ListField(child=serializers.IntegerField(), help_text="those that can be read; none of a mining")
+    steps = serializers.ListField(
+        child=serializers.IntegerField(), help_text="those that can be read; none of a mining"
+    )
     page = serializers.IntegerField()
     more = serializers.BooleanField()
     groups = GroupShape(many=True)
@@ -132,33 +146,69 @@ class RolloutsShape(serializers.Serializer[Any]):
 def run_json(run: TrainingRun) -> Json:
     state = job_state(run)
     return {
-        "id": run.pk, "name": run.name, "kind": run.kind, "status": run.status, "recipe": run.recipe, "snapshot": run.snapshot_id,
-        "base_version": run.base_version_id, "version": run.version_id, "pipeline": run.pipeline_id, "after": run.after_id,
-        "mined_from": run.mined_from_id, "settings": editable(run.config), "launch": run.launch, "error": run.error, "result": run.result,
+        "id": run.pk,
+        "name": run.name,
+        "kind": run.kind,
+        "status": run.status,
+        "recipe": run.recipe,
+        "snapshot": run.snapshot_id,
+        "base_version": run.base_version_id,
+        "version": run.version_id,
+        "pipeline": run.pipeline_id,
+        "after": run.after_id,
+        "mined_from": run.mined_from_id,
+        "settings": editable(run.config),
+        "launch": run.launch,
+        "error": run.error,
+        "result": run.result,
         "progress": {"stage": state.stage, "done": state.done, "total": state.total, "eta": duration(state.eta_s)},
-        "created_at": run.created_at, "finished_at": run.finished_at,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
     }
 
 
 def pipeline_json(pipeline: Pipeline) -> Json:
     return {
-        "id": pipeline.pk, "name": pipeline.name, "status": pipeline.status, "recipe": pipeline.recipe, "snapshot": pipeline.snapshot_id,
-        "base_version": pipeline.base_version_id, "schedule": pipeline.schedule_id,
+        "id": pipeline.pk,
+        "name": pipeline.name,
+        "status": pipeline.status,
+        "recipe": pipeline.recipe,
+        "snapshot": pipeline.snapshot_id,
+        "base_version": pipeline.base_version_id,
+        "schedule": pipeline.schedule_id,
         "runs": [run_json(run) for run in pipeline.runs.order_by("id")],
-        "created_at": pipeline.created_at, "finished_at": pipeline.finished_at,
+        "created_at": pipeline.created_at,
+        "finished_at": pipeline.finished_at,
     }
 
 
 def rollouts_json(found: Rollouts) -> Json:
-    return {"step": found.step, "steps": list(found.steps), "page": found.page, "more": found.more,
-            "groups": [_group(group) for group in found.groups]}
+    return {
+        "step": found.step,
+        "steps": list(found.steps),
+        "page": found.page,
+        "more": found.more,
+        "groups": [_group(group) for group in found.groups],
+    }
 
 
 def _group(group: Group) -> Json:
-    return {"row": group.row_id, "prompt": group.prompt, "kept": group.kept,
-            "completions": [_completion(completion) for completion in group.completions]}
+    return {
+        "row": group.row_id,
+        "prompt": group.prompt,
+        "kept": group.kept,
+        "completions": [_completion(completion) for completion in group.completions],
+    }
 
 
 def _completion(one: Completion) -> Json:
-    return {"text": one.text, "tokens": one.tokens, "right": one.right, "parsed": one.parsed, "reused": one.reused,
-            "reward": one.reward, "parts": dict(one.parts), "advantage": one.advantage}
+    return {
+        "text": one.text,
+        "tokens": one.tokens,
+        "right": one.right,
+        "parsed": one.parsed,
+        "reused": one.reused,
+        "reward": one.reward,
+        "parts": dict(one.parts),
+        "advantage": one.advantage,
+    }

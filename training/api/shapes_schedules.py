@@ -19,13 +19,19 @@ class ScheduleInput(serializers.Serializer[Any]):
     trigger = serializers.ChoiceField(choices=Trigger.choices)
     recipe = serializers.CharField(default=DEFAULT)
     enabled = serializers.BooleanField(default=True)
-    cron = serializers.CharField(default="", allow_blank=True, max_length=100, help_text="minute hour day-of-month month day-of-week")
+    cron = serializers.CharField(
+        default="", allow_blank=True, max_length=100, help_text="minute hour day-of-month month day-of-week"
+    )
     time_zone = serializers.CharField(default="UTC", max_length=64)
     hard_samples = serializers.IntegerField(default=50)
     agreement_below = serializers.FloatField(default=0.9, help_text="0 to 1")
-    agreement_window = serializers.IntegerField(default=200, help_text="settled gold labels that agreement is taken over")
+    agreement_window = serializers.IntegerField(
+        default=200, help_text="settled gold labels that agreement is taken over"
+    )
     min_hours = serializers.IntegerField(default=12, help_text="between two pipelines")
-    settings = serializers.DictField(child=serializers.DictField(), default=dict, help_text="by stage, what differs from the recipe")
+    settings = serializers.DictField(
+        child=serializers.DictField(), default=dict, help_text="by stage, what differs from the recipe"
+    )
     launch = serializers.DictField(default=dict, help_text=LAUNCH)
 
     def to_given(self) -> Given:
@@ -55,13 +61,30 @@ class ScheduleList(serializers.Serializer[Any]):
 def schedule_json(schedule: RetrainSchedule) -> Json:
     now = standing(schedule)
     return {
-        "id": schedule.pk, "name": schedule.name, "trigger": schedule.trigger, "recipe": schedule.recipe, "enabled": schedule.enabled,
-        "cron": schedule.cron, "time_zone": schedule.time_zone, "hard_samples": schedule.hard_samples,
-        "agreement_below": schedule.agreement_below, "agreement_window": schedule.agreement_window, "min_hours": schedule.min_hours,
-        "settings": schedule.overrides, "launch": schedule.launch, "standing": now.words, "next_at": now.next_at,
+        "id": schedule.pk,
+        "name": schedule.name,
+        "trigger": schedule.trigger,
+        "recipe": schedule.recipe,
+        "enabled": schedule.enabled,
+        "cron": schedule.cron,
+        "time_zone": schedule.time_zone,
+        "hard_samples": schedule.hard_samples,
+        "agreement_below": schedule.agreement_below,
+        "agreement_window": schedule.agreement_window,
+        "min_hours": schedule.min_hours,
+        "settings": schedule.overrides,
+        "launch": schedule.launch,
+        "standing": now.words,
+        "next_at": now.next_at,
         "firings": [firing_json(firing) for firing in firings(schedule)[:FIRINGS_SHOWN]],
     }
 
 
 def firing_json(firing: Firing) -> Json:
-    return {"at": firing.at, "why": firing.why, "outcome": firing.outcome, "note": firing.note, "pipeline": firing.pipeline_id}
+    return {
+        "at": firing.at,
+        "why": firing.why,
+        "outcome": firing.outcome,
+        "note": firing.note,
+        "pipeline": firing.pipeline_id,
+    }

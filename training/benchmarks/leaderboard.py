@@ -1,4 +1,6 @@
-"""Guards × benchmarks: what was measured here, what others' outputs score here, and what others have published, never mixed."""
+"""Guards × benchmarks: what was measured here, what others' outputs score here, and what others have published, never
+mixed.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ class Origin(StrEnum):
 
 
 class Scorer(StrEnum):
-    """strict: a completion that does not parse is wrong once. published: as the released scripts count; imported outputs only."""
+    """strict: a completion that does not parse is wrong once. published: as the released scripts count; imported
+    outputs only.
+    """
 
     STRICT = "strict"
     PUBLISHED = "published"
@@ -34,7 +38,9 @@ class Scorer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A benchmark. `rows` and `published_rows`: scored here and in the publication; None where it is not there, or does not say."""
+    """A benchmark. `rows` and `published_rows`: scored here and in the publication; None where it is not there, or does
+    not say.
+    """
 
     name: str
     title: str
@@ -51,7 +57,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Shares in percent. `f1` None: the benchmark has no positive rows. `low`, `high`: 95% interval, None for published numbers."""
+    """Shares in percent. `f1` None: the benchmark has no positive rows. `low`, `high`: 95% interval, None for published
+    numbers.
+    """
 
     f1: float | None
     low: float | None = None
@@ -61,7 +69,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """In percent, weighted by scored rows. `benchmarks` and `rows` are what it is over; 0 where a publication prints it."""
+    """In percent, weighted by scored rows. `benchmarks` and `rows` are what it is over; 0 where a publication prints
+    it.
+    """
 
     f1: float
     benchmarks: int = 0
@@ -77,7 +87,8 @@ class Line:
     cells: Sequence[Cell | None]
     text: Average | None
     all: Average | None
-    over_refusal: float | None = None  # percent: false positives on the benchmarks that are there to provoke them
+    # percent: false positives on the benchmarks that are there to provoke them
+    over_refusal: float | None = None
     parse_failures: float | None = None  # percent of all rows
     note: str = ""
     version: ModelVersion | None = None
@@ -99,9 +110,17 @@ class Board:
         return any(column.differs for column in self.columns)
 
 
-def board(task: Task, scorer: Scorer, *, benchmarks: Iterable[Benchmark], evaluations: Iterable[Evaluation],
-          outputs: Iterable[ImportedOutputs]) -> Board:
-    """`benchmarks` are those of the task; `evaluations` and `outputs` of other ones are left out, the later of two counts."""
+def board(
+    task: Task,
+    scorer: Scorer,
+    *,
+    benchmarks: Iterable[Benchmark],
+    evaluations: Iterable[Evaluation],
+    outputs: Iterable[ImportedOutputs],
+) -> Board:
+    """`benchmarks` are those of the task; `evaluations` and `outputs` of other ones are left out, the later of two
+    counts.
+    """
     columns = _columns(task, benchmarks)
     measured: dict[ModelVersion, dict[str, Cell]] = {}
     for evaluation in evaluations:
@@ -121,7 +140,9 @@ def board(task: Task, scorer: Scorer, *, benchmarks: Iterable[Benchmark], evalua
 
 def cell(result: Result) -> Cell:
     """Of the counts and rates of one evaluation or of one file of outputs."""
-    scores = Scores(n=result["n"], unparsed=result["unparsed"], tp=result["tp"], fp=result["fp"], fn=result["fn"], tn=result["tn"])
+    scores = Scores(
+        n=result["n"], unparsed=result["unparsed"], tp=result["tp"], fp=result["fp"], fn=result["fn"], tn=result["tn"]
+    )
     if not scores.positives:
         return Cell(None, scores=scores)
     low, high = result.get("f1_low"), result.get("f1_high")
@@ -132,28 +153,57 @@ def _columns(task: Task, benchmarks: Iterable[Benchmark]) -> list[Column]:
     """Those of the publications first, in their order, then the other registered ones by modality and name."""
     here = {benchmark.name: benchmark for benchmark in benchmarks}
     known = [_known(one, here.get(one.name)) for one in published().benchmarks if one.task is task]
-    others = [Column(one.name, one.name, one.modality, rows=one.rows, over_refusal=one.over_refusal)
-              for one in here.values() if one.name not in {column.name for column in known}]
+    others = [
+        Column(one.name, one.name, one.modality, rows=one.rows, over_refusal=one.over_refusal)
+        for one in here.values()
+        if one.name not in {column.name for column in known}
+    ]
     modalities = [modality.value for modality in Modality]
     order = {modality: place for place, modality in enumerate(modalities)}
-    return sorted([*known, *sorted(others, key=lambda column: column.name)], key=lambda column: order.get(column.modality, len(order)))
+    return sorted(
+        [*known, *sorted(others, key=lambda column: column.name)],
+        key=lambda column: order.get(column.modality, len(order)),
+    )
 
 
 def _known(one: PublishedBenchmark, here: Benchmark | None) -> Column:
-    return Column(one.name, one.title, one.modality.value, rows=here.rows if here else None, published_rows=one.rows,
-                  over_refusal=here.over_refusal if here else False)
+    return Column(
+        one.name,
+        one.title,
+        one.modality.value,
+        rows=here.rows if here else None,
+        published_rows=one.rows,
+        over_refusal=here.over_refusal if here else False,
+    )
 
 
-def _line(guard: str, origin: Origin, columns: Sequence[Column], cells: Mapping[str, Cell], version: ModelVersion | None = None) -> Line:
-    scored = {column: one.scores for column in columns if (one := cells.get(column.name)) is not None and one.scores is not None}
+def _line(
+    guard: str,
+    origin: Origin,
+    columns: Sequence[Column],
+    cells: Mapping[str, Cell],
+    version: ModelVersion | None = None,
+) -> Line:
+    scored = {
+        column: one.scores
+        for column in columns
+        if (one := cells.get(column.name)) is not None and one.scores is not None
+    }
     provoked = {column.name: scores for column, scores in scored.items() if column.over_refusal and scores.negatives}
     rows = sum(scores.n for scores in scored.values())
     return Line(
-        guard, origin, [cells.get(column.name) for column in columns],
-        text=_average(scored, lambda column: column.modality == Modality.TEXT), all=_average(scored, lambda column: True),
-        over_refusal=100 * sum(scores.fp for scores in provoked.values()) / sum(scores.negatives for scores in provoked.values())
-        if provoked else None,
-        parse_failures=100 * sum(scores.unparsed for scores in scored.values()) / rows if rows else None, version=version,
+        guard,
+        origin,
+        [cells.get(column.name) for column in columns],
+        text=_average(scored, lambda column: column.modality == Modality.TEXT),
+        all=_average(scored, lambda column: True),
+        over_refusal=100
+        * sum(scores.fp for scores in provoked.values())
+        / sum(scores.negatives for scores in provoked.values())
+        if provoked
+        else None,
+        parse_failures=100 * sum(scores.unparsed for scores in scored.values()) / rows if rows else None,
+        version=version,
     )
 
 
@@ -167,6 +217,10 @@ def _average(scored: Mapping[Column, Scores], wanted: Callable[[Column], bool]) 
 
 def _published_line(guard: PublishedGuard, columns: Sequence[Column]) -> Line:
     return Line(
-        guard.name, Origin.PUBLISHED, [Cell(guard.f1[column.name]) if column.name in guard.f1 else None for column in columns],
-        text=None if guard.text is None else Average(guard.text), all=None if guard.all is None else Average(guard.all), note=guard.note,
+        guard.name,
+        Origin.PUBLISHED,
+        [Cell(guard.f1[column.name]) if column.name in guard.f1 else None for column in columns],
+        text=None if guard.text is None else Average(guard.text),
+        all=None if guard.all is None else Average(guard.all),
+        note=guard.note,
     )

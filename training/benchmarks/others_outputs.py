@@ -1,4 +1,6 @@
-"""What other guards said of a benchmark → scores by this product's metrics, and by the published scorer's logic beside them."""
+"""What other guards said of a benchmark → scores by this product's metrics, and by the published scorer's logic beside
+them.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -23,20 +25,35 @@ Gold = Mapping[str, Mapping[str, Any]]  # the benchmark's rows by id
 GRAMMARS: Mapping[str, Callable[[str], Judgement | None]] = {"v0": parse_v0, "omni": parse}
 
 
-def import_outputs(*, benchmark: Benchmark, guard: str, grammar: str, rows: Iterable[OutputRow | BadRow], source_sha256: str,
-                   imported_by: User, report: ImportReport) -> ImportedOutputs:
+def import_outputs(
+    *,
+    benchmark: Benchmark,
+    guard: str,
+    grammar: str,
+    rows: Iterable[OutputRow | BadRow],
+    source_sha256: str,
+    imported_by: User,
+    report: ImportReport,
+) -> ImportedOutputs:
     """Score a file of completions; the same file again is the row that is there. Raises NoOutputs, FileNotReadable.
 
-    Gold is the benchmark's own. A row of it without a completion counts wrong, as one that does not parse; a completion of a row
-    that it does not have is a bad row, and so is one whose file states another gold label.
+    Gold is the benchmark's own. A row of it without a completion counts wrong, as one that does not parse; a completion
+    of a row that it does not have is a bad row, and so is one whose file states another gold label.
     """
     gold = {row["id"]: row for row in rows_of(benchmark)}
     completions = _completions(rows, gold, Task(benchmark.task), report)
     if not completions:
         raise NoOutputs
     made, _ = ImportedOutputs.objects.get_or_create(
-        benchmark=benchmark, guard=guard, grammar=grammar, source_sha256=source_sha256,
-        defaults={"imported_by": imported_by, "result": _result(gold, completions, Task(benchmark.task), grammar, report)})
+        benchmark=benchmark,
+        guard=guard,
+        grammar=grammar,
+        source_sha256=source_sha256,
+        defaults={
+            "imported_by": imported_by,
+            "result": _result(gold, completions, Task(benchmark.task), grammar, report),
+        },
+    )
     return made
 
 
@@ -63,19 +80,31 @@ def _problem(row: OutputRow, gold: Gold, found: Mapping[str, str], task: Task) -
     return None
 
 
-def _result(gold: Gold, completions: Mapping[str, str], task: Task, grammar: str, report: ImportReport) -> dict[str, Any]:
+def _result(
+    gold: Gold, completions: Mapping[str, str], task: Task, grammar: str, report: ImportReport
+) -> dict[str, Any]:
     outcomes = [_outcome(row, completions.get(key), task, grammar) for key, row in gold.items()]
-    published = published_scorer(task, ((_label(gold_of(gold[key], task), task), said) for key, said in completions.items()))
+    published = published_scorer(
+        task, ((_label(gold_of(gold[key], task), task), said) for key, said in completions.items())
+    )
     return {
-        "strict": counted(outcomes, resamples=RESAMPLES, seed=SEED), "published": _as_published(published),
-        "missing": len(gold) - len(completions), "bad_rows": report.bad_count,
+        "strict": counted(outcomes, resamples=RESAMPLES, seed=SEED),
+        "published": _as_published(published),
+        "missing": len(gold) - len(completions),
+        "bad_rows": report.bad_count,
     }
 
 
 def _outcome(row: Mapping[str, Any], completion: str | None, task: Task, grammar: str) -> Outcome:
     judgement = None if completion is None else GRAMMARS[grammar](completion)
-    return Outcome(task=task, gold=_label(gold_of(row, task), task), predicted=_said(judgement, task), modality=Modality(row["modality"]),
-                   categories=tuple(row["categories"]), benchmark=row["source"])
+    return Outcome(
+        task=task,
+        gold=_label(gold_of(row, task), task),
+        predicted=_said(judgement, task),
+        modality=Modality(row["modality"]),
+        categories=tuple(row["categories"]),
+        benchmark=row["source"],
+    )
 
 
 def _said(judgement: Judgement | None, task: Task) -> Label | None:
@@ -90,5 +119,16 @@ def _label(word: str, task: Task) -> Label:
 
 
 def _as_published(scores: Scores) -> dict[str, Any]:
-    return {"n": scores.n, "n_scored": scores.n_scored, "unparsed": scores.unparsed, "tp": scores.tp, "fp": scores.fp, "fn": scores.fn,
-            "tn": scores.tn, "f1": scores.f1, "precision": scores.precision, "recall": scores.recall, "accuracy": scores.accuracy}
+    return {
+        "n": scores.n,
+        "n_scored": scores.n_scored,
+        "unparsed": scores.unparsed,
+        "tp": scores.tp,
+        "fp": scores.fp,
+        "fn": scores.fn,
+        "tn": scores.tn,
+        "f1": scores.f1,
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "accuracy": scores.accuracy,
+    }

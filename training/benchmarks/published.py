@@ -57,7 +57,8 @@ def published() -> Published:
     value = tomllib.loads(FILE.read_text(encoding="utf-8"))
     benchmarks = tuple(
         PublishedBenchmark(name, title, Task(table["task"]), Modality(table["modality"]), table["rows"].get(name))
-        for table in value["benchmarks"] for name, title in table["titles"].items()
+        for table in value["benchmarks"]
+        for name, title in table["titles"].items()
     )
     guards = tuple(PublishedGuard(**{**guard, "task": Task(guard["task"])}) for guard in value["guards"])
     return Published(value["source"], benchmarks, guards, tuple(PublishedCost(**cost) for cost in value["costs"]))

@@ -24,7 +24,8 @@ from training.status import SnapshotOrigin, Split
 from training.versions.evaluations import request_evaluation
 
 MIXED = "mixed"
-ASKED = (Task.PROMPT, Task.RESPONSE)  # what this product's guards are asked; refusal is a label of the v0 text models
+# what this product's guards are asked; refusal is a label of the v0 text models
+ASKED = (Task.PROMPT, Task.RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,11 @@ class _Tally:
     modalities: Counter[str] = field(default_factory=Counter)
 
 
-def register_benchmark(*, facts: BenchmarkFacts, rows: Iterable[ImportedRow | BadRow], created_by: User, report: ImportReport) -> Benchmark:
-    """Decode the rows, pin them, and give them a name; the same file under the same name again is the benchmark that is there.
+def register_benchmark(
+    *, facts: BenchmarkFacts, rows: Iterable[ImportedRow | BadRow], created_by: User, report: ImportReport
+) -> Benchmark:
+    """Decode the rows, pin them, and give them a name; the same file under the same name again is the benchmark that is
+    there.
 
     `report` tells what became of the rows. A failure leaves neither a row nor a file.
     Raises BenchmarkNameTaken, BenchmarkHasNoRows, FileNotReadable.
@@ -63,13 +67,28 @@ def register_benchmark(*, facts: BenchmarkFacts, rows: Iterable[ImportedRow | Ba
         try:
             with transaction.atomic():
                 snapshot = DatasetSnapshot.objects.create(
-                    name=f"benchmark {facts.name}", origin=SnapshotOrigin.BENCHMARK, sha256=pinned.sha256, path=pinned.name,
-                    created_by=created_by, counts=_counts(facts, report, tally, bad_path))
+                    name=f"benchmark {facts.name}",
+                    origin=SnapshotOrigin.BENCHMARK,
+                    sha256=pinned.sha256,
+                    path=pinned.name,
+                    created_by=created_by,
+                    counts=_counts(facts, report, tally, bad_path),
+                )
                 benchmark = Benchmark.objects.create(
-                    name=facts.name, snapshot=snapshot, task=facts.task.value, rows=report.taken, licence=facts.licence,
-                    modality=_modality(tally.modalities), over_refusal=facts.over_refusal, source_sha256=facts.source_sha256)
-                Event.objects.create(kind=EventKind.SNAPSHOT_CREATED, actor=created_by,
-                                     detail={"snapshot": snapshot.name, "rows": report.taken})
+                    name=facts.name,
+                    snapshot=snapshot,
+                    task=facts.task.value,
+                    rows=report.taken,
+                    licence=facts.licence,
+                    modality=_modality(tally.modalities),
+                    over_refusal=facts.over_refusal,
+                    source_sha256=facts.source_sha256,
+                )
+                Event.objects.create(
+                    kind=EventKind.SNAPSHOT_CREATED,
+                    actor=created_by,
+                    detail={"snapshot": snapshot.name, "rows": report.taken},
+                )
                 pinned.place()
                 bad.place(bad_path)
         except IntegrityError as error:
@@ -77,8 +96,9 @@ def register_benchmark(*, facts: BenchmarkFacts, rows: Iterable[ImportedRow | Ba
     return benchmark
 
 
-def _lines(rows: Iterable[ImportedRow | BadRow], facts: BenchmarkFacts, report: ImportReport, bad: BadRows,
-           tally: _Tally) -> Iterator[dict[str, Any]]:
+def _lines(
+    rows: Iterable[ImportedRow | BadRow], facts: BenchmarkFacts, report: ImportReport, bad: BadRows, tally: _Tally
+) -> Iterator[dict[str, Any]]:
     for found in decoded_rows(rows, source=facts.name):
         if isinstance(found, BadRow):
             bad.add(found)
@@ -88,14 +108,24 @@ def _lines(rows: Iterable[ImportedRow | BadRow], facts: BenchmarkFacts, report: 
         value = found.row.as_json(Path(settings.MEDIA_ROOT))
         tally.labels[gold_of(value, facts.task)] += 1
         tally.modalities[sample.modality.value] += 1
-        yield value | {"split": Split.HOLDOUT.value, "keys": link_keys(sample.prompt, sample.response, found.media_sha256)}
+        yield value | {
+            "split": Split.HOLDOUT.value,
+            "keys": link_keys(sample.prompt, sample.response, found.media_sha256),
+        }
 
 
 def _counts(facts: BenchmarkFacts, report: ImportReport, tally: _Tally, bad_path: str) -> dict[str, Any]:
     return {
-        "train": 0, "holdout": report.taken, "hard": 0, "by_modality": dict(tally.modalities), "by_source": {facts.name: report.taken},
-        "by_label": dict(tally.labels), "positives": tally.labels[POSITIVE[facts.task]], "bad_rows": report.bad_count,
-        "bad_path": bad_path, "dropped": {},
+        "train": 0,
+        "holdout": report.taken,
+        "hard": 0,
+        "by_modality": dict(tally.modalities),
+        "by_source": {facts.name: report.taken},
+        "by_label": dict(tally.labels),
+        "positives": tally.labels[POSITIVE[facts.task]],
+        "bad_rows": report.bad_count,
+        "bad_path": bad_path,
+        "dropped": {},
     }
 
 
@@ -114,6 +144,13 @@ def gold_of(row: Mapping[str, Any], task: Task) -> str:
 
 
 def evaluate_on_benchmarks(*, version: ModelVersion, requested_by: User) -> list[Evaluation]:
-    """Queue the version on every benchmark whose label it is asked for; evaluations that are there stay. The caller rings."""
-    asked = Benchmark.objects.filter(task__in=[task.value for task in ASKED]).select_related("snapshot").order_by("rows")
-    return [request_evaluation(version=version, snapshot=benchmark.snapshot, requested_by=requested_by) for benchmark in asked]
+    """Queue the version on every benchmark whose label it is asked for; evaluations that are there stay. The caller
+    rings.
+    """
+    asked = (
+        Benchmark.objects.filter(task__in=[task.value for task in ASKED]).select_related("snapshot").order_by("rows")
+    )
+    return [
+        request_evaluation(version=version, snapshot=benchmark.snapshot, requested_by=requested_by)
+        for benchmark in asked
+    ]

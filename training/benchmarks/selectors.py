@@ -24,10 +24,14 @@ def under_way() -> int:
 
 def leaderboard(task: Task, scorer: Scorer = Scorer.STRICT) -> Board:
     """Production first, then the newest version."""
-    production_first = Case(When(version__status=VersionStatus.PRODUCTION, then=Value(0)), default=Value(1), output_field=IntegerField())
+    production_first = Case(
+        When(version__status=VersionStatus.PRODUCTION, then=Value(0)), default=Value(1), output_field=IntegerField()
+    )
     done = on_benchmarks().filter(status=RunStatus.SUCCEEDED, snapshot__benchmark__task=task.value)
     return board(
-        task, scorer, benchmarks=benchmarks().filter(task=task.value),
+        task,
+        scorer,
+        benchmarks=benchmarks().filter(task=task.value),
         evaluations=done.order_by(production_first, "-version_id", "id").defer("config"),
         outputs=ImportedOutputs.objects.filter(benchmark__task=task.value).select_related("benchmark").order_by("id"),
     )

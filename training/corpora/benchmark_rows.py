@@ -1,4 +1,5 @@
-"""Rows of a benchmark: {"id", "prompt", "response", "media", "prompt_label", "response_label", "refusal_label", "categories"}.
+"""Rows of a benchmark: {"id", "prompt", "response", "media", "prompt_label", "response_label", "refusal_label",
+"categories"}.
 
 The shape is the dataset row of annotation.ingest.read_rows; here its labels are read too.
 """
@@ -25,20 +26,29 @@ def task_of(path: Path) -> Task:
 
     Raises FileNotReadable.
     """
-    labelled = Counter(task for record in records(path) if isinstance(record.value, dict)
-                       for task, field in FIELD_BY_TASK.items() if record.value.get(field))
+    labelled = Counter(
+        task
+        for record in records(path)
+        if isinstance(record.value, dict)
+        for task, field in FIELD_BY_TASK.items()
+        if record.value.get(field)
+    )
     return next((task for task in (Task.RESPONSE, Task.REFUSAL) if labelled[task]), Task.PROMPT)
 
 
 def benchmark_rows(path: Path, *, task: Task, media_root: Path | None) -> Iterator[ImportedRow | BadRow]:
-    """Stream a file. A row without a label of the task, or with an id that was there, is bad. Raises FileNotReadable, also after rows."""
+    """Stream a file. A row without a label of the task, or with an id that was there, is bad. Raises FileNotReadable,
+    also after rows.
+    """
     find = files_in_folder(media_root) if media_root is not None else no_files
     seen: set[str] = set()
     for record in records(path):
         row = read_benchmark_row(record, task=task, find=find)
         if isinstance(row, ImportedRow):
             if row.id in seen:
-                row = BadRow(record.place, (FieldError("/id", f"is {row.id!r}, which an earlier row has."),), record.value)
+                row = BadRow(
+                    record.place, (FieldError("/id", f"is {row.id!r}, which an earlier row has."),), record.value
+                )
             else:
                 seen.add(row.id)
         yield row
@@ -55,8 +65,11 @@ def read_benchmark_row(record: Record, *, task: Task, find: MediaFinder) -> Impo
         return BadRow(record.place, (FieldError("/id", "is missing."),), value)
     item = read_row({name: value[name] for name in DATASET_FIELDS & value.keys()}, find=find)
     errors = [*item.errors] if isinstance(item, RowProblem) else []
-    errors += [FieldError(f"/{name}", f"is {str(value[name])[:SHOWN]!r}. Known here: {', '.join(VALUES[name])}, or null.")
-               for name in LABELS if value.get(name) is not None and value[name] not in list(VALUES[name])]
+    errors += [
+        FieldError(f"/{name}", f"is {str(value[name])[:SHOWN]!r}. Known here: {', '.join(VALUES[name])}, or null.")
+        for name in LABELS
+        if value.get(name) is not None and value[name] not in list(VALUES[name])
+    ]
     if not value.get(FIELD_BY_TASK[task]):
         errors.append(FieldError(f"/{FIELD_BY_TASK[task]}", "is missing: this benchmark scores it."))
     if errors or isinstance(item, RowProblem):
@@ -64,10 +77,18 @@ def read_benchmark_row(record: Record, *, task: Task, find: MediaFinder) -> Impo
     categories = [name for name in value.get("categories") or () if isinstance(name, str)]
     refusal = value.get("refusal_label")
     return ImportedRow(
-        place=record.place, id=item.external_id, prompt=item.prompt, response=item.response,
-        verdict=Verdict(prompt=_harmfulness(value.get("prompt_label")), response=_harmfulness(value.get("response_label")),
-                        categories=tuple(categories)),
-        media=tuple(ImportedMedium(medium) for medium in item.media), extra={"refusal": refusal} if refusal else {}, value=value,
+        place=record.place,
+        id=item.external_id,
+        prompt=item.prompt,
+        response=item.response,
+        verdict=Verdict(
+            prompt=_harmfulness(value.get("prompt_label")),
+            response=_harmfulness(value.get("response_label")),
+            categories=tuple(categories),
+        ),
+        media=tuple(ImportedMedium(medium) for medium in item.media),
+        extra={"refusal": refusal} if refusal else {},
+        value=value,
     )
 
 

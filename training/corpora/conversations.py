@@ -1,6 +1,7 @@
 """One published conversation → its turns. Four shapes are taken; a row's fields say which one it is.
 
-messages       [{"role", "content"}], the last of the assistant is the completion; `rejected_response` beside it (ms-swift)
+messages       [{"role", "content"}], the last of the assistant is the completion; `rejected_response` beside it
+               (ms-swift)
 conversations  [{"from", "value"}] and `system`; without `chosen` the last of gpt is the completion (LLaMA-Factory)
 prompt         [{"role", "content"}] with `completion`, or `chosen` and `rejected`: lists of messages (TRL)
 chosen, rejected  one message each, beside conversations, or messages; lists of one are taken too
@@ -14,7 +15,9 @@ from annotation.ingest.read_fields import NAME_OF_TYPE, FieldReader
 from annotation.ingest.values import FieldError
 
 ROLE_BY_NAME = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
-NO_CONVERSATION = "has no conversation: give messages, conversations, or a prompt with a completion, or with chosen and rejected."
+NO_CONVERSATION = (
+    "has no conversation: give messages, conversations, or a prompt with a completion, or with chosen and rejected."
+)
 PLACEHOLDERS = {"image": "<image>", "video": "<video>", "image_url": "<image>", "video_url": "<video>"}
 
 
@@ -51,7 +54,11 @@ def read_conversation(reader: FieldReader) -> Conversation | None:
     system = "\n".join(turn.text for turn in turns if turn.role == "system") or reader.text("system")
     users = [turn for turn in turns if turn.role != "system"]
     if len(users) != 1 or users[0].role != "user":
-        reader.refuse(field, f"must hold one message of the user, this has the roles {', '.join(turn.role for turn in users) or 'none'}.")
+        reader.refuse(
+            field,
+            "must hold one message of the user, this has the roles "
+            f"{', '.join(turn.role for turn in users) or 'none'}.",
+        )
     elif chosen is None:
         reader.refuse(field, "has no message of the assistant to learn.")
     else:

@@ -1,6 +1,7 @@
 """Rows of a published corpus: conversations with the guard's own prompt and grammar, to train on.
 
-`images` and `videos` are lists of file names, of data: URLs, or of parquet's {"bytes", "path"}. Other columns are left alone.
+`images` and `videos` are lists of file names, of data: URLs, or of parquet's {"bytes", "path"}. Other columns are left
+alone.
 """
 
 from collections.abc import Iterator
@@ -62,8 +63,14 @@ def _read(reader: FieldReader, record: Record, name: str, kind: CorpusKind, find
         return None
     known = not conversation.system or is_published_instruction(conversation.system)
     return ImportedRow(
-        place=record.place, id=f"{name}/{record.place.number}", prompt=block.prompt, response=block.response, verdict=verdict, media=media,
-        completion=conversation.completion.text, value=record.value,
+        place=record.place,
+        id=f"{name}/{record.place.number}",
+        prompt=block.prompt,
+        response=block.response,
+        verdict=verdict,
+        media=media,
+        completion=conversation.completion.text,
+        value=record.value,
         extra=preference | ({} if known else {"other_instruction": True}),
     )
 
@@ -80,7 +87,9 @@ def _verdict(reader: FieldReader, completion: Turn, block: InputBlock) -> Verdic
     """The labels that the completion states; a response that is there must have one."""
     judgement = parse(completion.text, response_expected=block.response is not None)
     if judgement is None:
-        reader.refuse(completion.pointer, "does not parse: <think>…</think>, then <result> with a Request label, is needed.")
+        reader.refuse(
+            completion.pointer, "does not parse: <think>…</think>, then <result> with a Request label, is needed."
+        )
     elif block.response is not None and judgement.verdict.response is None:
         reader.refuse(completion.pointer, "states no Response label, though the row has a response.")
     else:
@@ -119,13 +128,16 @@ def _medium(reader: FieldReader, name: str, entry: Any, find: MediaFinder) -> In
     return read_medium(reader, name, entry, find)
 
 
-def _in_order(reader: FieldReader, user: Turn, block: InputBlock,
-              by_kind: dict[MediaKind, list[ImportedMedium]]) -> tuple[ImportedMedium, ...] | None:
+def _in_order(
+    reader: FieldReader, user: Turn, block: InputBlock, by_kind: dict[MediaKind, list[ImportedMedium]]
+) -> tuple[ImportedMedium, ...] | None:
     """The media in the order of their placeholders."""
     for kind, media in by_kind.items():
         if block.media.count(kind) != len(media):
-            reader.refuse(f"{user.pointer}/content",
-                          f"has {block.media.count(kind)} placeholders <{kind}>, {FIELD_BY_KIND[kind]} has {len(media)} entries.")
+            reader.refuse(
+                f"{user.pointer}/content",
+                f"has {block.media.count(kind)} placeholders <{kind}>, {FIELD_BY_KIND[kind]} has {len(media)} entries.",
+            )
             return None
     queues = {kind: iter(media) for kind, media in by_kind.items()}
     return tuple(next(queues[kind]) for kind in block.media)

@@ -35,7 +35,9 @@ def decoded_rows(rows: Iterable[ImportedRow | BadRow], *, source: str) -> Iterat
     for chunk in chunks(rows, CHUNK):
         with tempfile.TemporaryDirectory() as folder:
             found = _Files(Path(folder))
-            hashes = [[found.add(medium) for medium in row.media] if isinstance(row, ImportedRow) else [] for row in chunk]
+            hashes = [
+                [found.add(medium) for medium in row.media] if isinstance(row, ImportedRow) else [] for row in chunk
+            ]
             found.decode()
             for row, sha256s in zip(chunk, hashes, strict=True):
                 yield row if isinstance(row, BadRow) else _decoded(row, found, sha256s, source)
@@ -91,8 +93,10 @@ def _decoded(row: ImportedRow, found: _Files, sha256s: Sequence[str], source: st
         seen.append(result.seen)
     sample = Sample(row.id, row.prompt, row.response, tuple(seen))
     group = group_key(row.prompt, row.response, sha256s)
-    return DecodedRow(Row(sample, row.verdict, row.completion, group=group, source=source, target_source="imported", extra=row.extra),
-                      tuple(sha256s))
+    return DecodedRow(
+        Row(sample, row.verdict, row.completion, group=group, source=source, target_source="imported", extra=row.extra),
+        tuple(sha256s),
+    )
 
 
 def _sha256(path: Path) -> str:

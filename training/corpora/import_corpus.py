@@ -39,26 +39,44 @@ class _Tally:
         self.by_prompt_label[str(row.row.verdict.prompt)] += 1
 
 
-def import_corpus(*, rows: Iterable[ImportedRow | BadRow], name: str, kind: str, created_by: User, report: ImportReport,
-                  holdout_share: float = HOLDOUT_SHARE) -> DatasetSnapshot:
-    """Write the rows as a snapshot; `report` tells as it goes what became of them. A failure leaves neither a row nor a file.
+def import_corpus(
+    *,
+    rows: Iterable[ImportedRow | BadRow],
+    name: str,
+    kind: str,
+    created_by: User,
+    report: ImportReport,
+    holdout_share: float = HOLDOUT_SHARE,
+) -> DatasetSnapshot:
+    """Write the rows as a snapshot; `report` tells as it goes what became of them. A failure leaves neither a row nor a
+    file.
 
-    A row that near-copies what a snapshot of reviews holds out, or a benchmark's row, is dropped: training on it would spoil
-    what is measured there. Raises SnapshotNameTaken, NothingToTrainOn, FileNotReadable.
+    A row that near-copies what a snapshot of reviews holds out, or a benchmark's row, is dropped: training on it would
+    spoil what is measured there. Raises SnapshotNameTaken, NothingToTrainOn, FileNotReadable.
     """
     if DatasetSnapshot.objects.filter(name=name).exists():
         raise SnapshotNameTaken
     folder, tally = Path(settings.SNAPSHOTS_DIR), _Tally()
-    with BadRows(folder, report) as bad, pin(_lines(decoded_rows(rows, source=name), holdout_share, report, tally, bad), folder) as pinned:
+    with (
+        BadRows(folder, report) as bad,
+        pin(_lines(decoded_rows(rows, source=name), holdout_share, report, tally, bad), folder) as pinned,
+    ):
         if not tally.by_split[Split.TRAIN]:
             raise NothingToTrainOn
         bad_path = f"{pinned.sha256}.bad.jsonl" if report.bad_count else ""
         try:
             with transaction.atomic():
                 snapshot = DatasetSnapshot.objects.create(
-                    name=name, origin=SnapshotOrigin.CORPUS, sha256=pinned.sha256, path=pinned.name, created_by=created_by,
-                    counts=_counts(name, kind, report, tally, bad_path))
-                Event.objects.create(kind=EventKind.SNAPSHOT_CREATED, actor=created_by, detail={"snapshot": name, "rows": pinned.rows})
+                    name=name,
+                    origin=SnapshotOrigin.CORPUS,
+                    sha256=pinned.sha256,
+                    path=pinned.name,
+                    created_by=created_by,
+                    counts=_counts(name, kind, report, tally, bad_path),
+                )
+                Event.objects.create(
+                    kind=EventKind.SNAPSHOT_CREATED, actor=created_by, detail={"snapshot": name, "rows": pinned.rows}
+                )
                 pinned.place()
                 bad.place(bad_path)
         except IntegrityError as error:
@@ -66,8 +84,9 @@ def import_corpus(*, rows: Iterable[ImportedRow | BadRow], name: str, kind: str,
     return snapshot
 
 
-def _lines(rows: Iterable[DecodedRow | BadRow], share: float, report: ImportReport, tally: _Tally,
-           bad: BadRows) -> Iterator[dict[str, Any]]:
+def _lines(
+    rows: Iterable[DecodedRow | BadRow], share: float, report: ImportReport, tally: _Tally, bad: BadRows
+) -> Iterator[dict[str, Any]]:
     held_out, benchmarks = keys_of(Split.HOLDOUT), benchmark_keys()
     for row in rows:
         if isinstance(row, BadRow):
@@ -83,7 +102,9 @@ def _lines(rows: Iterable[DecodedRow | BadRow], share: float, report: ImportRepo
                 report.dropped[gettext_noop("its media stand on both sides of the split")] += 1
             else:
                 report.taken += 1
-                report.notes[gettext_noop("asked with another instruction")] += bool(row.row.extra.get("other_instruction"))
+                report.notes[gettext_noop("asked with another instruction")] += bool(
+                    row.row.extra.get("other_instruction")
+                )
                 tally.add(row, Split(side.value))
                 yield row.row.as_json(Path(settings.MEDIA_ROOT)) | {"split": side.value}
         if report.progress is not None and report.rows % PROGRESS_EVERY == 0:
@@ -93,8 +114,16 @@ def _lines(rows: Iterable[DecodedRow | BadRow], share: float, report: ImportRepo
 def _counts(name: str, kind: str, report: ImportReport, tally: _Tally, bad_path: str) -> dict[str, Any]:
     train = tally.by_split[Split.TRAIN]
     return {
-        "train": train, "holdout": tally.by_split[Split.HOLDOUT], "hard": 0, "by_modality": dict(tally.by_modality),
-        "by_source": {name: report.taken}, "by_target": {"imported": train}, "by_prompt_label": dict(tally.by_prompt_label),
-        "kind": kind, "dropped": dict(report.dropped), "bad_rows": report.bad_count, "bad_path": bad_path,
+        "train": train,
+        "holdout": tally.by_split[Split.HOLDOUT],
+        "hard": 0,
+        "by_modality": dict(tally.by_modality),
+        "by_source": {name: report.taken},
+        "by_target": {"imported": train},
+        "by_prompt_label": dict(tally.by_prompt_label),
+        "kind": kind,
+        "dropped": dict(report.dropped),
+        "bad_rows": report.bad_count,
+        "bad_path": bad_path,
         "notes": {note: count for note, count in report.notes.items() if count},
     }

@@ -1,4 +1,6 @@
-"""A JSON array, element by element: only brackets and strings are followed here, so a bad element ends where it ends."""
+"""A JSON array, element by element: only brackets and strings are followed here, so a bad element ends where it
+ends.
+"""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ class NotAnArray(ValueError):
 def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """The line that each element starts on, from 1, and its text. Raises NotAnArray: cut off, an element beyond
     all bounds, or more after its end."""
-    window, at, line = b"", 0, 1  # the window begins where the element does, `at` is how far it has been followed
+    # the window begins where the element does, `at` is how far it has been followed
+    window, at, line = b"", 0, 1
     depth, inside = 0, False  # depth 1: between the elements of the array
     while True:
         match = (_INSIDE if inside else _OUTSIDE).search(window, at)
@@ -38,13 +41,16 @@ def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             inside = not inside
         else:
             before, depth = depth, depth + _DEPTH.get(character, 0)
-            if before == 1 and character in b",]}":  # a comma between elements, or the end of the array
-                text = window[:at - 1]
+            # a comma between elements, or the end of the array
+            if before == 1 and character in b",]}":
+                text = window[: at - 1]
                 if text.strip():
-                    yield line + text[:len(text) - len(text.lstrip())].count(b"\n"), text.strip()
+                    yield line + text[: len(text) - len(text.lstrip())].count(b"\n"), text.strip()
             if depth == 0:
                 if (window[at:] + stream.read(CHUNK)).strip():
-                    raise NotAnArray(f"something stands after the array, which ends with the row that starts on line {line}.")
+                    raise NotAnArray(
+                        f"something stands after the array, which ends with the row that starts on line {line}."
+                    )
                 return
             if depth == 1 and character in b"[,":
                 line += window.count(b"\n", 0, at)

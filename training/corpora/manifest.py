@@ -44,11 +44,15 @@ def benchmark_files(path: Path) -> Iterator[BenchmarkFile]:
         for file in found:
             yield _file(file, media_root_near(file))
     else:
-        raise FileNotReadable(f"{path} is no file, and no folder with a {MANIFEST} or files ending in {', '.join(ENDINGS)}.")
+        raise FileNotReadable(
+            f"{path} is no file, and no folder with a {MANIFEST} or files ending in {', '.join(ENDINGS)}."
+        )
 
 
 def media_root_near(file: Path) -> Path:
-    """Rows name their media relative to the data set: the nearest folder, from the file's own upwards, that has a `media` folder."""
+    """Rows name their media relative to the data set: the nearest folder, from the file's own upwards, that has a
+    `media` folder.
+    """
     nearby = [file.resolve().parent, *list(file.resolve().parents)[1:3]]
     return next((folder for folder in nearby if (folder / "media").is_dir()), nearby[0])
 
@@ -64,7 +68,9 @@ def sha256_of(path: Path) -> str:
 
 def _file(path: Path, media_root: Path, **fields: Any) -> BenchmarkFile:
     sha256 = sha256_of(path)
-    return BenchmarkFile(path=path, name=slug(path), task=task_of(path), media_root=media_root, **{"sha256": sha256, **fields})
+    return BenchmarkFile(
+        path=path, name=slug(path), task=task_of(path), media_root=media_root, **{"sha256": sha256, **fields}
+    )
 
 
 def _of_manifest(folder: Path) -> Iterator[BenchmarkFile]:

@@ -1,4 +1,6 @@
-"""What another guard said of a benchmark's rows: {"id", "output_text"}, and where it is there "label", "benchmark" and "model"."""
+"""What another guard said of a benchmark's rows: {"id", "output_text"}, and where it is there "label", "benchmark" and
+"model".
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +40,12 @@ def read_output_row(record: Record) -> OutputRow | BadRow:
     reader = FieldReader(record.value, [])
     if not isinstance(record.value.get("output_text"), str):
         reader.refuse("output_text", "must be text: what the guard said.")
-    row = OutputRow(record.place, reader.required("id", limit=MAX_ID), reader.text("output_text"), reader.text("label", limit=20),
-                    reader.text("benchmark", limit=100), reader.text("model", limit=100))
+    row = OutputRow(
+        record.place,
+        reader.required("id", limit=MAX_ID),
+        reader.text("output_text"),
+        reader.text("label", limit=20),
+        reader.text("benchmark", limit=100),
+        reader.text("model", limit=100),
+    )
     return BadRow(record.place, tuple(reader.errors), record.value) if reader.errors else row

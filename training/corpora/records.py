@@ -1,4 +1,5 @@
-"""Rows of a file as they stand, streamed: JSON lines, a JSON array, or parquet, told by the first bytes; gzip around the first two.
+"""Rows of a file as they stand, streamed: JSON lines, a JSON array, or parquet, told by the first bytes; gzip around
+the first two.
 
 Memory does not grow with the file. A row that is no JSON is a record with a problem, and takes no other row with it.
 """
@@ -63,9 +64,15 @@ def records(path: Path) -> Iterator[Record]:
             if head != codecs.BOM_UTF8:
                 stream.seek(0)
             if _first_character(stream) == b"[":
-                yield from (_record(Place(line, row), text) for row, (line, text) in enumerate(elements(stream), start=1))
+                yield from (
+                    _record(Place(line, row), text) for row, (line, text) in enumerate(elements(stream), start=1)
+                )
             else:
-                yield from (_record(Place(line), text) for line, text in enumerate(bounded_lines(stream), start=1) if text.strip())
+                yield from (
+                    _record(Place(line), text)
+                    for line, text in enumerate(bounded_lines(stream), start=1)
+                    if text.strip()
+                )
     except (OSError, EOFError, NotAnArray) as error:  # a broken gzip file is one of the first two
         raise FileNotReadable(f"{path.name}: {error}") from error
 
@@ -93,7 +100,9 @@ def _first_character(stream: IO[bytes]) -> bytes:
 
 def _record(place: Place, text: bytes) -> Record:
     if len(text) > MAX_LINE_BYTES:
-        return Record(place, problem=f"is longer than {MAX_LINE_BYTES:,} bytes.", text=text[:1000].decode("utf-8", "replace"))
+        return Record(
+            place, problem=f"is longer than {MAX_LINE_BYTES:,} bytes.", text=text[:1000].decode("utf-8", "replace")
+        )
     try:
         return Record(place, orjson.loads(text))
     except orjson.JSONDecodeError as error:
@@ -102,9 +111,12 @@ def _record(place: Place, text: bytes) -> Record:
 
 def _parquet(path: Path) -> Iterator[Record]:
     try:
-        from pyarrow import ArrowException, parquet  # the marked exception: it comes with the extra "train", the web needs none
+        # the marked exception: it comes with the extra "train", the web needs none
+        from pyarrow import ArrowException, parquet
     except ImportError:
-        raise FileNotReadable(f"{path.name} is a parquet file. To read it install the extra: pip install 'guardapp[train]'.") from None
+        raise FileNotReadable(
+            f"{path.name} is a parquet file. To read it install the extra: pip install 'guardapp[train]'."
+        ) from None
     try:
         with parquet.ParquetFile(path) as table:
             row = 0

@@ -1,4 +1,6 @@
-"""What became of the rows of an imported file. Bad rows are kept as they stand, in a file that can be mended and sent again."""
+"""What became of the rows of an imported file. Bad rows are kept as they stand, in a file that can be mended and sent
+again.
+"""
 
 import json
 import tempfile
@@ -46,8 +48,12 @@ class BadRows:
         self.report.refuse(row)
         if self.stream is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.stream = tempfile.NamedTemporaryFile(prefix=".new-", suffix=".bad.jsonl", dir=self.folder, delete=False)  # noqa: SIM115
-        self.stream.write(json.dumps(row.as_json(), ensure_ascii=False, default=_in_words).encode("utf-8", "replace") + b"\n")
+            self.stream = tempfile.NamedTemporaryFile(  # noqa: SIM115
+                prefix=".new-", suffix=".bad.jsonl", dir=self.folder, delete=False
+            )
+        self.stream.write(
+            json.dumps(row.as_json(), ensure_ascii=False, default=_in_words).encode("utf-8", "replace") + b"\n"
+        )
 
     def place(self, name: str) -> None:
         """Under a name in the folder; nothing where no row was bad."""

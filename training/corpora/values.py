@@ -19,7 +19,9 @@ class ImportedMedium:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRow:
-    """A row that could be read. `place` and `value` are for a complaint that comes later, when its media are decoded."""
+    """A row that could be read. `place` and `value` are for a complaint that comes later, when its media are
+    decoded.
+    """
 
     place: Place
     id: str
@@ -45,5 +47,8 @@ class BadRow:
         return " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in self.errors)
 
     def as_json(self) -> dict[str, Any]:
-        return {"at": str(self.place), "errors": [{"field": error.pointer, "detail": error.detail} for error in self.errors],
-                "row": self.value}
+        return {
+            "at": str(self.place),
+            "errors": [{"field": error.pointer, "detail": error.detail} for error in self.errors],
+            "row": self.value,
+        }

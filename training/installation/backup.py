@@ -1,8 +1,9 @@
-"""One folder that holds everything: database, media, models, snapshots, runs. Made while the product runs, restored while it stands still.
+"""One folder that holds everything: database, media, models, snapshots, runs. Made while the product runs, restored
+while it stands still.
 
-Media that lies in a bucket is copied out of it, unless it is asked to stay there; it is restored to where media lies then, bucket or disk.
-The database is copied first. What its rows name was written before them and is not changed afterwards, so the files that are copied
-next are at least those that the copy of the database needs.
+Media that lies in a bucket is copied out of it, unless it is asked to stay there; it is restored to where media lies
+then, bucket or disk. The database is copied first. What its rows name was written before them and is not changed
+afterwards, so the files that are copied next are at least those that the copy of the database needs.
 """
 
 import hashlib
@@ -53,8 +54,12 @@ class Copied:
 
 def folders() -> dict[str, Path]:
     """By their names in the backup."""
-    return {MEDIA: Path(settings.MEDIA_ROOT), "models": Path(settings.MODELS_DIR), "snapshots": Path(settings.SNAPSHOTS_DIR),
-            "runs": Path(settings.RUNS_DIR)}
+    return {
+        MEDIA: Path(settings.MEDIA_ROOT),
+        "models": Path(settings.MODELS_DIR),
+        "snapshots": Path(settings.SNAPSHOTS_DIR),
+        "runs": Path(settings.RUNS_DIR),
+    }
 
 
 def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
@@ -78,14 +83,23 @@ def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
             if name == MEDIA and without_media:
                 continue
             say(f"copying {name}")
-            copied = copy_from_bucket(partial / FILES / name) if name == MEDIA and bucket.in_use() else _copy_folder(
-                folder, partial / FILES / name)
+            copied = (
+                copy_from_bucket(partial / FILES / name)
+                if name == MEDIA and bucket.in_use()
+                else _copy_folder(folder, partial / FILES / name)
+            )
             listed |= {str(path.relative_to(partial)): digest for path, digest in copied}
         kept = settings.DATA_DIR / SECRET
         if kept.exists():
             listed[SECRET] = _copy(kept, partial / SECRET)
-        manifest = {"format": FORMAT, "at": timezone.now().isoformat(), "database": vendor, "migrations": _migrations(), "sha256": listed,
-                    "media_left_in": bucket.place().url if without_media else ""}
+        manifest = {
+            "format": FORMAT,
+            "at": timezone.now().isoformat(),
+            "database": vendor,
+            "migrations": _migrations(),
+            "sha256": listed,
+            "media_left_in": bucket.place().url if without_media else "",
+        }
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
         partial.rename(target)
     except (OSError, sqlite3.Error, MediaError) as error:
@@ -96,7 +110,8 @@ def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
 
 
 def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
-    """Put a backup in the place of what is here; `replace` allows that to be more than nothing. The caller migrates afterwards.
+    """Put a backup in the place of what is here; `replace` allows that to be more than nothing. The caller migrates
+    afterwards.
 
     Every file is checked before anything is touched. Raises RestoreNotPossible.
     """
@@ -111,7 +126,10 @@ def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
         if not (source / name).is_file() or _sha256(source / name) != digest:
             raise RestoreNotPossible(f"{name} is missing from the backup, or damaged.")
     if manifest.get("media_left_in"):
-        say(f"the backup holds no media: it was left in {manifest['media_left_in']}, which GUARDAPP_MEDIA_URL has to name")
+        say(
+            f"the backup holds no media: it was left in {manifest['media_left_in']}, which "
+            "GUARDAPP_MEDIA_URL has to name"
+        )
     try:
         for name, folder in folders().items():
             say(f"copying {name}")
@@ -154,7 +172,9 @@ def _manifest(source: Path) -> dict[str, Any]:
 
 def _in_use() -> bool:
     tables = connection.introspection.table_names()
-    return (User._meta.db_table in tables and User.objects.exists()) or (Item._meta.db_table in tables and Item.objects.exists())
+    return (User._meta.db_table in tables and User.objects.exists()) or (
+        Item._meta.db_table in tables and Item.objects.exists()
+    )
 
 
 def _migrations() -> list[str]:
@@ -198,12 +218,24 @@ def _copy_postgresql(target: Path) -> None:
 
 def _restore_postgresql(source: Path) -> None:
     connection.close()
-    _run(RestoreNotPossible, "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction",
-         "--exit-on-error", f"--dbname={connection.settings_dict['NAME']}", str(source))
+    _run(
+        RestoreNotPossible,
+        "pg_restore",
+        "--clean",
+        "--if-exists",
+        "--no-owner",
+        "--no-privileges",
+        "--single-transaction",
+        "--exit-on-error",
+        f"--dbname={connection.settings_dict['NAME']}",
+        str(source),
+    )
 
 
 def _run(error: type[TrainingError], *command: str) -> None:
-    """One of PostgreSQL's own programs on our database; the password goes by the environment, where no process list shows it."""
+    """One of PostgreSQL's own programs on our database; the password goes by the environment, where no process list
+    shows it.
+    """
     database = connection.settings_dict
     names = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD", "PGDATABASE": "NAME"}
     environment = os.environ | {variable: str(database[name]) for variable, name in names.items() if database.get(name)}
@@ -220,7 +252,9 @@ _RESTORE: dict[str, Callable[[Path], None]] = {"sqlite": _restore_sqlite, "postg
 
 
 def _copy_folder(source: Path, target: Path) -> Iterator[tuple[Path, str]]:
-    """What was copied, and its sha256. A file that is gone when its turn comes was nobody's; links lead out and are left."""
+    """What was copied, and its sha256. A file that is gone when its turn comes was nobody's; links lead out and are
+    left.
+    """
     for path in sorted(source.rglob("*")) if source.is_dir() else ():
         if path.is_symlink() or not path.is_file():
             continue

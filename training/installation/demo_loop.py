@@ -1,6 +1,6 @@
-"""The whole loop, unattended and through the services that the pages use: ingest, predict, review, snapshot, train, evaluate, promote,
-export. The reviewer is a program that knows the gold labels and decides nothing else: it accepts the guard where its labels are right, and
-flips them where they are not, without writing any reasoning."""
+"""The whole loop, unattended and through the services that the pages use: ingest, predict, review, snapshot, train,
+evaluate, promote, export. The reviewer is a program that knows the gold labels and decides nothing else: it accepts the
+guard where its labels are right, and flips them where they are not, without writing any reasoning."""
 
 import json
 import time
@@ -97,11 +97,18 @@ def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], say: Say)
     with stages.stage("export"):
         exported = _export(lead, work / "export.jsonl")
     return {
-        "f1_before": round(scores[0]["f1"], 4), "f1_after": round(scores[1]["f1"], 4),
-        "f1_gain": round(scores[1]["f1"] - scores[0]["f1"], 4), "rows_reviewed": len(rows.reviewed),
-        "rows_untouched": len(rows.untouched), "stage_seconds": stages.seconds,
-        "gate": gate, "domain": rows.domain, "rows_corrected": corrected, "rows_exported": exported,
-        "accuracy_before": round(scores[0]["accuracy"], 4), "accuracy_after": round(scores[1]["accuracy"], 4),
+        "f1_before": round(scores[0]["f1"], 4),
+        "f1_after": round(scores[1]["f1"], 4),
+        "f1_gain": round(scores[1]["f1"] - scores[0]["f1"], 4),
+        "rows_reviewed": len(rows.reviewed),
+        "rows_untouched": len(rows.untouched),
+        "stage_seconds": stages.seconds,
+        "gate": gate,
+        "domain": rows.domain,
+        "rows_corrected": corrected,
+        "rows_exported": exported,
+        "accuracy_before": round(scores[0]["accuracy"], 4),
+        "accuracy_after": round(scores[1]["accuracy"], 4),
         "f1_before_interval": [round(scores[0]["f1_low"], 4), round(scores[0]["f1_high"], 4)],
         "f1_after_interval": [round(scores[1]["f1_low"], 4), round(scores[1]["f1_high"], 4)],
         "unrelated": _unrelated(rows.unrelated, work, (before, candidate)),
@@ -111,9 +118,20 @@ def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], say: Say)
 def measure(version: ModelVersion, rows: Path, run_dir: Path) -> dict[str, Any]:
     """The version's scores on rows that nobody reviewed, by the evaluation job that the product uses."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / CONFIG, asdict(EvaluateConfig(
-        model=checkpoint_of(version), dataset=str(rows), media_root=str(settings.MEDIA_ROOT), split="",
-        batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS)))
+    write_json(
+        run_dir / CONFIG,
+        asdict(
+            EvaluateConfig(
+                model=checkpoint_of(version),
+                dataset=str(rows),
+                media_root=str(settings.MEDIA_ROOT),
+                split="",
+                batch_size=settings.INFERENCE_BATCH,
+                max_new_tokens=settings.MAX_NEW_TOKENS,
+                threads=settings.WORKER_THREADS,
+            )
+        ),
+    )
     with job_process.held(run_dir, 1.0) as lock:
         assert lock is not None
         code = job_process.start("training.jobs.evaluate", run_dir, lock).wait()
@@ -126,11 +144,18 @@ def measure(version: ModelVersion, rows: Path, run_dir: Path) -> dict[str, Any]:
 
 def _unrelated(ids: frozenset[str], work: Path, versions: Sequence[ModelVersion]) -> dict[str, Any]:
     """The same scores on the untouched rows that resemble no reviewed one."""
-    before, after = ([line for line in read_lines(work / f"measure-{version.name}" / PREDICTIONS) if line["id"] in ids]
-                     for version in versions)
+    before, after = (
+        [line for line in read_lines(work / f"measure-{version.name}" / PREDICTIONS) if line["id"] in ids]
+        for version in versions
+    )
     scores = [score(outcome(line, Task.PROMPT) for line in lines) for lines in (before, after)]
-    return {"rows": len(before), "f1_before": round(scores[0].f1, 4), "f1_after": round(scores[1].f1, 4),
-            "accuracy_before": round(scores[0].accuracy, 4), "accuracy_after": round(scores[1].accuracy, 4)}
+    return {
+        "rows": len(before),
+        "f1_before": round(scores[0].f1, 4),
+        "f1_after": round(scores[1].f1, 4),
+        "accuracy_before": round(scores[0].accuracy, 4),
+        "accuracy_after": round(scores[1].accuracy, 4),
+    }
 
 
 def _person(name: str, role: Role) -> User:
@@ -196,18 +221,24 @@ def _candidate(run: TrainingRun) -> ModelVersion:
 
 
 def _write_untouched(rows: Sequence[DemoRow], path: Path) -> Path:
-    known = set(Item.objects.filter(external_id__in=[row.external_id for row in rows]).values_list("external_id", flat=True))
+    known = set(
+        Item.objects.filter(external_id__in=[row.external_id for row in rows]).values_list("external_id", flat=True)
+    )
     if known:
         raise DemoFailed(f"{len(known)} rows to measure on were ingested, so they are not untouched.")
     with path.open("w", encoding="utf-8") as lines:
         for row in rows:
-            value = Row(Sample(row.external_id, row.prompt), Verdict(prompt=row.label), "", split="holdout", source=SOURCE)
+            value = Row(
+                Sample(row.external_id, row.prompt), Verdict(prompt=row.label), "", split="holdout", source=SOURCE
+            )
             lines.write(json.dumps(value.as_json(Path(settings.MEDIA_ROOT)), ensure_ascii=False) + "\n")
     return path
 
 
 def _promote(candidate: ModelVersion, lead: User, reason: str) -> str:
-    """Through the gate; where that does not pass, over it by an admin, since the demonstration goes on whatever was learnt."""
+    """Through the gate; where that does not pass, over it by an admin, since the demonstration goes on whatever was
+    learnt.
+    """
     try:
         promote(version=candidate, approver=lead, reason=reason)
     except GateNotPassed as refused:

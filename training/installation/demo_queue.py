@@ -1,4 +1,6 @@
-"""The queue that a new installation shows: made by the project's own generator, of topics that the starter never trained on."""
+"""The queue that a new installation shows: made by the project's own generator, of topics that the starter never
+trained on.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,8 +23,11 @@ def load_demo(*, count: int) -> int:
     """Ingest `count` generated items through the ordinary service, modalities mixed. Returns how many are new."""
     images, videos = round(count * IMAGE_SHARE), round(count * VIDEO_SHARE)
     with tempfile.TemporaryDirectory() as folder:
-        items = [*_text_items(count - images - videos), *_media_items(images, "image", Path(folder)),
-                 *_media_items(videos, "video", Path(folder))]
+        items = [
+            *_text_items(count - images - videos),
+            *_media_items(images, "image", Path(folder)),
+            *_media_items(videos, "video", Path(folder)),
+        ]
         Random(SEED).shuffle(items)
         results = ingest_items(rows=items)
     return sum(result.status is RowStatus.CREATED for result in results)
@@ -42,5 +47,12 @@ def _media_items(count: int, kind: str, folder: Path) -> Iterator[IncomingItem]:
 
 
 def _item(row: dict[str, Any], *media: IncomingMedia) -> IncomingItem:
-    return IncomingItem(external_id=row["id"], source=SOURCE, prompt=row["prompt"], response=row["response"], media=media,
-                        metadata={"topic": row["topic"]}, reason={"kind": "demo", "note": "made by the project itself"})
+    return IncomingItem(
+        external_id=row["id"],
+        source=SOURCE,
+        prompt=row["prompt"],
+        response=row["response"],
+        media=media,
+        metadata={"topic": row["topic"]},
+        reason={"kind": "demo", "note": "made by the project itself"},
+    )

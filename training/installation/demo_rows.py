@@ -1,10 +1,12 @@
 """Rows for the demonstration: labelled ones of one domain, half of them to be reviewed, the others never touched.
 
-Both halves are random draws of one stream, as the reviewed and the coming items of a queue are. No group of the product's own split
-(guard.splits) stands in both, and both hold as many harmful as unharmful prompts, so that calling everything harmful gives an F1 of 0.67.
+Both halves are random draws of one stream, as the reviewed and the coming items of a queue are. No group of the
+product's own split (guard.splits) stands in both, and both hold as many harmful as unharmful prompts, so that calling
+everything harmful gives an F1 of 0.67.
 
-A test suite like HateCheck says one sentence about many groups of people. So `unrelated` names the untouched rows that share no family
-with a reviewed row, where rows whose words overlap by FAMILY_OVERLAP or more are one family: the scores on those are given as well.
+A test suite like HateCheck says one sentence about many groups of people. So `unrelated` names the untouched rows that
+share no family with a reviewed row, where rows whose words overlap by FAMILY_OVERLAP or more are one family: the scores
+on those are given as well.
 """
 
 import gzip
@@ -71,10 +73,13 @@ def _halves(domain: str, rows: list[DemoRow], count: int) -> DemoRows:
     """The first rows of each label in a random order, one row a group; every other one is to be reviewed."""
     once = list({group_key(row.prompt, None, ()): row for row in rows}.values())
     Random(SEED).shuffle(once)
-    chosen = [row for label in Harmfulness for row in [row for row in once if row.label is label][:2 * (count // 2)]]
+    chosen = [row for label in Harmfulness for row in [row for row in once if row.label is label][: 2 * (count // 2)]]
     if len(chosen) < 4 * (count // 2):
-        raise NotEnoughRows(f"{domain}: {len(once)} different labelled rows; {count} to review and as many to measure on are asked for, "
-                            "half of each label.")
+        raise NotEnoughRows(
+            f"{domain}: {len(once)} different labelled rows; {count} to review and as many to measure on "
+            "are asked for, "
+            "half of each label."
+        )
     Random(SEED).shuffle(chosen)
     by_label = [[row for row in chosen if row.label is label] for label in Harmfulness]
     reviewed, untouched = ([row for rows_of_label in by_label for row in rows_of_label[side::2]] for side in (0, 1))
@@ -85,7 +90,9 @@ def _halves(domain: str, rows: list[DemoRow], count: int) -> DemoRows:
 
 def _unrelated(reviewed: Sequence[DemoRow], untouched: Sequence[DemoRow]) -> frozenset[str]:
     seen = {row.external_id for row in reviewed}
-    strangers = [family for family in families([*reviewed, *untouched]) if not any(row.external_id in seen for row in family)]
+    strangers = [
+        family for family in families([*reviewed, *untouched]) if not any(row.external_id in seen for row in family)
+    ]
     return frozenset(row.external_id for family in strangers for row in family)
 
 

@@ -1,11 +1,12 @@
 """Preference training on hard samples: `python -m training.jobs.dpo RUN_DIR`.
 
-Reads RUN_DIR/config.json (DpoConfig), pairs a right and a wrong completion of each row of a mining's rows.jsonl (or of preference
-rows), and trains the guard to prefer the right one (HS-DPO). The reference is the base model: its log-probabilities are computed
-once, into RUN_DIR/reference.jsonl. Killed at any moment, the same command goes on from the last checkpoint.
+Reads RUN_DIR/config.json (DpoConfig), pairs a right and a wrong completion of each row of a mining's rows.jsonl (or of
+preference rows), and trains the guard to prefer the right one (HS-DPO). The reference is the base model: its
+log-probabilities are computed once, into RUN_DIR/reference.jsonl. Killed at any moment, the same command goes on from
+the last checkpoint.
 
-TRL's DPOTrainer takes no video, no batches of mixed media and no weight of a pair; so the loss is training.learning.dpo_loss, and the
-trainer is that of the supervised job.
+TRL's DPOTrainer takes no video, no batches of mixed media and no weight of a pair; so the loss is
+training.learning.dpo_loss, and the trainer is that of the supervised job.
 """
 
 import argparse
@@ -43,7 +44,9 @@ log = logging.getLogger("training.jobs.dpo")
 
 
 class SharesNotSupported(ValueError):
-    """Preference training needs the whole model in each process: launch it with none, ddp or zero2, and lora_rank for large models."""
+    """Preference training needs the whole model in each process: launch it with none, ddp or zero2, and lora_rank for
+    large models.
+    """
 
 
 def main(run_dir: Path) -> int:
@@ -69,15 +72,25 @@ def main(run_dir: Path) -> int:
     if collator is None:
         return EXIT_CANCELLED
     pairs = collator.rows
-    log.info("%d pairs, %d dropped as longer than %d tokens, %d rows without a pair", len(pairs), pairs.dropped, config.cutoff_tokens,
-             read.unpaired)
+    log.info(
+        "%d pairs, %d dropped as longer than %d tokens, %d rows without a pair",
+        len(pairs),
+        pairs.dropped,
+        config.cutoff_tokens,
+        read.unpaired,
+    )
 
     if config.freeze_vision:
         for parameter in vision_tower(model).parameters():
             parameter.requires_grad = False
     trainer = PreferenceTrainer(
-        config, model=model, args=arguments, processing_class=processor,
-        train_dataset=Dataset.from_dict({"index": list(range(len(pairs)))}), data_collator=collator, peft_config=lora(config),
+        config,
+        model=model,
+        args=arguments,
+        processing_class=processor,
+        train_dataset=Dataset.from_dict({"index": list(range(len(pairs)))}),
+        data_collator=collator,
+        peft_config=lora(config),
         callbacks=[PreferenceReporter(heartbeat)],
     )
     trainer.remove_callback(transformers.PrinterCallback)
@@ -92,19 +105,34 @@ def main(run_dir: Path) -> int:
     heartbeat.beat("saving", steps, total)
     save_model(trainer, processor, run_dir / MODEL, bf16=config.save_bf16)
     logged = [entry for entry in trainer.state.log_history if "margin" in entry]
-    write_result(run_dir, {
-        "steps": steps, "epochs": trainer.state.epoch, "final_loss": logged[-1]["loss"] if logged else outcome.training_loss,
-        "final_margin": logged[-1]["margin"] if logged else None, "final_accuracy": logged[-1]["accuracy"] if logged else None,
-        "train_rows": len(pairs), "dropped": pairs.dropped, "unpaired": read.unpaired, "tokens": trainer.state.num_input_tokens_seen,
-        "seconds": round(time.time() - began, 2), "base_model": config.base_model, "lora_rank": config.lora_rank,
-        "transformers_version": transformers.__version__, "trl_version": trl.__version__, "torch_version": torch.__version__,
-    })
+    write_result(
+        run_dir,
+        {
+            "steps": steps,
+            "epochs": trainer.state.epoch,
+            "final_loss": logged[-1]["loss"] if logged else outcome.training_loss,
+            "final_margin": logged[-1]["margin"] if logged else None,
+            "final_accuracy": logged[-1]["accuracy"] if logged else None,
+            "train_rows": len(pairs),
+            "dropped": pairs.dropped,
+            "unpaired": read.unpaired,
+            "tokens": trainer.state.num_input_tokens_seen,
+            "seconds": round(time.time() - began, 2),
+            "base_model": config.base_model,
+            "lora_rank": config.lora_rank,
+            "transformers_version": transformers.__version__,
+            "trl_version": trl.__version__,
+            "torch_version": torch.__version__,
+        },
+    )
     return 0
 
 
 def as_sft(config: DpoConfig) -> SftConfig:
     """The settings that both kinds of training have."""
-    return SftConfig(**{field.name: getattr(config, field.name) for field in fields(SftConfig) if hasattr(config, field.name)})
+    return SftConfig(
+        **{field.name: getattr(config, field.name) for field in fields(SftConfig) if hasattr(config, field.name)}
+    )
 
 
 def refuse_shares(arguments: TrainingArguments) -> None:
@@ -128,25 +156,32 @@ def prepared(processor: Any, model: Any, read: Pairs, config: DpoConfig, heartbe
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def reference_logps(model: Any, collator: PairCollator, config: DpoConfig, path: Path, heartbeat: Heartbeat) -> list[tuple[float, float]]:
-    """What the model says, before training, of each pair's chosen and rejected completion; appended to `path` as it is computed.
+def reference_logps(
+    model: Any, collator: PairCollator, config: DpoConfig, path: Path, heartbeat: Heartbeat
+) -> list[tuple[float, float]]:
+    """What the model says, before training, of each pair's chosen and rejected completion; appended to `path` as it is
+    computed.
 
     Of several processes each computes all, and the first one writes. Raises JobCancelled.
     """
     pairs = collator.rows
     writes = is_main_process()
     known = {line["id"]: (line["chosen"], line["rejected"]) for line in (read_lines(path) if writes else ())}
-    order = sorted((index for index in range(len(pairs)) if pairs.pairs[index].row.sample.id not in known),
-                   key=lambda index: pairs.lengths[index], reverse=True)
+    order = sorted(
+        (index for index in range(len(pairs)) if pairs.pairs[index].row.sample.id not in known),
+        key=lambda index: pairs.lengths[index],
+        reverse=True,
+    )
     device = model.device
     model.eval()
     for start in range(0, len(order), config.batch_size):
         heartbeat.beat("reference", start, len(order))
         if heartbeat.cancelled:
             raise JobCancelled
-        indices = order[start:start + config.batch_size]
+        indices = order[start : start + config.batch_size]
         batch = {name: tensor.to(device) for name, tensor in collator([{"index": index} for index in indices]).items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):  # as training computes them
+        # as training computes them
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             logps, _, _ = completion_logps(model, batch)
         for index, chosen, rejected in zip(indices, *(side.tolist() for side in logps.chunk(2)), strict=True):
             name = pairs.pairs[index].row.sample.id
@@ -157,22 +192,30 @@ def reference_logps(model: Any, collator: PairCollator, config: DpoConfig, path:
 
 
 class PreferenceTrainer(GuardTrainer):
-    """The supervised job's trainer with HS-DPO's loss: the pairs' mean of preference + sft_weight · likelihood of the chosen side."""
+    """The supervised job's trainer with HS-DPO's loss: the pairs' mean of preference + sft_weight · likelihood of the
+    chosen side.
+    """
 
     def __init__(self, config: DpoConfig, **keywords: Any) -> None:
         self.beta = config.beta
         self.sft_weight = config.sft_weight
         super().__init__(**keywords)
 
-    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
-                     num_items_in_batch: torch.Tensor | None = None) -> Any:
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:
         losses, outputs = pair_losses(model, inputs, beta=self.beta)
         count = len(losses.margin) if num_items_in_batch is None else num_items_in_batch
         loss = (losses.preference + self.sft_weight * losses.sft).sum() / count
-        for name, values in zip(PARTS, (losses.preference, losses.sft, losses.margin, (losses.margin > 0).float()), strict=True):
+        for name, values in zip(
+            PARTS, (losses.preference, losses.sft, losses.margin, (losses.margin > 0).float()), strict=True
+        ):
             self._metrics["train"][name].append(self.accelerator.gather(values.detach().mean()).mean().item())
         return (loss, outputs) if return_outputs else loss
-
 
     def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
         return GroupedByLength(self.data_collator.rows.lengths, self.args.train_batch_size, self.args.seed)

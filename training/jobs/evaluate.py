@@ -42,7 +42,7 @@ def main(run_dir: Path) -> int:
     log.info("%d rows, %d of them predicted before", len(rows), len(predictions))
     ordered = sorted(rows.values(), key=lambda row: estimated_tokens(row.sample))
     # the same batches at every start: padding moves scores by a rounding error, and a resumed result shall be the same
-    batches = [ordered[start:start + config.batch_size] for start in range(0, len(ordered), config.batch_size)]
+    batches = [ordered[start : start + config.batch_size] for start in range(0, len(ordered), config.batch_size)]
     engine = guard_engine(config, batch_size=config.batch_size)
     decoding = Decoding(max_new_tokens=config.max_new_tokens, seed=config.seed)
 
@@ -61,13 +61,20 @@ def main(run_dir: Path) -> int:
             if row in missing:
                 predictions[row.sample.id] = prediction(row, rollout, ms, watched=not _of_split(row, config.split))
                 append_line(run_dir / PREDICTIONS, predictions[row.sample.id])
-        heartbeat.metric({"step": len(predictions), "tokens": sum(group[0].tokens for group in groups), "ms_per_row": round(ms, 1)})
+        heartbeat.metric(
+            {"step": len(predictions), "tokens": sum(group[0].tokens for group in groups), "ms_per_row": round(ms, 1)}
+        )
 
     heartbeat.beat("scoring", len(rows), len(rows))
     answers = [predictions[key] for key in rows]
-    result = scored([line for line in answers if not line.get("watched")], resamples=config.bootstrap_samples, seed=config.seed)
-    write_json(run_dir / RESULT, result | {"model": config.model, "split": config.split,
-                                           "watched": sum(bool(line.get("watched")) for line in answers)})
+    result = scored(
+        [line for line in answers if not line.get("watched")], resamples=config.bootstrap_samples, seed=config.seed
+    )
+    write_json(
+        run_dir / RESULT,
+        result
+        | {"model": config.model, "split": config.split, "watched": sum(bool(line.get("watched")) for line in answers)},
+    )
     return 0
 
 
@@ -92,13 +99,22 @@ def prediction(row: Row, rollout: Rollout, ms: float, *, watched: bool) -> dict[
     """One line of predictions.jsonl. `ms` is the row's share of its batch's time; a watched row is not scored."""
     verdict = rollout.judgement.verdict if rollout.judgement else None
     return {
-        "id": row.sample.id, "completion": rollout.completion, "parsed": verdict is not None,
-        "predicted": {"prompt": verdict.prompt, "response": verdict.response} if verdict else {"prompt": None, "response": None},
+        "id": row.sample.id,
+        "completion": rollout.completion,
+        "parsed": verdict is not None,
+        "predicted": {"prompt": verdict.prompt, "response": verdict.response}
+        if verdict
+        else {"prompt": None, "response": None},
         "gold": {"prompt": row.verdict.prompt, "response": row.verdict.response},
         "scores": {"prompt": rollout.prompt_score, "response": rollout.response_score},
-        "tokens": rollout.tokens, "finished": rollout.finished, "ms": round(ms, 2), "modality": row.sample.modality.value,
-        "source": row.source, "categories": list(row.verdict.categories),
-        "predicted_categories": list(verdict.categories) if verdict else [], "watched": watched,
+        "tokens": rollout.tokens,
+        "finished": rollout.finished,
+        "ms": round(ms, 2),
+        "modality": row.sample.modality.value,
+        "source": row.source,
+        "categories": list(row.verdict.categories),
+        "predicted_categories": list(verdict.categories) if verdict else [],
+        "watched": watched,
     }
 
 

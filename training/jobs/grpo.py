@@ -1,9 +1,9 @@
 """Reinforcement with GRPO: `python -m training.jobs.grpo RUN_DIR`.
 
-Reads RUN_DIR/config.json (GrpoConfig), draws groups of completions for the train rows, rewards them by the gold labels and
-raises the likelihood of what is better than its group: PPO's clipped objective, no KL term. Text, image and video rows stand in
-one batch. Resumes from the newest whole checkpoint, and writes RUN_DIR/model and RUN_DIR/result.json. Killed at any moment, the
-same command goes on from the last checkpoint.
+Reads RUN_DIR/config.json (GrpoConfig), draws groups of completions for the train rows, rewards them by the gold labels
+and raises the likelihood of what is better than its group: PPO's clipped objective, no KL term. Text, image and video
+rows stand in one batch. Resumes from the newest whole checkpoint, and writes RUN_DIR/model and RUN_DIR/result.json.
+Killed at any moment, the same command goes on from the last checkpoint.
 """
 
 import argparse
@@ -61,8 +61,14 @@ def main(run_dir: Path) -> int:
     if prompts is None:
         return EXIT_CANCELLED
     log.info("%d prompts, %d dropped as longer than %d tokens", len(prompts), prompts.dropped, config.max_prompt_tokens)
-    if config.generation == "vllm_server" and processes() > 1 and any(prompts.has_video(row) for row in range(len(prompts))):
-        raise ConfigNotUsable("generation='vllm_server' with several processes takes no video rows: take 'vllm_colocate'.")
+    if (
+        config.generation == "vllm_server"
+        and processes() > 1
+        and any(prompts.has_video(row) for row in range(len(prompts)))
+    ):
+        raise ConfigNotUsable(
+            "generation='vllm_server' with several processes takes no video rows: take 'vllm_colocate'."
+        )
 
     trainer = build_trainer(config, arguments, model, prompts, batches, heartbeat)
     checkpoint = newest_checkpoint(run_dir)
@@ -76,14 +82,28 @@ def main(run_dir: Path) -> int:
     heartbeat.beat("saving", steps, total)
     save_model(trainer, processor, run_dir / MODEL, bf16=config.save_bf16)
     logged = [entry for entry in trainer.state.log_history if "reward" in entry]
-    write_result(run_dir, {
-        "steps": steps, "epochs": trainer.state.epoch, "train_rows": len(prompts), "dropped": prompts.dropped,
-        "concatenated": sum(row.source == "concatenation" for row in prompts.rows), "rollouts": trainer.rollouts_drawn,
-        "first_reward": logged[0]["reward"], "final_reward": logged[-1]["reward"], "final_pass_rate": logged[-1]["pass_rate"],
-        "tokens": trainer.state.num_input_tokens_seen, "seconds": round(time.time() - began, 2),
-        "base_model": config.base_model, "reward": config.reward, "lora_rank": config.lora_rank,
-        "transformers_version": transformers.__version__, "trl_version": trl.__version__, "torch_version": torch.__version__,
-    })
+    write_result(
+        run_dir,
+        {
+            "steps": steps,
+            "epochs": trainer.state.epoch,
+            "train_rows": len(prompts),
+            "dropped": prompts.dropped,
+            "concatenated": sum(row.source == "concatenation" for row in prompts.rows),
+            "rollouts": trainer.rollouts_drawn,
+            "first_reward": logged[0]["reward"],
+            "final_reward": logged[-1]["reward"],
+            "final_pass_rate": logged[-1]["pass_rate"],
+            "tokens": trainer.state.num_input_tokens_seen,
+            "seconds": round(time.time() - began, 2),
+            "base_model": config.base_model,
+            "reward": config.reward,
+            "lora_rank": config.lora_rank,
+            "transformers_version": transformers.__version__,
+            "trl_version": trl.__version__,
+            "torch_version": torch.__version__,
+        },
+    )
     return 0
 
 
@@ -97,16 +117,29 @@ def measured_prompts(processor: Any, rows: list[Row], config: GrpoConfig, heartb
     return None if any_process(prompts is None) else prompts
 
 
-def build_trainer(config: GrpoConfig, arguments: trl.GRPOConfig, model: Any, prompts: Prompts, batches: Batches,
-                  heartbeat: Heartbeat, kind: type[GuardGrpoTrainer] = GuardGrpoTrainer) -> GuardGrpoTrainer:
+def build_trainer(
+    config: GrpoConfig,
+    arguments: trl.GRPOConfig,
+    model: Any,
+    prompts: Prompts,
+    batches: Batches,
+    heartbeat: Heartbeat,
+    kind: type[GuardGrpoTrainer] = GuardGrpoTrainer,
+) -> GuardGrpoTrainer:
     """The trainer with its callbacks. The first clip range is in force from the first step on."""
     if config.freeze_vision:
         for parameter in vision_tower(model).parameters():
             parameter.requires_grad = False
     clipping, reporter = Clipping(clip_schedule(config)), GrpoReporter(heartbeat)
     trainer = kind(
-        config=config, prompts=prompts, batches=batches, model=model, args=arguments,
-        processing_class=prompts.processor, peft_config=lora(config), callbacks=[clipping, reporter],
+        config=config,
+        prompts=prompts,
+        batches=batches,
+        model=model,
+        args=arguments,
+        processing_class=prompts.processor,
+        peft_config=lora(config),
+        callbacks=[clipping, reporter],
         train_dataset=Dataset.from_dict({"prompt": [""] * len(prompts), "index": list(range(len(prompts)))}),
     )
     clipping.trainer = reporter.trainer = trainer

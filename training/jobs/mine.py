@@ -1,8 +1,9 @@
 """Find the rows that a guard sometimes gets wrong: `python -m training.jobs.mine RUN_DIR`.
 
-Reads RUN_DIR/config.json (MineConfig), draws rollouts of each labelled row of the split, appends to RUN_DIR/mined.jsonl and
-writes the kept rows to RUN_DIR/rows.jsonl and the figures to RUN_DIR/result.json. Rollouts that the same version drew before are
-used, only the missing ones are drawn. Killed at any moment, the same command goes on with the rows that are not mined yet.
+Reads RUN_DIR/config.json (MineConfig), draws rollouts of each labelled row of the split, appends to RUN_DIR/mined.jsonl
+and writes the kept rows to RUN_DIR/rows.jsonl and the figures to RUN_DIR/result.json. Rollouts that the same version
+drew before are used, only the missing ones are drawn. Killed at any moment, the same command goes on with the rows that
+are not mined yet.
 """
 
 import argparse
@@ -53,7 +54,11 @@ def main(run_dir: Path) -> int:
 
     heartbeat.beat("loading", 0, 0)
     rows = rows_by_id(config)
-    known = {key: texts[:config.rollouts] for key, texts in known_completions(config.known, config.version).items() if key in rows}
+    known = {
+        key: texts[: config.rollouts]
+        for key, texts in known_completions(config.known, config.version).items()
+        if key in rows
+    }
     mined = {line["id"]: line for line in read_lines(run_dir / MINED) if line["id"] in rows}
     log.info("%d rows, %d of them mined before, %d with known rollouts", len(rows), len(mined), len(known))
     miner = Miner(config, rule, known)
@@ -74,19 +79,30 @@ def main(run_dir: Path) -> int:
                 mined[line["id"]] = line
                 append_line(run_dir / MINED, line)
         drawn = batch.missing * len(batch.rows)
-        heartbeat.metric({"step": batch.number + 1, **running_figures(mined.values()), "rollouts_per_s": round(drawn / seconds, 3),
-                          "seconds": seconds if drawn else 0.0})
+        heartbeat.metric(
+            {
+                "step": batch.number + 1,
+                **running_figures(mined.values()),
+                "rollouts_per_s": round(drawn / seconds, 3),
+                "seconds": seconds if drawn else 0.0,
+            }
+        )
 
     heartbeat.beat("saving", len(rows), len(rows))
     write_kept(run_dir / ROWS, rows, mined, Path(config.media_root))
     spent = sum(line["seconds"] for line in read_lines(run_dir / METRICS))
-    write_json(run_dir / RESULT, summary(rows, mined, seconds=spent)
-               | {"model": config.model, "version": config.version, "keep": rule.value, "rollouts": config.rollouts})
+    write_json(
+        run_dir / RESULT,
+        summary(rows, mined, seconds=spent)
+        | {"model": config.model, "version": config.version, "keep": rule.value, "rollouts": config.rollouts},
+    )
     return 0
 
 
 def rows_by_id(config: MineConfig) -> dict[str, Row]:
-    """The rows of the split that have a gold label, in the order of the dataset. Raises RowNotReadable, RowsShareAnId."""
+    """The rows of the split that have a gold label, in the order of the dataset. Raises RowNotReadable,
+    RowsShareAnId.
+    """
     rows: dict[str, Row] = {}
     for row in read_rows(Path(config.dataset), Path(config.media_root), split=config.split):
         if row.verdict.prompt is None and (row.verdict.response is None or row.sample.response is None):
@@ -98,16 +114,21 @@ def rows_by_id(config: MineConfig) -> dict[str, Row]:
 
 
 def batches(rows: Sequence[Row], known: Mapping[str, Sequence[str]], config: MineConfig) -> list[Batch]:
-    """All rows in batches, the same at every start, so that a resumed mining draws what an uninterrupted one would have.
+    """All rows in batches, the same at every start, so that a resumed mining draws what an uninterrupted one would
+    have.
 
     The longest come first: what does not fit into memory fails at once.
     """
     missing = {row.sample.id: config.rollouts - len(known.get(row.sample.id, ())) for row in rows}
     found: list[Batch] = []
     for count in sorted(set(missing.values())):
-        alike = sorted((row for row in rows if missing[row.sample.id] == count), key=lambda row: estimated_tokens(row.sample), reverse=True)
+        alike = sorted(
+            (row for row in rows if missing[row.sample.id] == count),
+            key=lambda row: estimated_tokens(row.sample),
+            reverse=True,
+        )
         for start in range(0, len(alike), config.batch_size):
-            found.append(Batch(len(found), count, alike[start:start + config.batch_size]))
+            found.append(Batch(len(found), count, alike[start : start + config.batch_size]))
     return found
 
 
@@ -134,19 +155,33 @@ class Miner:
         if not batch.missing:
             return [[] for _ in batch.rows]
         config = self.config
-        decoding = Decoding(config.temperature, config.top_p, batch.missing, config.max_new_tokens,
-                            config.seed + batch.number * SEEDS_A_BATCH)
+        decoding = Decoding(
+            config.temperature,
+            config.top_p,
+            batch.missing,
+            config.max_new_tokens,
+            config.seed + batch.number * SEEDS_A_BATCH,
+        )
         groups = self.engine.generate([row.sample for row in batch.rows], decoding)
         return [
-            [rollout_line(row, rollout.completion, tokens=rollout.tokens, max_tokens=config.max_new_tokens, reused=False)
-             for rollout in group]
+            [
+                rollout_line(
+                    row, rollout.completion, tokens=rollout.tokens, max_tokens=config.max_new_tokens, reused=False
+                )
+                for rollout in group
+            ]
             for row, group in zip(batch.rows, groups, strict=True)
         ]
 
     def _known(self, row: Row) -> list[dict[str, Any]]:
         return [
-            rollout_line(row, text, tokens=len(completion_ids(self.processor, text)), max_tokens=self.config.max_new_tokens,
-                         reused=True)
+            rollout_line(
+                row,
+                text,
+                tokens=len(completion_ids(self.processor, text)),
+                max_tokens=self.config.max_new_tokens,
+                reused=True,
+            )
             for text in self.known.get(row.sample.id, ())
         ]
 

@@ -28,7 +28,15 @@ from training.learning.heartbeat import Heartbeat
 from training.learning.packing import LINE_TOKENS
 from training.learning.processes import any_process, log_to_stdout
 from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
-from training.learning.trainers import Reporter, in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
+from training.learning.trainers import (
+    Reporter,
+    in_shares,
+    lora,
+    newest_checkpoint,
+    save_model,
+    vision_tower,
+    write_result,
+)
 
 log = logging.getLogger("training.jobs.sft")
 
@@ -59,11 +67,18 @@ def main(run_dir: Path) -> int:
         for parameter in vision_tower(model).parameters():
             parameter.requires_grad = False
     trainer = GuardTrainer(
-        model=model, args=arguments, processing_class=processor,
+        model=model,
+        args=arguments,
+        processing_class=processor,
         train_dataset=Dataset.from_dict({"index": list(range(len(rows)))}),
-        data_collator=GuardCollator(rows, processor.tokenizer.pad_token_id, config.loss_on_prompt,
-                                    line_tokens=LINE_TOKENS if config.packing else 0),
-        peft_config=lora(config), callbacks=[Reporter(heartbeat)],
+        data_collator=GuardCollator(
+            rows,
+            processor.tokenizer.pad_token_id,
+            config.loss_on_prompt,
+            line_tokens=LINE_TOKENS if config.packing else 0,
+        ),
+        peft_config=lora(config),
+        callbacks=[Reporter(heartbeat)],
     )
     trainer.pool_batches = config.pool_batches
     if in_shares(trainer):
@@ -80,12 +95,23 @@ def main(run_dir: Path) -> int:
     heartbeat.beat("saving", steps, total)
     save_model(trainer, processor, run_dir / MODEL, bf16=config.save_bf16)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    write_result(run_dir, {
-        "steps": steps, "epochs": trainer.state.epoch, "final_loss": losses[-1] if losses else outcome.training_loss,
-        "train_rows": len(rows), "dropped": rows.dropped, "tokens": trainer.state.num_input_tokens_seen,
-        "seconds": round(time.time() - began, 2), "base_model": config.base_model, "lora_rank": config.lora_rank,
-        "transformers_version": transformers.__version__, "trl_version": trl.__version__, "torch_version": torch.__version__,
-    })
+    write_result(
+        run_dir,
+        {
+            "steps": steps,
+            "epochs": trainer.state.epoch,
+            "final_loss": losses[-1] if losses else outcome.training_loss,
+            "train_rows": len(rows),
+            "dropped": rows.dropped,
+            "tokens": trainer.state.num_input_tokens_seen,
+            "seconds": round(time.time() - began, 2),
+            "base_model": config.base_model,
+            "lora_rank": config.lora_rank,
+            "transformers_version": transformers.__version__,
+            "trl_version": trl.__version__,
+            "torch_version": torch.__version__,
+        },
+    )
     return 0
 
 
@@ -103,20 +129,41 @@ def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
     """The config in TRL's words. On a GPU bf16 needs its support; on a CPU it is autocast, asked for by `bf16`."""
     cpu = not torch.cuda.is_available()
     return trl.SFTConfig(
-        output_dir=str(run_dir / CHECKPOINTS), use_cpu=cpu, bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
-        num_train_epochs=config.epochs, max_steps=config.max_steps, learning_rate=config.learning_rate,
-        lr_scheduler_type=config.lr_scheduler, warmup_steps=config.warmup_ratio, weight_decay=config.weight_decay,
-        adam_beta2=config.adam_beta2, max_grad_norm=config.max_grad_norm,
-        per_device_train_batch_size=config.batch_size, gradient_accumulation_steps=config.gradient_accumulation,
-        gradient_checkpointing=config.gradient_checkpointing, seed=config.seed, save_steps=config.save_every, save_total_limit=2,
-        logging_steps=config.log_every, logging_first_step=True, include_num_input_tokens_seen="non_padding",
-        remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None,
-        ddp_find_unused_parameters=not (config.freeze_vision or config.lora_rank),  # a batch of text leaves the vision tower out
-        report_to="none", disable_tqdm=True, dataloader_pin_memory=not cpu, average_tokens_across_devices=False,
+        output_dir=str(run_dir / CHECKPOINTS),
+        use_cpu=cpu,
+        bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler,
+        warmup_steps=config.warmup_ratio,
+        weight_decay=config.weight_decay,
+        adam_beta2=config.adam_beta2,
+        max_grad_norm=config.max_grad_norm,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation,
+        gradient_checkpointing=config.gradient_checkpointing,
+        seed=config.seed,
+        save_steps=config.save_every,
+        save_total_limit=2,
+        logging_steps=config.log_every,
+        logging_first_step=True,
+        include_num_input_tokens_seen="non_padding",
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        # a batch of text leaves the vision tower out
+        ddp_find_unused_parameters=not (config.freeze_vision or config.lora_rank),
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=not cpu,
+        average_tokens_across_devices=False,
     )
 
 
-def weighted_loss(model: Any, inputs: dict[str, torch.Tensor], *, total_weight: torch.Tensor | None) -> tuple[torch.Tensor, Any]:
+def weighted_loss(
+    model: Any, inputs: dict[str, torch.Tensor], *, total_weight: torch.Tensor | None
+) -> tuple[torch.Tensor, Any]:
     """Cross-entropy of each next token times its `loss_weights`, summed and divided by `total_weight`; and the outputs.
 
     `total_weight` is that of the whole optimizer step; None takes the batch's own. Logits are computed only at
@@ -135,14 +182,22 @@ class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
     """TRL's trainer with this project's loss, row order and nothing written for a model hub."""
 
     pool_batches = 50
-    loss_is_scaled_for_ga = True  # `compute_loss` divides by the whole step's weight: the trainer must not divide again
+    # `compute_loss` divides by the whole step's weight: the trainer must not divide again
+    loss_is_scaled_for_ga = True
 
-    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
-                     num_items_in_batch: torch.Tensor | None = None) -> Any:
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:
         loss, outputs = weighted_loss(model, inputs, total_weight=num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
+    def _get_num_items_in_batch(
+        self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
+    ) -> torch.Tensor:
         """The loss weight of one optimizer step, accumulated batches included: what the step's loss is divided by."""
         total = torch.stack([batch["loss_weights"].sum() for batch in batch_samples]).sum().to(device)
         # each of several processes averages its gradients with the others, so each divides by the mean weight

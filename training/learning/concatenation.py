@@ -12,8 +12,9 @@ from training.learning.rows import Row
 SOURCE = "concatenation"
 
 
-def concatenated_rows(rows: Sequence[Row], folder: Path, *, share: float, balance: bool, seed: int,
-                      preset: MediaPreset) -> list[Row]:
+def concatenated_rows(
+    rows: Sequence[Row], folder: Path, *, share: float, balance: bool, seed: int, preset: MediaPreset
+) -> list[Row]:
     """Concatenations such that, beside `rows`, they are `share` of everything; without completions, so for GRPO only.
 
     Merged pictures are written to `folder`. The same arguments give the same rows.

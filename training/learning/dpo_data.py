@@ -17,7 +17,9 @@ from training.learning.sft_data import CACHE_BYTES, JobCancelled
 
 
 class NoPairs(ValueError):
-    """The dataset holds no train row with a right and a wrong completion that fit the cutoff; the message counts what it holds."""
+    """The dataset holds no train row with a right and a wrong completion that fit the cutoff; the message counts what
+    it holds.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Pairs:
 
 
 def read_pairs(config: DpoConfig) -> Pairs:
-    """One pair a train row: its "chosen" and "rejected", or one right and one wrong of its "rollouts", drawn by the seed.
+    """One pair a train row: its "chosen" and "rejected", or one right and one wrong of its "rollouts", drawn by the
+    seed.
 
     Raises RowNotReadable, RowsShareAnId.
     """
@@ -67,20 +70,23 @@ def read_pairs(config: DpoConfig) -> Pairs:
 
 @dataclass
 class EncodedPairs:
-    """The pairs that fit the cutoff. `lengths[i]` counts the tokens of the longer side; prompts are encoded lazily and from a
-    bounded cache."""
+    """The pairs that fit the cutoff. `lengths[i]` counts the tokens of the longer side; prompts are encoded lazily and
+    from a bounded cache."""
 
     processor: Any
     pairs: list[Pair]
     lengths: list[int] = field(default_factory=list)
     dropped: int = 0
-    reference: list[tuple[float, float]] = field(default_factory=list)  # log-probabilities of chosen and rejected
+    # log-probabilities of chosen and rejected
+    reference: list[tuple[float, float]] = field(default_factory=list)
     _cache: dict[int, Encoded] = field(default_factory=dict)
     _cached_bytes: int = 0
 
     @classmethod
     def measure(cls, processor: Any, read: Pairs, cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedPairs":
-        """Encode every prompt once: pairs with a longer side are dropped and counted, never cut. Raises NoPairs, JobCancelled."""
+        """Encode every prompt once: pairs with a longer side are dropped and counted, never cut. Raises NoPairs,
+        JobCancelled.
+        """
         result = cls(processor, [])
         for number, pair in enumerate(read.pairs):
             heartbeat.beat("encoding", number, len(read.pairs))
@@ -95,8 +101,11 @@ class EncodedPairs:
             result.pairs.append(pair)
             result.lengths.append(length)
         if not result.pairs:
-            raise NoPairs(f"{read.unpaired} train rows lack a right and a wrong completion, {result.dropped} pairs are longer than "
-                          f"{cutoff_tokens} tokens.")
+            raise NoPairs(
+                f"{read.unpaired} train rows lack a right and a wrong completion, {result.dropped} pairs "
+                "are longer than "
+                f"{cutoff_tokens} tokens."
+            )
         return result
 
     def __len__(self) -> int:
@@ -106,7 +115,9 @@ class EncodedPairs:
         """Chosen and rejected."""
         pair = self.pairs[index]
         prompt = self._cache.get(index) or encode(self.processor, pair.row.sample)
-        chosen, rejected = (followed_by(prompt, completion_ids(self.processor, text)) for text in (pair.chosen, pair.rejected))
+        chosen, rejected = (
+            followed_by(prompt, completion_ids(self.processor, text)) for text in (pair.chosen, pair.rejected)
+        )
         return chosen, rejected
 
     def _remember(self, index: int, prompt: Encoded) -> None:
@@ -119,8 +130,8 @@ class EncodedPairs:
 class PairCollator:
     """Dataset rows {"index"} → a right-padded batch: the chosen side of each pair, then the rejected sides.
 
-    Beside the model's inputs: `completion_mask` (2·pairs, tokens), `pair_weights` (pairs,), `reference` (2, pairs) where it is
-    known, and `loss_weights` (pairs,): each pair is one item of the optimizer step's mean.
+    Beside the model's inputs: `completion_mask` (2·pairs, tokens), `pair_weights` (pairs,), `reference` (2, pairs)
+    where it is known, and `loss_weights` (pairs,): each pair is one item of the optimizer step's mean.
     """
 
     rows: EncodedPairs
@@ -134,7 +145,7 @@ class PairCollator:
         batch = collate(encoded, pad_token_id=self.pad_token_id, side="right")
         batch["completion_mask"] = torch.zeros(batch["input_ids"].shape, dtype=torch.bool)
         for line, one in zip(batch["completion_mask"], encoded, strict=True):
-            line[one.prompt_tokens:len(one)] = True
+            line[one.prompt_tokens : len(one)] = True
         batch["pair_weights"] = torch.tensor([self.rows.pairs[index].weight for index in indices])
         batch["loss_weights"] = torch.ones(len(indices))
         if self.rows.reference:

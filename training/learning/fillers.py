@@ -1,7 +1,8 @@
 """A blank picture and a blank clip for batches without media.
 
-Where each process holds only a share of the weights, the vision tower's are put together by all of them at once: a process whose
-batch has no picture would leave the others waiting for ever. So every batch then holds one of each, which the loss does not count.
+Where each process holds only a share of the weights, the vision tower's are put together by all of them at once: a
+process whose batch has no picture would leave the others waiting for ever. So every batch then holds one of each, which
+the loss does not count.
 """
 
 from pathlib import Path

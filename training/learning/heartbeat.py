@@ -39,8 +39,9 @@ class Heartbeat:
     def cancelled(self) -> bool:
         return self._terminated or cancel_requested(self.run_dir)
 
-    def beat(self, stage: str, done: int, total: int, *, force: bool = False,
-             extra: Mapping[str, Any] | None = None) -> None:
+    def beat(
+        self, stage: str, done: int, total: int, *, force: bool = False, extra: Mapping[str, Any] | None = None
+    ) -> None:
         """`done` of `total` is reached (rows or steps); the time left is judged by the pace of this stage."""
         if not is_main_process():
             return
@@ -52,7 +53,9 @@ class Heartbeat:
         self._written = now
         gained = done - self._stage_done
         eta_s = (now - self._stage_began) / gained * (total - done) if gained > 0 and total else None
-        write_progress(self.run_dir, Progress(stage=stage, done=done, total=total, eta_s=eta_s, extra=dict(extra or {})))
+        write_progress(
+            self.run_dir, Progress(stage=stage, done=done, total=total, eta_s=eta_s, extra=dict(extra or {}))
+        )
 
     def metric(self, values: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""

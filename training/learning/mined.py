@@ -20,15 +20,23 @@ def rollout_line(row: Row, completion: str, *, tokens: int, max_tokens: int, reu
     stated = parse_labels(completion, response_expected=answered)
     graded = grade(completion, row.verdict, response_present=answered, tokens=tokens, max_tokens=max_tokens)
     return {
-        "completion": completion, "parsed": stated is not None, "prompt": stated.prompt if stated else None,
-        "response": stated.response if stated else None, "right": graded.right, "tokens": tokens, "reused": reused,
+        "completion": completion,
+        "parsed": stated is not None,
+        "prompt": stated.prompt if stated else None,
+        "response": stated.response if stated else None,
+        "right": graded.right,
+        "tokens": tokens,
+        "reused": reused,
     }
 
 
 def mined_line(row: Row, rollouts: Sequence[Line], *, version: str, rule: KeepRule) -> Line:
     rights = [rollout["right"] for rollout in rollouts]
     return {
-        "id": row.sample.id, "version": version, "rollouts": list(rollouts), "pass_rate": pass_rate(rights),
+        "id": row.sample.id,
+        "version": version,
+        "rollouts": list(rollouts),
+        "pass_rate": pass_rate(rights),
         "kept": keeps(rule, rights),
     }
 
@@ -37,16 +45,22 @@ def kept_line(row: Row, mined: Mapping[str, Any], media_root: Path) -> Line:
     """A line of rows.jsonl: the row as it was, with what mining found."""
     return row.as_json(media_root) | {
         "pass_rate": mined["pass_rate"],
-        "rollouts": [{name: rollout[name] for name in ("completion", "right", "tokens")} for rollout in mined["rollouts"]],
+        "rollouts": [
+            {name: rollout[name] for name in ("completion", "right", "tokens")} for rollout in mined["rollouts"]
+        ],
     }
 
 
 def known_completions(path: str, version: str) -> dict[str, list[str]]:
-    """Completions that this version drew before, by row: of {"id", "version", "completions"} lines, or of another mined.jsonl."""
+    """Completions that this version drew before, by row: of {"id", "version", "completions"} lines, or of another
+    mined.jsonl.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for line in read_lines(Path(path)) if path and version else ():
         if line["version"] == version:
-            found[line["id"]] += line.get("completions") or [rollout["completion"] for rollout in line.get("rollouts") or ()]
+            found[line["id"]] += line.get("completions") or [
+                rollout["completion"] for rollout in line.get("rollouts") or ()
+            ]
     return found
 
 
@@ -55,7 +69,8 @@ def running_figures(mined: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     lines = list(mined)
     rollouts = [rollout for line in lines for rollout in line["rollouts"]]
     return {
-        "rows": len(lines), "pass_rate": _mean([line["pass_rate"] for line in lines]),
+        "rows": len(lines),
+        "pass_rate": _mean([line["pass_rate"] for line in lines]),
         "parse_failure_rate": _mean([not rollout["parsed"] for rollout in rollouts]),
         "completion_tokens": round(_mean([rollout["tokens"] for rollout in rollouts]), 2),
         "reused": sum(rollout["reused"] for rollout in rollouts),
@@ -71,18 +86,23 @@ def summary(rows: Mapping[str, Row], mined: Mapping[str, Mapping[str, Any]], *, 
     for key, row in rows.items():
         by_modality[row.sample.modality.value].append(mined[key])
     return {
-        **_counts(lines), "by_modality": {name: _counts(by_modality[name]) for name in sorted(by_modality)},
+        **_counts(lines),
+        "by_modality": {name: _counts(by_modality[name]) for name in sorted(by_modality)},
         "parse_failure_rate": _mean([not rollout["parsed"] for rollout in rollouts]),
-        "reused": len(rollouts) - drawn, "drawn": drawn,
+        "reused": len(rollouts) - drawn,
+        "drawn": drawn,
         "tokens": sum(rollout["tokens"] for rollout in rollouts if not rollout["reused"]),
-        "seconds": round(seconds, 2), "rollouts_per_s": round(drawn / seconds, 3) if seconds else 0.0,
+        "seconds": round(seconds, 2),
+        "rollouts_per_s": round(drawn / seconds, 3) if seconds else 0.0,
     }
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rights = [[rollout["right"] for rollout in line["rollouts"]] for line in lines]
     return {
-        "rows": len(lines), "kept": sum(line["kept"] for line in lines), "pass_rate": _mean([line["pass_rate"] for line in lines]),
+        "rows": len(lines),
+        "kept": sum(line["kept"] for line in lines),
+        "pass_rate": _mean([line["pass_rate"] for line in lines]),
         **{rule.value: sum(keeps(rule, row) for row in rights) for rule in (KeepRule.ALL_WRONG, KeepRule.MIXED)},
     }
 

@@ -1,8 +1,8 @@
 """Rows laid end to end instead of padded: the same loss for less padding, where no row has media.
 
-Each row's positions start at 0 again, and there is no attention mask: transformers reads the borders off the positions and keeps
-each row's attention to itself (a block-diagonal mask for SDPA, cumulative lengths for flash attention). Rows with media stay
-padded: their positions are three-dimensional and are computed by the model from one row a line.
+Each row's positions start at 0 again, and there is no attention mask: transformers reads the borders off the positions
+and keeps each row's attention to itself (a block-diagonal mask for SDPA, cumulative lengths for flash attention). Rows
+with media stay padded: their positions are three-dimensional and are computed by the model from one row a line.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ import torch
 
 from guardapp.guard.engines.hf.encoding import Encoded
 
-LINE_TOKENS = 512  # on a CPU lines of 2,048 tokens cost more in masked attention than padding does (docs/training.md)
+# on a CPU lines of 2,048 tokens cost more in masked attention than padding does (docs/training.md)
+LINE_TOKENS = 512
 POSITION_AXES = 4  # text, time, height, width: all the same for text
 
 
@@ -20,7 +21,9 @@ def can_be_packed(rows: Sequence[Encoded]) -> bool:
 
 
 def lines_of(lengths: Sequence[int], line_tokens: int) -> list[list[int]]:
-    """Which rows stand on which line: each on the first that has room, at most `line_tokens` together (or one longer row alone)."""
+    """Which rows stand on which line: each on the first that has room, at most `line_tokens` together (or one longer
+    row alone).
+    """
     lines: list[list[int]] = []
     room: list[int] = []
     for index, length in enumerate(lengths):
@@ -34,11 +37,14 @@ def lines_of(lengths: Sequence[int], line_tokens: int) -> list[list[int]]:
     return lines
 
 
-def pack(rows: Sequence[Encoded], weights: Sequence[torch.Tensor], *, line_tokens: int, pad_token_id: int) -> dict[str, torch.Tensor]:
+def pack(
+    rows: Sequence[Encoded], weights: Sequence[torch.Tensor], *, line_tokens: int, pad_token_id: int
+) -> dict[str, torch.Tensor]:
     """`input_ids` and `loss_weights` of shape (lines, tokens), `position_ids` of shape (4, lines, tokens).
 
-    `weights[i]` are row i's (its first is 0, so that no row is trained to predict the next one's start). Tokens that fill up a line
-    have position 0 and weight 0: each is a row of its own. A line is as long as the longest row, or `line_tokens`.
+    `weights[i]` are row i's (its first is 0, so that no row is trained to predict the next one's start). Tokens that
+    fill up a line have position 0 and weight 0: each is a row of its own. A line is as long as the longest row, or
+    `line_tokens`.
     """
     lengths = [len(row) for row in rows]
     lines = lines_of(lengths, max(line_tokens, *lengths))
@@ -54,4 +60,8 @@ def pack(rows: Sequence[Encoded], weights: Sequence[torch.Tensor], *, line_token
             positions[number, here] = torch.arange(len(rows[index]))
             loss_weights[number, here] = weights[index]
             start = here.stop
-    return {"input_ids": input_ids, "position_ids": positions.expand(POSITION_AXES, -1, -1).contiguous(), "loss_weights": loss_weights}
+    return {
+        "input_ids": input_ids,
+        "position_ids": positions.expand(POSITION_AXES, -1, -1).contiguous(),
+        "loss_weights": loss_weights,
+    }

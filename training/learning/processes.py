@@ -25,7 +25,11 @@ def any_process(flag: bool) -> bool:
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return flag
-    device = torch.device("cuda", torch.cuda.current_device()) if distributed.get_backend() == "nccl" else torch.device("cpu")
+    device = (
+        torch.device("cuda", torch.cuda.current_device())
+        if distributed.get_backend() == "nccl"
+        else torch.device("cpu")
+    )
     flags = torch.tensor([int(flag)], device=device)
     distributed.all_reduce(flags, op=distributed.ReduceOp.MAX)
     return bool(flags.item())

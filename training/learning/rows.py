@@ -9,10 +9,24 @@ from typing import Any
 from guardapp.guard.taxonomy import Harmfulness, MediaKind
 from guardapp.guard.verdict import Frame, Sample, SeenMedia, Verdict
 
-FIELDS = frozenset({
-    "id", "split", "group", "modality", "prompt", "response", "media", "completion", "labels", "categories", "source", "target_source",
-    "weight", "policy",
-})
+FIELDS = frozenset(
+    {
+        "id",
+        "split",
+        "group",
+        "modality",
+        "prompt",
+        "response",
+        "media",
+        "completion",
+        "labels",
+        "categories",
+        "source",
+        "target_source",
+        "weight",
+        "policy",
+    }
+)
 
 
 class RowNotReadable(ValueError):
@@ -29,8 +43,8 @@ class Row:
 
     As JSON: {"id", "split": "train"|"holdout", "group", "modality", "prompt", "response", "media": [{"kind", "fps",
     "frames": [{"path", "timestamp_s"}]}], "completion", "labels": {"prompt", "response"}, "categories", "source",
-    "target_source", "weight", "policy": the text it was judged by, only where the guard is given one}; frame paths are relative
-    to the media root. Further fields of a line are kept in `extra`.
+    "target_source", "weight", "policy": the text it was judged by, only where the guard is given one}; frame paths are
+    relative to the media root. Further fields of a line are kept in `extra`.
     """
 
     sample: Sample
@@ -45,19 +59,31 @@ class Row:
 
     def as_json(self, media_root: Path) -> dict[str, Any]:
         return {
-            "id": self.sample.id, "split": self.split, "group": self.group, "modality": self.sample.modality.value,
-            "prompt": self.sample.prompt, "response": self.sample.response,
+            "id": self.sample.id,
+            "split": self.split,
+            "group": self.group,
+            "modality": self.sample.modality.value,
+            "prompt": self.sample.prompt,
+            "response": self.sample.response,
             "media": [
-                {"kind": medium.kind.value, "fps": medium.fps,
-                 "frames": [{"path": str(frame.path.relative_to(media_root)), "timestamp_s": frame.timestamp_s}
-                            for frame in medium.frames]}
+                {
+                    "kind": medium.kind.value,
+                    "fps": medium.fps,
+                    "frames": [
+                        {"path": str(frame.path.relative_to(media_root)), "timestamp_s": frame.timestamp_s}
+                        for frame in medium.frames
+                    ],
+                }
                 for medium in self.sample.media
             ],
             "completion": self.completion,
             "labels": {"prompt": self.verdict.prompt, "response": self.verdict.response},
             "categories": list(self.verdict.categories),
-            "source": self.source, "target_source": self.target_source, "weight": self.weight,
-            **({} if self.sample.policy_text is None else {"policy": self.sample.policy_text}), **self.extra,
+            "source": self.source,
+            "target_source": self.target_source,
+            "weight": self.weight,
+            **({} if self.sample.policy_text is None else {"policy": self.sample.policy_text}),
+            **self.extra,
         }
 
 
@@ -66,21 +92,31 @@ def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
     labels = value["labels"]
     media = tuple(
         SeenMedia(
-            kind=MediaKind(medium["kind"]), fps=medium.get("fps"),
+            kind=MediaKind(medium["kind"]),
+            fps=medium.get("fps"),
             frames=tuple(Frame(media_root / frame["path"], frame["timestamp_s"]) for frame in medium["frames"]),
         )
         for medium in value.get("media") or ()
     )
     return Row(
-        sample=Sample(id=value["id"], prompt=value["prompt"] or "", response=value["response"], media=media,
-                      policy_text=value.get("policy")),
+        sample=Sample(
+            id=value["id"],
+            prompt=value["prompt"] or "",
+            response=value["response"],
+            media=media,
+            policy_text=value.get("policy"),
+        ),
         verdict=Verdict(
             prompt=Harmfulness(labels["prompt"]) if labels.get("prompt") else None,
             response=Harmfulness(labels["response"]) if labels.get("response") else None,
             categories=tuple(value.get("categories") or ()),
         ),
-        completion=value.get("completion", ""), split=value.get("split", "train"), group=value.get("group", ""),
-        source=value.get("source", ""), target_source=value.get("target_source", ""), weight=value.get("weight", 1.0),
+        completion=value.get("completion", ""),
+        split=value.get("split", "train"),
+        group=value.get("group", ""),
+        source=value.get("source", ""),
+        target_source=value.get("target_source", ""),
+        weight=value.get("weight", 1.0),
         extra={name: content for name, content in value.items() if name not in FIELDS},
     )
 

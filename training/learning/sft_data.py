@@ -16,7 +16,8 @@ from training.learning.heartbeat import Heartbeat
 from training.learning.packing import can_be_packed, pack
 from training.learning.rows import Row, read_rows
 
-CACHE_BYTES = 2 * 1024**3  # encodings kept in memory; rows beyond it are encoded again when their turn comes
+# encodings kept in memory; rows beyond it are encoded again when their turn comes
+CACHE_BYTES = 2 * 1024**3
 
 
 class NoTrainingRows(ValueError):
@@ -51,7 +52,9 @@ class EncodedRows:
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedRows":
-        """Encode every row once: longer ones are dropped and counted, never cut. Raises NoTrainingRows, JobCancelled."""
+        """Encode every row once: longer ones are dropped and counted, never cut. Raises NoTrainingRows,
+        JobCancelled.
+        """
         result = cls(processor, [])
         for number, row in enumerate(rows):
             heartbeat.beat("encoding", number, len(rows))
@@ -65,7 +68,9 @@ class EncodedRows:
             result.rows.append(row)
             result.lengths.append(len(encoded))
         if not result.rows:
-            raise NoTrainingRows(f"{len(rows)} rows were read, {result.dropped} of them longer than {cutoff_tokens} tokens.")
+            raise NoTrainingRows(
+                f"{len(rows)} rows were read, {result.dropped} of them longer than {cutoff_tokens} tokens."
+            )
         return result
 
     def __len__(self) -> int:
@@ -88,7 +93,7 @@ def token_weights(encoded: Encoded, *, row_weight: float, loss_on_prompt: float)
     text, 0 on media placeholders, all times the row's weight."""
     weights = torch.full((len(encoded),), loss_on_prompt)
     weights[encoded.media_types != 0] = 0.0
-    weights[encoded.prompt_tokens:] = 1.0
+    weights[encoded.prompt_tokens :] = 1.0
     weights[0] = 0.0  # nothing predicts the first token
     return weights * row_weight
 
@@ -97,7 +102,8 @@ def token_weights(encoded: Encoded, *, row_weight: float, loss_on_prompt: float)
 class GuardCollator:
     """Dataset rows {"index"} → a right-padded batch of text, image and video rows, with `loss_weights` (rows, tokens).
 
-    A batch of text alone is packed into lines of `line_tokens` or more (0: never). `fillers` stand in for media that it lacks.
+    A batch of text alone is packed into lines of `line_tokens` or more (0: never). `fillers` stand in for media that it
+    lacks.
     """
 
     rows: EncodedRows
@@ -109,25 +115,29 @@ class GuardCollator:
     def __call__(self, picked: Sequence[dict[str, int]]) -> dict[str, torch.Tensor]:
         indices = [row["index"] for row in picked]
         encoded = [self.rows[index] for index in indices]
-        weights = [token_weights(one, row_weight=self.rows.rows[index].weight, loss_on_prompt=self.loss_on_prompt)
-                   for one, index in zip(encoded, indices, strict=True)]
+        weights = [
+            token_weights(one, row_weight=self.rows.rows[index].weight, loss_on_prompt=self.loss_on_prompt)
+            for one, index in zip(encoded, indices, strict=True)
+        ]
         encoded += missing_media(encoded, self.fillers)
         if self.line_tokens and can_be_packed(encoded):
             return pack(encoded, weights, line_tokens=self.line_tokens, pad_token_id=self.pad_token_id)
         batch = collate(encoded, pad_token_id=self.pad_token_id, side="right")
         batch["loss_weights"] = torch.zeros(batch["input_ids"].shape, dtype=torch.float32)
         for line, weight in zip(batch["loss_weights"], weights, strict=False):  # a filler has none
-            line[:len(weight)] = weight
+            line[: len(weight)] = weight
         return batch
 
 
 class GroupedByLength(Sampler[int]):  # type: ignore[misc]
-    """A seeded order in which neighbours have like lengths: rows are sorted by length inside pools of `pool_batches` batches,
-    which leaves little padding, and the batches are shuffled. It depends on seed and epoch alone, so a resumed run goes on
-    exactly where it stopped. Where `apart` says which rows have media, those seldom share a batch with the others."""
+    """A seeded order in which neighbours have like lengths: rows are sorted by length inside pools of `pool_batches`
+    batches, which leaves little padding, and the batches are shuffled. It depends on seed and epoch alone, so a resumed
+    run goes on exactly where it stopped. Where `apart` says which rows have media, those seldom share a batch with the
+    others."""
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, apart: Sequence[bool] = (),
-                 pool_batches: int = 50) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, seed: int, apart: Sequence[bool] = (), pool_batches: int = 50
+    ) -> None:
         self.lengths = lengths
         self.apart = apart or [False] * len(lengths)
         self.batch_size = batch_size
@@ -148,8 +158,8 @@ class GroupedByLength(Sampler[int]):  # type: ignore[misc]
         pool = self.batch_size * self.pool_batches
         batches: list[list[int]] = []
         for start in range(0, len(order), pool):
-            ranked = sorted(order[start:start + pool], key=lambda index: (self.apart[index], self.lengths[index]))
-            batches += [ranked[at:at + self.batch_size] for at in range(0, len(ranked), self.batch_size)]
+            ranked = sorted(order[start : start + pool], key=lambda index: (self.apart[index], self.lengths[index]))
+            batches += [ranked[at : at + self.batch_size] for at in range(0, len(ranked), self.batch_size)]
         # the one short batch, if any, stays last: elsewhere it would shift the borders of all that follow
         tail = [batch for batch in batches if len(batch) < self.batch_size]
         full = [batch for batch in batches if len(batch) == self.batch_size]

@@ -1,5 +1,5 @@
-"""What every training job does the same way: adapters, the vision tower, checkpoints to resume from, reports, and the finished
-model."""
+"""What every training job does the same way: adapters, the vision tower, checkpoints to resume from, reports, and the
+finished model."""
 
 import logging
 import shutil
@@ -18,7 +18,8 @@ from training.learning.heartbeat import Heartbeat
 from training.learning.lora import LORA_TARGETS
 from training.learning.processes import any_process, is_main_process
 
-LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"  # the trainer writes it last: without it the folder is half written
+# the trainer writes it last: without it the folder is half written
+LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"
 
 log = logging.getLogger("training.jobs")
 
@@ -42,7 +43,9 @@ def lora(config: Trained) -> LoraConfig | None:
     """An adapter on the language model's linear layers; None for full fine-tuning."""
     if not config.lora_rank:
         return None
-    return LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM")
+    return LoraConfig(
+        r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
+    )
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
@@ -57,12 +60,13 @@ def newest_checkpoint(run_dir: Path) -> Path | None:
 
 
 def save_model(trainer: Any, processor: Any, folder: Path, *, bf16: bool) -> None:
-    """Write the whole model with its processor, so that an engine loads the folder as it is: an adapter is merged, and kept beside the
-    weights for servers that hold the base model.
+    """Write the whole model with its processor, so that an engine loads the folder as it is: an adapter is merged, and
+    kept beside the weights for servers that hold the base model.
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     shares = in_shares(trainer)
-    weights = trainer.accelerator.get_state_dict(trainer.model) if shares else None  # all processes give theirs to the first
+    # all processes give theirs to the first
+    weights = trainer.accelerator.get_state_dict(trainer.model) if shares else None
     if not is_main_process():
         return
     unfinished = folder.with_name(folder.name + ".unfinished")
@@ -71,7 +75,10 @@ def save_model(trainer: Any, processor: Any, folder: Path, *, bf16: bool) -> Non
         model.save_pretrained(unfinished / ADAPTER)
         model = model.merge_and_unload()
     if weights is not None and bf16:
-        weights = {name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        weights = {
+            name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+            for name, tensor in weights.items()
+        }
     elif bf16:
         model = model.to(torch.bfloat16)
     model.save_pretrained(unfinished, state_dict=weights)
@@ -113,21 +120,36 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         if state.global_step == state.max_steps:
             control.should_log = True
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
-               logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
         if not logs or "loss" not in logs:
             return
         seconds = time.time() - self.began
         self.latest = self.measured(logs, state, seconds)
-        line = {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **self.latest,
-                "tokens": state.num_input_tokens_seen, "seconds": round(seconds, 2)}
+        line = {
+            "step": state.global_step,
+            "epoch": round(state.epoch or 0.0, 4),
+            **self.latest,
+            "tokens": state.num_input_tokens_seen,
+            "seconds": round(seconds, 2),
+        }
         log.info("step %d of %d: %s", state.global_step, state.max_steps, self.latest)
         self.heartbeat.metric(line)
         self.heartbeat.beat("training", state.global_step, state.max_steps, force=True, extra=self.latest)
 
     def measured(self, logs: dict[str, float], state: TrainerState, seconds: float) -> dict[str, float]:
-        """What a logged step has to tell; each kind of training adds its own. `seconds` is the time since this start."""
+        """What a logged step has to tell; each kind of training adds its own. `seconds` is the time since this
+        start.
+        """
         return {
-            "loss": logs["loss"], "lr": logs["learning_rate"], "grad_norm": logs["grad_norm"],
+            "loss": logs["loss"],
+            "lr": logs["learning_rate"],
+            "grad_norm": logs["grad_norm"],
             "tokens_per_s": round((state.num_input_tokens_seen - self.first_token) / max(seconds, 1e-6), 1),
         }

@@ -6,5 +6,18 @@ from training.models.runs import Evaluation, EvaluationRow, Promotion, TrainingR
 from training.models.schedules import Firing, Pipeline, RetrainSchedule
 from training.models.snapshots import DatasetSnapshot, SnapshotRow
 
-__all__ = ["Benchmark", "DatasetSnapshot", "Evaluation", "EvaluationRow", "Firing", "GateSettings", "ImportedOutputs", "Pipeline",
-           "Promotion", "RetrainSchedule", "SnapshotRow", "TrainingRequest", "TrainingRun"]
+__all__ = [
+    "Benchmark",
+    "DatasetSnapshot",
+    "Evaluation",
+    "EvaluationRow",
+    "Firing",
+    "GateSettings",
+    "ImportedOutputs",
+    "Pipeline",
+    "Promotion",
+    "RetrainSchedule",
+    "SnapshotRow",
+    "TrainingRequest",
+    "TrainingRun",
+]

@@ -14,23 +14,31 @@ TASKS = {Task.PROMPT: _("Prompt harmfulness"), Task.RESPONSE: _("Response harmfu
 
 
 class Benchmark(models.Model):
-    """A snapshot that is only measured on: its rows lie in the snapshot's file, its evaluations are those of the snapshot.
+    """A snapshot that is only measured on: its rows lie in the snapshot's file, its evaluations are those of the
+    snapshot.
 
     Path, sha256, who registered it and when are the snapshot's.
     """
 
     name = models.SlugField(max_length=80, unique=True)
     snapshot = models.OneToOneField(DatasetSnapshot, on_delete=models.PROTECT, related_name="benchmark")
-    task = models.CharField(max_length=24, choices=[(task.value, words) for task, words in TASKS.items()],
-                            help_text="the label that is scored")
+    task = models.CharField(
+        max_length=24,
+        choices=[(task.value, words) for task, words in TASKS.items()],
+        help_text="the label that is scored",
+    )
     modality = models.CharField(max_length=16, help_text="text, image, text-image, video, or mixed")
     rows = models.PositiveIntegerField()
     licence = models.CharField(max_length=300, blank=True)
-    over_refusal = models.BooleanField(default=False, help_text="its negative rows are there to be taken for positive ones")
+    over_refusal = models.BooleanField(
+        default=False, help_text="its negative rows are there to be taken for positive ones"
+    )
     source_sha256 = models.CharField(max_length=64, help_text="of the registered file")
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(task__in=[task.value for task in Task]), name="benchmark_task_is_known")]
+        constraints = [
+            models.CheckConstraint(condition=Q(task__in=[task.value for task in Task]), name="benchmark_task_is_known")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -41,9 +49,11 @@ class Benchmark(models.Model):
 
 
 class ImportedOutputs(models.Model):
-    """Append-only: another guard's completions on a benchmark, as this product scores them; the newest of a guard counts.
+    """Append-only: another guard's completions on a benchmark, as this product scores them; the newest of a guard
+    counts.
 
-    result: {"strict": {…}, "published": {…}, "missing": rows without a completion, "bad_rows": lines that could not be used}.
+    result: {"strict": {…}, "published": {…}, "missing": rows without a completion, "bad_rows": lines that could not be
+    used}.
     """
 
     benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="imported_outputs")
@@ -55,8 +65,11 @@ class ImportedOutputs(models.Model):
     imported_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["benchmark", "guard", "grammar", "source_sha256"],
-                                               name="outputs_are_imported_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["benchmark", "guard", "grammar", "source_sha256"], name="outputs_are_imported_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.guard} on {self.benchmark}"

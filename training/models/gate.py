@@ -11,7 +11,9 @@ SHARES = ("alpha", "f1_margin", "category_margin", "false_positive_cap", "parse_
 
 
 class GateSettings(models.Model):
-    """The gate's thresholds, append-only: the newest row is in force, and history says who changed what. The fields: gate.Thresholds."""
+    """The gate's thresholds, append-only: the newest row is in force, and history says who changed what. The fields:
+    gate.Thresholds.
+    """
 
     alpha = models.FloatField(default=0.05)
     f1_margin = models.FloatField(default=0.02)
@@ -26,8 +28,12 @@ class GateSettings(models.Model):
 
     class Meta:
         constraints = (
-            *(models.CheckConstraint(condition=Q(**{f"{name}__gte": 0, f"{name}__lte": 1}), name=f"gate_{name}_is_0_to_1")
-              for name in SHARES),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{name}__gte": 0, f"{name}__lte": 1}), name=f"gate_{name}_is_0_to_1"
+                )
+                for name in SHARES
+            ),
             models.CheckConstraint(condition=Q(fewest_rows__gte=1), name="gate_wants_at_least_a_row"),
         )
 

@@ -35,10 +35,11 @@ class JobRow(models.Model):
 class TrainingRun(JobRow):
     """One job of a kind on a snapshot: all but mining make a candidate.
 
-    `config` holds the settings from the start; its places are filled in when the job starts. `recipe_text` is the recipe as TOML with
-    the run's own settings. `launch`: {"processes", "strategy": none, ddp, fsdp, zero2, zero3}. `after` is the run that must have
-    succeeded first; `base_version` is then the version that comes of it, from when it is there. `mined_from`: the mining whose kept rows
-    are the dataset instead of the snapshot's. `rows_sha256` pins the rows.jsonl that a mining kept.
+    `config` holds the settings from the start; its places are filled in when the job starts. `recipe_text` is the
+    recipe as TOML with the run's own settings. `launch`: {"processes", "strategy": none, ddp, fsdp, zero2, zero3}.
+    `after` is the run that must have succeeded first; `base_version` is then the version that comes of it, from when it
+    is there. `mined_from`: the mining whose kept rows are the dataset instead of the snapshot's. `rows_sha256` pins the
+    rows.jsonl that a mining kept.
     """
 
     name = models.CharField(max_length=100, unique=True)
@@ -48,7 +49,9 @@ class TrainingRun(JobRow):
     launch = models.JSONField(default=dict, blank=True)
     snapshot = models.ForeignKey(DatasetSnapshot, on_delete=models.PROTECT, related_name="runs")
     base_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="runs_from_it")
-    version = models.OneToOneField(ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="made_by")
+    version = models.OneToOneField(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="made_by"
+    )
     pipeline = models.ForeignKey(Pipeline, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
     after = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="followers")
     mined_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="trainings")
@@ -59,7 +62,9 @@ class TrainingRun(JobRow):
         constraints = [
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_is_known"),
             models.CheckConstraint(condition=Q(kind__in=RunKind.values), name="run_kind_is_known"),
-            models.CheckConstraint(condition=~Q(kind=RunKind.MINE) | Q(version__isnull=True), name="mining_makes_no_version"),
+            models.CheckConstraint(
+                condition=~Q(kind=RunKind.MINE) | Q(version__isnull=True), name="mining_makes_no_version"
+            ),
             models.CheckConstraint(condition=~Q(after=F("id")), name="run_does_not_wait_for_itself"),
         ]
         indexes = [models.Index(fields=["status", "id"], name="run_by_status")]
@@ -69,7 +74,9 @@ class TrainingRun(JobRow):
 
 
 class TrainingRequest(models.Model):
-    """The key that a form or a program sends along, so that the same request sent twice starts one thing. See runs.idempotency."""
+    """The key that a form or a program sends along, so that the same request sent twice starts one thing. See
+    runs.idempotency.
+    """
 
     key = models.CharField(max_length=64, unique=True)
     run = models.ForeignKey(TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
@@ -88,8 +95,11 @@ class Evaluation(JobRow):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["version", "snapshot"], condition=~Q(status__in=[RunStatus.FAILED, RunStatus.CANCELLED]),
-                                    name="a_version_is_evaluated_once_on_a_snapshot"),
+            models.UniqueConstraint(
+                fields=["version", "snapshot"],
+                condition=~Q(status__in=[RunStatus.FAILED, RunStatus.CANCELLED]),
+                name="a_version_is_evaluated_once_on_a_snapshot",
+            ),
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="evaluation_status_is_known"),
         ]
         indexes = [models.Index(fields=["status", "id"], name="evaluation_by_status")]
@@ -112,7 +122,9 @@ class EvaluationRow(models.Model):
     held_out = models.BooleanField(default=True, help_text="False: watched, counts in no score")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["evaluation", "row_id"], name="a_row_is_scored_once_an_evaluation")]
+        constraints = [
+            models.UniqueConstraint(fields=["evaluation", "row_id"], name="a_row_is_scored_once_an_evaluation")
+        ]
         indexes = [models.Index(fields=["row_id"], name="evaluation_row_of_item")]
 
 

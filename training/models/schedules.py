@@ -23,23 +23,33 @@ class RetrainSchedule(models.Model):
     cron = models.CharField(max_length=100, blank=True, help_text="minute hour day-of-month month day-of-week")
     time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name; cron is read in it")
     hard_samples = models.PositiveIntegerField(default=50, help_text="new ones that start a pipeline")
-    agreement_below = models.FloatField(default=0.9, help_text="0 to 1: share of gold that the serving version agrees with")
-    agreement_window = models.PositiveIntegerField(default=200, help_text="settled gold labels that the share is taken over")
+    agreement_below = models.FloatField(
+        default=0.9, help_text="0 to 1: share of gold that the serving version agrees with"
+    )
+    agreement_window = models.PositiveIntegerField(
+        default=200, help_text="settled gold labels that the share is taken over"
+    )
     min_hours = models.PositiveIntegerField(default=12, help_text="between two pipelines of this schedule")
     recipe = models.CharField(max_length=100)
     overrides = models.JSONField(default=dict, blank=True)
     launch = models.JSONField(default=dict, blank=True, help_text='{"processes", "strategy"}; empty: one process')
     beat = models.OneToOneField(PeriodicTask, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     attempted_at = models.DateTimeField(null=True, blank=True)
-    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", help_text="its snapshots and runs are theirs")
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", help_text="its snapshots and runs are theirs"
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(trigger__in=Trigger.values), name="schedule_trigger_is_known"),
             models.CheckConstraint(condition=~Q(trigger=Trigger.CRON, cron=""), name="schedule_by_time_has_a_time"),
-            models.CheckConstraint(condition=Q(agreement_below__gt=0, agreement_below__lte=1), name="schedule_agreement_is_a_share"),
-            models.CheckConstraint(condition=Q(hard_samples__gte=1, agreement_window__gte=1), name="schedule_counts_something"),
+            models.CheckConstraint(
+                condition=Q(agreement_below__gt=0, agreement_below__lte=1), name="schedule_agreement_is_a_share"
+            ),
+            models.CheckConstraint(
+                condition=Q(hard_samples__gte=1, agreement_window__gte=1), name="schedule_counts_something"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -47,7 +57,8 @@ class RetrainSchedule(models.Model):
 
 
 class Pipeline(models.Model):
-    """Runs that follow each other on one snapshot, the stages of a recipe; the last version is evaluated beside production.
+    """Runs that follow each other on one snapshot, the stages of a recipe; the last version is evaluated beside
+    production.
 
     stages: [{"kind", "config"}] as they were asked for. Writer of `status`: training.runs.pipelines, from the runs.
     """
@@ -58,7 +69,9 @@ class Pipeline(models.Model):
     launch = models.JSONField(default=dict)
     snapshot = models.ForeignKey(DatasetSnapshot, on_delete=models.PROTECT, related_name="pipelines")
     base_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="pipelines_from_it")
-    schedule = models.ForeignKey(RetrainSchedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="pipelines")
+    schedule = models.ForeignKey(
+        RetrainSchedule, null=True, blank=True, on_delete=models.SET_NULL, related_name="pipelines"
+    )
     cloned_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="clones")
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.QUEUED)
@@ -68,8 +81,11 @@ class Pipeline(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="pipeline_status_is_known"),
-            models.UniqueConstraint(fields=["schedule"], condition=Q(schedule__isnull=False, status__in=OPEN),
-                                    name="a_schedule_has_one_open_pipeline"),
+            models.UniqueConstraint(
+                fields=["schedule"],
+                condition=Q(schedule__isnull=False, status__in=OPEN),
+                name="a_schedule_has_one_open_pipeline",
+            ),
         ]
         indexes = [models.Index(fields=["status", "id"], name="pipeline_by_status")]
 
@@ -89,8 +105,10 @@ class Firing(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(outcome=FiringOutcome.STARTED, pipeline__isnull=False)
-                                   | (~Q(outcome=FiringOutcome.STARTED) & Q(pipeline__isnull=True) & ~Q(note="")),
-                                   name="firing_started_a_pipeline_or_says_why_not"),
+            models.CheckConstraint(
+                condition=Q(outcome=FiringOutcome.STARTED, pipeline__isnull=False)
+                | (~Q(outcome=FiringOutcome.STARTED) & Q(pipeline__isnull=True) & ~Q(note="")),
+                name="firing_started_a_pipeline_or_says_why_not",
+            ),
         ]
         indexes = [models.Index(fields=["schedule", "-id"], name="firing_newest")]

@@ -23,7 +23,9 @@ class DatasetSnapshot(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(origin__in=SnapshotOrigin.values), name="snapshot_origin_is_known")]
+        constraints = [
+            models.CheckConstraint(condition=Q(origin__in=SnapshotOrigin.values), name="snapshot_origin_is_known")
+        ]
 
     def __str__(self) -> str:
         return self.name

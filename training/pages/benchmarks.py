@@ -33,8 +33,21 @@ from training.pages.refusals import ring_workers
 from training.versions import lists
 
 SHOWN_BAD = 20
-CSV_FIELDS = ("task", "scoring", "guard", "origin", "benchmark", "modality", "rows", "f1", "f1_low", "f1_high", "false_positive_rate",
-              "parse_failure_rate", "note")
+CSV_FIELDS = (
+    "task",
+    "scoring",
+    "guard",
+    "origin",
+    "benchmark",
+    "modality",
+    "rows",
+    "f1",
+    "f1_low",
+    "f1_high",
+    "false_positive_rate",
+    "parse_failure_rate",
+    "note",
+)
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -48,7 +61,10 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
 @leads_only
 def leaderboard_csv(request: HttpRequest) -> HttpResponse:
     """One line a guard and benchmark, of all tasks; shares in percent."""
-    answer = HttpResponse(content_type="text/csv; charset=utf-8", headers={"Content-Disposition": 'attachment; filename="leaderboard.csv"'})
+    answer = HttpResponse(
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="leaderboard.csv"'},
+    )
     table = csv.writer(answer)
     table.writerow(CSV_FIELDS)
     scorer = _word(Scorer, request.GET.get("scorer"), Scorer.STRICT)
@@ -58,11 +74,24 @@ def leaderboard_csv(request: HttpRequest) -> HttpResponse:
             for column, cell in zip(board.columns, line.cells, strict=True):
                 if cell is not None:
                     scores = cell.scores
-                    table.writerow([
-                        task.value, _scoring(line, scorer), _safe(line.guard), line.origin.value, column.name, column.modality,
-                        scores.n if scores else column.published_rows, *map(_rounded, (cell.f1, cell.low, cell.high)),
-                        *((_rounded(100 * scores.false_positive_rate), _rounded(100 * scores.parse_failure_rate)) if scores else ("", "")),
-                        _safe(line.note)])
+                    table.writerow(
+                        [
+                            task.value,
+                            _scoring(line, scorer),
+                            _safe(line.guard),
+                            line.origin.value,
+                            column.name,
+                            column.modality,
+                            scores.n if scores else column.published_rows,
+                            *map(_rounded, (cell.f1, cell.low, cell.high)),
+                            *(
+                                (_rounded(100 * scores.false_positive_rate), _rounded(100 * scores.parse_failure_rate))
+                                if scores
+                                else ("", "")
+                            ),
+                            _safe(line.note),
+                        ]
+                    )
     return answer
 
 
@@ -83,8 +112,11 @@ def register(request: HttpRequest) -> HttpResponse:
         except (TrainingError, FileNotReadable) as error:
             form.add_error("file", str(error).replace(Path(kept.name).name, form.cleaned_data["file"].name))
             return _page(request, form, report, status=422)
-    words = _("%(name)s is registered with %(rows)s rows; %(bad)s bad rows were left out.") if report.bad_count else _(
-        "%(name)s is registered with %(rows)s rows.")
+    words = (
+        _("%(name)s is registered with %(rows)s rows; %(bad)s bad rows were left out.")
+        if report.bad_count
+        else _("%(name)s is registered with %(rows)s rows.")
+    )
     messages.success(request, words % {"name": made.name, "rows": f"{made.rows:,}", "bad": f"{report.bad_count:,}"})
     return redirect(f"{reverse('training:benchmarks')}?task={made.task}")
 
@@ -100,8 +132,11 @@ def evaluate_on_all(request: HttpRequest) -> HttpResponse:
     asked = evaluate_on_benchmarks(version=version, requested_by=person(request))
     if asked:
         ring_workers()
-        words = ngettext("%(version)s is or will be evaluated on %(n)s benchmark.",
-                         "%(version)s is or will be evaluated on %(n)s benchmarks.", len(asked))
+        words = ngettext(
+            "%(version)s is or will be evaluated on %(n)s benchmark.",
+            "%(version)s is or will be evaluated on %(n)s benchmarks.",
+            len(asked),
+        )
         messages.success(request, words % {"version": version.name, "n": len(asked)})
     else:
         messages.error(request, _("There is no benchmark yet that a version can be asked. Register one first."))
@@ -109,13 +144,28 @@ def evaluate_on_all(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: RegisterForm, report: ImportReport | None, status: int = 200) -> HttpResponse:
-    task, scorer = _word(Task, request.GET.get("task"), Task.PROMPT), _word(Scorer, request.GET.get("scorer"), Scorer.STRICT)
-    return render(request, "training/benchmarks/page.html", {
-        "board": selectors_benchmarks.leaderboard(task, scorer), "tasks": TASKS, "scorers": list(Scorer), "published": published(),
-        "benchmarks": selectors_benchmarks.benchmarks(), "under_way": selectors_benchmarks.under_way(),
-        "versions": lists.versions()[:100], "production": lists.production(), "form": form, "report": report,
-        "bad": report.bad[:SHOWN_BAD] if report else [],
-    }, status=status)
+    task, scorer = (
+        _word(Task, request.GET.get("task"), Task.PROMPT),
+        _word(Scorer, request.GET.get("scorer"), Scorer.STRICT),
+    )
+    return render(
+        request,
+        "training/benchmarks/page.html",
+        {
+            "board": selectors_benchmarks.leaderboard(task, scorer),
+            "tasks": TASKS,
+            "scorers": list(Scorer),
+            "published": published(),
+            "benchmarks": selectors_benchmarks.benchmarks(),
+            "under_way": selectors_benchmarks.under_way(),
+            "versions": lists.versions()[:100],
+            "production": lists.production(),
+            "form": form,
+            "report": report,
+            "bad": report.bad[:SHOWN_BAD] if report else [],
+        },
+        status=status,
+    )
 
 
 def _register(request: HttpRequest, form: RegisterForm, path: Path, report: ImportReport) -> Benchmark:
@@ -124,7 +174,9 @@ def _register(request: HttpRequest, form: RegisterForm, path: Path, report: Impo
     task = Task(given["task"]) if given["task"] else task_of(path)
     over_refusal = given["over_refusal"] or (PROVOKING in name and task is not Task.REFUSAL)
     facts = BenchmarkFacts(name, task, sha256_of(path), given["licence"], over_refusal)
-    return register_benchmark(facts=facts, rows=benchmark_rows(path, task=task, media_root=None), created_by=person(request), report=report)
+    return register_benchmark(
+        facts=facts, rows=benchmark_rows(path, task=task, media_root=None), created_by=person(request), report=report
+    )
 
 
 def _word(words: type[Word], value: str | None, default: Word) -> Word:

@@ -28,11 +28,16 @@ SETTINGS_SHOWN = 20
 def gate(request: HttpRequest) -> HttpResponse:
     """Leads read the thresholds, admins set them."""
     form = ThresholdsForm(request.POST if request.method == "POST" else None, initial=asdict(thresholds()))
-    if form.is_valid() and attempt(request, lambda: set_thresholds(wanted=form.thresholds(), by=person(request))) is not None:
+    if (
+        form.is_valid()
+        and attempt(request, lambda: set_thresholds(wanted=form.thresholds(), by=person(request))) is not None
+    ):
         messages.success(request, _("These thresholds are in force from now on."))
         return redirect("training:gate")
     history = GateSettings.objects.select_related("set_by").order_by("-id")[:SETTINGS_SHOWN]
-    return render(request, "training/gate/settings.html", {"form": form, "history": history}, status=422 if form.errors else 200)
+    return render(
+        request, "training/gate/settings.html", {"form": form, "history": history}, status=422 if form.errors else 200
+    )
 
 
 @require_safe
@@ -45,10 +50,18 @@ def version_flips(request: HttpRequest, version_id: int, side: str) -> HttpRespo
     if pair is None:
         raise Http404(_("They were never evaluated on the same snapshot."))
     after = request.GET.get("after", "").replace("\x00", "")
-    return render(request, "training/versions/flips_page.html", {
-        "version": found, "baseline": baseline, "side": side, "candidate": pair[0],
-        "page": flips(*pair, fixed=side == "fixed", after=after), "after": after,
-    })
+    return render(
+        request,
+        "training/versions/flips_page.html",
+        {
+            "version": found,
+            "baseline": baseline,
+            "side": side,
+            "candidate": pair[0],
+            "page": flips(*pair, fixed=side == "fixed", after=after),
+            "after": after,
+        },
+    )
 
 
 @require_safe
@@ -60,9 +73,16 @@ def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
         raise Http404(_("This version has never shadowed production."))
     before = request.GET.get("before", "")
     wanted = int(before) if before.isdecimal() and len(before) < 19 else None
-    return render(request, "training/versions/shadow_page.html", {
-        "version": found, "shadow": shadow_summary(found), "page": disagreements(found, before=wanted), "before": wanted,
-    })
+    return render(
+        request,
+        "training/versions/shadow_page.html",
+        {
+            "version": found,
+            "shadow": shadow_summary(found),
+            "page": disagreements(found, before=wanted),
+            "before": wanted,
+        },
+    )
 
 
 @require_POST

@@ -27,12 +27,23 @@ SHOWN = 10
 @leads_only
 def home(request: HttpRequest) -> HttpResponse:
     versions = list(lists.versions()[:SHOWN])
-    return render(request, "training/home/page.html", {
-        "gold": lists.new_gold(), "production": lists.production(), "runs": lists.runs()[:SHOWN],
-        "snapshots": lists.snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)[:SHOWN], "versions": lists.with_scores(versions),
-        "active": lists.active_run(), "form": RetrainForm(), "recipes": recipes_with(RunKind.SFT), "key": uuid.uuid4().hex,
-        "needed": MIN_TRAIN + MIN_HOLDOUT, "rollback_to": promotion.rollback_target(),
-    })
+    return render(
+        request,
+        "training/home/page.html",
+        {
+            "gold": lists.new_gold(),
+            "production": lists.production(),
+            "runs": lists.runs()[:SHOWN],
+            "snapshots": lists.snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)[:SHOWN],
+            "versions": lists.with_scores(versions),
+            "active": lists.active_run(),
+            "form": RetrainForm(),
+            "recipes": recipes_with(RunKind.SFT),
+            "key": uuid.uuid4().hex,
+            "needed": MIN_TRAIN + MIN_HOLDOUT,
+            "rollback_to": promotion.rollback_target(),
+        },
+    )
 
 
 @require_POST
@@ -52,8 +63,13 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def _started(form: RetrainForm, lead: User) -> TrainingRun:
     """The fine-tuning, or the first run of all stages. `overrides` are of the fine-tuning."""
-    shared: Mapping[str, Any] = {"requested_by": lead, "recipe": form.recipe_name(), "filters": form.filters(),
-                                 "name": form.cleaned_data["name"], "key": form.cleaned_data["key"]}
+    shared: Mapping[str, Any] = {
+        "requested_by": lead,
+        "recipe": form.recipe_name(),
+        "filters": form.filters(),
+        "name": form.cleaned_data["name"],
+        "key": form.cleaned_data["key"],
+    }
     if not form.cleaned_data["in_stages"]:
         return retrain(**shared, overrides=form.overrides())
     pipeline = retrain_in_stages(**shared, overrides={RunKind.SFT: form.overrides()})

@@ -15,7 +15,9 @@ class RetrainForm(forms.Form):
     `key` is new for each page: a form that is sent twice starts one thing.
     """
 
-    recipe = forms.ChoiceField(choices=[(recipe.name, recipe.title) for recipe in recipes_with("sft")], initial=DEFAULT, required=False)
+    recipe = forms.ChoiceField(
+        choices=[(recipe.name, recipe.title) for recipe in recipes_with("sft")], initial=DEFAULT, required=False
+    )
     in_stages = forms.BooleanField(required=False)
     hard_only = forms.BooleanField(required=False)
     key = forms.CharField(required=False, max_length=64)
@@ -53,7 +55,9 @@ class RolloutsForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(max_length=2_000, error_messages={"required": _("Say in a few words why: the reason stays in the history.")})
+    reason = forms.CharField(
+        max_length=2_000, error_messages={"required": _("Say in a few words why: the reason stays in the history.")}
+    )
 
 
 class RollbackForm(ReasonForm):

@@ -24,5 +24,8 @@ def snapshot_rows(request: HttpRequest, snapshot_id: int) -> HttpResponse:
     split, after = request.GET.get("split", ""), request.GET.get("after", "")
     split = split if split in Split.values else ""
     page = lineage.rows_of(found, split=split, after=int(after) if after.isdecimal() and len(after) < 19 else 0)
-    return render(request, "training/lineage/snapshot.html", {"snapshot": found, "page": page, "split": split, "splits": Split.choices,
-                                                              "after": after})
+    return render(
+        request,
+        "training/lineage/snapshot.html",
+        {"snapshot": found, "page": page, "split": split, "splits": Split.choices, "after": after},
+    )

@@ -23,28 +23,48 @@ CUSTOM = Recipe("custom", "Custom", "", {})
 class StartForm(forms.Form):
     """What to start, from what, on what. `key` makes a form that is sent twice start one thing."""
 
-    what = forms.ChoiceField(label=_("What"), choices=[(PIPELINE, _("All stages, one after the other")), *RunKind.choices])
-    snapshot = forms.ModelChoiceField(DatasetSnapshot.objects.none(), label=_("Snapshot"), empty_label=None, error_messages={
-        "required": _("Take a snapshot first, on the training page.")})
+    what = forms.ChoiceField(
+        label=_("What"), choices=[(PIPELINE, _("All stages, one after the other")), *RunKind.choices]
+    )
+    snapshot = forms.ModelChoiceField(
+        DatasetSnapshot.objects.none(),
+        label=_("Snapshot"),
+        empty_label=None,
+        error_messages={"required": _("Take a snapshot first, on the training page.")},
+    )
     base = forms.ModelChoiceField(versions().none(), empty_label=None, label=_("Base version"))
-    mined_from = forms.ModelChoiceField(TrainingRun.objects.none(), required=False, label=_("Rows of a mining"),
-                                        empty_label=_("all train rows of the snapshot"), help_text=_("For GRPO or DPO alone."))
+    mined_from = forms.ModelChoiceField(
+        TrainingRun.objects.none(),
+        required=False,
+        label=_("Rows of a mining"),
+        empty_label=_("all train rows of the snapshot"),
+        help_text=_("For GRPO or DPO alone."),
+    )
     processes = forms.IntegerField(label=_("Processes"), min_value=1, max_value=4_096, initial=1)
     strategy = forms.ChoiceField(label=_("Strategy"), choices=[(name, name) for name in STRATEGIES])
     key = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
-    def __init__(self, data: Mapping[str, Any] | None = None, *, recipe: Recipe, initial: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data, initial={"what": PIPELINE, "strategy": "none", "base": production()} | dict(initial or {}))
+    def __init__(
+        self, data: Mapping[str, Any] | None = None, *, recipe: Recipe, initial: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(
+            data, initial={"what": PIPELINE, "strategy": "none", "base": production()} | dict(initial or {})
+        )
         self.recipe = recipe
-        for name, rows in (("snapshot", snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)), ("base", versions()),
-                           ("mined_from", TrainingRun.objects.filter(kind=RunKind.MINE, status=RunStatus.SUCCEEDED).order_by("-id"))):
+        for name, rows in (
+            ("snapshot", snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)),
+            ("base", versions()),
+            ("mined_from", TrainingRun.objects.filter(kind=RunKind.MINE, status=RunStatus.SUCCEEDED).order_by("-id")),
+        ):
             choice = self.fields[name]
             assert isinstance(choice, forms.ModelChoiceField)
             choice.queryset = rows
         kinds = [(kind, RunKind(kind).label) for kind in CONFIGS if kind in recipe.stages]
         what = self.fields["what"]
         assert isinstance(what, forms.ChoiceField)
-        what.choices = [(PIPELINE, " → ".join(str(kind.label) for kind in stages_of(recipe))), *kinds] if len(kinds) > 1 else kinds
+        what.choices = (
+            [(PIPELINE, " → ".join(str(kind.label) for kind in stages_of(recipe))), *kinds] if len(kinds) > 1 else kinds
+        )
 
     def stages(self) -> tuple[str, ...]:
         chosen = self.cleaned_data["what"]
@@ -104,6 +124,10 @@ def asked(data: Mapping[str, str]) -> Asked:
     kinds = [kind for kind in CONFIGS if kind in data.get("kinds", "").split()] or list(preset.stages)
     edited = read(preset, kinds, data)
     recipe = replace(
-        with_settings(preset, edited.overrides), preset="" if preset is CUSTOM else preset.name, name=data.get("name") or preset.name,
-        title=data.get("title") or preset.title, summary=data.get("summary") or preset.summary)
+        with_settings(preset, edited.overrides),
+        preset="" if preset is CUSTOM else preset.name,
+        name=data.get("name") or preset.name,
+        title=data.get("title") or preset.title,
+        summary=data.get("summary") or preset.summary,
+    )
     return Asked(recipe, preset, texts=data, errors=edited.errors)

@@ -15,7 +15,15 @@ from training.pages.recipe_forms import FORM, PIPELINE, TOML, Asked, StartForm, 
 from training.pages.refusals import REFUSALS, ring_workers
 from training.plan import Plan
 from training.plan.pace import plan_stages
-from training.recipes import CONFIGS, DEFAULT, RECIPES, RecipeUnknown, SettingUnknown, recipes_with, settings_side_by_side
+from training.recipes import (
+    CONFIGS,
+    DEFAULT,
+    RECIPES,
+    RecipeUnknown,
+    SettingUnknown,
+    recipes_with,
+    settings_side_by_side,
+)
 from training.recipes.units import ABOUT, STAGES
 from training.runs.idempotency import once
 from training.runs.pipelines import request_pipeline
@@ -29,8 +37,17 @@ def recipes(request: HttpRequest) -> HttpResponse:
     """The presets side by side, a stage at a time."""
     stage = request.GET.get("stage", "")
     kind = stage if stage in CONFIGS else "sft"
-    return render(request, "training/recipes/page.html", {
-        "recipes": recipes_with(kind), "rows": settings_side_by_side(kind), "stage": kind, "stages": STAGES, "about": ABOUT[kind]})
+    return render(
+        request,
+        "training/recipes/page.html",
+        {
+            "recipes": recipes_with(kind),
+            "rows": settings_side_by_side(kind),
+            "stage": kind,
+            "stages": STAGES,
+            "about": ABOUT[kind],
+        },
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,8 +68,20 @@ def _again(request: HttpRequest, run: TrainingRun) -> HttpResponse:
         begun = as_written(run.recipe_text).in_mode(FORM)
     except (SettingUnknown, RecipeUnknown):
         begun = as_preset(RECIPES.get(run.recipe, RECIPES[DEFAULT]))
-    return _page(request, begun, StartForm(recipe=begun.recipe, initial={
-        "what": run.kind, "snapshot": run.snapshot_id, "base": run.base_version_id, "mined_from": run.mined_from_id, **run.launch}))
+    return _page(
+        request,
+        begun,
+        StartForm(
+            recipe=begun.recipe,
+            initial={
+                "what": run.kind,
+                "snapshot": run.snapshot_id,
+                "base": run.base_version_id,
+                "mined_from": run.mined_from_id,
+                **run.launch,
+            },
+        ),
+    )
 
 
 def _posted(request: HttpRequest) -> HttpResponse:
@@ -74,28 +103,60 @@ def _posted(request: HttpRequest) -> HttpResponse:
 
 def _plan(given: Asked, start: StartForm) -> Plan:
     chosen = start.cleaned_data
-    return plan_stages(snapshot=chosen["snapshot"], base_version=chosen["base"], recipe=given.recipe, stages=start.stages(),
-                       launch=start.launch())
+    return plan_stages(
+        snapshot=chosen["snapshot"],
+        base_version=chosen["base"],
+        recipe=given.recipe,
+        stages=start.stages(),
+        launch=start.launch(),
+    )
 
 
 def _started(given: Asked, start: StartForm, lead: User) -> TrainingRun:
     """The run, or the first one of the pipeline."""
     chosen = start.cleaned_data
-    shared: Mapping[str, Any] = {"snapshot": chosen["snapshot"], "base_version": chosen["base"], "requested_by": lead,
-                                 "recipe": given.recipe, "launch": start.launch()}
+    shared: Mapping[str, Any] = {
+        "snapshot": chosen["snapshot"],
+        "base_version": chosen["base"],
+        "requested_by": lead,
+        "recipe": given.recipe,
+        "launch": start.launch(),
+    }
     if chosen["what"] == PIPELINE:
         pipeline = once(key=chosen["key"], kind=Pipeline, make=lambda: request_pipeline(**shared))
         first: TrainingRun = pipeline.runs.order_by("id")[0]
     else:
-        first = once(key=chosen["key"], kind=TrainingRun,
-                     make=lambda: request_run(**shared, kind=chosen["what"], mined_from=chosen["mined_from"]))
+        first = once(
+            key=chosen["key"],
+            kind=TrainingRun,
+            make=lambda: request_run(**shared, kind=chosen["what"], mined_from=chosen["mined_from"]),
+        )
     ring_workers()
     return first
 
 
-def _page(request: HttpRequest, given: Asked, start: StartForm, *, status: int = 200, plan: Plan | None = None,
-          refused: str = "") -> HttpResponse:
-    return render(request, "training/recipes/recipe.html", {
-        "asked": given, "stages": given.stages(), "kinds": " ".join(given.recipe.stages), "start": start, "plan": plan, "refused": refused,
-        "presets": RECIPES.values(), "key": uuid.uuid4().hex, "wrong": sum(stage.errors for stage in given.stages()),
-    }, status=status)
+def _page(
+    request: HttpRequest,
+    given: Asked,
+    start: StartForm,
+    *,
+    status: int = 200,
+    plan: Plan | None = None,
+    refused: str = "",
+) -> HttpResponse:
+    return render(
+        request,
+        "training/recipes/recipe.html",
+        {
+            "asked": given,
+            "stages": given.stages(),
+            "kinds": " ".join(given.recipe.stages),
+            "start": start,
+            "plan": plan,
+            "refused": refused,
+            "presets": RECIPES.values(),
+            "key": uuid.uuid4().hex,
+            "wrong": sum(stage.errors for stage in given.stages()),
+        },
+        status=status,
+    )

@@ -27,7 +27,9 @@ def metrics_file(request: HttpRequest, run_id: int) -> HttpResponseBase:
     path = directory_of(found) / METRICS
     if not path.exists():
         raise Http404(_("This run has logged nothing yet."))
-    return FileResponse(path.open("rb"), as_attachment=True, filename=f"{found.name}-metrics.jsonl", content_type="application/jsonl")
+    return FileResponse(
+        path.open("rb"), as_attachment=True, filename=f"{found.name}-metrics.jsonl", content_type="application/jsonl"
+    )
 
 
 @require_safe
@@ -39,8 +41,10 @@ def metrics_csv(request: HttpRequest, run_id: int, chart: str = "") -> HttpRespo
     if chart and drawn is None:
         raise Http404(_("This run has no such chart."))
     names = ("step", *drawn.fields) if drawn else fields_of(found.kind)
-    answer = HttpResponse(content_type="text/csv", headers={
-        "Content-Disposition": f'attachment; filename="{found.name}-{chart or "metrics"}.csv"'})
+    answer = HttpResponse(
+        content_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{found.name}-{chart or "metrics"}.csv"'},
+    )
     table = csv.writer(answer)
     table.writerow(names)
     table.writerows([line.get(name, "") for name in names] for line in _lines(found))
@@ -59,7 +63,9 @@ def metrics_events(request: HttpRequest, run_id: int) -> HttpResponseBase:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / event_file_name(found.name, began)
         write_events(path, lines, began=began)
-        return FileResponse(BytesIO(path.read_bytes()), as_attachment=True, filename=path.name, content_type="application/octet-stream")
+        return FileResponse(
+            BytesIO(path.read_bytes()), as_attachment=True, filename=path.name, content_type="application/octet-stream"
+        )
 
 
 def _lines(run: TrainingRun) -> list[Line]:

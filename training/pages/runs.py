@@ -24,15 +24,27 @@ from training.versions import lists
 def run(request: HttpRequest, run_id: int) -> HttpResponse:
     found = get_object_or_404(lists.runs(), pk=run_id)
     curve = run_values.curve(found)
-    return render(request, "training/runs/run.html", {
-        "run": found, "state": lists.job_state(found), "evaluations": lists.evaluations_of_run(found),
-        "seconds": lists.seconds_of(found), "heartbeat": run_values.heartbeat_words(found),
-        "charts": charts_of(found.kind), "fields": fields_of(found.kind), "latest": curve.latest,
-        "hazards": run_values.hazards_of(found), "pipeline": run_values.pipeline_of(found),
-        "rollouts": run_values.rollouts_of(found, None, 1) if run_values.has_rollouts(found) else None,
-        "settings": run_values.settings_of(found), "environment": run_values.environment_of(found),
-        "disk": run_values.disk_of(found), "editable": runs.editable(found.config),
-    })
+    return render(
+        request,
+        "training/runs/run.html",
+        {
+            "run": found,
+            "state": lists.job_state(found),
+            "evaluations": lists.evaluations_of_run(found),
+            "seconds": lists.seconds_of(found),
+            "heartbeat": run_values.heartbeat_words(found),
+            "charts": charts_of(found.kind),
+            "fields": fields_of(found.kind),
+            "latest": curve.latest,
+            "hazards": run_values.hazards_of(found),
+            "pipeline": run_values.pipeline_of(found),
+            "rollouts": run_values.rollouts_of(found, None, 1) if run_values.has_rollouts(found) else None,
+            "settings": run_values.settings_of(found),
+            "environment": run_values.environment_of(found),
+            "disk": run_values.disk_of(found),
+            "editable": runs.editable(found.config),
+        },
+    )
 
 
 @require_GET
@@ -44,14 +56,22 @@ def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
     evaluations = lists.evaluations_of_run(found)
     cursor = request.GET.get("cursor", "")
     curve = run_values.curve(found, int(cursor) if cursor.isdecimal() else 0)
-    return JsonResponse(lists.job_state(found).as_json() | {
-        "fields": fields_of(found.kind), "rows": curve.rows, "cursor": curve.cursor,
-        "heartbeat": run_values.heartbeat_words(found), "quiet": run_values.is_quiet(found),
-        "hazards": [hazard.key for hazard in run_values.hazards_of(found)],
-        "evaluations": [lists.job_state(evaluation).as_json() | {"id": evaluation.pk} for evaluation in evaluations],
-        "pipeline": [link.job.status for link in run_values.pipeline_of(found)],
-        "settled": found.status in FINISHED and all(evaluation.status in FINISHED for evaluation in evaluations),
-    })
+    return JsonResponse(
+        lists.job_state(found).as_json()
+        | {
+            "fields": fields_of(found.kind),
+            "rows": curve.rows,
+            "cursor": curve.cursor,
+            "heartbeat": run_values.heartbeat_words(found),
+            "quiet": run_values.is_quiet(found),
+            "hazards": [hazard.key for hazard in run_values.hazards_of(found)],
+            "evaluations": [
+                lists.job_state(evaluation).as_json() | {"id": evaluation.pk} for evaluation in evaluations
+            ],
+            "pipeline": [link.job.status for link in run_values.pipeline_of(found)],
+            "settled": found.status in FINISHED and all(evaluation.status in FINISHED for evaluation in evaluations),
+        }
+    )
 
 
 @require_GET

@@ -17,14 +17,22 @@ from training.schedules.triggers import fire_now
 from training.status import FiringOutcome
 
 FIRINGS_SHOWN = 20
-FIELDS = {"overrides": "settings", "launch": "strategy"}  # where the service's word is not the form's
+# where the service's word is not the form's
+FIELDS = {"overrides": "settings", "launch": "strategy"}
 
 
 @require_safe
 @leads_only
 def schedules(request: HttpRequest) -> HttpResponse:
-    rows = [{"schedule": one, "standing": selectors.standing(one), "last": selectors.last_firing(one), "open": selectors.open_pipeline(one)}
-            for one in selectors.schedules()]
+    rows = [
+        {
+            "schedule": one,
+            "standing": selectors.standing(one),
+            "last": selectors.last_firing(one),
+            "open": selectors.open_pipeline(one),
+        }
+        for one in selectors.schedules()
+    ]
     return render(request, "training/schedules/page.html", {"rows": rows})
 
 
@@ -63,14 +71,21 @@ def run_now(request: HttpRequest, schedule_id: int) -> HttpResponse:
     found = get_object_or_404(RetrainSchedule, pk=schedule_id)
     fired = fire_now(schedule=found, asked_by=person(request).get_username())
     if fired is None:
-        messages.warning(request, _("%(schedule)s was started a moment ago. Wait a minute, then look here again.") % {
-            "schedule": found.name})
+        messages.warning(
+            request,
+            _("%(schedule)s was started a moment ago. Wait a minute, then look here again.") % {"schedule": found.name},
+        )
     elif fired.outcome != FiringOutcome.STARTED or fired.pipeline is None:
-        messages.error(request, _("%(schedule)s did not start: %(note)s") % {"schedule": found.name, "note": fired.note})
+        messages.error(
+            request, _("%(schedule)s did not start: %(note)s") % {"schedule": found.name, "note": fired.note}
+        )
     else:
         ring_workers()
-        messages.success(request, _("%(schedule)s has started pipeline %(pipeline)s.") % {
-            "schedule": found.name, "pipeline": fired.pipeline.name})
+        messages.success(
+            request,
+            _("%(schedule)s has started pipeline %(pipeline)s.")
+            % {"schedule": found.name, "pipeline": fired.pipeline.name},
+        )
         return redirect("training:run", fired.pipeline.runs.order_by("id")[0].pk)
     return redirect("training:schedules")
 
@@ -85,7 +100,14 @@ def remove(request: HttpRequest, schedule_id: int) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: ScheduleForm, found: RetrainSchedule | None, status: int = 200) -> HttpResponse:
-    return render(request, "training/schedules/schedule.html", {
-        "form": form, "schedule": found, "standing": selectors.standing(found) if found else None,
-        "firings": selectors.firings(found)[:FIRINGS_SHOWN] if found else [],
-    }, status=status)
+    return render(
+        request,
+        "training/schedules/schedule.html",
+        {
+            "form": form,
+            "schedule": found,
+            "standing": selectors.standing(found) if found else None,
+            "firings": selectors.firings(found)[:FIRINGS_SHOWN] if found else [],
+        },
+        status=status,
+    )

@@ -25,7 +25,10 @@ def take_snapshot(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, first_error(form))
         return redirect("training:home")
-    made = attempt(request, lambda: create_snapshot(created_by=person(request), name=form.cleaned_data["name"], filters=form.filters()))
+    made = attempt(
+        request,
+        lambda: create_snapshot(created_by=person(request), name=form.cleaned_data["name"], filters=form.filters()),
+    )
     return redirect("training:home") if made is None else redirect("training:snapshot", made.pk)
 
 
@@ -33,11 +36,17 @@ def take_snapshot(request: HttpRequest) -> HttpResponse:
 @leads_only
 def snapshot(request: HttpRequest, snapshot_id: int) -> HttpResponse:
     found = get_object_or_404(lists.snapshots(), pk=snapshot_id)
-    return render(request, "training/snapshots/page.html", {
-        "snapshot": found, "runs": found.runs.select_related("version").order_by("-id"),
-        "evaluations": lists.evaluations(snapshot=found), "examples": lists.example_rows(found),
-        "file_rows": () if found.origin == SnapshotOrigin.REVIEWS else first_rows(found),
-    })
+    return render(
+        request,
+        "training/snapshots/page.html",
+        {
+            "snapshot": found,
+            "runs": found.runs.select_related("version").order_by("-id"),
+            "evaluations": lists.evaluations(snapshot=found),
+            "examples": lists.example_rows(found),
+            "file_rows": () if found.origin == SnapshotOrigin.REVIEWS else first_rows(found),
+        },
+    )
 
 
 @require_POST

@@ -32,10 +32,16 @@ REGRESSIONS_SHOWN = 50
 @require_safe
 @leads_only
 def versions(request: HttpRequest) -> HttpResponse:
-    return render(request, "training/versions/page.html", {
-        "versions": lists.with_scores(list(lists.versions()[:100])), "promotions": lists.promotions()[:50],
-        "production": lists.production(), "rollback_to": promotion.rollback_target(),
-    })
+    return render(
+        request,
+        "training/versions/page.html",
+        {
+            "versions": lists.with_scores(list(lists.versions()[:100])),
+            "promotions": lists.promotions()[:50],
+            "production": lists.production(),
+            "rollback_to": promotion.rollback_target(),
+        },
+    )
 
 
 @require_safe
@@ -47,18 +53,30 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
     pair = lists.evaluated_pair(found, baseline) if baseline else None
     promotions = list(lists.promotions().filter(version=found))
     gate = _gate(found, promotions)
-    return render(request, "training/versions/version.html", {
-        "version": found, "baseline": baseline, "comparison": compare(*pair) if pair else None,
-        "broken": flips(*pair, fixed=False, preview=True) if pair else None,
-        "fixed": flips(*pair, fixed=True, preview=True) if pair else None,
-        "cards": [scorecard(one) for one in pair or ()], "over_refusal": over_refusal(pair or ()),
-        "gate": gate, "regressions": _items(gate.get("regressions", [])[:REGRESSIONS_SHOWN]),
-        "shadow": shadow_summary(found) if has_shadowed(found) else None, "shadow_percent": f"{100 * found.shadow_share or 10:g}",
-        "ancestry": ancestry(found),
-        "evaluations": lists.evaluations(version=found), "promotions": promotions,
-        "newest_snapshot": lists.newest_snapshot(), "production": lists.production(),
-        "rollback_to": promotion.rollback_target(), "promotable": lists.is_evaluated(found),
-    })
+    return render(
+        request,
+        "training/versions/version.html",
+        {
+            "version": found,
+            "baseline": baseline,
+            "comparison": compare(*pair) if pair else None,
+            "broken": flips(*pair, fixed=False, preview=True) if pair else None,
+            "fixed": flips(*pair, fixed=True, preview=True) if pair else None,
+            "cards": [scorecard(one) for one in pair or ()],
+            "over_refusal": over_refusal(pair or ()),
+            "gate": gate,
+            "regressions": _items(gate.get("regressions", [])[:REGRESSIONS_SHOWN]),
+            "shadow": shadow_summary(found) if has_shadowed(found) else None,
+            "shadow_percent": f"{100 * found.shadow_share or 10:g}",
+            "ancestry": ancestry(found),
+            "evaluations": lists.evaluations(version=found),
+            "promotions": promotions,
+            "newest_snapshot": lists.newest_snapshot(),
+            "production": lists.production(),
+            "rollback_to": promotion.rollback_target(),
+            "promotable": lists.is_evaluated(found),
+        },
+    )
 
 
 def _gate(version: ModelVersion, promotions: Sequence[Promotion]) -> dict[str, Any]:
@@ -114,8 +132,10 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
         return redirect("training:version", found.pk)
     done = attempt(request, lambda: promotion.promote(version=found, approver=person(request), **form.cleaned_data))
     if done is not None:
-        messages.success(request, _("%(version)s is in production. Workers serve it from their next batch on.") % {
-        "version": found.name})
+        messages.success(
+            request,
+            _("%(version)s is in production. Workers serve it from their next batch on.") % {"version": found.name},
+        )
     return redirect("training:version", found.pk)
 
 
@@ -126,8 +146,12 @@ def rollback(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, first_error(form))
         return redirect("training:versions")
-    done = attempt(request, lambda: promotion.rollback(
-        approver=person(request), reason=form.cleaned_data["reason"], to=form.cleaned_data["to"]))
+    done = attempt(
+        request,
+        lambda: promotion.rollback(
+            approver=person(request), reason=form.cleaned_data["reason"], to=form.cleaned_data["to"]
+        ),
+    )
     if done is not None:
         messages.success(request, _("%(version)s is in production again.") % {"version": done.version.name})
     return redirect("training:versions")

@@ -6,4 +6,15 @@ from training.plan.stages import Plan, StagePlan, plan
 from training.plan.steps import Pace, Work
 from training.plan.words import as_lines, duration
 
-__all__ = ["Memory", "Pace", "Plan", "RowsPlanned", "StagePlan", "Work", "as_lines", "duration", "plan", "read_checkpoint"]
+__all__ = [
+    "Memory",
+    "Pace",
+    "Plan",
+    "RowsPlanned",
+    "StagePlan",
+    "Work",
+    "as_lines",
+    "duration",
+    "plan",
+    "read_checkpoint",
+]

@@ -10,7 +10,8 @@ from training.learning.rows import Row, read_rows
 from training.plan.tokens import TokenCounter
 from training.recipes import Config
 
-MEASURED_ROWS = 4_000  # of a larger dataset every so many-th row is measured, and stands for its neighbours
+# of a larger dataset every so many-th row is measured, and stands for its neighbours
+MEASURED_ROWS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,15 @@ def _lines(path: Path) -> Iterable[str]:
 def _planned(key: tuple[str, str], tally: _Tally) -> RowsPlanned:
     used = min(tally.used, tally.rows)
     dropped = min(tally.dropped, tally.rows - used)
-    return RowsPlanned(*key, rows=tally.rows, used=used, dropped=dropped, left_out=tally.rows - used - dropped, tokens=tally.tokens,
-                       longest=tally.longest)
+    return RowsPlanned(
+        *key,
+        rows=tally.rows,
+        used=used,
+        dropped=dropped,
+        left_out=tally.rows - used - dropped,
+        tokens=tally.tokens,
+        longest=tally.longest,
+    )
 
 
 def _eligible(config: Config, mined_later: bool) -> Eligible:
@@ -109,7 +117,9 @@ def _limit(config: Config) -> int:
 
 
 def _tokens(config: Config, row: Row, counter: TokenCounter) -> int:
-    """What the limit is for: prompt and completion where both are trained on, the prompt where completions are drawn."""
+    """What the limit is for: prompt and completion where both are trained on, the prompt where completions are
+    drawn.
+    """
     prompt = counter.prompt(row.sample)
     if isinstance(config, SftConfig):
         return prompt + counter.completion(row.completion)
@@ -122,6 +132,14 @@ def totals(rows: Iterable[RowsPlanned]) -> Counter[str]:
     """Of all modalities and splits: used, dropped, left_out, tokens, longest."""
     counted: Counter[str] = Counter()
     for part in rows:
-        counted.update({"rows": part.rows, "used": part.used, "dropped": part.dropped, "left_out": part.left_out, "tokens": part.tokens})
+        counted.update(
+            {
+                "rows": part.rows,
+                "used": part.used,
+                "dropped": part.dropped,
+                "left_out": part.left_out,
+                "tokens": part.tokens,
+            }
+        )
         counted["longest"] = max(counted["longest"], part.longest)
     return counted

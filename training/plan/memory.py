@@ -37,7 +37,8 @@ class Checkpoint:
 
     parameters: int
     vision_parameters: int
-    adaptable: tuple[tuple[int, int], ...]  # (rows, columns) of the layers that an adapter is put on
+    # (rows, columns) of the layers that an adapter is put on
+    adaptable: tuple[tuple[int, int], ...]
     hidden: int
     layers: int
     vocabulary: int
@@ -73,14 +74,23 @@ def read_checkpoint(folder: str) -> Checkpoint | None:
         return None
     sizes = {name: prod(shape) for name, shape in shapes.items()}
     return Checkpoint(
-        parameters=sum(sizes.values()), vision_parameters=sum(size for name, size in sizes.items() if "visual" in name),
-        adaptable=tuple((shape[0], shape[1]) for name, shape in shapes.items()
-                        if len(shape) == 2 and re.fullmatch(LORA_TARGETS, name.removesuffix(".weight"))),
-        hidden=text["hidden_size"], layers=text["num_hidden_layers"], vocabulary=text["vocab_size"])
+        parameters=sum(sizes.values()),
+        vision_parameters=sum(size for name, size in sizes.items() if "visual" in name),
+        adaptable=tuple(
+            (shape[0], shape[1])
+            for name, shape in shapes.items()
+            if len(shape) == 2 and re.fullmatch(LORA_TARGETS, name.removesuffix(".weight"))
+        ),
+        hidden=text["hidden_size"],
+        layers=text["num_hidden_layers"],
+        vocabulary=text["vocab_size"],
+    )
 
 
 def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes of the weights: a safetensors file begins with the length of its header and the header as JSON."""
+    """Names and shapes of the weights: a safetensors file begins with the length of its header and the header as
+    JSON.
+    """
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
             header: dict[str, Any] = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
@@ -102,8 +112,15 @@ def estimate(config: Config, checkpoint: Checkpoint, launch: Launch, *, longest:
     if launch.strategy in ("fsdp", "zero2", "zero3"):
         gradients, moments = gradients // launch.processes, moments // launch.processes
     rows, tokens, completion = _batch(config, longest)
-    return Memory(weights, gradients, moments, rows * tokens * _activation_bytes(config, checkpoint),
-                  rows * completion * checkpoint.vocabulary * LOGIT_BYTES, trained, checkpoint.parameters)
+    return Memory(
+        weights,
+        gradients,
+        moments,
+        rows * tokens * _activation_bytes(config, checkpoint),
+        rows * completion * checkpoint.vocabulary * LOGIT_BYTES,
+        trained,
+        checkpoint.parameters,
+    )
 
 
 def _trained(config: Any, checkpoint: Checkpoint) -> int:
@@ -117,7 +134,8 @@ def _batch(config: Any, longest: int) -> tuple[int, int, int]:
     if hasattr(config, "max_new_tokens"):  # completions are drawn
         return config.micro_batch, longest + config.max_new_tokens, config.max_new_tokens
     completion = max(1, round(longest * COMPLETION_SHARE))
-    return config.batch_size * (1 if isinstance(config, SftConfig) else 2), longest, completion  # a pair is two rows
+    # a pair is two rows
+    return config.batch_size * (1 if isinstance(config, SftConfig) else 2), longest, completion
 
 
 def _activation_bytes(config: Any, checkpoint: Checkpoint) -> int:

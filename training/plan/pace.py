@@ -1,4 +1,6 @@
-"""A dry run: what a recipe's stages would do on a snapshot, at the pace that earlier runs of this installation measured."""
+"""A dry run: what a recipe's stages would do on a snapshot, at the pace that earlier runs of this installation
+measured.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,12 +20,23 @@ from training.status import RunKind, RunStatus
 
 RUNS_LOOKED_AT = 50
 # what each kind counts, and under which name its result.json holds it
-MEASURED = {RunKind.SFT: ("tokens", "tokens"), RunKind.DPO: ("tokens", "tokens"), RunKind.MINE: ("rollouts", "drawn"),
-            RunKind.GRPO: ("rollouts", "rollouts")}
+MEASURED = {
+    RunKind.SFT: ("tokens", "tokens"),
+    RunKind.DPO: ("tokens", "tokens"),
+    RunKind.MINE: ("rollouts", "drawn"),
+    RunKind.GRPO: ("rollouts", "rollouts"),
+}
 
 
-def plan_stages(*, snapshot: DatasetSnapshot, base_version: ModelVersion, recipe: Recipe | str = DEFAULT, stages: Sequence[str] = (),
-                overrides: Mapping[str, Mapping[str, Any]] | None = None, launch: Mapping[str, Any] | None = None) -> Plan:
+def plan_stages(
+    *,
+    snapshot: DatasetSnapshot,
+    base_version: ModelVersion,
+    recipe: Recipe | str = DEFAULT,
+    stages: Sequence[str] = (),
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    launch: Mapping[str, Any] | None = None,
+) -> Plan:
     """The plan of these stages in this order; () are all of the recipe's. Nothing is written or started.
 
     Raises RecipeUnknown, SettingUnknown, LaunchNotUsable, SnapshotDamaged.
@@ -45,12 +58,18 @@ def plan_stages(*, snapshot: DatasetSnapshot, base_version: ModelVersion, recipe
 def paces(kind: str, base: ModelVersion) -> list[Pace]:
     """What succeeded runs of the kind measured on a model of this size, newest first."""
     size = _parameters(base)
-    runs = TrainingRun.objects.filter(kind=kind, status=RunStatus.SUCCEEDED).select_related("base_version").order_by("-finished_at")
+    runs = (
+        TrainingRun.objects.filter(kind=kind, status=RunStatus.SUCCEEDED)
+        .select_related("base_version")
+        .order_by("-finished_at")
+    )
     unit, key = MEASURED[RunKind(kind)]
     return [
         Pace(unit, run.result[key] / run.result["seconds"], run.name, int(run.launch.get("processes", 1)))
         for run in runs[:RUNS_LOOKED_AT]
-        if run.result.get(key) and run.result.get("seconds") and (run.base_version_id == base.pk or _is_of(size, run.base_version))
+        if run.result.get(key)
+        and run.result.get("seconds")
+        and (run.base_version_id == base.pk or _is_of(size, run.base_version))
     ]
 
 

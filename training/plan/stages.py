@@ -48,8 +48,12 @@ class Plan:
         return sum(known) if len(known) == len(self.stages) else None
 
 
-def plan(configs: Mapping[str, Config], *, launches: Mapping[str, Launch] | None = None,
-         paces: Mapping[str, Sequence[Pace]] | None = None) -> Plan:
+def plan(
+    configs: Mapping[str, Config],
+    *,
+    launches: Mapping[str, Launch] | None = None,
+    paces: Mapping[str, Sequence[Pace]] | None = None,
+) -> Plan:
     """A dry run of the stages in their order, by kind; a stage behind "mine" trains on what the mining keeps.
 
     Raises RowNotReadable, OSError where a dataset cannot be read.

@@ -46,7 +46,9 @@ def work_of(config: Config, launch: Launch, *, rows: int, tokens: int, extra_row
 
 
 def _steps(config: SftConfig | DpoConfig, rows: int, processes: int) -> int:
-    """As the trainer counts: batches of each process, accumulated; the last ones of an epoch make a step of their own."""
+    """As the trainer counts: batches of each process, accumulated; the last ones of an epoch make a step of their
+    own.
+    """
     if config.max_steps > 0:
         return config.max_steps
     batches = ceil(rows / (config.batch_size * processes))
@@ -55,21 +57,34 @@ def _steps(config: SftConfig | DpoConfig, rows: int, processes: int) -> int:
 
 def _grpo(config: GrpoConfig, rows: int) -> Work:
     prompts = rows + (round(rows * config.concat_share / (1 - config.concat_share)) if config.concat_share < 1 else 0)
-    block = max(config.prompts_per_batch, config.update_batch // config.group_size)  # an epoch is filled up to whole blocks
+    # an epoch is filled up to whole blocks
+    block = max(config.prompts_per_batch, config.update_batch // config.group_size)
     updates_an_epoch = ceil(prompts / block) * block * config.group_size * config.num_iterations / config.update_batch
     steps = config.max_steps if config.max_steps > 0 else ceil(config.epochs * updates_an_epoch)
     return Work(steps, ROLLOUTS, ceil(steps * config.update_batch / config.num_iterations))
 
 
 def seconds_of(work: Work, paces: Sequence[Pace], launch: Launch) -> tuple[float | None, str]:
-    """(seconds or None, where that is from). Of several paces the one with as many processes is taken, else the newest."""
+    """(seconds or None, where that is from). Of several paces the one with as many processes is taken, else the
+    newest.
+    """
     fitting = [pace for pace in paces if pace.unit == work.unit and pace.per_second > 0]
     if not fitting:
-        return None, _("not known: no earlier run of this kind from this version measured its %(unit)s a second") % {"unit": _(work.unit)}
+        return None, _("not known: no earlier run of this kind from this version measured its %(unit)s a second") % {
+            "unit": _(work.unit)
+        }
     same = [pace for pace in fitting if pace.processes == launch.processes]
     pace = (same or fitting)[0]
     words = _("%(speed)s %(unit)s a second, as %(run)s measured")
     if not same:
-        words = _("%(speed)s %(unit)s a second, as %(run)s measured with %(processes)s process(es), where this one has %(here)s")
+        words = _(
+            "%(speed)s %(unit)s a second, as %(run)s measured with %(processes)s process(es), where this "
+            "one has %(here)s"
+        )
     return work.amount / pace.per_second, words % {
-        "speed": f"{pace.per_second:,.1f}", "unit": _(work.unit), "run": pace.run, "processes": pace.processes, "here": launch.processes}
+        "speed": f"{pace.per_second:,.1f}",
+        "unit": _(work.unit),
+        "run": pace.run,
+        "processes": pace.processes,
+        "here": launch.processes,
+    }

@@ -1,4 +1,5 @@
-"""How long rows are in tokens, without torch: the checkpoint's own tokenizer where it is there, a guess where it is not.
+"""How long rows are in tokens, without torch: the checkpoint's own tokenizer where it is there, a guess where it is
+not.
 
 Pictures and frames are measured by their files' headers: one token a square of patch size × merge size.
 """
@@ -29,7 +30,9 @@ PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 @dataclass(frozen=True, slots=True)
 class MediaUnits:
-    """What makes a token of a picture or of a clip. A frame whose sides are no multiples of `square` is resized into the limits."""
+    """What makes a token of a picture or of a clip. A frame whose sides are no multiples of `square` is resized into
+    the limits.
+    """
 
     square: int = 0  # pixels on a side that make one token; 0: not known
     frames_together: int = 2
@@ -38,9 +41,9 @@ class MediaUnits:
 
     def frame(self, width: int, height: int) -> int:
         if width % self.square == 0 and height % self.square == 0:
-            return width * height // self.square ** 2
+            return width * height // self.square**2
         pixels = min(max(width * height, self.least), self.most)
-        return max(1, round(pixels / self.square ** 2))
+        return max(1, round(pixels / self.square**2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class TokenCounter:
     def prompt(self, sample: Sample) -> int:
         messages = "".join(
             f"<|im_start|>{message['role']}\n{''.join(part.get('text', '') for part in message['content'])}<|im_end|>\n"
-            for message in chat_messages(sample))
+            for message in chat_messages(sample)
+        )
         return self.text(messages + "<|im_start|>assistant\n") + sum(self.media(medium) for medium in sample.media)
 
     def completion(self, words: str) -> int:
@@ -107,6 +111,10 @@ def _media_units(folder: Path, section: str) -> MediaUnits:
         values = values.get(section, values)
         if "patch_size" in values:
             size = values.get("size") or {}
-            return MediaUnits(int(values["patch_size"]) * int(values.get("merge_size", 1)), int(values.get("temporal_patch_size", 2)),
-                              size.get("shortest_edge", 0), size.get("longest_edge", float("inf")))
+            return MediaUnits(
+                int(values["patch_size"]) * int(values.get("merge_size", 1)),
+                int(values.get("temporal_patch_size", 2)),
+                size.get("shortest_edge", 0),
+                size.get("longest_edge", float("inf")),
+            )
     return MediaUnits()

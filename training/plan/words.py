@@ -23,13 +23,18 @@ def _stage(stage: StagePlan) -> Iterator[str]:
     bound = "at most " if stage.at_most else ""
     yield f"{'modality':<12}{'split':<10}{'rows':>10}{'used':>10}{'too long':>10}{'left out':>10}{'tokens':>14}"
     for part in stage.rows:
-        yield (f"{part.modality:<12}{part.split:<10}{part.rows:>10,}{part.used:>10,}{part.dropped:>10,}{part.left_out:>10,}"
-               f"{part.tokens:>14,}")
+        yield (
+            f"{part.modality:<12}{part.split:<10}{part.rows:>10,}{part.used:>10,}{part.dropped:>10,}{part.left_out:>10,}"
+            f"{part.tokens:>14,}"
+        )
     if stage.at_most:
         yield "upper bounds: the mining before it decides which of these rows are kept"
     if stage.replay_rows:
         yield f"replay: {stage.replay_rows:,} rows more"
-    yield f"tokens: {'counted with the version’s tokenizer' if stage.tokens_measured else 'guessed from the length of the text'}"
+    yield (
+        "tokens: "
+        f"{'counted with the version’s tokenizer' if stage.tokens_measured else 'guessed from the length of the text'}"
+    )
     yield f"steps: {bound}{stage.work.steps:,}; {bound}{stage.work.amount:,} {stage.work.unit}"
     yield f"memory: {_memory(stage.memory, stage.kind)}"
     yield f"time: {duration(stage.seconds)} ({stage.time_note})"
@@ -38,11 +43,19 @@ def _stage(stage: StagePlan) -> Iterator[str]:
 def _memory(memory: Memory | None, kind: str) -> str:
     if memory is None:
         return "what serving the version takes" if kind == "mine" else "not known: the checkpoint's files are not here"
-    parts = {"weights": memory.weights, "gradients": memory.gradients, "moments": memory.moments, "activations": memory.activations,
-             "logits": memory.logits}
+    parts = {
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "moments": memory.moments,
+        "activations": memory.activations,
+        "logits": memory.logits,
+    }
     named = ", ".join(f"{name} {size / GIB:.2f}" for name, size in parts.items())
-    return (f"about {memory.total / GIB:.2f} GiB on each device ({named}); {memory.trained_parameters:,} of {memory.parameters:,} "
-            "parameters trained; activations by a rough rule")
+    return (
+        f"about {memory.total / GIB:.2f} GiB on each device ({named}); {memory.trained_parameters:,} of "
+        f"{memory.parameters:,} "
+        "parameters trained; activations by a rough rule"
+    )
 
 
 def duration(seconds: float | None) -> str:

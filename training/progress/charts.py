@@ -1,4 +1,6 @@
-"""Which figures of metrics.jsonl a run's page draws, by kind of run. The words stand here once, for chart, table and CSV."""
+"""Which figures of metrics.jsonl a run's page draws, by kind of run. The words stand here once, for chart, table and
+CSV.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`unit` is the axis' title. `low` and `high` are the axis' ends, where it has any of its own. `about` says how to read it."""
+    """`unit` is the axis' title. `low` and `high` are the axis' ends, where it has any of its own. `about` says how to
+    read it.
+    """
 
     key: str
     title: str
@@ -36,51 +40,110 @@ class Chart:
 
 
 LEARNING_RATE = Chart("lr", _("Learning rate"), (Series("lr", _("learning rate")),))
-GRADIENT = Chart("grad_norm", _("Gradient norm"), (Series("grad_norm", _("gradient norm")),), about=_("before it is cut"))
+GRADIENT = Chart(
+    "grad_norm", _("Gradient norm"), (Series("grad_norm", _("gradient norm")),), about=_("before it is cut")
+)
 SPEED = Chart("speed", _("Speed"), (Series("tokens_per_s", _("tokens a second")),), _("tokens/s"), 0)
 PASS_RATE = Chart("pass_rate", _("Pass rate"), (Series("pass_rate", _("right completions")),), _("share"), 0, 1)
-PARSE_FAILURES = Chart("parse_failures", _("Parse failures"), (Series("parse_failure_rate", _("did not parse")),), _("share"), 0)
-ROLLOUT_SPEED = Chart("rollout_speed", _("Rollouts a second"), (Series("rollouts_per_s", _("rollouts a second")),), _("rollouts/s"), 0)
+PARSE_FAILURES = Chart(
+    "parse_failures", _("Parse failures"), (Series("parse_failure_rate", _("did not parse")),), _("share"), 0
+)
+ROLLOUT_SPEED = Chart(
+    "rollout_speed", _("Rollouts a second"), (Series("rollouts_per_s", _("rollouts a second")),), _("rollouts/s"), 0
+)
 
 CHARTS: Mapping[str, tuple[Chart, ...]] = {
     "sft": (
         Chart("loss", _("Training loss"), (Series("loss", _("loss")),), about=_("mean over completion tokens")),
-        LEARNING_RATE, GRADIENT, SPEED,
+        LEARNING_RATE,
+        GRADIENT,
+        SPEED,
     ),
     "mine": (
-        PASS_RATE, PARSE_FAILURES,
+        PASS_RATE,
+        PARSE_FAILURES,
         Chart("length", _("Completion length"), (Series("completion_tokens", _("mean")),), _("tokens"), 0),
         ROLLOUT_SPEED,
-        Chart("reused", _("Rollouts used again"), (Series("reused", _("not drawn again")),),
-              about=_("drawn before by the same version")),
+        Chart(
+            "reused",
+            _("Rollouts used again"),
+            (Series("reused", _("not drawn again")),),
+            about=_("drawn before by the same version"),
+        ),
     ),
     "grpo": (
-        Chart("reward", _("Reward"), (Series("reward", _("mean")), Series("reward_std", _("spread"), 2)),
-              about=_("mean, and spread inside groups")),
-        Chart("parts", _("Parts of the reward"), (
-            Series("reward_accuracy", _("accuracy")), Series("reward_format", _("format"), 2),
-            Series("reward_length", _("length term"), 3))),
+        Chart(
+            "reward",
+            _("Reward"),
+            (Series("reward", _("mean")), Series("reward_std", _("spread"), 2)),
+            about=_("mean, and spread inside groups"),
+        ),
+        Chart(
+            "parts",
+            _("Parts of the reward"),
+            (
+                Series("reward_accuracy", _("accuracy")),
+                Series("reward_format", _("format"), 2),
+                Series("reward_length", _("length term"), 3),
+            ),
+        ),
         PASS_RATE,
-        Chart("length", _("Completion length"), (Series("completion_tokens", _("mean")), Series("completion_tokens_max", _("longest"), 2)),
-              _("tokens"), 0),
+        Chart(
+            "length",
+            _("Completion length"),
+            (Series("completion_tokens", _("mean")), Series("completion_tokens_max", _("longest"), 2)),
+            _("tokens"),
+            0,
+        ),
         PARSE_FAILURES,
-        Chart("clip_range", _("Clip range in force"), (Series("clip_high", _("high")), Series("clip_low", _("low"), 2)), _("ratio − 1"), 0),
+        Chart(
+            "clip_range",
+            _("Clip range in force"),
+            (Series("clip_high", _("high")), Series("clip_low", _("low"), 2)),
+            _("ratio − 1"),
+            0,
+        ),
         Chart("clip_fraction", _("Clip fraction"), (Series("clip_fraction", _("clipped tokens")),), _("share"), 0),
-        Chart("groups", _("Groups with nothing to compare"),
-              (Series("saturated_right", _("all right")), Series("saturated_wrong", _("all wrong"), 2),
-               Series("zero_advantage_groups", _("no advantage"), 3)), _("share"), 0, 1),
-        Chart("dominance", _("Largest completion's part of its group's spread"), (Series("advantage_max_share", _("mean over groups")),),
-              _("share"), 0, 1),
+        Chart(
+            "groups",
+            _("Groups with nothing to compare"),
+            (
+                Series("saturated_right", _("all right")),
+                Series("saturated_wrong", _("all wrong"), 2),
+                Series("zero_advantage_groups", _("no advantage"), 3),
+            ),
+            _("share"),
+            0,
+            1,
+        ),
+        Chart(
+            "dominance",
+            _("Largest completion's part of its group's spread"),
+            (Series("advantage_max_share", _("mean over groups")),),
+            _("share"),
+            0,
+            1,
+        ),
         Chart("entropy", _("Entropy"), (Series("entropy", _("entropy")),), _("nats a token"), 0),
         Chart("loss", _("Loss"), (Series("loss", _("loss")),)),
-        LEARNING_RATE, GRADIENT, ROLLOUT_SPEED,
+        LEARNING_RATE,
+        GRADIENT,
+        ROLLOUT_SPEED,
     ),
     "dpo": (
-        Chart("loss", _("Training loss"), (
-            Series("loss", _("whole")), Series("dpo_loss", _("preference"), 2), Series("sft_loss", _("likelihood"), 3))),
+        Chart(
+            "loss",
+            _("Training loss"),
+            (
+                Series("loss", _("whole")),
+                Series("dpo_loss", _("preference"), 2),
+                Series("sft_loss", _("likelihood"), 3),
+            ),
+        ),
         Chart("margin", _("Margin"), (Series("margin", _("right over wrong")),), about=_("of the implicit rewards")),
         Chart("accuracy", _("Pairs told apart"), (Series("accuracy", _("right preferred")),), _("share"), 0, 1),
-        LEARNING_RATE, GRADIENT,
+        LEARNING_RATE,
+        GRADIENT,
     ),
 }
 

@@ -15,7 +15,8 @@ Thing = TypeVar("Thing")
 def lines_after(path: Path, cursor: int) -> tuple[list[Line], int]:
     """The whole lines that were written after byte `cursor`, and the cursor behind them.
 
-    A line that a killed job left in half is passed over. A cursor behind the file's end (the file was replaced) reads it whole.
+    A line that a killed job left in half is passed over. A cursor behind the file's end (the file was replaced) reads
+    it whole.
     """
     try:
         with path.open("rb") as file:
@@ -25,7 +26,7 @@ def lines_after(path: Path, cursor: int) -> tuple[list[Line], int]:
             content = file.read()
     except FileNotFoundError:
         return [], 0
-    whole = content[:content.rfind(b"\n") + 1]
+    whole = content[: content.rfind(b"\n") + 1]
     return _parsed(whole), begun + len(whole)
 
 

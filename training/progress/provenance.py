@@ -1,4 +1,6 @@
-"""Where each value of a run's config is from: its recipe, the person who asked for the run, the machine, or the job's default."""
+"""Where each value of a run's config is from: its recipe, the person who asked for the run, the machine, or the job's
+default.
+"""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass

@@ -71,10 +71,13 @@ def sampled(path: Path, step: int | None, page: int) -> Rollouts:
         line = _line(content) if found == chosen else None
         if line is not None:
             groups.setdefault((str(line.get("id", "")), str(line.get("prompt", ""))), []).append(line)
-    shown = list(groups.items())[(page - 1) * GROUPS_A_PAGE:page * GROUPS_A_PAGE]
+    shown = list(groups.items())[(page - 1) * GROUPS_A_PAGE : page * GROUPS_A_PAGE]
     return Rollouts(
         tuple(Group(row_id, prompt, tuple(_sampled(line) for line in lines)) for (row_id, prompt), lines in shown),
-        steps, chosen, page, more=len(groups) > page * GROUPS_A_PAGE,
+        steps,
+        chosen,
+        page,
+        more=len(groups) > page * GROUPS_A_PAGE,
     )
 
 
@@ -96,15 +99,23 @@ def mined(path: Path, page: int) -> Rollouts:
 def _sampled(line: Mapping[str, Any]) -> Completion:
     parts = {name: float(value) for name, value in (line.get("parts") or {}).items() if isinstance(value, int | float)}
     return Completion(
-        text=str(line.get("completion", "")), tokens=int(line.get("tokens", 0)), right=parts.get("accuracy", 0.0) >= 1,
-        parsed=parts.get("format", 1.0) > 0, reward=line.get("reward"), parts=tuple(parts.items()), advantage=line.get("advantage"),
+        text=str(line.get("completion", "")),
+        tokens=int(line.get("tokens", 0)),
+        right=parts.get("accuracy", 0.0) >= 1,
+        parsed=parts.get("format", 1.0) > 0,
+        reward=line.get("reward"),
+        parts=tuple(parts.items()),
+        advantage=line.get("advantage"),
     )
 
 
 def _mined(rollout: Mapping[str, Any]) -> Completion:
     return Completion(
-        text=str(rollout.get("completion", "")), tokens=int(rollout.get("tokens", 0)), right=bool(rollout.get("right")),
-        parsed=bool(rollout.get("parsed", True)), reused=bool(rollout.get("reused")),
+        text=str(rollout.get("completion", "")),
+        tokens=int(rollout.get("tokens", 0)),
+        right=bool(rollout.get("right")),
+        parsed=bool(rollout.get("parsed", True)),
+        reused=bool(rollout.get("reused")),
     )
 
 

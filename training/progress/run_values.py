@@ -127,7 +127,9 @@ def pipeline_of(run: TrainingRun) -> list[Link]:
     links = [Link(str(RunKind(one.kind).label), one, here=one.pk == run.pk) for one in runs]
     last = next((one.version for one in reversed(runs) if one.version), None)
     if last is not None:
-        found = Evaluation.objects.filter(version=last, snapshot=run.snapshot).select_related("version").order_by("-id")[:1]
+        found = (
+            Evaluation.objects.filter(version=last, snapshot=run.snapshot).select_related("version").order_by("-id")[:1]
+        )
         links += [Link("Evaluation", evaluation, here=False) for evaluation in found]
     return links
 

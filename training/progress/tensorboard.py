@@ -1,7 +1,7 @@
 """metrics.jsonl as a TensorBoard event file, which Weights & Biases imports as well (`wandb sync FOLDER`).
 
-An event file is a sequence of records: length (uint64), its checksum, an Event message, its checksum. The messages are few and
-fixed, so they are written here, field by field, without a protobuf package.
+An event file is a sequence of records: length (uint64), its checksum, an Event message, its checksum. The messages are
+few and fixed, so they are written here, field by field, without a protobuf package.
 """
 
 import struct
@@ -15,7 +15,9 @@ NOT_CHARTED = ("step", "seconds")
 
 
 def write_events(path: Path, lines: Iterable[Mapping[str, Any]], *, began: float) -> int:
-    """One event a metrics line with all its numbers; `began` is the Unix time that its "seconds" count from. Returns how many."""
+    """One event a metrics line with all its numbers; `began` is the Unix time that its "seconds" count from. Returns
+    how many.
+    """
     written = 0
     with path.open("wb") as file:
         file.write(_record(_double(1, began) + _bytes(3, b"brain.Event:2")))
@@ -31,8 +33,15 @@ def event_file_name(run: str, began: float) -> str:
 
 
 def _event(line: Mapping[str, Any], began: float) -> bytes:
-    values = b"".join(_bytes(1, _bytes(1, name.encode()) + struct.pack("<Bf", 2 << 3 | 5, value)) for name, value in _scalars(line))
-    return _double(1, began + float(line.get("seconds", 0.0))) + _varint(2 << 3) + _varint(int(line["step"])) + _bytes(5, values)
+    values = b"".join(
+        _bytes(1, _bytes(1, name.encode()) + struct.pack("<Bf", 2 << 3 | 5, value)) for name, value in _scalars(line)
+    )
+    return (
+        _double(1, began + float(line.get("seconds", 0.0)))
+        + _varint(2 << 3)
+        + _varint(int(line["step"]))
+        + _bytes(5, values)
+    )
 
 
 def _scalars(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -17,8 +17,12 @@ CONFIGS: dict[str, type[Config]] = {"sft": SftConfig, "mine": MineConfig, "grpo"
 # files, folders and versions: set by the run, never by a recipe or a person
 PLACES = ("base_model", "model", "dataset", "media_root", "replay_dataset", "replay_media_root", "known", "version")
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "keep": tuple(KeepRule), "reward": tuple(REWARDS), "clip_schedule": tuple(SCHEDULES), "loss": ("token_mean", "sequence_mean"),
-    "generation": ("transformers", "vllm_colocate", "vllm_server"), "split": ("train", "holdout"),
+    "keep": tuple(KeepRule),
+    "reward": tuple(REWARDS),
+    "clip_schedule": tuple(SCHEDULES),
+    "loss": ("token_mean", "sequence_mean"),
+    "generation": ("transformers", "vllm_colocate", "vllm_server"),
+    "split": ("train", "holdout"),
     "engine": ("transformers", "vllm", "server"),
     "media_preset": tuple(PRESETS),
     "lr_scheduler": ("cosine", "linear", "constant", "constant_with_warmup"),
@@ -43,16 +47,35 @@ class Range:
 
 AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE = Range(1), Range(0), Range(0, open_low=True), Range(0, 1)
 RANGES: Mapping[str, Range] = {
-    **dict.fromkeys(("batch_size", "gradient_accumulation", "cutoff_tokens", "pool_batches", "lora_alpha", "save_every", "log_every",
-                     "rollouts", "max_new_tokens", "prompts_per_batch", "update_batch", "micro_batch", "num_iterations",
-                     "max_prompt_tokens", "generation_batch"),
-                    AT_LEAST_ONE),
-    **dict.fromkeys(("lora_rank", "threads", "replay_rows", "seed", "weight_decay", "max_grad_norm", "sft_weight", "clip_floor"),
-                    NOT_NEGATIVE),
+    **dict.fromkeys(
+        (
+            "batch_size",
+            "gradient_accumulation",
+            "cutoff_tokens",
+            "pool_batches",
+            "lora_alpha",
+            "save_every",
+            "log_every",
+            "rollouts",
+            "max_new_tokens",
+            "prompts_per_batch",
+            "update_batch",
+            "micro_batch",
+            "num_iterations",
+            "max_prompt_tokens",
+            "generation_batch",
+        ),
+        AT_LEAST_ONE,
+    ),
+    **dict.fromkeys(
+        ("lora_rank", "threads", "replay_rows", "seed", "weight_decay", "max_grad_norm", "sft_weight", "clip_floor"),
+        NOT_NEGATIVE,
+    ),
     **dict.fromkeys(("epochs", "temperature", "beta", "clip_high"), POSITIVE),
     **dict.fromkeys(("loss_on_prompt", "concat_share", "warmup_ratio", "adam_beta2", "weight_spread"), SHARE),
     **dict.fromkeys(("top_p", "learning_rate", "clip_low"), Range(0, 1, open_low=True)),
-    "group_size": Range(2), "max_steps": Range(-1),
+    "group_size": Range(2),
+    "max_steps": Range(-1),
 }
 
 
@@ -65,7 +88,9 @@ def config_of(kind: str) -> type[Config]:
 
 
 def fields_of(kind: str) -> dict[str, Field[Any]]:
-    """The settings of a kind of run that a recipe or a person may change, in the config's order. Raises RecipeUnknown."""
+    """The settings of a kind of run that a recipe or a person may change, in the config's order. Raises
+    RecipeUnknown.
+    """
     return {field.name: field for field in fields(config_of(kind)) if field.name not in PLACES}
 
 
@@ -122,8 +147,10 @@ def check_together(config: Config) -> None:
 
 def _check_sft(config: SftConfig) -> None:
     if config.replay_rows and not config.replay_dataset:
-        raise SettingUnknown(f"replay_rows={config.replay_rows}, but there is nothing to replay: the version that it starts from was "
-                             "trained on no other snapshot here. Set replay_rows to 0.")
+        raise SettingUnknown(
+            f"replay_rows={config.replay_rows}, but there is nothing to replay: the version that it starts from was "
+            "trained on no other snapshot here. Set replay_rows to 0."
+        )
 
 
 def _check_mine(config: MineConfig) -> None:
@@ -137,8 +164,11 @@ def _check_grpo(config: GrpoConfig) -> None:
     rollouts = config.prompts_per_batch * config.group_size
     _divides("update_batch", config.update_batch, "group_size", config.group_size)
     if rollouts % config.update_batch and config.update_batch % rollouts:
-        raise SettingUnknown(f"update_batch={config.update_batch} and the {rollouts} completions of a rollout batch (prompts_per_batch × "
-                             "group_size): one must be a multiple of the other.")
+        raise SettingUnknown(
+            f"update_batch={config.update_batch} and the {rollouts} completions of a rollout batch "
+            "(prompts_per_batch × "
+            "group_size): one must be a multiple of the other."
+        )
     low = min(config.clip_low, config.clip_high)
     if config.clip_floor > low:
         raise SettingUnknown(f"clip_floor={config.clip_floor} is above the clip range itself: at most {low}.")
@@ -148,4 +178,6 @@ def _check_grpo(config: GrpoConfig) -> None:
 
 def _divides(name: str, value: int, by: str, unit: int) -> None:
     if value % unit:
-        raise SettingUnknown(f"{name}={value} is no multiple of {by}={unit}: choose {max(1, round(value / unit)) * unit}.")
+        raise SettingUnknown(
+            f"{name}={value} is no multiple of {by}={unit}: choose {max(1, round(value / unit)) * unit}."
+        )

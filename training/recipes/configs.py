@@ -37,7 +37,9 @@ def config_for(recipe: Recipe | str, kind: str, *, places: Mapping[str, str], ov
     return config
 
 
-def sft_config(recipe: Recipe, *, base_model: str, dataset: str, media_root: str, overrides: Mapping[str, Any]) -> SftConfig:
+def sft_config(
+    recipe: Recipe, *, base_model: str, dataset: str, media_root: str, overrides: Mapping[str, Any]
+) -> SftConfig:
     """`config_for` a supervised fine-tuning."""
     places = {"base_model": base_model, "dataset": dataset, "media_root": media_root}
     config = config_for(recipe, "sft", places=places, overrides=overrides)

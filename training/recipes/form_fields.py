@@ -72,8 +72,13 @@ class Edited:
 def shown(recipe: Recipe, kinds: Sequence[str], texts: Mapping[str, str], errors: Errors) -> list[StageShown]:
     """The form. `texts` by `kind-name`: what a person typed; where there is none, the preset's value stands."""
     return [
-        StageShown(kind, STAGES[kind], ABOUT[kind], tuple(_shown(recipe, kind, name, texts, errors) for name in fields_of(kind)),
-                   errors.get((kind, ""), ""))
+        StageShown(
+            kind,
+            STAGES[kind],
+            ABOUT[kind],
+            tuple(_shown(recipe, kind, name, texts, errors) for name in fields_of(kind)),
+            errors.get((kind, ""), ""),
+        )
         for kind in kinds
     ]
 
@@ -119,7 +124,11 @@ def with_settings(recipe: Recipe, overrides: Mapping[str, Mapping[str, Value]]) 
 
 def texts_of(recipe: Recipe) -> dict[str, str]:
     """A recipe's values as the form writes them, by `kind-name`."""
-    return {f"{kind}-{name}": _written(setting.value) for kind, settings in recipe.stages.items() for name, setting in settings.items()}
+    return {
+        f"{kind}-{name}": _written(setting.value)
+        for kind, settings in recipe.stages.items()
+        for name, setting in settings.items()
+    }
 
 
 def _shown(recipe: Recipe, kind: str, name: str, texts: Mapping[str, str], errors: Errors) -> FieldShown:
@@ -127,8 +136,17 @@ def _shown(recipe: Recipe, kind: str, name: str, texts: Mapping[str, str], error
     written = _written(preset.value)
     choices: Sequence[str] = (YES, NO) if isinstance(preset.value, bool) else CHOICES.get(name, ())
     kind_of_input = "choice" if choices else "text" if isinstance(preset.value, str) else "number"
-    return FieldShown(kind, name, texts.get(f"{kind}-{name}", written), written, preset.source, unit(kind, name), kind_of_input,
-                      choices, errors.get((kind, name), ""))
+    return FieldShown(
+        kind,
+        name,
+        texts.get(f"{kind}-{name}", written),
+        written,
+        preset.source,
+        unit(kind, name),
+        kind_of_input,
+        choices,
+        errors.get((kind, name), ""),
+    )
 
 
 def _preset(recipe: Recipe, kind: str, name: str) -> Setting:

@@ -1,11 +1,12 @@
-"""How many processes a run has and how they share the model: RUN_DIR/accelerate.yaml for `accelerate launch`. Neither Django nor torch.
+"""How many processes a run has and how they share the model: RUN_DIR/accelerate.yaml for `accelerate launch`. Neither
+Django nor torch.
 
-| strategy        | each process keeps                                                     | needs                        |
-|-----------------|------------------------------------------------------------------------|------------------------------|
-| `none`          | one process                                                            |                              |
-| `ddp`           | everything; gradients are averaged                                     | GPUs, or CPU cores with gloo |
-| `fsdp`          | a share of weights, gradients and moments (FSDP 2)                     | GPUs                         |
-| `zero2`/`zero3` | a share of gradients and moments / and of weights (DeepSpeed ZeRO)     | GPUs and the deepspeed package |
+| strategy | each process keeps | needs |
+|---|---|---|
+| `none` | one process | |
+| `ddp` | everything; gradients are averaged | GPUs, or CPU cores with gloo |
+| `fsdp` | a share of weights, gradients and moments (FSDP 2) | GPUs |
+| `zero2`/`zero3` | a share of gradients and moments / and of weights (DeepSpeed ZeRO) | GPUs, the deepspeed package |
 """
 
 import json
@@ -42,19 +43,25 @@ class Launch:
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, field.type) or isinstance(value, bool):  # type: ignore[arg-type]
-                raise LaunchNotUsable(f"{field.name}={value!r} is not a {'text' if field.type is str else 'whole number'}.")
+                raise LaunchNotUsable(
+                    f"{field.name}={value!r} is not a {'text' if field.type is str else 'whole number'}."
+                )
         if self.strategy not in STRATEGIES:
             raise LaunchNotUsable(f"strategy={self.strategy!r} is not one of {', '.join(STRATEGIES)}.")
         if not 1 <= self.processes <= MAX_PROCESSES:
             raise LaunchNotUsable(f"processes={self.processes} is not from 1 to {MAX_PROCESSES}.")
         if (self.strategy == "none") != (self.processes == 1 and self.machines == 1):
-            raise LaunchNotUsable(f"strategy={self.strategy!r} with processes={self.processes}: one process has strategy none, "
-                                  "and several have ddp, fsdp, zero2 or zero3.")
+            raise LaunchNotUsable(
+                f"strategy={self.strategy!r} with processes={self.processes}: one process has strategy none, "
+                "and several have ddp, fsdp, zero2 or zero3."
+            )
         self._check_machines()
 
     def _check_machines(self) -> None:
         if self.machines < 1 or self.processes % self.machines:
-            raise LaunchNotUsable(f"machines={self.machines} does not divide processes={self.processes}: each has as many processes.")
+            raise LaunchNotUsable(
+                f"machines={self.machines} does not divide processes={self.processes}: each has as many processes."
+            )
         if not 0 <= self.machine_rank < self.machines:
             raise LaunchNotUsable(f"machine_rank={self.machine_rank} is not from 0 to {self.machines - 1}.")
         if not 0 <= self.main_port < 65_536:
@@ -77,17 +84,27 @@ def check_launch(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> Non
     if launch.strategy == "none":
         return
     if "base_model" not in config:
-        raise LaunchNotUsable(f"strategy={launch.strategy!r}: only trainings have several processes; a mining has none.")
+        raise LaunchNotUsable(
+            f"strategy={launch.strategy!r}: only trainings have several processes; a mining has none."
+        )
     here = launch.processes // launch.machines
     if launch.strategy != "ddp" and not gpus:
-        raise LaunchNotUsable(f"strategy={launch.strategy!r} needs GPUs, and this machine has none: choose ddp, or none.")
+        raise LaunchNotUsable(
+            f"strategy={launch.strategy!r} needs GPUs, and this machine has none: choose ddp, or none."
+        )
     if gpus and here > gpus:
-        raise LaunchNotUsable(f"processes={launch.processes} on {launch.machines} machine(s), but this one has {gpus} GPU(s).")
+        raise LaunchNotUsable(
+            f"processes={launch.processes} on {launch.machines} machine(s), but this one has {gpus} GPU(s)."
+        )
     if launch.strategy in SHARDED and config.get("packing"):
-        raise LaunchNotUsable(f"strategy={launch.strategy!r} with packing: there each batch needs media: turn packing off.")
+        raise LaunchNotUsable(
+            f"strategy={launch.strategy!r} with packing: there each batch needs media: turn packing off."
+        )
     if launch.strategy in SHARDED and config.get("lora_rank"):
-        raise LaunchNotUsable(f"strategy={launch.strategy!r} with lora_rank={config['lora_rank']}: an adapter cannot be merged into "
-                              "a model in shares: choose ddp or zero2.")
+        raise LaunchNotUsable(
+            f"strategy={launch.strategy!r} with lora_rank={config['lora_rank']}: an adapter cannot be merged into "
+            "a model in shares: choose ddp or zero2."
+        )
 
 
 def gpus_here() -> int:
@@ -110,11 +127,20 @@ def accelerate_config(launch: Launch, config: Mapping[str, Any], *, gpus: int) -
     """What `accelerate launch --config_file` reads (accelerate 1.15, ClusterConfig)."""
     values: dict[str, Any] = {
         "compute_environment": "LOCAL_MACHINE",
-        # on CPUs too: of accelerate's launchers only this one starts several processes without MPI; the job itself asks for the CPU
-        "distributed_type": {"fsdp": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}.get(launch.strategy, "MULTI_GPU"),
-        "use_cpu": not gpus, "debug": False, "mixed_precision": "bf16" if config.get("bf16") else "no",
-        "num_processes": launch.processes, "num_machines": launch.machines, "machine_rank": launch.machine_rank,
-        "rdzv_backend": "static", "same_network": True, "main_training_function": "main",
+        # on CPUs too: of accelerate's launchers only this one starts several processes without MPI; the job itself asks
+        # for the CPU
+        "distributed_type": {"fsdp": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}.get(
+            launch.strategy, "MULTI_GPU"
+        ),
+        "use_cpu": not gpus,
+        "debug": False,
+        "mixed_precision": "bf16" if config.get("bf16") else "no",
+        "num_processes": launch.processes,
+        "num_machines": launch.machines,
+        "machine_rank": launch.machine_rank,
+        "rdzv_backend": "static",
+        "same_network": True,
+        "main_training_function": "main",
         "main_process_port": launch.main_port,
     }
     if launch.main_address:
@@ -128,9 +154,14 @@ def accelerate_config(launch: Launch, config: Mapping[str, Any], *, gpus: int) -
 
 def _fsdp(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "fsdp_version": 2, "fsdp_reshard_after_forward": True, "fsdp_offload_params": False, "fsdp_cpu_ram_efficient_loading": False,
-        "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "fsdp_transformer_layer_cls_to_wrap": DECODER_LAYERS[_family(config)],
-        "fsdp_state_dict_type": "FULL_STATE_DICT", "fsdp_activation_checkpointing": False,
+        "fsdp_version": 2,
+        "fsdp_reshard_after_forward": True,
+        "fsdp_offload_params": False,
+        "fsdp_cpu_ram_efficient_loading": False,
+        "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "fsdp_transformer_layer_cls_to_wrap": DECODER_LAYERS[_family(config)],
+        "fsdp_state_dict_type": "FULL_STATE_DICT",
+        "fsdp_activation_checkpointing": False,
     }
 
 
@@ -142,16 +173,22 @@ def _family(config: Mapping[str, Any]) -> str:
     except (OSError, ValueError):
         family = "unknown"
     if family not in DECODER_LAYERS:
-        raise LaunchNotUsable(f"base_model: {path} does not name a family that fsdp knows ({', '.join(DECODER_LAYERS)}).")
+        raise LaunchNotUsable(
+            f"base_model: {path} does not name a family that fsdp knows ({', '.join(DECODER_LAYERS)})."
+        )
     return family
 
 
 def _deepspeed(launch: Launch, config: Mapping[str, Any]) -> dict[str, Any]:
     stage = int(launch.strategy[-1])
     return {
-        "zero_stage": stage, "gradient_accumulation_steps": config.get("gradient_accumulation", 1),
-        "gradient_clipping": config.get("max_grad_norm", 1.0), "offload_optimizer_device": "none", "offload_param_device": "none",
-        "zero3_init_flag": False, **({"zero3_save_16bit_model": True} if stage == 3 else {}),
+        "zero_stage": stage,
+        "gradient_accumulation_steps": config.get("gradient_accumulation", 1),
+        "gradient_clipping": config.get("max_grad_norm", 1.0),
+        "offload_optimizer_device": "none",
+        "offload_param_device": "none",
+        "zero3_init_flag": False,
+        **({"zero3_save_16bit_model": True} if stage == 3 else {}),
     }
 
 
@@ -159,6 +196,9 @@ def as_yaml(values: Mapping[str, Any], indent: str = "") -> str:
     """Mappings of plain values; texts are quoted."""
     lines = []
     for name, value in values.items():
-        lines.append(f"{indent}{name}:\n{as_yaml(value, indent + '  ')}" if isinstance(value, Mapping)
-                     else f"{indent}{name}: {json.dumps(value)}\n")
+        lines.append(
+            f"{indent}{name}:\n{as_yaml(value, indent + '  ')}"
+            if isinstance(value, Mapping)
+            else f"{indent}{name}: {json.dumps(value)}\n"
+        )
     return "".join(lines)

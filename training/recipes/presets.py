@@ -1,4 +1,6 @@
-"""The presets, every value with its source. Tables: GuardReasoner-VL and -Omni, the scripts that were released with them."""
+"""The presets, every value with its source. Tables: GuardReasoner-VL and -Omni, the scripts that were released with
+them.
+"""
 
 from training.recipes.translatable import gettext_noop
 from training.recipes.values import Recipe, Setting, Value
@@ -25,10 +27,21 @@ def _all(source: str, **values: Value) -> Stage:
 def _sft(source: str, *, epochs: float, cutoff: int, warmup: Setting, freeze: Setting, **more: Setting) -> Stage:
     """What the three published ones share (global batch 192 = 8 rows × 24 accumulated on one process)."""
     return {
-        **_all(source, learning_rate=5e-5, lr_scheduler="cosine"), "warmup_ratio": warmup,
-        **_all(source, epochs=epochs, batch_size=8, gradient_accumulation=24, cutoff_tokens=cutoff, bf16=True, max_grad_norm=1.0),
-        "weight_decay": Setting(0.0, NOT_FOUND), "freeze_vision": freeze,
-        **_all(OURS, gradient_checkpointing=True, save_bf16=True), **more,
+        **_all(source, learning_rate=5e-5, lr_scheduler="cosine"),
+        "warmup_ratio": warmup,
+        **_all(
+            source,
+            epochs=epochs,
+            batch_size=8,
+            gradient_accumulation=24,
+            cutoff_tokens=cutoff,
+            bf16=True,
+            max_grad_norm=1.0,
+        ),
+        "weight_decay": Setting(0.0, NOT_FOUND),
+        "freeze_vision": freeze,
+        **_all(OURS, gradient_checkpointing=True, save_bf16=True),
+        **more,
     }
 
 
@@ -42,64 +55,200 @@ def _grpo(own: Stage) -> Stage:
 
 
 def _vl_grpo(reward: str) -> Stage:
-    return _grpo({
-        **_all(PAPER_VL, reward=reward, group_size=16, prompts_per_batch=512),
-        "update_batch": Setting(256 * 16, f"{PAPER_VL} (256, {PER_PROMPT})"),
-        **_all(PAPER_VL, learning_rate=1e-6, weight_decay=1e-2, clip_low=0.2, clip_high=0.2, clip_schedule="product", concat_share=0.2),
-        **_all(NOT_FOUND, lr_scheduler="constant", max_grad_norm=1.0, temperature=1.0, top_p=0.95, max_prompt_tokens=4096,
-               max_new_tokens=2048, epochs=1.0, clip_floor=0.0, loss="token_mean", concat_balance=False, freeze_vision=True),
-    })
+    return _grpo(
+        {
+            **_all(PAPER_VL, reward=reward, group_size=16, prompts_per_batch=512),
+            "update_batch": Setting(256 * 16, f"{PAPER_VL} (256, {PER_PROMPT})"),
+            **_all(
+                PAPER_VL,
+                learning_rate=1e-6,
+                weight_decay=1e-2,
+                clip_low=0.2,
+                clip_high=0.2,
+                clip_schedule="product",
+                concat_share=0.2,
+            ),
+            **_all(
+                NOT_FOUND,
+                lr_scheduler="constant",
+                max_grad_norm=1.0,
+                temperature=1.0,
+                top_p=0.95,
+                max_prompt_tokens=4096,
+                max_new_tokens=2048,
+                epochs=1.0,
+                clip_floor=0.0,
+                loss="token_mean",
+                concat_balance=False,
+                freeze_vision=True,
+            ),
+        }
+    )
 
 
 STARTER_SFT = Recipe(
-    "starter-sft", "Starter", gettext_noop("Corrections on the guard that ships with the project, on a CPU."),
+    "starter-sft",
+    "Starter",
+    gettext_noop("Corrections on the guard that ships with the project, on a CPU."),
     {
         "sft": _all(
-            OURS_CPU, learning_rate=6e-4, lr_scheduler="cosine", warmup_ratio=0.05, epochs=8.0, batch_size=16, gradient_accumulation=1,
-            cutoff_tokens=2048, weight_decay=0.01, max_grad_norm=1.0, freeze_vision=True, bf16=False, save_bf16=True, save_every=50,
-            log_every=2),
-        "mine": _all(OURS_CPU, rollouts=4, keep="any_wrong", temperature=1.0, top_p=0.95, max_new_tokens=256, batch_size=32),
+            OURS_CPU,
+            learning_rate=6e-4,
+            lr_scheduler="cosine",
+            warmup_ratio=0.05,
+            epochs=8.0,
+            batch_size=16,
+            gradient_accumulation=1,
+            cutoff_tokens=2048,
+            weight_decay=0.01,
+            max_grad_norm=1.0,
+            freeze_vision=True,
+            bf16=False,
+            save_bf16=True,
+            save_every=50,
+            log_every=2,
+        ),
+        "mine": _all(
+            OURS_CPU, rollouts=4, keep="any_wrong", temperature=1.0, top_p=0.95, max_new_tokens=256, batch_size=32
+        ),
         "grpo": _all(
-            OURS_CPU, reward="omni-v2", group_size=8, prompts_per_batch=8, update_batch=64, micro_batch=16, epochs=1.0, learning_rate=1e-4,
-            lr_scheduler="constant", warmup_ratio=0.0, weight_decay=0.0, max_grad_norm=1.0, temperature=1.0, top_p=0.95,
-            max_prompt_tokens=1792, max_new_tokens=256, clip_low=0.2, clip_high=0.2, loss="token_mean", freeze_vision=True, bf16=False,
-            save_bf16=True, save_every=20),
+            OURS_CPU,
+            reward="omni-v2",
+            group_size=8,
+            prompts_per_batch=8,
+            update_batch=64,
+            micro_batch=16,
+            epochs=1.0,
+            learning_rate=1e-4,
+            lr_scheduler="constant",
+            warmup_ratio=0.0,
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            temperature=1.0,
+            top_p=0.95,
+            max_prompt_tokens=1792,
+            max_new_tokens=256,
+            clip_low=0.2,
+            clip_high=0.2,
+            loss="token_mean",
+            freeze_vision=True,
+            bf16=False,
+            save_bf16=True,
+            save_every=20,
+        ),
         "dpo": _all(
-            OURS_CPU, beta=0.1, sft_weight=1.0, weight_spread=0.2, epochs=2.0, learning_rate=5e-5, lr_scheduler="cosine", warmup_ratio=0.05,
-            batch_size=8, gradient_accumulation=1, cutoff_tokens=2048, freeze_vision=True, bf16=False, save_bf16=True, save_every=50,
-            log_every=2),
+            OURS_CPU,
+            beta=0.1,
+            sft_weight=1.0,
+            weight_spread=0.2,
+            epochs=2.0,
+            learning_rate=5e-5,
+            lr_scheduler="cosine",
+            warmup_ratio=0.05,
+            batch_size=8,
+            gradient_accumulation=1,
+            cutoff_tokens=2048,
+            freeze_vision=True,
+            bf16=False,
+            save_bf16=True,
+            save_every=50,
+            log_every=2,
+        ),
     },
 )
 OMNI_V1 = Recipe(
-    "omni-v1", "GuardReasoner-Omni v1", gettext_noop("The published values of the 148k corpus; for a GPU."),
+    "omni-v1",
+    "GuardReasoner-Omni v1",
+    gettext_noop("The published values of the 148k corpus; for a GPU."),
     {
-        "sft": _sft(PAPER_OMNI_V1, epochs=1.0, cutoff=32_768, warmup=Setting(0.03, PAPER_OMNI_V1), freeze=Setting(True, PAPER_OMNI_V1)),
-        "mine": _mine(PAPER_OMNI_V1, rollouts=4, keep="any_wrong", max_new_tokens=Setting(2048, f"{NOT_FOUND}, as in its GRPO")),
-        "grpo": _grpo({
-            **_all(PAPER_OMNI_V1, reward="omni-v1", group_size=16, prompts_per_batch=256),
-            "update_batch": Setting(128 * 16, f"{CODE_OMNI_V1} (128, {PER_PROMPT})"),
-            **_all(PAPER_OMNI_V1, learning_rate=2e-6, weight_decay=1e-2, clip_low=0.2, clip_high=0.3, clip_schedule="constant",
-                   loss="token_mean", max_prompt_tokens=22_528, max_new_tokens=2048),
-            **_all(CODE_OMNI_V1, save_every=4, temperature=1.0, top_p=0.95, warmup_ratio=0.0, max_grad_norm=1.0, freeze_vision=False,
-                   micro_batch=1),
-            "epochs": Setting(1.0, "ours: the authors stopped by hand"), "lr_scheduler": Setting("constant", NOT_FOUND),
-        }),
+        "sft": _sft(
+            PAPER_OMNI_V1,
+            epochs=1.0,
+            cutoff=32_768,
+            warmup=Setting(0.03, PAPER_OMNI_V1),
+            freeze=Setting(True, PAPER_OMNI_V1),
+        ),
+        "mine": _mine(
+            PAPER_OMNI_V1, rollouts=4, keep="any_wrong", max_new_tokens=Setting(2048, f"{NOT_FOUND}, as in its GRPO")
+        ),
+        "grpo": _grpo(
+            {
+                **_all(PAPER_OMNI_V1, reward="omni-v1", group_size=16, prompts_per_batch=256),
+                "update_batch": Setting(128 * 16, f"{CODE_OMNI_V1} (128, {PER_PROMPT})"),
+                **_all(
+                    PAPER_OMNI_V1,
+                    learning_rate=2e-6,
+                    weight_decay=1e-2,
+                    clip_low=0.2,
+                    clip_high=0.3,
+                    clip_schedule="constant",
+                    loss="token_mean",
+                    max_prompt_tokens=22_528,
+                    max_new_tokens=2048,
+                ),
+                **_all(
+                    CODE_OMNI_V1,
+                    save_every=4,
+                    temperature=1.0,
+                    top_p=0.95,
+                    warmup_ratio=0.0,
+                    max_grad_norm=1.0,
+                    freeze_vision=False,
+                    micro_batch=1,
+                ),
+                "epochs": Setting(1.0, "ours: the authors stopped by hand"),
+                "lr_scheduler": Setting("constant", NOT_FOUND),
+            }
+        ),
     },
     {"sft": Setting("zero2", PAPER_OMNI_V1), "grpo": Setting("fsdp", CODE_OMNI_V1)},
 )
 OMNI_V2 = Recipe(
-    "omni-v2", "GuardReasoner-Omni v2", gettext_noop("The published values of the 181k corpus; for a GPU."),
+    "omni-v2",
+    "GuardReasoner-Omni v2",
+    gettext_noop("The published values of the 181k corpus; for a GPU."),
     {
-        "sft": _sft(PAPER_OMNI_V2, epochs=3.0, cutoff=24_576, warmup=Setting(0.03, PAPER_OMNI_V2), freeze=Setting(True, PAPER_OMNI_V2),
-                    weight_decay=Setting(0.1, SWIFT), adam_beta2=Setting(0.95, SWIFT)),
-        "mine": _mine(PAPER_OMNI_V2, rollouts=8, keep="mixed", max_new_tokens=Setting(4096, f"{NOT_FOUND}, as in its GRPO")),
-        "grpo": _grpo({
-            **_all(PAPER_OMNI_V2, reward="omni-v2", group_size=8, prompts_per_batch=16, update_batch=128, learning_rate=2e-6,
-                   warmup_ratio=0.05, max_prompt_tokens=20_480, max_new_tokens=4096, epochs=2.0),
-            **_all(CODE_OMNI_V2, temperature=1.0, top_p=0.95, micro_batch=1, save_every=112, log_every=4),
-            **_all(SWIFT, lr_scheduler="cosine", weight_decay=0.1, adam_beta2=0.95, max_grad_norm=1.0, clip_low=0.2, clip_high=0.2,
-                   clip_schedule="constant", loss="sequence_mean", freeze_vision=True),
-        }),
+        "sft": _sft(
+            PAPER_OMNI_V2,
+            epochs=3.0,
+            cutoff=24_576,
+            warmup=Setting(0.03, PAPER_OMNI_V2),
+            freeze=Setting(True, PAPER_OMNI_V2),
+            weight_decay=Setting(0.1, SWIFT),
+            adam_beta2=Setting(0.95, SWIFT),
+        ),
+        "mine": _mine(
+            PAPER_OMNI_V2, rollouts=8, keep="mixed", max_new_tokens=Setting(4096, f"{NOT_FOUND}, as in its GRPO")
+        ),
+        "grpo": _grpo(
+            {
+                **_all(
+                    PAPER_OMNI_V2,
+                    reward="omni-v2",
+                    group_size=8,
+                    prompts_per_batch=16,
+                    update_batch=128,
+                    learning_rate=2e-6,
+                    warmup_ratio=0.05,
+                    max_prompt_tokens=20_480,
+                    max_new_tokens=4096,
+                    epochs=2.0,
+                ),
+                **_all(CODE_OMNI_V2, temperature=1.0, top_p=0.95, micro_batch=1, save_every=112, log_every=4),
+                **_all(
+                    SWIFT,
+                    lr_scheduler="cosine",
+                    weight_decay=0.1,
+                    adam_beta2=0.95,
+                    max_grad_norm=1.0,
+                    clip_low=0.2,
+                    clip_high=0.2,
+                    clip_schedule="constant",
+                    loss="sequence_mean",
+                    freeze_vision=True,
+                ),
+            }
+        ),
     },
     {"sft": Setting("zero2", PAPER_OMNI_V2), "grpo": Setting("zero3", CODE_OMNI_V2)},
 )
@@ -108,18 +257,46 @@ _VL_STAGES: dict[str, Stage] = {
     "mine": _mine(PAPER_VL, rollouts=4, keep="all_wrong", max_new_tokens=Setting(2048, NOT_FOUND)),
 }
 _VL_SHARDING = {"sft": Setting("zero3", PAPER_VL)}
-VL = Recipe("vl", "GuardReasoner-VL", gettext_noop("The published values of the VL corpus; for a GPU."),
-            _VL_STAGES | {"grpo": _vl_grpo("vl")}, _VL_SHARDING)
-VL_ECO = Recipe("vl-eco", "GuardReasoner-VL-Eco", gettext_noop("As VL, with the reward that keeps reasoning short; for a GPU."),
-                _VL_STAGES | {"grpo": _vl_grpo("vl-eco")}, _VL_SHARDING)
+VL = Recipe(
+    "vl",
+    "GuardReasoner-VL",
+    gettext_noop("The published values of the VL corpus; for a GPU."),
+    _VL_STAGES | {"grpo": _vl_grpo("vl")},
+    _VL_SHARDING,
+)
+VL_ECO = Recipe(
+    "vl-eco",
+    "GuardReasoner-VL-Eco",
+    gettext_noop("As VL, with the reward that keeps reasoning short; for a GPU."),
+    _VL_STAGES | {"grpo": _vl_grpo("vl-eco")},
+    _VL_SHARDING,
+)
 HS_DPO = Recipe(
-    "hs-dpo", "Hard-sample DPO", gettext_noop("GuardReasoner v0: preference pairs of a right and a wrong rollout of one row; for a GPU."),
+    "hs-dpo",
+    "Hard-sample DPO",
+    gettext_noop("GuardReasoner v0: preference pairs of a right and a wrong rollout of one row; for a GPU."),
     {
         "mine": _mine(PAPER_V0, rollouts=4, keep="mixed", max_new_tokens=Setting(2048, NOT_FOUND)),
         "dpo": {
-            **_all(PAPER_V0, beta=0.01, sft_weight=2.0, weight_spread=0.2, learning_rate=5e-6, lr_scheduler="cosine", epochs=2.0,
-                   batch_size=8, gradient_accumulation=32),
-            **_all(NOT_FOUND, warmup_ratio=0.03, weight_decay=0.0, max_grad_norm=1.0, cutoff_tokens=4096, freeze_vision=True),
+            **_all(
+                PAPER_V0,
+                beta=0.01,
+                sft_weight=2.0,
+                weight_spread=0.2,
+                learning_rate=5e-6,
+                lr_scheduler="cosine",
+                epochs=2.0,
+                batch_size=8,
+                gradient_accumulation=32,
+            ),
+            **_all(
+                NOT_FOUND,
+                warmup_ratio=0.03,
+                weight_decay=0.0,
+                max_grad_norm=1.0,
+                cutoff_tokens=4096,
+                freeze_vision=True,
+            ),
             **_all(OURS, bf16=True, gradient_checkpointing=True, save_bf16=True),
         },
     },

@@ -1,11 +1,12 @@
 """A recipe as TOML, to keep in a repository or to edit in a page.
 
-    preset = "omni-v2"          # what is not named below stays as in this preset; leave it out to start from the jobs' defaults
-    name = "omni-v2-long"
-    [grpo]
-    max_new_tokens = 8192       # one section a stage: sft, mine, grpo, dpo
-    [sharding]
-    grpo = "zero3"              # ddp, fsdp, zero2, zero3
+preset = "omni-v2"          # what is not named below stays as in this preset; leave it out to start from the jobs'
+                            defaults
+name = "omni-v2-long"
+[grpo]
+max_new_tokens = 8192       # one section a stage: sft, mine, grpo, dpo
+[sharding]
+grpo = "zero3"              # ddp, fsdp, zero2, zero3
 """
 
 import json
@@ -25,12 +26,18 @@ THIS_FILE = "set in this recipe"
 
 
 def to_toml(recipe: Recipe, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-    """Every setting of every stage with its source behind it; `overrides` by stage stand in for the recipe's own values.
+    """Every setting of every stage with its source behind it; `overrides` by stage stand in for the recipe's own
+    values.
 
     Raises SettingUnknown, RecipeUnknown.
     """
     changed = overrides or {}
-    headings = {"name": recipe.name, "title": recipe.title, "summary": recipe.summary, "preset": recipe.preset or _own_preset(recipe)}
+    headings = {
+        "name": recipe.name,
+        "title": recipe.title,
+        "summary": recipe.summary,
+        "preset": recipe.preset or _own_preset(recipe),
+    }
     lines = [f"{name} = {_literal(value)}" for name, value in headings.items() if value]
     for kind in dict.fromkeys([*recipe.stages, *changed]):
         settings = dict(recipe.stages.get(kind, {})) | _set_here(checked(changed.get(kind, {}), kind))
@@ -52,14 +59,22 @@ def from_toml(text: str) -> Recipe:
         if name in HEADINGS:
             continue
         if name not in CONFIGS and name != SHARDING:
-            raise SettingUnknown(f"{_where(text, name)}{name} is no part of a recipe. Known: {', '.join((*HEADINGS, *CONFIGS, SHARDING))}.")
+            raise SettingUnknown(
+                f"{_where(text, name)}{name} is no part of a recipe. Known: "
+                f"{', '.join((*HEADINGS, *CONFIGS, SHARDING))}."
+            )
         if not isinstance(section, dict):
             raise SettingUnknown(f"{_where(text, name)}{name} is a section: write [{name}] and its settings below it.")
         if name != SHARDING:
             stages[name] = stages.get(name, {}) | _stage(name, section, base, text)
     return Recipe(
-        name=table.get("name", base.name), title=table.get("title", base.title), summary=table.get("summary", base.summary),
-        stages=stages, sharding=dict(base.sharding) | _sharding(table.get(SHARDING, {}), base, text), preset=table.get("preset", ""))
+        name=table.get("name", base.name),
+        title=table.get("title", base.title),
+        summary=table.get("summary", base.summary),
+        stages=stages,
+        sharding=dict(base.sharding) | _sharding(table.get(SHARDING, {}), base, text),
+        preset=table.get("preset", ""),
+    )
 
 
 def _base(table: Mapping[str, Any], text: str) -> Recipe:
@@ -93,7 +108,9 @@ def _sharding(section: Mapping[str, Any], base: Recipe, text: str) -> dict[str, 
         if kind not in CONFIGS:
             raise SettingUnknown(f"{_where(text, kind, SHARDING)}{kind} is no stage. Known: {', '.join(CONFIGS)}.")
         if value not in STRATEGIES:
-            raise SettingUnknown(f"{_where(text, kind, SHARDING)}{kind}={value!r} is not one of {', '.join(STRATEGIES)}.")
+            raise SettingUnknown(
+                f"{_where(text, kind, SHARDING)}{kind}={value!r} is not one of {', '.join(STRATEGIES)}."
+            )
     return {kind: _with_source(Setting(value, THIS_FILE), base.sharding.get(kind)) for kind, value in section.items()}
 
 
@@ -116,7 +133,7 @@ def _literal(value: Value) -> str:
 
 
 def _where(text: str, name: str, section: str = "") -> str:
-    """"Line 7, [grpo]: ", as far as the text shows it."""
+    """ "Line 7, [grpo]: ", as far as the text shows it."""
     inside, label = "", f"[{section}]: " if section else ""
     for number, line in enumerate(text.splitlines(), start=1):
         if heading := re.match(r"\s*\[([\w-]+)\]", line):

@@ -2,5 +2,7 @@
 
 
 def gettext_noop(text: str) -> str:
-    """The text itself; the catalogue's tools find the call by its name. `django.utils.translation`'s own one needs settings."""
+    """The text itself; the catalogue's tools find the call by its name. `django.utils.translation`'s own one needs
+    settings.
+    """
     return text

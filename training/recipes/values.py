@@ -11,7 +11,9 @@ class RecipeUnknown(ValueError):
 
 
 class SettingUnknown(ValueError):
-    """A setting has a name that its stage does not know, or a value that it cannot have; the message names it and the fix."""
+    """A setting has a name that its stage does not know, or a value that it cannot have; the message names it and the
+    fix.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Claim a queued run or evaluation, look after its job, and write down how it ended.
 
-The claim is in the database, the lock in the run directory. A worker that dies takes its job with it (launch.py); the next
-ring takes the row over once the claim has run out, and the job goes on from its newest checkpoint.
+The claim is in the database, the lock in the run directory. A worker that dies takes its job with it (launch.py); the
+next ring takes the row over once the claim has run out, and the job goes on from its newest checkpoint.
 """
 
 import logging
@@ -63,8 +63,13 @@ class Kind:
 
 
 EVALUATIONS = Kind(Evaluation, lambda _: "training.jobs.evaluate", Q(), prepare_evaluation, finish_evaluation)
-RUNS = Kind(TrainingRun, lambda run: f"training.jobs.{run.kind}", Q(after__isnull=True) | Q(after__status=RunStatus.SUCCEEDED),
-            prepare_run, finish_run)
+RUNS = Kind(
+    TrainingRun,
+    lambda run: f"training.jobs.{run.kind}",
+    Q(after__isnull=True) | Q(after__status=RunStatus.SUCCEEDED),
+    prepare_run,
+    finish_run,
+)
 
 
 def never() -> bool:
@@ -88,8 +93,13 @@ def claim(kind: Kind) -> Any | None:
     for row in kind.rows._default_manager.filter(kind.ready, free).order_by("id")[:5]:
         token = uuid.uuid4()
         taken = kind.rows._default_manager.filter(free, pk=row.pk).update(
-            status=RunStatus.RUNNING, claim_token=token, claimed_until=_until(now), attempts=F("attempts") + 1,
-            started_at=row.started_at or now, finished_at=None, error="",
+            status=RunStatus.RUNNING,
+            claim_token=token,
+            claimed_until=_until(now),
+            attempts=F("attempts") + 1,
+            started_at=row.started_at or now,
+            finished_at=None,
+            error="",
         )
         if taken == 1:
             row.refresh_from_db()
@@ -132,7 +142,11 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
         try:
             kind.finish(row, run_dir, read_json(run_dir / RESULT) or {})
         except (TrainingError, OSError, KeyError, ValueError) as error:
-            _end(row, RunStatus.FAILED, f"The job ended well, but its result could not be taken: {type(error).__name__}: {error}")
+            _end(
+                row,
+                RunStatus.FAILED,
+                f"The job ended well, but its result could not be taken: {type(error).__name__}: {error}",
+            )
     elif ended is Ended.CANCELLED:
         _end(row, RunStatus.CANCELLED, "")
     elif ended is Ended.FAILED:
@@ -144,8 +158,12 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
         _end(row, RunStatus.QUEUED, f"No heartbeat for {limits.hung:.0f} s: stopped and queued again.")
 
 
-def _on_device(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> Ended:
-    """Where serving shares its device with training: borrow it, wait until the guards have left it, and give it back at the end."""
+def _on_device(
+    kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits
+) -> Ended:
+    """Where serving shares its device with training: borrow it, wait until the guards have left it, and give it back at
+    the end.
+    """
     if not settings.SHARED_DEVICE:
         return _watch(kind, row, run_dir, lock, stopping, limits)
     mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
@@ -169,9 +187,18 @@ def _on_device(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Cal
             shared_device.give_back(loan)
 
 
-def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits,
-           loan: uuid.UUID | None = None) -> Ended:
-    """Start the job and stay with it to its end: renew the claim and the loan of the device, pass on a cancel, end one that hangs."""
+def _watch(
+    kind: Kind,
+    row: Any,
+    run_dir: Path,
+    lock: IO[str],
+    stopping: Callable[[], bool],
+    limits: Limits,
+    loan: uuid.UUID | None = None,
+) -> Ended:
+    """Start the job and stay with it to its end: renew the claim and the loan of the device, pass on a cancel, end one
+    that hangs.
+    """
     job = job_process.start(kind.module(row), run_dir, lock)
     started = time.time()
     mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
@@ -184,7 +211,8 @@ def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callabl
             if now - renewed > settings.CLAIM_SECONDS / 4:
                 if mine.update(claimed_until=_until(clock.now())) != 1:
                     return Ended.LOST
-                if loan is not None and not shared_device.renew(loan):  # this worker slept for so long that the guards are back
+                # this worker slept for so long that the guards are back
+                if loan is not None and not shared_device.renew(loan):
                     job_process.stop(job, limits.kill)
                     return Ended.STOPPED
                 renewed = now
@@ -202,7 +230,9 @@ def _watch(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callabl
     finally:
         if job.poll() is None:
             job_process.stop(job, limits.kill)
-    return _verdict(job.returncode, run_dir, cancelled=bool(cancelled_at) or mine.filter(cancel_requested_at__isnull=False).exists())
+    return _verdict(
+        job.returncode, run_dir, cancelled=bool(cancelled_at) or mine.filter(cancel_requested_at__isnull=False).exists()
+    )
 
 
 def _verdict(code: int, run_dir: Path, *, cancelled: bool) -> Ended:
@@ -223,10 +253,17 @@ def _end(row: Any, status: RunStatus, error: str) -> None:
     """Write the end of this worker's hold, unless another worker holds the row by now."""
     done = status != RunStatus.QUEUED
     with transaction.atomic():
-        ended = type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token).update(
-            status=status, error=error, finished_at=clock.now() if done else None, claim_token=None, claimed_until=None, pid=None,
+        ended = (
+            type(row)
+            ._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
+            .update(
+                status=status,
+                error=error,
+                finished_at=clock.now() if done else None,
+                claim_token=None,
+                claimed_until=None,
+                pid=None,
+            )
         )
         if ended == 1 and isinstance(row, TrainingRun):
             run_ended(row, status)
-
-

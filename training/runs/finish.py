@@ -32,31 +32,43 @@ def finish_run(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
 
 
 def _finish_training(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
-    """Register the candidate. The last of a pipeline is evaluated beside production, an intermediate one is handed on."""
+    """Register the candidate. The last of a pipeline is evaluated beside production, an intermediate one is handed
+    on.
+    """
     checkpoint = _keep_model(run, run_dir)
     with transaction.atomic():
-        version, _ = ModelVersion.objects.get_or_create(name=run.name, defaults={
-            "checkpoint": stored_checkpoint(checkpoint), "parent": run.base_version, "status": VersionStatus.CANDIDATE,
-            "takes_policy": run.base_version is not None and run.base_version.takes_policy,
-            "description": _description(run, result),
-        })
+        version, _ = ModelVersion.objects.get_or_create(
+            name=run.name,
+            defaults={
+                "checkpoint": stored_checkpoint(checkpoint),
+                "parent": run.base_version,
+                "status": VersionStatus.CANDIDATE,
+                "takes_policy": run.base_version is not None and run.base_version.takes_policy,
+                "description": _description(run, result),
+            },
+        )
         if _succeeded(run, result, version=version):
             hand_on(run, version)
             if not followers(run):
                 _evaluate_beside_production(run, version)
             run_ended(run, RunStatus.SUCCEEDED)
-    shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)  # the model is kept; what resuming needed is not
+    # the model is kept; what resuming needed is not
+    shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)
 
 
 def _description(run: TrainingRun, result: dict[str, Any]) -> str:
-    verb = {RunKind.SFT: "fine-tuned", RunKind.GRPO: "trained by GRPO", RunKind.DPO: "trained by DPO"}[RunKind(run.kind)]
+    verb = {RunKind.SFT: "fine-tuned", RunKind.GRPO: "trained by GRPO", RunKind.DPO: "trained by DPO"}[
+        RunKind(run.kind)
+    ]
     rows = result.get("train_rows")
     on = f"the rows that {run.mined_from} kept of {run.snapshot}" if run.mined_from else str(run.snapshot)
     return f"{run.base_version.name} {verb} on {on}" + (f", {rows} rows" if rows is not None else "")
 
 
 def _finish_mining(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
-    """Pin the kept rows. Where none was kept there is nothing to train on: the pipeline ends with the version that it has."""
+    """Pin the kept rows. Where none was kept there is nothing to train on: the pipeline ends with the version that it
+    has.
+    """
     rows = run_dir / ROWS
     rows.chmod(READ_ONLY)
     sha256 = sha256_of(rows)
@@ -64,8 +76,11 @@ def _finish_mining(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> N
         if not _succeeded(run, result, rows_sha256=sha256):
             return
         if result["kept"] == 0:
-            cancel_followers(run, f"{run.name} kept no row: {run.base_version.name} leaves nothing to learn by the rule "
-                                  f"{run.config.get('keep', '')}. There is nothing to train on.")
+            cancel_followers(
+                run,
+                f"{run.name} kept no row: {run.base_version.name} leaves nothing to learn by the rule "
+                f"{run.config.get('keep', '')}. There is nothing to train on.",
+            )
             maker = TrainingRun.objects.filter(version=run.base_version, pipeline=run.pipeline_id).first()
             if run.pipeline_id is not None and maker is not None:
                 _evaluate_beside_production(maker, run.base_version)
@@ -75,8 +90,19 @@ def _finish_mining(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> N
 def _succeeded(run: TrainingRun, result: dict[str, Any], **columns: Any) -> bool:
     """False where another worker holds the run now."""
     mine = TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token, status=RunStatus.RUNNING)
-    return mine.update(status=RunStatus.SUCCEEDED, result=result, error="", finished_at=timezone.now(),
-                       claim_token=None, claimed_until=None, pid=None, **columns) == 1
+    return (
+        mine.update(
+            status=RunStatus.SUCCEEDED,
+            result=result,
+            error="",
+            finished_at=timezone.now(),
+            claim_token=None,
+            claimed_until=None,
+            pid=None,
+            **columns,
+        )
+        == 1
+    )
 
 
 def _evaluate_beside_production(run: TrainingRun, version: ModelVersion) -> None:

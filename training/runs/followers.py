@@ -14,9 +14,16 @@ from training.status import OPEN, RunStatus
 def run_ended(run: TrainingRun, status: RunStatus) -> None:
     """Called in the transaction that ends a run: what waited for a run that made nothing is cancelled."""
     if status in (RunStatus.FAILED, RunStatus.CANCELLED):
-        cancel_followers(run, f"{run.name}, which this run waited for, {_WORDS[status]}. Resume {run.name} and this run follows it again.")
+        cancel_followers(
+            run,
+            f"{run.name}, which this run waited for, {_WORDS[status]}. Resume {run.name} and this run "
+            "follows it again.",
+        )
     settle(run.pipeline_id)
-    announce(event=WebhookEvent.RUN_FINISHED, payload={"run": run.name, "kind": run.kind, "recipe": run.recipe, "status": status.value})
+    announce(
+        event=WebhookEvent.RUN_FINISHED,
+        payload={"run": run.name, "kind": run.kind, "recipe": run.recipe, "status": status.value},
+    )
 
 
 _WORDS = {RunStatus.FAILED: "failed", RunStatus.CANCELLED: "was cancelled"}
@@ -30,8 +37,11 @@ def cancel_followers(run: TrainingRun, why: str) -> None:
 
 def requeue_followers(run: TrainingRun) -> None:
     """Those that were cancelled with it, when it is queued again; what a person cancelled stays so."""
-    stopped = TrainingRun.objects.filter(pk__in=[follower.pk for follower in followers(run)], status=RunStatus.CANCELLED,
-                                         cancel_requested_at__isnull=True)
+    stopped = TrainingRun.objects.filter(
+        pk__in=[follower.pk for follower in followers(run)],
+        status=RunStatus.CANCELLED,
+        cancel_requested_at__isnull=True,
+    )
     stopped.update(status=RunStatus.QUEUED, error="", finished_at=None, attempts=0)
 
 

@@ -12,9 +12,11 @@ Asked = TypeVar("Asked", TrainingRun, Pipeline)
 
 
 def once(*, key: str, kind: type[Asked], make: Callable[[], Asked]) -> Asked:
-    """What `make` makes, or what the first request with this key made; "" is no key. Raises AskedAlready while that one is at work.
+    """What `make` makes, or what the first request with this key made; "" is no key. Raises AskedAlready while that one
+    is at work.
 
-    The key is taken before the work and given back where the work fails, so that the same form can be mended and sent again.
+    The key is taken before the work and given back where the work fails, so that the same form can be mended and sent
+    again.
     """
     if not key:
         return make()

@@ -30,7 +30,9 @@ def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
     refuse_missing_engine(run.config)
     verify_snapshot(run.snapshot)
     bring_checkpoint(run.base_version)
-    config: dict[str, Any] = run.config | places(kind=run.kind, base=run.base_version, snapshot=run.snapshot, mined_from=run.mined_from)
+    config: dict[str, Any] = run.config | places(
+        kind=run.kind, base=run.base_version, snapshot=run.snapshot, mined_from=run.mined_from
+    )
     if run.kind == RunKind.MINE:
         config["known"] = write_known(run, config, run_dir)
     if run.mined_from is not None:
@@ -63,7 +65,9 @@ def bring_checkpoint(version: ModelVersion) -> None:
         raise MediaNotReached(str(error)) from error
 
 
-def places(*, kind: str, base: ModelVersion, snapshot: DatasetSnapshot, mined_from: TrainingRun | None) -> dict[str, str]:
+def places(
+    *, kind: str, base: ModelVersion, snapshot: DatasetSnapshot, mined_from: TrainingRun | None
+) -> dict[str, str]:
     """The files that a job reads: a run that waits for a mining reads the rows that the mining will have kept."""
     dataset = mined_rows(mined_from) if mined_from else file_of(snapshot)
     shared = {"dataset": str(dataset), "media_root": str(settings.MEDIA_ROOT)}
@@ -73,7 +77,9 @@ def places(*, kind: str, base: ModelVersion, snapshot: DatasetSnapshot, mined_fr
 
 
 def replay(base: ModelVersion, snapshot: DatasetSnapshot) -> dict[str, str]:
-    """What the base learned before, for the setting `replay_rows` to mix in against forgetting; nothing for one trained elsewhere."""
+    """What the base learned before, for the setting `replay_rows` to mix in against forgetting; nothing for one trained
+    elsewhere.
+    """
     earlier = TrainingRun.objects.filter(version=base).exclude(snapshot=snapshot).select_related("snapshot").first()
     return {"replay_dataset": str(file_of(earlier.snapshot))} if earlier else {}
 

@@ -54,15 +54,23 @@ def start(module: str, run_dir: Path, lock: IO[str]) -> subprocess.Popen[bytes]:
     """Start `python -m module run_dir` in a process group of its own; the job inherits the lock and the log."""
     (run_dir / CANCEL).unlink(missing_ok=True)
     (run_dir / PROGRESS).unlink(missing_ok=True)
-    environment = os.environ | {"HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"), "TOKENIZERS_PARALLELISM": "false",
-                                "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
     if settings.WORKER_THREADS:
         environment["OMP_NUM_THREADS"] = str(settings.WORKER_THREADS)
     with (run_dir / LOG).open("ab") as log:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "training.runs.start_job", str(os.getpid()), module, str(run_dir)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=settings.BASE_DIR, env=environment,
-            start_new_session=True, pass_fds=[lock.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=settings.BASE_DIR,
+            env=environment,
+            start_new_session=True,
+            pass_fds=[lock.fileno()],
         )
 
 
@@ -84,7 +92,9 @@ def signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def end_orphan(pid: int | None, run_dir: Path) -> None:
-    """SIGKILL the job that a dead worker left, if that process is still this job and not another one with its number."""
+    """SIGKILL the job that a dead worker left, if that process is still this job and not another one with its
+    number.
+    """
     if pid is None:
         return
     try:

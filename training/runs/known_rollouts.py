@@ -1,6 +1,8 @@
-"""Rollouts that a version has drawn already, for a mining by the same version: those of predictions, and those of earlier minings.
+"""Rollouts that a version has drawn already, for a mining by the same version: those of predictions, and those of
+earlier minings.
 
-A mining uses a rollout only where it could have drawn it itself: same version, row, policy, temperature, top_p and limit of tokens.
+A mining uses a rollout only where it could have drawn it itself: same version, row, policy, temperature, top_p and
+limit of tokens.
 """
 
 import json
@@ -19,13 +21,14 @@ from training.models import SnapshotRow, TrainingRun
 from training.status import RunKind, Split
 
 KNOWN = "known.jsonl"  # in the run directory
-SAME = ("temperature", "top_p", "max_new_tokens", "split", "media_root")  # what two minings must share
+# what two minings must share
+SAME = ("temperature", "top_p", "max_new_tokens", "split", "media_root")
 Line = dict[str, Any]
 
 
 def write_known(run: TrainingRun, config: Mapping[str, Any], run_dir: Path) -> str:
-    """Path of the known rollouts (training.contract.MineConfig.known). Written at the first start only: a resumed mining must find
-    the batches that it began with.
+    """Path of the known rollouts (training.contract.MineConfig.known). Written at the first start only: a resumed
+    mining must find the batches that it began with.
     """
     path = run_dir / KNOWN
     if not path.exists():
@@ -52,7 +55,9 @@ def of_predictions(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[Line
     if (config["temperature"], config["top_p"]) != (ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P):
         return
     trained = SnapshotRow.objects.filter(snapshot=run.snapshot, split=Split.TRAIN)
-    predictions = Prediction.objects.filter(version=run.base_version, item__in=trained.values("gold__item")).order_by("id")
+    predictions = Prediction.objects.filter(version=run.base_version, item__in=trained.values("gold__item")).order_by(
+        "id"
+    )
     if run.base_version.takes_policy:  # the prompt has the policy of the gold label in it
         judged_so = trained.filter(gold__item=OuterRef("item"), gold__policy_version=OuterRef("policy_version"))
         predictions = predictions.filter(Exists(judged_so))
@@ -60,12 +65,16 @@ def of_predictions(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[Line
         predictions = predictions.filter(policy_version__isnull=True)
     for item_id, rollouts in predictions.values_list("item_id", "rollouts").iterator(chunk_size=500):
         if rollouts and usable(rollouts, config["max_new_tokens"]):
-            yield {"id": str(item_id), "version": run.base_version.name, "completions": [rollout["completion"] for rollout in rollouts]}
+            yield {
+                "id": str(item_id),
+                "version": run.base_version.name,
+                "completions": [rollout["completion"] for rollout in rollouts],
+            }
 
 
 def usable(rollouts: Sequence[Mapping[str, Any]], limit: int) -> bool:
-    """Whether a limit of `limit` tokens would have let all of them end where they ended. All or none of a row: to leave out only
-    those that were cut off would raise the row's pass rate.
+    """Whether a limit of `limit` tokens would have let all of them end where they ended. All or none of a row: to leave
+    out only those that were cut off would raise the row's pass rate.
     """
     if limit == settings.MAX_NEW_TOKENS:
         return True
@@ -76,10 +85,12 @@ def usable(rollouts: Sequence[Mapping[str, Any]], limit: int) -> bool:
 def earlier_minings(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[TrainingRun]:
     """Other minings of the version with the same decoding, oldest first; a cancelled one has lines as well.
 
-    Rows of one snapshot are the same ones. So are the items of snapshots of gold, unless the guard is given the policy of the time;
-    an imported snapshot has ids of its own.
+    Rows of one snapshot are the same ones. So are the items of snapshots of gold, unless the guard is given the policy
+    of the time; an imported snapshot has ids of its own.
     """
-    others = TrainingRun.objects.filter(kind=RunKind.MINE, base_version=run.base_version, started_at__isnull=False).exclude(pk=run.pk)
+    others = TrainingRun.objects.filter(
+        kind=RunKind.MINE, base_version=run.base_version, started_at__isnull=False
+    ).exclude(pk=run.pk)
     of_gold = SnapshotRow.objects.filter(snapshot=run.snapshot).exists()
     if of_gold and not run.base_version.takes_policy:
         same = others.filter(Exists(SnapshotRow.objects.filter(snapshot=OuterRef("snapshot"))))
@@ -96,7 +107,11 @@ def of_mining(mining: TrainingRun, version: str) -> Iterator[Line]:
             for text in lines:
                 line = _read(text)
                 if line and line["version"] == version:
-                    yield {"id": line["id"], "version": version, "completions": [rollout["completion"] for rollout in line["rollouts"]]}
+                    yield {
+                        "id": line["id"],
+                        "version": version,
+                        "completions": [rollout["completion"] for rollout in line["rollouts"]],
+                    }
     except FileNotFoundError:
         return
 

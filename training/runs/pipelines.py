@@ -22,38 +22,61 @@ Overrides = Mapping[str, Mapping[str, Any]]  # by kind of run
 
 
 def stages_of(recipe: Recipe) -> tuple[RunKind, ...]:
-    """What a pipeline of the recipe does by itself: its stages in order; GRPO where it knows both ways to go on after mining."""
+    """What a pipeline of the recipe does by itself: its stages in order; GRPO where it knows both ways to go on after
+    mining.
+    """
     known = [kind for kind in ORDER if kind in recipe.stages]
     return tuple(kind for kind in known if kind != RunKind.DPO or RunKind.GRPO not in known)
 
 
-def request_pipeline(*, snapshot: DatasetSnapshot, base_version: ModelVersion, requested_by: User, recipe: Recipe | str = DEFAULT,
-                     stages: Sequence[str] = (), overrides: Overrides | None = None, launch: Mapping[str, Any] | None = None,
-                     schedule: RetrainSchedule | None = None, cloned_from: Pipeline | None = None) -> Pipeline:
-    """Queue the runs of all stages, each waiting for the one before; `stages` () are those of the recipe. The caller rings after commit.
+def request_pipeline(
+    *,
+    snapshot: DatasetSnapshot,
+    base_version: ModelVersion,
+    requested_by: User,
+    recipe: Recipe | str = DEFAULT,
+    stages: Sequence[str] = (),
+    overrides: Overrides | None = None,
+    launch: Mapping[str, Any] | None = None,
+    schedule: RetrainSchedule | None = None,
+    cloned_from: Pipeline | None = None,
+) -> Pipeline:
+    """Queue the runs of all stages, each waiting for the one before; `stages` () are those of the recipe. The caller
+    rings after commit.
 
-    What comes of the last stage is evaluated beside production. Nothing is promoted. Raises RecipeUnknown, SettingUnknown,
-    LaunchNotUsable, SnapshotDamaged, StagesNotUsable, ScheduleBusy.
+    What comes of the last stage is evaluated beside production. Nothing is promoted. Raises RecipeUnknown,
+    SettingUnknown, LaunchNotUsable, SnapshotDamaged, StagesNotUsable, ScheduleBusy.
     """
     chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
     kinds = checked_stages(stages or stages_of(chosen))
     given: dict[str, dict[str, Any]] = {kind: dict((overrides or {}).get(kind, {})) for kind in kinds}
     unused = set(overrides or {}) - set(kinds)
     if unused:
-        raise StagesNotUsable(_("There are settings for %(unused)s, but no such stage.") % {"unused": ", ".join(sorted(unused))})
+        raise StagesNotUsable(
+            _("There are settings for %(unused)s, but no such stage.") % {"unused": ", ".join(sorted(unused))}
+        )
     verify_trainable(snapshot)
     try:
         with transaction.atomic():
             pipeline = Pipeline.objects.create(
-                name=uuid.uuid4().hex, recipe=chosen.name, launch=dict(launch or {}), snapshot=snapshot, base_version=base_version,
-                schedule=schedule, cloned_from=cloned_from, requested_by=requested_by,
+                name=uuid.uuid4().hex,
+                recipe=chosen.name,
+                launch=dict(launch or {}),
+                snapshot=snapshot,
+                base_version=base_version,
+                schedule=schedule,
+                cloned_from=cloned_from,
+                requested_by=requested_by,
                 stages=[{"kind": kind, "overrides": given[kind]} for kind in kinds],
             )
             pipeline.name = f"p{pipeline.pk}"
             pipeline.save(update_fields=["name"])
             _queue_stages(pipeline, chosen, given)
-            Event.objects.create(kind=EventKind.RUN_REQUESTED, actor=requested_by,
-                                 detail={"pipeline": pipeline.name, "snapshot": snapshot.name})
+            Event.objects.create(
+                kind=EventKind.RUN_REQUESTED,
+                actor=requested_by,
+                detail={"pipeline": pipeline.name, "snapshot": snapshot.name},
+            )
     except IntegrityError:
         if schedule is not None and schedule.pipelines.filter(status__in=OPEN).exists():
             raise ScheduleBusy from None
@@ -67,8 +90,16 @@ def _queue_stages(pipeline: Pipeline, recipe: Recipe, overrides: Overrides) -> N
     for kind, changed in overrides.items():
         mining = before if before is not None and before.kind == RunKind.MINE else None
         before = queue_run(
-            snapshot=pipeline.snapshot, base_version=pipeline.base_version, requested_by=pipeline.requested_by, kind=kind, recipe=recipe,
-            overrides=changed, launch=pipeline.launch, after=before, mined_from=mining, pipeline=pipeline,
+            snapshot=pipeline.snapshot,
+            base_version=pipeline.base_version,
+            requested_by=pipeline.requested_by,
+            kind=kind,
+            recipe=recipe,
+            overrides=changed,
+            launch=pipeline.launch,
+            after=before,
+            mined_from=mining,
+            pipeline=pipeline,
         )
 
 
@@ -76,12 +107,16 @@ def checked_stages(stages: Sequence[str]) -> tuple[RunKind, ...]:
     """Raises StagesNotUsable."""
     unknown = [stage for stage in stages if stage not in RunKind.values]
     if unknown:
-        raise StagesNotUsable(_("%(unknown)s is no stage. Known: %(known)s.") % {
-            "unknown": repr(unknown[0]), "known": ", ".join(RunKind.values)})
+        raise StagesNotUsable(
+            _("%(unknown)s is no stage. Known: %(known)s.")
+            % {"unknown": repr(unknown[0]), "known": ", ".join(RunKind.values)}
+        )
     kinds = tuple(RunKind(stage) for stage in stages)
     if len(kinds) < 2 or kinds != tuple(kind for kind in ORDER if kind in kinds) or set(REINFORCING) <= set(kinds):
-        raise StagesNotUsable(_("%(stages)s: a pipeline has at least two of sft, mine, and one of grpo or dpo, in this order.") % {
-            "stages": " → ".join(kinds) or _("nothing")})
+        raise StagesNotUsable(
+            _("%(stages)s: a pipeline has at least two of sft, mine, and one of grpo or dpo, in this order.")
+            % {"stages": " → ".join(kinds) or _("nothing")}
+        )
     if RunKind.MINE in kinds and kinds[-1] == RunKind.MINE:
         raise StagesNotUsable(_("A pipeline does not end with mining: name grpo or dpo after it."))
     if RunKind.DPO in kinds and RunKind.MINE not in kinds:
@@ -89,23 +124,36 @@ def checked_stages(stages: Sequence[str]) -> tuple[RunKind, ...]:
     return kinds
 
 
-def clone_pipeline(*, pipeline: Pipeline, requested_by: User, overrides: Overrides | None = None,
-                   launch: Mapping[str, Any] | None = None) -> Pipeline:
-    """A new pipeline with the same snapshot, base, recipe and settings, apart from `overrides`. It belongs to no schedule.
+def clone_pipeline(
+    *,
+    pipeline: Pipeline,
+    requested_by: User,
+    overrides: Overrides | None = None,
+    launch: Mapping[str, Any] | None = None,
+) -> Pipeline:
+    """A new pipeline with the same snapshot, base, recipe and settings, apart from `overrides`. It belongs to no
+    schedule.
 
     Raises what `request_pipeline` raises.
     """
     asked = {stage["kind"]: stage["overrides"] for stage in pipeline.stages}
     changed = overrides or {}
     return request_pipeline(
-        snapshot=pipeline.snapshot, base_version=pipeline.base_version, requested_by=requested_by, recipe=recipe_of(pipeline),
-        stages=tuple(asked), overrides={kind: {**asked.get(kind, {}), **changed.get(kind, {})} for kind in {**asked, **changed}},
-        launch=pipeline.launch if launch is None else launch, cloned_from=pipeline,
+        snapshot=pipeline.snapshot,
+        base_version=pipeline.base_version,
+        requested_by=requested_by,
+        recipe=recipe_of(pipeline),
+        stages=tuple(asked),
+        overrides={kind: {**asked.get(kind, {}), **changed.get(kind, {})} for kind in {**asked, **changed}},
+        launch=pipeline.launch if launch is None else launch,
+        cloned_from=pipeline,
     )
 
 
 def recipe_of(pipeline: Pipeline) -> Recipe:
-    """As it was when the pipeline was asked for: a preset may have changed since, and an edited recipe has no other place."""
+    """As it was when the pipeline was asked for: a preset may have changed since, and an edited recipe has no other
+    place.
+    """
     return from_toml(pipeline.runs.order_by("id")[0].recipe_text)
 
 

@@ -25,37 +25,80 @@ from training.status import RunKind, RunStatus
 ENDED_BADLY = (RunStatus.FAILED, RunStatus.CANCELLED)
 
 
-def request_run(*, snapshot: DatasetSnapshot, base_version: ModelVersion, requested_by: User, kind: str = RunKind.SFT,
-                recipe: Recipe | str = DEFAULT, overrides: Mapping[str, Any] | None = None, launch: Mapping[str, Any] | None = None,
-                after: TrainingRun | None = None, mined_from: TrainingRun | None = None, name: str = "") -> TrainingRun:
+def request_run(
+    *,
+    snapshot: DatasetSnapshot,
+    base_version: ModelVersion,
+    requested_by: User,
+    kind: str = RunKind.SFT,
+    recipe: Recipe | str = DEFAULT,
+    overrides: Mapping[str, Any] | None = None,
+    launch: Mapping[str, Any] | None = None,
+    after: TrainingRun | None = None,
+    mined_from: TrainingRun | None = None,
+    name: str = "",
+) -> TrainingRun:
     """Queue a run. The caller rings after commit, and wraps it in runs.idempotency.once where a form may be sent twice.
 
     `after` must have succeeded before it starts, `mined_from` is the mining whose kept rows it trains on.
     Raises RecipeUnknown, SettingUnknown, LaunchNotUsable, SnapshotDamaged, NotATraining, PredecessorEnded.
     """
     verify_trainable(snapshot)
-    return queue_run(snapshot=snapshot, base_version=base_version, requested_by=requested_by, kind=kind, recipe=recipe,
-                     overrides=overrides or {}, launch=launch or {}, after=after, mined_from=mined_from, name=name)
+    return queue_run(
+        snapshot=snapshot,
+        base_version=base_version,
+        requested_by=requested_by,
+        kind=kind,
+        recipe=recipe,
+        overrides=overrides or {},
+        launch=launch or {},
+        after=after,
+        mined_from=mined_from,
+        name=name,
+    )
 
 
-def queue_run(*, snapshot: DatasetSnapshot, base_version: ModelVersion, requested_by: User, kind: str, recipe: Recipe | str,
-              overrides: Mapping[str, Any], launch: Mapping[str, Any], after: TrainingRun | None = None,
-              mined_from: TrainingRun | None = None, pipeline: Pipeline | None = None, name: str = "") -> TrainingRun:
+def queue_run(
+    *,
+    snapshot: DatasetSnapshot,
+    base_version: ModelVersion,
+    requested_by: User,
+    kind: str,
+    recipe: Recipe | str,
+    overrides: Mapping[str, Any],
+    launch: Mapping[str, Any],
+    after: TrainingRun | None = None,
+    mined_from: TrainingRun | None = None,
+    pipeline: Pipeline | None = None,
+    name: str = "",
+) -> TrainingRun:
     """`request_run` without reading the snapshot's file again."""
     chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
     check_order(kind=kind, after=after, mined_from=mined_from)
     found = places(kind=kind, base=base_version, snapshot=snapshot, mined_from=mined_from)
     config = config_for(chosen, kind, places=found, overrides={"threads": settings.WORKER_THREADS, **overrides})
     run = TrainingRun(
-        kind=kind, recipe=chosen.name, recipe_text=to_toml(chosen, {kind: overrides}),
-        launch=checked_launch(kind, launch), snapshot=snapshot, base_version=base_version, after=after, mined_from=mined_from,
-        pipeline=pipeline, config=asdict(config),
+        kind=kind,
+        recipe=chosen.name,
+        recipe_text=to_toml(chosen, {kind: overrides}),
+        launch=checked_launch(kind, launch),
+        snapshot=snapshot,
+        base_version=base_version,
+        after=after,
+        mined_from=mined_from,
+        pipeline=pipeline,
+        config=asdict(config),
     )
     return _queue(run, requested_by, name)
 
 
-def clone_run(*, run: TrainingRun, requested_by: User, overrides: Mapping[str, Any] | None = None,
-              launch: Mapping[str, Any] | None = None) -> TrainingRun:
+def clone_run(
+    *,
+    run: TrainingRun,
+    requested_by: User,
+    overrides: Mapping[str, Any] | None = None,
+    launch: Mapping[str, Any] | None = None,
+) -> TrainingRun:
     """A new run of the same kind, snapshot, base, rows and settings, apart from `overrides` and `launch`.
 
     Raises what `request_run` raises.
@@ -66,8 +109,15 @@ def clone_run(*, run: TrainingRun, requested_by: User, overrides: Mapping[str, A
     check_together(config)
     text = to_toml(from_toml(run.recipe_text), {run.kind: overrides or {}}) if run.recipe_text else ""
     copy = TrainingRun(
-        kind=run.kind, recipe=run.recipe, recipe_text=text, launch=run.launch if launch is None else checked_launch(run.kind, launch),
-        snapshot=run.snapshot, base_version=run.base_version, after=run.after, mined_from=run.mined_from, cloned_from=run,
+        kind=run.kind,
+        recipe=run.recipe,
+        recipe_text=text,
+        launch=run.launch if launch is None else checked_launch(run.kind, launch),
+        snapshot=run.snapshot,
+        base_version=run.base_version,
+        after=run.after,
+        mined_from=run.mined_from,
+        cloned_from=run,
         config=asdict(config),
     )
     return _queue(copy, requested_by, "")
@@ -76,7 +126,9 @@ def clone_run(*, run: TrainingRun, requested_by: User, overrides: Mapping[str, A
 def check_order(*, kind: str, after: TrainingRun | None, mined_from: TrainingRun | None) -> None:
     """Raises NotATraining, PredecessorEnded."""
     if mined_from is not None and mined_from.kind != RunKind.MINE:
-        raise NotATraining(_("%(run)s is no mining: choose one whose kept rows this run trains on.") % {"run": mined_from})
+        raise NotATraining(
+            _("%(run)s is no mining: choose one whose kept rows this run trains on.") % {"run": mined_from}
+        )
     if mined_from is not None and kind == RunKind.MINE:
         raise NotATraining(_("A mining reads a snapshot, not the rows that another mining kept."))
     if kind == RunKind.DPO and mined_from is None:
@@ -84,7 +136,11 @@ def check_order(*, kind: str, after: TrainingRun | None, mined_from: TrainingRun
     for one in (after, mined_from):
         if one is not None and one.status in ENDED_BADLY:
             raise PredecessorEnded
-    if mined_from is not None and mined_from.status != RunStatus.SUCCEEDED and (after is None or after.pk != mined_from.pk):
+    if (
+        mined_from is not None
+        and mined_from.status != RunStatus.SUCCEEDED
+        and (after is None or after.pk != mined_from.pk)
+    ):
         raise NotATraining(_("%(run)s has not ended yet: let this run wait for it.") % {"run": mined_from})
 
 
@@ -101,13 +157,18 @@ def _queue(run: TrainingRun, person: User, name: str) -> TrainingRun:
         if not name:
             run.name = f"r{run.pk}"
             run.save(update_fields=["name"])
-        Event.objects.create(kind=EventKind.RUN_REQUESTED, actor=person,
-                             detail={"run": run.name, "kind": run.kind, "snapshot": run.snapshot.name})
+        Event.objects.create(
+            kind=EventKind.RUN_REQUESTED,
+            actor=person,
+            detail={"run": run.name, "kind": run.kind, "snapshot": run.snapshot.name},
+        )
     return run
 
 
 def cancel_run(*, run: TrainingRun) -> None:
-    """A queued run ends at once; the job of a running one is asked to stop and keeps a checkpoint. Raises RunNotCancellable."""
+    """A queued run ends at once; the job of a running one is asked to stop and keeps a checkpoint. Raises
+    RunNotCancellable.
+    """
     now = clock.now()
     rows = TrainingRun.objects.filter(pk=run.pk)
     with transaction.atomic():
@@ -129,7 +190,12 @@ def resume_run(*, run: TrainingRun) -> None:
     try:
         with transaction.atomic():
             stopped = TrainingRun.objects.filter(pk=run.pk, status__in=ENDED_BADLY)
-            if stopped.update(status=RunStatus.QUEUED, cancel_requested_at=None, finished_at=None, attempts=0, error="") != 1:
+            if (
+                stopped.update(
+                    status=RunStatus.QUEUED, cancel_requested_at=None, finished_at=None, attempts=0, error=""
+                )
+                != 1
+            ):
                 raise RunNotResumable
             requeue_followers(run)
             settle(run.pipeline_id)

@@ -1,4 +1,6 @@
-"""The one step that a lead takes: everything reviewed so far becomes a snapshot, and the snapshot a run or a pipeline of runs."""
+"""The one step that a lead takes: everything reviewed so far becomes a snapshot, and the snapshot a run or a pipeline
+of runs.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,29 +17,55 @@ from training.snapshots.create import SnapshotFilters, create_snapshot
 from training.status import RunKind
 
 
-def retrain(*, requested_by: User, recipe: Recipe | str = DEFAULT, overrides: Mapping[str, Any] | None = None,
-            launch: Mapping[str, Any] | None = None, filters: SnapshotFilters | None = None, name: str = "", key: str = "") -> TrainingRun:
+def retrain(
+    *,
+    requested_by: User,
+    recipe: Recipe | str = DEFAULT,
+    overrides: Mapping[str, Any] | None = None,
+    launch: Mapping[str, Any] | None = None,
+    filters: SnapshotFilters | None = None,
+    name: str = "",
+    key: str = "",
+) -> TrainingRun:
     """Snapshot, then a fine-tuning from production. Its evaluations follow by themselves; the caller rings.
 
-    The same `key` a second time is the same request. Raises AskedAlready, NoProduction, NotEnoughGold, GoldChanged, SnapshotNameTaken,
-    RecipeUnknown, SettingUnknown, LaunchNotUsable.
+    The same `key` a second time is the same request. Raises AskedAlready, NoProduction, NotEnoughGold, GoldChanged,
+    SnapshotNameTaken, RecipeUnknown, SettingUnknown, LaunchNotUsable.
     """
+
     def make() -> TrainingRun:
         base, chosen = production_to_train_from(), _recipe(recipe)
         chosen.settings(RunKind.SFT)  # before gold is frozen by a snapshot that nobody then uses
         checked(overrides or {}, RunKind.SFT)
         checked_launch(RunKind.SFT, launch or {})
-        return request_run(snapshot=_snapshot(requested_by, name, filters), base_version=base, requested_by=requested_by, recipe=chosen,
-                           overrides=overrides, launch=launch)
+        return request_run(
+            snapshot=_snapshot(requested_by, name, filters),
+            base_version=base,
+            requested_by=requested_by,
+            recipe=chosen,
+            overrides=overrides,
+            launch=launch,
+        )
 
     return once(key=key, kind=TrainingRun, make=make)
 
 
-def retrain_in_stages(*, requested_by: User, recipe: Recipe | str = DEFAULT, stages: Sequence[str] = (),
-                      overrides: Overrides | None = None, launch: Mapping[str, Any] | None = None,
-                      filters: SnapshotFilters | None = None, name: str = "", schedule: RetrainSchedule | None = None,
-                      key: str = "") -> Pipeline:
-    """Snapshot, then a pipeline from production: see runs.pipelines.request_pipeline. Raises what `retrain` raises, StagesNotUsable."""
+def retrain_in_stages(
+    *,
+    requested_by: User,
+    recipe: Recipe | str = DEFAULT,
+    stages: Sequence[str] = (),
+    overrides: Overrides | None = None,
+    launch: Mapping[str, Any] | None = None,
+    filters: SnapshotFilters | None = None,
+    name: str = "",
+    schedule: RetrainSchedule | None = None,
+    key: str = "",
+) -> Pipeline:
+    """Snapshot, then a pipeline from production: see runs.pipelines.request_pipeline. Raises what `retrain` raises,
+    StagesNotUsable.
+    """
+
     def make() -> Pipeline:
         base, chosen = production_to_train_from(), _recipe(recipe)
         for kind in checked_stages(stages or stages_of(chosen)):
@@ -45,8 +73,16 @@ def retrain_in_stages(*, requested_by: User, recipe: Recipe | str = DEFAULT, sta
             checked((overrides or {}).get(kind, {}), kind)
             checked_launch(kind, launch or {})
         snapshot = _snapshot(requested_by, name, filters)
-        return request_pipeline(snapshot=snapshot, base_version=base, requested_by=requested_by, recipe=chosen, stages=stages,
-                                overrides=overrides, launch=launch, schedule=schedule)
+        return request_pipeline(
+            snapshot=snapshot,
+            base_version=base,
+            requested_by=requested_by,
+            recipe=chosen,
+            stages=stages,
+            overrides=overrides,
+            launch=launch,
+            schedule=schedule,
+        )
 
     return once(key=key, kind=Pipeline, make=make)
 

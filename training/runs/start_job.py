@@ -1,9 +1,9 @@
 """The little program between a worker and a job: `python -m training.runs.start_job PARENT_PID MODULE RUN_DIR`.
 
-It makes the job nice to the web process and asks the kernel to stop it when its worker dies, then becomes the job. Where
-RUN_DIR/accelerate.yaml asks for several processes, it stays and looks after `accelerate launch`, which starts
-training.runs.start_rank once a process. A wish to stop becomes the cancel file, which all of them see at the same step: accelerate's
-agent would give them 30 seconds and then call it a failure. None outlives the others.
+It makes the job nice to the web process and asks the kernel to stop it when its worker dies, then becomes the job.
+Where RUN_DIR/accelerate.yaml asks for several processes, it stays and looks after `accelerate launch`, which starts
+training.runs.start_rank once a process. A wish to stop becomes the cancel file, which all of them see at the same step:
+accelerate's agent would give them 30 seconds and then call it a failure. None outlives the others.
 """
 
 import os
@@ -30,7 +30,9 @@ def main(parent: int, module: str, run_dir: str) -> None:
 
 
 def one_gpu(environment: "os._Environ[str]") -> None:
-    """A job of one process sees one GPU: with more the trainer would copy the model to each of them, thread by thread."""
+    """A job of one process sees one GPU: with more the trainer would copy the model to each of them, thread by
+    thread.
+    """
     environment["CUDA_VISIBLE_DEVICES"] = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
@@ -38,9 +40,19 @@ def together(module: str, run_dir: Path) -> int:
     """Start the job's processes and wait for them. The exit code is that of a job of one process."""
     (run_dir / ERROR).unlink(missing_ok=True)
     agent = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(run_dir / ACCELERATE),
-         "-m", "training.runs.start_rank", module, str(run_dir)],
-        stdin=subprocess.DEVNULL, start_new_session=True,  # a signal to this group is for us alone
+        [
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--config_file",
+            str(run_dir / ACCELERATE),
+            "-m",
+            "training.runs.start_rank",
+            module,
+            str(run_dir),
+        ],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # a signal to this group is for us alone
         preexec_fn=die_with_us,  # noqa: PLW1509  (this process has one thread)
     )
 
@@ -59,7 +71,8 @@ def together(module: str, run_dir: Path) -> int:
 
 def die_with_us() -> None:
     die_with_parent(signal.SIGKILL)
-    os.environ[AGENT] = str(os.getpid())  # of what this becomes: a process that it has just started must not outlive it either
+    # of what this becomes: a process that it has just started must not outlive it either
+    os.environ[AGENT] = str(os.getpid())
 
 
 if __name__ == "__main__":

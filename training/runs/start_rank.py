@@ -1,7 +1,8 @@
-"""One process of a job that has several: `python -m training.runs.start_rank MODULE RUN_DIR`, started by `accelerate launch`.
+"""One process of a job that has several: `python -m training.runs.start_rank MODULE RUN_DIR`, started by `accelerate
+launch`.
 
-A stop that was asked for counts as a good end here: accelerate's agent reports any other exit code as a failure and ends the other
-processes. The first process that fails writes why into RUN_DIR/error.txt.
+A stop that was asked for counts as a good end here: accelerate's agent reports any other exit code as a failure and
+ends the other processes. The first process that fails writes why into RUN_DIR/error.txt.
 """
 
 import os
@@ -15,7 +16,8 @@ from guardapp.processes import die_with_parent
 from training.contract import EXIT_CANCELLED
 
 ERROR = "error.txt"
-AGENT = "GUARDAPP_AGENT"  # in the environment: the id of the process that starts these, where they are its children
+# in the environment: the id of the process that starts these, where they are its children
+AGENT = "GUARDAPP_AGENT"
 
 
 def main(module: str, run_dir: str) -> int:
@@ -48,4 +50,5 @@ if __name__ == "__main__":
     code = main(sys.argv[1], sys.argv[2])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # the files are written; the interpreter's own end would wait for gloo's and NCCL's threads
+    # the files are written; the interpreter's own end would wait for gloo's and NCCL's threads
+    os._exit(code)

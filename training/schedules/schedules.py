@@ -1,4 +1,6 @@
-"""Schedules: made, changed and removed. One by time has a row of django-celery-beat, which rings training.tasks.fire_schedule."""
+"""Schedules: made, changed and removed. One by time has a row of django-celery-beat, which rings
+training.tasks.fire_schedule.
+"""
 
 import json
 from collections.abc import Mapping
@@ -110,11 +112,16 @@ def _check(given: ScheduleInput) -> None:
     if not given.name.strip():
         raise ScheduleNotValid("name", _("give it one."))
     if given.trigger not in Trigger.values:
-        raise ScheduleNotValid("trigger", _("%(given)s is not one of %(known)s.") % {
-            "given": repr(given.trigger), "known": ", ".join(Trigger.values)})
+        raise ScheduleNotValid(
+            "trigger",
+            _("%(given)s is not one of %(known)s.")
+            % {"given": repr(given.trigger), "known": ", ".join(Trigger.values)},
+        )
     if given.recipe not in RECIPES:
-        raise ScheduleNotValid("recipe", _("%(given)s is not one of %(known)s.") % {
-            "given": repr(given.recipe), "known": ", ".join(RECIPES)})
+        raise ScheduleNotValid(
+            "recipe",
+            _("%(given)s is not one of %(known)s.") % {"given": repr(given.recipe), "known": ", ".join(RECIPES)},
+        )
     if given.trigger == Trigger.CRON:
         _check_time(given.cron, given.time_zone)
     if given.hard_samples < 1:
@@ -131,12 +138,15 @@ def _check(given: ScheduleInput) -> None:
 def _check_time(cron: str, time_zone: str) -> None:
     parts = cron.split()
     if len(parts) != len(CRON_FIELDS):
-        raise ScheduleNotValid("cron", _("five parts: minute hour day-of-month month day-of-week, for example 0 3 * * *."))
+        raise ScheduleNotValid(
+            "cron", _("five parts: minute hour day-of-month month day-of-week, for example 0 3 * * *.")
+        )
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ScheduleNotValid("time_zone", _("%(given)s is no time zone; write it like Europe/Berlin.") % {
-            "given": repr(time_zone)}) from None
+        raise ScheduleNotValid(
+            "time_zone", _("%(given)s is no time zone; write it like Europe/Berlin.") % {"given": repr(time_zone)}
+        ) from None
     try:
         CrontabSchedule(**dict(zip(CRON_FIELDS, parts, strict=True)), timezone=time_zone).clean_fields()
     except ValidationError as error:
@@ -149,8 +159,11 @@ def _check_settings(given: ScheduleInput) -> None:
     try:
         for kind, changed in given.overrides.items():
             if kind not in stages:
-                raise ScheduleNotValid("overrides", _("%(kind)s is no stage of %(recipe)s; it has %(stages)s.") % {
-                    "kind": repr(kind), "recipe": given.recipe, "stages": ", ".join(stages)})
+                raise ScheduleNotValid(
+                    "overrides",
+                    _("%(kind)s is no stage of %(recipe)s; it has %(stages)s.")
+                    % {"kind": repr(kind), "recipe": given.recipe, "stages": ", ".join(stages)},
+                )
             checked(changed, kind)
         launch_from(given.launch)
     except SettingUnknown as error:

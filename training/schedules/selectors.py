@@ -28,7 +28,9 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How near a schedule is to starting: `words` for people; `met` where its condition holds now; `next_at` of one by time."""
+    """How near a schedule is to starting: `words` for people; `met` where its condition holds now; `next_at` of one by
+    time.
+    """
 
     words: str
     met: bool = False
@@ -75,10 +77,15 @@ def new_hard_samples(*, most: int = COUNTED_UP_TO) -> int:
 
 
 def agreement(window: int) -> Agreement:
-    """Over the newest `window` settled gold labels of items that the version in production predicted: both labels as gold has them."""
-    gold = GoldLabel.objects.standing().filter(settled_at__lte=clock.now(), prediction__version__status=VersionStatus.PRODUCTION)
+    """Over the newest `window` settled gold labels of items that the version in production predicted: both labels as
+    gold has them.
+    """
+    gold = GoldLabel.objects.standing().filter(
+        settled_at__lte=clock.now(), prediction__version__status=VersionStatus.PRODUCTION
+    )
     rows = gold.order_by("-settled_at", "-id").values_list(
-        "prompt_label", "response_label", "prediction__prompt_label", "prediction__response_label")[:window]
+        "prompt_label", "response_label", "prediction__prompt_label", "prediction__response_label"
+    )[:window]
     pairs = [(row[:2], row[2:]) for row in rows]
     return Agreement(len(pairs), sum(settled == said for settled, said in pairs))
 
@@ -91,16 +98,21 @@ def standing(schedule: RetrainSchedule) -> Standing:
         return Standing(words, met=count >= schedule.hard_samples)
     if schedule.trigger == Trigger.AGREEMENT:
         return _of_agreement(schedule)
-    return Standing(_("At %(time)s (%(zone)s)") % {"time": schedule.cron, "zone": schedule.time_zone}, next_at=next_time(schedule))
+    return Standing(
+        _("At %(time)s (%(zone)s)") % {"time": schedule.cron, "zone": schedule.time_zone}, next_at=next_time(schedule)
+    )
 
 
 def _of_agreement(schedule: RetrainSchedule) -> Standing:
     found = agreement(schedule.agreement_window)
     if found.labels < schedule.agreement_window:
-        return Standing(_("%(n)s of %(needed)s gold labels on the version in production") % {
-            "n": found.labels, "needed": schedule.agreement_window})
-    words = _("agreement of the version in production with its last %(n)s gold labels is %(share)s, bound %(bound)s") % {
-        "n": found.labels, "share": f"{found.share:.1%}", "bound": f"{schedule.agreement_below:.1%}"}
+        return Standing(
+            _("%(n)s of %(needed)s gold labels on the version in production")
+            % {"n": found.labels, "needed": schedule.agreement_window}
+        )
+    words = _(
+        "agreement of the version in production with its last %(n)s gold labels is %(share)s, bound %(bound)s"
+    ) % {"n": found.labels, "share": f"{found.share:.1%}", "bound": f"{schedule.agreement_below:.1%}"}
     return Standing(words, met=found.share < schedule.agreement_below)
 
 

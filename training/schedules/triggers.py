@@ -1,4 +1,6 @@
-"""Schedules that start their pipelines: by time (beat rings), or because a condition is met (looked at every few minutes)."""
+"""Schedules that start their pipelines: by time (beat rings), or because a condition is met (looked at every few
+minutes).
+"""
 
 import logging
 from datetime import timedelta
@@ -40,7 +42,9 @@ def fire_by_time(*, schedule_id: int) -> Firing | None:
 
 
 def fire_now(*, schedule: RetrainSchedule, asked_by: str) -> Firing | None:
-    """A person starts it, whatever its condition says and also where it is switched off; never beside its own open pipeline."""
+    """A person starts it, whatever its condition says and also where it is switched off; never beside its own open
+    pipeline.
+    """
     return _fire(schedule, f"{asked_by} asked for it", pause=TWICE, by_hand=True)
 
 
@@ -50,7 +54,9 @@ def resting(schedule: RetrainSchedule) -> bool:
 
 
 def _fire(schedule: RetrainSchedule, why: str, *, pause: timedelta, by_hand: bool = False) -> Firing | None:
-    """Claim the schedule, start its pipeline, and write down what came of it. None where another worker has just tried."""
+    """Claim the schedule, start its pipeline, and write down what came of it. None where another worker has just
+    tried.
+    """
     now = timezone.now()
     free = Q(attempted_at__isnull=True) | Q(attempted_at__lte=now - pause)
     if RetrainSchedule.objects.filter(free, pk=schedule.pk).update(attempted_at=now) != 1:
@@ -59,8 +65,13 @@ def _fire(schedule: RetrainSchedule, why: str, *, pause: timedelta, by_hand: boo
     if refusal:
         return _note(schedule, why, FiringOutcome.SKIPPED, refusal)
     try:
-        pipeline = retrain_in_stages(requested_by=schedule.created_by, recipe=schedule.recipe, overrides=schedule.overrides,
-                                     launch=schedule.launch, schedule=schedule)
+        pipeline = retrain_in_stages(
+            requested_by=schedule.created_by,
+            recipe=schedule.recipe,
+            overrides=schedule.overrides,
+            launch=schedule.launch,
+            schedule=schedule,
+        )
     except ScheduleBusy as error:
         return _note(schedule, why, FiringOutcome.SKIPPED, str(error))
     except (ServiceError, RecipeUnknown, SettingUnknown, LaunchNotUsable) as error:

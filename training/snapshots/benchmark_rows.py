@@ -9,11 +9,18 @@ from training.models import Benchmark
 
 
 def rows_of(benchmark: Benchmark) -> Iterator[dict[str, Any]]:
-    """Snapshot rows (training.learning.rows) with "refusal" where a row labels it, and "keys", which link it to near-copies."""
+    """Snapshot rows (training.learning.rows) with "refusal" where a row labels it, and "keys", which link it to
+    near-copies.
+    """
     with file_of(benchmark.snapshot).open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
 def benchmark_keys() -> frozenset[str]:
     """What links a row to any benchmark's rows."""
-    return frozenset(key for benchmark in Benchmark.objects.select_related("snapshot") for row in rows_of(benchmark) for key in row["keys"])
+    return frozenset(
+        key
+        for benchmark in Benchmark.objects.select_related("snapshot")
+        for row in rows_of(benchmark)
+        for key in row["keys"]
+    )

@@ -55,21 +55,32 @@ def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilter
     drops = Drops()
     production = production_or_none()
     gold = eligible_gold(filters).iterator(chunk_size=500)
-    placed = _placed(list(gold_rows(gold, drops, with_policy=production is not None and production.takes_policy)), drops)
+    placed = _placed(
+        list(gold_rows(gold, drops, with_policy=production is not None and production.takes_policy)), drops
+    )
     _refuse_too_little(placed)
     lines = (gold.row.as_json(Path(settings.MEDIA_ROOT)) for gold in placed)
     try:
         with pin(lines, Path(settings.SNAPSHOTS_DIR)) as pinned, transaction.atomic():
             snapshot = DatasetSnapshot.objects.create(
-                name=name, sha256=pinned.sha256, path=pinned.name, created_by=created_by, counts=_counts(placed, drops, filters),
+                name=name,
+                sha256=pinned.sha256,
+                path=pinned.name,
+                created_by=created_by,
+                counts=_counts(placed, drops, filters),
             )
             SnapshotRow.objects.bulk_create(
-                [SnapshotRow(snapshot=snapshot, gold_id=gold.gold_id, split=gold.row.split, group_key=gold.row.group)
-                 for gold in placed], batch_size=500,
+                [
+                    SnapshotRow(snapshot=snapshot, gold_id=gold.gold_id, split=gold.row.split, group_key=gold.row.group)
+                    for gold in placed
+                ],
+                batch_size=500,
             )
             if mark_used(gold_ids=[gold.gold_id for gold in placed]) != len(placed):
                 raise GoldChanged
-            Event.objects.create(kind=EventKind.SNAPSHOT_CREATED, actor=created_by, detail={"snapshot": name, "rows": len(placed)})
+            Event.objects.create(
+                kind=EventKind.SNAPSHOT_CREATED, actor=created_by, detail={"snapshot": name, "rows": len(placed)}
+            )
             pinned.place()
     except IntegrityError as error:
         raise SnapshotNameTaken from error
@@ -127,19 +138,25 @@ def _refuse_too_little(placed: Sequence[GoldRow]) -> None:
     holdout = len(placed) - train
     if train < MIN_TRAIN or holdout < MIN_HOLDOUT:
         waiting = GoldLabel.objects.standing().filter(target_source=TargetSource.PENDING).count()
-        raise NotEnoughGold(train=train, holdout=holdout, need_train=MIN_TRAIN, need_holdout=MIN_HOLDOUT, waiting=waiting)
+        raise NotEnoughGold(
+            train=train, holdout=holdout, need_train=MIN_TRAIN, need_holdout=MIN_HOLDOUT, waiting=waiting
+        )
 
 
 def _counts(placed: Sequence[GoldRow], drops: Drops, filters: SnapshotFilters) -> dict[str, Any]:
     splits = Counter(gold.row.split for gold in placed)
     return {
-        "train": splits[Split.TRAIN], "holdout": splits[Split.HOLDOUT], "hard": sum(gold.hard for gold in placed),
+        "train": splits[Split.TRAIN],
+        "holdout": splits[Split.HOLDOUT],
+        "hard": sum(gold.hard for gold in placed),
         "by_modality": dict(Counter(gold.row.sample.modality.value for gold in placed)),
         "by_source": dict(Counter(gold.row.source for gold in placed)),
         "by_target": dict(Counter(gold.row.target_source for gold in placed if gold.row.split == Split.TRAIN)),
         "by_prompt_label": dict(Counter(str(gold.row.verdict.prompt) for gold in placed)),
         "policy_versions": dict(Counter(gold.policy_version for gold in placed)),
-        "groups": len({gold.row.group for gold in placed}), "dropped": dict(drops.counts), "filters": filters.as_json(),
+        "groups": len({gold.row.group for gold in placed}),
+        "dropped": dict(drops.counts),
+        "filters": filters.as_json(),
     }
 
 

@@ -1,4 +1,6 @@
-"""The frames that a job reads. On the disk they are where they were decoded; from a bucket they are brought here before it starts."""
+"""The frames that a job reads. On the disk they are where they were decoded; from a bucket they are brought here before
+it starts.
+"""
 
 import json
 import os
@@ -22,7 +24,9 @@ def with_media(config: dict[str, Any], run_dir: Path) -> dict[str, Any]:
         return config
     root = run_dir / FOLDER
     try:
-        for folder in sorted({folder for name in DATASETS if config.get(name) for folder in _folders(Path(config[name]))}):
+        for folder in sorted(
+            {folder for name in DATASETS if config.get(name) for folder in _folders(Path(config[name]))}
+        ):
             _link(frames_at(folder), root / folder)
     except MediaError as error:
         raise MediaNotReached(str(error)) from error

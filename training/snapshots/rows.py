@@ -44,7 +44,9 @@ class Drops:
 
 
 def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = False) -> Iterable[GoldRow]:
-    """The rows that can be written; the others are counted in `drops`. `with_policy`: each with the policy that it was judged by."""
+    """The rows that can be written; the others are counted in `drops`. `with_policy`: each with the policy that it was
+    judged by.
+    """
     for label in gold:
         if label.prompt_label is None and label.response_label is None:
             drops.add(gettext_noop("no label"))
@@ -78,14 +80,28 @@ def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], *, with_policy: bo
     verdict = verdict_of(label)
     completion, why_not = target_completion(label, verdict, item)
     row = Row(
-        sample=Sample(id=str(item.pk), prompt=item.prompt, response=item.response, media=media,
-                      policy_text=policy_text(label.policy_version) if with_policy else None),
-        verdict=verdict, completion=completion, source=item.source, target_source=label.target_source,
+        sample=Sample(
+            id=str(item.pk),
+            prompt=item.prompt,
+            response=item.response,
+            media=media,
+            policy_text=policy_text(label.policy_version) if with_policy else None,
+        ),
+        verdict=verdict,
+        completion=completion,
+        source=item.source,
+        target_source=label.target_source,
         extra={"item": f"{item.source}/{item.external_id}"},
     )
     hashes = tuple(medium.asset.sha256 for medium in item.item_media.all())
-    return GoldRow(label.pk, row, hashes, hard=hasattr(label, "hard_sample"), policy_version=str(label.policy_version),
-                   why_not_train=why_not)
+    return GoldRow(
+        label.pk,
+        row,
+        hashes,
+        hard=hasattr(label, "hard_sample"),
+        policy_version=str(label.policy_version),
+        why_not_train=why_not,
+    )
 
 
 def verdict_of(label: GoldLabel) -> Verdict:
@@ -106,6 +122,10 @@ def target_completion(label: GoldLabel, verdict: Verdict, item: Item) -> tuple[s
     except PromptLabelMissing:
         return "", gettext_noop("no prompt label")
     read = parse(completion, response_expected=answered)
-    if read is None or not read.steps or (read.verdict.prompt, read.verdict.response) != (verdict.prompt, verdict.response):
+    if (
+        read is None
+        or not read.steps
+        or (read.verdict.prompt, read.verdict.response) != (verdict.prompt, verdict.response)
+    ):
         return "", gettext_noop("target does not read back as gold")
     return completion, ""

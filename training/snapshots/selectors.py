@@ -32,6 +32,14 @@ def first_rows(snapshot: DatasetSnapshot) -> Sequence[FileRow]:
     except FileNotFoundError:
         return ()
     return [
-        FileRow(row["id"], row["prompt"], row["modality"], row["split"], row["labels"]["prompt"], row["labels"]["response"], row["group"])
+        FileRow(
+            row["id"],
+            row["prompt"],
+            row["modality"],
+            row["split"],
+            row["labels"]["prompt"],
+            row["labels"]["response"],
+            row["group"],
+        )
         for row in rows
     ]

@@ -26,8 +26,8 @@ class Place:
 def places(rows: Sequence[GoldRow]) -> list[Place]:
     """A place for each row, in order.
 
-    A group that an earlier snapshot held out stays held out. One that was trained on stays in train: the version that the next
-    run starts from has seen it. Hidden gold is held out, because it scores the versions that serve.
+    A group that an earlier snapshot held out stays held out. One that was trained on stays in train: the version that
+    the next run starts from has seen it. Hidden gold is held out, because it scores the versions that serve.
     """
     split_rows = [split_row(gold) for gold in rows]
     trained = keys_of(Split.TRAIN)
@@ -40,15 +40,24 @@ def places(rows: Sequence[GoldRow]) -> list[Place]:
             side = Split(sides[row.id].value)
             if keys & trained and not keys & held_out:
                 side = Split.TRAIN
-            twice = side == Split.HOLDOUT and bool(trained.intersection(row.link_keys)) and held_out.isdisjoint(row.link_keys)
+            twice = (
+                side == Split.HOLDOUT
+                and bool(trained.intersection(row.link_keys))
+                and held_out.isdisjoint(row.link_keys)
+            )
             placed[row.id] = Place(side, group.key, twice)
     return [placed[row.id] for row in split_rows]
 
 
 def split_row(gold: GoldRow) -> SplitRow:
     sample, verdict = gold.row.sample, gold.row.verdict
-    return SplitRow(id=str(gold.gold_id), prompt=sample.prompt, response=sample.response, media_sha256s=gold.media_sha256,
-                    stratum=f"{sample.modality.value}/{verdict.prompt or verdict.response}")
+    return SplitRow(
+        id=str(gold.gold_id),
+        prompt=sample.prompt,
+        response=sample.response,
+        media_sha256s=gold.media_sha256,
+        stratum=f"{sample.modality.value}/{verdict.prompt or verdict.response}",
+    )
 
 
 def media_of(item: Item) -> tuple[str, ...]:

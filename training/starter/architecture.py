@@ -1,7 +1,7 @@
 """The starter guard before training: tokenizer, processor and an untrained Qwen3-VL of about seven million parameters.
 
-The architecture is the real one (`Qwen3VLForConditionalGeneration`), only small, so that every stage of the product runs
-on it unchanged. Source of the layout: the Qwen3-VL configuration classes of transformers 5.19.
+The architecture is the real one (`Qwen3VLForConditionalGeneration`), only small, so that every stage of the product
+runs on it unchanged. Source of the layout: the Qwen3-VL configuration classes of transformers 5.19.
 """
 
 import json
@@ -26,7 +26,8 @@ from training.starter.reasoning import PHRASES
 
 VOCABULARY = 8192  # entries, special ones included
 CONTEXT_TOKENS = 8192
-PATCH, MERGE, TEMPORAL_PATCH = 16, 2, 2  # pixels a patch side, patches merged a side, frames a patch
+# pixels a patch side, patches merged a side, frames a patch
+PATCH, MERGE, TEMPORAL_PATCH = 16, 2, 2
 IMAGE_PIXELS = (32 * 32, 256 * 256)  # fewest and most pixels of an image
 FRAME_PIXELS = (32 * 32, 128 * 128)  # fewest and most pixels of one video frame
 MAX_FRAMES = 16
@@ -35,13 +36,27 @@ EMBEDDING_SPREAD = 0.12  # standard deviation of the untrained embedding
 
 INTO_RESIDUAL = ("o_proj.weight", "down_proj.weight", "attn.proj.weight", "fc2.weight")
 END, PAD = "<|im_end|>", "<|endoftext|>"
-SPECIAL = (PAD, "<|im_start|>", END, "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+SPECIAL = (
+    PAD,
+    "<|im_start|>",
+    END,
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 # Fixed text of every prompt and completion. As whole tokens it costs a few positions instead of more than a hundred,
 # which is what makes training on one core affordable. Plain (not special) tokens: decoding keeps them.
 FIXED_TEXT = (
-    "<think>", "</think>", "<result>", "</result>",
-    *(f"{line}\n\n" for line in INSTRUCTION.split("\n\n")[:-1]), INSTRUCTION.split("\n\n")[-1],
-    USER_ROLE_LINE, "\n\nAI assistant:\n",
+    "<think>",
+    "</think>",
+    "<result>",
+    "</result>",
+    *(f"{line}\n\n" for line in INSTRUCTION.split("\n\n")[:-1]),
+    INSTRUCTION.split("\n\n")[-1],
+    USER_ROLE_LINE,
+    "\n\nAI assistant:\n",
     *PHRASES,
 )
 CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
@@ -51,17 +66,23 @@ def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
     """A byte-level BPE of VOCABULARY entries, split by Qwen's own expression; no text is out of its vocabulary."""
     bpe = Tokenizer(models.BPE())
     bpe.normalizer = normalizers.NFC()
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     bpe.decoder = decoders.ByteLevel()
     size = VOCABULARY - len(SPECIAL) - len(FIXED_TEXT)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False))
     learnt = json.loads(bpe.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
-        vocab=learnt["vocab"], merges=[tuple(pair) for pair in learnt["merges"]], eos_token=END, pad_token=PAD, unk_token=None,
+        vocab=learnt["vocab"],
+        merges=[tuple(pair) for pair in learnt["merges"]],
+        eos_token=END,
+        pad_token=PAD,
+        unk_token=None,
     )
     known = tokenizer.get_added_vocab()
     tokenizer.add_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL if text not in known])
@@ -77,16 +98,29 @@ def build_processor(tokenizer: Qwen2Tokenizer) -> Qwen3VLProcessor:
     """Tokenizer, image and video processor. Frames arrive already sampled (`do_sample_frames=False`)."""
     half = [0.5, 0.5, 0.5]
     image = Qwen2VLImageProcessor(
-        patch_size=PATCH, temporal_patch_size=TEMPORAL_PATCH, merge_size=MERGE, image_mean=half, image_std=half,
+        patch_size=PATCH,
+        temporal_patch_size=TEMPORAL_PATCH,
+        merge_size=MERGE,
+        image_mean=half,
+        image_std=half,
         size={"shortest_edge": IMAGE_PIXELS[0], "longest_edge": IMAGE_PIXELS[1]},
     )
     video = Qwen3VLVideoProcessor(
-        patch_size=PATCH, temporal_patch_size=TEMPORAL_PATCH, merge_size=MERGE, image_mean=half, image_std=half,
+        patch_size=PATCH,
+        temporal_patch_size=TEMPORAL_PATCH,
+        merge_size=MERGE,
+        image_mean=half,
+        image_std=half,
         size={"shortest_edge": TEMPORAL_PATCH * FRAME_PIXELS[0], "longest_edge": MAX_FRAMES * FRAME_PIXELS[1]},
-        fps=2, min_frames=1, max_frames=MAX_FRAMES, do_sample_frames=False, cap_pixels_per_frame=False,
+        fps=2,
+        min_frames=1,
+        max_frames=MAX_FRAMES,
+        do_sample_frames=False,
+        cap_pixels_per_frame=False,
     )
-    return Qwen3VLProcessor(image_processor=image, tokenizer=tokenizer, video_processor=video,
-                            chat_template=tokenizer.chat_template)
+    return Qwen3VLProcessor(
+        image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=tokenizer.chat_template
+    )
 
 
 def build_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen3VLForConditionalGeneration:
@@ -94,26 +128,52 @@ def build_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen3VLForConditionalGe
     token = tokenizer.convert_tokens_to_ids
     config = Qwen3VLConfig(
         text_config={
-            "vocab_size": VOCABULARY, "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 5,
-            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "rms_norm_eps": 1e-6,
-            "max_position_embeddings": CONTEXT_TOKENS, "tie_word_embeddings": True,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e5, "mrope_section": [12, 10, 10],
-                                "mrope_interleaved": True},
-            "bos_token_id": token(PAD), "eos_token_id": token(END), "pad_token_id": token(PAD),
+            "vocab_size": VOCABULARY,
+            "hidden_size": 256,
+            "intermediate_size": 704,
+            "num_hidden_layers": 5,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 64,
+            "rms_norm_eps": 1e-6,
+            "max_position_embeddings": CONTEXT_TOKENS,
+            "tie_word_embeddings": True,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e5,
+                "mrope_section": [12, 10, 10],
+                "mrope_interleaved": True,
+            },
+            "bos_token_id": token(PAD),
+            "eos_token_id": token(END),
+            "pad_token_id": token(PAD),
         },
         vision_config={
-            "depth": 4, "hidden_size": 128, "intermediate_size": 384, "num_heads": 4, "patch_size": PATCH,
-            "temporal_patch_size": TEMPORAL_PATCH, "spatial_merge_size": MERGE, "out_hidden_size": 256,
-            "num_position_embeddings": 256, "deepstack_visual_indexes": [2],
+            "depth": 4,
+            "hidden_size": 128,
+            "intermediate_size": 384,
+            "num_heads": 4,
+            "patch_size": PATCH,
+            "temporal_patch_size": TEMPORAL_PATCH,
+            "spatial_merge_size": MERGE,
+            "out_hidden_size": 256,
+            "num_position_embeddings": 256,
+            "deepstack_visual_indexes": [2],
         },
-        image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"), tie_word_embeddings=True,
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+        tie_word_embeddings=True,
     )
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(config)
     _spread_weights(model)
     model.generation_config = GenerationConfig(
-        eos_token_id=token(END), pad_token_id=token(PAD), bos_token_id=token(PAD), do_sample=False,
+        eos_token_id=token(END),
+        pad_token_id=token(PAD),
+        bos_token_id=token(PAD),
+        do_sample=False,
     )
     return model
 
@@ -123,11 +183,13 @@ def _spread_weights(model: Qwen3VLForConditionalGeneration) -> None:
     """Draw the weights wider than the library's 0.02, which is meant for wide models and small learning rates.
 
     Adam moves every entry by about the learning rate each step, those of rare words too, and all in one direction: from
-    0.02 their embeddings soon look alike, and the guard cannot tell words apart. Matrices get unit gain, those that write
-    into the residual stream less by its depth, and the last norm keeps the logits as small as they were.
+    0.02 their embeddings soon look alike, and the guard cannot tell words apart. Matrices get unit gain, those that
+    write into the residual stream less by its depth, and the last norm keeps the logits as small as they were.
     """
-    for tower, depth in ((model.model.language_model, model.config.text_config.num_hidden_layers),
-                         (model.model.visual, model.config.vision_config.depth)):
+    for tower, depth in (
+        (model.model.language_model, model.config.text_config.num_hidden_layers),
+        (model.model.visual, model.config.vision_config.depth),
+    ):
         for name, parameter in tower.named_parameters():
             if parameter.dim() >= 2 and "embed" not in name:
                 gain = (2 * depth) ** -0.5 if name.endswith(INTO_RESIDUAL) else 1.0

@@ -30,8 +30,10 @@ def training_texts(rows: Sequence[dict[str, Any]], label: str) -> Texts:
     """Texts and gold of the text rows that carry the label ("prompt" or "response")."""
     picked = [row for row in rows if not row["media"] and row["labels"][label]]
     with_response = label == "response"
-    return ([input_text(row["prompt"], row["response"] if with_response else None) for row in picked],
-            [row["labels"][label] == "harmful" for row in picked])
+    return (
+        [input_text(row["prompt"], row["response"] if with_response else None) for row in picked],
+        [row["labels"][label] == "harmful" for row in picked],
+    )
 
 
 def fit(texts: Texts, seed: int) -> tuple[Pipeline, dict[str, Any]]:
@@ -50,8 +52,10 @@ def fit(texts: Texts, seed: int) -> tuple[Pipeline, dict[str, Any]]:
 
 
 def _pipeline(choice: dict[str, Any], seed: int) -> Pipeline:
-    return make_pipeline(TfidfVectorizer(ngram_range=choice["ngrams"], sublinear_tf=True, min_df=2),
-                         LogisticRegression(C=choice["c"], max_iter=400, random_state=seed))
+    return make_pipeline(
+        TfidfVectorizer(ngram_range=choice["ngrams"], sublinear_tf=True, min_df=2),
+        LogisticRegression(C=choice["c"], max_iter=400, random_state=seed),
+    )
 
 
 class Teacher:
@@ -66,7 +70,9 @@ class Teacher:
 
 
 def run(data: Path, rows: list[dict[str, Any]], held_out: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """Counts on every text benchmark and on the held-out text rows: {"settings", "benchmarks": {name: Counts}, "held_out"}."""
+    """Counts on every text benchmark and on the held-out text rows: {"settings", "benchmarks": {name: Counts},
+    "held_out"}.
+    """
     results: dict[str, Counts] = {}
     settings: dict[str, Any] = {}
     own: dict[str, Counts] = {}
@@ -74,7 +80,9 @@ def run(data: Path, rows: list[dict[str, Any]], held_out: list[dict[str, Any]], 
         model, settings[label] = fit(training_texts(rows, label), seed)
         for name in names:
             scored = cases(data, name)
-            guesses = [bool(guess) for guess in model.predict([input_text(case.prompt, case.response) for case in scored])]
+            guesses = [
+                bool(guess) for guess in model.predict([input_text(case.prompt, case.response) for case in scored])
+            ]
             results[name] = count([case.gold for case in scored], list(guesses))
         texts, gold = training_texts(held_out, label)
         own[label] = count(gold, [bool(guess) for guess in model.predict(texts)])
@@ -89,10 +97,15 @@ def main() -> None:
     arguments = parser.parse_args()
     with arguments.rows.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    found = run(arguments.data, [row for row in rows if row["split"] == "train"],
-                [row for row in rows if row["split"] == "holdout"], arguments.seed)
+    found = run(
+        arguments.data,
+        [row for row in rows if row["split"] == "train"],
+        [row for row in rows if row["split"] == "holdout"],
+        arguments.seed,
+    )
     plain = {"settings": found["settings"]} | {
-        part: {name: counts.as_json() for name, counts in found[part].items()} for part in ("benchmarks", "held_out")}
+        part: {name: counts.as_json() for name, counts in found[part].items()} for part in ("benchmarks", "held_out")
+    }
     sys.stdout.write(json.dumps(plain, indent=1) + "\n")
 
 

@@ -68,10 +68,14 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
     evaluation = evaluate(base, work / f"evaluation-{stages[-1].name}", work, media_root, seed, held_out.batch_size)
     install(base, out)
     found = results(
-        data=data, train=[row for stage in stages for row in read_jsonl(work / f"{stage.name}.jsonl")],
-        held_out=read_jsonl(work / "holdout.jsonl"), predictions=read_jsonl(evaluation / PREDICTIONS), seed=seed,
+        data=data,
+        train=[row for stage in stages for row in read_jsonl(work / f"{stage.name}.jsonl")],
+        held_out=read_jsonl(work / "holdout.jsonl"),
+        predictions=read_jsonl(evaluation / PREDICTIONS),
+        seed=seed,
         runs={stage.name: run_figures(work / stage.name) for stage in stages},
-        plan={stage.name: asdict(stage) for stage in stages}, weights_bytes=(out / "model.safetensors").stat().st_size,
+        plan={stage.name: asdict(stage) for stage in stages},
+        weights_bytes=(out / "model.safetensors").stat().st_size,
         parameters=(read_json(work / "base" / "parameters.json") or {})["parameters"],
     )
     write_json(out / "results.json", found)
@@ -90,8 +94,12 @@ def run_figures(run: Path) -> dict[str, Any]:
 
 def prepare_base(folder: Path, row_files: list[Path], seed: int) -> None:
     """The tokenizer trained on the texts of all stages, and untrained weights."""
-    texts = [text for path in row_files for row in read_jsonl(path)
-             for text in (row["prompt"], row["response"] or "", row["completion"])]
+    texts = [
+        text
+        for path in row_files
+        for row in read_jsonl(path)
+        for text in (row["prompt"], row["response"] or "", row["completion"])
+    ]
     tokenizer = train_tokenizer([*texts, INSTRUCTION])
     model = build_model(tokenizer, seed)
     unfinished = folder.with_name("base.unfinished")
@@ -105,10 +113,24 @@ def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> 
     """Run the SFT job of one stage; the folder of its model."""
     run = work / stage.name
     config = SftConfig(
-        base_model=str(base), dataset=str(work / f"{stage.name}.jsonl"), media_root=str(media_root), epochs=1.0,
-        learning_rate=stage.learning_rate, warmup_ratio=0.03, weight_decay=0.02, batch_size=stage.batch_size,
-        cutoff_tokens=stage.cutoff_tokens, freeze_vision=False, bf16=multiplies_bf16(), seed=seed, save_every=400, log_every=25, threads=1,
-        loss_on_prompt=stage.loss_on_prompt, adam_beta2=0.98, save_bf16=True,
+        base_model=str(base),
+        dataset=str(work / f"{stage.name}.jsonl"),
+        media_root=str(media_root),
+        epochs=1.0,
+        learning_rate=stage.learning_rate,
+        warmup_ratio=0.03,
+        weight_decay=0.02,
+        batch_size=stage.batch_size,
+        cutoff_tokens=stage.cutoff_tokens,
+        freeze_vision=False,
+        bf16=multiplies_bf16(),
+        seed=seed,
+        save_every=400,
+        log_every=25,
+        threads=1,
+        loss_on_prompt=stage.loss_on_prompt,
+        adam_beta2=0.98,
+        save_bf16=True,
         pool_batches=stage.pool_batches,
     )
     run_job("training.jobs.sft", run, asdict(config))
@@ -116,15 +138,23 @@ def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> 
 
 
 def multiplies_bf16() -> bool:
-    """Whether the CPU has instructions for bfloat16. Where it has none they are emulated, at a tenth of the speed of float32
-    (measured on one AVX2 core: 6 against 80 GFLOP/s)."""
+    """Whether the CPU has instructions for bfloat16. Where it has none they are emulated, at a tenth of the speed of
+    float32 (measured on one AVX2 core: 6 against 80 GFLOP/s)."""
     return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
 def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int, batch_size: int) -> Path:
     """Run the evaluation job on held-out rows and benchmarks; its run directory, which belongs to this one model."""
-    config = EvaluateConfig(model=str(model), dataset=str(work / "holdout.jsonl"), media_root=str(media_root), batch_size=batch_size,
-                            max_new_tokens=MAX_NEW_TOKENS, bootstrap_samples=100, seed=seed, threads=1)
+    config = EvaluateConfig(
+        model=str(model),
+        dataset=str(work / "holdout.jsonl"),
+        media_root=str(media_root),
+        batch_size=batch_size,
+        max_new_tokens=MAX_NEW_TOKENS,
+        bootstrap_samples=100,
+        seed=seed,
+        threads=1,
+    )
     run_job("training.jobs.evaluate", run, asdict(config))
     return run
 
@@ -144,8 +174,13 @@ def run_job(module: str, run: Path, config: dict[str, Any]) -> None:
 def run_program(module: str, run: Path) -> int:
     """`python -m module run`, its output in run/log.txt. Returns the exit code."""
     with (run / "log.txt").open("a", encoding="utf-8") as output:
-        return subprocess.run([sys.executable, "-m", module, str(run)], stdout=output, stderr=subprocess.STDOUT,  # noqa: S603
-                              env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False).returncode
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", module, str(run)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            check=False,
+        ).returncode
 
 
 def install(model: Path, out: Path) -> None:
@@ -167,13 +202,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the starter guard.")
     parser.add_argument("--data", type=Path, help="the data folder (manifest.json, train_permissive, benchmarks_open)")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=Path("runs/starter"), help="intermediate files; kept, so a build resumes")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/starter"), help="intermediate files; kept, so a build resumes"
+    )
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--smoke", action="store_true", help="a few rows only: checks the steps, learns nothing")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    build(arguments.data, arguments.out, arguments.work.resolve(), seed=arguments.seed,
-          stages=SMOKE_STAGES if arguments.smoke else STAGES, held_out=SMOKE_HELD_OUT if arguments.smoke else HELD_OUT)
+    build(
+        arguments.data,
+        arguments.out,
+        arguments.work.resolve(),
+        seed=arguments.seed,
+        stages=SMOKE_STAGES if arguments.smoke else STAGES,
+        held_out=SMOKE_HELD_OUT if arguments.smoke else HELD_OUT,
+    )
 
 
 if __name__ == "__main__":

@@ -22,23 +22,34 @@ from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, cas
 HELD_OUT_SEED = 1000  # added to the build's seed for rows that are only scored
 
 
-def train_rows(data: Path | None, stage: Stage, seed: int, media_root: Path, earlier: Sequence[dict[str, Any]] = ()) -> list[Row]:
+def train_rows(
+    data: Path | None, stage: Stage, seed: int, media_root: Path, earlier: Sequence[dict[str, Any]] = ()
+) -> list[Row]:
     """The rows of one stage. `data` None leaves the open sets out; `earlier` are the lines of the stages before it."""
     own = seed + stage.seed_step
     keep = Random(own)
-    rows = [_row(value, "train")
-            for value in generate(own, stage.text, held_out_topics=False, quotes=stage.quotes)
-            if value["prompt_label"] == Harmfulness.HARMFUL or keep.random() < stage.unharmful_kept]
+    rows = [
+        _row(value, "train")
+        for value in generate(own, stage.text, held_out_topics=False, quotes=stage.quotes)
+        if value["prompt_label"] == Harmfulness.HARMFUL or keep.random() < stage.unharmful_kept
+    ]
     if data is not None and stage.open_share:
         opened = list(open_rows(data, own, quotes=stage.quotes, thinned=stage.thinned, most_words=stage.open_words))
         rows += [_row(value, "train") for value in Random(own).sample(opened, round(len(opened) * stage.open_share))]
     prose = open_prose(data) if data is not None and stage.long else ()
-    rows += [_row(value, "train") for value in generate_long(own, stage.long, held_out_topics=False, quotes=stage.quotes, prose=prose)]
+    rows += [
+        _row(value, "train")
+        for value in generate_long(own, stage.long, held_out_topics=False, quotes=stage.quotes, prose=prose)
+    ]
     if stage.mixed:
         rows += [_row(value, "train") for value in mixed_rows(earlier, stage.mixed, own, quotes=stage.quotes)]
     for kind, count in (("image", stage.image), ("video", stage.video)):
-        rows += _with_media(generate_media(own, count, held_out_topics=False, kind=kind, scattered=stage.scattered), kind, media_root,
-                            "train")
+        rows += _with_media(
+            generate_media(own, count, held_out_topics=False, kind=kind, scattered=stage.scattered),
+            kind,
+            media_root,
+            "train",
+        )
     return rows
 
 
@@ -48,11 +59,19 @@ def held_out_rows(sizes: HeldOut, seed: int, media_root: Path) -> list[Row]:
     for unseen in (True, False):
         name = "unseen" if unseen else "seen"
         own = seed + HELD_OUT_SEED
-        rows += [_row(value | {"source": f"{name}-text"}, "holdout") for value in generate(own, sizes.text, held_out_topics=unseen)]
-        rows += [_row(value | {"source": f"{name}-long"}, "holdout")
-                 for value in generate_long(own, sizes.long, held_out_topics=unseen)]
+        rows += [
+            _row(value | {"source": f"{name}-text"}, "holdout")
+            for value in generate(own, sizes.text, held_out_topics=unseen)
+        ]
+        rows += [
+            _row(value | {"source": f"{name}-long"}, "holdout")
+            for value in generate_long(own, sizes.long, held_out_topics=unseen)
+        ]
         for kind, count in (("image", sizes.image), ("video", sizes.video)):
-            values = (value | {"source": f"{name}-{kind}"} for value in generate_media(own, count, held_out_topics=unseen, kind=kind))
+            values = (
+                value | {"source": f"{name}-{kind}"}
+                for value in generate_media(own, count, held_out_topics=unseen, kind=kind)
+            )
             rows += _with_media(values, kind, media_root, "holdout")
     return rows
 
@@ -64,7 +83,9 @@ def benchmark_rows(data: Path) -> list[Row]:
         for case in cases(data, name):
             label = Harmfulness.HARMFUL if case.gold else Harmfulness.UNHARMFUL
             verdict = Verdict(prompt=label) if name in PROMPT_BENCHMARKS else Verdict(response=label)
-            rows.append(Row(Sample(f"{name}/{case.id}", case.prompt, case.response), verdict, "", split="holdout", source=name))
+            rows.append(
+                Row(Sample(f"{name}/{case.id}", case.prompt, case.response), verdict, "", split="holdout", source=name)
+            )
     return rows
 
 
@@ -96,8 +117,14 @@ def _row(value: dict[str, Any], split: str, media: tuple[SeenMedia, ...] = ()) -
     response_label = value["response_label"]
     return Row(
         sample=Sample(value["id"], value["prompt"], value["response"], media),
-        verdict=Verdict(Harmfulness(value["prompt_label"]), Harmfulness(response_label) if response_label else None,
-                        categories=tuple(value["categories"])),
-        completion=value["completion"], split=split, group=value["topic"], source=value.get("source", "starter"),
+        verdict=Verdict(
+            Harmfulness(value["prompt_label"]),
+            Harmfulness(response_label) if response_label else None,
+            categories=tuple(value["categories"]),
+        ),
+        completion=value["completion"],
+        split=split,
+        group=value["topic"],
+        source=value.get("source", "starter"),
         target_source="rule",
     )

@@ -1,4 +1,6 @@
-"""Pictures of the starter's media rows: short texts in big letters, lists under a title, simple objects. Pillow only."""
+"""Pictures of the starter's media rows: short texts in big letters, lists under a title, simple objects. Pillow
+only.
+"""
 
 from random import Random
 from typing import Any
@@ -92,7 +94,9 @@ def _lines(text: str, look: dict[str, Any]) -> list[str]:
     return [*lines, "1.", "2.", "3."] if look["style"] == "list" else lines
 
 
-def _largest_font(pen: ImageDraw.ImageDraw, lines: list[str], size: tuple[int, int], shrink: float) -> ImageFont.FreeTypeFont:
+def _largest_font(
+    pen: ImageDraw.ImageDraw, lines: list[str], size: tuple[int, int], shrink: float
+) -> ImageFont.FreeTypeFont:
     wide = max(pen.textlength(line, font=_font(100)) for line in lines) / 100
     high = _line_height(_font(100)) / 100 * len(lines)
     return _font(max(10, int(min((size[0] - 8) / wide, (size[1] - 4) / high) * shrink)))

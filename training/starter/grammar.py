@@ -16,14 +16,17 @@ LEXICON = Path(__file__).with_name("lexicon")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What rows are about. `acts` follow "to", `nouns` name the thing; `code` is the hazard category, "" where harmless."""
+    """What rows are about. `acts` follow "to", `nouns` name the thing; `code` is the hazard category, "" where
+    harmless.
+    """
 
     name: str
     code: str
     acts: tuple[str, ...]
     nouns: tuple[str, ...]
     says: tuple[str, ...]  # sentences of a helpful answer (harmless topics)
-    held_out: bool  # never in training rows: measures what the guard does on topics that it never saw
+    # never in training rows: measures what the guard does on topics that it never saw
+    held_out: bool
 
 
 @cache
@@ -39,9 +42,16 @@ def topics(*, harmful: bool, held_out: bool) -> tuple[Topic, ...]:
     files = ("harmful_crime", "harmful_other") if harmful else ("benign",)
     entries = [entry for file in files for entry in lexicon(file)["topic"]]
     return tuple(
-        Topic(entry["name"], entry.get("code", ""), tuple(entry["acts"]), tuple(entry["nouns"]), tuple(entry.get("says", ())),
-              entry.get("held_out", False))
-        for entry in entries if entry.get("held_out", False) is held_out
+        Topic(
+            entry["name"],
+            entry.get("code", ""),
+            tuple(entry["acts"]),
+            tuple(entry["nouns"]),
+            tuple(entry.get("says", ())),
+            entry.get("held_out", False),
+        )
+        for entry in entries
+        if entry.get("held_out", False) is held_out
     )
 
 
@@ -49,7 +59,7 @@ def expand(template: str, random: Random, **slots: str) -> str:
     """Settle every choice, innermost first, fill the slots and tidy the spaces. Slot values are taken as they are."""
     text = template
     while (choice := _CHOICE.search(text)) is not None:
-        text = text[:choice.start()] + random.choice(choice[1].split("|")) + text[choice.end():]
+        text = text[: choice.start()] + random.choice(choice[1].split("|")) + text[choice.end() :]
     for name, value in slots.items():
         text = text.replace(f"{{{name}}}", value)
     return _SPACE_BEFORE_MARK.sub(r"\1", _SPACES.sub(" ", text)).strip()

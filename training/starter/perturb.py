@@ -13,7 +13,9 @@ THINNEST = 0.3  # largest share of words that `thin` leaves out
 
 
 def perturb(text: str, random: Random) -> str:
-    """Lower case, capitals, dropped marks, typing slips and, rarely, disguised spelling. Words are separated by single spaces."""
+    """Lower case, capitals, dropped marks, typing slips and, rarely, disguised spelling. Words are separated by single
+    spaces.
+    """
     draw = random.random()
     if draw < 0.45:
         return text
@@ -40,8 +42,8 @@ def _slip(word: str, random: Random) -> str:
     at = random.randrange(1, len(word) - 1)
     kind = random.randrange(3)
     if kind == 0:
-        return word[:at] + word[at + 1] + word[at] + word[at + 2:]
-    return word[:at] + word[at + 1:] if kind == 1 else word[:at] + word[at] + word[at:]
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return word[:at] + word[at + 1 :] if kind == 1 else word[:at] + word[at] + word[at:]
 
 
 def _disguise(word: str, random: Random) -> str:
@@ -74,7 +76,9 @@ def _negates(word: str) -> bool:
 
 
 def span_of(text: str, evidence: str) -> tuple[int, int]:
-    """Word positions [start, end) of the evidence in the text; the last words of the first sentence where it is not found."""
+    """Word positions [start, end) of the evidence in the text; the last words of the first sentence where it is not
+    found.
+    """
     before, found, _ = text.partition(evidence)
     if found and evidence.strip():
         start = before.count(" ")
@@ -85,5 +89,5 @@ def span_of(text: str, evidence: str) -> tuple[int, int]:
 
 def quote(text: str, span: tuple[int, int]) -> str:
     """The words of a span, at most QUOTE_WORDS, fit to stand between quotation marks."""
-    words = [word for word in text.split(" ")[span[0]:min(span[1], span[0] + QUOTE_WORDS)] if word]
+    words = [word for word in text.split(" ")[span[0] : min(span[1], span[0] + QUOTE_WORDS)] if word]
     return _MARKS.sub(" ", " ".join(words)).strip(_EDGES) or "this text"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One run of `training.jobs.sft`, from the model of the stage before it. `open_share` is the part of the open rows
-    that it sees; the generated rows of each stage are fresh ones. `long` counts the rows of `rows_long`, of up to 2,700 words.
+    that it sees; the generated rows of each stage are fresh ones. `long` counts the rows of `rows_long`, of up to 2,700
+    words.
 
     Without `quotes` the completions hold the judgements alone. Starting so, the guard learns to tell harmful from
     harmless first: the words of a quote are most of a completion's loss and drown that signal while it cannot copy yet.
@@ -26,16 +27,19 @@ class Stage:
     unharmful_kept: float = 1.0  # share of the generated unharmful text rows that stay
     long: int = 0
     mixed: int = 0  # rows of `rows_mixed`, put together from pieces of the earlier stages' rows
-    thinned: float = 0.0  # share of the open rows that come with words left out and their sentences in another order
-    open_words: int = 350  # words of an open row's prompt and of its response that stay, from the start
+    # share of the open rows that come with words left out and their sentences in another order
+    thinned: float = 0.0
+    # words of an open row's prompt and of its response that stay, from the start
+    open_words: int = 350
     cutoff_tokens: int = 1600  # of a row; longer ones are left out of the run
-    pool_batches: int = 50  # batches whose rows are sorted by length together; more of them: less padding of the long rows
+    # batches whose rows are sorted by length together; more of them: less padding of the long rows
+    pool_batches: int = 50
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Rows that are only scored: "unseen" ones on held-out topics, "seen" ones fresh but on training topics. `batch_size` of them are
-    answered together.
+    """Rows that are only scored: "unseen" ones on held-out topics, "seen" ones fresh but on training topics.
+    `batch_size` of them are answered together.
     """
 
     text: int = 600
@@ -46,24 +50,112 @@ class HeldOut:
 
 
 STAGES = (
-    Stage("judge", text=18_000, image=0, video=0, open_share=1.0, quotes=False, learning_rate=1.5e-3, batch_size=24,
-          loss_on_prompt=0.03, seed_step=0),
-    Stage("quote", text=9_000, image=4_500, video=1_000, open_share=0.3, quotes=True, learning_rate=1.2e-3, batch_size=16,
-          loss_on_prompt=0.03, seed_step=1, scattered=True),
-    Stage("settle", text=11_000, image=7_000, video=1_600, open_share=0.2, quotes=True, learning_rate=1.2e-3, batch_size=16,
-          loss_on_prompt=0.0, seed_step=2),
-    Stage("open", text=7_000, image=1_500, video=350, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
-          loss_on_prompt=0.0, seed_step=3, unharmful_kept=0.75),
-    Stage("long", text=6_500, image=600, video=150, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
-          loss_on_prompt=0.0, seed_step=4, unharmful_kept=0.45, long=300, thinned=0.5, open_words=2_700, cutoff_tokens=4_500,
-          pool_batches=2_000),
-    Stage("mixed", text=3_500, image=600, video=150, open_share=1.0, quotes=True, learning_rate=8e-4, batch_size=16,
-          loss_on_prompt=0.0, seed_step=5, unharmful_kept=0.5, long=150, mixed=9_000, thinned=0.5, open_words=2_700,
-          cutoff_tokens=4_500, pool_batches=2_000),
+    Stage(
+        "judge",
+        text=18_000,
+        image=0,
+        video=0,
+        open_share=1.0,
+        quotes=False,
+        learning_rate=1.5e-3,
+        batch_size=24,
+        loss_on_prompt=0.03,
+        seed_step=0,
+    ),
+    Stage(
+        "quote",
+        text=9_000,
+        image=4_500,
+        video=1_000,
+        open_share=0.3,
+        quotes=True,
+        learning_rate=1.2e-3,
+        batch_size=16,
+        loss_on_prompt=0.03,
+        seed_step=1,
+        scattered=True,
+    ),
+    Stage(
+        "settle",
+        text=11_000,
+        image=7_000,
+        video=1_600,
+        open_share=0.2,
+        quotes=True,
+        learning_rate=1.2e-3,
+        batch_size=16,
+        loss_on_prompt=0.0,
+        seed_step=2,
+    ),
+    Stage(
+        "open",
+        text=7_000,
+        image=1_500,
+        video=350,
+        open_share=1.0,
+        quotes=True,
+        learning_rate=8e-4,
+        batch_size=16,
+        loss_on_prompt=0.0,
+        seed_step=3,
+        unharmful_kept=0.75,
+    ),
+    Stage(
+        "long",
+        text=6_500,
+        image=600,
+        video=150,
+        open_share=1.0,
+        quotes=True,
+        learning_rate=8e-4,
+        batch_size=16,
+        loss_on_prompt=0.0,
+        seed_step=4,
+        unharmful_kept=0.45,
+        long=300,
+        thinned=0.5,
+        open_words=2_700,
+        cutoff_tokens=4_500,
+        pool_batches=2_000,
+    ),
+    Stage(
+        "mixed",
+        text=3_500,
+        image=600,
+        video=150,
+        open_share=1.0,
+        quotes=True,
+        learning_rate=8e-4,
+        batch_size=16,
+        loss_on_prompt=0.0,
+        seed_step=5,
+        unharmful_kept=0.5,
+        long=150,
+        mixed=9_000,
+        thinned=0.5,
+        open_words=2_700,
+        cutoff_tokens=4_500,
+        pool_batches=2_000,
+    ),
 )
 TOKENIZER_STAGES = 2  # the tokenizer is trained on the rows of the first stages
-SMOKE_STAGES = (Stage("smoke", text=24, image=4, video=2, open_share=0.0, quotes=True, learning_rate=1e-3,
-                      batch_size=4, loss_on_prompt=0.03, seed_step=0, long=2, cutoff_tokens=4_500),)
+SMOKE_STAGES = (
+    Stage(
+        "smoke",
+        text=24,
+        image=4,
+        video=2,
+        open_share=0.0,
+        quotes=True,
+        learning_rate=1e-3,
+        batch_size=4,
+        loss_on_prompt=0.03,
+        seed_step=0,
+        long=2,
+        cutoff_tokens=4_500,
+    ),
+)
 HELD_OUT = HeldOut(long=100)
-SMOKE_HELD_OUT = HeldOut(text=4, image=2, video=1, long=1, batch_size=4)  # a batch is as wide as its longest
+# a batch is as wide as its longest
+SMOKE_HELD_OUT = HeldOut(text=4, image=2, video=1, long=1, batch_size=4)
 MAX_NEW_TOKENS = 100  # a completion takes about 30

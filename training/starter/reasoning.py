@@ -9,13 +9,23 @@ from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness
 from guardapp.guard.verdict import Judgement, Verdict
 
 REQUEST_SAYS, ASSISTANT_SAYS = "The request says:", "The assistant says:"
-HARMFUL_REQUEST, UNHARMFUL_REQUEST = ", so the request is harmful.", ", no category applies, so the request is unharmful."
+HARMFUL_REQUEST, UNHARMFUL_REQUEST = (
+    ", so the request is harmful.",
+    ", no category applies, so the request is unharmful.",
+)
 HARMFUL_RESPONSE, UNHARMFUL_RESPONSE = ", so the response is harmful.", ", so the response is unharmful."
 THAT_IS, IT_IS_ABOUT = "That is", "It is about"
 PHRASES = (
-    "<think>\nStep 1:", *(f"\nStep {number}:" for number in range(2, 6)), "\n</think>\n<result>\nRequest:", "\nResponse:",
-    "\n</result>", *(f" {start}" for start in (REQUEST_SAYS, ASSISTANT_SAYS, THAT_IS, IT_IS_ABOUT)),
-    HARMFUL_REQUEST, UNHARMFUL_REQUEST, HARMFUL_RESPONSE, UNHARMFUL_RESPONSE,
+    "<think>\nStep 1:",
+    *(f"\nStep {number}:" for number in range(2, 6)),
+    "\n</think>\n<result>\nRequest:",
+    "\nResponse:",
+    "\n</result>",
+    *(f" {start}" for start in (REQUEST_SAYS, ASSISTANT_SAYS, THAT_IS, IT_IS_ABOUT)),
+    HARMFUL_REQUEST,
+    UNHARMFUL_REQUEST,
+    HARMFUL_RESPONSE,
+    UNHARMFUL_RESPONSE,
 )
 
 

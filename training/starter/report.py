@@ -1,4 +1,6 @@
-"""results.json and MODEL_CARD.md of a build, from its rows, predictions and the baseline. Every number is computed here."""
+"""results.json and MODEL_CARD.md of a build, from its rows, predictions and the baseline. Every number is computed
+here.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -10,25 +12,46 @@ from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, Cou
 
 Rows = list[dict[str, Any]]
 CARD = Path(__file__).with_name("model_card.md")
-HELD_OUT_NAMES = {f"{seen}-{kind}": f"{kind}, {seen} topics" for seen in ("unseen", "seen") for kind in ("text", "long", "image", "video")}
+HELD_OUT_NAMES = {
+    f"{seen}-{kind}": f"{kind}, {seen} topics"
+    for seen in ("unseen", "seen")
+    for kind in ("text", "long", "image", "video")
+}
 ORIGINS = {
-    "harmfulqa": "declare-lab/red-instruct", "catqa_en": "declare-lab/red-instruct",
+    "harmfulqa": "declare-lab/red-instruct",
+    "catqa_en": "declare-lab/red-instruct",
     "dangerousqa": "SALT-NLP/chain-of-thought-bias, via declare-lab/red-instruct",
-    "cyberseceval_frr": "Meta, PurpleLlama CyberSecEval", "cyberseceval_interpreter": "Meta, PurpleLlama CyberSecEval",
-    "hatemojibuild": "H. R. Kirk et al., HannahKirk/Hatemoji", "self_instruct": "Y. Wang et al., yizhongw/self-instruct",
+    "cyberseceval_frr": "Meta, PurpleLlama CyberSecEval",
+    "cyberseceval_interpreter": "Meta, PurpleLlama CyberSecEval",
+    "hatemojibuild": "H. R. Kirk et al., HannahKirk/Hatemoji",
+    "self_instruct": "Y. Wang et al., yizhongw/self-instruct",
     "gsm8k": "OpenAI, openai/grade-school-math",
 }
 
 
-def results(*, data: Path | None, train: Rows, held_out: Rows, predictions: Rows, seed: int, runs: dict[str, Any],
-            plan: dict[str, Any], weights_bytes: int, parameters: int) -> dict[str, Any]:
+def results(
+    *,
+    data: Path | None,
+    train: Rows,
+    held_out: Rows,
+    predictions: Rows,
+    seed: int,
+    runs: dict[str, Any],
+    plan: dict[str, Any],
+    weights_bytes: int,
+    parameters: int,
+) -> dict[str, Any]:
     """Everything that the card states, as JSON values."""
     answers = {line["id"]: line for line in predictions}
     by_source: dict[str, Rows] = {}
     for row in held_out:
         by_source.setdefault(row["source"], []).append(row)
     found: dict[str, Any] = {
-        "seed": seed, "parameters": parameters, "weights_bytes": weights_bytes, "plan": plan, "runs": runs,
+        "seed": seed,
+        "parameters": parameters,
+        "weights_bytes": weights_bytes,
+        "plan": plan,
+        "runs": runs,
         "training_rows": dict(Counter(f"{row['source']}, {row['modality']}" for row in train)),
         "completion_tokens": round(sum(line["tokens"] for line in predictions) / max(1, len(predictions)), 1),
         "held_out": {name: _held_out(by_source[name], answers) for name in HELD_OUT_NAMES if name in by_source},
@@ -45,27 +68,37 @@ def results(*, data: Path | None, train: Rows, held_out: Rows, predictions: Rows
         starter = {name: _counts(by_source[name], answers, task) for name in names}
         for name in names:
             found["benchmarks"][name] = {
-                "task": task, "starter": starter[name].as_json() | {"parse_failures": _failures(by_source[name], answers)},
+                "task": task,
+                "starter": starter[name].as_json() | {"parse_failures": _failures(by_source[name], answers)},
                 "tfidf": baseline["benchmarks"][name].as_json(),
             }
-        found["averages"][task] = {"starter_f1": weighted_f1(starter),
-                                   "tfidf_f1": weighted_f1({name: baseline["benchmarks"][name] for name in names})}
+        found["averages"][task] = {
+            "starter_f1": weighted_f1(starter),
+            "tfidf_f1": weighted_f1({name: baseline["benchmarks"][name] for name in names}),
+        }
     return found
 
 
 def _held_out(rows: Rows, answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """`same_first_step` is the share of rows whose first step is, word for word, the written one: what was seen, and when."""
+    """`same_first_step` is the share of rows whose first step is, word for word, the written one: what was seen, and
+    when.
+    """
     same = sum(_first_step(answers[row["id"]]["completion"]) == _first_step(row["completion"]) for row in rows)
     return {
-        "rows": len(rows), "prompt": _counts(rows, answers, "prompt").as_json(),
+        "rows": len(rows),
+        "prompt": _counts(rows, answers, "prompt").as_json(),
         "response": _counts([row for row in rows if row["labels"]["response"]], answers, "response").as_json(),
-        "parse_failures": _failures(rows, answers), "same_first_step": round(100 * same / len(rows), 2),
+        "parse_failures": _failures(rows, answers),
+        "same_first_step": round(100 * same / len(rows), 2),
     }
 
 
 def _counts(rows: Rows, answers: dict[str, dict[str, Any]], task: str) -> Counts:
     said = [answers[row["id"]]["predicted"][task] for row in rows]
-    return count([row["labels"][task] == "harmful" for row in rows], [None if word is None else word == "harmful" for word in said])
+    return count(
+        [row["labels"][task] == "harmful" for row in rows],
+        [None if word is None else word == "harmful" for word in said],
+    )
 
 
 def _failures(rows: Rows, answers: dict[str, dict[str, Any]]) -> int:
@@ -81,11 +114,19 @@ def model_card(found: dict[str, Any]) -> str:
     minutes = sum(run["seconds"] for run in found["runs"].values()) / 60
     tokens = sum(run["tokens"] for run in found["runs"].values()) / 1e6
     values = {
-        "seed": found["seed"], "parameters": f"{found['parameters'] / 1e6:.2f}", "minutes": f"{minutes:.0f}",
-        "megabytes": f"{found['weights_bytes'] / 1e6:.1f}", "million_tokens": f"{tokens:.1f}",
-        "completion_tokens": found["completion_tokens"], "rows_table": _rows_table(found), "held_out_table": _held_out_table(found),
-        "benchmark_table": _benchmark_table(found), "losses": _losses(found), "false_alarms": _false_alarms(found),
-        "long_inputs": _long_inputs(found), "sets_table": _sets_table(found),
+        "seed": found["seed"],
+        "parameters": f"{found['parameters'] / 1e6:.2f}",
+        "minutes": f"{minutes:.0f}",
+        "megabytes": f"{found['weights_bytes'] / 1e6:.1f}",
+        "million_tokens": f"{tokens:.1f}",
+        "completion_tokens": found["completion_tokens"],
+        "rows_table": _rows_table(found),
+        "held_out_table": _held_out_table(found),
+        "benchmark_table": _benchmark_table(found),
+        "losses": _losses(found),
+        "false_alarms": _false_alarms(found),
+        "long_inputs": _long_inputs(found),
+        "sets_table": _sets_table(found),
     }
     card = CARD.read_text(encoding="utf-8")
     for name, value in values.items():
@@ -109,44 +150,73 @@ def _held_out_table(found: dict[str, Any]) -> str:
         one = found["held_out"].get(name)
         if one:
             prompt, response = one["prompt"], one["response"]
-            lines.append(f"| {title} | {one['rows']} | {prompt['f1']} | {prompt['accuracy']} | {response['f1']} | "
-                         f"{response['accuracy']} | {one['same_first_step']} | {one['parse_failures']} |")
+            lines.append(
+                f"| {title} | {one['rows']} | {prompt['f1']} | {prompt['accuracy']} | {response['f1']} | "
+                f"{response['accuracy']} | {one['same_first_step']} | {one['parse_failures']} |"
+            )
     beside = found["held_out"].get("unseen-text", {})
     if "tfidf_prompt" in beside:
         prompt, response = beside["tfidf_prompt"], beside["tfidf_response"]
-        lines.append(f"| TF-IDF + LR: text, unseen topics | {beside['rows']} | {prompt['f1']} | {prompt['accuracy']} | "
-                     f"{response['f1']} | {response['accuracy']} | | |")
-    return "\n".join([
-        "| rows | n | prompt F1 | prompt accuracy | response F1 | response accuracy | first step word for word | not parsed |",
-        "|---|---|---|---|---|---|---|---|", *lines])
+        lines.append(
+            f"| TF-IDF + LR: text, unseen topics | {beside['rows']} | {prompt['f1']} | {prompt['accuracy']} | "
+            f"{response['f1']} | {response['accuracy']} | | |"
+        )
+    return "\n".join(
+        [
+            "| rows | n | prompt F1 | prompt accuracy | response F1 | response accuracy | first step word for "
+            "word | not parsed |",
+            "|---|---|---|---|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
 def _benchmark_table(found: dict[str, Any]) -> str:
     lines = []
     for name, one in found.get("benchmarks", {}).items():
         ours, bar = one["starter"], one["tfidf"]
-        lines.append(f"| {name} | {one['task']} | {ours['rows']} | {_bold(ours['f1'], bar['f1'])} | {_bold(bar['f1'], ours['f1'])} | "
-                     f"{ours['accuracy']} | {bar['accuracy']} | {_or_dash(ours)} | {_or_dash(bar)} | {ours['parse_failures']} |")
+        lines.append(
+            f"| {name} | {one['task']} | {ours['rows']} | {_bold(ours['f1'], bar['f1'])} | "
+            f"{_bold(bar['f1'], ours['f1'])} | "
+            f"{ours['accuracy']} | {bar['accuracy']} | {_or_dash(ours)} | {_or_dash(bar)} | {ours['parse_failures']} |"
+        )
     for task, average in found.get("averages", {}).items():
         ours_f1, bar_f1 = average["starter_f1"], average["tfidf_f1"]
-        lines.append(f"| average, weighted by rows | {task} | | {_bold(ours_f1, bar_f1)} | {_bold(bar_f1, ours_f1)} | | | | | |")
-    return "\n".join([
-        "| benchmark | task | rows | starter F1 | TF-IDF F1 | starter accuracy | TF-IDF accuracy | starter FPR | TF-IDF FPR | not parsed |",
-        "|---|---|---|---|---|---|---|---|---|---|", *lines])
+        lines.append(
+            f"| average, weighted by rows | {task} | | {_bold(ours_f1, bar_f1)} | {_bold(bar_f1, ours_f1)} | | | | | |"
+        )
+    return "\n".join(
+        [
+            "| benchmark | task | rows | starter F1 | TF-IDF F1 | starter accuracy | TF-IDF accuracy | starter FPR "
+            "| TF-IDF FPR | not parsed |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
 def _losses(found: dict[str, Any]) -> str:
     """Plain words on where the baseline is ahead."""
     behind = [name for name, one in found.get("benchmarks", {}).items() if one["starter"]["f1"] < one["tfidf"]["f1"]]
-    return f"By F1 it does not beat the baseline on: {', '.join(behind)}." if behind else "By F1 it is ahead on every one of them."
+    return (
+        f"By F1 it does not beat the baseline on: {', '.join(behind)}."
+        if behind
+        else "By F1 it is ahead on every one of them."
+    )
 
 
 def _false_alarms(found: dict[str, Any]) -> str:
     """Plain words on where it calls more harmless rows harmful than the baseline does."""
-    rates = {name: (one["starter"]["false_positive_rate"], one["tfidf"]["false_positive_rate"])
-             for name, one in found.get("benchmarks", {}).items()}
+    rates = {
+        name: (one["starter"]["false_positive_rate"], one["tfidf"]["false_positive_rate"])
+        for name, one in found.get("benchmarks", {}).items()
+    }
     more = [name for name, (ours, bar) in rates.items() if ours is not None and ours > bar]
-    return f"Its false-positive rate is above the baseline's on: {', '.join(more)}." if more else "Nowhere does it raise more false alarms."
+    return (
+        f"Its false-positive rate is above the baseline's on: {', '.join(more)}."
+        if more
+        else "Nowhere does it raise more false alarms."
+    )
 
 
 def _long_inputs(found: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""Long text rows of the starter guard: up to MOST_WORDS words around a harmful or a harmless core. Same seed, same rows.
+"""Long text rows of the starter guard: up to MOST_WORDS words around a harmful or a harmless core. Same seed, same
+rows.
 
 Without them the guard knows no position beyond a page, and its completions break there. The words around the core are
 harmless, and harmful cores are as common as in short rows, so that length alone says nothing.
@@ -14,14 +15,16 @@ from training.starter.grammar import lexicon, pick, topics
 from training.starter.rows_text import Answer, Prompt, everyday_sentence, make_answer, make_prompt, text_row
 
 FEWEST_WORDS, MOST_WORDS = 150, 2_700
-PARAGRAPH = 0.15  # share of sentences after which a new paragraph begins, in texts that have paragraphs
+# share of sentences after which a new paragraph begins, in texts that have paragraphs
+PARAGRAPH = 0.15
 Sentence = Callable[[], str]
 
 
-def generate_long(seed: int, count: int, *, held_out_topics: bool, quotes: bool = True,
-                  prose: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """`count` rows in the shape of `rows_text.generate`, of FEWEST_WORDS to MOST_WORDS words; half of the lengths are drawn evenly, half
-    by their logarithm, which takes the shorter ones more often.
+def generate_long(
+    seed: int, count: int, *, held_out_topics: bool, quotes: bool = True, prose: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """`count` rows in the shape of `rows_text.generate`, of FEWEST_WORDS to MOST_WORDS words; half of the lengths are
+    drawn evenly, half by their logarithm, which takes the shorter ones more often.
 
     `prose` are further harmless sentences for the padding, for example those of `rows_open.open_prose`.
     """
@@ -31,14 +34,22 @@ def generate_long(seed: int, count: int, *, held_out_topics: bool, quotes: bool 
         prompt, answer = _core(random, held_out_topics)
         sentence = _sentences(random, held_out_topics, prose)
         if answer is None:
-            prompt = random.choices((_among, _repeated, _monotonous), (0.5, 0.2, 0.3))[0](prompt, words, sentence, random)
+            prompt = random.choices((_among, _repeated, _monotonous), (0.5, 0.2, 0.3))[0](
+                prompt, words, sentence, random
+            )
         elif random.random() < 0.25:
             share = random.randint(0, words)
             prompt, answer = _among(prompt, share, sentence, random), _longer(answer, words - share, sentence, random)
         else:
             answer = _longer(answer, words, sentence, random)
-        yield text_row(f"starter/long/{'held-out' if held_out_topics else 'text'}/{seed}/{number}", prompt, answer, random,
-                       quotes=quotes, most_words=MOST_WORDS)
+        yield text_row(
+            f"starter/long/{'held-out' if held_out_topics else 'text'}/{seed}/{number}",
+            prompt,
+            answer,
+            random,
+            quotes=quotes,
+            most_words=MOST_WORDS,
+        )
 
 
 def _length(random: Random) -> int:
@@ -66,7 +77,9 @@ def _sentences(random: Random, held_out: bool, prose: Sequence[str]) -> Sentence
     def sentence() -> str:
         if random.random() < from_prose:
             return random.choice(prose)
-        return everyday_sentence(random, held_out) if random.random() < 0.85 else pick(lexicon("frames")["filler"], random)
+        return (
+            everyday_sentence(random, held_out) if random.random() < 0.85 else pick(lexicon("frames")["filler"], random)
+        )
 
     return sentence
 

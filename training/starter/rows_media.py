@@ -24,7 +24,9 @@ IMAGE_SIDES = ((128, 128), (128, 128), (192, 192), (192, 128))
 _SAFE_OBJECT_SUBJECT = "a picture of an object"
 
 
-def generate_media(seed: int, count: int, *, held_out_topics: bool, kind: str, scattered: bool = False) -> Iterator[dict[str, Any]]:
+def generate_media(
+    seed: int, count: int, *, held_out_topics: bool, kind: str, scattered: bool = False
+) -> Iterator[dict[str, Any]]:
     """`count` rows of kind "image" or "video", shaped as those of `rows_text.generate` plus "kind" and "media"."""
     for number in range(count):
         random = Random(f"{kind}-{seed}-{number}-{held_out_topics}")
@@ -65,20 +67,32 @@ def _still(media: dict[str, Any]) -> Image.Image:
 def _text_row(identifier: str, kind: str, random: Random, held_out: bool, scattered: bool) -> dict[str, Any]:
     """A picture or clip of a short text; the text decides, unless the prompt beside it is harmful itself."""
     wanted_harmful = random.random() < 0.5
-    entries = [entry for entry in lexicon("media")["text"]
-               if bool(entry["code"]) is wanted_harmful and entry.get("held_out", False) is held_out]
+    entries = [
+        entry
+        for entry in lexicon("media")["text"]
+        if bool(entry["code"]) is wanted_harmful and entry.get("held_out", False) is held_out
+    ]
     entry = random.choice(entries)
     text = pick(entry["texts"], random)
     media = _media(kind, random, scattered, text=text)
     prompt = pick(lexicon("media")["prompts"]["with_text"], random, medium=kind)
     steps = prompt_steps(_seen(media, f"says: {text}"), entry["code"], entry["topic"])
-    made = Prompt(prompt, text, entry["code"], entry["topic"], Topic(entry["topic"], entry["code"], (), (), (), held_out),
-                  text, text)
+    made = Prompt(
+        prompt,
+        text,
+        entry["code"],
+        entry["topic"],
+        Topic(entry["topic"], entry["code"], (), (), (), held_out),
+        text,
+        text,
+    )
     if prompt and random.random() < 0.12:
         other = request(random, harmful=True, held_out=held_out)
         if len(other.text) < 120:
             made, prompt = other, other.text
-            steps = prompt_steps(f"{steps[0]}, and the request says: {_short(other.evidence)}", other.code, other.subject)
+            steps = prompt_steps(
+                f"{steps[0]}, and the request says: {_short(other.evidence)}", other.code, other.subject
+            )
     return _row(identifier, kind, media, made, prompt, steps, random)
 
 
@@ -92,7 +106,7 @@ def _object_row(identifier: str, kind: str, random: Random, held_out: bool, scat
     slots = {"object": name, "medium": kind}
     weapon = name in words["objects"]["weapons"]
     if draw < 0.35:
-        prompt = expand(random.choice(words["prompts"]["harm_with_object"][0 if weapon else 2:]), random, **slots)
+        prompt = expand(random.choice(words["prompts"]["harm_with_object"][0 if weapon else 2 :]), random, **slots)
         code = "S2" if "steal" in prompt else "S1"
         subject = "theft" if code == "S2" else "violence"
     else:
@@ -104,8 +118,9 @@ def _object_row(identifier: str, kind: str, random: Random, held_out: bool, scat
     return _row(identifier, kind, media, made, prompt, steps, random)
 
 
-def _row(identifier: str, kind: str, media: dict[str, Any], made: Prompt, prompt: str, steps: tuple[str, str],
-         random: Random) -> dict[str, Any]:
+def _row(
+    identifier: str, kind: str, media: dict[str, Any], made: Prompt, prompt: str, steps: tuple[str, str], random: Random
+) -> dict[str, Any]:
     answer: Answer | None = None
     if random.random() < 0.25:
         answer = random.choice([comply, refuse] if made.code else [help_out, help_out, refuse])(made, random)
@@ -113,9 +128,15 @@ def _row(identifier: str, kind: str, media: dict[str, Any], made: Prompt, prompt
     prompt_label = "harmful" if made.code else "unharmful"
     response_label = None if answer is None else "harmful" if answer.code else "unharmful"
     return {
-        "id": identifier, "kind": kind, "prompt": prompt, "response": answer.text if answer else None,
-        "prompt_label": prompt_label, "response_label": response_label, "categories": [made.code] if made.code else [],
-        "topic": made.topic.name, "media": media,
+        "id": identifier,
+        "kind": kind,
+        "prompt": prompt,
+        "response": answer.text if answer else None,
+        "prompt_label": prompt_label,
+        "response_label": response_label,
+        "categories": [made.code] if made.code else [],
+        "topic": made.topic.name,
+        "media": media,
         "completion": completion((*steps, *more), prompt=prompt_label, response=response_label),
     }
 
@@ -123,8 +144,11 @@ def _row(identifier: str, kind: str, media: dict[str, Any], made: Prompt, prompt
 def _media(kind: str, random: Random, scattered: bool, *, text: str = "", thing: str = "") -> dict[str, Any]:
     """What is drawn: plain values, so that a row can be stored as JSON and drawn again. Times are in seconds."""
     style = random.choice(["upper", "upper", "upper", "upper", "plain", "list"])
-    look = {"seed": random.getrandbits(32), "style": style,
-            "title": random.choice(TITLES) if style == "list" or random.random() < 0.15 else ""}
+    look = {
+        "seed": random.getrandbits(32),
+        "style": style,
+        "title": random.choice(TITLES) if style == "list" or random.random() < 0.15 else "",
+    }
     if kind == "image":
         size = random.choice(IMAGE_SIDES)
         if not scattered:
@@ -136,8 +160,15 @@ def _media(kind: str, random: Random, scattered: bool, *, text: str = "", thing:
     size = random.choice(CLIP_SIDES)
     if not scattered:
         look, size = _on_grid(look), (128, 128)
-    return {"text": text, "object": thing, "look": look, "size": list(size), "seconds": seconds,
-            "from_s": start, "to_s": min(seconds, start + random.randint(2, 3))}
+    return {
+        "text": text,
+        "object": thing,
+        "look": look,
+        "size": list(size),
+        "seconds": seconds,
+        "from_s": start,
+        "to_s": min(seconds, start + random.randint(2, 3)),
+    }
 
 
 def _on_grid(look: dict[str, Any]) -> dict[str, Any]:

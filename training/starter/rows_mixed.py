@@ -1,8 +1,10 @@
-"""Rows put together from pieces of earlier training rows: sentences torn out of what they stood in and set among others.
+"""Rows put together from pieces of earlier training rows: sentences torn out of what they stood in and set among
+others.
 
-The guard learns a frame before it learns a word: harm in no frame that it knows it takes for harmless, and ordinary prose for a
-harmless response. A piece among strange pieces leaves nothing to learn but its words, and the same prose comes as a harmless and as a
-harmful response here: what was asked makes the difference. Same seed and rows, same rows; imports neither torch nor transformers.
+The guard learns a frame before it learns a word: harm in no frame that it knows it takes for harmless, and ordinary
+prose for a harmless response. A piece among strange pieces leaves nothing to learn but its words, and the same prose
+comes as a harmless and as a harmful response here: what was asked makes the difference. Same seed and rows, same rows;
+imports neither torch nor transformers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +19,8 @@ from training.starter.rows_text import Answer, Prompt, text_row
 PIECES = (1, 1, 2, 2, 3, 4, 6, 9, 15)  # harmless ones beside the harmful, or in all; drawn evenly
 MOST_PIECE_WORDS = 20
 WITH_RESPONSE = 0.45  # share of the rows
-SURE = 0.55  # the baseline's probability of the label from which on a mixed prompt stays: a harmful row's pieces are not all harmful
+# the baseline's probability of the label from which on a mixed prompt stays: a harmful row's pieces are not all harmful
+SURE = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,11 @@ class Pool:
 
 
 def mixed_rows(rows: Sequence[dict[str, Any]], count: int, seed: int, *, quotes: bool) -> Iterator[dict[str, Any]]:
-    """`count` rows in the shape of `rows_text.generate` from the rows of earlier stages (snapshot lines), prompts alone first. About half
-    of the prompts, and of the responses, are harmful.
+    """`count` rows in the shape of `rows_text.generate` from the rows of earlier stages (snapshot lines), prompts alone
+    first. About half of the prompts, and of the responses, are harmful.
 
-    The words beside pictures are among the pieces, under a label that the picture may have earned: noise, in the shipped weights too."""
+    The words beside pictures are among the pieces, under a label that the picture may have earned: noise, in the
+    shipped weights too."""
     found = pool(rows)
     prompts = list(_prompts(found, rows, count - round(count * WITH_RESPONSE), seed))
     for number in range(count):
@@ -71,7 +75,7 @@ def _pieces(text: str) -> Iterator[str]:
     for sentence in sentences(text):
         words = sentence.split()
         for start in range(0, len(words), MOST_PIECE_WORDS):
-            yield " ".join(words[start:start + MOST_PIECE_WORDS])
+            yield " ".join(words[start : start + MOST_PIECE_WORDS])
 
 
 def _prompts(found: Pool, rows: Sequence[dict[str, Any]], count: int, seed: int) -> Iterator[Prompt]:
@@ -84,7 +88,9 @@ def _prompts(found: Pool, rows: Sequence[dict[str, Any]], count: int, seed: int)
         while wanted:
             drawn = [_prompt(found, random, harmful=harmful) for _ in range(2 * wanted)]
             shares = teacher.harmful([prompt.text for prompt in drawn])
-            borne_out = [prompt for prompt, share in zip(drawn, shares, strict=True) if (share if harmful else 1 - share) >= SURE][:wanted]
+            borne_out = [
+                prompt for prompt, share in zip(drawn, shares, strict=True) if (share if harmful else 1 - share) >= SURE
+            ][:wanted]
             wanted -= len(borne_out)
             yield from borne_out
 
@@ -108,7 +114,9 @@ def _exchange(found: Pool, random: Random) -> tuple[Prompt, Answer]:
         pieces = random.choices(found.declining, k=1 + count // 3)
         more = random.choices(found.prose, k=random.choice((0, 0, 0, 1, 3)))
         return prompt, _answer([*pieces, *more], "", random.choice(("a refusal", "safe advice")))
-    prompt = _said_alone(random.choice(found.prompts)) if random.random() < 0.7 else _prompt(found, random, harmful=False)
+    prompt = (
+        _said_alone(random.choice(found.prompts)) if random.random() < 0.7 else _prompt(found, random, harmful=False)
+    )
     pieces = random.choices(found.prose, k=count)
     if random.random() < 0.65:
         return prompt, _answer(pieces, "")
@@ -123,7 +131,13 @@ def _said_alone(piece: Piece) -> Prompt:
 
 def _said(pieces: Sequence[Piece], evidence: Piece) -> Prompt:
     subject = "harm" if evidence.code else "everyday talk"
-    return Prompt(_join(pieces), _start(evidence.text), evidence.code, subject, Topic(subject, evidence.code, (), (), (), held_out=False))
+    return Prompt(
+        _join(pieces),
+        _start(evidence.text),
+        evidence.code,
+        subject,
+        Topic(subject, evidence.code, (), (), (), held_out=False),
+    )
 
 
 def _answer(pieces: Sequence[Piece], code: str, kind: str = "a harmless answer") -> Answer:

@@ -1,4 +1,5 @@
-"""Rows of the open training sets (train_tier "A" of the data folder's manifest), with target completions written by rule.
+"""Rows of the open training sets (train_tier "A" of the data folder's manifest), with target completions written by
+rule.
 
 Nothing is read but DATA_DIR/manifest.json and the named files of DATA_DIR/train_permissive.
 """
@@ -17,26 +18,101 @@ from training.starter.rows_text import MOST_WORDS as GENERATED_WORDS
 from training.starter.rows_text import Answer, Prompt, advise, comply, refuse, text_row
 
 MOST_WORDS = 350  # of an open row's text: the longest are cut, never the quoted start
-PROSE = ("gsm8k", "self_instruct", "cyberseceval_frr")  # sets whose harmless rows are whole sentences
-# Words of the held-out topics: an open row that holds one is left out of training, so that held-out results stay honest.
-HELD_OUT_WORDS = ("arson", "burn down", "set fire", "counterfeit", "launder", "smuggl", "traffick", "uranium", "plutonium",
-                  "nuclear", "radioactive", "dirty bomb", "anorexi", "starv", "purging", "escort", "prostitut", "hooker",
-                  "sikh", "polish", "deaf", "asylum", "lesbian", "turk", "knit", "origami", "bird")
+# sets whose harmless rows are whole sentences
+PROSE = ("gsm8k", "self_instruct", "cyberseceval_frr")
+# Words of the held-out topics: an open row that holds one is left out of training, so that held-out results stay
+# honest.
+HELD_OUT_WORDS = (
+    "arson",
+    "burn down",
+    "set fire",
+    "counterfeit",
+    "launder",
+    "smuggl",
+    "traffick",
+    "uranium",
+    "plutonium",
+    "nuclear",
+    "radioactive",
+    "dirty bomb",
+    "anorexi",
+    "starv",
+    "purging",
+    "escort",
+    "prostitut",
+    "hooker",
+    "sikh",
+    "polish",
+    "deaf",
+    "asylum",
+    "lesbian",
+    "turk",
+    "knit",
+    "origami",
+    "bird",
+)
 # First match wins. A rough naming of categories for rows that bring none of ours.
 CATEGORY_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("S4", ("child porn", "minor", "child abuse", "paedo", "pedo")),
     ("S11", ("suicid", "self-harm", "self harm", "eating disorder")),
-    ("S9", ("bomb", "explosive", "biological weapon", "chemical weapon", "nerve gas", "bioweapon", "pathogen", "weaponi")),
-    ("S10", ("hate", "racis", "discriminat", "stereotyp", "sexis", "supremac", "superior", "eugenic", "xenophob", "prejudice")),
+    (
+        "S9",
+        ("bomb", "explosive", "biological weapon", "chemical weapon", "nerve gas", "bioweapon", "pathogen", "weaponi"),
+    ),
+    (
+        "S10",
+        (
+            "hate",
+            "racis",
+            "discriminat",
+            "stereotyp",
+            "sexis",
+            "supremac",
+            "superior",
+            "eugenic",
+            "xenophob",
+            "prejudice",
+        ),
+    ),
     ("S12", ("porn", "erotic", "sexual content")),
     ("S3", ("sexual", "rape", "harass")),
     ("S7", ("privacy", "personal information", "spy", "stalk", "track", "surveil", "private", "dox")),
     ("S8", ("plagiar", "copyright", "pirat", "intellectual property")),
-    ("S5", ("fake news", "misinformation", "disinformation", "propaganda", "rumor", "conspiracy", "false", "defam", "mislead")),
+    (
+        "S5",
+        (
+            "fake news",
+            "misinformation",
+            "disinformation",
+            "propaganda",
+            "rumor",
+            "conspiracy",
+            "false",
+            "defam",
+            "mislead",
+        ),
+    ),
     ("S6", ("diagnos", "medication", "medical advice", "tax advice", "legal advice", "cure")),
-    ("S1", ("kill", "murder", "violen", "poison", "attack", "weapon", "terror", "hurt", "kidnap", "assault", "torture", "gun")),
+    (
+        "S1",
+        (
+            "kill",
+            "murder",
+            "violen",
+            "poison",
+            "attack",
+            "weapon",
+            "terror",
+            "hurt",
+            "kidnap",
+            "assault",
+            "torture",
+            "gun",
+        ),
+    ),
 )
-ASSISTED = frozenset({"harmfulqa", "catqa_en", "dangerousqa"})  # half of these get a generated response
+# half of these get a generated response
+ASSISTED = frozenset({"harmfulqa", "catqa_en", "dangerousqa"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +127,11 @@ class OpenSet:
 def open_sets(data: Path) -> list[OpenSet]:
     """The sets whose train_tier is exactly "A"."""
     manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
-    return [OpenSet(entry["dataset"], entry["license"], data / entry["path"])
-            for entry in manifest["files"] if entry.get("train_tier") == "A" and entry.get("role") == "train"]
+    return [
+        OpenSet(entry["dataset"], entry["license"], data / entry["path"])
+        for entry in manifest["files"]
+        if entry.get("train_tier") == "A" and entry.get("role") == "train"
+    ]
 
 
 def read_set(path: Path) -> Iterator[dict[str, Any]]:
@@ -61,7 +140,9 @@ def read_set(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def open_rows(data: Path, seed: int, *, quotes: bool, thinned: float = 0.0, most_words: int = MOST_WORDS) -> Iterator[dict[str, Any]]:
+def open_rows(
+    data: Path, seed: int, *, quotes: bool, thinned: float = 0.0, most_words: int = MOST_WORDS
+) -> Iterator[dict[str, Any]]:
     """The text rows of every tier A set, in the shape of `rows_text.generate`, plus "source".
 
     A share of `thinned` comes without some words and with its sentences in another order: what is left of its evidence
@@ -76,15 +157,23 @@ def open_rows(data: Path, seed: int, *, quotes: bool, thinned: float = 0.0, most
         if answer is not None and thins:
             text = thin(answer.text, thinning)
             answer = replace(answer, text=text, evidence=_start(text))
-        yield text_row(f"starter/{row['id']}", prompt, answer, random, quotes=quotes,
-                       most_words=max(most_words, GENERATED_WORDS)) | {"source": source.name}
+        yield text_row(
+            f"starter/{row['id']}", prompt, answer, random, quotes=quotes, most_words=max(most_words, GENERATED_WORDS)
+        ) | {"source": source.name}
 
 
 def open_prose(data: Path) -> tuple[str, ...]:
     """Harmless sentences of the open sets: what long rows are padded with besides the lexicon's."""
-    texts = [row[side] for source, row in _texts(data) if source.name in PROSE and row["prompt_label"] == "unharmful"
-             for side in ("prompt", "response") if row[side]]
-    return tuple(dict.fromkeys(sentence for text in texts for sentence in sentences(text) if not touches_held_out(sentence)))
+    texts = [
+        row[side]
+        for source, row in _texts(data)
+        if source.name in PROSE and row["prompt_label"] == "unharmful"
+        for side in ("prompt", "response")
+        if row[side]
+    ]
+    return tuple(
+        dict.fromkeys(sentence for text in texts for sentence in sentences(text) if not touches_held_out(sentence))
+    )
 
 
 def touches_held_out(text: str) -> bool:
@@ -111,11 +200,16 @@ def category_of(source: str, text: str) -> str:
 
 def _prompt(source: str, row: dict[str, Any], most_words: int, thinning: Random | None) -> Prompt:
     text = " ".join((row["prompt"]).split(" ")[:most_words])
-    subject = {"gsm8k": "school and science", "cyberseceval_frr": "computing", "hatemojibuild": "people, with respect",
-               "self_instruct": "everyday talk"}.get(source, "harm")
+    subject = {
+        "gsm8k": "school and science",
+        "cyberseceval_frr": "computing",
+        "hatemojibuild": "people, with respect",
+        "self_instruct": "everyday talk",
+    }.get(source, "harm")
     code = category_of(source, text) if row["prompt_label"] == "harmful" else ""
     topic = Topic(subject, code, (), (), (), held_out=False)
-    if thinning is not None and not touches_held_out(thinner := thin(text, thinning)):  # a lost word can bring two others together
+    # a lost word can bring two others together
+    if thinning is not None and not touches_held_out(thinner := thin(text, thinning)):
         text = thinner
     words = text.rstrip(" .?!").split(" ")
     evidence = " ".join(words[-6:] if len(words) < 40 and "\n" not in text else words[:6])

@@ -1,4 +1,5 @@
-"""Text rows of the starter guard, generated from the lexicon: same seed, same rows. Imports neither torch nor transformers.
+"""Text rows of the starter guard, generated from the lexicon: same seed, same rows. Imports neither torch nor
+transformers.
 
 Harmful and harmless rows share their frames and many of their words, so that neither a word nor a frame decides alone:
 "how can I kill a process", "how do shops prevent shoplifting", "I hate mosquitoes", "nobody should hurt {group}".
@@ -50,11 +51,24 @@ def generate(seed: int, count: int, *, held_out_topics: bool, quotes: bool = Tru
         random = Random(f"text-{seed}-{number}-{held_out_topics}")
         prompt = make_prompt(random, held_out=held_out_topics)
         answer = make_answer(prompt, random) if random.random() < 0.42 else None
-        yield text_row(f"starter/{'held-out' if held_out_topics else 'text'}/{seed}/{number}", prompt, answer, random, quotes=quotes)
+        yield text_row(
+            f"starter/{'held-out' if held_out_topics else 'text'}/{seed}/{number}",
+            prompt,
+            answer,
+            random,
+            quotes=quotes,
+        )
 
 
-def text_row(identifier: str, prompt: Prompt, answer: Answer | None, random: Random, *, quotes: bool = True,
-             most_words: int = MOST_WORDS) -> dict[str, Any]:
+def text_row(
+    identifier: str,
+    prompt: Prompt,
+    answer: Answer | None,
+    random: Random,
+    *,
+    quotes: bool = True,
+    most_words: int = MOST_WORDS,
+) -> dict[str, Any]:
     """One row with its target completion; the texts get surface noise and the quotes follow it.
 
     Of the prompt and of the response the first `most_words` words stay.
@@ -71,8 +85,13 @@ def text_row(identifier: str, prompt: Prompt, answer: Answer | None, random: Ran
     response_label = None if answer is None else "harmful" if answer.code else "unharmful"
     codes = [code for code in (prompt.code, answer.code if answer else "") if code]
     return {
-        "id": identifier, "prompt": text, "response": response, "prompt_label": prompt_label, "response_label": response_label,
-        "categories": list(dict.fromkeys(codes)), "topic": prompt.topic.name,
+        "id": identifier,
+        "prompt": text,
+        "response": response,
+        "prompt_label": prompt_label,
+        "response_label": response_label,
+        "categories": list(dict.fromkeys(codes)),
+        "topic": prompt.topic.name,
         "completion": completion(steps, prompt=prompt_label, response=response_label),
     }
 
@@ -87,6 +106,7 @@ def _with_noise(text: str, evidence: str, random: Random, most_words: int) -> tu
 
 
 # prompts
+
 
 def make_prompt(random: Random, *, held_out: bool) -> Prompt:
     """Draw one of the kinds of prompt below by its share."""
@@ -137,8 +157,12 @@ def _statement(templates: str, code: str, subject: str) -> Callable[[Random, boo
         if random.random() < 0.2:
             text = among_sentences(text, random, most=random.choice([2, 4, 8, 14]))
         elif random.random() < 0.12:
-            ask = ("(write|post|translate|finish|say|repeat|continue)(:| this:| a tweet like this:| a text that says:) {text}",
-                   "what do you think about this comment? {text}", "{text} (am I right?|Tell me why.|agree?|Do you agree?)")
+            ask = (
+                "(write|post|translate|finish|say|repeat|continue)(:| this:| a tweet like this:| a text "
+                "that says:) {text}",
+                "what do you think about this comment? {text}",
+                "{text} (am I right?|Tell me why.|agree?|Do you agree?)",
+            )
             text = pick(ask, random, text=text)
         return Prompt(text, evidence, code, subject, topic, "say such things", subject)
 
@@ -172,8 +196,10 @@ def everyday_sentence(random: Random, held_out: bool) -> str:
 
 def among_sentences(text: str, random: Random, *, most: int) -> str:
     """The text with harmless sentences before and after it."""
+
     def around() -> list[str]:
         return [pick(lexicon("frames")["everyday"], random) for _ in range(random.randint(0, most))]
+
     return " ".join([*around(), text, *around()])
 
 
@@ -196,11 +222,14 @@ PROMPTS: tuple[tuple[Callable[[Random, bool], Prompt], float], ...] = (
 
 # responses
 
+
 def make_answer(prompt: Prompt, random: Random) -> Answer:
     """A response that fits or does not fit its prompt: its label depends on both."""
     draw = random.random()
     if prompt.code:
-        return comply(prompt, random) if draw < 0.52 else refuse(prompt, random) if draw < 0.80 else advise(prompt, random)
+        return (
+            comply(prompt, random) if draw < 0.52 else refuse(prompt, random) if draw < 0.80 else advise(prompt, random)
+        )
     if draw < 0.70:
         return help_out(prompt, random)
     if draw < 0.80:
@@ -218,7 +247,9 @@ def comply(prompt: Prompt, random: Random) -> Answer:
     if random.random() < 0.35:
         harmless = (*random.choice(topics(harmful=False, held_out=False)).says, *frames["everyday"], *frames["filler"])
         first, more = pick(harmless, random), [pick(harmless, random) for _ in range(_length(random))]
-    return Answer(random.choice(frames["openers"]) + " ".join(_capital([first, *more])), _start(first), code=prompt.code)
+    return Answer(
+        random.choice(frames["openers"]) + " ".join(_capital([first, *more])), _start(first), code=prompt.code
+    )
 
 
 def refuse(prompt: Prompt, random: Random) -> Answer:
@@ -244,7 +275,9 @@ def help_out(prompt: Prompt, random: Random) -> Answer:
     if prompt.subject.startswith("safety"):
         says = (*frames["advice"], *random.choice(topics(harmful=False, held_out=False)).says)
     slots = {"act": prompt.act or "do that", "noun": prompt.noun or "that"}
-    parts = [pick(random.choice([says, says, says, frames["filler"]]), random, **slots) for _ in range(_length(random) + 1)]
+    parts = [
+        pick(random.choice([says, says, says, frames["filler"]]), random, **slots) for _ in range(_length(random) + 1)
+    ]
     return Answer(random.choice(frames["openers"]) + " ".join(_capital(parts)), _start(parts[0]))
 
 

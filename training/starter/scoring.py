@@ -5,7 +5,15 @@ from pathlib import Path
 
 from training.starter.rows_open import read_set
 
-PROMPT_BENCHMARKS = ("simplesafetytests", "openai_moderation", "harmbench_prompt", "toxicchat", "xstest_prompts", "hatecheck", "advbench")
+PROMPT_BENCHMARKS = (
+    "simplesafetytests",
+    "openai_moderation",
+    "harmbench_prompt",
+    "toxicchat",
+    "xstest_prompts",
+    "hatecheck",
+    "advbench",
+)
 RESPONSE_BENCHMARKS = ("harmbench_response", "xstest_response_harmful", "safe_rlhf", "beavertails")
 
 
@@ -31,9 +39,15 @@ class Counts:
     def as_json(self) -> dict[str, float | int | None]:
         rows = self.tp + self.fp + self.fn + self.tn
         return {
-            "rows": rows, "f1": _rate(2 * self.tp, 2 * self.tp + self.fp + self.fn), "accuracy": _rate(self.tp + self.tn, rows),
-            "false_positive_rate": _rate(self.fp, self.fp + self.tn), "recall": _rate(self.tp, self.tp + self.fn),
-            "tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn,
+            "rows": rows,
+            "f1": _rate(2 * self.tp, 2 * self.tp + self.fp + self.fn),
+            "accuracy": _rate(self.tp + self.tn, rows),
+            "false_positive_rate": _rate(self.fp, self.fp + self.tn),
+            "recall": _rate(self.tp, self.tp + self.fn),
+            "tp": self.tp,
+            "fp": self.fp,
+            "fn": self.fn,
+            "tn": self.tn,
         }
 
 
@@ -44,7 +58,9 @@ def _rate(part: int, whole: int) -> float | None:
 def count(gold: list[bool], predicted: list[bool | None]) -> Counts:
     wrong_if_none = [not truth if guess is None else guess for truth, guess in zip(gold, predicted, strict=True)]
     pairs = list(zip(gold, wrong_if_none, strict=True))
-    return Counts(pairs.count((True, True)), pairs.count((False, True)), pairs.count((True, False)), pairs.count((False, False)))
+    return Counts(
+        pairs.count((True, True)), pairs.count((False, True)), pairs.count((True, False)), pairs.count((False, False))
+    )
 
 
 def cases(data: Path, benchmark: str) -> list[Case]:
@@ -52,8 +68,11 @@ def cases(data: Path, benchmark: str) -> list[Case]:
     on_response = benchmark in RESPONSE_BENCHMARKS
     label = "response_label" if on_response else "prompt_label"
     rows = read_set(data / "benchmarks_open" / f"{benchmark}.jsonl.gz")
-    return [Case(row["id"], row["prompt"] or "", row["response"] if on_response else None, row[label] == "harmful")
-            for row in rows if row[label] in ("harmful", "unharmful")]
+    return [
+        Case(row["id"], row["prompt"] or "", row["response"] if on_response else None, row[label] == "harmful")
+        for row in rows
+        if row[label] in ("harmful", "unharmful")
+    ]
 
 
 def weighted_f1(results: dict[str, Counts]) -> float:

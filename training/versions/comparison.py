@@ -55,7 +55,9 @@ class TaskComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`fixed_count`: rows right now and wrong before; `broken_count`: the other way round. The rows themselves: training.versions.flips."""
+    """`fixed_count`: rows right now and wrong before; `broken_count`: the other way round. The rows themselves:
+    training.versions.flips.
+    """
 
     candidate: Evaluation
     production: Evaluation
@@ -73,20 +75,38 @@ class Comparison:
 
 def compare(candidate: Evaluation, production: Evaluation) -> Comparison:
     """Both evaluations have succeeded on one snapshot; rows that only one of them has are left out."""
-    of_candidate, of_production = ({row.row_id: row for row in one.rows.filter(held_out=True).defer("completion")}
-                                   for one in (candidate, production))
+    of_candidate, of_production = (
+        {row.row_id: row for row in one.rows.filter(held_out=True).defer("completion")}
+        for one in (candidate, production)
+    )
     pairs = [(of_candidate[key], of_production[key]) for key in sorted(of_candidate.keys() & of_production.keys())]
-    tasks = [_task(task, candidate, production, pairs) for task in FIELDS if any(first.gold.get(FIELDS[task]) for first, _ in pairs)]
-    return Comparison(candidate, production, tasks, flipped_rows(candidate, production, fixed=True).count(),
-                      flipped_rows(candidate, production, fixed=False).count(), len(pairs))
+    tasks = [
+        _task(task, candidate, production, pairs)
+        for task in FIELDS
+        if any(first.gold.get(FIELDS[task]) for first, _ in pairs)
+    ]
+    return Comparison(
+        candidate,
+        production,
+        tasks,
+        flipped_rows(candidate, production, fixed=True).count(),
+        flipped_rows(candidate, production, fixed=False).count(),
+        len(pairs),
+    )
 
 
 def _task(task: Task, candidate: Evaluation, production: Evaluation, pairs: Sequence[Pair]) -> TaskComparison:
     scored = [pair for pair in pairs if pair[0].gold.get(FIELDS[task])]
     before, now = ([_outcome(task, pair[side]) for pair in scored] for side in (1, 0))
-    right = [(first.predicted == first.gold, second.predicted == second.gold) for first, second in zip(before, now, strict=True)]
+    right = [
+        (first.predicted == first.gold, second.predicted == second.gold)
+        for first, second in zip(before, now, strict=True)
+    ]
     return TaskComparison(
-        task=task.value, words=WORDS[task], candidate=_scores(candidate, task), production=_scores(production, task),
+        task=task.value,
+        words=WORDS[task],
+        candidate=_scores(candidate, task),
+        production=_scores(production, task),
         difference=paired_bootstrap(before, now, resamples=RESAMPLES),
         labels=mcnemar_test(right.count((True, False)), right.count((False, True))),
     )
@@ -100,6 +120,12 @@ def _outcome(task: Task, row: EvaluationRow) -> Outcome:
 def _scores(evaluation: Evaluation, task: Task) -> TaskScores:
     of_task = evaluation.result["tasks"][task.value]
     return TaskScores(
-        f1=of_task["f1"], low=of_task["f1_low"], high=of_task["f1_high"], precision=of_task["precision"], recall=of_task["recall"],
-        false_positive_rate=of_task["false_positive_rate"], parse_failure_rate=of_task["parse_failure_rate"], n=of_task["n"],
+        f1=of_task["f1"],
+        low=of_task["f1_low"],
+        high=of_task["f1_high"],
+        precision=of_task["precision"],
+        recall=of_task["recall"],
+        false_positive_rate=of_task["false_positive_rate"],
+        parse_failure_rate=of_task["parse_failure_rate"],
+        n=of_task["n"],
     )

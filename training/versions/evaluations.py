@@ -23,13 +23,21 @@ from training.versions.gate import watched_items
 def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requested_by: User | None) -> Evaluation:
     """Queue an evaluation, or return the one that is there: a version is evaluated once on a snapshot."""
     config = EvaluateConfig(
-        model=checkpoint_of(version), dataset=str(file_of(snapshot)), media_root=str(settings.MEDIA_ROOT),
-        batch_size=settings.INFERENCE_BATCH, max_new_tokens=settings.MAX_NEW_TOKENS, threads=settings.WORKER_THREADS,
-        watched=watched_items(snapshot), policies=version.takes_policy, engine=settings.EVALUATION_ENGINE,
+        model=checkpoint_of(version),
+        dataset=str(file_of(snapshot)),
+        media_root=str(settings.MEDIA_ROOT),
+        batch_size=settings.INFERENCE_BATCH,
+        max_new_tokens=settings.MAX_NEW_TOKENS,
+        threads=settings.WORKER_THREADS,
+        watched=watched_items(snapshot),
+        policies=version.takes_policy,
+        engine=settings.EVALUATION_ENGINE,
     )
     try:
         with transaction.atomic():
-            return Evaluation.objects.create(version=version, snapshot=snapshot, requested_by=requested_by, config=asdict(config))
+            return Evaluation.objects.create(
+                version=version, snapshot=snapshot, requested_by=requested_by, config=asdict(config)
+            )
     except IntegrityError:
         unended = Evaluation.objects.exclude(status__in=[RunStatus.FAILED, RunStatus.CANCELLED])
         return unended.get(version=version, snapshot=snapshot)
@@ -39,8 +47,15 @@ def finish_evaluation(evaluation: Evaluation, run_dir: Path, result: dict[str, A
     """Take the job's metrics and its rows into the database, in one transaction."""
     with transaction.atomic():
         mine = Evaluation.objects.filter(pk=evaluation.pk, claim_token=evaluation.claim_token, status=RunStatus.RUNNING)
-        ended = mine.update(status=RunStatus.SUCCEEDED, result=result, error="", finished_at=timezone.now(),
-                            claim_token=None, claimed_until=None, pid=None)
+        ended = mine.update(
+            status=RunStatus.SUCCEEDED,
+            result=result,
+            error="",
+            finished_at=timezone.now(),
+            claim_token=None,
+            claimed_until=None,
+            pid=None,
+        )
         if ended == 1:
             EvaluationRow.objects.bulk_create(_rows(evaluation, run_dir / PREDICTIONS), batch_size=500)
     forget_media(run_dir)
@@ -57,7 +72,13 @@ def _rows(evaluation: Evaluation, predictions: Path) -> Iterator[EvaluationRow]:
             seen.add(value["id"])
             gold, predicted = value["gold"], value["predicted"]
             yield EvaluationRow(
-                evaluation=evaluation, row_id=value["id"], completion=value["completion"], parsed=value["parsed"], gold=gold,
-                predicted=predicted, correct=all(predicted.get(task) == label for task, label in gold.items() if label is not None),
-                categories=value.get("categories", []), held_out=not value.get("watched", False),
+                evaluation=evaluation,
+                row_id=value["id"],
+                completion=value["completion"],
+                parsed=value["parsed"],
+                gold=gold,
+                predicted=predicted,
+                correct=all(predicted.get(task) == label for task, label in gold.items() if label is not None),
+                categories=value.get("categories", []),
+                held_out=not value.get("watched", False),
             )

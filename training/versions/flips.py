@@ -1,4 +1,6 @@
-"""Rows that one version has right and the other wrong, with what each of them said; by keyset, so that no count is too many."""
+"""Rows that one version has right and the other wrong, with what each of them said; by keyset, so that no count is too
+many.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,18 +45,26 @@ class FlipsPage:
     next_after: str | None
 
 
-def flips(candidate: Evaluation, production: Evaluation, *, fixed: bool, after: str = "", preview: bool = False) -> FlipsPage:
-    """Held-out rows that the candidate has right and production wrong (`fixed`), or the other way round; a page of them."""
+def flips(
+    candidate: Evaluation, production: Evaluation, *, fixed: bool, after: str = "", preview: bool = False
+) -> FlipsPage:
+    """Held-out rows that the candidate has right and production wrong (`fixed`), or the other way round; a page of
+    them.
+    """
     size = PREVIEW if preview else PAGE
     found = flipped_rows(candidate, production, fixed=fixed)
     count = found.count()
-    rows = list(found.filter(row_id__gt=after).order_by("row_id")[:size + 1])
+    rows = list(found.filter(row_id__gt=after).order_by("row_id")[: size + 1])
     shown = rows[:size]
     ids = [row.row_id for row in shown]
     theirs = {row.row_id: row for row in production.rows.filter(row_id__in=ids)}
     items = items_of(ids)
-    listed = [Flip(items.get(row.row_id), row.gold.get("prompt"), row.gold.get("response"), said(row), said(theirs[row.row_id]))
-              for row in shown]
+    listed = [
+        Flip(
+            items.get(row.row_id), row.gold.get("prompt"), row.gold.get("response"), said(row), said(theirs[row.row_id])
+        )
+        for row in shown
+    ]
     return FlipsPage(listed, count, shown[-1].row_id if len(rows) > size else None)
 
 
@@ -65,11 +75,18 @@ def flipped_rows(candidate: Evaluation, production: Evaluation, *, fixed: bool) 
 
 def items_of(row_ids: Sequence[str]) -> Mapping[str, Item]:
     """By row id; a benchmark's row has no item."""
-    found = Item.objects.defer(*long_texts(item="")).in_bulk([int(row_id) for row_id in row_ids if row_id.isdecimal() and len(row_id) < 19])
+    found = Item.objects.defer(*long_texts(item="")).in_bulk(
+        [int(row_id) for row_id in row_ids if row_id.isdecimal() and len(row_id) < 19]
+    )
     return {str(pk): item for pk, item in found.items()}
 
 
 def said(row: EvaluationRow) -> Said:
     judgement = parse(row.completion)
-    return Said(row.parsed, row.predicted.get("prompt"), row.predicted.get("response"), judgement.steps if judgement else (),
-                row.completion)
+    return Said(
+        row.parsed,
+        row.predicted.get("prompt"),
+        row.predicted.get("response"),
+        judgement.steps if judgement else (),
+        row.completion,
+    )

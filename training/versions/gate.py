@@ -1,4 +1,6 @@
-"""The gate in the product: which rows are compared, which thresholds are in force, and the report that a promotion keeps."""
+"""The gate in the product: which rows are compared, which thresholds are in force, and the report that a promotion
+keeps.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -15,12 +17,15 @@ from training.status import RunStatus, SnapshotOrigin, Split
 from training.versions.lists import evaluated_pair, evaluations
 
 WATCHED_ROWS = 200  # corrected train rows that an evaluation answers as well, the newest ones
-LABEL_ERRORS = {"prompt", "response", "unparsed"}  # of HardSample.errors: reasoning alone is not scored
+# of HardSample.errors: reasoning alone is not scored
+LABEL_ERRORS = {"prompt", "response", "unparsed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The gate's report and what it stands on. `production` is None where nothing is in production or the two share no snapshot."""
+    """The gate's report and what it stands on. `production` is None where nothing is in production or the two share no
+    snapshot.
+    """
 
     report: GateReport
     candidate: Evaluation
@@ -28,14 +33,16 @@ class Judged:
 
     def as_json(self) -> dict[str, Any]:
         return self.report.as_json() | {
-            "snapshot": self.candidate.snapshot.name, "evaluation": self.candidate.pk,
+            "snapshot": self.candidate.snapshot.name,
+            "evaluation": self.candidate.pk,
             "production": self.production.version.name if self.production else None,
             "production_evaluation": self.production.pk if self.production else None,
         }
 
 
 def judge(*, version: ModelVersion, production: ModelVersion | None) -> Judged:
-    """Candidate against production on the same rows of the newest snapshot that both were evaluated on. Raises NotEvaluated.
+    """Candidate against production on the same rows of the newest snapshot that both were evaluated on. Raises
+    NotEvaluated.
 
     Where they share none, there are no rows to compare, and the gate does not pass.
     """
@@ -56,22 +63,36 @@ def paired_rows(candidate: Evaluation, production: Evaluation | None) -> list[Pa
     corrected = corrected_items(candidate.snapshot)
     return [
         PairedRow(
-            id=row.row_id, gold=row.gold, categories=tuple(row.categories), candidate=_answer(row),
+            id=row.row_id,
+            gold=row.gold,
+            categories=tuple(row.categories),
+            candidate=_answer(row),
             production=_answer(of_production[row.row_id]) if of_production is not None else None,
-            corrected=row.row_id in corrected, held_out=row.held_out)
-        for row in candidate.rows.defer("completion").order_by("row_id") if of_production is None or row.row_id in of_production
+            corrected=row.row_id in corrected,
+            held_out=row.held_out,
+        )
+        for row in candidate.rows.defer("completion").order_by("row_id")
+        if of_production is None or row.row_id in of_production
     ]
 
 
 def corrected_items(snapshot: DatasetSnapshot) -> frozenset[str]:
     """Ids of the snapshot's items whose gold contradicted the labels of a prediction, or that did not parse."""
-    return frozenset(str(item_id) for item_id in _corrected(HardSample.objects.filter(gold__snapshot_rows__snapshot=snapshot)
-                                                             .values_list("gold__item_id", "errors")))
+    return frozenset(
+        str(item_id)
+        for item_id in _corrected(
+            HardSample.objects.filter(gold__snapshot_rows__snapshot=snapshot).values_list("gold__item_id", "errors")
+        )
+    )
 
 
 def watched_items(snapshot: DatasetSnapshot) -> tuple[str, ...]:
-    """Ids of the train rows that an evaluation answers beside the holdout: people's newest corrections. Always the same for a snapshot."""
-    hard = HardSample.objects.filter(gold__snapshot_rows__in=snapshot.rows.filter(split=Split.TRAIN)).order_by("-gold_id")
+    """Ids of the train rows that an evaluation answers beside the holdout: people's newest corrections. Always the same
+    for a snapshot.
+    """
+    hard = HardSample.objects.filter(gold__snapshot_rows__in=snapshot.rows.filter(split=Split.TRAIN)).order_by(
+        "-gold_id"
+    )
     return tuple(str(item_id) for item_id in _corrected(hard.values_list("gold__item_id", "errors"))[:WATCHED_ROWS])
 
 

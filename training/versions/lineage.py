@@ -1,4 +1,6 @@
-"""Where things come from and what came of them: item, predictions, reviews, gold, snapshot, run, version, evaluation, promotion."""
+"""Where things come from and what came of them: item, predictions, reviews, gold, snapshot, run, version, evaluation,
+promotion.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,10 +69,13 @@ def lineage_of_item(item: Item) -> ItemLineage:
     answers = EvaluationRow.objects.filter(row_id=str(item.pk), evaluation__snapshot__rows__gold__in=gold).distinct()
     promoted = Promotion.objects.filter(version__in=versions).select_related("version", "previous", "approver")
     return ItemLineage(
-        item=item, predictions=list(item.predictions.select_related("version").order_by("id")),
+        item=item,
+        predictions=list(item.predictions.select_related("version").order_by("id")),
         reviews=list(item.reviews.select_related("reviewer", "retraction", "prediction__version").order_by("id")),
         settled=[Settled(label, [place for place in places if place.row.gold_id == label.pk]) for label in gold],
-        answers=list(reversed(answers.select_related("evaluation__version", "evaluation__snapshot").order_by("-id")[:NEWEST])),
+        answers=list(
+            reversed(answers.select_related("evaluation__version", "evaluation__snapshot").order_by("-id")[:NEWEST])
+        ),
         promotions=list(reversed(promoted.order_by("-id")[:NEWEST])),
     )
 
@@ -88,11 +93,14 @@ def ancestry(version: ModelVersion) -> list[Ancestor]:
 
 def rows_of(snapshot: DatasetSnapshot, *, split: str = "", after: int = 0) -> RowsPage:
     """Back to the items, by keyset."""
-    found = snapshot.rows.filter(pk__gt=after).select_related("gold__item", "gold__hard_sample", "gold__review__reviewer").defer(
-        *long_texts(gold="gold", item="gold__item", review="gold__review"))
+    found = (
+        snapshot.rows.filter(pk__gt=after)
+        .select_related("gold__item", "gold__hard_sample", "gold__review__reviewer")
+        .defer(*long_texts(gold="gold", item="gold__item", review="gold__review"))
+    )
     if split:
         found = found.filter(split=split)
-    rows = list(found.order_by("pk")[:ROWS_PAGE + 1])
+    rows = list(found.order_by("pk")[: ROWS_PAGE + 1])
     return RowsPage(rows[:ROWS_PAGE], rows[ROWS_PAGE - 1].pk if len(rows) > ROWS_PAGE else None)
 
 
@@ -100,5 +108,10 @@ def _place(row: SnapshotRow) -> Place:
     """A mining trains nothing; the run on its rows does, and has the same snapshot."""
     if row.split != Split.TRAIN:
         return Place(row, ())
-    runs = TrainingRun.objects.filter(snapshot=row.snapshot).exclude(kind=RunKind.MINE).select_related("version").order_by("id")
+    runs = (
+        TrainingRun.objects.filter(snapshot=row.snapshot)
+        .exclude(kind=RunKind.MINE)
+        .select_related("version")
+        .order_by("id")
+    )
     return Place(row, list(runs))

@@ -20,9 +20,14 @@ from training.models import DatasetSnapshot, Evaluation, Pipeline, Promotion, Sn
 from training.status import FINISHED, RunStatus, SnapshotOrigin
 
 STAGES = {
-    "loading": gettext_noop("Loading the guard"), "encoding": gettext_noop("Reading the rows"), "training": gettext_noop("Training"),
-    "saving": gettext_noop("Saving the model"), "predicting": gettext_noop("Answering the holdout"), "scoring": gettext_noop("Scoring"),
-    "mining": gettext_noop("Drawing rollouts"), "reference": gettext_noop("Asking the reference"),
+    "loading": gettext_noop("Loading the guard"),
+    "encoding": gettext_noop("Reading the rows"),
+    "training": gettext_noop("Training"),
+    "saving": gettext_noop("Saving the model"),
+    "predicting": gettext_noop("Answering the holdout"),
+    "scoring": gettext_noop("Scoring"),
+    "mining": gettext_noop("Drawing rollouts"),
+    "reference": gettext_noop("Asking the reference"),
 }
 
 
@@ -83,9 +88,19 @@ class JobState:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "status": self.status, "words": self.words, "running": self.running, "finished": self.finished, "stage": self.stage,
-            "done": self.done, "total": self.total, "share": self.share, "eta": duration(self.eta_s), "error": self.error,
-            "attempts": self.attempts, "cancelling": self.cancelling, "log": self.log,
+            "status": self.status,
+            "words": self.words,
+            "running": self.running,
+            "finished": self.finished,
+            "stage": self.stage,
+            "done": self.done,
+            "total": self.total,
+            "share": self.share,
+            "eta": duration(self.eta_s),
+            "error": self.error,
+            "attempts": self.attempts,
+            "cancelling": self.cancelling,
+            "log": self.log,
         }
 
 
@@ -94,7 +109,9 @@ def new_gold() -> NewGold:
     fresh = standing.filter(used_at__isnull=True)
     newest = newest_snapshot()
     return NewGold(
-        standing=count_some(standing), new=count_some(fresh), new_hard=count_some(fresh.filter(hard_sample__isnull=False)),
+        standing=count_some(standing),
+        new=count_some(fresh),
+        new_hard=count_some(fresh.filter(hard_sample__isnull=False)),
         settling=count_some(fresh.filter(settled_at__gt=timezone.now())),
         waiting=count_some(standing.filter(target_source=TargetSource.PENDING)),
         last_snapshot_at=newest.created_at if newest else None,
@@ -111,7 +128,8 @@ def versions() -> QuerySet[ModelVersion]:
 
 def runs() -> QuerySet[TrainingRun]:
     return TrainingRun.objects.select_related(
-        "snapshot", "base_version", "version", "requested_by", "pipeline", "after", "mined_from").order_by("-id")
+        "snapshot", "base_version", "version", "requested_by", "pipeline", "after", "mined_from"
+    ).order_by("-id")
 
 
 def pipelines() -> QuerySet[Pipeline]:
@@ -131,7 +149,9 @@ def promotions() -> QuerySet[Promotion]:
     return Promotion.objects.select_related("version", "previous", "approver").order_by("-id")
 
 
-def evaluations(*, version: ModelVersion | None = None, snapshot: DatasetSnapshot | None = None) -> QuerySet[Evaluation]:
+def evaluations(
+    *, version: ModelVersion | None = None, snapshot: DatasetSnapshot | None = None
+) -> QuerySet[Evaluation]:
     found = Evaluation.objects.select_related("version", "snapshot").order_by("-id")
     if version is not None:
         found = found.filter(version=version)
@@ -142,7 +162,9 @@ def evaluations_of_run(run: TrainingRun) -> list[Evaluation]:
     """Those of the run's candidate and of the version that was production when it ended, on the run's snapshot."""
     if run.version is None:
         return []
-    return list(Evaluation.objects.filter(snapshot=run.snapshot).select_related("version").order_by("-version_id", "-id"))
+    return list(
+        Evaluation.objects.filter(snapshot=run.snapshot).select_related("version").order_by("-version_id", "-id")
+    )
 
 
 def active_run() -> TrainingRun | None:
@@ -160,7 +182,11 @@ def seconds_of(row: TrainingRun | Evaluation) -> str:
 
 def with_scores(found: Sequence[ModelVersion]) -> list[ScoredVersion]:
     """Each version with its newest finished evaluation."""
-    done = evaluations().filter(version__in=found, status=RunStatus.SUCCEEDED).exclude(snapshot__origin=SnapshotOrigin.BENCHMARK)
+    done = (
+        evaluations()
+        .filter(version__in=found, status=RunStatus.SUCCEEDED)
+        .exclude(snapshot__origin=SnapshotOrigin.BENCHMARK)
+    )
     newest = {evaluation.version_id: evaluation for evaluation in done.order_by("id")}
     return [ScoredVersion(version, newest.get(version.pk)) for version in found]
 
@@ -172,7 +198,9 @@ def is_evaluated(version: ModelVersion) -> bool:
 
 
 def baseline_of(version: ModelVersion) -> ModelVersion | None:
-    """What a version is compared with: production; for production itself the version that it replaced, else its parent."""
+    """What a version is compared with: production; for production itself the version that it replaced, else its
+    parent.
+    """
     current = production()
     if current is None or current.pk != version.pk:
         return current
@@ -192,7 +220,11 @@ def evaluated_pair(version: ModelVersion, baseline: ModelVersion) -> tuple[Evalu
 
 
 def example_rows(snapshot: DatasetSnapshot, count: int = 20) -> QuerySet[SnapshotRow]:
-    return snapshot.rows.select_related("gold", "gold__item").defer(*long_texts(gold="gold", item="gold__item")).order_by("id")[:count]
+    return (
+        snapshot.rows.select_related("gold", "gold__item")
+        .defer(*long_texts(gold="gold", item="gold__item"))
+        .order_by("id")[:count]
+    )
 
 
 def job_state(row: TrainingRun | Evaluation) -> JobState:
@@ -202,11 +234,18 @@ def job_state(row: TrainingRun | Evaluation) -> JobState:
     running = row.status == RunStatus.RUNNING
     stage = str(progress.get("stage", "")) if running else ""
     return JobState(
-        status=row.status, words=str(RunStatus(row.status).label), running=running, finished=row.status in FINISHED,
+        status=row.status,
+        words=str(RunStatus(row.status).label),
+        running=running,
+        finished=row.status in FINISHED,
         stage=_(STAGES.get(stage, gettext_noop("Starting") if running else "")),
-        done=int(progress.get("done", 0)), total=int(progress.get("total", 0)),
-        eta_s=progress.get("eta_s") if running else None, error=row.error, attempts=row.attempts,
-        cancelling=running and row.cancel_requested_at is not None, log=log_tail(run_dir),
+        done=int(progress.get("done", 0)),
+        total=int(progress.get("total", 0)),
+        eta_s=progress.get("eta_s") if running else None,
+        error=row.error,
+        attempts=row.attempts,
+        cancelling=running and row.cancel_requested_at is not None,
+        log=log_tail(run_dir),
     )
 
 

@@ -1,4 +1,6 @@
-"""Which version serves: promoted through the gate with a reason and a name, rolled back in one step. Workers notice at their next batch."""
+"""Which version serves: promoted through the gate with a reason and a name, rolled back in one step. Workers notice at
+their next batch.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +10,15 @@ from django.db import IntegrityError, transaction
 from annotation.models import Event, ModelVersion, ShadowRequest, User
 from annotation.outbound.webhooks import announce
 from annotation.status import EventKind, VersionStatus, WebhookEvent
-from training.errors import AlreadyProduction, GateNotPassed, NotALead, NotAnAdmin, NothingToRollBackTo, ProductionChanged, ReasonMissing
+from training.errors import (
+    AlreadyProduction,
+    GateNotPassed,
+    NotALead,
+    NotAnAdmin,
+    NothingToRollBackTo,
+    ProductionChanged,
+    ReasonMissing,
+)
 from training.models import Promotion
 from training.status import PromotionKind
 from training.versions import gate
@@ -25,7 +35,8 @@ class _Grounds:
 
 
 def promote(*, version: ModelVersion, approver: User, reason: str, override: str = "") -> Promotion:
-    """Make a version production that passes the gate, or that an admin promotes all the same: `override` says why, and is kept.
+    """Make a version production that passes the gate, or that an admin promotes all the same: `override` says why, and
+    is kept.
 
     Raises NotALead, ReasonMissing, NotEvaluated, AlreadyProduction, GateNotPassed, NotAnAdmin, ProductionChanged.
     """
@@ -39,18 +50,22 @@ def promote(*, version: ModelVersion, approver: User, reason: str, override: str
         raise NotAnAdmin
     if not judged.report.passed and not override:
         raise GateNotPassed(judged.report)
-    return _switch(PromotionKind.PROMOTE, version, current, _Grounds(approver, reason.strip(), judged.as_json(), override))
+    return _switch(
+        PromotionKind.PROMOTE, version, current, _Grounds(approver, reason.strip(), judged.as_json(), override)
+    )
 
 
 def rollback(*, approver: User, reason: str, to: int | None = None) -> Promotion:
-    """Bring back the version that the current one replaced; `to` is the id of the one that the person was shown. It asks no gate.
+    """Bring back the version that the current one replaced; `to` is the id of the one that the person was shown. It
+    asks no gate.
 
     Raises NotALead, ReasonMissing, NothingToRollBackTo, ProductionChanged.
     """
     _check(approver, reason)
     current = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
     target = rollback_target()
-    if to is not None and (target is None or target.pk != to):  # sent twice, or decided on an old page
+    # sent twice, or decided on an old page
+    if to is not None and (target is None or target.pk != to):
         raise ProductionChanged
     if target is None:
         raise NothingToRollBackTo
@@ -71,7 +86,9 @@ def _check(approver: User, reason: str) -> None:
         raise ReasonMissing
 
 
-def _switch(kind: PromotionKind, version: ModelVersion, judged_against: ModelVersion | None, grounds: _Grounds) -> Promotion:
+def _switch(
+    kind: PromotionKind, version: ModelVersion, judged_against: ModelVersion | None, grounds: _Grounds
+) -> Promotion:
     """`judged_against`: production as it was when the decision was made. A version that serves shadows no more."""
     try:
         with transaction.atomic():
@@ -82,13 +99,34 @@ def _switch(kind: PromotionKind, version: ModelVersion, judged_against: ModelVer
                 ModelVersion.objects.filter(pk=previous.pk).update(status=VersionStatus.RETIRED)
             ModelVersion.objects.filter(pk=version.pk).update(status=VersionStatus.PRODUCTION, shadow_share=0.0)
             ShadowRequest.objects.filter(version__in=[one for one in (version, previous) if one is not None]).delete()
-            promotion = Promotion.objects.create(kind=kind, version=version, previous=previous, approver=grounds.approver,
-                                                 reason=grounds.reason, gate=grounds.gate, override=grounds.override)
-            detail = {"version": version.name, "previous": previous.name if previous else None, "reason": grounds.reason}
-            announce(event=WebhookEvent.PROMOTED, payload={
-                "version": version.name, "previous": previous.name if previous else None, "kind": kind.value, "reason": grounds.reason})
-            Event.objects.create(kind=EventKind.PROMOTED if kind is PromotionKind.PROMOTE else EventKind.ROLLED_BACK,
-                                 actor=grounds.approver, detail=detail | ({"override": grounds.override} if grounds.override else {}))
+            promotion = Promotion.objects.create(
+                kind=kind,
+                version=version,
+                previous=previous,
+                approver=grounds.approver,
+                reason=grounds.reason,
+                gate=grounds.gate,
+                override=grounds.override,
+            )
+            detail = {
+                "version": version.name,
+                "previous": previous.name if previous else None,
+                "reason": grounds.reason,
+            }
+            announce(
+                event=WebhookEvent.PROMOTED,
+                payload={
+                    "version": version.name,
+                    "previous": previous.name if previous else None,
+                    "kind": kind.value,
+                    "reason": grounds.reason,
+                },
+            )
+            Event.objects.create(
+                kind=EventKind.PROMOTED if kind is PromotionKind.PROMOTE else EventKind.ROLLED_BACK,
+                actor=grounds.approver,
+                detail=detail | ({"override": grounds.override} if grounds.override else {}),
+            )
     except IntegrityError:
         raise ProductionChanged from None
     version.status = VersionStatus.PRODUCTION

@@ -29,7 +29,9 @@ def start_shadow(*, version: ModelVersion, share: float, by: User) -> None:
 
 
 def stop_shadow(*, version: ModelVersion, by: User) -> None:
-    """What it has predicted stays to be read, what it was still to predict is dropped. Called again it changes nothing. Raises NotALead."""
+    """What it has predicted stays to be read, what it was still to predict is dropped. Called again it changes nothing.
+    Raises NotALead.
+    """
     _check(by)
     with transaction.atomic():
         _stop(ModelVersion.objects.filter(pk=version.pk, shadow_share__gt=0), by)

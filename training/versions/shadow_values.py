@@ -15,7 +15,9 @@ LOOKED_AT = 10_000  # shadow predictions
 
 @dataclass(frozen=True, slots=True)
 class ShadowSummary:
-    """The newest LOOKED_AT live items that both predicted. Who was right, of the disagreements settled since; both may be wrong."""
+    """The newest LOOKED_AT live items that both predicted. Who was right, of the disagreements settled since; both may
+    be wrong.
+    """
 
     compared: int
     disagreements: int
@@ -59,9 +61,12 @@ def shadow_summary(version: ModelVersion) -> ShadowSummary:
     shadow_right = settled.filter(_as_gold(""), parsed=True).count()
     production_right = settled.filter(_as_gold("item__prediction__"), item__prediction__parsed=True).count()
     return ShadowSummary(
-        compared=compared.count(), disagreements=different.count(), shadow_right=shadow_right,
+        compared=compared.count(),
+        disagreements=different.count(),
+        shadow_right=shadow_right,
         production_right=production_right,
-        waiting=count_some(requests.filter(attempts__lt=MAX_ATTEMPTS)), worn_out=count_some(requests.filter(attempts__gte=MAX_ATTEMPTS)),
+        waiting=count_some(requests.filter(attempts__lt=MAX_ATTEMPTS)),
+        worn_out=count_some(requests.filter(attempts__gte=MAX_ATTEMPTS)),
     )
 
 
@@ -70,10 +75,14 @@ def disagreements(version: ModelVersion, *, before: int | None = None) -> Disagr
     if before is not None:
         different = different.filter(pk__lt=before)
     newest = different.select_related("item", "item__prediction", "item__prediction__version").order_by("-pk")
-    found = list(newest.defer("rollouts", "item__metadata", "item__prediction__rollouts")[:PAGE + 1])
+    found = list(newest.defer("rollouts", "item__metadata", "item__prediction__rollouts")[: PAGE + 1])
     shown = found[:PAGE]
-    gold = {label.item_id: label for label in GoldLabel.objects.standing().filter(
-        item__in=[row.item_id for row in shown]).defer(*long_texts(gold=""))}
+    gold = {
+        label.item_id: label
+        for label in GoldLabel.objects.standing()
+        .filter(item__in=[row.item_id for row in shown])
+        .defer(*long_texts(gold=""))
+    }
     rows = [Disagreement(row, row.item.prediction, gold.get(row.item_id)) for row in shown if row.item.prediction]
     return DisagreementsPage(rows, shown[-1].pk if len(found) > PAGE else None)
 
@@ -84,8 +93,11 @@ def _compared(version: ModelVersion) -> QuerySet[Prediction]:
 
 
 def _differs() -> Q:
-    return (~Q(parsed=F("item__prediction__parsed")) | _different("prompt_label", "item__prediction__prompt_label")
-            | _different("response_label", "item__prediction__response_label"))
+    return (
+        ~Q(parsed=F("item__prediction__parsed"))
+        | _different("prompt_label", "item__prediction__prompt_label")
+        | _different("response_label", "item__prediction__response_label")
+    )
 
 
 def _different(one: str, other: str) -> Q:

@@ -18,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("owner", help="username of the person in whose name the key acts")
-        parser.add_argument("scopes", nargs="+", choices=ApiScope.values, metavar="scope", help=", ".join(ApiScope.values))
+        parser.add_argument(
+            "scopes", nargs="+", choices=ApiScope.values, metavar="scope", help=", ".join(ApiScope.values)
+        )
         parser.add_argument("--name", default="made on the command line")
         parser.add_argument("--days", type=int, help="days until it expires (default: never)")
 
@@ -29,7 +31,9 @@ class Command(BaseCommand):
             raise CommandError(f"There is nobody with the username {owner!r}.") from None
         expires_at = None if days is None else timezone.now() + timedelta(days=days)
         try:
-            made = create_key(owner=person, name=name, scopes=[ApiScope(scope) for scope in scopes], expires_at=expires_at)
+            made = create_key(
+                owner=person, name=name, scopes=[ApiScope(scope) for scope in scopes], expires_at=expires_at
+            )
         except ServiceError as error:
             raise CommandError(str(error)) from error
         self.stderr.write(f"Key {made.key.prefix} of {person.username}: {', '.join(made.key.scopes)}.")

@@ -18,23 +18,42 @@ BY = "manage.py export"
 
 
 class Command(BaseCommand):
-    help = "Export reviewed rows: as JSONL, with --zip as an archive that holds their media too, with --files as files in the data folder."
+    help = (
+        "Export reviewed rows: as JSONL, with --zip as an archive that holds their media too, with --files as files in "
+        "the data folder."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--format", choices=[one.value for one in ExportFormat], default=ExportFormat.CANONICAL.value)
+        parser.add_argument(
+            "--format", choices=[one.value for one in ExportFormat], default=ExportFormat.CANONICAL.value
+        )
         parser.add_argument("--out", type=Path, help="file to write (default: standard output)")
         parser.add_argument("--hard", action="store_true", help="only rows whose gold contradicts the guard")
         parser.add_argument("--zip", action="store_true", help="an archive with the media")
-        parser.add_argument("--files", choices=ExportLayout.values, help="files of --rows-a-file rows with a manifest, for much data")
+        parser.add_argument(
+            "--files", choices=ExportLayout.values, help="files of --rows-a-file rows with a manifest, for much data"
+        )
         parser.add_argument("--rows-a-file", type=int, default=ROWS_A_FILE, metavar="N")
         parser.add_argument("--resume", type=int, metavar="EXPORT", help="go on with an export that was broken off")
 
-    def handle(self, *args: Any, format: str, out: Path | None, hard: bool, zip: bool, files: str | None, rows_a_file: int,
-               resume: int | None, **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        format: str,
+        out: Path | None,
+        hard: bool,
+        zip: bool,
+        files: str | None,
+        rows_a_file: int,
+        resume: int | None,
+        **options: Any,
+    ) -> None:
         request = ExportRequest(ExportFormat(format), only_hard=hard)
         if files or resume:
             if out or zip:
-                raise CommandError("--out and --zip are for exports without --files: files are written to the data folder.")
+                raise CommandError(
+                    "--out and --zip are for exports without --files: files are written to the data folder."
+                )
             if rows_a_file < 1:
                 raise CommandError("--rows-a-file must be at least 1.")
             return self._write_files(self._export(request, files, rows_a_file, resume))

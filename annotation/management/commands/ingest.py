@@ -19,16 +19,26 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--source", help="source of rows that name none (default: the file's name)")
-        parser.add_argument("--media-root", type=Path,
-                            help="folder that the media paths start from (default: the nearest with a media folder)")
+        parser.add_argument(
+            "--media-root",
+            type=Path,
+            help="folder that the media paths start from (default: the nearest with a media folder)",
+        )
         parser.add_argument("--queue", default=DEFAULT_QUEUE)
 
-    def handle(self, *args: Any, file: Path, source: str | None, media_root: Path | None, queue: str, **options: Any) -> None:
+    def handle(
+        self, *args: Any, file: Path, source: str | None, media_root: Path | None, queue: str, **options: Any
+    ) -> None:
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
         try:
-            report = ingest_jsonl(lines=lines_of_file(file), source=source or file.name.partition(".")[0],
-                                  media_root=media_root or _media_root_near(file), queue=queue, progress=self._show)
+            report = ingest_jsonl(
+                lines=lines_of_file(file),
+                source=source or file.name.partition(".")[0],
+                media_root=media_root or _media_root_near(file),
+                queue=queue,
+                progress=self._show,
+            )
         except (QueueNotFound, MediaNotReached) as error:
             raise CommandError(str(error)) from error
         for line, errors in report.rejected:
@@ -45,6 +55,8 @@ class Command(BaseCommand):
 
 
 def _media_root_near(file: Path) -> Path:
-    """Rows name their media relative to the data set: the nearest folder, from the file's own upwards, that has a `media` folder."""
+    """Rows name their media relative to the data set: the nearest folder, from the file's own upwards, that has a
+    `media` folder.
+    """
     nearby = [file.resolve().parent, *list(file.resolve().parents)[1:3]]
     return next((folder for folder in nearby if (folder / "media").is_dir()), nearby[0])

@@ -1,5 +1,5 @@
-"""`manage.py migrate` that gives up a lock rather than stop everybody: a change of a table waits for whoever reads it, and all others
-queue behind the change."""
+"""`manage.py migrate` that gives up a lock rather than stop everybody: a change of a table waits for whoever reads it,
+and all others queue behind the change."""
 
 from typing import Any
 
@@ -25,5 +25,7 @@ class Command(Migrate):
         except OperationalError as error:
             if trouble_of(error) is not DATABASE_BUSY:
                 raise
-            raise CommandError(f"A table was in use for longer than {LOCK_TIMEOUT_S} s, so the migration at hand was not made; those "
-                               "before it were. Nothing is half done. Run it again, at a quieter moment if need be.") from error
+            raise CommandError(
+                f"A table was in use for longer than {LOCK_TIMEOUT_S} s, so the migration at hand was not made; those "
+                "before it were. Nothing is half done. Run it again, at a quieter moment if need be."
+            ) from error

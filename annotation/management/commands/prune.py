@@ -9,12 +9,17 @@ from annotation.operations.retention import BLOCK, CLASSES, days_of, prune
 
 
 class Command(BaseCommand):
-    help = "Delete what has been kept for its days (GUARDAPP_RETENTION). Nothing that a snapshot, a hard sample or an open item needs."
+    help = (
+        "Delete what has been kept for its days (GUARDAPP_RETENTION). Nothing that a snapshot, a hard sample or an "
+        "open item needs."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would go")
         parser.add_argument("--only", choices=sorted(CLASSES), default="", help="one class")
-        parser.add_argument("--seconds", type=float, default=3_600, help="stop after so many; what is left goes the next time")
+        parser.add_argument(
+            "--seconds", type=float, default=3_600, help="stop after so many; what is left goes the next time"
+        )
 
     def handle(self, *args: Any, dry_run: bool, only: str, seconds: float, **options: Any) -> None:
         gone = prune(dry_run=dry_run, only=only, seconds=seconds)
@@ -23,6 +28,14 @@ class Command(BaseCommand):
                 continue
             days = days_of(name)
             count = gone.get(name)
-            said = "kept for ever" if not days else "not looked at" if count is None else (
-                f"{'over ' if dry_run and count >= BLOCK else ''}{count} {'would go' if dry_run else 'deleted'} after {days} days")
+            said = (
+                "kept for ever"
+                if not days
+                else "not looked at"
+                if count is None
+                else (
+                    f"{'over ' if dry_run and count >= BLOCK else ''}{count} "
+                    f"{'would go' if dry_run else 'deleted'} after {days} days"
+                )
+            )
             self.stdout.write(f"{name}: {said} ({kept.what})")

@@ -15,11 +15,16 @@ from guardapp.tracing import start_tracing
 
 
 class Command(BaseCommand):
-    help = "Answer the web's moderation requests. The guard is loaded at the first one, or at once where there are keys for it."
+    help = (
+        "Answer the web's moderation requests. The guard is loaded at the first one, or at once where there "
+        "are keys for it."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--bind", default="", help="host:port on a private network (default: a unix socket in the data folder)")
+        parser.add_argument(
+            "--bind", default="", help="host:port on a private network (default: a unix socket in the data folder)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, _, port = options["bind"].rpartition(":")
@@ -29,8 +34,10 @@ class Command(BaseCommand):
         start_tracing("guard")
         guarding = Guarding(workers=settings.SERVING_WORKERS)
         with GuardServer(address, guarding) as server:
+
             def ask_to_stop(number: int, frame: FrameType | None) -> None:
-                threading.Thread(target=server.shutdown).start()  # it waits for the loop that this thread runs
+                # it waits for the loop that this thread runs
+                threading.Thread(target=server.shutdown).start()
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, ask_to_stop)

@@ -24,7 +24,9 @@ def account(request: HttpRequest) -> HttpResponse:
     user = person(request)
     categories = policy_categories(active_policy_version())
     if request.method == "POST":
-        user.blur_media, user.grey_media, user.mute_media = (request.POST.get(name) == "on" for name in ("blur", "grey", "mute"))
+        user.blur_media, user.grey_media, user.mute_media = (
+            request.POST.get(name) == "on" for name in ("blur", "grey", "mute")
+        )
         user.opted_out = [row.code for row in categories if row.code in request.POST.getlist("opted_out")]
         language = request.POST.get("language", user.ui_language)
         user.ui_language = language if language in dict(settings.LANGUAGES) else ""
@@ -34,8 +36,11 @@ def account(request: HttpRequest) -> HttpResponse:
         return redirect("account")
     days = Exposure.objects.filter(reviewer=user).order_by("-day").values("day").distinct()[:SHOWN_DAYS]
     rows = [(row["day"], *_of_day(user.pk, row["day"])) for row in days]
-    return render(request, "annotation/people/account.html", {"categories": categories, "shift": shift_of(user), "rows": rows,
-                                                       "languages": settings.LANGUAGES})
+    return render(
+        request,
+        "annotation/people/account.html",
+        {"categories": categories, "shift": shift_of(user), "rows": rows, "languages": settings.LANGUAGES},
+    )
 
 
 @require_POST

@@ -20,12 +20,23 @@ from annotation.web.permissions import person
 
 
 class NewKeyForm(forms.Form):
-    name = forms.CharField(max_length=100, error_messages={"required": gettext_lazy("Give the key a name, so that you know it again.")})
+    name = forms.CharField(
+        max_length=100, error_messages={"required": gettext_lazy("Give the key a name, so that you know it again.")}
+    )
     scopes = forms.MultipleChoiceField(
-        choices=ApiScope.choices, error_messages={"required": gettext_lazy("Choose at least one thing the key may do.")})
+        choices=ApiScope.choices, error_messages={"required": gettext_lazy("Choose at least one thing the key may do.")}
+    )
     days = forms.TypedChoiceField(
-        label=gettext_lazy("Expires"), coerce=int, initial=90,
-        choices=[(30, gettext_lazy("in 30 days")), (90, gettext_lazy("in 90 days")), (365, gettext_lazy("in a year")), (0, gettext_lazy("never"))])
+        label=gettext_lazy("Expires"),
+        coerce=int,
+        initial=90,
+        choices=[
+            (30, gettext_lazy("in 30 days")),
+            (90, gettext_lazy("in 90 days")),
+            (365, gettext_lazy("in a year")),
+            (0, gettext_lazy("never")),
+        ],
+    )
 
     def limit_scopes(self, choices: list[tuple[str, str]]) -> None:
         """Offer only what the person may do themselves."""
@@ -79,5 +90,10 @@ def _key_form(user: User, request: HttpRequest | None = None) -> NewKeyForm:
 
 def _create(user: User, form: NewKeyForm) -> NewKey:
     days = form.cleaned_data["days"]
-    return create_key(owner=user, name=form.cleaned_data["name"], scopes=[ApiScope(scope) for scope in form.cleaned_data["scopes"]],
-                      expires_at=timezone.now() + timedelta(days=days) if days else None, actor=user)
+    return create_key(
+        owner=user,
+        name=form.cleaned_data["name"],
+        scopes=[ApiScope(scope) for scope in form.cleaned_data["scopes"]],
+        expires_at=timezone.now() + timedelta(days=days) if days else None,
+        actor=user,
+    )

@@ -16,7 +16,11 @@ def keymap(request: HttpRequest) -> HttpResponse:
     given = dict(user.keymap)
     if request.method == "POST":
         reset = request.POST.get("act") == "reset"
-        given = {} if reset else {key: _key(request.POST.get(f"key-{number}", "")) for number, (key, _) in enumerate(ACTIONS)}
+        given = (
+            {}
+            if reset
+            else {key: _key(request.POST.get(f"key-{number}", "")) for number, (key, _) in enumerate(ACTIONS)}
+        )
         try:
             save_keymap(user=user, keys=given)
         except KeymapNotValid as error:
@@ -24,8 +28,16 @@ def keymap(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("Every key is the standard one again.") if reset else _("Your keys are saved."))
             return redirect("keymap")
-    rows = [(f"key-{number}", standard, words, given.get(standard) or standard) for number, (standard, words) in enumerate(ACTIONS)]
-    return render(request, "annotation/people/keymap.html", {"rows": rows, "problem": problem, "wrong": wrong}, status=422 if problem else 200)
+    rows = [
+        (f"key-{number}", standard, words, given.get(standard) or standard)
+        for number, (standard, words) in enumerate(ACTIONS)
+    ]
+    return render(
+        request,
+        "annotation/people/keymap.html",
+        {"rows": rows, "problem": problem, "wrong": wrong},
+        status=422 if problem else 200,
+    )
 
 
 def _key(given: str) -> str:

@@ -1,4 +1,6 @@
-"""A trained adapter (LoRA) that servers of its base model take while they run, `vllm serve --enable-lora` among them."""
+"""A trained adapter (LoRA) that servers of its base model take while they run, `vllm serve --enable-lora` among
+them.
+"""
 
 import http.client
 from collections.abc import Collection, Sequence
@@ -35,7 +37,9 @@ def adapter_in(checkpoint: str) -> Path | None:
 
 
 def put_on(adapter: Adapter, servers: Servers) -> list[str]:
-    """The addresses that serve the adapter now; it is loaded where only its base is. Raises CheckpointNotUsable where none does."""
+    """The addresses that serve the adapter now; it is loaded where only its base is. Raises CheckpointNotUsable where
+    none does.
+    """
     took, said = [], []
     served = servers.models()
     for url, names in served.items():
@@ -43,8 +47,14 @@ def put_on(adapter: Adapter, servers: Servers) -> list[str]:
             took.append(url)
         elif adapter.base in names or Path(adapter.base).name in names:
             try:
-                exchange(url, "POST", LOAD, {"lora_name": adapter.name, "lora_path": adapter.folder}, timeout_s=servers.timeout_s,
-                         key=servers.key)
+                exchange(
+                    url,
+                    "POST",
+                    LOAD,
+                    {"lora_name": adapter.name, "lora_path": adapter.folder},
+                    timeout_s=servers.timeout_s,
+                    key=servers.key,
+                )
                 took.append(url)
             except (OSError, http.client.HTTPException, *TRANSIENT, ServerRefused) as error:
                 if adapter.name in servers.models().get(url, {}):  # another process was faster
@@ -55,9 +65,11 @@ def put_on(adapter: Adapter, servers: Servers) -> list[str]:
             said.append(f"{url} serves {', '.join(sorted(names))}")
     if not took:
         why = "; ".join(said) or f"none of {', '.join(servers.urls)} answers"
-        raise CheckpointNotUsable(f"The adapter of {adapter.version} ({adapter.folder}) is taken by no server of its base {adapter.base}: "
-                                  f"{why}. Start them with --enable-lora, --max-lora-rank of its rank and "
-                                  "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, on machines that see that folder.")
+        raise CheckpointNotUsable(
+            f"The adapter of {adapter.version} ({adapter.folder}) is taken by no server of its base {adapter.base}: "
+            f"{why}. Start them with --enable-lora, --max-lora-rank of its rank and "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, on machines that see that folder."
+        )
     return took
 
 

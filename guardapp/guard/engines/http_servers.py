@@ -1,4 +1,6 @@
-"""Several servers that hold the same guard: the least busy healthy one is asked, one that fails is left alone for a while."""
+"""Several servers that hold the same guard: the least busy healthy one is asked, one that fails is left alone for a
+while.
+"""
 
 import http.client
 import json
@@ -14,7 +16,8 @@ from urllib.parse import urlsplit
 from guardapp.guard.engine import EngineError
 
 TRIES = 6
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0  # before another try; the real pause is a random share of it
+# before another try; the real pause is a random share of it
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 REST_S = 5.0  # a server that failed is not asked for this long, unless all rest
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # another try may go well
 
@@ -36,6 +39,7 @@ class _TryAgain(Exception):
 
 
 TRANSIENT = (_TryAgain,)
+
 
 @dataclass(slots=True)
 class Server:
@@ -77,7 +81,9 @@ class Servers:
         raise ServerUnreachable(f"{ServerUnreachable.__doc__} The last one said {said}")
 
     def models(self) -> dict[str, dict[str, str]]:
-        """By address, the names that it serves checkpoints by: keyed by the name and by the checkpoint. Silent addresses are left out."""
+        """By address, the names that it serves checkpoints by: keyed by the name and by the checkpoint. Silent
+        addresses are left out.
+        """
         found: dict[str, dict[str, str]] = {}
         for server in self.servers:
             try:
@@ -85,7 +91,9 @@ class Servers:
             except (OSError, http.client.HTTPException, _TryAgain, ServerRefused):
                 continue
             rows = listed.get("data", [])
-            found[server.url] = {str(row[name]): str(row["id"]) for row in rows for name in ("root", "id") if row.get(name)}
+            found[server.url] = {
+                str(row[name]): str(row["id"]) for row in rows for name in ("root", "id") if row.get(name)
+            }
         return found
 
     @contextmanager
@@ -101,9 +109,11 @@ class Servers:
                 server.busy -= 1
 
 
-def exchange(url: str, method: str, path: str, body: dict[str, Any] | None, *, timeout_s: float, key: str = "") -> dict[str, Any]:
-    """One request; {} where the answer is no JSON object. Raises OSError, HTTPException, `TRANSIENT` and ServerRefused, which carry the
-    server's own words.
+def exchange(
+    url: str, method: str, path: str, body: dict[str, Any] | None, *, timeout_s: float, key: str = ""
+) -> dict[str, Any]:
+    """One request; {} where the answer is no JSON object. Raises OSError, HTTPException, `TRANSIENT` and ServerRefused,
+    which carry the server's own words.
     """
     place = urlsplit(url)
     make = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection

@@ -22,19 +22,33 @@ TOP_TOKENS = 5  # at each place; the two labels are nearly always among them
 CHAT = "/v1/chat/completions"
 NOT_KNOWN = 404  # the model of a request
 # the layout of guardapp.guard.parsing.render, any reasoning before it
-RESULT_LAYOUT = (r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: (?:harmful|unharmful|None)\n"
-                 r"</result>")
+RESULT_LAYOUT = (
+    r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: "
+    r"(?:harmful|unharmful|None)\n"
+    r"</result>"
+)
 
 
 class OpenAIServerEngine:
-    """Implements `Engine`, and is thread-safe: its servers batch by themselves, so `in_flight` requests are under way at once.
+    """Implements `Engine`, and is thread-safe: its servers batch by themselves, so `in_flight` requests are under way
+    at once.
 
-    `structured` makes the server write only what parses. With an `adapter` the servers hold its base and take it up now, and again
-    where one was started anew. Raises CheckpointNotUsable where no server serves the checkpoint.
+    `structured` makes the server write only what parses. With an `adapter` the servers hold its base and take it up
+    now, and again where one was started anew. Raises CheckpointNotUsable where no server serves the checkpoint.
     """
 
-    def __init__(self, checkpoint: str, urls: Sequence[str], *, key: str = "", in_flight: int = 64, structured: bool = False,
-                 instruction: str = INSTRUCTION, role_line: str = USER_ROLE_LINE, adapter: Adapter | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        urls: Sequence[str],
+        *,
+        key: str = "",
+        in_flight: int = 64,
+        structured: bool = False,
+        instruction: str = INSTRUCTION,
+        role_line: str = USER_ROLE_LINE,
+        adapter: Adapter | None = None,
+    ) -> None:
         self.name = checkpoint
         self.adapter = adapter
         self.structured = structured
@@ -45,22 +59,37 @@ class OpenAIServerEngine:
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="guard-request")
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
-        """`decoding.n` rollouts for each sample, in the order given. Raises EngineError, and OSError for a lost frame."""
-        if decoding.temperature == 0 and decoding.n > 1:  # greedy rollouts of one sample are all the same
+        """`decoding.n` rollouts for each sample, in the order given. Raises EngineError, and OSError for a lost
+        frame.
+        """
+        # greedy rollouts of one sample are all the same
+        if decoding.temperature == 0 and decoding.n > 1:
             return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
         return list(self._pool.map(lambda sample: self._ask(sample, decoding), samples))
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
         """One rollout per sample whose completion starts with `prefixes[i]`, kept in `completion`."""
         one = replace(decoding, n=1)
-        return [group[0] for group in self._pool.map(lambda sample, prefix: self._ask(sample, one, prefix), samples, prefixes)]
+        return [
+            group[0]
+            for group in self._pool.map(lambda sample, prefix: self._ask(sample, one, prefix), samples, prefixes)
+        ]
 
     def _ask(self, sample: Sample, decoding: Decoding, prefix: str | None = None) -> list[Rollout]:
         messages = self._messages(sample)
         body: dict[str, Any] = {
-            "model": self.model, "messages": messages, "n": decoding.n, "temperature": decoding.temperature, "top_p": decoding.top_p,
-            "max_tokens": decoding.max_new_tokens, "seed": decoding.seed, "logprobs": True, "top_logprobs": TOP_TOKENS,
-            "repetition_penalty": 1.0, "top_k": 0, **_video_arguments(sample),
+            "model": self.model,
+            "messages": messages,
+            "n": decoding.n,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "max_tokens": decoding.max_new_tokens,
+            "seed": decoding.seed,
+            "logprobs": True,
+            "top_logprobs": TOP_TOKENS,
+            "repetition_penalty": 1.0,
+            "top_k": 0,
+            **_video_arguments(sample),
         }
         if prefix is not None:
             messages.append({"role": "assistant", "content": prefix})
@@ -68,7 +97,10 @@ class OpenAIServerEngine:
         elif self.structured:
             body["structured_outputs"] = {"regex": RESULT_LAYOUT}
         choices = self._post(body)["choices"]
-        return [self._rollout(sample, choice, prefix or "") for choice in sorted(choices, key=lambda choice: int(choice["index"]))]
+        return [
+            self._rollout(sample, choice, prefix or "")
+            for choice in sorted(choices, key=lambda choice: int(choice["index"]))
+        ]
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -84,29 +116,41 @@ class OpenAIServerEngine:
         completion = prefix + (choice["message"]["content"] or "")
         scores = label_scores(completion, len(prefix), tokens)
         return Rollout(
-            completion=completion, judgement=parse(completion, response_expected=sample.response is not None), tokens=len(tokens),
-            finished=choice["finish_reason"] == "stop", prompt_score=scores.prompt, response_score=scores.response,
+            completion=completion,
+            judgement=parse(completion, response_expected=sample.response is not None),
+            tokens=len(tokens),
+            finished=choice["finish_reason"] == "stop",
+            prompt_score=scores.prompt,
+            response_score=scores.response,
         )
 
     def _messages(self, sample: Sample) -> list[dict[str, Any]]:
         media = iter(sample.media)
         return [
-            {"role": message["role"], "content": [
-                {"type": "text", "text": part["text"]} if part["type"] == "text" else _medium_part(next(media))
-                for part in message["content"]]}
+            {
+                "role": message["role"],
+                "content": [
+                    {"type": "text", "text": part["text"]} if part["type"] == "text" else _medium_part(next(media))
+                    for part in message["content"]
+                ],
+            }
             for message in chat_messages(harmless(sample), instruction=self.instruction, role_line=self.role_line)
         ]
 
 
 def _served(checkpoint: str, servers: Servers) -> tuple[str, list[str]]:
-    """The name that the checkpoint is served by, and the addresses that do. A server may name it by its folder's last part."""
+    """The name that the checkpoint is served by, and the addresses that do. A server may name it by its folder's last
+    part.
+    """
     served = servers.models()
     for wanted in (checkpoint, Path(checkpoint).name):
         names = {url: by_name[wanted] for url, by_name in served.items() if wanted in by_name}
         if names:  # one request goes to any of them, so all must know it by one name
             name = next(iter(names.values()))
             return name, [url for url, known in names.items() if known == name]
-    what = "; ".join(f"{url} serves {', '.join(sorted(names))}" for url, names in served.items()) or "none of them answers"
+    what = (
+        "; ".join(f"{url} serves {', '.join(sorted(names))}" for url, names in served.items()) or "none of them answers"
+    )
     raise CheckpointNotUsable(f"{checkpoint} is served by none of {', '.join(servers.urls)}: {what}.")
 
 
@@ -120,8 +164,8 @@ def _medium_part(medium: SeenMedia) -> dict[str, Any]:
 
 
 def _video_arguments(sample: Sample) -> dict[str, Any]:
-    """The true timestamps, which a server takes that was started with --trust-request-mm-kwargs. They go with the request and not
-    with a video, so a request has one video at most.
+    """The true timestamps, which a server takes that was started with --trust-request-mm-kwargs. They go with the
+    request and not with a video, so a request has one video at most.
     """
     videos = [medium for medium in sample.media if medium.kind is MediaKind.VIDEO]
     if not videos:
@@ -129,5 +173,14 @@ def _video_arguments(sample: Sample) -> dict[str, Any]:
     if len(videos) > 1:
         raise EngineError(f"Sample {sample.id} has {len(videos)} videos; a server of the guard takes one.")
     clock = clock_of(videos[0])
-    return {"media_io_kwargs": {"video": {"num_frames": -1, "fps": MILLISECONDS, "total_num_frames": clock.total_frames,
-                                          "duration": clock.duration_s, "frames_indices": list(clock.indices)}}}
+    return {
+        "media_io_kwargs": {
+            "video": {
+                "num_frames": -1,
+                "fps": MILLISECONDS,
+                "total_num_frames": clock.total_frames,
+                "duration": clock.duration_s,
+                "frames_indices": list(clock.indices),
+            }
+        }
+    }

@@ -12,7 +12,9 @@ from guardapp.guard.taxonomy import Harmfulness
 
 @dataclass(frozen=True, slots=True)
 class WrittenToken:
-    """One token of a completion: its bytes, and the log probabilities of the likeliest tokens in its place, itself among them."""
+    """One token of a completion: its bytes, and the log probabilities of the likeliest tokens in its place, itself
+    among them.
+    """
 
     data: bytes
     likely: Mapping[str, float]
@@ -24,7 +26,9 @@ class WrittenToken:
 
 
 def label_scores(completion: str, written_from: int, tokens: Sequence[WrittenToken]) -> LabelScores:
-    """`tokens` are those of the completion from the character `written_from` on; a label before it was not the guard's choice."""
+    """`tokens` are those of the completion from the character `written_from` on; a label before it was not the guard's
+    choice.
+    """
     spans = label_positions(completion)
     return LabelScores(*(_score(completion, span, written_from, tokens) for span in (spans.prompt, spans.response)))
 
@@ -32,13 +36,14 @@ def label_scores(completion: str, written_from: int, tokens: Sequence[WrittenTok
 def _score(completion: str, span: Span | None, written_from: int, tokens: Sequence[WrittenToken]) -> float | None:
     if span is None or span[0] < written_from:
         return None
-    token = _from_the_end(completion, span[0], tokens) or _from_the_start(completion[written_from:span[0]], tokens)
+    token = _from_the_end(completion, span[0], tokens) or _from_the_start(completion[written_from : span[0]], tokens)
     return None if token is None else _share_of_harmful(token.likely)
 
 
 def _from_the_end(completion: str, place: int, tokens: Sequence[WrittenToken]) -> WrittenToken | None:
-    """The token that holds the character at `place`, counted from the end: a character of several tokens (an emoji) that stands before it
-    cannot mislead, as it does from the start, where a server names each of its tokens U+FFFD. None where the tokens do not end the text."""
+    """The token that holds the character at `place`, counted from the end: a character of several tokens (an emoji)
+    that stands before it cannot mislead, as it does from the start, where a server names each of its tokens U+FFFD.
+    None where the tokens do not end the text."""
     end, in_text = len(completion), False
     for token in reversed(tokens):
         text = token.data.decode(errors="replace")
@@ -62,7 +67,10 @@ def _from_the_start(before: str, tokens: Sequence[WrittenToken]) -> WrittenToken
 
 def _share_of_harmful(likely: Mapping[str, float]) -> float | None:
     """Of the tokens that begin either label. None where the place tells neither."""
-    mass = {label: sum(math.exp(logprob) for token, logprob in likely.items() if _begins(token, label)) for label in Harmfulness}
+    mass = {
+        label: sum(math.exp(logprob) for token, logprob in likely.items() if _begins(token, label))
+        for label in Harmfulness
+    }
     both = sum(mass.values())
     return mass[Harmfulness.HARMFUL] / both if both > 0 else None
 

@@ -23,12 +23,14 @@ TOP_TOKENS = 5
 
 
 class VllmEngine:
-    """Implements `Engine`; not thread-safe. It takes the whole of the devices that it is given: `options` are those of vllm.LLM,
-    tensor_parallel_size and gpu_memory_utilization among them. The prompt of n rollouts is read once (prefix caching). `structured`
-    makes the guard write only what parses. Raises CheckpointNotUsable.
+    """Implements `Engine`; not thread-safe. It takes the whole of the devices that it is given: `options` are those of
+    vllm.LLM, tensor_parallel_size and gpu_memory_utilization among them. The prompt of n rollouts is read once (prefix
+    caching). `structured` makes the guard write only what parses. Raises CheckpointNotUsable.
     """
 
-    def __init__(self, checkpoint: str, *, style: PromptStyle = DEFAULT_STYLE, structured: bool = False, **options: Any) -> None:
+    def __init__(
+        self, checkpoint: str, *, style: PromptStyle = DEFAULT_STYLE, structured: bool = False, **options: Any
+    ) -> None:
         self.name = checkpoint
         self.structured = structured
         self.style = style
@@ -37,7 +39,8 @@ class VllmEngine:
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
         """`decoding.n` rollouts for each sample, in the order given. Raises OSError for a lost frame."""
-        if decoding.temperature == 0 and decoding.n > 1:  # greedy rollouts of one sample are all the same
+        # greedy rollouts of one sample are all the same
+        if decoding.temperature == 0 and decoding.n > 1:
             return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
         return self._ask(samples, [""] * len(samples), decoding)
 
@@ -49,12 +52,24 @@ class VllmEngine:
         if not samples:
             return []
         layout = StructuredOutputsParams(regex=RESULT_LAYOUT) if self.structured and not any(prefixes) else None
-        sampling = SamplingParams(n=decoding.n, temperature=decoding.temperature, top_p=decoding.top_p, max_tokens=decoding.max_new_tokens,
-                                  seed=decoding.seed, logprobs=TOP_TOKENS, structured_outputs=layout)
-        outputs = self.llm.generate([self._prompt(sample, prefix) for sample, prefix in zip(samples, prefixes, strict=True)],
-                                    sampling, use_tqdm=False)
-        return [[_rollout(sample, prefix, one) for one in output.outputs]
-                for sample, prefix, output in zip(samples, prefixes, outputs, strict=True)]
+        sampling = SamplingParams(
+            n=decoding.n,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            max_tokens=decoding.max_new_tokens,
+            seed=decoding.seed,
+            logprobs=TOP_TOKENS,
+            structured_outputs=layout,
+        )
+        outputs = self.llm.generate(
+            [self._prompt(sample, prefix) for sample, prefix in zip(samples, prefixes, strict=True)],
+            sampling,
+            use_tqdm=False,
+        )
+        return [
+            [_rollout(sample, prefix, one) for one in output.outputs]
+            for sample, prefix, output in zip(samples, prefixes, outputs, strict=True)
+        ]
 
     def _prompt(self, sample: Sample, prefix: str) -> dict[str, Any]:
         data: dict[str, list[Any]] = {}
@@ -62,7 +77,9 @@ class VllmEngine:
             if medium.kind is MediaKind.IMAGE:
                 data.setdefault("image", []).append(_frames(medium)[0])
             else:
-                data.setdefault("video", []).append((np.stack([np.asarray(frame) for frame in _frames(medium)]), _times(medium)))
+                data.setdefault("video", []).append(
+                    (np.stack([np.asarray(frame) for frame in _frames(medium)]), _times(medium))
+                )
         prompt: dict[str, Any] = {"prompt": render_prompt(self.processor, sample, self.style) + prefix}
         return prompt | ({"multi_modal_data": data} if data else {})
 
@@ -78,15 +95,27 @@ def _frames(medium: SeenMedia) -> list[Image.Image]:
 def _times(medium: SeenMedia) -> dict[str, Any]:
     """The true timestamps, as the processor wants them; frames were sampled before, so it must not do it again."""
     clock = clock_of(medium)
-    return {"total_num_frames": clock.total_frames, "fps": float(MILLISECONDS), "duration": clock.duration_s,
-            "frames_indices": list(clock.indices), "do_sample_frames": False}
+    return {
+        "total_num_frames": clock.total_frames,
+        "fps": float(MILLISECONDS),
+        "duration": clock.duration_s,
+        "frames_indices": list(clock.indices),
+        "do_sample_frames": False,
+    }
 
 
 def _rollout(sample: Sample, prefix: str, output: Any) -> Rollout:
     completion = prefix + output.text
-    tokens = [WrittenToken(places[token].decoded_token.encode(), {one.decoded_token: one.logprob for one in places.values()})
-              for token, places in zip(output.token_ids, output.logprobs or (), strict=True)]
+    tokens = [
+        WrittenToken(places[token].decoded_token.encode(), {one.decoded_token: one.logprob for one in places.values()})
+        for token, places in zip(output.token_ids, output.logprobs or (), strict=True)
+    ]
     scores = label_scores(completion, len(prefix), tokens)
-    return Rollout(completion=completion, judgement=parse(completion, response_expected=sample.response is not None),
-                   tokens=len(output.token_ids), finished=output.finish_reason == "stop", prompt_score=scores.prompt,
-                   response_score=scores.response)
+    return Rollout(
+        completion=completion,
+        judgement=parse(completion, response_expected=sample.response is not None),
+        tokens=len(output.token_ids),
+        finished=output.finish_reason == "stop",
+        prompt_score=scores.prompt,
+        response_score=scores.response,
+    )

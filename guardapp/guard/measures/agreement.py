@@ -1,4 +1,6 @@
-"""How far people agree beyond chance. Labels are any hashable values; a coefficient is 1 for perfect agreement, 0 for chance."""
+"""How far people agree beyond chance. Labels are any hashable values; a coefficient is 1 for perfect agreement, 0 for
+chance.
+"""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
@@ -9,7 +11,8 @@ class RatingsNotPaired(ValueError):
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Two people, the same items in the same order. None where undefined: no items, or both used one and the same label only.
+    """Two people, the same items in the same order. None where undefined: no items, or both used one and the same label
+    only.
 
     Source: Cohen 1960. Raises RatingsNotPaired.
     """
@@ -25,9 +28,11 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float 
 
 
 def krippendorff_alpha(units: Iterable[Sequence[Hashable]]) -> float | None:
-    """Nominal alpha. One unit is the labels that one item got, from any number of people; units with fewer than two are left out.
+    """Nominal alpha. One unit is the labels that one item got, from any number of people; units with fewer than two are
+    left out.
 
-    None where undefined: nothing to pair, or one label only. Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
+    None where undefined: nothing to pair, or one label only. Source: Krippendorff 2011, "Computing Krippendorff's
+    Alpha-Reliability".
     """
     totals: Counter[Hashable] = Counter()
     disagreement = 0.0

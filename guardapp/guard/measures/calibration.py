@@ -1,4 +1,6 @@
-"""Whether a guard that says 70% is right seven times in ten: the reliability curve beside metrics.expected_calibration_error."""
+"""Whether a guard that says 70% is right seven times in ten: the reliability curve beside
+metrics.expected_calibration_error.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,5 +36,8 @@ def reliability(scores: Sequence[float], positive: Sequence[bool], *, bins: int 
     index = np.minimum((p * bins).astype(np.int64), bins - 1)
     n = np.bincount(index, minlength=bins)
     means, shares = (np.bincount(index, weights=values, minlength=bins) / np.maximum(n, 1) for values in (p, y))
-    return tuple(Bin(number / bins, (number + 1) / bins, int(n[number]), float(means[number]), float(shares[number]))
-                 for number in range(bins) if n[number])
+    return tuple(
+        Bin(number / bins, (number + 1) / bins, int(n[number]), float(means[number]), float(shares[number]))
+        for number in range(bins)
+        if n[number]
+    )

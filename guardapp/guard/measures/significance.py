@@ -1,4 +1,6 @@
-"""Whether two guards that answered the same rows differ by more than luck: McNemar's test, and non-inferiority of a paired share."""
+"""Whether two guards that answered the same rows differ by more than luck: McNemar's test, and non-inferiority of a
+paired share.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ class NotPairedCounts(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Two-sided test that both guards are right equally often. `statistic`: the corrected chi², None where the test is exact."""
+    """Two-sided test that both guards are right equally often. `statistic`: the corrected chi², None where the test is
+    exact.
+    """
 
     only_first: int
     only_second: int
@@ -29,7 +33,9 @@ class McNemar:
 
 @dataclass(frozen=True, slots=True)
 class PairedShare:
-    """Share of rows right for the second guard minus that of the first, with the bounds of its two-sided interval. From -1 to 1."""
+    """Share of rows right for the second guard minus that of the first, with the bounds of its two-sided interval. From
+    -1 to 1.
+    """
 
     difference: float
     low: float
@@ -38,7 +44,8 @@ class PairedShare:
 
 
 def mcnemar_test(only_first: int, only_second: int) -> McNemar:
-    """Exact binomial up to EXACT_UP_TO discordant rows, then chi² with one degree of freedom and Edwards' continuity correction.
+    """Exact binomial up to EXACT_UP_TO discordant rows, then chi² with one degree of freedom and Edwards' continuity
+    correction.
 
     Source: McNemar 1947, Edwards 1948. Raises NotPairedCounts.
     """
@@ -63,7 +70,8 @@ def chi2_tail(statistic: float) -> float:
 def paired_share(only_first: int, only_second: int, rows: int, *, confidence: float = 0.95) -> PairedShare:
     """Interval of the difference of two paired shares: Wald after adding half a row to each of the four cells.
 
-    The added rows keep it honest where few rows or none are discordant. Source: Agresti and Min 2005. Raises NotPairedCounts.
+    The added rows keep it honest where few rows or none are discordant. Source: Agresti and Min 2005. Raises
+    NotPairedCounts.
     """
     _check(only_first, only_second, rows)
     first, second, n = only_first + 0.5, only_second + 0.5, rows + 2
@@ -74,10 +82,13 @@ def paired_share(only_first: int, only_second: int, rows: int, *, confidence: fl
 
 
 def rows_to_show(margin: float, *, confidence: float = 0.95) -> int:
-    """How many rows it takes at least to show that a share is not lower by more than `margin`: two guards that never differ on them."""
+    """How many rows it takes at least to show that a share is not lower by more than `margin`: two guards that never
+    differ on them.
+    """
     if not 0 < margin <= 1:
         raise NotPairedCounts(f"The margin must be above 0 and at most 1, not {margin}.")
-    return max(1, math.ceil(NormalDist().inv_cdf((1 + confidence) / 2) / margin - 2))  # paired_share(0, 0, rows).low >= -margin
+    # paired_share(0, 0, rows).low >= -margin
+    return max(1, math.ceil(NormalDist().inv_cdf((1 + confidence) / 2) / margin - 2))
 
 
 def _check(only_first: int, only_second: int, rows: int) -> None:

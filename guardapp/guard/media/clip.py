@@ -26,7 +26,9 @@ MISSING_TAIL_S = 1.0  # a Matroska file that stops this long before its stated e
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What the packets say before any full decoding: pts of every frame in display order, in units of time_base seconds."""
+    """What the packets say before any full decoding: pts of every frame in display order, in units of time_base
+    seconds.
+    """
 
     source: Path
     mime: str
@@ -55,7 +57,9 @@ class Clip:
 
 @dataclass(slots=True)
 class Packets:
-    """The video stream's packets as counted so far, in file order; times in the stream's time base, last_s over all streams."""
+    """The video stream's packets as counted so far, in file order; times in the stream's time base, last_s over all
+    streams.
+    """
 
     shown: list[tuple[int, int]] = field(default_factory=list)  # (pts, duration)
     keyframes: list[int] = field(default_factory=list)
@@ -116,7 +120,9 @@ def _boxes_run_past_end(source: Path) -> bool:
 
 def video_stream(container: InputContainer) -> "av.VideoStream":
     """The first stream of moving pictures (a cover picture is none), set to decode in one thread."""
-    pictures = [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
+    pictures = [
+        stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic
+    ]
     if not pictures:
         raise MediaNoVideoStream
     stream = pictures[0]
@@ -162,14 +168,17 @@ def _read_packets(container: InputContainer, stream: "av.VideoStream", limits: L
     return packets
 
 
-def _check_complete(packets: Packets, container: InputContainer, stream: "av.VideoStream", source: Path, mime: str) -> None:
+def _check_complete(
+    packets: Packets, container: InputContainer, stream: "av.VideoStream", source: Path, mime: str
+) -> None:
     """MP4 says where every packet lies, Matroska how long it lasts."""
     if DEMUXERS[mime] == "mov":
         size = source.stat().st_size
         if any(entry.pos + entry.size > size for entry in stream.index_entries):
             raise MediaTruncated
         return
-    end_s = (container.duration or 0) / av.time_base  # on the file's clock, whatever time the first packet has
+    # on the file's clock, whatever time the first packet has
+    end_s = (container.duration or 0) / av.time_base
     if end_s - packets.last_s > MISSING_TAIL_S:
         raise MediaTruncated(f"it should last until {end_s:.1f} seconds, its data ends at {packets.last_s:.1f}")
 

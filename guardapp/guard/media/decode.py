@@ -1,7 +1,7 @@
 """Untrusted bytes to the frames that the guard sees, decoded in a child process that has budgets.
 
-`sniff` is light and may be called while a person waits; `decode` and `decode_many` start a child process. The decoders are
-never loaded into the calling process, so a hostile file can stop the child and nothing else.
+`sniff` is light and may be called while a person waits; `decode` and `decode_many` start a child process. The decoders
+are never loaded into the calling process, so a hostile file can stop the child and nothing else.
 """
 
 import hashlib
@@ -14,13 +14,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guardapp.guard.media.errors import MediaEmpty, MediaError, MediaNotAFile, MediaNotStored, MediaStorageFailed, MediaTooLarge
+from guardapp.guard.media.errors import (
+    MediaEmpty,
+    MediaError,
+    MediaNotAFile,
+    MediaNotStored,
+    MediaStorageFailed,
+    MediaTooLarge,
+)
 from guardapp.guard.media.sandbox import Sandbox
 from guardapp.guard.media.sniff import file_size, sniff
-from guardapp.guard.media.values import MANIFEST, MIB, PRESETS, Decoded, Limits, from_manifest, preset_values, read_manifest, to_manifest
+from guardapp.guard.media.values import (
+    MANIFEST,
+    MIB,
+    PRESETS,
+    Decoded,
+    Limits,
+    from_manifest,
+    preset_values,
+    read_manifest,
+    to_manifest,
+)
 from guardapp.guard.verdict import MediaPreset
 
-__all__ = ["DEFAULT_LIMITS", "PRESETS", "Decoded", "Job", "Limits", "MediaError", "decode", "decode_many", "load_seen", "sniff"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "PRESETS",
+    "Decoded",
+    "Job",
+    "Limits",
+    "MediaError",
+    "decode",
+    "decode_many",
+    "load_seen",
+    "sniff",
+]
 
 DEFAULT_LIMITS = Limits()
 
@@ -36,14 +64,16 @@ class Job:
 def decode(source: Path, out_dir: Path, preset: MediaPreset, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """Frames of one picture or video in out_dir, as PNGs beside a frames.json that describes them.
 
-    A folder that already holds this source under this preset is returned as it is; another one is replaced. out_dir appears
-    whole or not at all. The child has limits.wall_s seconds. Raises a MediaError with a stable `code`.
+    A folder that already holds this source under this preset is returned as it is; another one is replaced. out_dir
+    appears whole or not at all. The child has limits.wall_s seconds. Raises a MediaError with a stable `code`.
     """
     with Sandbox(limits) as sandbox:
         return _decode(Job(source, out_dir), preset, limits, sandbox)
 
 
-def decode_many(jobs: Sequence[Job], preset: MediaPreset, limits: Limits = DEFAULT_LIMITS) -> list[Decoded | MediaError]:
+def decode_many(
+    jobs: Sequence[Job], preset: MediaPreset, limits: Limits = DEFAULT_LIMITS
+) -> list[Decoded | MediaError]:
     """`decode` for many files with one child process, in the order of jobs. A file that fails costs only itself."""
     results: list[Decoded | MediaError] = []
     with Sandbox(limits) as sandbox:
@@ -112,7 +142,9 @@ def _staging(out_dir: Path) -> Iterator[Path]:
 
 
 def _publish(folder: Path, manifest: dict[str, Any], out_dir: Path, identity: dict[str, Any]) -> None:
-    """Write frames.json last, then let the folder take its place, unless another process has put the same there meanwhile."""
+    """Write frames.json last, then let the folder take its place, unless another process has put the same there
+    meanwhile.
+    """
     if _stored(out_dir, identity) is not None:
         return
     try:

@@ -26,7 +26,9 @@ class MediaEmpty(MediaError):
 
 
 class MediaTypeNotSupported(MediaError):
-    """This type of file is not supported. Send JPEG, PNG, WebP, GIF or AVIF for a picture, MP4, MOV, WebM or MKV for a video."""
+    """This type of file is not supported. Send JPEG, PNG, WebP, GIF or AVIF for a picture, MP4, MOV, WebM or MKV for a
+    video.
+    """
 
     code = "media_type_not_supported"
 
@@ -98,7 +100,9 @@ class MediaStorageFailed(MediaError):
 
 
 class MediaStoreAway(MediaStorageFailed):
-    """The media store does not answer. It is tried again by itself; ask the operator to look at the store and its keys."""
+    """The media store does not answer. It is tried again by itself; ask the operator to look at the store and its
+    keys.
+    """
 
     code = "media_store_away"
 

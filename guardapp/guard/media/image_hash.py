@@ -1,4 +1,6 @@
-"""A 64-bit perceptual hash of a frame that the sandbox has decoded: near-copies of a picture have nearly the same bits."""
+"""A 64-bit perceptual hash of a frame that the sandbox has decoded: near-copies of a picture have nearly the same
+bits.
+"""
 
 from pathlib import Path
 
@@ -8,7 +10,9 @@ SIDE = 8  # 8 × 8 comparisons
 
 
 def difference_hash(frame: Path) -> int:
-    """Bit by bit, left to right: is a cell of the 9 × 8 grey miniature brighter than its right neighbour? Raises OSError."""
+    """Bit by bit, left to right: is a cell of the 9 × 8 grey miniature brighter than its right neighbour? Raises
+    OSError.
+    """
     with Image.open(frame) as picture:
         small = picture.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
     grey = small.tobytes()

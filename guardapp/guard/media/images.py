@@ -21,13 +21,23 @@ FORMATS = {
 }
 ORIENTATION_TAG = 0x0112
 # EXIF orientation: (degrees clockwise, mirrored); EXIF 2.32, tag 274
-ORIENTATIONS = {2: (0, True), 3: (180, False), 4: (180, True), 5: (270, True), 6: (90, False), 7: (90, True), 8: (270, False)}
+ORIENTATIONS = {
+    2: (0, True),
+    3: (180, False),
+    4: (180, True),
+    5: (270, True),
+    6: (90, False),
+    7: (90, True),
+    8: (270, False),
+}
 # Pillow's plugins raise all of these on damaged files
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 
 
 def decode_image(source: Path, mime: str, preset: MediaPreset, limits: Limits, folder: Path) -> Decoded:
-    """The picture (an animation's first frame) upright, on white, as one RGB PNG in `folder`. Colour profiles are not applied."""
+    """The picture (an animation's first frame) upright, on white, as one RGB PNG in `folder`. Colour profiles are not
+    applied.
+    """
     Image.MAX_IMAGE_PIXELS = limits.max_image_pixels
     try:
         with warnings.catch_warnings():
@@ -41,7 +51,9 @@ def decode_image(source: Path, mime: str, preset: MediaPreset, limits: Limits, f
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Store losslessly; level 1 because frames are written far more often than they are shipped. Raises MediaStorageFailed."""
+    """Store losslessly; level 1 because frames are written far more often than they are shipped. Raises
+    MediaStorageFailed.
+    """
     try:
         picture.save(path, "PNG", compress_level=1)
     except OSError as error:

@@ -14,7 +14,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import guardapp
-from guardapp.guard.media.errors import ERROR_BY_CODE, MediaDecoderCrashed, MediaDecodeTimeout, MediaError, MediaOutOfMemory
+from guardapp.guard.media.errors import (
+    ERROR_BY_CODE,
+    MediaDecoderCrashed,
+    MediaDecodeTimeout,
+    MediaError,
+    MediaOutOfMemory,
+)
 from guardapp.guard.media.values import Limits
 
 # -P: no folder that holds untrusted files comes onto the import path; -s: nor does the user's own
@@ -49,7 +55,9 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The program that opens untrusted files: `python -m guardapp.guard.media.sandbox_child PARENT_PID`.
 
-One JSON value a line on stdin: first {"limits": {...}, "jobs": n}, then one job each
-{"source", "kind", "mime", "preset": {...}, "folder"}; stdin's end ends the program. One JSON answer a line on stdout for each
-job: {"ok": manifest} or {"error": code, "detail": text}. An error that is not foreseen ends the program; the parent reports it.
+One JSON value a line on stdin: first {"limits": {...}, "jobs": n}, then one job each {"source", "kind", "mime",
+"preset": {...}, "folder"}; stdin's end ends the program. One JSON answer a line on stdout for each job: {"ok":
+manifest} or {"error": code, "detail": text}. An error that is not foreseen ends the program; the parent reports it.
 """
 
 import ctypes

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from guardapp.guard.media.errors import MediaTooNarrow
 
 MAX_ASPECT = 200.0
-TIME_TOLERANCE_S = 1e-4  # a frame that starts this much after the wanted time still counts as on display
+# a frame that starts this much after the wanted time still counts as on display
+TIME_TOLERANCE_S = 1e-4
 
 
 def fit_size(width: int, height: int, min_pixels: int, max_pixels: int, multiple: int) -> tuple[int, int]:
     """(width, height) near the source's aspect, both multiples of `multiple`, with min <= width x height <= max.
 
-    Follows `smart_resize` of the Qwen processors (transformers, image_processing_qwen2_vl), with one difference: there a side
-    that rounds up to one multiple can break the upper bound, here the other side gives way. Where the two bounds leave no
-    multiple between them, the upper one holds. Raises MediaTooNarrow when one side is over 200 times the other.
+    Follows `smart_resize` of the Qwen processors (transformers, image_processing_qwen2_vl), with one difference: there
+    a side that rounds up to one multiple can break the upper bound, here the other side gives way. Where the two bounds
+    leave no multiple between them, the upper one holds. Raises MediaTooNarrow when one side is over 200 times the
+    other.
     """
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise MediaTooNarrow(f"{width}x{height} pixels")
@@ -42,11 +44,12 @@ def _within(width: int, height: int, max_pixels: int, multiple: int) -> tuple[in
 
 
 def pick_frames(times: Sequence[float], end_s: float, fps: float, min_frames: int, max_frames: int) -> list[int]:
-    """Indices of the frames to see, ascending and distinct. times: start of each frame in seconds, ascending; end_s: of the last.
+    """Indices of the frames to see, ascending and distinct. times: start of each frame in seconds, ascending; end_s: of
+    the last.
 
-    One frame for each 1/fps seconds, the one on display at that moment. Where that gives more than max_frames or fewer than
-    min_frames, that many moments are spread evenly from the first frame to the last. A frame that stays on display over
-    several moments is seen once. A source with fewer than min_frames frames is seen whole.
+    One frame for each 1/fps seconds, the one on display at that moment. Where that gives more than max_frames or fewer
+    than min_frames, that many moments are spread evenly from the first frame to the last. A frame that stays on display
+    over several moments is seen once. A source with fewer than min_frames frames is seen whole.
     """
     start, last = times[0], times[-1]
     wanted = max(1, math.ceil((end_s - start) * fps - TIME_TOLERANCE_S))

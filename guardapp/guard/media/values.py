@@ -43,9 +43,9 @@ class Limits:
 class Decoded:
     """Frames that the guard sees, and where they came from.
 
-    source_width and source_height are as coded, before `rotation` (degrees clockwise that were applied to show the source
-    upright: 0, 90, 180 or 270) and `mirrored`. width and height are those of the stored frames. Timestamps are seconds on
-    the file's own clock, on which the first frame is at start_s. source_fps is the mean rate of the source.
+    source_width and source_height are as coded, before `rotation` (degrees clockwise that were applied to show the
+    source upright: 0, 90, 180 or 270) and `mirrored`. width and height are those of the stored frames. Timestamps are
+    seconds on the file's own clock, on which the first frame is at start_s. source_fps is the mean rate of the source.
     """
 
     seen: SeenMedia
@@ -62,7 +62,8 @@ class Decoded:
     duration_s: float | None = None
     source_fps: float | None = None
     source_frames: int | None = None
-    keyframes_only: bool = False  # the clip was too long for a full pass: frames are the keyframes nearest to the wanted times
+    # the clip was too long for a full pass: frames are the keyframes nearest to the wanted times
+    keyframes_only: bool = False
 
 
 PRESETS: dict[str, MediaPreset] = {
@@ -78,7 +79,8 @@ PRESETS: dict[str, MediaPreset] = {
             image_min_pixels=32 * 32,
             size_multiple=32,
         ),
-        # spec/guard.md, Media budgets: Omni 2B/4B. The smallest frame is not published; 4,096 is that of its images in RL.
+        # spec/guard.md, Media budgets: Omni 2B/4B. The smallest frame is not published; 4,096 is that of its images in
+        # RL.
         MediaPreset(
             name="omni-148k",
             fps=2.0,
@@ -100,8 +102,8 @@ PRESETS: dict[str, MediaPreset] = {
             image_min_pixels=4 * 28 * 28,
             size_multiple=28,
         ),
-        # Images follow the Qwen2.5-VL processor's defaults. No video budget is published for GuardReasoner-VL: ours is the
-        # Omni release's, so that a video can be looked at, and `extra` says so.
+        # Images follow the Qwen2.5-VL processor's defaults. No video budget is published for GuardReasoner-VL: ours is
+        # the Omni release's, so that a video can be looked at, and `extra` says so.
         MediaPreset(
             name="vl",
             fps=1.0,
@@ -121,14 +123,22 @@ def to_manifest(decoded: Decoded) -> dict[str, Any]:
     """The JSON form of a decoded file; frames are named relative to their folder."""
     fields = {name: getattr(decoded, name) for name in Decoded.__slots__ if name != "seen"}
     frames = [{"file": frame.path.name, "timestamp_s": frame.timestamp_s} for frame in decoded.seen.frames]
-    return {"version": MANIFEST_VERSION, "kind": decoded.seen.kind.value, "fps": decoded.seen.fps, "frames": frames, **fields}
+    return {
+        "version": MANIFEST_VERSION,
+        "kind": decoded.seen.kind.value,
+        "fps": decoded.seen.fps,
+        "frames": frames,
+        **fields,
+    }
 
 
 def from_manifest(manifest: dict[str, Any], folder: Path) -> Decoded:
     """Read `to_manifest` back and see that every frame is there. Raises MediaNotStored."""
     try:
         if manifest["version"] != MANIFEST_VERSION:
-            raise MediaNotStored(f"the manifest has version {manifest['version']}, this program reads {MANIFEST_VERSION}")
+            raise MediaNotStored(
+                f"the manifest has version {manifest['version']}, this program reads {MANIFEST_VERSION}"
+            )
         names = [str(row["file"]) for row in manifest["frames"]]
         if not names or not all(FRAME_NAME.fullmatch(name) and (folder / name).is_file() for name in names):
             raise MediaNotStored("frames are missing")

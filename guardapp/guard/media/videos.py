@@ -1,4 +1,6 @@
-"""Video to RGB frames with their true times: decord where it is right and affordable, else PyAV. For the child process only."""
+"""Video to RGB frames with their true times: decord where it is right and affordable, else PyAV. For the child process
+only.
+"""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -56,7 +58,9 @@ def _decode(clip: Clip, preset: MediaPreset, limits: Limits, folder: Path) -> De
         raise MediaCorrupt("no frame can be decoded")
     times = clip.times
     return Decoded(
-        seen=SeenMedia(MediaKind.VIDEO, tuple(frames), sampled_fps([frame.timestamp_s for frame in frames], preset.fps)),
+        seen=SeenMedia(
+            MediaKind.VIDEO, tuple(frames), sampled_fps([frame.timestamp_s for frame in frames], preset.fps)
+        ),
         reader=reader,
         mime=clip.mime,
         codec=clip.codec,
@@ -83,7 +87,8 @@ def _store(pictures: Iterator[tuple[int | float, Image.Image]], folder: Path) ->
 
 
 def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
-    """Frames from decord, which turns them upright by itself; nothing where it cannot read the file or sees other frames.
+    """Frames from decord, which turns them upright by itself; nothing where it cannot read the file or sees other
+    frames.
 
     decord counts frames, so its count and its times (which start at 0) must agree with the packets' before an index is
     trusted. After a seek in an open-GOP file it is off by the leading frames: such files never come here.
@@ -98,7 +103,9 @@ def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, 
         if len(video) != len(times):
             return
         tolerance = max(1e-3, clip.duration_s * 1e-6)  # decord keeps times as 32-bit floats
-        if any(abs(float(video.get_frame_timestamp(index)[0]) - (times[index] - times[0])) > tolerance for index in picked):
+        if any(
+            abs(float(video.get_frame_timestamp(index)[0]) - (times[index] - times[0])) > tolerance for index in picked
+        ):
             return
         batch = video.get_batch(picked).asnumpy()
     except (decord.DECORDError, AssertionError, RuntimeError):
@@ -142,7 +149,9 @@ def _keyframes(clip: Clip, keyframes: list[int], size: Size) -> Iterator[tuple[f
         stream.codec_context.skip_frame = "NONKEY"
         for pts in keyframes:
             container.seek(pts, stream=stream, backward=True)
-            frame = next((frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= pts), None)
+            frame = next(
+                (frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= pts), None
+            )
             if frame is not None and frame.pts is not None:
                 yield float(frame.pts * clip.time_base), _picture(frame, clip.rotation, size)
 

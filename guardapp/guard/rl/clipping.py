@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 
 class ClipNotUsable(ValueError):
-    """A clip range is above zero, its floor is from zero to the range, and its schedule is one of those that there are."""
+    """A clip range is above zero, its floor is from zero to the range, and its schedule is one of those that there
+    are.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class ClipSchedule:
             if getattr(self, name) <= 0:
                 raise ClipNotUsable(f"clip_{name}={getattr(self, name)} is not above zero.")
         if not 0 <= self.floor <= min(self.low, self.high):
-            raise ClipNotUsable(f"clip_floor={self.floor} is not from 0 to {min(self.low, self.high)}, the clip range itself.")
+            raise ClipNotUsable(
+                f"clip_floor={self.floor} is not from 0 to {min(self.low, self.high)}, the clip range itself."
+            )
 
     def at(self, step: int, total: int) -> ClipRange:
         """The range in force at `step` of `total`; the first step is 1, and steps outside the run count as its ends."""

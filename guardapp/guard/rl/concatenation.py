@@ -1,20 +1,21 @@
 """Safety-aware concatenation: two rows become one harder row, for reinforcement only. Source: GuardReasoner-VL.
 
-From the paper: rows are paired at random, their texts joined, their pictures merged into one; a label is unharmful only if
-both are unharmful, else harmful, each task by itself; such pairs are 20% of the reinforcement rows. They have no target
-completion.
+From the paper: rows are paired at random, their texts joined, their pictures merged into one; a label is unharmful only
+if both are unharmful, else harmful, each task by itself; such pairs are 20% of the reinforcement rows. They have no
+target completion.
 
 Ours, because the paper's was not found:
 
 * Separator: a blank line, between the prompts and between the responses. An empty text adds no separator.
-* Pairs: both rows of one modality (text, image or text-image), no pair twice, no row with itself. Videos, rows with several
-  pictures and rows without a gold prompt label are left out.
-* Merged picture: side by side or one above the other, whichever leaves less of the page empty, then whichever is nearer to a
-  square, then side by side. Pictures keep their own scale, stand centred on white, `GAP` pixels apart; the page is then fitted
-  into the media preset's budget as any picture is.
-* A response label where only one row has a response is that row's. Where a present response has no gold label, the joined one is
-  harmful if the other is, else it has none.
-* Label balancing: off, pairs are drawn as they come, which makes most of them harmful; on, every second pair is unharmful.
+* Pairs: both rows of one modality (text, image or text-image), no pair twice, no row with itself. Videos, rows with
+  several pictures and rows without a gold prompt label are left out.
+* Merged picture: side by side or one above the other, whichever leaves less of the page empty, then whichever is
+  nearer to a square, then side by side. Pictures keep their own scale, stand centred on white, `GAP` pixels apart; the
+  page is then fitted into the media preset's budget as any picture is.
+* A response label where only one row has a response is that row's. Where a present response has no gold label, the
+  joined one is harmful if the other is, else it has none.
+* Label balancing: off, pairs are drawn as they come, which makes most of them harmful; on, every second pair is
+  unharmful.
 
 The pixels are merged in `guardapp.guard.rl.merged_picture`.
 """
@@ -99,8 +100,10 @@ def concatenated(first: Labelled, second: Labelled, merged: SeenMedia | None) ->
     responses = [sample.response for sample in (one, other) if sample.response is not None]
     return Labelled(
         Sample(
-            id=f"{one.id}+{other.id}", prompt=joined_text([one.prompt, other.prompt]),
-            response=joined_text(responses) if responses else None, media=(merged,) if merged else (),
+            id=f"{one.id}+{other.id}",
+            prompt=joined_text([one.prompt, other.prompt]),
+            response=joined_text(responses) if responses else None,
+            media=(merged,) if merged else (),
             policy_text=one.policy_text,
         ),
         Verdict(
@@ -164,7 +167,8 @@ def _pools(rows: Sequence[Labelled]) -> dict[Modality, _Pool]:
         modality: _Pool(
             indices, *([index for index in indices if rows[index].verdict.prompt is label] for label in Harmfulness)
         )
-        for modality, indices in by_modality.items() if len(indices) > 1
+        for modality, indices in by_modality.items()
+        if len(indices) > 1
     }
 
 

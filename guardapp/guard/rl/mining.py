@@ -55,8 +55,8 @@ def keeps(rule: KeepRule, rights: Sequence[bool]) -> bool:
 def hard_sample_weights(differences: Sequence[int | None], spread: float) -> list[float]:
     """HS-DPO's weight of each pair: 1 + Norm(wrong - right), where the counts are those of the pair's row.
 
-    Norm maps the largest difference, of either sign, to `spread`, and a row with as many right as wrong to 0: a harder row
-    weighs more. Its exact form was not found; this one is ours. None, a pair without counts, weighs 1.
+    Norm maps the largest difference, of either sign, to `spread`, and a row with as many right as wrong to 0: a harder
+    row weighs more. Its exact form was not found; this one is ours. None, a pair without counts, weighs 1.
     """
     widest = max((abs(difference) for difference in differences if difference is not None), default=0)
     return [1 + spread * difference / widest if difference and widest else 1.0 for difference in differences]

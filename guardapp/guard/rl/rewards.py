@@ -1,7 +1,7 @@
 """The papers' rewards as pure functions of one graded completion: what GRPO raises, what mining calls right.
 
-f is 1 where the completion has the published format, else 0; acc = 0.5·[prompt label right] + 0.5·[response label right],
-or the prompt label alone where the row has no response; L counts the completion's tokens.
+f is 1 where the completion has the published format, else 0; acc = 0.5·[prompt label right] + 0.5·[response label
+right], or the prompt label alone where the row has no response; L counts the completion's tokens.
 
 | name               | from      | reward                                                                         |
 |--------------------|-----------|--------------------------------------------------------------------------------|
@@ -40,7 +40,9 @@ class RewardUnknown(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """One completion against its row's gold labels. A label is None where the row has no gold for it: it does not count."""
+    """One completion against its row's gold labels. A label is None where the row has no gold for it: it does not
+    count.
+    """
 
     format_ok: bool
     prompt_right: bool | None
@@ -55,7 +57,9 @@ class Graded:
             if self.prompt_right is None:
                 raise NothingToGrade(NothingToGrade.__doc__)
             return float(self.prompt_right)
-        return float(self.response_right) if self.prompt_right is None else (self.prompt_right + self.response_right) / 2
+        return (
+            float(self.response_right) if self.prompt_right is None else (self.prompt_right + self.response_right) / 2
+        )
 
     @property
     def right(self) -> bool:
@@ -65,8 +69,8 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """`total` is what training maximises. `length_term` is what length added to (or took from) the reward without it; for
-    `omni-v2-released` what it would have taken, had the code not overwritten it."""
+    """`total` is what training maximises. `length_term` is what length added to (or took from) the reward without it;
+    for `omni-v2-released` what it would have taken, had the code not overwritten it."""
 
     total: float
     format: float
@@ -86,10 +90,12 @@ def grade(completion: str, gold: Verdict, *, response_present: bool, tokens: int
     read = parse_labels(completion, response_expected=response_present)
     stated = read or _NOTHING_STATED
     return Graded(
-        format_ok=read is not None or has_published_format(completion),  # what parses has the format
+        # what parses has the format
+        format_ok=read is not None or has_published_format(completion),
         prompt_right=None if gold.prompt is None else stated.prompt == gold.prompt,
         response_right=None if gold.response is None or not response_present else stated.response == gold.response,
-        tokens=tokens, max_tokens=max_tokens,
+        tokens=tokens,
+        max_tokens=max_tokens,
     )
 
 
@@ -114,11 +120,15 @@ def concise_correctness(graded: Graded) -> Reward:
 def concise_correctness_as_released(graded: Graded) -> Reward:
     accuracy = graded.accuracy
     total = accuracy if graded.format_ok else 0.0
-    return Reward(total, float(graded.format_ok), accuracy, -_verbosity(accuracy, graded.tokens) if graded.format_ok else 0.0)
+    return Reward(
+        total, float(graded.format_ok), accuracy, -_verbosity(accuracy, graded.tokens) if graded.format_ok else 0.0
+    )
 
 
 def length_aware_safety(graded: Graded, *, beta: float) -> Reward:
-    """Never above 0. The shorter a completion that is not all right, the more it costs; from l = beta on length is free."""
+    """Never above 0. The shorter a completion that is not all right, the more it costs; from l = beta on length is
+    free.
+    """
     accuracy = graded.accuracy
     unscaled = -1 + (accuracy if graded.format_ok else 0.0)
     length = max(LENGTH_FLOOR, graded.tokens / graded.max_tokens)

@@ -62,15 +62,24 @@ def test_media_that_was_not_uploaded_is_named(sender: APIClient) -> None:
 
 
 def test_media_that_is_missing_among_the_uploads_is_named(sender: APIClient, png: bytes) -> None:
-    answer = sender.post("/api/v1/items", {"items": orjson.dumps([row(media=["cat.png"])]).decode(),
-                                           "dog.png": SimpleUploadedFile("dog.png", png)}, format="multipart")
+    answer = sender.post(
+        "/api/v1/items",
+        {"items": orjson.dumps([row(media=["cat.png"])]).decode(), "dog.png": SimpleUploadedFile("dog.png", png)},
+        format="multipart",
+    )
     assert answer.status_code == 422
     assert "not among the uploaded files" in answer.json()["errors"][0]["detail"]
 
 
 def test_media_of_a_wrong_type_names_what_was_found(sender: APIClient) -> None:
-    answer = sender.post("/api/v1/items", {"items": orjson.dumps([row(media=["cat.png"]), row()]).decode(),
-                                           "cat.png": SimpleUploadedFile("cat.png", PDF, "image/png")}, format="multipart")
+    answer = sender.post(
+        "/api/v1/items",
+        {
+            "items": orjson.dumps([row(media=["cat.png"]), row()]).decode(),
+            "cat.png": SimpleUploadedFile("cat.png", PDF, "image/png"),
+        },
+        format="multipart",
+    )
     assert answer.status_code == 202
     bad, good = answer.json()["results"]
     assert (bad["status"], good["status"]) == ("rejected", "created")
@@ -83,7 +92,9 @@ def test_empty_media_is_refused(sender: APIClient) -> None:
     assert "empty" in detail
 
 
-@pytest.mark.parametrize("url", ["http://example.org/a.png", "https://169.254.169.254/", "file:///etc/passwd", "//example.org/a.png"])
+@pytest.mark.parametrize(
+    "url", ["http://example.org/a.png", "https://169.254.169.254/", "file:///etc/passwd", "//example.org/a.png"]
+)
 def test_urls_are_refused_and_never_fetched(sender: APIClient, url: str) -> None:
     [(pointer, detail)] = errors_of(sender, row(media=[url]))
     assert pointer == "/0/media/0"
@@ -111,14 +122,17 @@ def test_a_body_above_the_limit_is_refused(sender: APIClient, settings: Settings
 
 def test_an_upload_above_the_limit_is_refused(sender: APIClient, png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("annotation.api.items.MAX_UPLOAD_BYTES", 100)
-    assert sender.post("/api/v1/items", {"items": "[]", "a.png": io.BytesIO(png)}, format="multipart").status_code == 413
+    assert (
+        sender.post("/api/v1/items", {"items": "[]", "a.png": io.BytesIO(png)}, format="multipart").status_code == 413
+    )
 
 
 def test_duplicate_ids_in_one_batch_are_named(sender: APIClient) -> None:
     answer = send(sender, row(external_id="a"), row(external_id="a", prompt="Another"), row(external_id="b"))
     assert [result["status"] for result in answer.json()["results"]] == ["created", "rejected", "created"]
     assert answer.json()["results"][1]["errors"] == [
-        {"pointer": "/external_id", "detail": "is a duplicate: row 0 of this batch has the same id and other content."}]
+        {"pointer": "/external_id", "detail": "is a duplicate: row 0 of this batch has the same id and other content."}
+    ]
 
 
 def test_a_nul_character_is_refused_in_text_and_in_metadata(sender: APIClient) -> None:
@@ -127,13 +141,25 @@ def test_a_nul_character_is_refused_in_text_and_in_metadata(sender: APIClient) -
     assert all("NUL" in detail for _, detail in errors)
 
 
-@pytest.mark.parametrize(("fields", "pointer"), [
-    ({"external_id": ""}, "/0/external_id"), ({"external_id": 7}, "/0/external_id"), ({"external_id": "x" * 201}, "/0/external_id"),
-    ({"prompt": 5}, "/0/prompt"), ({"prompt": " "}, "/0"), ({"media": "a.png"}, "/0/media"), ({"media": [5]}, "/0/media/0"),
-    ({"media": ["a.png"] * 17}, "/0/media"), ({"metadata": []} | {"metadata": [1]}, "/0/metadata"),
-    ({"metadata": {"a": "x" * 70_000}}, "/0/metadata"), ({"reported_at": "yesterday"}, "/0/reported_at"),
-    ({"reported_at": "2025-13-45T00:00:00Z"}, "/0/reported_at"), ({"source": "x" * 101}, "/0/source"), ({"a/b~c": 1}, "/0/a~1b~0c"),
-])
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"external_id": ""}, "/0/external_id"),
+        ({"external_id": 7}, "/0/external_id"),
+        ({"external_id": "x" * 201}, "/0/external_id"),
+        ({"prompt": 5}, "/0/prompt"),
+        ({"prompt": " "}, "/0"),
+        ({"media": "a.png"}, "/0/media"),
+        ({"media": [5]}, "/0/media/0"),
+        ({"media": ["a.png"] * 17}, "/0/media"),
+        ({"metadata": []} | {"metadata": [1]}, "/0/metadata"),
+        ({"metadata": {"a": "x" * 70_000}}, "/0/metadata"),
+        ({"reported_at": "yesterday"}, "/0/reported_at"),
+        ({"reported_at": "2025-13-45T00:00:00Z"}, "/0/reported_at"),
+        ({"source": "x" * 101}, "/0/source"),
+        ({"a/b~c": 1}, "/0/a~1b~0c"),
+    ],
+)
 def test_each_field_that_cannot_be_taken_is_named(sender: APIClient, fields: dict[str, Any], pointer: str) -> None:
     assert errors_of(sender, row() | fields)[0][0] == pointer
 
@@ -148,8 +174,18 @@ def test_coop_rows_name_the_field_inside_data(sender: APIClient) -> None:
     assert [pointer for pointer, _ in errors] == ["/0/data/txt", "/0/type"]
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"", 422), (b"[]", 422), (b'"\xff"', 400), (b'{"items": 5}', 422),
-                                              (b'{"items": [], "extra": 1}', 422), (b'"\\ud800"', 400)])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"", 422),
+        (b"[]", 422),
+        (b'"\xff"', 400),
+        (b'{"items": 5}', 422),
+        (b'{"items": [], "extra": 1}', 422),
+        (b'"\\ud800"', 400),
+    ],
+)
 def test_a_body_that_is_no_batch_is_a_problem(sender: APIClient, body: bytes, status: int) -> None:
     answer = sender.post("/api/v1/items", body, content_type="application/json")
     assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
@@ -179,7 +215,9 @@ def take(client: APIClient) -> str:
 
 
 def submit(client: APIClient, token: str, key: str = "a-key-of-its-own", **fields: Any) -> Any:
-    return client.post(f"/api/v1/assignments/{token}/submit", {**DECISION, **fields}, format="json", headers={"Idempotency-Key": key})
+    return client.post(
+        f"/api/v1/assignments/{token}/submit", {**DECISION, **fields}, format="json", headers={"Idempotency-Key": key}
+    )
 
 
 def test_an_expired_lease_is_a_conflict_and_the_decision_is_kept(with_key: KeyedClient) -> None:
@@ -207,12 +245,22 @@ def test_a_second_submit_with_another_key_is_refused(with_key: KeyedClient) -> N
     assert submit(client, token, "another-key").status_code == 409
 
 
-@pytest.mark.parametrize(("fields", "pointer"), [
-    ({"prompt_label": "safe"}, "/prompt_label"), ({"kind": None}, "/kind"), ({"severity": 4}, "/severity"),
-    ({"response_label": "harmful"}, "/response_label"), ({"categories": ["S99"]}, "/categories"), ({"verdict": 1}, "/verdict"),
-    ({"steps": [{"text": None, "mark": "great"}]}, "/steps/0/mark"), ({"steps": [{"text": "never written"}]}, "/steps"),
-])
-def test_each_field_of_a_decision_that_cannot_be_taken_is_named(with_key: KeyedClient, fields: dict[str, Any], pointer: str) -> None:
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"prompt_label": "safe"}, "/prompt_label"),
+        ({"kind": None}, "/kind"),
+        ({"severity": 4}, "/severity"),
+        ({"response_label": "harmful"}, "/response_label"),
+        ({"categories": ["S99"]}, "/categories"),
+        ({"verdict": 1}, "/verdict"),
+        ({"steps": [{"text": None, "mark": "great"}]}, "/steps/0/mark"),
+        ({"steps": [{"text": "never written"}]}, "/steps"),
+    ],
+)
+def test_each_field_of_a_decision_that_cannot_be_taken_is_named(
+    with_key: KeyedClient, fields: dict[str, Any], pointer: str
+) -> None:
     client = with_key(ApiScope.REVIEWS_WRITE)
     answer = submit(client, take(client), **fields)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)

@@ -26,22 +26,29 @@ ROW = {"external_id": "a", "source": "test", "prompt": "How do I bake bread?"}
 
 # every operation, and the scope that it needs
 OPERATIONS = [
-    ("POST", "/api/v1/items", ApiScope.ITEMS_WRITE), ("GET", "/api/v1/items", ApiScope.ITEMS_READ),
-    ("GET", "/api/v1/items/1", ApiScope.ITEMS_READ), ("GET", "/api/v1/export", ApiScope.EXPORT),
-    ("GET", "/api/v1/export/summary", ApiScope.EXPORT), ("POST", "/api/v1/queues/default/next", ApiScope.REVIEWS_WRITE),
+    ("POST", "/api/v1/items", ApiScope.ITEMS_WRITE),
+    ("GET", "/api/v1/items", ApiScope.ITEMS_READ),
+    ("GET", "/api/v1/items/1", ApiScope.ITEMS_READ),
+    ("GET", "/api/v1/export", ApiScope.EXPORT),
+    ("GET", "/api/v1/export/summary", ApiScope.EXPORT),
+    ("POST", "/api/v1/queues/default/next", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/submit", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/reveal", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/skip", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/escalate", ApiScope.REVIEWS_WRITE),
     ("POST", f"/api/v1/assignments/{TOKEN}/heartbeat", ApiScope.REVIEWS_WRITE),
     ("PUT", f"/api/v1/assignments/{TOKEN}/draft", ApiScope.REVIEWS_WRITE),
-    ("POST", "/api/v1/reviews/1/undo", ApiScope.REVIEWS_WRITE), ("POST", "/v1/moderations", ApiScope.MODERATE),
-    ("POST", "/api/v1/moderate", ApiScope.MODERATE), ("POST", "/api/v1/moderate/stream", ApiScope.MODERATE),
+    ("POST", "/api/v1/reviews/1/undo", ApiScope.REVIEWS_WRITE),
+    ("POST", "/v1/moderations", ApiScope.MODERATE),
+    ("POST", "/api/v1/moderate", ApiScope.MODERATE),
+    ("POST", "/api/v1/moderate/stream", ApiScope.MODERATE),
 ]
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), OPERATIONS)
-def test_every_operation_needs_a_key_with_its_scope(with_key: KeyedClient, method: str, path: str, scope: ApiScope) -> None:
+def test_every_operation_needs_a_key_with_its_scope(
+    with_key: KeyedClient, method: str, path: str, scope: ApiScope
+) -> None:
     anonymous = APIClient().generic(method, path)
     assert (anonymous.status_code, anonymous["Content-Type"]) == (401, "application/problem+json")
     others = [other for other in ApiScope if other is not scope]
@@ -88,9 +95,15 @@ def test_a_dead_broker_does_not_fail_ingestion(sender: APIClient, monkeypatch: p
 
 
 def test_rows_and_files_come_in_one_multipart_body(sender: APIClient, png: bytes) -> None:
-    rows = [{"external_id": "one", "media": ["a.png"], "modality": "image"}, {"external_id": "two", "prompt": "Two", "media": ["a.png"]}]
-    answer = sender.post("/api/v1/items", {"items": orjson.dumps(rows).decode(), "a.png": SimpleUploadedFile("a.png", png)},
-                         format="multipart")
+    rows = [
+        {"external_id": "one", "media": ["a.png"], "modality": "image"},
+        {"external_id": "two", "prompt": "Two", "media": ["a.png"]},
+    ]
+    answer = sender.post(
+        "/api/v1/items",
+        {"items": orjson.dumps(rows).decode(), "a.png": SimpleUploadedFile("a.png", png)},
+        format="multipart",
+    )
     assert answer.json()["created"] == 2
     assert list(Item.objects.order_by("pk").values_list("modality", flat=True)) == ["image", "text-image"]
 
@@ -102,7 +115,9 @@ def test_rows_that_name_no_source_or_queue_take_those_of_the_address(sender: API
     assert sender.post("/api/v1/items?queue=none", ROW, format="json").status_code == 404
 
 
-def test_a_batch_costs_a_fixed_number_of_queries(sender: APIClient, django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+def test_a_batch_costs_a_fixed_number_of_queries(
+    sender: APIClient, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
     rows = [{**ROW, "external_id": f"{number}"} for number in range(40)]
     with django_assert_max_num_queries(14):
         sender.post("/api/v1/items", rows, format="json")
@@ -112,17 +127,25 @@ def test_an_item_is_shown_with_its_prediction_reviews_and_gold(sender: APIClient
     item = make_item()
     reviewer = with_key(ApiScope.REVIEWS_WRITE)
     token = reviewer.post("/api/v1/queues/default/next").json()["token"]
-    reviewer.post(f"/api/v1/assignments/{token}/submit", {"kind": "corrected", "prompt_label": "unharmful"}, format="json",
-                  headers={"Idempotency-Key": "a-key-of-its-own"})
+    reviewer.post(
+        f"/api/v1/assignments/{token}/submit",
+        {"kind": "corrected", "prompt_label": "unharmful"},
+        format="json",
+        headers={"Idempotency-Key": "a-key-of-its-own"},
+    )
     shown = sender.get(f"/api/v1/items/{item.pk}").json()
-    assert (shown["status"], shown["prediction"]["prompt_label"], shown["gold"]["prompt_label"]) == ("reviewed", "harmful", "unharmful")
+    assert (shown["status"], shown["prediction"]["prompt_label"], shown["gold"]["prompt_label"]) == (
+        "reviewed",
+        "harmful",
+        "unharmful",
+    )
     assert shown["gold"]["hard"] == ["prompt"]
     [review] = shown["reviews"]
     assert review["reviewer_pseudonym"].startswith("reviewer-")
 
 
 def test_an_item_that_is_not_there_is_a_404(sender: APIClient) -> None:
-    assert sender.get(f"/api/v1/items/{10 ** 30}").status_code == 404
+    assert sender.get(f"/api/v1/items/{10**30}").status_code == 404
     assert sender.get("/api/v1/items/999").json()["detail"] == "There is no item 999."
 
 
@@ -145,14 +168,32 @@ def test_pages_of_items_lose_and_repeat_nothing(sender: APIClient) -> None:
 def test_a_program_narrows_items_as_a_page_does(sender: APIClient) -> None:
     gun = make_item(prompt="Where do I buy a gun?", language="en", prediction={"categories": ["S9"]})
     make_item(prompt="Where do I buy bread?")
-    for asked in ({"q": "gun"}, {"q": gun.external_id}, {"text": "buy gun"}, {"language": "en"}, {"category": "S9", "label": "harmful"}):
+    for asked in (
+        {"q": "gun"},
+        {"q": gun.external_id},
+        {"text": "buy gun"},
+        {"language": "en"},
+        {"category": "S9", "label": "harmful"},
+    ):
         assert [row["id"] for row in sender.get("/api/v1/items", asked).json()["items"]] == [gun.pk]
     assert not sender.get("/api/v1/items", {"source": "tes"}).json()["items"]
 
 
-@pytest.mark.parametrize("query", [{"lane": "fast"}, {"since": "yesterday"}, {"status": "lost"}, {"limit": "0"}, {"limit": "1001"},
-                                   {"limit": "x"}, {"cursor": "x"}, {"cursor": "YQ"},
-                                   {"source": "a\x00"}, {"queue": "x" * 101}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"lane": "fast"},
+        {"since": "yesterday"},
+        {"status": "lost"},
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"limit": "x"},
+        {"cursor": "x"},
+        {"cursor": "YQ"},
+        {"source": "a\x00"},
+        {"queue": "x" * 101},
+    ],
+)
 def test_a_page_that_cannot_be_is_a_problem(sender: APIClient, query: dict[str, str]) -> None:
     answer = sender.get("/api/v1/items", query)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(query))}")
@@ -178,7 +219,9 @@ def test_the_reveal_keeps_the_first_verdict_and_shows_the_guards(with_key: Keyed
     client = with_key(ApiScope.REVIEWS_WRITE)
     address = f"/api/v1/assignments/{client.post('/api/v1/queues/default/next').json()['token']}/reveal"
     assert client.post(address, {}, format="json").status_code == 422
-    assert client.post(address, {"prompt_label": "harmful", "response_label": "harmful"}, format="json").status_code == 422
+    assert (
+        client.post(address, {"prompt_label": "harmful", "response_label": "harmful"}, format="json").status_code == 422
+    )
     for label in ("unharmful", "harmful"):
         shown = client.post(address, {"prompt_label": label}, format="json").json()
         assert (shown["mode"], shown["prediction"]["prompt_label"]) == ("decide_first", "harmful")
@@ -218,10 +261,17 @@ def test_a_draft_comes_back_with_the_item_and_an_undo_gives_the_item_back(with_k
     client = with_key(ApiScope.REVIEWS_WRITE)
     make_item()
     token = client.post("/api/v1/queues/default/next").json()["token"]
-    assert client.put(f"/api/v1/assignments/{token}/draft", {"payload": {"note": "half"}}, format="json").status_code == 200
+    assert (
+        client.put(f"/api/v1/assignments/{token}/draft", {"payload": {"note": "half"}}, format="json").status_code
+        == 200
+    )
     assert client.post("/api/v1/queues/default/next").json()["draft"] == {"note": "half"}
-    review = client.post(f"/api/v1/assignments/{token}/submit", {"kind": "accepted", "prompt_label": "harmful"}, format="json",
-                         headers={"Idempotency-Key": "a-key-of-its-own"}).json()
+    review = client.post(
+        f"/api/v1/assignments/{token}/submit",
+        {"kind": "accepted", "prompt_label": "harmful"},
+        format="json",
+        headers={"Idempotency-Key": "a-key-of-its-own"},
+    ).json()
     assert client.post(f"/api/v1/reviews/{review['id']}/undo").json()["draft"]["prompt_label"] == "harmful"
     assert client.post(f"/api/v1/reviews/{review['id']}/undo").status_code == 409
 

@@ -1,4 +1,6 @@
-"""Pages of items whose filter hardly anything fits: each looks a stretch of ids further, and together they find everything once."""
+"""Pages of items whose filter hardly anything fits: each looks a stretch of ids further, and together they find
+everything once.
+"""
 
 from collections.abc import Callable
 

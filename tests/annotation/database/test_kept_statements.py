@@ -21,12 +21,33 @@ from tests.factories import default_queue, make_item, make_user
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 VALUES: dict[str, Any] = {
-    "item": 71, "reviewer": 72, "user": 73, "queue": 74, "assignment": 75, "now": NOON, "token": uuid.UUID(int=3**70), "slug": "an-other",
-    "key": "it's %s 'quoted'", "prefix": "gk_0123", "state": "skipped", "reason": "", "after": 76, "first": 77, "last": 78,
-    "up_to": 2**63 - 2}
+    "item": 71,
+    "reviewer": 72,
+    "user": 73,
+    "queue": 74,
+    "assignment": 75,
+    "now": NOON,
+    "token": uuid.UUID(int=3**70),
+    "slug": "an-other",
+    "key": "it's %s 'quoted'",
+    "prefix": "gk_0123",
+    "state": "skipped",
+    "reason": "",
+    "after": 76,
+    "first": 77,
+    "last": 78,
+    "up_to": 2**63 - 2,
+}
 SHAPES = [
-    (Conditions(), (), False), (Conditions(), (), True), (Conditions(), ("S1", "S10"), False),
-    (Conditions(sources=("a", "b"), categories=("S1",), score_from=0.5, versions=("v",), severity_from=2), ("S3",), True)]
+    (Conditions(), (), False),
+    (Conditions(), (), True),
+    (Conditions(), ("S1", "S10"), False),
+    (
+        Conditions(sources=("a", "b"), categories=("S1",), score_from=0.5, versions=("v",), severity_from=2),
+        ("S3",),
+        True,
+    ),
+]
 
 
 def test_every_statement_says_what_its_queryset_says() -> None:
@@ -38,14 +59,25 @@ def test_every_statement_says_what_its_queryset_says() -> None:
         for values in ({name: VALUES[name] for name in names}, {name: _another(VALUES[name]) for name in names}):
             sql, params = statement.sql(**values)
             fresh_sql, fresh = statement.write(values)
-            assert (sql, params, [type(one) for one in params]) == (fresh_sql, list(fresh), [type(one) for one in fresh])
+            assert (sql, params, [type(one) for one in params]) == (
+                fresh_sql,
+                list(fresh),
+                [type(one) for one in fresh],
+            )
             checked += 1
     assert checked > 2 * len(kept) + 20
 
 
 def _another(value: Any) -> Any:
-    return value.replace(microsecond=0) if isinstance(value, datetime) else uuid.UUID(int=value.int + 1) if isinstance(value, uuid.UUID) \
-        else value + 1 if isinstance(value, int) else f"{value}-more"
+    return (
+        value.replace(microsecond=0)
+        if isinstance(value, datetime)
+        else uuid.UUID(int=value.int + 1)
+        if isinstance(value, uuid.UUID)
+        else value + 1
+        if isinstance(value, int)
+        else f"{value}-more"
+    )
 
 
 def test_rows_are_those_of_the_queryset_with_all_that_they_refer_to() -> None:
@@ -54,13 +86,21 @@ def test_rows_are_those_of_the_queryset_with_all_that_they_refer_to() -> None:
     held = assign_next(reviewer=reviewer, queue=queue)
     assert held is not None
     whole = Assignment.objects.select_related("queue", "item__prediction__version", "known")
-    (row,), (wanted,) = Select(lambda token: whole.filter(token=token)).rows(token=held.token), list(whole.filter(token=held.token))
+    (row,), (wanted,) = (
+        Select(lambda token: whole.filter(token=token)).rows(token=held.token),
+        list(whole.filter(token=held.token)),
+    )
     with CaptureQueriesContext(connection) as seen:
         pairs = [(row, wanted), (row.queue, wanted.queue), (row.item, wanted.item)]
         assert row.item.prediction is not None and wanted.item.prediction is not None
-        pairs += [(row.item.prediction, wanted.item.prediction), (row.item.prediction.version, wanted.item.prediction.version)]
+        pairs += [
+            (row.item.prediction, wanted.item.prediction),
+            (row.item.prediction.version, wanted.item.prediction.version),
+        ]
         for one, other in pairs:
-            values = [{field.attname: getattr(of, field.attname) for field in of._meta.concrete_fields} for of in (one, other)]
+            values = [
+                {field.attname: getattr(of, field.attname) for field in of._meta.concrete_fields} for of in (one, other)
+            ]
             assert values[0] == values[1] and not one._state.adding and one._state.db == other._state.db
         assert row.known is None
     assert not seen.captured_queries
@@ -79,7 +119,9 @@ def test_a_row_is_stored_by_the_statement_of_save() -> None:
         stored = insert(Event(kind=EventKind.SKIPPED, item=item, actor=actor, at=NOON, detail={"a": "ü"}))
     assert seen.captured_queries[0]["sql"] == seen.captured_queries[1]["sql"] and len(seen.captured_queries) == 2
     assert stored.pk == saved.pk + 1 and not stored._state.adding
-    assert Event.objects.filter(pk=stored.pk).values()[0] == Event.objects.filter(pk=saved.pk).values()[0] | {"id": stored.pk}
+    assert Event.objects.filter(pk=stored.pk).values()[0] == Event.objects.filter(pk=saved.pk).values()[0] | {
+        "id": stored.pk
+    }
 
 
 def test_the_database_still_refuses() -> None:
@@ -120,7 +162,11 @@ def test_the_queue_of_an_address_is_one_that_the_person_may_work_on() -> None:
     queue.groups.add(night)
     for person in (member, stranger, lead):
         assert queue_of(person, "default") == queues_of(person).filter(slug="default").first()
-    assert (queue_of(member, "default"), queue_of(stranger, "default"), queue_of(lead, "missing")) == (queue, None, None)
+    assert (queue_of(member, "default"), queue_of(stranger, "default"), queue_of(lead, "missing")) == (
+        queue,
+        None,
+        None,
+    )
 
 
 def test_a_closed_queue_and_a_changed_one_are_noticed_at_once() -> None:

@@ -33,9 +33,18 @@ HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
 BREAD = "The thing is a loaf of bread."
 STEPS = ("The user asks for a thing.", "The thing is dangerous (S1).")
 ACCEPT = Decision(kind=ReviewKind.ACCEPTED, prompt_label=HARMFUL)
-EDITED = Decision(kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL, categories=(), steps=(
-    StepReview(STEPS[0], StepMark.RIGHT), StepReview(STEPS[1], StepMark.WRONG, BREAD), StepReview(None, None, "Added.")))
-FLIPPED = Decision(kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL)  # nothing written: the target is still to come
+EDITED = Decision(
+    kind=ReviewKind.CORRECTED,
+    prompt_label=UNHARMFUL,
+    categories=(),
+    steps=(
+        StepReview(STEPS[0], StepMark.RIGHT),
+        StepReview(STEPS[1], StepMark.WRONG, BREAD),
+        StepReview(None, None, "Added."),
+    ),
+)
+# nothing written: the target is still to come
+FLIPPED = Decision(kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL)
 
 
 def review(decision: Decision = ACCEPT, reviewer: User | None = None, **fields: Any) -> Item:
@@ -54,15 +63,28 @@ def rows(format: ExportFormat, *, only_hard: bool = False) -> list[dict[str, Any
 
 def test_the_canonical_record_tells_the_whole_story() -> None:
     reviewer = make_user(first_name="Ada", last_name="Lovelace")
-    rollouts = [{"completion": "c1", "prompt_label": "unharmful", "response_label": None, "parsed": True, "tokens": 3},
-                {"completion": "c2", "prompt_label": None, "response_label": None, "parsed": False, "tokens": 3}]
+    rollouts = [
+        {"completion": "c1", "prompt_label": "unharmful", "response_label": None, "parsed": True, "tokens": 3},
+        {"completion": "c2", "prompt_label": None, "response_label": None, "parsed": False, "tokens": 3},
+    ]
     item = review(EDITED, reviewer, prediction={"rollouts": rollouts, "disagreement": 1.0})
     [record] = rows(ExportFormat.CANONICAL)
     assert record["item"] | {"text": ""} == {
-        "id": item.pk, "source": "test", "external_id": item.external_id, "modality": "text", "text": "", "request": item.prompt,
-        "response": None, "media": []}
+        "id": item.pk,
+        "source": "test",
+        "external_id": item.external_id,
+        "modality": "text",
+        "text": "",
+        "request": item.prompt,
+        "response": None,
+        "media": [],
+    }
     assert record["model"]["verdict"] == {"prompt": "harmful", "response": None, "categories": ["S1"]}
-    assert record["model"]["rollouts"][0] == {"text": "c1", "verdict": {"prompt": "unharmful", "response": None}, "parsed": True}
+    assert record["model"]["rollouts"][0] == {
+        "text": "c1",
+        "verdict": {"prompt": "unharmful", "response": None},
+        "parsed": True,
+    }
     assert record["model"]["rollouts"][1]["verdict"] is None
     [one] = record["review"]
     assert (one["reviewer_pseudonym"], one["step_labels"]) == (reviewer.pseudonym, [1, -1])
@@ -133,8 +155,14 @@ def test_what_was_undone_is_not_exported() -> None:
 
 def media_item(sender: APIClient, png: bytes) -> Item:
     """An image that came in over the API and was reviewed."""
-    sender.post("/api/v1/items", {"items": orjson.dumps([{"external_id": "a", "prompt": "What is it?", "media": ["a.png"]}]).decode(),
-                                  "a.png": io.BytesIO(png)}, format="multipart")
+    sender.post(
+        "/api/v1/items",
+        {
+            "items": orjson.dumps([{"external_id": "a", "prompt": "What is it?", "media": ["a.png"]}]).decode(),
+            "a.png": io.BytesIO(png),
+        },
+        format="multipart",
+    )
     arrived = Item.objects.get()
     reviewed = review()
     arrived.item_media.update(item=reviewed)
@@ -142,7 +170,9 @@ def media_item(sender: APIClient, png: bytes) -> Item:
     return reviewed
 
 
-def test_media_rows_name_their_media_and_the_archive_holds_it(sender: APIClient, with_key: KeyedClient, png: bytes) -> None:
+def test_media_rows_name_their_media_and_the_archive_holds_it(
+    sender: APIClient, with_key: KeyedClient, png: bytes
+) -> None:
     media_item(sender, png)
     review()
     answer = with_key(ApiScope.EXPORT).get("/api/v1/export", {"format": "sharegpt", "archive": "zip"})
@@ -166,7 +196,9 @@ def test_trl_content_has_one_type_in_an_export(sender: APIClient, png: bytes) ->
 
 def test_an_export_is_streamed_and_on_record(with_key: KeyedClient) -> None:
     review()
-    answer = with_key(ApiScope.EXPORT).get("/api/v1/export", {"format": "trl"}, headers={"Accept": "application/x-ndjson"})
+    answer = with_key(ApiScope.EXPORT).get(
+        "/api/v1/export", {"format": "trl"}, headers={"Accept": "application/x-ndjson"}
+    )
     assert answer.streaming
     assert answer["Content-Type"] == "application/x-ndjson"
     assert answer["Content-Disposition"] == 'attachment; filename="guardapp-trl.jsonl"'
@@ -189,11 +221,13 @@ def test_an_export_that_cannot_be_is_a_problem(with_key: KeyedClient, query: dic
     assert not Event.objects.filter(kind=EventKind.EXPORTED).exists()
 
 
-def test_an_export_costs_few_queries_and_crosses_chunks(monkeypatch: pytest.MonkeyPatch,
-                                                        django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+def test_an_export_costs_few_queries_and_crosses_chunks(
+    monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
     monkeypatch.setattr("annotation.exporting.reviewed_rows.CHUNK", 2)
     made = [review().pk for _ in range(5)]
-    a_chunk = 3 + (3 if connection.vendor == "postgresql" else 0)  # ids, rows, reviews; the last two in a transaction without workers
+    # ids, rows, reviews; the last two in a transaction without workers
+    a_chunk = 3 + (3 if connection.vendor == "postgresql" else 0)
     with django_assert_max_num_queries(3 + 3 * a_chunk + 1):  # policies, versions, people
         assert [record["item"]["id"] for record in rows(ExportFormat.CANONICAL)] == made
 

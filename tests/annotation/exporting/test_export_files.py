@@ -1,4 +1,6 @@
-"""Exports as files: whole ones only, resumed after a kill, checked by their sums, and downloaded in parts by who may."""
+"""Exports as files: whole ones only, resumed after a kill, checked by their sums, and downloaded in parts by who
+may.
+"""
 
 import gzip
 import hashlib
@@ -28,8 +30,12 @@ CANONICAL, TRL, SHAREGPT = ExportFormat.CANONICAL, ExportFormat.TRL, ExportForma
 JSONL, PARQUET = ExportLayout.JSONL, ExportLayout.PARQUET
 
 
-def ask(format: ExportFormat = CANONICAL, layout: ExportLayout = JSONL, *, rows_a_file: int = 2, only_hard: bool = False) -> Export:
-    return request_export(request=ExportRequest(format, only_hard), layout=layout, actor=None, by="test", rows_a_file=rows_a_file)
+def ask(
+    format: ExportFormat = CANONICAL, layout: ExportLayout = JSONL, *, rows_a_file: int = 2, only_hard: bool = False
+) -> Export:
+    return request_export(
+        request=ExportRequest(format, only_hard), layout=layout, actor=None, by="test", rows_a_file=rows_a_file
+    )
 
 
 def finish(export: Export) -> Export:
@@ -54,7 +60,10 @@ def test_the_files_together_are_the_download_and_the_manifest_tells_their_sums()
     for one in written["files"]:
         whole = (folder_of(export) / one["name"]).read_bytes()
         assert (one["size"], one["sha256"]) == (len(whole), hashlib.sha256(whole).hexdigest())
-    assert {path.name for path in folder_of(export).iterdir()} == {"manifest.json", *(one["name"] for one in written["files"])}
+    assert {path.name for path in folder_of(export).iterdir()} == {
+        "manifest.json",
+        *(one["name"] for one in written["files"]),
+    }
 
 
 @pytest.mark.parametrize("rows_a_file", [2, 4])  # the last file is full
@@ -83,10 +92,16 @@ def test_what_settles_after_the_asking_is_left_for_the_next_export() -> None:
 @pytest.mark.parametrize("with_media", [False, True])
 def test_parquet_holds_what_the_lines_hold(format: ExportFormat, with_media: bool) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    rollouts = [{"completion": "c1", "prompt_label": "unharmful", "response_label": None, "parsed": True, "tokens": 3},
-                {"completion": "c2", "prompt_label": None, "response_label": None, "parsed": False, "tokens": 3}]
-    seen = [{"asset": "0" * 64, "folder": "frames/x", "reader": "av", "timestamps": [0.0, 0.5], "width": 64, "height": 48}]
-    item = review(EDITED, prediction={"rollouts": rollouts, "disagreement": 1.0, "media_seen": seen if with_media else []})
+    rollouts = [
+        {"completion": "c1", "prompt_label": "unharmful", "response_label": None, "parsed": True, "tokens": 3},
+        {"completion": "c2", "prompt_label": None, "response_label": None, "parsed": False, "tokens": 3},
+    ]
+    seen = [
+        {"asset": "0" * 64, "folder": "frames/x", "reader": "av", "timestamps": [0.0, 0.5], "width": 64, "height": 48}
+    ]
+    item = review(
+        EDITED, prediction={"rollouts": rollouts, "disagreement": 1.0, "media_seen": seen if with_media else []}
+    )
     if with_media:
         asset = MediaAsset.objects.create(sha256="0" * 64, kind="image", mime="image/png", size=1, path="assets/00/0")
         ItemMedia.objects.create(item=item, asset=asset)
@@ -120,15 +135,18 @@ def test_a_broken_off_export_goes_on_at_the_next_file_and_a_dead_workers_file_is
     export = ask()
     write_next(export=export)
     first = (folder_of(export) / export.files.get().name).stat().st_mtime_ns
-    Export.objects.update(claimed_until=timezone.now() - timedelta(seconds=1), claim_token="0" * 32,
-                          attempts=1)  # held by a worker that was killed meanwhile
+    Export.objects.update(
+        claimed_until=timezone.now() - timedelta(seconds=1), claim_token="0" * 32, attempts=1
+    )  # held by a worker that was killed meanwhile
     (folder_of(export) / ".half-a-file").write_bytes(b"{")
     assert finish(export).rows == 3
     assert (folder_of(export) / export.files.all()[0].name).stat().st_mtime_ns == first
     assert not (folder_of(export) / ".half-a-file").exists()
 
 
-def test_an_export_that_is_held_is_left_alone_and_one_whose_disk_is_full_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_is_held_is_left_alone_and_one_whose_disk_is_full_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     review()
     export = ask()
     Export.objects.update(state=ExportState.RUNNING, claimed_until=timezone.now() + timedelta(minutes=1))
@@ -164,7 +182,10 @@ def test_a_file_is_fetched_in_parts_with_its_sum_as_the_tag(with_key: KeyedClien
     assert (whole.status_code, etag, hashlib.sha256(body).hexdigest()) == (200, f'"{sha256}"', sha256)
     rest = client.get(address, headers={"Range": "bytes=10-", "If-Range": etag})
     assert (rest.status_code, rest["Content-Range"], bytes_of(rest)) == (
-        206, f"bytes 10-{len(body) - 1}/{len(body)}", body[10:])
+        206,
+        f"bytes 10-{len(body) - 1}/{len(body)}",
+        body[10:],
+    )
     changed = client.get(address, headers={"Range": "bytes=10-", "If-Range": '"other"'})
     assert (changed.status_code, bytes_of(changed)) == (200, body)
     assert client.get(address, headers={"If-None-Match": etag}).status_code == 304
@@ -182,7 +203,9 @@ def test_an_export_that_cannot_be_asked_for_names_the_field(with_key: KeyedClien
     assert (answer.status_code, answer.data["errors"][0]["pointer"]) == (422, f"/{next(iter(body))}")
 
 
-def test_leads_ask_for_files_on_the_page_and_fetch_them_and_reviewers_do_not(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leads_ask_for_files_on_the_page_and_fetch_them_and_reviewers_do_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rung: list[Any] = []
     monkeypatch.setattr("annotation.pages.export.ring", rung.append)
     review()

@@ -36,7 +36,9 @@ def statuses(*rows: IncomingItem | RowProblem) -> list[RowStatus]:
 
 
 def test_a_new_row_becomes_an_item_that_waits_for_the_guard() -> None:
-    [result] = ingest_items(rows=[row(response="Mix flour and water.", metadata={"lang": "en"}, reason={"policy_id": "p1"})])
+    [result] = ingest_items(
+        rows=[row(response="Mix flour and water.", metadata={"lang": "en"}, reason={"policy_id": "p1"})]
+    )
     item = Item.objects.get()
     assert result.id == item.pk
     assert (item.status, item.queue.slug, item.free_slots, item.modality) == (ItemStatus.PENDING, "default", 1, "text")
@@ -92,8 +94,17 @@ def test_more_rows_than_a_chunk_keep_their_order() -> None:
 
 def test_coop_rows_are_read(png: bytes) -> None:
     data_url = "data:image/png;base64," + base64.b64encode(png).decode()
-    coop = read_row({"external_id": "c1", "type": "post", "data": {"text": "Look", "image_url": data_url}, "reason": {"policy_id": "p"},
-                     "reported_at": "2025-01-31T12:00:00Z", "context": [{"text": "before"}], "metadata": {"lang": "en"}})
+    coop = read_row(
+        {
+            "external_id": "c1",
+            "type": "post",
+            "data": {"text": "Look", "image_url": data_url},
+            "reason": {"policy_id": "p"},
+            "reported_at": "2025-01-31T12:00:00Z",
+            "context": [{"text": "before"}],
+            "metadata": {"lang": "en"},
+        }
+    )
     ingest_items(rows=[coop])
     item = Item.objects.get()
     assert (item.modality, item.prompt, item.reason) == ("text-image", "Look", {"policy_id": "p"})
@@ -110,9 +121,22 @@ def test_chat_pairs_without_an_id_are_idempotent() -> None:
 
 
 def test_dataset_rows_keep_their_labels_and_provenance_apart_from_the_content() -> None:
-    read = read_row({"id": "bakery/0007", "source": "a site, via a mirror", "split": "open", "license": "MIT", "modality": "text",
-                     "prompt": "Bread?", "response": None, "media": None, "prompt_label": "unharmful", "response_label": None,
-                     "refusal_label": None, "categories": ["food"]})
+    read = read_row(
+        {
+            "id": "bakery/0007",
+            "source": "a site, via a mirror",
+            "split": "open",
+            "license": "MIT",
+            "modality": "text",
+            "prompt": "Bread?",
+            "response": None,
+            "media": None,
+            "prompt_label": "unharmful",
+            "response_label": None,
+            "refusal_label": None,
+            "categories": ["food"],
+        }
+    )
     ingest_items(rows=[read])
     item = Item.objects.get()
     assert (item.source, item.external_id) == ("bakery", "bakery/0007")
@@ -141,8 +165,13 @@ def test_media_paths_cannot_leave_the_media_folder(name: str, png: bytes, tmp_pa
 
 
 def test_a_file_reports_bad_lines_by_their_number() -> None:
-    lines = [b'{"external_id": "a", "prompt": "x"}\n', b"\n", b"{broken\n", b'{"external_id": "b", "promt": "x"}\n',
-             b'{"external_id": "c", "prompt": "z"}']
+    lines = [
+        b'{"external_id": "a", "prompt": "x"}\n',
+        b"\n",
+        b"{broken\n",
+        b'{"external_id": "b", "promt": "x"}\n',
+        b'{"external_id": "c", "prompt": "z"}',
+    ]
     report = ingest_jsonl(lines=lines, source="file")
     assert (report.created, report.rejected_count, [number for number, _ in report.rejected]) == (2, 2, [3, 4])
     assert "not JSON" in report.rejected[0][1][0].detail
@@ -154,7 +183,9 @@ def test_the_command_takes_plain_and_packed_files_with_their_media(packed: bool,
     (tmp_path / "media" / "open").mkdir(parents=True)
     (tmp_path / "media" / "open" / "a.png").write_bytes(png)
     (tmp_path / "rows").mkdir()
-    line = orjson.dumps({"id": "photos/1", "prompt": "What is it?", "media": ["media/open/a.png"], "modality": "text-image"})
+    line = orjson.dumps(
+        {"id": "photos/1", "prompt": "What is it?", "media": ["media/open/a.png"], "modality": "text-image"}
+    )
     file = tmp_path / "rows" / ("photos.jsonl.gz" if packed else "photos.jsonl")
     file.write_bytes(gzip.compress(line) if packed else line)
     out = StringIO()
@@ -171,7 +202,9 @@ def test_the_command_fails_where_no_row_could_be_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_line_that_never_ends_is_refused_and_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+def test_a_line_that_never_ends_is_refused_and_never_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
     monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 1_000)
     content = b"x" * 100_000 + b"\n" + b'{"external_id": "after", "prompt": "Hello."}\n'
     file = tmp_path / "rows.jsonl"
@@ -191,9 +224,21 @@ def test_long_lines_are_stored_in_smaller_chunks(monkeypatch: pytest.MonkeyPatch
     assert (seen, report.created) == ([2, 4, 5], 5)
 
 
-@pytest.mark.parametrize(("given", "kept"), [("en", "en"), ("pt_br", "pt-BR"), ("ZH-hant", "zh-Hant"), ("es-419", "es-419"),
-                                             ("de-CH-1996", "de-CH-1996"), ("", ""), (None, "")])
-@pytest.mark.parametrize("shape", [{"external_id": "a", "prompt": "x"}, {"external_id": "a", "data": {"text": "x"}}, {"request": "x"}])
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("en", "en"),
+        ("pt_br", "pt-BR"),
+        ("ZH-hant", "zh-Hant"),
+        ("es-419", "es-419"),
+        ("de-CH-1996", "de-CH-1996"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "shape", [{"external_id": "a", "prompt": "x"}, {"external_id": "a", "data": {"text": "x"}}, {"request": "x"}]
+)
 def test_a_row_of_any_shape_names_its_language(shape: dict[str, object], given: str | None, kept: str) -> None:
     ingest_items(rows=[read_row({**shape, "language": given})])
     assert Item.objects.get().language == kept
@@ -206,7 +251,9 @@ def test_a_language_that_is_none_is_refused_by_name(given: object) -> None:
     assert [error.pointer for error in refused.errors] == ["/language"]
 
 
-@pytest.mark.parametrize(("metadata", "kept"), [({"language": "de"}, "de"), ({"language": "German"}, ""), ({"language": ["de"]}, "")])
+@pytest.mark.parametrize(
+    ("metadata", "kept"), [({"language": "de"}, "de"), ({"language": "German"}, ""), ({"language": ["de"]}, "")]
+)
 def test_the_metadata_names_the_language_where_the_row_does_not(metadata: dict[str, object], kept: str) -> None:
     ingest_items(rows=[row(metadata=metadata)])
     assert Item.objects.get().language == kept

@@ -6,7 +6,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation.insights.agreement import agreement, error_kinds, moves_after_reveal, paces, scores_of_people, scores_of_versions
+from annotation.insights.agreement import (
+    agreement,
+    error_kinds,
+    moves_after_reveal,
+    paces,
+    scores_of_people,
+    scores_of_versions,
+)
 from annotation.models import Item, KnownItem, Prediction, Review, User
 from annotation.review.decision import Decision
 from annotation.review.hidden_gold import make_known
@@ -21,14 +28,21 @@ SINCE = timezone.now() - timedelta(days=1)
 HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
 
 
-def review(person: User, label: Harmfulness, *, categories: tuple[str, ...] = (), first: Harmfulness | None = None) -> Review:
+def review(
+    person: User, label: Harmfulness, *, categories: tuple[str, ...] = (), first: Harmfulness | None = None
+) -> Review:
     lease = assign_next(reviewer=person, queue=default_queue())
     assert lease is not None
     if first is not None:
         store_first_verdict(reviewer=person, token=lease.token, prompt_label=first, response_label=None)
-    kind = ReviewKind.ACCEPTED if label == HARMFUL else ReviewKind.CORRECTED  # the guard of these items says harmful
-    return submit_review(reviewer=person, token=lease.token, idempotency_key=uuid.uuid4().hex,
-                         decision=Decision(kind=kind, prompt_label=label, categories=categories))
+    # the guard of these items says harmful
+    kind = ReviewKind.ACCEPTED if label == HARMFUL else ReviewKind.CORRECTED
+    return submit_review(
+        reviewer=person,
+        token=lease.token,
+        idempotency_key=uuid.uuid4().hex,
+        decision=Decision(kind=kind, prompt_label=label, categories=categories),
+    )
 
 
 def test_agreement_is_of_pairs_of_people_by_task_and_category() -> None:

@@ -18,7 +18,9 @@ from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
 
 pytestmark = pytest.mark.django_db
-SPAM = "Win a free phone today, just send your card number to this address and wait {} days for the parcel to come to you"
+SPAM = (
+    "Win a free phone today, just send your card number to this address and wait {} days for the parcel to come to you"
+)
 
 
 def with_fingerprints(*items: Item) -> tuple[Item, ...]:
@@ -31,7 +33,9 @@ def spam(count: int) -> tuple[Item, ...]:
 
 
 def decide(by: User, items: list[Item], key: str = "") -> BulkDecision:
-    return decide_many(by=by, items=items, prompt_label=Harmfulness.UNHARMFUL, note="Spam.", idempotency_key=key or uuid.uuid4().hex)
+    return decide_many(
+        by=by, items=items, prompt_label=Harmfulness.UNHARMFUL, note="Spam.", idempotency_key=key or uuid.uuid4().hex
+    )
 
 
 def test_near_copies_of_a_text_are_found_and_others_are_not() -> None:
@@ -47,7 +51,9 @@ def test_near_copies_of_a_picture_are_found_by_what_the_guard_saw(settings: Sett
     for number, (shape, size) in enumerate([("ellipse", (300, 200)), ("ellipse", (600, 400)), ("line", (300, 200))]):
         picture = Image.new("RGB", size, "white")
         box = (size[0] // 5, size[1] // 5, size[0] // 2, size[1] * 4 // 5)
-        getattr(ImageDraw.Draw(picture), shape)(box, fill="navy", **({"width": size[0] // 9} if shape == "line" else {}))
+        getattr(ImageDraw.Draw(picture), shape)(
+            box, fill="navy", **({"width": size[0] // 9} if shape == "line" else {})
+        )
         picture.save(tmp_path / f"{number}.png")
         decode_many([Job(tmp_path / f"{number}.png", tmp_path / f"frames-{number}")], PRESETS["starter"])
         item = make_item(prompt="Look at this.", modality="text-image")

@@ -10,14 +10,29 @@ from tests.factories import make_item
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize(("text", "found"), [
-    ("bread", {"bread"}), ("BREAD oven", {"bread"}), ("bre", {"bread"}), ("bread bomb", set()), ("Café", {"cafe"}),
-    ("sure", {"answer"}), ("", {"bread", "cafe", "answer"}), ("!!! ...", {"bread", "cafe", "answer"}),
-    ('" OR 1=1 --', set()), ("NEAR(bread, oven)", set()), ("prompt:bread", set()), ("пиво", set()),
-])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("bread", {"bread"}),
+        ("BREAD oven", {"bread"}),
+        ("bre", {"bread"}),
+        ("bread bomb", set()),
+        ("Café", {"cafe"}),
+        ("sure", {"answer"}),
+        ("", {"bread", "cafe", "answer"}),
+        ("!!! ...", {"bread", "cafe", "answer"}),
+        ('" OR 1=1 --', set()),
+        ("NEAR(bread, oven)", set()),
+        ("prompt:bread", set()),
+        ("пиво", set()),
+    ],
+)
 def test_every_word_begins_a_word_of_prompt_or_response(text: str, found: set[str]) -> None:
-    items = {"bread": make_item(prompt="How do I bake bread in an oven?"), "cafe": make_item(prompt="Le café est fermé"),
-             "answer": make_item(prompt="Can you help me with this?", response="Sure, here you are.")}
+    items = {
+        "bread": make_item(prompt="How do I bake bread in an oven?"),
+        "cafe": make_item(prompt="Le café est fermé"),
+        "answer": make_item(prompt="Can you help me with this?", response="Sure, here you are."),
+    }
     assert set(with_text(Item.objects.all(), text)) == {items[name] for name in found}
 
 
@@ -33,8 +48,20 @@ def test_the_index_follows_the_rows() -> None:
 def test_a_search_narrows_by_all_that_is_given() -> None:
     item = make_item(prompt="A gun", language="en", prediction={"categories": ["S9"]})
     make_item(prompt="A gun", language="de"), make_item(prompt="A gun", language="en", status=ItemStatus.REVIEWED)
-    search = ItemSearch.of({"text": "gun", "language": "en", "status": "ready", "category": "S9", "label": "harmful", "source": "te",
-                            "since": "2020-01-01", "until": "2999-01-01", "version": "starter", "modality": "text"})
+    search = ItemSearch.of(
+        {
+            "text": "gun",
+            "language": "en",
+            "status": "ready",
+            "category": "S9",
+            "label": "harmful",
+            "source": "te",
+            "since": "2020-01-01",
+            "until": "2999-01-01",
+            "version": "starter",
+            "modality": "text",
+        }
+    )
     assert search.items().get() == item
     assert ItemSearch.of({"until": "2020-01-01"}).items().count() == 0
 
@@ -51,5 +78,8 @@ def test_what_a_person_types_are_words_or_the_beginning_of_an_id() -> None:
     assert set(ItemSearch(q="bake").items()) == {bread, cake}
     assert ItemSearch(q=bread.external_id, status="ready").items().get() == bread
     assert ItemSearch(q="?!").items().count() == 0
-    assert ItemSearch.of({"q": "a b", "label": "harmful", "since": "9999-12-31"}).without("label").query == "q=a+b&since=9999-12-31"
+    assert (
+        ItemSearch.of({"q": "a b", "label": "harmful", "since": "9999-12-31"}).without("label").query
+        == "q=a+b&since=9999-12-31"
+    )
     assert ItemSearch(since="9999-12-31").items().count() == 2  # the day after it cannot be written

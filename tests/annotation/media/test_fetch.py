@@ -14,7 +14,14 @@ from rest_framework.test import APIClient
 
 from annotation.ingest.read_media import MediaNotFound, no_files, with_fetching
 from annotation.media import fetch as fetching
-from annotation.media.fetch import HostNotListed, NotAPicture, PictureNotFetched, PictureTooLarge, PictureTooSlow, fetch_picture
+from annotation.media.fetch import (
+    HostNotListed,
+    NotAPicture,
+    PictureNotFetched,
+    PictureTooLarge,
+    PictureTooSlow,
+    fetch_picture,
+)
 from annotation.models import Item
 from annotation.status import ApiScope
 from tests.annotation.conftest import KeyedClient
@@ -26,23 +33,54 @@ pytestmark = pytest.mark.django_db
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     key, made = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-keyout", str(key), "-out", str(made), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
-                   check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-keyout",
+            str(key),
+            "-out",
+            str(made),
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ],
+        check=True,
+        capture_output=True,
+    )
     return made, key
 
 
 @pytest.fixture
-def host(certificate: tuple[Path, Path], png: bytes, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """https://localhost:PORT, listed, its certificate trusted, private networks allowed; it counts nothing and answers by path."""
+def host(
+    certificate: tuple[Path, Path], png: bytes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """https://localhost:PORT, listed, its certificate trusted, private networks allowed; it counts nothing and answers
+    by path.
+    """
 
     class Pictures(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, headers, body = {
-                "/a.png": (200, {}, png), "/page": (200, {}, b"<html></html>"), "/gone": (404, {}, b""),
-                "/moved": (302, {"Location": "/a.png"}, b""), "/away": (302, {"Location": "https://192.168.0.1/x"}, b""),
-                "/down": (302, {"Location": "http://localhost/a.png"}, b""), "/round": (302, {"Location": "/round"}, b""),
-                "/huge": (200, {"Content-Length": str(1 << 40)}, png), "/endless": (200, {}, png * 50_000), "/slow": (200, {}, b""),
+                "/a.png": (200, {}, png),
+                "/page": (200, {}, b"<html></html>"),
+                "/gone": (404, {}, b""),
+                "/moved": (302, {"Location": "/a.png"}, b""),
+                "/away": (302, {"Location": "https://192.168.0.1/x"}, b""),
+                "/down": (302, {"Location": "http://localhost/a.png"}, b""),
+                "/round": (302, {"Location": "/round"}, b""),
+                "/huge": (200, {"Content-Length": str(1 << 40)}, png),
+                "/endless": (200, {}, png * 50_000),
+                "/slow": (200, {}, b""),
             }[self.path]
             self.send_response(status)
             for name, value in headers.items():
@@ -81,13 +119,21 @@ def test_a_picture_of_a_listed_host_is_fetched_also_where_it_moved_to(host: str,
     assert fetch(f"{host}/a.png") == fetch(f"{host}/moved") == png
 
 
-@pytest.mark.parametrize(("path", "error", "why"), [
-    ("/page", NotAPicture, "no picture"), ("/gone", PictureNotFetched, "answered with 404"), ("/away", HostNotListed, "192.168.0.1"),
-    ("/down", HostNotListed, "no https address"), ("/round", PictureNotFetched, "more than 2 times"), ("/huge", PictureTooLarge, "bytes"),
-    ("/endless", PictureTooLarge, "more than"),
-])
-def test_what_is_no_picture_or_leads_elsewhere_is_refused(host: str, path: str, error: type[Exception], why: str,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("path", "error", "why"),
+    [
+        ("/page", NotAPicture, "no picture"),
+        ("/gone", PictureNotFetched, "answered with 404"),
+        ("/away", HostNotListed, "192.168.0.1"),
+        ("/down", HostNotListed, "no https address"),
+        ("/round", PictureNotFetched, "more than 2 times"),
+        ("/huge", PictureTooLarge, "bytes"),
+        ("/endless", PictureTooLarge, "more than"),
+    ],
+)
+def test_what_is_no_picture_or_leads_elsewhere_is_refused(
+    host: str, path: str, error: type[Exception], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fetching, "MOST_BYTES", 1_000_000)
     with pytest.raises(error, match=why):
         fetch(host + path)
@@ -104,14 +150,28 @@ def test_private_addresses_are_never_asked_however_they_are_written(host: str, s
     settings.WEBHOOKS_PRIVATE = False
     settings.IMAGE_HOSTS = ["*"]
     port = host.rpartition(":")[2]
-    for place in ("localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "169.254.169.254", "10.0.0.1"):
+    for place in (
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "2130706433",
+        "0x7f.1",
+        "169.254.169.254",
+        "10.0.0.1",
+    ):
         with pytest.raises(PictureNotFetched, match=r"private network|no address|cannot be fetched"):
             fetch(f"https://{place}:{port}/a.png")
 
 
 def test_only_listed_hosts_are_asked(host: str, settings: Settings) -> None:
-    for listed, asked in ((["example.org"], "localhost"), (["*.localhost"], "localhost"), (["localhost"], "localhost.evil.example"),
-                          (["*.example.org"], "badexample.org"), (["localhost"], "user@localhost")):
+    for listed, asked in (
+        (["example.org"], "localhost"),
+        (["*.localhost"], "localhost"),
+        (["localhost"], "localhost.evil.example"),
+        (["*.example.org"], "badexample.org"),
+        (["localhost"], "user@localhost"),
+    ):
         settings.IMAGE_HOSTS = listed
         with pytest.raises(HostNotListed):
             fetch(f"https://{asked}/a.png")
@@ -129,8 +189,9 @@ def test_all_pictures_of_a_request_share_one_time(host: str, monkeypatch: pytest
         with_fetching(no_files)(f"{host}/a.png")
 
 
-def test_items_may_name_their_pictures_by_address_where_the_operator_listed_hosts(host: str, with_key: KeyedClient, settings: Settings,
-                                                                                  png: bytes) -> None:
+def test_items_may_name_their_pictures_by_address_where_the_operator_listed_hosts(
+    host: str, with_key: KeyedClient, settings: Settings, png: bytes
+) -> None:
     sender: APIClient = with_key(ApiScope.ITEMS_WRITE)
     row = {"external_id": "1", "prompt": "Look", "media": [f"{host}/a.png"]}
     settings.IMAGE_HOSTS = []

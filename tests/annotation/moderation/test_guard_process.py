@@ -1,4 +1,6 @@
-"""Moderation as it is served: gunicorn before `manage.py serve_guard`, which loads the starter, and a body sent as it is written."""
+"""Moderation as it is served: gunicorn before `manage.py serve_guard`, which loads the starter, and a body sent as it
+is written.
+"""
 
 import http.client
 import json
@@ -45,7 +47,9 @@ def start(folder: Path, *command: str) -> "subprocess.Popen[bytes]":
     environment = os.environ | {"GUARDAPP_DATA": str(folder), "OMP_NUM_THREADS": "1"}
     environment.pop("DATABASE_URL", None)
     with (folder / "log.txt").open("ab") as log:
-        return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +57,30 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     assert start(folder, "manage.py", "setup").wait(200) == 0, (folder / "log.txt").read_text()
     environment = os.environ | {"GUARDAPP_DATA": str(folder)}
-    made = subprocess.run([sys.executable, "manage.py", "create_api_key", "lead", "moderate"], cwd=ROOT,
-                          env=environment, capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        [sys.executable, "manage.py", "create_api_key", "lead", "moderate"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert made.returncode == 0, made.stderr
     key = next(word for word in made.stdout.split() if word.startswith("gk_"))
     running = Site(folder, free_port(), start(folder, "manage.py", "serve_guard"), key)
-    web = start(folder, "-m", "gunicorn", "guardapp.wsgi", "--bind", f"127.0.0.1:{running.port}", "--worker-class", "gthread", "--threads",
-                "8", "--no-control-socket")
+    web = start(
+        folder,
+        "-m",
+        "gunicorn",
+        "guardapp.wsgi",
+        "--bind",
+        f"127.0.0.1:{running.port}",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "8",
+        "--no-control-socket",
+    )
     try:
         _wait_until_ready(running)
         yield running

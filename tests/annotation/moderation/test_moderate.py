@@ -92,10 +92,13 @@ def image_at(url: str) -> ModerationImageURLInputParam:
 @pytest.fixture
 def client_of_openai(caller: APIClient, live_server: LiveServer) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(api_key=new_key(), base_url=f"{live_server.url}/v1", max_retries=0, timeout=60) as client:
-        yield client  # open, it would keep a thread of the live server, and that thread its connection to the database
+        # open, it would keep a thread of the live server, and that thread its connection to the database
+        yield client
 
 
-def test_the_stock_openai_client_gets_its_shape_for_texts(client_of_openai: openai.OpenAI, serve: Serve, starter: Engine) -> None:
+def test_the_stock_openai_client_gets_its_shape_for_texts(
+    client_of_openai: openai.OpenAI, serve: Serve, starter: Engine
+) -> None:
     serve(starter)
     answer = client_of_openai.moderations.create(input=["What is the capital of Peru?", "How do I build a pipe bomb?"])
     plain, bomb = answer.results
@@ -108,19 +111,26 @@ def test_the_stock_openai_client_gets_its_shape_for_texts(client_of_openai: open
     assert extra["S9"] is True and extra["harmful"] is True
 
 
-def test_the_stock_openai_client_sends_text_and_image_together(client_of_openai: openai.OpenAI, serve: Serve, starter: Engine,
-                                                                png: bytes) -> None:
+def test_the_stock_openai_client_sends_text_and_image_together(
+    client_of_openai: openai.OpenAI, serve: Serve, starter: Engine, png: bytes
+) -> None:
     serve(starter)
     url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     parts: list[ModerationTextInputParam | ModerationImageURLInputParam] = [
-        {"type": "text", "text": "What is in this picture?"}, image_at(url)]
-    answer = client_of_openai.moderations.create(model="omni-moderation-latest", extra_body={"reasoning": True}, input=parts)
+        {"type": "text", "text": "What is in this picture?"},
+        image_at(url),
+    ]
+    answer = client_of_openai.moderations.create(
+        model="omni-moderation-latest", extra_body={"reasoning": True}, input=parts
+    )
     [result] = answer.results
     assert result.category_applied_input_types.violence == ["text", "image"]
     assert result.to_dict()["reasoning"], "asked for, so there"
 
 
-def test_the_openai_client_understands_what_is_refused(client_of_openai: openai.OpenAI, live_server: LiveServer, serve: Serve) -> None:
+def test_the_openai_client_understands_what_is_refused(
+    client_of_openai: openai.OpenAI, live_server: LiveServer, serve: Serve
+) -> None:
     serve(scripted())
     with pytest.raises(openai.UnprocessableEntityError, match="is not served"):
         client_of_openai.moderations.create(model="gpt-4", input="x")
@@ -137,11 +147,20 @@ def test_the_openai_client_understands_what_is_refused(client_of_openai: openai.
 
 def test_full_mode_tells_reasoning_rollouts_policy_and_scores(caller: APIClient, serve: Serve, starter: Engine) -> None:
     serve(starter)
-    found = moderated(caller, {"prompt": "How do I build a pipe bomb?"}, {"prompt": "What is the capital of France?", "response": "Paris."},
-                      rollouts=2)
+    found = moderated(
+        caller,
+        {"prompt": "How do I build a pipe bomb?"},
+        {"prompt": "What is the capital of France?", "response": "Paris."},
+        rollouts=2,
+    )
     bomb, paris = found["results"]
     assert (found["version"], found["policy_version"]) == ("starter", None)
-    assert (bomb["action"], bomb["because"], bomb["prompt_label"], bomb["categories"]) == ("block", "S9", "harmful", ["S9"])
+    assert (bomb["action"], bomb["because"], bomb["prompt_label"], bomb["categories"]) == (
+        "block",
+        "S9",
+        "harmful",
+        ["S9"],
+    )
     assert bomb["category_scores"]["S9"] > 0.9 and len(bomb["rollouts"]) == 2 and len(bomb["steps"]) >= 2
     assert (paris["action"], paris["because"], paris["response_label"]) == ("allow", "", "unharmful")
 
@@ -152,7 +171,12 @@ def test_fast_mode_forces_the_labels_first(caller: APIClient, serve: Serve) -> N
     serve(engine)
     [result] = moderated(caller, {"prompt": "x"}, mode="fast")["results"]
     assert engine.prefixes == ["<think>\n</think>\n<result>\nRequest:"] and engine.asked == []
-    assert (result["action"], result["because"], result["steps"], result["category_scores"]) == ("block", "harmful", [], {})
+    assert (result["action"], result["because"], result["steps"], result["category_scores"]) == (
+        "block",
+        "harmful",
+        [],
+        {},
+    )
 
 
 def test_a_guard_that_takes_a_policy_is_given_the_active_one(caller: APIClient, serve: Serve) -> None:
@@ -170,7 +194,9 @@ def test_a_guard_that_takes_a_policy_is_given_the_active_one(caller: APIClient, 
     assert found["policy_version"] == "Default policy v1" and seen[0] is not None and "S1 Violent crimes" in seen[0]
 
 
-def test_thresholds_decide_and_review_opens_one_item_in_the_queue_of_the_category(caller: APIClient, serve: Serve, rung: list[str]) -> None:
+def test_thresholds_decide_and_review_opens_one_item_in_the_queue_of_the_category(
+    caller: APIClient, serve: Serve, rung: list[str]
+) -> None:
     urgent = ReviewQueue.objects.create(slug="urgent", name="Urgent")
     ModerationThreshold.objects.create(category="S1", review_at=0.5, block_at=1.1, queue=urgent)
     serve(scripted(0.99))
@@ -182,10 +208,17 @@ def test_thresholds_decide_and_review_opens_one_item_in_the_queue_of_the_categor
     assert set(rung) == {"annotation.tasks.predict"}
 
 
-@pytest.mark.parametrize(("engine", "more", "action"), [
-    (scripted(0.2, UNHARMFUL), {}, "allow"), (scripted(0.95), {}, "block"), (scripted(0.7), {"open_items": False}, "review"),
-])
-def test_nothing_else_opens_an_item(caller: APIClient, serve: Serve, engine: ScriptedEngine, more: dict[str, Any], action: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "more", "action"),
+    [
+        (scripted(0.2, UNHARMFUL), {}, "allow"),
+        (scripted(0.95), {}, "block"),
+        (scripted(0.7), {"open_items": False}, "review"),
+    ],
+)
+def test_nothing_else_opens_an_item(
+    caller: APIClient, serve: Serve, engine: ScriptedEngine, more: dict[str, Any], action: str
+) -> None:
     serve(engine)
     [result] = moderated(caller, {"prompt": "x"}, **more)["results"]
     assert (result["action"], result["item"], Item.objects.count()) == (action, None, 0)
@@ -194,16 +227,27 @@ def test_nothing_else_opens_an_item(caller: APIClient, serve: Serve, engine: Scr
 def test_what_the_guard_says_and_nobody_can_read_goes_to_people(caller: APIClient, serve: Serve) -> None:
     serve(scripted(0.0, GIBBERISH))
     [result] = moderated(caller, {"prompt": "x"})["results"]
-    assert (result["action"], result["parsed"]) == ("review", False) and "cannot be read" in Item.objects.get().reason["text"]
+    assert (result["action"], result["parsed"]) == ("review", False) and "cannot be read" in Item.objects.get().reason[
+        "text"
+    ]
 
 
-@pytest.mark.parametrize(("body", "pointer"), [
-    ({"contents": []}, "/contents"), ({"contents": [{}]}, "/contents/0"), ({"contents": [{"prompt": 7}]}, "/contents/0/prompt"),
-    ({"contents": [{"prompt": "x", "image": "y"}]}, "/contents/0/image"), ({"contents": [{"prompt": "x"}], "mode": "slow"}, "/mode"),
-    ({"contents": [{"prompt": "x"}], "rollouts": 99}, "/rollouts"), ({"contents": [{"prompt": "x"}], "deadline_ms": 0}, "/deadline_ms"),
-    ({"contents": [{"prompt": "x"}], "open_items": "no"}, "/open_items"), ({"content": []}, "/content"), ([], ""),
-    ({"contents": [{"media": ["data:image/png;base64,AAAA"]}]}, "/contents/0/media/0"),
-])
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"contents": []}, "/contents"),
+        ({"contents": [{}]}, "/contents/0"),
+        ({"contents": [{"prompt": 7}]}, "/contents/0/prompt"),
+        ({"contents": [{"prompt": "x", "image": "y"}]}, "/contents/0/image"),
+        ({"contents": [{"prompt": "x"}], "mode": "slow"}, "/mode"),
+        ({"contents": [{"prompt": "x"}], "rollouts": 99}, "/rollouts"),
+        ({"contents": [{"prompt": "x"}], "deadline_ms": 0}, "/deadline_ms"),
+        ({"contents": [{"prompt": "x"}], "open_items": "no"}, "/open_items"),
+        ({"content": []}, "/content"),
+        ([], ""),
+        ({"contents": [{"media": ["data:image/png;base64,AAAA"]}]}, "/contents/0/media/0"),
+    ],
+)
 def test_a_body_that_cannot_be_taken_is_told_by_field(caller: APIClient, serve: Serve, body: Any, pointer: str) -> None:
     serve(scripted())
     answer = caller.post("/api/v1/moderate", body, format="json")
@@ -229,7 +273,11 @@ def test_a_deadline_that_passes_is_a_503_that_says_when_to_come_back(caller: API
     serve(engine)
     answer = caller.post("/api/v1/moderate", {"contents": [{"prompt": "x"}], "deadline_ms": 200}, format="json")
     engine.gate.set()
-    assert (answer.status_code, answer["Retry-After"], answer.json()["type"]) == (503, "5", "urn:guardapp:problem:guard_too_slow")
+    assert (answer.status_code, answer["Retry-After"], answer.json()["type"]) == (
+        503,
+        "5",
+        "urn:guardapp:problem:guard_too_slow",
+    )
 
 
 def test_a_full_queue_is_a_429_that_says_when_to_come_back(caller: APIClient, serve: Serve, settings: Settings) -> None:
@@ -256,17 +304,25 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(caller: APIClient, se
     engine.gate.set()
     for thread in threads:
         thread.join(30)
-    assert (refused.status_code, refused.json()["type"]) == (429, "urn:guardapp:problem:guard_busy") and int(refused["Retry-After"]) >= 1
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:guardapp:problem:guard_busy") and int(
+        refused["Retry-After"]
+    ) >= 1
     assert answers == [200, 200]
 
 
 def test_a_guard_that_is_away_is_a_503(caller: APIClient, tmp_path: Path, settings: Settings) -> None:
     settings.GUARD_SOCKET = tmp_path / "nobody.sock"
     answer = caller.post("/api/v1/moderate", {"contents": [{"prompt": "x"}]}, format="json")
-    assert (answer.status_code, answer["Retry-After"], answer.json()["type"]) == (503, "5", "urn:guardapp:problem:guard_away")
+    assert (answer.status_code, answer["Retry-After"], answer.json()["type"]) == (
+        503,
+        "5",
+        "urn:guardapp:problem:guard_away",
+    )
 
 
-def test_moderation_leaves_web_threads_to_pages(caller: APIClient, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moderation_leaves_web_threads_to_pages(
+    caller: APIClient, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     serve(scripted())
     none_left = threading.BoundedSemaphore(1)
     none_left.acquire()
@@ -298,14 +354,19 @@ def test_a_response_is_checked_piece_by_piece_and_stopped_at_the_first_block(cal
     serve(ScriptedEngine(goes_on=turns_bad, score=None))
     pieces = [{"text": "Once upon a time. " * 4}, {"text": "There was a knife. " * 4}, {"text": "Never read. " * 9}]
     found = streamed(caller, {"prompt": "Tell me a story", "every": 50}, *pieces)
-    assert [(line["characters"], line["action"], line["last"]) for line in found] == [(72, "allow", False), (148, "block", True)]
+    assert [(line["characters"], line["action"], line["last"]) for line in found] == [
+        (72, "allow", False),
+        (148, "block", True),
+    ]
 
 
 def test_a_response_that_people_are_to_decide_opens_one_item_at_its_end(caller: APIClient, serve: Serve) -> None:
     ModerationThreshold.objects.create(category="harmful", review_at=0.5, block_at=1.1)
     serve(ScriptedEngine(goes_on=turns_bad, score=None))
     found = streamed(caller, {"prompt": "A story", "every": 50}, *[{"text": "There was a knife. " * 3}] * 3)
-    assert [line["action"] for line in found] == ["review"] * 4 and [line["last"] for line in found] == [False] * 3 + [True]
+    assert [line["action"] for line in found] == ["review"] * 4 and [line["last"] for line in found] == [False] * 3 + [
+        True
+    ]
     assert found[-1]["item"] == Item.objects.get().pk and found[0]["item"] is None
 
 

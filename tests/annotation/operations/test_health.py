@@ -31,7 +31,9 @@ def value_of(name: str, **labels: str) -> float:
     """The figure as a scraper reads it; 0 where it is not told."""
     found = 0.0
     for family in text_string_to_metric_families(figures().decode()):
-        found += sum(sample.value for sample in family.samples if sample.name == name and labels.items() <= sample.labels.items())
+        found += sum(
+            sample.value for sample in family.samples if sample.name == name and labels.items() <= sample.labels.items()
+        )
     return found
 
 
@@ -45,10 +47,15 @@ def test_a_process_is_alive_whatever_the_database_does(client: Client, monkeypat
     assert (answer.status_code, answer.json()["database"]) == (503, "OperationalError")
 
 
-def test_it_is_ready_without_a_broker_and_not_without_room_for_media(client: Client, settings: Settings, tmp_path: Path) -> None:
+def test_it_is_ready_without_a_broker_and_not_without_room_for_media(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
     production()
     answer = client.get("/readyz")  # no broker listens on the test's socket
-    assert (answer.status_code, answer.json()) == (200, {"ready": True, "database": "ok", "storage": "ok", "broker": "away"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"ready": True, "database": "ok", "storage": "ok", "broker": "away"},
+    )
     (tmp_path / "file").write_text("in the way")
     settings.MEDIA_ROOT = tmp_path / "file"
     assert client.get("/readyz").status_code == 503
@@ -106,7 +113,9 @@ def test_files_of_processes_long_gone_are_forgotten(settings: Settings, tmp_path
 
 
 def test_runs_and_messages_are_told() -> None:
-    Webhook.objects.create(name="x", url="https://example.org", events=[]).deliveries.create(event="item.decided", payload={})
+    Webhook.objects.create(name="x", url="https://example.org", events=[]).deliveries.create(
+        event="item.decided", payload={}
+    )
     text = figures().decode()
     assert "# TYPE guardapp_runs gauge" in text and "guardapp_webhook_messages_waiting 1.0" in text
 
@@ -123,11 +132,29 @@ def test_a_log_line_is_one_object_with_its_exception_and_what_was_added() -> Non
 
 
 def test_the_dashboard_asks_for_figures_that_are_told() -> None:
-    """Every name in docker/grafana-dashboard.json is one that annotation.prometheus or training.progress.prometheus defines."""
+    """Every name in docker/grafana-dashboard.json is one that annotation.prometheus or training.progress.prometheus
+    defines.
+    """
     dashboard = json.loads((ROOT / "docker" / "grafana-dashboard.json").read_text())
-    asked = {name for panel in dashboard["panels"] for target in panel["targets"] for name in re.findall(r"guardapp_\w+", target["expr"])}
-    told = {sample for metric in (prometheus.REQUESTS, prometheus.PREDICTIONS, prometheus.PREDICTION_SECONDS, prometheus.MODERATIONS, prometheus.REVIEWS,
-                                  prometheus.MODERATION_SECONDS, prometheus.MODERATIONS_REFUSED, prometheus.MESSAGES)
-            for sample in (f"{metric._name}_total", f"{metric._name}_bucket", f"{metric._name}_count")}
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"guardapp_\w+", target["expr"])
+    }
+    told = {
+        sample
+        for metric in (
+            prometheus.REQUESTS,
+            prometheus.PREDICTIONS,
+            prometheus.PREDICTION_SECONDS,
+            prometheus.MODERATIONS,
+            prometheus.REVIEWS,
+            prometheus.MODERATION_SECONDS,
+            prometheus.MODERATIONS_REFUSED,
+            prometheus.MESSAGES,
+        )
+        for sample in (f"{metric._name}_total", f"{metric._name}_bucket", f"{metric._name}_count")
+    }
     told |= {family.name for family in text_string_to_metric_families(figures().decode())}
     assert asked and asked <= told

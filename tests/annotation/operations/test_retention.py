@@ -52,17 +52,30 @@ def ago(days: int) -> datetime:
 @pytest.fixture
 def keep(settings: Settings) -> Any:
     """keep("media", 30): this class for so many days, all others for ever."""
+
     def set_days(name: str, days: int) -> None:
         settings.RETENTION_DAYS = {**dict.fromkeys(CLASSES, 0), name: days}
+
     return set_days
 
 
 def test_ended_webhook_messages_go_and_waiting_ones_stay() -> None:
     hook = Webhook.objects.create(name="hook", url="https://example.org/", events=[])
-    states = [(DeliveryState.DELIVERED, 31), (DeliveryState.FAILED, 31), (DeliveryState.DELIVERED, 29), (DeliveryState.WAITING, None)]
+    states = [
+        (DeliveryState.DELIVERED, 31),
+        (DeliveryState.FAILED, 31),
+        (DeliveryState.DELIVERED, 29),
+        (DeliveryState.WAITING, None),
+    ]
     for state, days in states:
-        Delivery.objects.create(webhook=hook, event="item.decided", payload={}, state=state, created_at=ago(60),
-                                ended_at=None if days is None else ago(days))
+        Delivery.objects.create(
+            webhook=hook,
+            event="item.decided",
+            payload={},
+            state=state,
+            created_at=ago(60),
+            ended_at=None if days is None else ago(days),
+        )
     assert prune(dry_run=True)["messages"] == 2
     assert Delivery.objects.count() == 4
     assert prune()["messages"] == 2
@@ -121,7 +134,9 @@ def test_predictions_of_retired_versions_go_where_nobody_judged_or_sees_them(kee
     GoldLabel.objects.filter(item=settled.item).update(prediction=settled)
     HardSample.objects.create(gold=GoldLabel.objects.get(item=hard.item), prediction=hard)
     Item.objects.filter(pk=shown.item_id).update(prediction=shown)
-    Regeneration.objects.create(item=redone.item, prediction=redone, reviewer=make_user(), kept=[], state=RegenerationState.DONE)
+    Regeneration.objects.create(
+        item=redone.item, prediction=redone, reviewer=make_user(), kept=[], state=RegenerationState.DONE
+    )
     young, open_one = said_of(review()), said_of(make_item())
     Prediction.objects.exclude(pk=young.pk).update(created_at=ago(31))
     assert prune() == {"predictions": 1}
@@ -130,7 +145,9 @@ def test_predictions_of_retired_versions_go_where_nobody_judged_or_sees_them(kee
     assert gone.pk not in left
 
 
-def test_originals_go_when_decided_and_come_back_when_they_are_sent_again(keep: Any, png: bytes, settings: Settings) -> None:
+def test_originals_go_when_decided_and_come_back_when_they_are_sent_again(
+    keep: Any, png: bytes, settings: Settings
+) -> None:
     keep("media", 30)
 
     def with_file(item: Item, number: int) -> MediaAsset:
@@ -179,7 +196,9 @@ def test_the_command_says_what_would_go() -> None:
     assert not SignInAttempt.objects.exists()
 
 
-def test_the_setting_names_every_class_and_refuses_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_the_setting_names_every_class_and_refuses_what_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     monkeypatch.setenv("GUARDAPP_RETENTION", "messages=7, media=180")
     assert env.days("GUARDAPP_RETENTION", CLASSES) == {"messages": 7, "media": 180}
     for wrong in ("messages", "messages=soon", "letters=3"):
@@ -193,8 +212,14 @@ def test_the_setting_names_every_class_and_refuses_what_it_does_not_know(monkeyp
 def test_an_item_that_is_open_keeps_all(keep: Any) -> None:
     item = make_item(status=ItemStatus.ESCALATED)
     assert item.prediction is not None
-    Regeneration.objects.create(item=item, prediction=item.prediction, reviewer=make_user(), kept=[], state=RegenerationState.DONE,
-                                finished_at=ago(91))
+    Regeneration.objects.create(
+        item=item,
+        prediction=item.prediction,
+        reviewer=make_user(),
+        kept=[],
+        state=RegenerationState.DONE,
+        finished_at=ago(91),
+    )
     keep("regenerations", 90)
     assert prune() == {"regenerations": 0}
     Item.objects.update(status=ItemStatus.REVIEWED)

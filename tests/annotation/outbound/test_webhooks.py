@@ -1,4 +1,6 @@
-"""Messages to the outside: written with what they tell of, signed, sent until they are taken, never to where they must not go."""
+"""Messages to the outside: written with what they tell of, signed, sent until they are taken, never to where they must
+not go.
+"""
 
 import base64
 import hashlib
@@ -47,8 +49,12 @@ def receiver(settings: Settings) -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            made.got.append(({name.lower(): value for name, value in self.headers.items()},
-                             self.rfile.read(int(self.headers["Content-Length"]))))
+            made.got.append(
+                (
+                    {name.lower(): value for name, value in self.headers.items()},
+                    self.rfile.read(int(self.headers["Content-Length"])),
+                )
+            )
             status = made.statuses.pop(0) if made.statuses else 200
             self.send_response(status)
             if status == 302:
@@ -70,13 +76,16 @@ def receiver(settings: Settings) -> Iterator[Receiver]:
 
 
 def hook(url: str, *events: WebhookEvent) -> Webhook:
-    return save_webhook(webhook=Webhook(name="Platform", url=url, events=[event.value for event in events or WebhookEvent]),
-                        actor=make_user(Role.LEAD))
+    return save_webhook(
+        webhook=Webhook(name="Platform", url=url, events=[event.value for event in events or WebhookEvent]),
+        actor=make_user(Role.LEAD),
+    )
 
 
 def due_again() -> Delivery:
     delivery = Delivery.objects.get()
-    Delivery.objects.update(due_at=timezone.now() - timedelta(seconds=1))  # the database's clock may be a little behind ours
+    # the database's clock may be a little behind ours
+    Delivery.objects.update(due_at=timezone.now() - timedelta(seconds=1))
     return delivery
 
 
@@ -85,8 +94,12 @@ def test_a_decision_is_told_with_its_verdict_and_a_signature_that_can_be_checked
     item, reviewer = make_item(), make_user()
     held = assign_next(reviewer=reviewer, queue=default_queue())
     assert held is not None
-    submit_review(reviewer=reviewer, token=held.token, idempotency_key="a-key-of-its-own",
-                  decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=Harmfulness.UNHARMFUL))
+    submit_review(
+        reviewer=reviewer,
+        token=held.token,
+        idempotency_key="a-key-of-its-own",
+        decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=Harmfulness.UNHARMFUL),
+    )
     deliver_due()
     [(headers, body)] = receiver.got
     message = json.loads(body)
@@ -95,9 +108,16 @@ def test_a_decision_is_told_with_its_verdict_and_a_signature_that_can_be_checked
     assert (told["item"], told["external_id"], told["prompt_label"]) == (item.pk, item.external_id, "unharmful")
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     key = base64.b64decode(webhook.secret.removeprefix("whsec_"))
-    assert headers["webhook-signature"] == "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert (
+        headers["webhook-signature"]
+        == "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    )
     delivery = Delivery.objects.get()
-    assert (delivery.state, delivery.status_code, str(delivery.message)) == (DeliveryState.DELIVERED, 200, headers["webhook-id"])
+    assert (delivery.state, delivery.status_code, str(delivery.message)) == (
+        DeliveryState.DELIVERED,
+        200,
+        headers["webhook-id"],
+    )
 
 
 def test_what_did_not_happen_is_not_told(receiver: Receiver) -> None:
@@ -125,7 +145,11 @@ def test_a_message_that_is_not_taken_is_tried_again_later_and_later_then_fails(r
         before = timezone.now()
         deliver_due()
         delivery = Delivery.objects.get()
-        assert (delivery.state, delivery.attempts, delivery.error) == (DeliveryState.WAITING, attempt, "It answered 500: said")
+        assert (delivery.state, delivery.attempts, delivery.error) == (
+            DeliveryState.WAITING,
+            attempt,
+            "It answered 500: said",
+        )
         assert timedelta(seconds=0.8 * pause) <= delivery.due_at - before <= timedelta(seconds=1.2 * pause + 5)
         deliver_due()  # not due yet
         assert len(receiver.got) == attempt
@@ -148,7 +172,8 @@ def test_a_message_can_be_sent_again_under_its_own_id(receiver: Receiver) -> Non
 def test_a_message_that_a_dead_worker_held_is_sent_when_the_hold_ends(receiver: Receiver) -> None:
     hook(receiver.url)
     announce(event=WebhookEvent.DECIDED, payload={})
-    Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=1), attempts=1)  # as the worker left it
+    # as the worker left it
+    Delivery.objects.update(due_at=timezone.now() + timedelta(minutes=1), attempts=1)
     deliver_due()
     assert receiver.got == []
     due_again()
@@ -161,22 +186,41 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     announce(event=WebhookEvent.DECIDED, payload={})
     receiver.statuses = [302]
     deliver_due()
-    assert len(receiver.got) == 1 and Delivery.objects.get().status_code == 302 and Delivery.objects.get().state == DeliveryState.WAITING
+    assert (
+        len(receiver.got) == 1
+        and Delivery.objects.get().status_code == 302
+        and Delivery.objects.get().state == DeliveryState.WAITING
+    )
 
 
-@pytest.mark.parametrize("url", [
-    "http://127.0.0.1/", "http://localhost:8000/", "https://10.1.2.3/", "http://192.168.1.1/", "http://169.254.169.254/latest/meta-data/",
-    "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://[fd00::1]/", "http://0.0.0.0/", "http://2130706433/", "http://100.64.0.1/",
-    "http://[2002:7f00:1::]/", "http://224.0.0.1/",
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://localhost:8000/",
+        "https://10.1.2.3/",
+        "http://192.168.1.1/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[fd00::1]/",
+        "http://0.0.0.0/",
+        "http://2130706433/",
+        "http://100.64.0.1/",
+        "http://[2002:7f00:1::]/",
+        "http://224.0.0.1/",
+    ],
+)
 def test_this_machine_and_its_network_are_never_called(url: str) -> None:
     with pytest.raises((AddressNotAllowed, NotDelivered)) as refused:
         post(url, b"{}", {})
     assert isinstance(refused.value, AddressNotAllowed) or "gai" in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["ftp://example.org/", "file:///etc/passwd", "https://", "https://user:pass@example.org/", "http://a:b/",
-                                 "x"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://example.org/", "file:///etc/passwd", "https://", "https://user:pass@example.org/", "http://a:b/", "x"],
+)
 def test_what_is_no_address_of_the_web_is_refused(url: str) -> None:
     with pytest.raises(AddressNotAllowed):
         check_url(url)
@@ -200,8 +244,16 @@ def lead() -> Client:
     return client
 
 
-@pytest.mark.parametrize(("method", "path"), [("get", "/webhooks/"), ("post", "/webhooks/"), ("get", "/webhooks/1/"),
-                                              ("post", "/webhooks/1/act/"), ("post", "/webhooks/deliveries/1/replay/")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/webhooks/"),
+        ("post", "/webhooks/"),
+        ("get", "/webhooks/1/"),
+        ("post", "/webhooks/1/act/"),
+        ("post", "/webhooks/deliveries/1/replay/"),
+    ],
+)
 def test_only_leads_see_webhooks(method: str, path: str) -> None:
     client = Client()
     client.force_login(make_user())
@@ -225,8 +277,18 @@ def test_a_lead_makes_a_webhook_sees_what_was_sent_and_sends_it_again(lead: Clie
     assert not Webhook.objects.exists() and not Delivery.objects.exists()
 
 
-@pytest.mark.parametrize(("change", "words"), [({"url": "http://127.0.0.1/"}, "private network"), ({"events": []}, "at least one event"),
-                                               ({"url": "nowhere"}, "valid URL")])
-def test_a_webhook_that_cannot_work_comes_back_with_the_problem(lead: Client, change: dict[str, Any], words: str) -> None:
-    answer = lead.post("/webhooks/", {"name": "Platform", "url": "https://example.org/", "events": ["item.decided"]} | change)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"url": "http://127.0.0.1/"}, "private network"),
+        ({"events": []}, "at least one event"),
+        ({"url": "nowhere"}, "valid URL"),
+    ],
+)
+def test_a_webhook_that_cannot_work_comes_back_with_the_problem(
+    lead: Client, change: dict[str, Any], words: str
+) -> None:
+    answer = lead.post(
+        "/webhooks/", {"name": "Platform", "url": "https://example.org/", "events": ["item.decided"]} | change
+    )
     assert answer.status_code == 422 and words in answer.text and not Webhook.objects.exists()

@@ -39,8 +39,12 @@ def review_of(item: Item, reviewer: User, label: Harmfulness = Harmfulness.UNHAR
     held = assign_next(reviewer=reviewer, queue=item.queue)
     assert held is not None
     assert held.item_id == item.pk
-    submit_review(reviewer=reviewer, token=held.token, idempotency_key=f"key-of-{held.pk}",
-                  decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=label))
+    submit_review(
+        reviewer=reviewer,
+        token=held.token,
+        idempotency_key=f"key-of-{held.pk}",
+        decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=label),
+    )
 
 
 @pytest.mark.parametrize("name", [*FOR_ALL, *FOR_LEADS])
@@ -69,11 +73,18 @@ def test_leads_open_their_pages(client: Client, lead: User, name: str) -> None:
 
 def test_a_page_carries_no_inline_script_or_style(client: Client, lead: User) -> None:
     item = make_item()
-    for url in [reverse("home"), reverse("items"), reverse("item", args=[item.pk]), reverse("review", args=["default"])]:
+    for url in [
+        reverse("home"),
+        reverse("items"),
+        reverse("item", args=[item.pk]),
+        reverse("review", args=["default"]),
+    ]:
         page = client.get(url)
         assert " style=" not in page.text
         assert "<style" not in page.text
-        assert page.text.count("<script") == page.text.count("<script src=") + page.text.count('<script type="module" src=')
+        assert page.text.count("<script") == page.text.count("<script src=") + page.text.count(
+            '<script type="module" src='
+        )
         assert "script-src 'self'" in page["Content-Security-Policy"]
 
 
@@ -105,7 +116,9 @@ def test_home_shows_leads_what_is_escalated_or_failed(client: Client, lead: User
 def test_items_are_found_by_status_and_by_the_beginning_of_the_id(client: Client, lead: User) -> None:
     ready, pending = make_item(), make_item(status=ItemStatus.PENDING, predicted=False)
     assert [row.pk for row in client.get(reverse("items"), {"status": "pending"}).context["page"].items] == [pending.pk]
-    assert [row.pk for row in client.get(reverse("items"), {"q": ready.external_id}).context["page"].items] == [ready.pk]
+    assert [row.pk for row in client.get(reverse("items"), {"q": ready.external_id}).context["page"].items] == [
+        ready.pk
+    ]
     assert "No item fits" in client.get(reverse("items"), {"q": "no such id"}).text
 
 
@@ -180,7 +193,9 @@ def test_people_revoke_their_own_keys_and_nobody_elses() -> None:
     assert key.revoked_at is not None
 
 
-def test_an_upload_stores_good_lines_and_names_bad_ones(client: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_stores_good_lines_and_names_bad_ones(
+    client: Client, lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rung: list[object] = []
     monkeypatch.setattr("annotation.pages.upload.ring", rung.append)
     default_queue()
@@ -231,13 +246,17 @@ def test_a_gzip_file_with_broken_bytes_is_said_to_be_broken(client: Client, lead
     default_queue()
     packed = bytearray(gzip.compress(b"{}"))
     packed[10] = 0x07  # after the header: a kind of block that there is not
-    page = client.post(reverse("upload"), {"file": SimpleUploadedFile("rows.jsonl.gz", bytes(packed)), "queue": "default"})
+    page = client.post(
+        reverse("upload"), {"file": SimpleUploadedFile("rows.jsonl.gz", bytes(packed)), "queue": "default"}
+    )
     assert page.status_code == 422
     assert "gzip file is broken" in page.content.decode()
 
 
 @pytest.mark.parametrize("hostile", [{"items": 5}, {"items": ["abc"], "keys": 1}])
-def test_no_name_in_metadata_or_reason_breaks_the_item_page(client: Client, lead: User, hostile: dict[str, object]) -> None:
+def test_no_name_in_metadata_or_reason_breaks_the_item_page(
+    client: Client, lead: User, hostile: dict[str, object]
+) -> None:
     item = make_item(metadata=hostile, reason=hostile)
     page = client.get(reverse("item", args=[item.pk]))
     assert page.status_code == 200
@@ -251,7 +270,9 @@ def test_a_search_for_a_nul_character_finds_nothing(client: Client, lead: User) 
     assert "\x00" not in page.content.decode()
 
 
-def test_a_lead_sends_a_failed_item_back_to_the_guard(client: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lead_sends_a_failed_item_back_to_the_guard(
+    client: Client, lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rung: list[object] = []
     monkeypatch.setattr("annotation.pages.items.ring", rung.append)
     item = make_item(status=ItemStatus.PREDICTION_FAILED, error_message="Out of memory.", predicted=False)

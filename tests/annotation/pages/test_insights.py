@@ -42,8 +42,14 @@ def work() -> Item:
     for person in (ann, make_user()):
         lease = assign_next(reviewer=person, queue=queue)
         assert lease is not None
-        submit_review(reviewer=person, token=lease.token, idempotency_key=uuid.uuid4().hex, decision=Decision(
-            ReviewKind.CORRECTED, Harmfulness.UNHARMFUL, confidence=3, error_kinds=(ErrorKind.MISREAD,)))
+        submit_review(
+            reviewer=person,
+            token=lease.token,
+            idempotency_key=uuid.uuid4().hex,
+            decision=Decision(
+                ReviewKind.CORRECTED, Harmfulness.UNHARMFUL, confidence=3, error_kinds=(ErrorKind.MISREAD,)
+            ),
+        )
     record_exposure(reviewer=ann, item=item, seconds=90, severity=3)
     Review.objects.filter(reviewer=ann).update(created_at=timezone.now() - timedelta(days=2))
     make_item()
@@ -92,7 +98,8 @@ def test_days_that_are_over_are_counted_once_and_again_after_an_undo(lead: Clien
     before = throughput(timezone.now() - timedelta(days=7)).rows
     assert [row[2] for row in before if row[2]] == [1, 1]
     Review.objects.filter(pk=old.pk).update(kind="accepted")
-    assert throughput(timezone.now() - timedelta(days=7)).rows == before  # read from what was counted, not from the reviews
+    # read from what was counted, not from the reviews
+    assert throughput(timezone.now() - timedelta(days=7)).rows == before
     ReviewRetraction.objects.create(review=old)
     assert count_days() == 1
     assert [row[2] for row in throughput(timezone.now() - timedelta(days=7)).rows if row[2]] == [1]
@@ -135,4 +142,7 @@ def test_a_lead_makes_a_settled_item_hidden_gold_and_retires_it(lead: Client) ->
     assert item.external_id in lead.get("/known/").text
     lead.post(f"/items/{item.pk}/known/", {"act": "retire"})
     assert not KnownItem.objects.get().active
-    assert "Only an item with a settled verdict" in lead.post(f"/items/{Item.objects.latest('id').pk}/known/", follow=True).text
+    assert (
+        "Only an item with a settled verdict"
+        in lead.post(f"/items/{Item.objects.latest('id').pk}/known/", follow=True).text
+    )

@@ -36,13 +36,29 @@ def test_the_search_finds_words_and_beginnings_of_ids() -> None:
     assert shown(client, q="???") == set()
 
 
-@pytest.mark.parametrize(("name", "value"), [("source", "forum"), ("lane", "uncertain"), ("modality", "video"), ("language", "de"),
-                                             ("queue", "other"), ("category", "S9"), ("label", "unharmful"), ("since", "2999-01-01")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", "forum"),
+        ("lane", "uncertain"),
+        ("modality", "video"),
+        ("language", "de"),
+        ("queue", "other"),
+        ("category", "S9"),
+        ("label", "unharmful"),
+        ("since", "2999-01-01"),
+    ],
+)
 def test_a_lead_narrows_by_everything(lead: User, name: str, value: str) -> None:
     other = ReviewQueue.objects.create(slug="other", name="Other")
     make_item()
-    wanted = make_item(lane="uncertain", modality="video", language="de", queue=other,
-                       prediction={"categories": ["S9"], "prompt_label": "unharmful"})
+    wanted = make_item(
+        lane="uncertain",
+        modality="video",
+        language="de",
+        queue=other,
+        prediction={"categories": ["S9"], "prompt_label": "unharmful"},
+    )
     Item.objects.filter(pk=wanted.pk).update(source="forum", created_at="2999-01-02T00:00:00Z")
     assert shown(signed_in(lead), **{name: value}) == {wanted}
 
@@ -79,7 +95,9 @@ def test_chips_take_one_filter_away_and_pages_keep_all(lead: User, monkeypatch: 
 
 
 def test_the_grid_is_for_leads_and_blurred(lead: User) -> None:
-    item = make_item(prediction={"media_seen": [{"asset": "0" * 64, "folder": "x", "timestamps": [0.0], "width": 64, "height": 48}]})
+    item = make_item(
+        prediction={"media_seen": [{"asset": "0" * 64, "folder": "x", "timestamps": [0.0], "width": 64, "height": 48}]}
+    )
     page = signed_in(lead).get(reverse("items"), {"view": "grid"}).text
     assert "tile is-blurred" in page and reverse("frame", args=[item.prediction_id, 0, 0]) in page
     page = signed_in(make_user()).get(reverse("items"), {"view": "grid"}).text
@@ -134,8 +152,11 @@ def test_chosen_items_move_and_held_ones_stay(lead: User) -> None:
     items = [make_item(), make_item()]
     held = assign_next(reviewer=make_user(), queue=default_queue())
     assert held is not None
-    answer = signed_in(lead).post(reverse("items_move"), {"item": [item.pk for item in items], "to": "other", "query": "status=ready"},
-                                  follow=True)
+    answer = signed_in(lead).post(
+        reverse("items_move"),
+        {"item": [item.pk for item in items], "to": "other", "query": "status=ready"},
+        follow=True,
+    )
     assert answer.redirect_chain[0][0] == f"{reverse('items')}?status=ready"
     assert "1 moved to Other. 1 stay" in answer.text
     assert Item.objects.get(queue=other).pk != held.item_id
@@ -160,7 +181,9 @@ def test_chosen_items_are_previewed_and_decided_together(lead: User) -> None:
 def test_the_item_page_tells_of_language_round_appeal_and_stale_gold(lead: User) -> None:
     item = make_item(language="pt-BR", severity=2, round=2, queue=default_queue(mode=ReviewMode.BLIND))
     client = signed_in(lead)
-    client.post(reverse("items_decide"), {"item": item.pk, "prompt_label": "harmful", "idempotency_key": "one-decision"})
+    client.post(
+        reverse("items_decide"), {"item": item.pk, "prompt_label": "harmful", "idempotency_key": "one-decision"}
+    )
     gold = GoldLabel.objects.get()
     gold.stale_at = gold.created_at
     gold.save(update_fields=["stale_at"])
@@ -172,10 +195,19 @@ def test_the_item_page_tells_of_language_round_appeal_and_stale_gold(lead: User)
     assert "of 3, of the guard" not in page and "It is a quote." not in page
 
 
-@pytest.mark.parametrize(("role", "status", "seen"), [
-    (Role.REVIEWER, ItemStatus.READY, False), (Role.REVIEWER, ItemStatus.REVIEWED, False), (Role.LEAD, ItemStatus.READY, False),
-    (Role.LEAD, ItemStatus.ESCALATED, False), (Role.LEAD, ItemStatus.REVIEWED, True)])
-def test_the_labels_of_a_corpus_are_not_shown_before_people_have_decided(role: Role, status: ItemStatus, seen: bool) -> None:
+@pytest.mark.parametrize(
+    ("role", "status", "seen"),
+    [
+        (Role.REVIEWER, ItemStatus.READY, False),
+        (Role.REVIEWER, ItemStatus.REVIEWED, False),
+        (Role.LEAD, ItemStatus.READY, False),
+        (Role.LEAD, ItemStatus.ESCALATED, False),
+        (Role.LEAD, ItemStatus.REVIEWED, True),
+    ],
+)
+def test_the_labels_of_a_corpus_are_not_shown_before_people_have_decided(
+    role: Role, status: ItemStatus, seen: bool
+) -> None:
     item = make_item(status=status, metadata={"labels": {"prompt": "THE ANSWER"}, "thread": "t-17"})
     page = signed_in(make_user(role)).get(reverse("item", args=[item.pk])).text
     assert "t-17" in page

@@ -36,14 +36,27 @@ def settled() -> Item:
 
 def change_of(version: PolicyVersion, **changed: str) -> dict[str, object]:
     rows = list(version.categories.all())
-    return {"based_on": version.number, "change": "Clearer.", "text": "", "code": [row.code for row in rows],
-            "name": [row.name for row in rows], "guidance": [changed.get(row.code, row.guidance) for row in rows]}
+    return {
+        "based_on": version.number,
+        "change": "Clearer.",
+        "text": "",
+        "code": [row.code for row in rows],
+        "name": [row.name for row in rows],
+        "guidance": [changed.get(row.code, row.guidance) for row in rows],
+    }
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("get", "/policy/default/edit/"), ("post", "/policy/default/edit/"), ("get", "/policy/stale/"), ("post", "/policy/stale/decide/"),
-    ("get", "/appeals/"), ("post", "/items/1/appeal/"),
-])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/policy/default/edit/"),
+        ("post", "/policy/default/edit/"),
+        ("get", "/policy/stale/"),
+        ("post", "/policy/stale/decide/"),
+        ("get", "/appeals/"),
+        ("post", "/items/1/appeal/"),
+    ],
+)
 def test_only_leads_change_policies_and_open_appeals(method: str, path: str) -> None:
     default_policy()
     client, _ = signed_in(Role.REVIEWER)

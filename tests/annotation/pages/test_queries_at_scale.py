@@ -1,4 +1,6 @@
-"""Every address that answers a GET is asked with a million items on paper, and no statement may read what grows with them."""
+"""Every address that answers a GET is asked with a million items on paper, and no statement may read what grows with
+them.
+"""
 
 import inspect
 import re
@@ -53,8 +55,21 @@ from training.status import Trigger
 
 pytestmark = pytest.mark.django_db
 MANY = 1_000_000  # items, as the tally tells them
-SCORES = {"f1": 0.8, "f1_low": 0.6, "f1_high": 0.9, "precision": 0.8, "recall": 0.8, "false_positive_rate": 0.1, "parse_failure_rate": 0.0,
-          "n": 3, "unparsed": 0, "tp": 1, "fp": 1, "fn": 0, "tn": 1}
+SCORES = {
+    "f1": 0.8,
+    "f1_low": 0.6,
+    "f1_high": 0.9,
+    "precision": 0.8,
+    "recall": 0.8,
+    "false_positive_rate": 0.1,
+    "parse_failure_rate": 0.0,
+    "n": 3,
+    "unparsed": 0,
+    "tp": 1,
+    "fp": 1,
+    "fn": 0,
+    "tn": 1,
+}
 HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
 
 
@@ -83,8 +98,12 @@ class World:
 def _reviewed(person: User, label: Harmfulness) -> None:
     lease = assign_next(reviewer=person, queue=default_queue())
     assert lease is not None
-    submit_review(reviewer=person, token=lease.token, idempotency_key=uuid.uuid4().hex,
-                  decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=label, confidence=2))
+    submit_review(
+        reviewer=person,
+        token=lease.token,
+        idempotency_key=uuid.uuid4().hex,
+        decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=label, confidence=2),
+    )
 
 
 @pytest.fixture
@@ -102,7 +121,10 @@ def world(settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
     for _ in range(2):
         _reviewed(ann if _ else ben, UNHARMFUL)
     queue = default_queue(reviews_per_item=1)
-    item, near = make_item(prompt="How does one bake bread?", response="In an oven."), make_item(prompt="How does one bake bread now?")
+    item, near = (
+        make_item(prompt="How does one bake bread?", response="In an oven."),
+        make_item(prompt="How does one bake bread now?"),
+    )
     Fingerprint.objects.bulk_create(Fingerprint(item=one, kind="text", band=0, value=7) for one in (item, near))
     settled = [make_gold(ann, hard=True) for _ in range(3)]
     GoldLabel.objects.filter(pk=settled[0].pk).update(stale_at=timezone.now())
@@ -116,8 +138,16 @@ def world(settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
     for _ in range(2):
         make_item(status=ItemStatus.PREDICTION_FAILED)
     many = [make_item(prompt=f"the same {n}") for n in range(2)]
-    bulk = decide_many(by=admin, items=many, prompt_label=UNHARMFUL, response_label=None, categories=(), note="", like=many[0],
-                       idempotency_key=uuid.uuid4().hex)
+    bulk = decide_many(
+        by=admin,
+        items=many,
+        prompt_label=UNHARMFUL,
+        response_label=None,
+        categories=(),
+        note="",
+        like=many[0],
+        idempotency_key=uuid.uuid4().hex,
+    )
     record_exposure(reviewer=admin, item=item, seconds=5, severity=3)
     toggle_flag(user=admin, item=item)
     webhook = Webhook.objects.create(name="told", url="https://example.org/", events=["item.reviewed"])
@@ -131,55 +161,153 @@ def world(settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
         made = make_evaluation(one, snapshot, wrong)
         made.result = {"tasks": {"prompt_harmfulness": SCORES}}
         made.save()
-    shadows = [Prediction.objects.create(item=one, version=version, completion="…", parsed=True, prompt_label="unharmful", shadow=True)
-               for one in (item, near)]
+    shadows = [
+        Prediction.objects.create(
+            item=one, version=version, completion="…", parsed=True, prompt_label="unharmful", shadow=True
+        )
+        for one in (item, near)
+    ]
     ShadowRequest.objects.create(item=reviewed, version=version)
     run = request_run(snapshot=snapshot, base_version=production(), requested_by=admin)
     pipeline = request_pipeline(snapshot=snapshot, base_version=production(), requested_by=admin, recipe="omni-v1")
-    schedule = RetrainSchedule.objects.create(name="by samples", trigger=Trigger.HARD_SAMPLES, recipe="omni-v1", created_by=admin)
+    schedule = RetrainSchedule.objects.create(
+        name="by samples", trigger=Trigger.HARD_SAMPLES, recipe="omni-v1", created_by=admin
+    )
     RetrainSchedule.objects.create(name="by agreement", trigger=Trigger.AGREEMENT, recipe="omni-v1", created_by=admin)
-    Benchmark.objects.create(name="a set", snapshot=snapshot, task=Task.PROMPT.value, modality="text", rows=3, source_sha256="0" * 64)
-    QueueTally.objects.create(queue=queue, status=ItemStatus.READY, lane="flagged", items=MANY, counted_at=timezone.now())
+    Benchmark.objects.create(
+        name="a set", snapshot=snapshot, task=Task.PROMPT.value, modality="text", rows=3, source_sha256="0" * 64
+    )
+    QueueTally.objects.create(
+        queue=queue, status=ItemStatus.READY, lane="flagged", items=MANY, counted_at=timezone.now()
+    )
     held = assign_next(reviewer=admin, queue=queue)
     assert held is not None and held.item.prediction is not None
     Regeneration.objects.create(item=held.item, prediction=held.item.prediction, reviewer=admin, kept=[])
     return World(
-        admin, item, near, disputed[0], bulk, webhook, RoutingRule.objects.create(name="all", queue=queue),
-        ReviewerGroup.objects.create(name="night"), shadows[0], export, snapshot, run, pipeline, schedule, version,
-        held.token)
+        admin,
+        item,
+        near,
+        disputed[0],
+        bulk,
+        webhook,
+        RoutingRule.objects.create(name="all", queue=queue),
+        ReviewerGroup.objects.create(name="night"),
+        shadows[0],
+        export,
+        snapshot,
+        run,
+        pipeline,
+        schedule,
+        version,
+        held.token,
+    )
 
 
 Arguments = Callable[[World], list[Any]]
 KEYS = sorted(make.__name__.replace("_", "-") for row in SECTIONS.values() for make in row)
-ITEM_QUERIES = ("", "?q=bread", "?text=bread", "?external_id=item", "?source=test", "?status=ready", "?queue=default", "?lane=flagged",
-                "?modality=text", "?language=en", "?category=S1", "?label=harmful", "?version=starter", "?reviewer=ann",
-                "?since=2025-01-01&until=2030-01-01")
-QUERIES = {"items": ITEM_QUERIES, "api-items": ITEM_QUERIES, "regenerate": ("?from=1",), "training:lineage_snapshot": ("?after=1",),
-           "insight_csv": ("?days=365",)}
-ASKED: dict[str, Arguments] = {name: lambda world: [] for name in (
-    "home", "policy", "stale", "insights", "known", "account", "keymap", "javascript_words", "palette", "queues", "queue_new", "healthz",
-    "readyz", "metrics", "webhooks", "moderation", "rule_new", "appeals", "login", "upload", "export", "export_files", "keys",
-    "review_escalated", "items", "api-docs", "api-schema", "api-items", "api-exports", "api-runs", "api-pipelines", "api-schedules",
-    "training:home", "training:recipes", "training:recipe_edit", "training:schedules", "training:schedule_new", "training:benchmarks",
-    "training:leaderboard_csv", "training:gate", "training:versions")}
+ITEM_QUERIES = (
+    "",
+    "?q=bread",
+    "?text=bread",
+    "?external_id=item",
+    "?source=test",
+    "?status=ready",
+    "?queue=default",
+    "?lane=flagged",
+    "?modality=text",
+    "?language=en",
+    "?category=S1",
+    "?label=harmful",
+    "?version=starter",
+    "?reviewer=ann",
+    "?since=2025-01-01&until=2030-01-01",
+)
+QUERIES = {
+    "items": ITEM_QUERIES,
+    "api-items": ITEM_QUERIES,
+    "regenerate": ("?from=1",),
+    "training:lineage_snapshot": ("?after=1",),
+    "insight_csv": ("?days=365",),
+}
+ASKED: dict[str, Arguments] = {
+    name: lambda world: []
+    for name in (
+        "home",
+        "policy",
+        "stale",
+        "insights",
+        "known",
+        "account",
+        "keymap",
+        "javascript_words",
+        "palette",
+        "queues",
+        "queue_new",
+        "healthz",
+        "readyz",
+        "metrics",
+        "webhooks",
+        "moderation",
+        "rule_new",
+        "appeals",
+        "login",
+        "upload",
+        "export",
+        "export_files",
+        "keys",
+        "review_escalated",
+        "items",
+        "api-docs",
+        "api-schema",
+        "api-items",
+        "api-exports",
+        "api-runs",
+        "api-pipelines",
+        "api-schedules",
+        "training:home",
+        "training:recipes",
+        "training:recipe_edit",
+        "training:schedules",
+        "training:schedule_new",
+        "training:benchmarks",
+        "training:leaderboard_csv",
+        "training:gate",
+        "training:versions",
+    )
+}
 ASKED |= {
-    "policy_edit": lambda world: ["default"], "insight_csv": lambda world: [KEYS[0]], "queue": lambda world: ["default"],
-    "review": lambda world: ["default"], "regenerate": lambda world: [world.token], "rule": lambda world: [world.rule.pk],
-    "webhook": lambda world: [world.webhook.pk], "bulk_decision": lambda world: [world.bulk.pk],
-    "review_dispute": lambda world: [world.disputed.pk], "export_file": lambda world: [world.export.pk, "manifest.json"],
-    "frame": lambda world: [world.prediction.pk, 0, 0], "asset": lambda world: ["0" * 64],
-    "api-export-of": lambda world: [world.export.pk], "api-export-file": lambda world: [world.export.pk, "manifest.json"],
-    "training:run_state": lambda world: [world.run.pk], "training:chart_csv": lambda world: [world.run.pk, "loss"],
-    "api-pipeline": lambda world: [world.pipeline.pk], "api-schedule": lambda world: [world.schedule.pk],
+    "policy_edit": lambda world: ["default"],
+    "insight_csv": lambda world: [KEYS[0]],
+    "queue": lambda world: ["default"],
+    "review": lambda world: ["default"],
+    "regenerate": lambda world: [world.token],
+    "rule": lambda world: [world.rule.pk],
+    "webhook": lambda world: [world.webhook.pk],
+    "bulk_decision": lambda world: [world.bulk.pk],
+    "review_dispute": lambda world: [world.disputed.pk],
+    "export_file": lambda world: [world.export.pk, "manifest.json"],
+    "frame": lambda world: [world.prediction.pk, 0, 0],
+    "asset": lambda world: ["0" * 64],
+    "api-export-of": lambda world: [world.export.pk],
+    "api-export-file": lambda world: [world.export.pk, "manifest.json"],
+    "training:run_state": lambda world: [world.run.pk],
+    "training:chart_csv": lambda world: [world.run.pk, "loss"],
+    "api-pipeline": lambda world: [world.pipeline.pk],
+    "api-schedule": lambda world: [world.schedule.pk],
     "training:schedule": lambda world: [world.schedule.pk],
 }
-ASKED |= {name: lambda world: [world.item.pk] for name in ("item", "similar", "bulk", "api-item", "training:lineage_item")}
-ASKED |= {f"training:{name}": lambda world: [world.run.pk] for name in (
-    "run", "hazards", "rollouts", "metrics_file", "metrics_events", "metrics_csv")}
+ASKED |= {
+    name: lambda world: [world.item.pk] for name in ("item", "similar", "bulk", "api-item", "training:lineage_item")
+}
+ASKED |= {
+    f"training:{name}": lambda world: [world.run.pk]
+    for name in ("run", "hazards", "rollouts", "metrics_file", "metrics_events", "metrics_csv")
+}
 ASKED |= {name: lambda world: [world.run.pk] for name in ("api-run", "api-run-rollouts")}
 ASKED |= {f"training:{name}": lambda world: [world.version.pk] for name in ("version", "broken", "fixed", "shadow")}
 ASKED |= {f"training:{name}": lambda world: [world.snapshot.pk] for name in ("snapshot", "lineage_snapshot")}
-ALL_ROWS = {  # a person or a program asks for all rows: read in chunks by key, in flat memory, as tests of exports show
+# a person or a program asks for all rows: read in chunks by key, in flat memory, as tests of exports show
+ALL_ROWS = {
     "export_download": "the page offers it up to 10,000 rows, beyond that files",
     "api-export": "a stream; /api/v1/exports is the job",
     "api-export-summary": "what the stream would hold and drop, by reason: each row is projected",
@@ -187,20 +315,42 @@ ALL_ROWS = {  # a person or a program asks for all rows: read in chunks by key, 
 EXCUSED: dict[str, dict[str, str]] = {  # address: {part of the breach: why it may be}
     "similar": {"annotation_item.response": "likeness is of the words themselves, of at most 200 items a band"},
     "bulk": {"annotation_item.response": "likewise"},
-    "training:shadow": {"annotation_prediction.": "20 rows, whose reasoning it lays side by side", "annotation_item.response": "likewise"},
-    "insights": {"reads 20000 rows": "of the newest reviews a few short columns", "reads 4000 rows": "likewise of the gold of a week",
-                 "counts all that fits of annotation_review": "of the days that are not over yet, by review_by_time",
-                 "counts all that fits of annotation_exposure": "of the days shown, by exposure_by_day"},
-    "metrics": {"counts all that fits of annotation_assignment": "what people hold at this moment, by assignment_leases"},
+    "training:shadow": {
+        "annotation_prediction.": "20 rows, whose reasoning it lays side by side",
+        "annotation_item.response": "likewise",
+    },
+    "insights": {
+        "reads 20000 rows": "of the newest reviews a few short columns",
+        "reads 4000 rows": "likewise of the gold of a week",
+        "counts all that fits of annotation_review": "of the days that are not over yet, by review_by_time",
+        "counts all that fits of annotation_exposure": "of the days shown, by exposure_by_day",
+    },
+    "metrics": {
+        "counts all that fits of annotation_assignment": "what people hold at this moment, by assignment_leases"
+    },
     "training:version": {
-        "training_evaluationrow": "the gate's paired test is of every row that two versions have answered; without the answers themselves",
-        "annotation_hardsample": "ids of the corrected rows of one snapshot, for its no-regression list"},
+        "training_evaluationrow": "the gate's paired test is of every row that two versions have answered; without the "
+        "answers themselves",
+        "annotation_hardsample": "ids of the corrected rows of one snapshot, for its no-regression list",
+    },
     "training:broken": {"counts all that fits of training_evaluationrow": "of one evaluation"},
     "training:fixed": {"counts all that fits of training_evaluationrow": "of one evaluation"},
 }
-OTHER_ANSWERS = {"login": 302} | dict.fromkeys((  # there is no such file here
-    "export_file", "frame", "asset", "api-export-file", "training:metrics_file", "training:metrics_events", "training:metrics_csv",
-    "training:chart_csv", "training:rollouts", "api-run-rollouts"), 404)
+OTHER_ANSWERS = {"login": 302} | dict.fromkeys(
+    (  # there is no such file here
+        "export_file",
+        "frame",
+        "asset",
+        "api-export-file",
+        "training:metrics_file",
+        "training:metrics_events",
+        "training:metrics_csv",
+        "training:chart_csv",
+        "training:rollouts",
+        "api-run-rollouts",
+    ),
+    404,
+)
 
 
 def addresses(patterns: Any = None, space: str = "") -> Iterator[tuple[str, Any]]:
@@ -217,7 +367,9 @@ def takes_get(callback: Any) -> bool:
     view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
     if view is not None:
         return hasattr(view, "get") and "get" in view.http_method_names
-    closed = inspect.getclosurevars(inspect.unwrap(callback, stop=lambda one: "request_method_list" in one.__code__.co_freevars))
+    closed = inspect.getclosurevars(
+        inspect.unwrap(callback, stop=lambda one: "request_method_list" in one.__code__.co_freevars)
+    )
     return "GET" in closed.nonlocals.get("request_method_list", ["GET"])
 
 
@@ -234,7 +386,13 @@ def test_every_table_is_known_to_grow_or_to_stay_small() -> None:
     for app, small in SMALL.items():
         there = {model.__name__ for model in apps.get_app_config(app).get_models()}
         assert small <= there
-    assert {"annotation_item", "annotation_prediction", "annotation_review", "annotation_event", "training_evaluationrow"} <= growing()
+    assert {
+        "annotation_item",
+        "annotation_prediction",
+        "annotation_review",
+        "annotation_event",
+        "training_evaluationrow",
+    } <= growing()
 
 
 @pytest.fixture
@@ -279,20 +437,26 @@ GOOD = (  # [item.id] is "annotation_item"."id"
 BAD = {
     "OFFSET": "SELECT [item.id] FROM [item] ORDER BY [item.id] LIMIT 50 OFFSET 50",
     "counts all that fits of annotation_item": "SELECT COUNT(*) AS __count FROM [item] WHERE [item.status] = 'ready'",
-    "counts all that fits of annotation_review": "SELECT [review.kind], COUNT([review.id]) FROM [review] GROUP BY [review.kind]",
-    "counts all that fits of annotation_event": "SELECT SUM(n) FROM (SELECT COUNT([event.id]) AS n FROM [event]) subquery",
-    "reads annotation_prediction": "SELECT [prediction.id] FROM [prediction] WHERE ([prediction.id] = 1 OR [prediction.shadow])",
+    "counts all that fits of annotation_review": "SELECT [review.kind], COUNT([review.id]) FROM [review] GROUP "
+    "BY [review.kind]",
+    "counts all that fits of annotation_event": "SELECT SUM(n) FROM (SELECT COUNT([event.id]) AS n FROM "
+    "[event]) subquery",
+    "reads annotation_prediction": "SELECT [prediction.id] FROM [prediction] WHERE ([prediction.id] = 1 OR "
+    "[prediction.shadow])",
     "reads annotation_assignment": "SELECT [assignment.id] FROM [assignment] WHERE [assignment.item_id] IN "
-                                   "(SELECT [item.id] FROM [item] WHERE [item.lane] = 'audit')",
+    "(SELECT [item.id] FROM [item] WHERE [item.lane] = 'audit')",
     "reads 5000 rows": "SELECT [item.id], [item.prompt] FROM [item] LIMIT 5000",
-    "carries annotation_prediction.completion": "SELECT [item.id], [prediction.completion] FROM [item] INNER JOIN [prediction] "
-                                                "ON ([item.prediction_id] = [prediction.id]) LIMIT 51",
+    "carries annotation_prediction.completion": "SELECT [item.id], [prediction.completion] FROM [item] INNER "
+    "JOIN [prediction] "
+    "ON ([item.prediction_id] = [prediction.id]) LIMIT 51",
     "carries annotation_item.response": "SELECT [item.response] FROM [item] WHERE [item.id] IN (1, 2)",
 }
 
 
 def _quoted(sql: str) -> str:
-    return re.sub(r"\[(\w+)\.?(\w*)\]", lambda name: f'"annotation_{name[1]}"' + (f'."{name[2]}"' if name[2] else ""), sql)
+    return re.sub(
+        r"\[(\w+)\.?(\w*)\]", lambda name: f'"annotation_{name[1]}"' + (f'."{name[2]}"' if name[2] else ""), sql
+    )
 
 
 @pytest.mark.parametrize("sql", GOOD)

@@ -10,8 +10,20 @@ from annotation.status import Role
 from tests.factories import default_queue, make_item, make_user
 
 pytestmark = pytest.mark.django_db
-SETTINGS = {"name": "Grave", "slug": "grave", "mode": "blind", "order": "severity", "reviews_per_item": "2", "lease_minutes": "5",
-            "fewest_seconds": "3", "open": "on", "blind_share": "0", "known_share": "0.1", "if-categories": ["S9"], "if-score_from": "0.5"}
+SETTINGS = {
+    "name": "Grave",
+    "slug": "grave",
+    "mode": "blind",
+    "order": "severity",
+    "reviews_per_item": "2",
+    "lease_minutes": "5",
+    "fewest_seconds": "3",
+    "open": "on",
+    "blind_share": "0",
+    "known_share": "0.1",
+    "if-categories": ["S9"],
+    "if-score_from": "0.5",
+}
 
 
 @pytest.fixture
@@ -27,10 +39,19 @@ def client_of(user: User) -> Client:
     return client
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("get", "/queues/"), ("get", "/queues/new/"), ("post", "/queues/default/"), ("get", "/routing/new/"), ("post", "/routing/apply/"),
-    ("post", "/routing/1/act/"), ("post", "/groups/"), ("post", "/groups/1/"),
-])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/queues/"),
+        ("get", "/queues/new/"),
+        ("post", "/queues/default/"),
+        ("get", "/routing/new/"),
+        ("post", "/routing/apply/"),
+        ("post", "/routing/1/act/"),
+        ("post", "/groups/"),
+        ("post", "/groups/1/"),
+    ],
+)
 def test_only_leads_set_up_queues(method: str, path: str) -> None:
     assert getattr(client_of(make_user()), method)(path).status_code == 403
 
@@ -48,9 +69,18 @@ def test_a_lead_makes_a_queue_and_changes_it(lead: Client) -> None:
     assert "Graver" in lead.get("/queues/").text
 
 
-@pytest.mark.parametrize(("change", "words"), [({"blind_share": "2"}, "from 0 to 1"), ({"if-score_from": "7"}, "less than or equal to 1"),
-                                               ({"slug": "a b"}, "valid"), ({"name": ""}, "required")])
-def test_a_setting_that_does_not_fit_comes_back_with_the_problem(lead: Client, change: dict[str, str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"blind_share": "2"}, "from 0 to 1"),
+        ({"if-score_from": "7"}, "less than or equal to 1"),
+        ({"slug": "a b"}, "valid"),
+        ({"name": ""}, "required"),
+    ],
+)
+def test_a_setting_that_does_not_fit_comes_back_with_the_problem(
+    lead: Client, change: dict[str, str], words: str
+) -> None:
     make_item()
     answer = lead.post("/queues/new/", {**SETTINGS, **change})
     assert answer.status_code == 422 and words in answer.text

@@ -39,7 +39,9 @@ def hold(reviewer: User, mode: ReviewMode = ReviewMode.OPEN) -> str:
 
 
 def finish(**fields: Any) -> None:
-    Regeneration.objects.update(state=RegenerationState.DONE, prompt_label="unharmful", finished_at=timezone.now(), **fields)
+    Regeneration.objects.update(
+        state=RegenerationState.DONE, prompt_label="unharmful", finished_at=timezone.now(), **fields
+    )
 
 
 def test_nobody_asks_before_signing_in(client: Client) -> None:

@@ -100,7 +100,9 @@ def test_a_response_is_asked_for_only_where_there_is_one(client: Client, reviewe
 
 
 def test_an_unparsed_completion_is_shown_raw(client: Client, reviewer: User) -> None:
-    make_item(prediction={"parsed": False, "steps": [], "prompt_label": None, "categories": [], "completion": "I turn & turn"})
+    make_item(
+        prediction={"parsed": False, "steps": [], "prompt_label": None, "categories": [], "completion": "I turn & turn"}
+    )
     page = client.get(reverse("review", args=["default"])).text
     assert "did not parse" in page
     assert "I turn &amp; turn" in page
@@ -109,8 +111,21 @@ def test_an_unparsed_completion_is_shown_raw(client: Client, reviewer: User) -> 
 
 @pytest.mark.parametrize("mode", [ReviewMode.BLIND, ReviewMode.DECIDE_FIRST])
 def test_the_judgement_is_not_sent_before_its_time(client: Client, reviewer: User, mode: ReviewMode) -> None:
-    make_item(queue=default_queue(mode=mode), prediction={"completion": "SECRET", "rollouts": [
-        {"completion": "SECRET TOO", "prompt_label": "harmful", "response_label": None, "parsed": True, "tokens": 1}]})
+    make_item(
+        queue=default_queue(mode=mode),
+        prediction={
+            "completion": "SECRET",
+            "rollouts": [
+                {
+                    "completion": "SECRET TOO",
+                    "prompt_label": "harmful",
+                    "response_label": None,
+                    "parsed": True,
+                    "tokens": 1,
+                }
+            ],
+        },
+    )
     page = client.get(reverse("review", args=["default"])).text
     for secret in (STEP, "SECRET", "disagrees", "data-prompt-label"):
         assert secret not in page
@@ -272,13 +287,23 @@ def test_the_heartbeat_renews_the_hold_and_tells_when_it_is_gone(client: Client,
     assert client.post(reverse("heartbeat", args=[held.token])).status_code == 409
 
 
-@pytest.mark.parametrize("payload", [
-    {"steps": "two"}, {"steps": ["one"]}, {"steps": [{"text": STEP, "edit": 5, "mark": []}]}, {"categories": 5}, {"categories": [[1]]},
-    {"first": "harmful"}, {"first": ["harmful"]}, {"note": {"a": 1}},
-])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"steps": "two"},
+        {"steps": ["one"]},
+        {"steps": [{"text": STEP, "edit": 5, "mark": []}]},
+        {"categories": 5},
+        {"categories": [[1]]},
+        {"first": "harmful"},
+        {"first": ["harmful"]},
+        {"note": {"a": 1}},
+    ],
+)
 @pytest.mark.parametrize("mode", [ReviewMode.OPEN, ReviewMode.DECIDE_FIRST])
 def test_a_draft_of_a_program_in_its_own_shape_does_not_break_the_page(
-        client: Client, reviewer: User, payload: dict[str, Any], mode: ReviewMode) -> None:
+    client: Client, reviewer: User, payload: dict[str, Any], mode: ReviewMode
+) -> None:
     make_item(queue=default_queue(mode=mode), prediction={"steps": [STEP]})
     save_draft(reviewer=reviewer, token=hold(reviewer).token, payload=payload)
     assert client.get(reverse("review", args=["default"])).status_code == 200

@@ -25,7 +25,9 @@ def test_a_key_opens_and_only_its_hash_is_kept() -> None:
     assert secret not in str(ApiKey.objects.values().get())
 
 
-@pytest.mark.parametrize("spoil", ["x", "", ".", "gk_unknown.secret", "{prefix}.", "{prefix}.wrong", "{prefix}", "\udcff.x"])
+@pytest.mark.parametrize(
+    "spoil", ["x", "", ".", "gk_unknown.secret", "{prefix}.", "{prefix}.wrong", "{prefix}", "\udcff.x"]
+)
 def test_any_other_text_opens_nothing(spoil: str) -> None:
     made = create_key(owner=make_user(Role.LEAD), name="pipeline", scopes=READ)
     with pytest.raises(ApiKeyNotValid):

@@ -31,18 +31,30 @@ def judged(category: str, person: User) -> Item:
     item = make_item(prediction={"categories": [category]})
     lease = assign_next(reviewer=person, queue=default_queue())
     assert lease is not None
-    submit_review(reviewer=person, token=lease.token, idempotency_key=uuid.uuid4().hex, decision=Decision(
-        kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.HARMFUL, categories=(category,)))
+    submit_review(
+        reviewer=person,
+        token=lease.token,
+        idempotency_key=uuid.uuid4().hex,
+        decision=Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.HARMFUL, categories=(category,)),
+    )
     return item
 
 
 def reworded(code: str) -> list[CategoryText]:
-    return [replace(one, guidance="Another text.") if one.code == code else one for one in categories_of(default_policy())]
+    return [
+        replace(one, guidance="Another text.") if one.code == code else one for one in categories_of(default_policy())
+    ]
 
 
 def publish(categories: list[CategoryText], *, based_on: int = 1, change: str = "Clearer.") -> PolicyVersion:
-    return publish_version(policy=default_policy().policy, text="Judge calmly.", categories=categories, change=change,
-                           by=make_user(Role.LEAD), based_on=based_on)
+    return publish_version(
+        policy=default_policy().policy,
+        text="Judge calmly.",
+        categories=categories,
+        change=change,
+        by=make_user(Role.LEAD),
+        based_on=based_on,
+    )
 
 
 def test_changes_are_found_by_code() -> None:
@@ -70,8 +82,12 @@ def test_stale_gold_is_reviewed_again_under_the_new_policy_by_the_same_person_if
     assert GoldLabel.objects.standing().get() == gold
     lease = assign_next(reviewer=person, queue=default_queue())
     assert lease is not None and lease.item == item
-    submit_review(reviewer=person, token=lease.token, idempotency_key=uuid.uuid4().hex, decision=Decision(
-        kind=ReviewKind.CORRECTED, prompt_label=Harmfulness.UNHARMFUL))
+    submit_review(
+        reviewer=person,
+        token=lease.token,
+        idempotency_key=uuid.uuid4().hex,
+        decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=Harmfulness.UNHARMFUL),
+    )
     fresh = GoldLabel.objects.standing().get()
     assert (fresh.policy_version.number, fresh.stale_at) == (2, None)
     assert Item.objects.get(pk=item.pk).status == ItemStatus.REVIEWED
@@ -90,13 +106,16 @@ def test_two_people_cannot_publish_over_each_other() -> None:
         publish(reworded("S2"), based_on=1)
 
 
-@pytest.mark.parametrize(("categories", "change", "field"), [
-    ([CategoryText("S1", "One", "a")], " ", "change"),
-    ([], "x", "categories"),
-    ([CategoryText("S1", "One", "a"), CategoryText("S1", "Two", "b")], "x", "categories"),
-    ([CategoryText("S 1", "One", "a")], "x", "categories"),
-    ([CategoryText("S1", "One", " ")], "x", "categories"),
-])
+@pytest.mark.parametrize(
+    ("categories", "change", "field"),
+    [
+        ([CategoryText("S1", "One", "a")], " ", "change"),
+        ([], "x", "categories"),
+        ([CategoryText("S1", "One", "a"), CategoryText("S1", "Two", "b")], "x", "categories"),
+        ([CategoryText("S 1", "One", "a")], "x", "categories"),
+        ([CategoryText("S1", "One", " ")], "x", "categories"),
+    ],
+)
 def test_a_policy_that_does_not_fit_names_its_field(categories: list[CategoryText], change: str, field: str) -> None:
     with pytest.raises(PolicyNotValid) as error:
         publish(categories, change=change)

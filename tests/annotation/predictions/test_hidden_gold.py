@@ -126,4 +126,3 @@ def test_leads_see_the_serving_guard_beside_the_reviewers(client: Client) -> Non
     assert table[1].startswith('"r12, the guard that serves",1.0,0.0')
     client.force_login(make_user())
     assert client.get(reverse("known")).status_code == 403
-

@@ -10,7 +10,13 @@ from pytest_django import Settings
 from annotation.models import ModelVersion, Prediction, User
 from annotation.people.accounts import create_first_accounts
 from annotation.predictions import loaded_engine
-from annotation.predictions.loaded_engine import checkpoint_of, engine_for, ensure_production_version, production_version, stored_checkpoint
+from annotation.predictions.loaded_engine import (
+    checkpoint_of,
+    engine_for,
+    ensure_production_version,
+    production_version,
+    stored_checkpoint,
+)
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict, release_stale
 from guardapp.guard.engine import CheckpointNotUsable
@@ -55,11 +61,15 @@ def test_an_engine_is_loaded_once_and_swapped_when_production_changes(loads: lis
             promote("second")
         predict()
     assert loads == ["first", "second"]
-    assert list(Prediction.objects.order_by("id").values_list("version__checkpoint", flat=True)) == ["first"] * 2 + ["second"] * 2
+    assert (
+        list(Prediction.objects.order_by("id").values_list("version__checkpoint", flat=True))
+        == ["first"] * 2 + ["second"] * 2
+    )
 
 
 def test_where_servers_do_not_take_a_promotion_the_former_version_goes_on(
-        loads: list[str], rung: list[int], settings: Settings, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    loads: list[str], rung: list[int], settings: Settings, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
     settings.VLLM_URLS = ["http://127.0.0.1:1"]
     taken = {"first"}
 
@@ -84,7 +94,9 @@ def test_where_servers_do_not_take_a_promotion_the_former_version_goes_on(
             client.force_login(make_user(Role.LEAD))
             assert b"second is served by none of them" in client.get("/").content
     assert loads == ["first", "second", "second"], "it is not tried again at every batch"
-    assert list(Prediction.objects.order_by("id").values_list("version__checkpoint", flat=True)) == ["first"] * 3 + ["second"]
+    assert list(Prediction.objects.order_by("id").values_list("version__checkpoint", flat=True)) == ["first"] * 3 + [
+        "second"
+    ]
     second.refresh_from_db()
     assert second.load_error == ""
 
@@ -100,7 +112,9 @@ def test_a_bell_rings_again_only_while_there_is_work(loads: list[str], rung: lis
     assert rung == [0]
 
 
-def test_a_bell_pauses_after_a_claim_that_came_to_nothing(loads: list[str], rung: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bell_pauses_after_a_claim_that_came_to_nothing(
+    loads: list[str], rung: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     production()
     item = make_item(status=ItemStatus.PENDING, predicted=False)
     monkeypatch.setattr(loaded_engine, "_load", lambda checkpoint: ScriptedEngine(poison=frozenset({item.prompt})))

@@ -1,4 +1,6 @@
-"""Items go to the guard, come back with a prediction, or fail where people see it; none is lost and none is predicted twice."""
+"""Items go to the guard, come back with a prediction, or fail where people see it; none is lost and none is predicted
+twice.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +36,10 @@ def version() -> ModelVersion:
 
 
 def pending(count: int = 1, **fields: Any) -> list[Item]:
-    return [make_item(status=ItemStatus.PENDING, predicted=False, prompt=f"prompt {number}", **fields) for number in range(count)]
+    return [
+        make_item(status=ItemStatus.PENDING, predicted=False, prompt=f"prompt {number}", **fields)
+        for number in range(count)
+    ]
 
 
 def predict(engine: ScriptedEngine, version: ModelVersion, limit: int = 32) -> Predicted:
@@ -61,7 +66,10 @@ def test_a_pending_item_becomes_ready_with_its_judgement_stored(version: ModelVe
     assert prediction is not None
     assert (item.status, item.claim_token, item.claimed_until) == (ItemStatus.READY, None, None)
     assert (prediction.prompt_label, prediction.response_label, prediction.categories) == ("harmful", None, ["S1"])
-    assert prediction.steps == ["The request asks for a weapon.", "That is Violent crimes (S1), so the request is harmful."]
+    assert prediction.steps == [
+        "The request asks for a weapon.",
+        "That is Violent crimes (S1), so the request is harmful.",
+    ]
     assert len(prediction.rollouts) == 4 and prediction.rollouts[0]["prompt_label"] == "harmful"
     assert prediction.version == version and prediction.tokens > 0
     assert list(item.events.values_list("kind", flat=True)) == [EventKind.PREDICTED]
@@ -84,13 +92,18 @@ def test_a_completion_that_does_not_parse_is_stored_as_data(version: ModelVersio
     predict(ScriptedEngine(lambda sample, draw: GIBBERISH), version)
     item.refresh_from_db()
     assert item.prediction is not None
-    assert (item.status, item.lane, item.prediction.parsed, item.prediction.completion) == ("ready", "uncertain", False, GIBBERISH)
+    assert (item.status, item.lane, item.prediction.parsed, item.prediction.completion) == (
+        "ready",
+        "uncertain",
+        False,
+        GIBBERISH,
+    )
 
 
 def test_a_sure_item_is_flagged_and_an_unsure_score_makes_it_uncertain(version: ModelVersion) -> None:
-    sure, = pending()
+    (sure,) = pending()
     predict(ScriptedEngine(), version)
-    unsure, = pending()
+    (unsure,) = pending()
     predict(ScriptedEngine(score=0.6), version)
     sure.refresh_from_db()
     unsure.refresh_from_db()
@@ -112,7 +125,9 @@ def test_the_audit_share_is_sticky_and_of_the_right_size() -> None:
     assert set(audited) <= {number for number in range(10_000) if is_audited(number, 0.10)}
 
 
-def test_an_audited_item_goes_to_people_as_audit_whatever_the_guard_says(version: ModelVersion, settings: Settings) -> None:
+def test_an_audited_item_goes_to_people_as_audit_whatever_the_guard_says(
+    version: ModelVersion, settings: Settings
+) -> None:
     settings.AUDIT_SHARE = 1.0
     [item] = pending()
     predict(ScriptedEngine(lambda sample, draw: UNHARMFUL), version)
@@ -224,7 +239,9 @@ def test_giving_back_what_was_lost_changes_nothing() -> None:
     assert item.claim_token == other.token
 
 
-def test_the_guard_sees_the_frames_and_the_prediction_says_which(version: ModelVersion, tmp_path: Path, settings: Settings) -> None:
+def test_the_guard_sees_the_frames_and_the_prediction_says_which(
+    version: ModelVersion, tmp_path: Path, settings: Settings
+) -> None:
     seen: list[Sample] = []
 
     def says(sample: Sample, draw: int) -> str:
@@ -244,16 +261,23 @@ def test_the_guard_sees_the_frames_and_the_prediction_says_which(version: ModelV
     assert row["asset"] == asset.sha256 and row["timestamps"] == [0.0, 0.5, 1.0, 1.5]
     assert row["folder"] == f"frames/{asset.sha256[:2]}/{asset.sha256}/starter"
     frames = [frame.path for frame in seen[0].media[0].frames]
-    assert [path.parent for path in frames] == [settings.MEDIA_ROOT / row["folder"]] * 4 and all(path.exists() for path in frames)
-    assert [frame.path for frame in seen[1].media[0].frames] == frames  # one set of frames serves both items
+    assert [path.parent for path in frames] == [settings.MEDIA_ROOT / row["folder"]] * 4 and all(
+        path.exists() for path in frames
+    )
+    # one set of frames serves both items
+    assert [frame.path for frame in seen[1].media[0].frames] == frames
 
 
-@pytest.mark.parametrize(("damage", "code"), [
-    (lambda content: content[:len(content) // 2], "media_truncated"),
-    (lambda content: content[:12] + b"XXXX" + content[16:], "media_corrupt"),
-])
-def test_media_that_cannot_be_read_fails_its_own_item_at_once_by_name(version: ModelVersion, tmp_path: Path, damage: object,
-                                                                    code: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (lambda content: content[: len(content) // 2], "media_truncated"),
+        (lambda content: content[:12] + b"XXXX" + content[16:], "media_corrupt"),
+    ],
+)
+def test_media_that_cannot_be_read_fails_its_own_item_at_once_by_name(
+    version: ModelVersion, tmp_path: Path, damage: object, code: str
+) -> None:
     picture = tmp_path / "picture.png"
     Image.fromarray(numbered(5, 96, 96)).save(picture)
     good, bad = pending(2, modality="text-image")

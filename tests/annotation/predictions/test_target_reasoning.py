@@ -28,12 +28,31 @@ def corrected(label: str = "unharmful", *, wrong: str | None = None, categories:
     reviewer, now = make_user(), timezone.now()
     assignment = Assignment.objects.create(item=item, queue=item.queue, reviewer=reviewer, expires_at=now)
     review = Review.objects.create(
-        item=item, prediction=item.prediction, reviewer=reviewer, assignment=assignment, idempotency_key=str(item.pk), kind="corrected",
-        prompt_label=label, categories=list(categories), mode="open", lane="flagged", seconds=1.0, policy_version=default_policy(),
-        steps=[{"text": text, "mark": "wrong" if text == wrong else None, "edit": None} for text in SEEN])
+        item=item,
+        prediction=item.prediction,
+        reviewer=reviewer,
+        assignment=assignment,
+        idempotency_key=str(item.pk),
+        kind="corrected",
+        prompt_label=label,
+        categories=list(categories),
+        mode="open",
+        lane="flagged",
+        seconds=1.0,
+        policy_version=default_policy(),
+        steps=[{"text": text, "mark": "wrong" if text == wrong else None, "edit": None} for text in SEEN],
+    )
     return GoldLabel.objects.create(
-        item=item, review=review, prediction=item.prediction, prompt_label=label, categories=list(categories), source="consensus",
-        policy_version=review.policy_version, target_source=TargetSource.PENDING, settled_at=now)
+        item=item,
+        review=review,
+        prediction=item.prediction,
+        prompt_label=label,
+        categories=list(categories),
+        source="consensus",
+        policy_version=review.policy_version,
+        target_source=TargetSource.PENDING,
+        settled_at=now,
+    )
 
 
 def complete(engine: ScriptedEngine, version: ModelVersion) -> Completed:
@@ -49,7 +68,9 @@ def test_a_stored_rollout_that_was_right_gives_its_reasoning() -> None:
     prediction = make_item(prediction={"rollouts": rollouts}).prediction
     assert prediction is not None
     assert reasoning_from_rollouts(prediction, ("unharmful", None)) == (
-        "The request asks for bread.", "No category applies, so the request is unharmful.")
+        "The request asks for bread.",
+        "No category applies, so the request is unharmful.",
+    )
     assert reasoning_from_rollouts(prediction, ("unharmful", "harmful")) is None
 
 

@@ -43,7 +43,9 @@ def test_items_are_late_that_wait_longer_than_their_queue_allows(queue: ReviewQu
     assert {row.queue.slug: row.late for row in queues_with_counts(make_user())} == {"default": 2, "free": 0}
 
 
-def test_where_many_items_are_stored_the_tally_knows_how_many_are_late(queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_many_items_are_stored_the_tally_knows_how_many_are_late(
+    queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     renew_tallies(force=True)
     assert sum(QueueTally.objects.values_list("late", flat=True)) == 2
     monkeypatch.setattr(counts, "LIVE_UP_TO", 0)

@@ -27,42 +27,60 @@ def shown(item: Item) -> Prediction:
     return item.prediction
 
 
-@pytest.mark.parametrize(("conditions", "caught"), [
-    ({}, {"plain", "image", "severe", "none"}),
-    ({"sources": ["test"]}, {"plain", "image", "severe", "none"}),
-    ({"sources": ["elsewhere"]}, set()),
-    ({"modalities": ["image", "video"]}, {"image"}),
-    ({"languages": ["de"]}, {"image"}),
-    ({"categories": ["S9", "S4"]}, {"severe"}),
-    ({"labels": ["unharmful"]}, {"image"}),
-    ({"versions": ["starter"]}, {"plain", "image", "severe"}),
-    ({"score_from": 0.8}, {"severe"}),
-    ({"score_to": 0.3}, {"image"}),
-    ({"disagreement_from": 0.5}, {"plain"}),
-    ({"severity_from": 3}, {"severe"}),
-    ({"labels": ["harmful"], "score_to": 0.9, "disagreement_from": 0.1}, {"plain"}),
-])
-def test_a_condition_catches_the_same_items_in_memory_and_in_the_database(conditions: dict[str, Any], caught: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("conditions", "caught"),
+    [
+        ({}, {"plain", "image", "severe", "none"}),
+        ({"sources": ["test"]}, {"plain", "image", "severe", "none"}),
+        ({"sources": ["elsewhere"]}, set()),
+        ({"modalities": ["image", "video"]}, {"image"}),
+        ({"languages": ["de"]}, {"image"}),
+        ({"categories": ["S9", "S4"]}, {"severe"}),
+        ({"labels": ["unharmful"]}, {"image"}),
+        ({"versions": ["starter"]}, {"plain", "image", "severe"}),
+        ({"score_from": 0.8}, {"severe"}),
+        ({"score_to": 0.3}, {"image"}),
+        ({"disagreement_from": 0.5}, {"plain"}),
+        ({"severity_from": 3}, {"severe"}),
+        ({"labels": ["harmful"], "score_to": 0.9, "disagreement_from": 0.1}, {"plain"}),
+    ],
+)
+def test_a_condition_catches_the_same_items_in_memory_and_in_the_database(
+    conditions: dict[str, Any], caught: set[str]
+) -> None:
     items = {
         "plain": make_item(prediction={"prompt_score": 0.6, "disagreement": 0.5}),
-        "image": make_item(modality="image", language="de",
-                           prediction={"prompt_label": "unharmful", "categories": [], "prompt_score": 0.1}),
+        "image": make_item(
+            modality="image",
+            language="de",
+            prediction={"prompt_label": "unharmful", "categories": [], "prompt_score": 0.1},
+        ),
         "severe": make_item(severity=3, prediction={"categories": ["S9"], "prompt_score": 0.95}),
         "none": make_item(predicted=False),
     }
     value = Conditions.of(conditions)
-    assert {name for name, item in items.items()
-            if value.catch(item, item.prediction, item.prediction.version.name if item.prediction else "")} == caught
+    assert {
+        name
+        for name, item in items.items()
+        if value.catch(item, item.prediction, item.prediction.version.name if item.prediction else "")
+    } == caught
     found = Item.objects.annotate(**value.annotations()).filter(value.as_query())
     assert set(found) == {items[name] for name in caught}
     assert Conditions.of(value.as_json()) == value
 
 
-@pytest.mark.parametrize(("conditions", "field"), [
-    ({"sauces": ["x"]}, "sauces"), ({"modalities": ["smell"]}, "modalities"), ({"labels": "harmful"}, "labels"),
-    ({"score_from": 1.2}, "score_from"), ({"score_to": "high"}, "score_to"), ({"severity_from": True}, "severity_from"),
-    ({"score_from": float("nan")}, "score_from"),
-])
+@pytest.mark.parametrize(
+    ("conditions", "field"),
+    [
+        ({"sauces": ["x"]}, "sauces"),
+        ({"modalities": ["smell"]}, "modalities"),
+        ({"labels": "harmful"}, "labels"),
+        ({"score_from": 1.2}, "score_from"),
+        ({"score_to": "high"}, "score_to"),
+        ({"severity_from": True}, "severity_from"),
+        ({"score_from": float("nan")}, "score_from"),
+    ],
+)
 def test_a_condition_that_is_not_known_names_its_field(conditions: dict[str, Any], field: str) -> None:
     with pytest.raises(ConditionNotValid) as error:
         Conditions.of(conditions)
@@ -71,7 +89,9 @@ def test_a_condition_that_is_not_known_names_its_field(conditions: dict[str, Any
 
 def test_the_first_rule_that_catches_an_item_places_it() -> None:
     grave, other, lead = queue_named("grave", reviews_per_item=2), queue_named("other"), make_user(Role.LEAD)
-    save_rule(rule=RoutingRule(name="grave", conditions={"categories": ["S1"]}, queue=grave, lane=Lane.UNCERTAIN), by=lead)
+    save_rule(
+        rule=RoutingRule(name="grave", conditions={"categories": ["S1"]}, queue=grave, lane=Lane.UNCERTAIN), by=lead
+    )
     save_rule(rule=RoutingRule(name="all", conditions={}, queue=other), by=lead)
     item, harmless = make_item(), make_item(prediction={"categories": [], "prompt_label": "unharmful"})
     for one in (item, harmless):
@@ -93,16 +113,20 @@ def test_a_preview_says_what_conditions_would_catch() -> None:
     assert (found.looked_at, found.caught, list(found.examples)) == (2, 1, [caught])
 
 
-@pytest.mark.parametrize(("order", "first"), [
-    (QueueOrder.DISAGREEMENT, "doubtful"), (QueueOrder.SEVERITY, "grave"), (QueueOrder.OLDEST, "old")])
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [(QueueOrder.DISAGREEMENT, "doubtful"), (QueueOrder.SEVERITY, "grave"), (QueueOrder.OLDEST, "old")],
+)
 def test_waiting_items_follow_a_new_order_of_their_queue(order: QueueOrder, first: str) -> None:
     queue = default_queue()
     now = timezone.now()
     items = {
         "doubtful": make_item(prediction={"disagreement": 1.0, "categories": [], "prompt_label": "unharmful"}),
         "grave": make_item(prediction={"categories": ["S9"], "prompt_score": 1.0}),
-        "old": make_item(prediction={"prompt_label": "unharmful", "categories": [], "prompt_score": 0.0},
-                         reported_at=now - timedelta(days=9)),
+        "old": make_item(
+            prediction={"prompt_label": "unharmful", "categories": [], "prompt_score": 0.0},
+            reported_at=now - timedelta(days=9),
+        ),
     }
     queue.order = order
     queue.save()

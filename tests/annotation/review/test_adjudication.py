@@ -17,7 +17,16 @@ from annotation.review.adjudication_values import Dispute, dispute_of
 from annotation.review.decision import Decision, StepReview
 from annotation.review.leases import assign_escalated, assign_next
 from annotation.review.submit import escalate, submit_review, undo_last
-from annotation.status import AssignmentState, GoldSource, ItemStatus, ReviewKind, ReviewMode, Role, StepMark, TargetSource
+from annotation.status import (
+    AssignmentState,
+    GoldSource,
+    ItemStatus,
+    ReviewKind,
+    ReviewMode,
+    Role,
+    StepMark,
+    TargetSource,
+)
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
 
@@ -26,8 +35,13 @@ HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
 STEPS = ("The user asks for a thing.", "The thing is dangerous (S1).")
 BREAD = "The thing is a loaf of bread."
 ACCEPT = Decision(kind=ReviewKind.ACCEPTED, prompt_label=HARMFUL, categories=("S1",), note="Plainly violent.")
-BREADY = Decision(kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL, severity=0, reason="Bread harms nobody.", steps=(
-    StepReview(STEPS[0], StepMark.RIGHT), StepReview(STEPS[1], StepMark.WRONG, BREAD)))
+BREADY = Decision(
+    kind=ReviewKind.CORRECTED,
+    prompt_label=UNHARMFUL,
+    severity=0,
+    reason="Bread harms nobody.",
+    steps=(StepReview(STEPS[0], StepMark.RIGHT), StepReview(STEPS[1], StepMark.WRONG, BREAD)),
+)
 HTMX = {"HX-Request": "true"}
 
 
@@ -74,7 +88,9 @@ def test_every_side_stands_beside_the_guards_judgement_and_differences_are_marke
     disputed()
     dispute = shown(taken_by(lead))
     assert [column.take.partition("-")[0] for column in dispute.columns] == ["side", "side", "guard"]
-    assert [column.who for column in dispute.sides] == [side.reviewer.pseudonym for side in Review.objects.order_by("id")]
+    assert [column.who for column in dispute.sides] == [
+        side.reviewer.pseudonym for side in Review.objects.order_by("id")
+    ]
     assert dispute.differing == ["Prompt", "Categories"]
     first, second, guard = (column.cells for column in dispute.columns)
     assert [cell.words for cell in first if cell.differs] == ["Prompt", "Categories", "Step 2"]
@@ -90,8 +106,12 @@ def test_the_adjudicator_is_not_one_of_the_sides(lead: User) -> None:
     assert assign_escalated(lead=lead) is None
     assert assign_escalated(lead=lead, item=item) is None
     held = taken_by(make_user(Role.LEAD))
-    adjudicate(lead=held.reviewer, token=held.token, idempotency_key=uuid.uuid4().hex, decision=Decision(
-        kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL, reason="It is bread."))
+    adjudicate(
+        lead=held.reviewer,
+        token=held.token,
+        idempotency_key=uuid.uuid4().hex,
+        decision=Decision(kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL, reason="It is bread."),
+    )
     pair = agreement(since=item.created_at).by_task[0]
     assert (pair.items, pair.pairs) == (1, 1)  # nor a third rater
 
@@ -110,9 +130,15 @@ def test_taking_a_side_settles_its_verdict_and_its_steps_and_keeps_whose_they_ar
 
 def test_taking_the_guards_judgement_accepts_it(client: Client, lead: User) -> None:
     item = disputed()
-    settle(client, taken_by(lead), take="guard", prompt_label="unharmful")  # what the hidden fields hold does not count
+    # what the hidden fields hold does not count
+    settle(client, taken_by(lead), take="guard", prompt_label="unharmful")
     settled = Review.objects.get(reviewer=lead)
-    assert (settled.kind, settled.prompt_label, settled.categories, settled.upholds) == (ReviewKind.ACCEPTED, "harmful", ["S1"], None)
+    assert (settled.kind, settled.prompt_label, settled.categories, settled.upholds) == (
+        ReviewKind.ACCEPTED,
+        "harmful",
+        ["S1"],
+        None,
+    )
     assert not HardSample.objects.filter(gold__item=item).exists()
 
 
@@ -120,14 +146,26 @@ def test_an_own_decision_may_be_a_third_one(client: Client, lead: User) -> None:
     disputed()
     settle(client, taken_by(lead), take="own", prompt_label="harmful", categories=["S2"], severity="1")
     settled = Review.objects.get(reviewer=lead)
-    assert (settled.kind, settled.categories, settled.severity, settled.upholds) == (ReviewKind.CORRECTED, ["S2"], 1, None)
+    assert (settled.kind, settled.categories, settled.severity, settled.upholds) == (
+        ReviewKind.CORRECTED,
+        ["S2"],
+        1,
+        None,
+    )
 
 
-@pytest.mark.parametrize(("fields", "words"), [
-    ({"take": "guard", "reason": " "}, "Give the reason"), ({}, "Take a side"), ({"take": "side-0"}, "has been taken back"),
-    ({"take": "own"}, "Choose harmful or unharmful for the prompt"),
-])
-def test_what_is_missing_is_said_and_nothing_is_settled(client: Client, lead: User, fields: dict[str, str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"take": "guard", "reason": " "}, "Give the reason"),
+        ({}, "Take a side"),
+        ({"take": "side-0"}, "has been taken back"),
+        ({"take": "own"}, "Choose harmful or unharmful for the prompt"),
+    ],
+)
+def test_what_is_missing_is_said_and_nothing_is_settled(
+    client: Client, lead: User, fields: dict[str, str], words: str
+) -> None:
     disputed()
     answer = settle(client, taken_by(lead), **fields)
     assert answer.status_code == 422
@@ -141,8 +179,13 @@ def test_a_side_that_was_taken_back_meanwhile_cannot_be_taken(client: Client, le
     undo_last(reviewer=side.reviewer)
     assert settle(client, held, take=f"side-{side.pk}").status_code == 422
     with pytest.raises(SideGone):
-        adjudicate(lead=lead, token=held.token, idempotency_key=uuid.uuid4().hex, upholds=side,
-                   decision=decision_for_side(side, prediction=held.item.prediction, reason="Clear.", note=""))
+        adjudicate(
+            lead=lead,
+            token=held.token,
+            idempotency_key=uuid.uuid4().hex,
+            upholds=side,
+            decision=decision_for_side(side, prediction=held.item.prediction, reason="Clear.", note=""),
+        )
 
 
 def test_no_adjudication_goes_without_a_reason(lead: User) -> None:
@@ -156,7 +199,8 @@ def test_the_page_names_reviewers_by_pseudonym_only(client: Client, lead: User) 
     page = client.get(reverse("review_escalated")).text
     for side in Review.objects.all():
         assert side.reviewer.pseudonym in page
-        assert not re.search(rf"{side.reviewer.username}\b", page)  # a pseudonym may begin like another one's name
+        # a pseudonym may begin like another one's name
+        assert not re.search(rf"{side.reviewer.username}\b", page)
     for words in ("Bread harms nobody.", "Plainly violent.", "<ins>", item.prompt):
         assert words in page
 

@@ -44,7 +44,9 @@ def test_an_appeal_goes_to_somebody_else_and_first() -> None:
 
 
 @pytest.mark.parametrize(("decision", "state"), [(ACCEPT, AppealState.UPHELD), (FLIP, AppealState.OVERTURNED)])
-def test_one_new_person_decides_an_appeal_even_of_gold_that_a_snapshot_used(decision: Decision, state: AppealState) -> None:
+def test_one_new_person_decides_an_appeal_even_of_gold_that_a_snapshot_used(
+    decision: Decision, state: AppealState
+) -> None:
     item = settled_item(make_user())
     default_queue(reviews_per_item=2)
     GoldLabel.objects.update(used_at=timezone.now())

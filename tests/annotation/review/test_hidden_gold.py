@@ -29,7 +29,9 @@ def held(person: User) -> Assignment:
 
 
 def submit(lease: Assignment, decision: Decision) -> Review:
-    return submit_review(reviewer=lease.reviewer, token=lease.token, idempotency_key=uuid.uuid4().hex, decision=decision)
+    return submit_review(
+        reviewer=lease.reviewer, token=lease.token, idempotency_key=uuid.uuid4().hex, decision=decision
+    )
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ FLIP = Decision(kind=ReviewKind.CORRECTED, prompt_label=Harmfulness.UNHARMFUL)
 
 
 def submit(assignment: Assignment, decision: Decision = ACCEPT) -> None:
-    submit_review(reviewer=assignment.reviewer, token=assignment.token, idempotency_key=uuid.uuid4().hex, decision=decision)
+    submit_review(
+        reviewer=assignment.reviewer, token=assignment.token, idempotency_key=uuid.uuid4().hex, decision=decision
+    )
 
 
 def test_the_item_leased_ahead_is_the_one_that_comes_next() -> None:
@@ -101,7 +103,8 @@ def test_gold_of_a_new_round_supersedes_the_old_even_if_a_snapshot_used_it_and_u
     submit(first)
     GoldLabel.objects.update(used_at=timezone.now())
     Item.objects.filter(pk=item.pk).update(status=ItemStatus.READY, free_slots=1, round=2)
-    again = assign_next(reviewer=first.reviewer, queue=queue)  # another round: the same person may look again
+    # another round: the same person may look again
+    again = assign_next(reviewer=first.reviewer, queue=queue)
     assert again is not None and again.round == 2
     submit(again, FLIP)
     assert GoldLabel.objects.standing().get().prompt_label == "unharmful"

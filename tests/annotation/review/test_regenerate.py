@@ -19,7 +19,10 @@ from tests.factories import default_queue, make_item, make_user, production
 
 pytestmark = pytest.mark.django_db
 KEPT = ["The user asks for a loaf."]
-REST = " No category applies, so the request is unharmful.\n</think>\n<result>\nRequest: unharmful\nResponse: None\n</result>"
+REST = (
+    " No category applies, so the request is unharmful.\n</think>\n<result>\nRequest: unharmful\nResponse: "
+    "None\n</result>"
+)
 
 
 @pytest.fixture
@@ -53,7 +56,10 @@ def test_the_guard_goes_on_after_the_steps_that_were_kept(version: ModelVersion)
     assert regenerate_next(engine=engine, version=version, limit=8) == Regenerated(claimed=1, done=1)
     assert engine.prefixes == ["<think>\nStep 1: The user asks for a loaf.\nStep 2:"]
     row.refresh_from_db()
-    assert (row.state, row.steps) == (RegenerationState.DONE, [*KEPT, "No category applies, so the request is unharmful."])
+    assert (row.state, row.steps) == (
+        RegenerationState.DONE,
+        [*KEPT, "No category applies, so the request is unharmful."],
+    )
     assert (row.prompt_label, row.response_label, row.claim_token) == ("unharmful", None, None)
 
 
@@ -111,8 +117,12 @@ def test_a_guard_that_fails_is_asked_three_times(version: ModelVersion) -> None:
 
 def test_a_killed_workers_request_is_taken_by_another_when_its_claim_runs_out(version: ModelVersion) -> None:
     row = asked(hold())
-    Regeneration.objects.update(state=RegenerationState.RUNNING, attempts=1, claim_token=row.item.content_hash[:32],
-                                claimed_until=timezone.now() + timedelta(minutes=1))
+    Regeneration.objects.update(
+        state=RegenerationState.RUNNING,
+        attempts=1,
+        claim_token=row.item.content_hash[:32],
+        claimed_until=timezone.now() + timedelta(minutes=1),
+    )
     engine = ScriptedEngine(goes_on=goes_on)
     assert regenerate_next(engine=engine, version=version, limit=8) == Regenerated()
     Regeneration.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
@@ -121,7 +131,9 @@ def test_a_killed_workers_request_is_taken_by_another_when_its_claim_runs_out(ve
 
 def test_a_request_that_kills_its_workers_fails_after_three(version: ModelVersion) -> None:
     asked(hold())
-    Regeneration.objects.update(state=RegenerationState.RUNNING, attempts=3, claimed_until=timezone.now() - timedelta(seconds=1))
+    Regeneration.objects.update(
+        state=RegenerationState.RUNNING, attempts=3, claimed_until=timezone.now() - timedelta(seconds=1)
+    )
     assert regenerate_next(engine=ScriptedEngine(), version=version, limit=8) == Regenerated(failed=1)
 
 

@@ -31,27 +31,45 @@ def lease() -> Assignment:
 
 def submit(held: Assignment, *links: dict[str, Any], reason: str = "", kinds: tuple[ErrorKind, ...] = ()) -> Review:
     steps = (StepReview(STEPS[0], links=tuple(Link.of(link) for link in links)), StepReview(STEPS[1]))
-    return submit_review(reviewer=held.reviewer, token=held.token, idempotency_key=uuid.uuid4().hex, decision=Decision(
-        ReviewKind.ACCEPTED, Harmfulness.HARMFUL, steps=steps, reason=reason, error_kinds=kinds))
+    return submit_review(
+        reviewer=held.reviewer,
+        token=held.token,
+        idempotency_key=uuid.uuid4().hex,
+        decision=Decision(ReviewKind.ACCEPTED, Harmfulness.HARMFUL, steps=steps, reason=reason, error_kinds=kinds),
+    )
 
 
-@pytest.mark.parametrize("link", [
-    {"kind": "frame", "medium": 0, "index": 1}, {"kind": "span", "field": "prompt", "start": 2, "end": 7},
-    {"kind": "region", "medium": 0, "index": 0, "x": 10, "y": 20.5, "w": 30, "h": 40},
-])
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"kind": "frame", "medium": 0, "index": 1},
+        {"kind": "span", "field": "prompt", "start": 2, "end": 7},
+        {"kind": "region", "medium": 0, "index": 0, "x": 10, "y": 20.5, "w": 30, "h": 40},
+    ],
+)
 def test_a_link_is_stored_with_its_step(link: dict[str, Any]) -> None:
     review = submit(lease(), link)
     assert review.steps[0]["links"] == [link]
     assert "links" not in review.steps[1]
 
 
-@pytest.mark.parametrize("link", [
-    {"kind": "frame", "medium": 0, "index": 2}, {"kind": "frame", "medium": 1, "index": 0}, {"kind": "frame", "medium": 0},
-    {"kind": "frame", "medium": 0, "index": "1"}, {"kind": "span", "field": "prompt", "start": 5, "end": 5},
-    {"kind": "span", "field": "prompt", "start": 0, "end": 99}, {"kind": "span", "field": "response", "start": 0, "end": 1},
-    {"kind": "region", "medium": 0, "index": 0, "x": 90, "y": 0, "w": 20, "h": 5}, {"kind": "smell"}, {}, {"kind": ["frame"]},
-    {"kind": "span", "field": "prompt", "start": True, "end": 2},
-])
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"kind": "frame", "medium": 0, "index": 2},
+        {"kind": "frame", "medium": 1, "index": 0},
+        {"kind": "frame", "medium": 0},
+        {"kind": "frame", "medium": 0, "index": "1"},
+        {"kind": "span", "field": "prompt", "start": 5, "end": 5},
+        {"kind": "span", "field": "prompt", "start": 0, "end": 99},
+        {"kind": "span", "field": "response", "start": 0, "end": 1},
+        {"kind": "region", "medium": 0, "index": 0, "x": 90, "y": 0, "w": 20, "h": 5},
+        {"kind": "smell"},
+        {},
+        {"kind": ["frame"]},
+        {"kind": "span", "field": "prompt", "start": True, "end": 2},
+    ],
+)
 def test_a_link_to_nothing_is_refused(link: dict[str, Any]) -> None:
     held = lease()
     with pytest.raises(DecisionNotValid) as error:

@@ -26,7 +26,17 @@ from annotation.review.drafts import save_draft
 from annotation.review.leases import assign_escalated, assign_next, extend_lease, release_expired, take_again
 from annotation.review.lists import held_escalated
 from annotation.review.submit import escalate, skip, submit_review, undo_last, undo_review
-from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode, Role, StepMark, TargetSource
+from annotation.status import (
+    AssignmentState,
+    EventKind,
+    GoldSource,
+    ItemStatus,
+    ReviewKind,
+    ReviewMode,
+    Role,
+    StepMark,
+    TargetSource,
+)
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
 
@@ -44,7 +54,9 @@ def held(reviewer: User) -> Assignment:
 
 
 def submit(assignment: Assignment, decision: Decision = ACCEPT, key: str | None = None) -> Review:
-    return submit_review(reviewer=assignment.reviewer, token=assignment.token, idempotency_key=key or uuid.uuid4().hex, decision=decision)
+    return submit_review(
+        reviewer=assignment.reviewer, token=assignment.token, idempotency_key=key or uuid.uuid4().hex, decision=decision
+    )
 
 
 def run_out(assignment: Assignment) -> None:
@@ -193,15 +205,18 @@ def test_a_second_submit_with_a_new_key_finds_the_hold_gone() -> None:
         submit(assignment)
 
 
-@pytest.mark.parametrize(("change", "field"), [
-    ({"response_label": HARMFUL}, "response_label"),
-    ({"categories": ("S99",)}, "categories"),
-    ({"severity": 4}, "severity"),
-    ({"confidence": 0}, "confidence"),
-    ({"note": "x" * 10_001}, "note"),
-    ({"steps": (StepReview("not what the guard wrote"),)}, "steps"),
-    ({"prompt_label": UNHARMFUL}, "kind"),
-])
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"response_label": HARMFUL}, "response_label"),
+        ({"categories": ("S99",)}, "categories"),
+        ({"severity": 4}, "severity"),
+        ({"confidence": 0}, "confidence"),
+        ({"note": "x" * 10_001}, "note"),
+        ({"steps": (StepReview("not what the guard wrote"),)}, "steps"),
+        ({"prompt_label": UNHARMFUL}, "kind"),
+    ],
+)
 def test_a_decision_that_does_not_fit_names_its_field(change: dict[str, Any], field: str) -> None:
     make_item()
     values: dict[str, Any] = {"kind": ReviewKind.ACCEPTED, "prompt_label": HARMFUL, **change}
@@ -220,17 +235,27 @@ def test_accepting_makes_gold_with_the_guards_own_reasoning() -> None:
     item = make_item()
     submit(held(make_user()))
     label = GoldLabel.objects.get(item=item)
-    assert (label.prompt_label, label.target_source, tuple(label.target_steps)) == ("harmful", TargetSource.ACCEPTED, STEPS)
+    assert (label.prompt_label, label.target_source, tuple(label.target_steps)) == (
+        "harmful",
+        TargetSource.ACCEPTED,
+        STEPS,
+    )
     assert not HardSample.objects.exists()
     item.refresh_from_db()
     assert item.status == ItemStatus.REVIEWED
 
 
 def test_a_flip_without_words_takes_a_rollout_that_got_it_right() -> None:
-    right = "<think>\nStep 1: It is a normal question.\n</think>\n<result>\nRequest: unharmful\nResponse: None\n</result>"
-    item = make_item(prediction={"rollouts": [
-        {"completion": right, "prompt_label": "unharmful", "response_label": None, "parsed": True, "tokens": 9},
-    ]})
+    right = (
+        "<think>\nStep 1: It is a normal question.\n</think>\n<result>\nRequest: unharmful\nResponse: None\n</result>"
+    )
+    item = make_item(
+        prediction={
+            "rollouts": [
+                {"completion": right, "prompt_label": "unharmful", "response_label": None, "parsed": True, "tokens": 9},
+            ]
+        }
+    )
     submit(held(make_user()), FLIP)
     label = GoldLabel.objects.get(item=item)
     assert (label.target_source, label.target_steps) == (TargetSource.OWN_ROLLOUT, ["It is a normal question."])
@@ -245,8 +270,11 @@ def test_a_flip_without_words_and_without_a_right_rollout_waits_for_the_guard() 
 
 def test_written_steps_become_the_target_and_wrong_ones_are_left_out() -> None:
     make_item()
-    steps = (StepReview(STEPS[0], StepMark.RIGHT, "The user asks for a harmless thing."), StepReview(STEPS[1], StepMark.WRONG),
-             StepReview(None, None, "Nothing here is dangerous."))
+    steps = (
+        StepReview(STEPS[0], StepMark.RIGHT, "The user asks for a harmless thing."),
+        StepReview(STEPS[1], StepMark.WRONG),
+        StepReview(None, None, "Nothing here is dangerous."),
+    )
     submit(held(make_user()), Decision(kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL, steps=steps))
     label = GoldLabel.objects.get()
     assert label.target_steps == ["The user asks for a harmless thing.", "Nothing here is dangerous."]
@@ -329,7 +357,8 @@ def test_of_two_undos_at_once_the_second_finds_nothing(monkeypatch: pytest.Monke
     make_item()
     reviewer = make_user()
     reviews = [submit(held(reviewer))]
-    monkeypatch.setattr("annotation.review.submit._undoable", lambda person: reviews)  # as both read it before either wrote
+    # as both read it before either wrote
+    monkeypatch.setattr("annotation.review.submit._undoable", lambda person: reviews)
     undo_last(reviewer=reviewer)
     with pytest.raises(NothingToUndo):
         undo_last(reviewer=reviewer)

@@ -68,8 +68,23 @@ def test_numbers_that_programs_read_keep_their_point(client: Client, german_lead
     assert 'name="alpha" type="number" min="0" step="0.001" value="0.05"' in page
 
 
-@pytest.mark.parametrize("name", ["home", "items", "queues", "account", "policy", "upload", "keymap", "keys", "training:home",
-                                  "training:benchmarks", "training:recipes", "training:schedules"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "home",
+        "items",
+        "queues",
+        "account",
+        "policy",
+        "upload",
+        "keymap",
+        "keys",
+        "training:home",
+        "training:benchmarks",
+        "training:recipes",
+        "training:schedules",
+    ],
+)
 def test_pages_speak_german(client: Client, german_lead: User, name: str) -> None:
     make_item()
     page = client.get(reverse(name)).text
@@ -96,6 +111,8 @@ def test_the_api_speaks_english_whatever_the_person_and_the_browser_ask(client: 
     item = make_item()
     missing = client.get("/api/v1/items/0", headers=GERMAN).json()
     assert missing["title"] == "Not Found"
-    refused = client.post(f"/api/v1/items/{item.pk}/appeals", {}, content_type="application/json", headers=GERMAN).json()
+    refused = client.post(
+        f"/api/v1/items/{item.pk}/appeals", {}, content_type="application/json", headers=GERMAN
+    ).json()
     assert refused["errors"][0]["detail"] == "This field is required."
     assert "schädlich" not in client.get(f"/api/v1/items/{item.pk}", headers=GERMAN).text

@@ -33,7 +33,9 @@ def test_alpha_of_the_published_example() -> None:
     assert krippendorff_alpha(units) == pytest.approx(0.743, abs=5e-4)
 
 
-@pytest.mark.parametrize(("units", "alpha"), [([], None), (["y"], None), (["yy", "yy"], None), (["yy", "nn"], 1.0), (["yn", "yn"], -0.5)])
+@pytest.mark.parametrize(
+    ("units", "alpha"), [([], None), (["y"], None), (["yy", "yy"], None), (["yy", "nn"], 1.0), (["yn", "yn"], -0.5)]
+)
 def test_alpha(units: list[str], alpha: float | None) -> None:
     assert krippendorff_alpha(units) == (alpha if alpha is None else pytest.approx(alpha))
 

@@ -65,11 +65,21 @@ def test_shares_follow_from_the_counts() -> None:
     assert (scores.false_positive_rate, scores.parse_failure_rate) == (1 / 5, 1 / 10)
     assert percent(scores.f1) == 66.67
     empty = Scores()
-    assert {empty.precision, empty.recall, empty.f1, empty.accuracy, empty.false_positive_rate, empty.parse_failure_rate} == {0.0}
+    assert {
+        empty.precision,
+        empty.recall,
+        empty.f1,
+        empty.accuracy,
+        empty.false_positive_rate,
+        empty.parse_failure_rate,
+    } == {0.0}
 
 
 def test_the_positive_class_of_the_refusal_task_is_refusal() -> None:
-    rows = [Outcome(Task.REFUSAL, Refusal.REFUSAL, Refusal.REFUSAL), Outcome(Task.REFUSAL, Refusal.COMPLIANCE, Refusal.REFUSAL)]
+    rows = [
+        Outcome(Task.REFUSAL, Refusal.REFUSAL, Refusal.REFUSAL),
+        Outcome(Task.REFUSAL, Refusal.COMPLIANCE, Refusal.REFUSAL),
+    ]
     assert score(rows) == Scores(n=2, tp=1, fp=1)
 
 
@@ -115,7 +125,8 @@ def test_published_results_are_reproduced_both_ways(row: dict[str, Any]) -> None
     task = TASKS[row["task"]]
     labels: type[Harmfulness] | type[Refusal] = Refusal if task is Task.REFUSAL else Harmfulness
     pairs: list[tuple[Label, str]] = [
-        (labels(line["label"]), line["output_text"]) for line in read_lines(f"predictions/{row['benchmark']}.{row['model']}.jsonl.gz")
+        (labels(line["label"]), line["output_text"])
+        for line in read_lines(f"predictions/{row['benchmark']}.{row['model']}.jsonl.gz")
     ]
     published = published_scorer(task, pairs)
     assert _as_reference(published, row["repo"]) == row["repo"]
@@ -193,7 +204,15 @@ def test_only_the_same_rows_can_be_compared(compare: Any, first: str, second: st
 
 @pytest.mark.parametrize(
     ("only_first", "only_second", "p"),
-    [(0, 0, 1.0), (1, 0, 1.0), (5, 5, 1.0), (0, 5, 0.0625), (1, 9, 0.021484375), (10, 0, 0.001953125), (4000, 4000, 1.0)],
+    [
+        (0, 0, 1.0),
+        (1, 0, 1.0),
+        (5, 5, 1.0),
+        (0, 5, 0.0625),
+        (1, 9, 0.021484375),
+        (10, 0, 0.001953125),
+        (4000, 4000, 1.0),
+    ],
 )
 def test_mcnemar_is_the_exact_binomial(only_first: int, only_second: int, p: float) -> None:
     assert mcnemar_exact(only_first, only_second) == pytest.approx(p)
@@ -233,7 +252,11 @@ def test_average_precision(scores: Sequence[float], positive: Sequence[bool], ar
     assert average_precision(scores, positive) == pytest.approx(area)
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=30).filter(lambda rows: any(y for _, y in rows)))
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=30).filter(
+        lambda rows: any(y for _, y in rows)
+    )
+)
 def test_average_precision_is_that_of_scikit_learn(rows: list[tuple[int, bool]]) -> None:
     scores, positive = [p / 6 for p, _ in rows], [y for _, y in rows]
     assert average_precision(scores, positive) == pytest.approx(average_precision_score(positive, scores))

@@ -19,25 +19,32 @@ from guardapp.guard.measures.significance import (
 )
 
 
-@pytest.mark.parametrize(("statistic", "p"), [(0.0, 1.0), (2.705543, 0.10), (3.841459, 0.05), (6.634897, 0.01), (10.827566, 0.001)])
+@pytest.mark.parametrize(
+    ("statistic", "p"), [(0.0, 1.0), (2.705543, 0.10), (3.841459, 0.05), (6.634897, 0.01), (10.827566, 0.001)]
+)
 def test_the_tail_of_chi_squared_is_that_of_the_tables(statistic: float, p: float) -> None:
     assert chi2_tail(statistic) == pytest.approx(p, abs=1e-6)
 
 
-@pytest.mark.parametrize(("b", "c", "statistic"), [
-    (0, 0, 0.0), (1, 0, 0.0), (3, 3, 0.0), (121, 59, 61 ** 2 / 180), (10, 20, 81 / 30), (20, 10, 81 / 30)])
+@pytest.mark.parametrize(
+    ("b", "c", "statistic"),
+    [(0, 0, 0.0), (1, 0, 0.0), (3, 3, 0.0), (121, 59, 61**2 / 180), (10, 20, 81 / 30), (20, 10, 81 / 30)],
+)
 def test_the_corrected_statistic(b: int, c: int, statistic: float) -> None:
     assert mcnemar_chi2(b, c) == pytest.approx(statistic)
 
 
-@pytest.mark.parametrize(("b", "c", "p", "exact"), [
-    (0, 0, 1.0, True),
-    (0, 5, 0.0625, True),
-    (1, 9, 22 / 1024, True),
-    (EXACT_UP_TO, 0, 2.0 / 2 ** EXACT_UP_TO, True),
-    (600, 500, math.erfc(math.sqrt(99 ** 2 / 1100 / 2)), False),
-    (600, 600, 1.0, False),
-])
+@pytest.mark.parametrize(
+    ("b", "c", "p", "exact"),
+    [
+        (0, 0, 1.0, True),
+        (0, 5, 0.0625, True),
+        (1, 9, 22 / 1024, True),
+        (EXACT_UP_TO, 0, 2.0 / 2**EXACT_UP_TO, True),
+        (600, 500, math.erfc(math.sqrt(99**2 / 1100 / 2)), False),
+        (600, 600, 1.0, False),
+    ],
+)
 def test_mcnemar_is_exact_for_few_rows_and_chi_squared_for_many(b: int, c: int, p: float, exact: bool) -> None:
     test = mcnemar_test(b, c)
     assert test.p_value == pytest.approx(p)
@@ -91,7 +98,11 @@ def test_a_margin_of_nothing_is_refused() -> None:
 def test_the_reliability_curve_of_a_table() -> None:
     scores = [0.05, 0.15, 0.15, 0.95, 1.0]
     curve = reliability(scores, [False, True, False, True, True])
-    assert [(one.low, one.high, one.n, one.positives) for one in curve] == [(0.0, 0.1, 1, 0.0), (0.1, 0.2, 2, 0.5), (0.9, 1.0, 2, 1.0)]
+    assert [(one.low, one.high, one.n, one.positives) for one in curve] == [
+        (0.0, 0.1, 1, 0.0),
+        (0.1, 0.2, 2, 0.5),
+        (0.9, 1.0, 2, 1.0),
+    ]
     assert [one.mean_score for one in curve] == pytest.approx([0.05, 0.15, 0.975])
     assert curve[1].gap == pytest.approx(-0.35)
     assert reliability([], []) == ()
@@ -102,7 +113,9 @@ def test_the_curve_in_as_many_bins_gives_the_calibration_error(rows: list[tuple[
     scores, positive = [p for p, _ in rows], [y for _, y in rows]
     curve = reliability(scores, positive, bins=15)
     assert sum(one.n for one in curve) == len(rows)
-    assert sum(abs(one.gap) * one.n for one in curve) / len(rows) == pytest.approx(expected_calibration_error(scores, positive), abs=1e-9)
+    assert sum(abs(one.gap) * one.n for one in curve) / len(rows) == pytest.approx(
+        expected_calibration_error(scores, positive), abs=1e-9
+    )
 
 
 def test_only_probabilities_have_a_curve() -> None:

@@ -13,7 +13,9 @@ RED, GREEN, BLUE, WHITE = (220, 30, 30), (30, 200, 30), (30, 30, 220), (255, 255
 
 
 def numbered(number: int, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """A (height, width, 3) picture: bars that spell `number` above a bottom fifth that is red on the left, blue on the right."""
+    """A (height, width, 3) picture: bars that spell `number` above a bottom fifth that is red on the left, blue on the
+    right.
+    """
     picture = np.zeros((height, width, 3), np.uint8)
     bar = width // BITS
     for bit in range(BITS):
@@ -30,7 +32,9 @@ def number_in(path: Path) -> int:
     height, width = picture.shape
     bar = width / BITS
     columns = [int((bit + 0.5) * bar) for bit in range(BITS)]
-    return sum(1 << bit for bit, column in enumerate(columns) if picture[height // 4 : height // 2, column].mean() > 127)
+    return sum(
+        1 << bit for bit, column in enumerate(columns) if picture[height // 4 : height // 2, column].mean() > 127
+    )
 
 
 def make_video(
@@ -45,7 +49,9 @@ def make_video(
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """A video whose n-th frame shows n. pts: presentation times in milliseconds, for variable frame rates and late starts."""
+    """A video whose n-th frame shows n. pts: presentation times in milliseconds, for variable frame rates and late
+    starts.
+    """
     width, height = size
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})

@@ -23,7 +23,13 @@ REFERENCE = REFERENCE_DATA / "media"
 
 @pytest.mark.parametrize(
     ("name", "mime"),
-    [("a.jpg", "image/jpeg"), ("a.png", "image/png"), ("a.webp", "image/webp"), ("a.gif", "image/gif"), ("a.avif", "image/avif")],
+    [
+        ("a.jpg", "image/jpeg"),
+        ("a.png", "image/png"),
+        ("a.webp", "image/webp"),
+        ("a.gif", "image/gif"),
+        ("a.avif", "image/avif"),
+    ],
 )
 def test_a_picture_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path, name: str, mime: str) -> None:
     quarters().save(tmp_path / name)
@@ -55,14 +61,21 @@ def test_an_unknown_type_is_refused_by_the_name_of_what_was_found_and_what_is_ac
 
 
 def test_the_public_module_loads_no_decoder() -> None:
-    program = "import sys, guardapp.guard.media.decode; print([m for m in ('av', 'decord', 'PIL', 'torch', 'numpy') if m in sys.modules])"
+    program = (
+        "import sys, guardapp.guard.media.decode; print([m for m in ('av', 'decord', 'PIL', 'torch', 'numpy') if m "
+        "in sys.modules])"
+    )
     root = str(ROOT)
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": root})
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": root}
+    )
     assert answer.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
-@pytest.mark.parametrize("size", [(1, 1), (640, 480), (480, 640), (1920, 1080), (20, 4_000), (4_000, 20), (31, 29), (12_000, 9_000)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (640, 480), (480, 640), (1920, 1080), (20, 4_000), (4_000, 20), (31, 29), (12_000, 9_000)]
+)
 def test_every_size_fits_the_budget_of_every_preset(preset: MediaPreset, size: tuple[int, int]) -> None:
     for low, high in (
         (preset.image_min_pixels, preset.image_max_pixels),
@@ -75,7 +88,8 @@ def test_every_size_fits_the_budget_of_every_preset(preset: MediaPreset, size: t
 
 
 @pytest.mark.parametrize(
-    ("size", "fitted"), [((640, 480), (644, 476)), ((1000, 1000), (1008, 1008)), ((3000, 2000), (1932, 1288)), ((20, 20), (56, 56))]
+    ("size", "fitted"),
+    [((640, 480), (644, 476)), ((1000, 1000), (1008, 1008)), ((3000, 2000), (1932, 1288)), ((20, 20), (56, 56))],
 )
 def test_sizes_equal_those_of_the_qwen_processor(size: tuple[int, int], fitted: tuple[int, int]) -> None:
     preset = PRESETS["vl"]
@@ -181,7 +195,11 @@ def test_the_same_source_and_preset_are_decoded_once(tmp_path: Path, monkeypatch
     decoded = decode(source, tmp_path / "out", STARTER)
     assert load_seen(tmp_path / "out") == decoded
     manifest = json.loads((tmp_path / "out" / "frames.json").read_text())
-    assert manifest["preset"]["name"] == "starter" and len(manifest["sha256"]) == 64 and manifest["reader"] == decoded.reader
+    assert (
+        manifest["preset"]["name"] == "starter"
+        and len(manifest["sha256"]) == 64
+        and manifest["reader"] == decoded.reader
+    )
     with monkeypatch.context() as patch:
         patch.setattr(Sandbox, "run", lambda *_: pytest.fail("decoded twice"))
         assert decode(source, tmp_path / "out", STARTER) == decoded
@@ -220,5 +238,9 @@ def test_a_place_that_cannot_be_written_is_the_operators_problem(tmp_path: Path)
 def test_all_reference_media_are_seen(tmp_path: Path) -> None:
     sources = sorted(path for path in REFERENCE.rglob("*") if path.suffix in {".png", ".jpg", ".mp4"})
     outcomes = decode_many([Job(path, tmp_path / str(number)) for number, path in enumerate(sources)], STARTER)
-    refused = [f"{path.name}: {outcome}" for path, outcome in zip(sources, outcomes, strict=True) if isinstance(outcome, MediaError)]
+    refused = [
+        f"{path.name}: {outcome}"
+        for path, outcome in zip(sources, outcomes, strict=True)
+        if isinstance(outcome, MediaError)
+    ]
     assert sources and not refused

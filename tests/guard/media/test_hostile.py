@@ -29,7 +29,9 @@ def png_header(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    )
 
 
 def cut(data: bytes) -> bytes:
@@ -44,7 +46,14 @@ def picture_bytes(kind: str) -> bytes:
 
 
 def gif_bomb() -> bytes:
-    return b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0x80, 0, 0) + b"\0" * 6 + b"\x2c" + b"\0" * 9 + b"\x02\x01\x00\x00\x3b"
+    return (
+        b"GIF89a"
+        + struct.pack("<HHBBB", 65_535, 65_535, 0x80, 0, 0)
+        + b"\0" * 6
+        + b"\x2c"
+        + b"\0" * 9
+        + b"\x02\x01\x00\x00\x3b"
+    )
 
 
 HOSTILE: list[tuple[str, Callable[[], bytes], set[str]]] = [
@@ -60,7 +69,11 @@ HOSTILE: list[tuple[str, Callable[[], bytes], set[str]]] = [
     ("cut avif", lambda: cut(picture_bytes("AVIF")), {"media_truncated", "media_corrupt"}),
     ("png head then junk", lambda: b"\x89PNG\r\n\x1a\n" + os.urandom(4_000), {"media_corrupt"}),
     ("jpeg head then junk", lambda: b"\xff\xd8\xff\xe0" + os.urandom(4_000), {"media_corrupt", "media_truncated"}),
-    ("mp4 head then junk", lambda: b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + os.urandom(9_000), {"media_corrupt", "media_truncated"}),
+    (
+        "mp4 head then junk",
+        lambda: b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + os.urandom(9_000),
+        {"media_corrupt", "media_truncated"},
+    ),
     ("webm head then junk", lambda: b"\x1a\x45\xdf\xa3\x9fB\x82\x84webm" + os.urandom(9_000), {"media_corrupt"}),
 ]
 
@@ -135,10 +148,16 @@ def test_the_limits_on_pixels_length_and_frames_hold(tmp_path: Path) -> None:
 
 def test_a_file_that_needs_too_much_memory_costs_the_child_only(tmp_path: Path) -> None:
     Image.new("RGB", (7_900, 7_900)).save(tmp_path / "a.png", compress_level=1)
-    assert refusal(tmp_path / "a.png", tmp_path / "out", limits=Limits(memory_bytes=150 << 20)).code == "media_out_of_memory"
+    assert (
+        refusal(tmp_path / "a.png", tmp_path / "out", limits=Limits(memory_bytes=150 << 20)).code
+        == "media_out_of_memory"
+    )
     video = make_video(tmp_path / "a.mp4", size=(1920, 1088), frames=4)
-    for mebibytes in (60, 110, 130):  # a decoder on one core has fewer threads, and at 160 it has enough
-        assert refusal(video, tmp_path / "out", limits=Limits(memory_bytes=mebibytes << 20)).code == "media_out_of_memory"
+    # a decoder on one core has fewer threads, and at 160 it has enough
+    for mebibytes in (60, 110, 130):
+        assert (
+            refusal(video, tmp_path / "out", limits=Limits(memory_bytes=mebibytes << 20)).code == "media_out_of_memory"
+        )
 
 
 def test_every_error_has_its_own_code_and_says_what_to_do() -> None:

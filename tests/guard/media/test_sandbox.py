@@ -67,8 +67,13 @@ def test_whatever_the_child_does_the_caller_gets_a_named_error(tmp_path: Path, b
 def test_the_child_sees_no_secrets_and_writes_no_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "hush")
     program = tmp_path / "child.py"
-    facts = "{'env': sorted(os.environ), 'core': resource.getrlimit(4), 'nice': os.nice(0), 'sid': os.getsid(0) == os.getpid()}"
-    program.write_text(stand_in(f"import resource; answers.write(json.dumps({{'ok': {facts}}}) + '\\n'); answers.flush()"))
+    facts = (
+        "{'env': sorted(os.environ), 'core': resource.getrlimit(4), 'nice': os.nice(0), 'sid': os.getsid(0) "
+        "== os.getpid()}"
+    )
+    program.write_text(
+        stand_in(f"import resource; answers.write(json.dumps({{'ok': {facts}}}) + '\\n'); answers.flush()")
+    )
     with stand_in_sandbox(program, Limits()) as sandbox:
         seen = sandbox.run({})
     assert "SECRET_KEY" not in seen["env"] and "PATH" in seen["env"]
@@ -78,7 +83,8 @@ def test_the_child_sees_no_secrets_and_writes_no_core(tmp_path: Path, monkeypatc
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_the_child_dies_with_its_parent() -> None:
     program = (
-        "import sys, time; from guardapp.guard.media.sandbox import Sandbox; from guardapp.guard.media.values import Limits;"
+        "import sys, time; from guardapp.guard.media.sandbox import Sandbox; from "
+        "guardapp.guard.media.values import Limits;"
         "print(Sandbox(Limits())._start().pid, flush=True); time.sleep(60)"
     )
     environment = {"PYTHONPATH": str(ROOT)}
@@ -120,7 +126,8 @@ def test_in_a_batch_a_bad_file_costs_only_itself(tmp_path: Path) -> None:
     slow = make_slow_video(tmp_path / "slow.mp4", 3_000)
     names = ["good.png", "bad.png", "missing.png", slow.name, "good.png"]
     jobs = [Job(tmp_path / name, tmp_path / "out" / str(number)) for number, name in enumerate(names)]
-    every_frame = replace(STARTER, fps=30.0, max_frames=3_000)  # of the slow video: many times what the clock allows
+    # of the slow video: many times what the clock allows
+    every_frame = replace(STARTER, fps=30.0, max_frames=3_000)
     outcomes = decode_many(jobs, every_frame, replace(Limits(), wall_s=2.0))
     codes = [outcome.code if isinstance(outcome, MediaError) else "ok" for outcome in outcomes]
     assert codes == ["ok", "media_corrupt", "media_not_a_file", "media_decode_timeout", "ok"]

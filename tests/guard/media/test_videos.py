@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 from guardapp.guard.media.decode import Limits, decode
-from tests.guard.media.checks import FAST_VP9, OMNI, PYAV_ONLY, STARTER, difference, media_reader_is_there, near, numbers, pixel, timestamps
+from tests.guard.media.checks import (
+    FAST_VP9,
+    OMNI,
+    PYAV_ONLY,
+    STARTER,
+    difference,
+    media_reader_is_there,
+    near,
+    numbers,
+    pixel,
+    timestamps,
+)
 from tests.guard.media.samples import BLUE, RED, make_video
 
 CODECS = [
@@ -40,7 +51,11 @@ def test_each_video_format_gives_the_right_frames_with_both_readers(
 @pytest.mark.parametrize("limits", [Limits(), PYAV_ONLY], ids=["decord", "pyav"])
 def test_timestamps_of_a_variable_frame_rate_and_a_late_start_are_true(tmp_path: Path, limits: Limits) -> None:
     pts = [5_000 + time for time in (0, 40, 80, 500, 1_500, 1_540, 1_600, 3_000, 3_100, 5_000)]
-    for name, encoder, options in (("a.mp4", "libx264", {}), ("a.webm", "libvpx-vp9", FAST_VP9), ("b.mkv", "libx264", {})):
+    for name, encoder, options in (
+        ("a.mp4", "libx264", {}),
+        ("a.webm", "libvpx-vp9", FAST_VP9),
+        ("b.mkv", "libx264", {}),
+    ):
         source = make_video(tmp_path / name, codec=encoder, frames=10, pts=pts, options=options)
         decoded = decode(source, tmp_path / f"{name}.out", OMNI, limits)
         seen = numbers(decoded)
@@ -70,8 +85,10 @@ def test_after_a_seek_in_an_open_gop_the_frame_is_still_the_right_one(tmp_path: 
 
 def test_a_codec_that_decord_lacks_goes_to_pyav(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
-    maker = get_context("spawn").Process(  # run by root, SVT-AV1 gives its whole process real-time priority: not to this one, and its jobs
-        target=make_video, args=(source,), kwargs={"codec": "libsvtav1", "options": {"preset": "12"}})
+    # run by root, SVT-AV1 gives its whole process real-time priority: not to this one, and its jobs
+    maker = get_context("spawn").Process(
+        target=make_video, args=(source,), kwargs={"codec": "libsvtav1", "options": {"preset": "12"}}
+    )
     maker.start()
     maker.join()
     decoded = decode(source, tmp_path / "out", OMNI)
@@ -102,5 +119,7 @@ def test_a_long_clip_with_one_keyframe_is_not_judged_by_that_frame_alone(tmp_pat
 
 def test_a_one_frame_video_is_seen(tmp_path: Path) -> None:
     for limits in (Limits(), PYAV_ONLY):
-        decoded = decode(make_video(tmp_path / "a.mp4", frames=1), tmp_path / f"out{limits.decord_pixels}", OMNI, limits)
+        decoded = decode(
+            make_video(tmp_path / "a.mp4", frames=1), tmp_path / f"out{limits.decord_pixels}", OMNI, limits
+        )
         assert timestamps(decoded) == [0.0] and decoded.seen.fps == OMNI.fps

@@ -8,9 +8,17 @@ def test_the_product_schedule_is_the_papers(step: int, expected: float) -> None:
     assert ClipSchedule(schedule="product").at(step, 100).low == pytest.approx(expected, abs=5e-4)
 
 
-@pytest.mark.parametrize(("schedule", "step", "expected"), [
-    ("constant", 1, 0.2), ("constant", 100, 0.2), ("linear", 1, 0.198), ("linear", 50, 0.1), ("linear", 100, 0.0), ("product", 100, 0.0),
-])
+@pytest.mark.parametrize(
+    ("schedule", "step", "expected"),
+    [
+        ("constant", 1, 0.2),
+        ("constant", 100, 0.2),
+        ("linear", 1, 0.198),
+        ("linear", 50, 0.1),
+        ("linear", 100, 0.0),
+        ("product", 100, 0.0),
+    ],
+)
 def test_the_other_schedules_and_the_end_of_a_run(schedule: str, step: int, expected: float) -> None:
     assert ClipSchedule(schedule=schedule).at(step, 100).high == pytest.approx(expected)
 
@@ -32,10 +40,16 @@ def test_the_range_never_widens_and_steps_outside_the_run_are_its_ends(schedule:
     assert clip.at(41, 40) == clip.at(40, 40)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"schedule": "cosine"}, r"clip_schedule='cosine'.*product"), ({"low": 0.0}, "clip_low"), ({"high": -1.0}, "clip_high"),
-    ({"floor": 0.3}, "clip_floor"), ({"floor": -0.1}, "clip_floor"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schedule": "cosine"}, r"clip_schedule='cosine'.*product"),
+        ({"low": 0.0}, "clip_low"),
+        ({"high": -1.0}, "clip_high"),
+        ({"floor": 0.3}, "clip_floor"),
+        ({"floor": -0.1}, "clip_floor"),
+    ],
+)
 def test_what_cannot_be_a_clip_range_is_refused_by_name(values: dict[str, float], message: str) -> None:
     with pytest.raises(ClipNotUsable, match=message):
         ClipSchedule(**values)  # type: ignore[arg-type]

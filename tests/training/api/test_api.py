@@ -21,10 +21,26 @@ from training.status import RunStatus
 pytestmark = pytest.mark.django_db
 NIGHTLY = {"name": "nightly", "trigger": "cron", "cron": "0 3 * * *"}
 OPERATIONS = [
-    ("POST", "snapshots"), ("GET", "runs"), ("POST", "runs"), ("GET", "runs/1"), ("POST", "runs/1/cancel"), ("POST", "runs/1/resume"),
-    ("POST", "runs/1/clone"), ("GET", "runs/1/rollouts"), ("GET", "pipelines"), ("POST", "pipelines"), ("GET", "pipelines/1"),
-    ("POST", "pipelines/1/cancel"), ("POST", "pipelines/1/clone"), ("GET", "schedules"), ("POST", "schedules"), ("GET", "schedules/1"),
-    ("PUT", "schedules/1"), ("DELETE", "schedules/1"), ("POST", "schedules/1/fire"), ("POST", "versions/1/promote"),
+    ("POST", "snapshots"),
+    ("GET", "runs"),
+    ("POST", "runs"),
+    ("GET", "runs/1"),
+    ("POST", "runs/1/cancel"),
+    ("POST", "runs/1/resume"),
+    ("POST", "runs/1/clone"),
+    ("GET", "runs/1/rollouts"),
+    ("GET", "pipelines"),
+    ("POST", "pipelines"),
+    ("GET", "pipelines/1"),
+    ("POST", "pipelines/1/cancel"),
+    ("POST", "pipelines/1/clone"),
+    ("GET", "schedules"),
+    ("POST", "schedules"),
+    ("GET", "schedules/1"),
+    ("PUT", "schedules/1"),
+    ("DELETE", "schedules/1"),
+    ("POST", "schedules/1/fire"),
+    ("POST", "versions/1/promote"),
 ]
 Client = Callable[..., APIClient]
 
@@ -76,21 +92,37 @@ def test_every_operation_needs_the_scope_to_train(with_key: Client, method: str,
 def test_a_run_of_each_kind_can_be_queued(trainer: APIClient, snapshot: DatasetSnapshot) -> None:
     mine = send(trainer, "runs", {"snapshot": snapshot.pk, "kind": "mine", "settings": {"rollouts": 2}})
     assert mine.status_code == 202 and mine.json()["kind"] == "mine" and mine.json()["settings"]["rollouts"] == 2
-    dpo = send(trainer, "runs", {"snapshot": snapshot.pk, "kind": "dpo", "mined_from": mine.json()["id"], "after": mine.json()["id"]})
+    dpo = send(
+        trainer,
+        "runs",
+        {"snapshot": snapshot.pk, "kind": "dpo", "mined_from": mine.json()["id"], "after": mine.json()["id"]},
+    )
     assert dpo.json()["after"] == dpo.json()["mined_from"] == mine.json()["id"]
-    grpo = send(trainer, "runs", {"snapshot": snapshot.pk, "kind": "grpo", "recipe_toml": 'preset = "starter-sft"\n[grpo]\nseed = 99\n'})
+    grpo = send(
+        trainer,
+        "runs",
+        {"snapshot": snapshot.pk, "kind": "grpo", "recipe_toml": 'preset = "starter-sft"\n[grpo]\nseed = 99\n'},
+    )
     assert grpo.json()["settings"]["seed"] == 99
     page = trainer.get("/api/v1/runs?kind=dpo&status=queued").json()
     assert [run["id"] for run in page["runs"]] == [dpo.json()["id"]] and page["next"] is None
 
 
-@pytest.mark.parametrize(("body", "pointer"), [
-    ({"recipe": "stew"}, "/recipe"), ({"settings": {"epoch": 3}}, "/settings"), ({"settings": {"epochs": "three"}}, "/settings"),
-    ({"launch": {"processes": 2}}, "/launch"), ({"kind": "distil"}, "/kind"), ({"kind": "grpo", "recipe_toml": "[grpo]\nseed = 'x'"},
-                                                                                "/settings"),
-    ({"kind": "sft", "recipe": "hs-dpo"}, "/recipe"),
-])
-def test_a_run_that_cannot_be_names_the_field(trainer: APIClient, snapshot: DatasetSnapshot, body: dict[str, Any], pointer: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"recipe": "stew"}, "/recipe"),
+        ({"settings": {"epoch": 3}}, "/settings"),
+        ({"settings": {"epochs": "three"}}, "/settings"),
+        ({"launch": {"processes": 2}}, "/launch"),
+        ({"kind": "distil"}, "/kind"),
+        ({"kind": "grpo", "recipe_toml": "[grpo]\nseed = 'x'"}, "/settings"),
+        ({"kind": "sft", "recipe": "hs-dpo"}, "/recipe"),
+    ],
+)
+def test_a_run_that_cannot_be_names_the_field(
+    trainer: APIClient, snapshot: DatasetSnapshot, body: dict[str, Any], pointer: str
+) -> None:
     answer = send(trainer, "runs", {"snapshot": snapshot.pk, **body})
     assert (answer.status_code, answer["Content-Type"]) == (422, "application/problem+json")
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer] and not TrainingRun.objects.exists()
@@ -98,10 +130,14 @@ def test_a_run_that_cannot_be_names_the_field(trainer: APIClient, snapshot: Data
 
 def test_a_request_sent_twice_starts_one_run(trainer: APIClient, with_key: Client) -> None:
     make_much_gold(make_user(Role.LEAD), 40)
-    first, second = (send(trainer, "runs", {"settings": {"epochs": 1}}, **{"Idempotency-Key": "a-key"}) for _ in range(2))
+    first, second = (
+        send(trainer, "runs", {"settings": {"epochs": 1}}, **{"Idempotency-Key": "a-key"}) for _ in range(2)
+    )
     assert first.status_code == second.status_code == 202 and first.json()["id"] == second.json()["id"]
     assert TrainingRun.objects.count() == DatasetSnapshot.objects.count() == 1
-    other = send(with_key(ApiScope.TRAIN), "runs", {"snapshot": DatasetSnapshot.objects.get().pk}, **{"Idempotency-Key": "a-key"})
+    other = send(
+        with_key(ApiScope.TRAIN), "runs", {"snapshot": DatasetSnapshot.objects.get().pk}, **{"Idempotency-Key": "a-key"}
+    )
     assert other.json()["id"] != first.json()["id"]
 
 
@@ -117,9 +153,14 @@ def test_a_run_is_cancelled_resumed_and_copied(trainer: APIClient, snapshot: Dat
 
 
 def test_a_long_list_of_runs_comes_in_pages(trainer: APIClient, snapshot: DatasetSnapshot) -> None:
-    TrainingRun.objects.bulk_create([
-        TrainingRun(name=f"old-{number}", snapshot=snapshot, base_version=production(), requested_by=snapshot.created_by)
-        for number in range(53)])
+    TrainingRun.objects.bulk_create(
+        [
+            TrainingRun(
+                name=f"old-{number}", snapshot=snapshot, base_version=production(), requested_by=snapshot.created_by
+            )
+            for number in range(53)
+        ]
+    )
     first = trainer.get("/api/v1/runs").json()
     second = trainer.get(f"/api/v1/runs?before={first['next']}").json()
     ids = [run["id"] for run in first["runs"] + second["runs"]]
@@ -133,10 +174,29 @@ def test_the_rollouts_of_a_run_can_be_read(trainer: APIClient, snapshot: Dataset
     grpo = send(trainer, "runs", {"snapshot": snapshot.pk, "kind": "grpo"}).json()
     assert trainer.get(f"/api/v1/runs/{mine['id']}/rollouts").json()["groups"] == []
     for run, name, line in (
-        (mine, MINED, {"id": "7", "kept": True, "rollouts": [
-            {"completion": "so", "parsed": True, "right": False, "tokens": 3, "reused": True}]}),
-        (grpo, ROLLOUTS, {"step": 4, "id": "7", "prompt": "why", "completion": "so", "tokens": 3, "reward": 0.5,
-                          "parts": {"format": 1.0, "accuracy": 1.0}, "advantage": -1.0}),
+        (
+            mine,
+            MINED,
+            {
+                "id": "7",
+                "kept": True,
+                "rollouts": [{"completion": "so", "parsed": True, "right": False, "tokens": 3, "reused": True}],
+            },
+        ),
+        (
+            grpo,
+            ROLLOUTS,
+            {
+                "step": 4,
+                "id": "7",
+                "prompt": "why",
+                "completion": "so",
+                "tokens": 3,
+                "reward": 0.5,
+                "parts": {"format": 1.0, "accuracy": 1.0},
+                "advantage": -1.0,
+            },
+        ),
     ):
         folder = directory_of(TrainingRun.objects.get(pk=run["id"]))
         folder.mkdir(parents=True)
@@ -147,18 +207,23 @@ def test_the_rollouts_of_a_run_can_be_read(trainer: APIClient, snapshot: Dataset
     assert drawn["steps"] == [4] and drawn["groups"][0]["completions"][0]["parts"] == {"format": 1.0, "accuracy": 1.0}
 
 
-def test_a_pipeline_is_queued_read_copied_and_cancelled(trainer: APIClient, rung: list[str], snapshot: DatasetSnapshot,
-                                                        django_capture_on_commit_callbacks: Any) -> None:
+def test_a_pipeline_is_queued_read_copied_and_cancelled(
+    trainer: APIClient, rung: list[str], snapshot: DatasetSnapshot, django_capture_on_commit_callbacks: Any
+) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         made = send(trainer, "pipelines", {"snapshot": snapshot.pk, "settings": {"grpo": {"max_steps": 5}}})
     assert made.status_code == 202 and rung == ["training.tasks.execute"]
     pipeline = made.json()
-    assert [run["kind"] for run in pipeline["runs"]] == ["sft", "mine", "grpo"] and pipeline["runs"][2]["settings"]["max_steps"] == 5
+    assert [run["kind"] for run in pipeline["runs"]] == ["sft", "mine", "grpo"] and pipeline["runs"][2]["settings"][
+        "max_steps"
+    ] == 5
     copy = send(trainer, f"pipelines/{pipeline['id']}/clone", {"settings": {"sft": {"epochs": 1}}}).json()
     assert (copy["runs"][0]["settings"]["epochs"], copy["runs"][2]["settings"]["max_steps"]) == (1, 5)
     assert send(trainer, f"pipelines/{pipeline['id']}/cancel").json()["status"] == RunStatus.CANCELLED
     listed = trainer.get("/api/v1/pipelines?status=queued").json()["pipelines"]
-    assert [one["id"] for one in listed] == [copy["id"]] and trainer.get(f"/api/v1/pipelines/{copy['id']}").json() == copy
+    assert [one["id"] for one in listed] == [copy["id"]] and trainer.get(
+        f"/api/v1/pipelines/{copy['id']}"
+    ).json() == copy
     refused = send(trainer, "pipelines", {"snapshot": snapshot.pk, "stages": ["mine", "sft"]})
     assert refused.json()["errors"][0]["pointer"] == "/stages"
 
@@ -167,18 +232,29 @@ def test_a_pipeline_takes_its_own_snapshot(trainer: APIClient) -> None:
     few = send(trainer, "pipelines")
     assert (few.status_code, few.json()["type"]) == (409, "urn:guardapp:problem:not_enough_gold")
     make_much_gold(make_user(Role.LEAD), 40)
-    assert send(trainer, "pipelines", {"recipe": "starter-sft"}).status_code == 202 and DatasetSnapshot.objects.count() == 1
+    assert (
+        send(trainer, "pipelines", {"recipe": "starter-sft"}).status_code == 202
+        and DatasetSnapshot.objects.count() == 1
+    )
 
 
 def test_a_schedule_is_made_changed_fired_and_removed(trainer: APIClient) -> None:
     made = send(trainer, "schedules", {**NIGHTLY, "settings": {"sft": {"epochs": 2}}})
-    assert made.status_code == 201 and made.json()["next_at"] is not None and made.json()["settings"] == {"sft": {"epochs": 2}}
+    assert (
+        made.status_code == 201
+        and made.json()["next_at"] is not None
+        and made.json()["settings"] == {"sft": {"epochs": 2}}
+    )
     path = f"schedules/{made.json()['id']}"
     fired = send(trainer, f"{path}/fire")
     assert (fired.status_code, fired.json()["outcome"]) == (202, "skipped") and fired.json()["note"]
     assert send(trainer, f"{path}/fire").status_code == 409
-    changed = trainer.put(f"/api/v1/{path}", {"name": "by count", "trigger": "hard_samples", "hard_samples": 9}, format="json").json()
-    assert changed["standing"] == "0 of 9 new hard samples" and changed["next_at"] is None and len(changed["firings"]) == 1
+    changed = trainer.put(
+        f"/api/v1/{path}", {"name": "by count", "trigger": "hard_samples", "hard_samples": 9}, format="json"
+    ).json()
+    assert (
+        changed["standing"] == "0 of 9 new hard samples" and changed["next_at"] is None and len(changed["firings"]) == 1
+    )
     assert [one["name"] for one in trainer.get("/api/v1/schedules").json()["schedules"]] == ["by count"]
     assert trainer.delete(f"/api/v1/{path}").status_code == 204 and not RetrainSchedule.objects.exists()
     assert trainer.get(f"/api/v1/{path}").status_code == 404

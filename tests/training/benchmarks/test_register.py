@@ -1,4 +1,6 @@
-"""Benchmarks: registered from files and manifests, evaluated like snapshots, and scored for guards that ran elsewhere."""
+"""Benchmarks: registered from files and manifests, evaluated like snapshots, and scored for guards that ran
+elsewhere.
+"""
 
 import gzip
 import hashlib
@@ -37,7 +39,14 @@ def lead() -> User:
 
 
 def row(number: int, label: str, **fields: Any) -> dict[str, Any]:
-    return {"id": f"set/{number}", "prompt": f"Question {number}?", "response": None, "media": None, "prompt_label": label, **fields}
+    return {
+        "id": f"set/{number}",
+        "prompt": f"Question {number}?",
+        "response": None,
+        "media": None,
+        "prompt_label": label,
+        **fields,
+    }
 
 
 def register(path: Path, *arguments: str) -> Benchmark:
@@ -48,10 +57,22 @@ def register(path: Path, *arguments: str) -> Benchmark:
 def test_a_file_becomes_a_pinned_benchmark(tmp_path: Path, lead: User, settings: Any) -> None:
     (tmp_path / "media").mkdir()
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "media" / "a.png")
-    rows = [row(1, "harmful", categories=["hate"]), row(2, "unharmful"), row(3, "harmful", media=["media/a.png"], prompt=None)]
+    rows = [
+        row(1, "harmful", categories=["hate"]),
+        row(2, "unharmful"),
+        row(3, "harmful", media=["media/a.png"], prompt=None),
+    ]
     made = register(write(tmp_path / "mixed set.jsonl", rows), "--licence", "CC0-1.0")
-    assert (made.name, made.task, made.modality, made.rows, made.licence) == ("mixed-set", "prompt_harmfulness", "mixed", 3, "CC0-1.0")
-    assert made.positive_class == "harmful" and made.snapshot.created_by == lead and made.snapshot.counts["positives"] == 2
+    assert (made.name, made.task, made.modality, made.rows, made.licence) == (
+        "mixed-set",
+        "prompt_harmfulness",
+        "mixed",
+        3,
+        "CC0-1.0",
+    )
+    assert (
+        made.positive_class == "harmful" and made.snapshot.created_by == lead and made.snapshot.counts["positives"] == 2
+    )
     verify_snapshot(made.snapshot)
     read = list(read_rows(file_of(made.snapshot), settings.MEDIA_ROOT, split="holdout"))
     assert [one.sample.id for one in read] == ["set/1", "set/2", "set/3"]
@@ -59,26 +80,51 @@ def test_a_file_becomes_a_pinned_benchmark(tmp_path: Path, lead: User, settings:
 
 
 def test_bad_rows_are_named_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [row(1, "harmful"), row(1, "harmful"), row(2, "dangerous"), {"prompt": "?"}, row(3, "", response="Yes."), [],
-            row(4, "harmful", media=["gone.png"])]
+    rows = [
+        row(1, "harmful"),
+        row(1, "harmful"),
+        row(2, "dangerous"),
+        {"prompt": "?"},
+        row(3, "", response="Yes."),
+        [],
+        row(4, "harmful", media=["gone.png"]),
+    ]
     made = register(write(tmp_path / "set.jsonl", rows))
     err = capsys.readouterr().err
     assert made.rows == 1 and made.snapshot.counts["bad_rows"] == 6
-    for line, said in ((2, "an earlier row has"), (3, "'dangerous'"), (4, "id is missing"), (5, "prompt_label is missing"),
-                       (6, "not an object"), (7, "not in the media folder")):
+    for line, said in (
+        (2, "an earlier row has"),
+        (3, "'dangerous'"),
+        (4, "id is missing"),
+        (5, "prompt_label is missing"),
+        (6, "not an object"),
+        (7, "not in the media folder"),
+    ):
         assert any(part.startswith(f"line {line}:") and said in part for part in err.splitlines()), (line, err)
     kept = file_of(made.snapshot).with_name(made.snapshot.counts["bad_path"])
     assert len(kept.read_text().splitlines()) == 6
 
 
-@pytest.mark.parametrize(("fields", "task"), [
-    ({}, Task.PROMPT), ({"response": "Yes.", "response_label": "harmful"}, Task.RESPONSE),
-    ({"response": "No.", "refusal_label": "refusal"}, Task.REFUSAL),
-])
+@pytest.mark.parametrize(
+    ("fields", "task"),
+    [
+        ({}, Task.PROMPT),
+        ({"response": "Yes.", "response_label": "harmful"}, Task.RESPONSE),
+        ({"response": "No.", "refusal_label": "refusal"}, Task.REFUSAL),
+    ],
+)
 def test_the_task_is_read_off_the_labels(tmp_path: Path, fields: dict[str, Any], task: Task) -> None:
     assert register(write(tmp_path / "set.jsonl", [row(1, "harmful", **fields)])).task == task
-    assert register(write(tmp_path / "set.jsonl", [row(1, "harmful", **fields)]), "--name", "prompts",
-                    "--task", "prompt_harmfulness").task == Task.PROMPT
+    assert (
+        register(
+            write(tmp_path / "set.jsonl", [row(1, "harmful", **fields)]),
+            "--name",
+            "prompts",
+            "--task",
+            "prompt_harmfulness",
+        ).task
+        == Task.PROMPT
+    )
 
 
 def test_a_manifest_registers_its_benchmarks_and_checks_them(tmp_path: Path) -> None:
@@ -94,7 +140,9 @@ def test_a_manifest_registers_its_benchmarks_and_checks_them(tmp_path: Path) -> 
     register(tmp_path)
     call_command("register_benchmark", str(tmp_path))
     assert list(Benchmark.objects.order_by("name").values_list("name", "licence", "over_refusal")) == [
-        ("one", "MIT", False), ("xstest_prompts", "MIT", True)]
+        ("one", "MIT", False),
+        ("xstest_prompts", "MIT", True),
+    ]
     (tmp_path / "sets" / "one.jsonl.gz").write_bytes(gzip.compress(b"{}"))
     with pytest.raises(CommandError, match="sha256"):
         call_command("register_benchmark", str(tmp_path))
@@ -122,7 +170,8 @@ def test_a_benchmark_is_measured_on_and_nothing_else(tmp_path: Path, lead: User)
     register(write(tmp_path / "refusals.jsonl", [row(1, "harmful", response="No.", refusal_label="refusal")]))
     version = production()
     asked = evaluate_on_benchmarks(version=version, requested_by=lead)
-    assert [evaluation.snapshot for evaluation in asked] == [prompts.snapshot]  # the guards state no refusal label
+    # the guards state no refusal label
+    assert [evaluation.snapshot for evaluation in asked] == [prompts.snapshot]
     assert evaluate_on_benchmarks(version=version, requested_by=lead) == asked
     assert asked[0].config["dataset"] == str(file_of(prompts.snapshot)) and asked[0].config["split"] == "holdout"
     Evaluation.objects.update(status=RunStatus.SUCCEEDED)
@@ -136,9 +185,22 @@ def said(number: int, text: str, **fields: Any) -> dict[str, Any]:
 
 
 ANSWER = "# Task 1\n\n## Reasoning Step 1\nIt is weighed.\n\nAnswers:\nRequest: {0}\nCompletion: None\nResponse: None"
-GOLD = [row(1, "harmful"), row(2, "harmful"), row(3, "harmful"), row(4, "unharmful"), row(5, "unharmful"), row(6, "unharmful")]
-SAID = [said(1, ANSWER.format("harmful")), said(2, ANSWER.format("unharmful")), said(3, "I cannot say."),
-        said(4, ANSWER.format("unharmful"), label="unharmful"), said(5, "I cannot say."), said(6, ANSWER.format("harmful"))]
+GOLD = [
+    row(1, "harmful"),
+    row(2, "harmful"),
+    row(3, "harmful"),
+    row(4, "unharmful"),
+    row(5, "unharmful"),
+    row(6, "unharmful"),
+]
+SAID = [
+    said(1, ANSWER.format("harmful")),
+    said(2, ANSWER.format("unharmful")),
+    said(3, "I cannot say."),
+    said(4, ANSWER.format("unharmful"), label="unharmful"),
+    said(5, "I cannot say."),
+    said(6, ANSWER.format("harmful")),
+]
 
 
 def outputs(tmp_path: Path, rows: list[Any], *arguments: str) -> ImportedOutputs:
@@ -155,35 +217,51 @@ def test_outputs_are_scored_strictly_and_as_the_published_scripts_count(tmp_path
     register(write(tmp_path / "set.jsonl", GOLD))
     made = outputs(tmp_path, SAID)
     strict, published = made.result["strict"], made.result["published"]
-    # an unparsed row is wrong once; the published scripts drop it where its gold is harmful and count it twice where it is not
+    # an unparsed row is wrong once; the published scripts drop it where its gold is harmful and count it twice where it
+    # is not
     assert counts(strict) == (6, 1, 2, 2, 1) and strict["unparsed"] == 2
     assert counts(published) == (6, 1, 3, 1, 1) and published["n_scored"] == 6
     assert strict["f1"] == pytest.approx(2 / 6) and strict["f1_low"] <= strict["f1"] <= strict["f1_high"]
     assert outputs(tmp_path, SAID) == made and ImportedOutputs.objects.count() == 1
 
 
-def test_rows_without_a_completion_count_wrong_and_strange_ones_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_without_a_completion_count_wrong_and_strange_ones_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     register(write(tmp_path / "set.jsonl", GOLD))
     made = outputs(tmp_path, [SAID[0], SAID[0], said(9, "x"), said(2, "x", label="unharmful"), {"id": "set/4"}, "x"])
     assert counts(made.result["strict"]) == (6, 1, 3, 2, 0) and counts(made.result["published"]) == (1, 1, 0, 0, 0)
     assert (made.result["missing"], made.result["bad_rows"]) == (5, 5)
     err = capsys.readouterr().err
-    for line, words in ((2, "an earlier line"), (3, "does not have"), (4, "gold label is 'harmful'"), (5, "output_text"),
-                        (6, "not an object")):
+    for line, words in (
+        (2, "an earlier line"),
+        (3, "does not have"),
+        (4, "gold label is 'harmful'"),
+        (5, "output_text"),
+        (6, "not an object"),
+    ):
         assert any(part.startswith(f"line {line}:") and words in part for part in err.splitlines()), err
 
 
 def test_outputs_in_the_grammar_of_later_guards(tmp_path: Path) -> None:
     register(write(tmp_path / "set.jsonl", GOLD[:1]))
-    text = "<think>\nStep 1: Request: unharmful is quoted.\n</think>\n<result>\nRequest: harmful\nResponse: None\n</result>"
+    text = (
+        "<think>\nStep 1: Request: unharmful is quoted.\n</think>\n<result>\nRequest: harmful\nResponse: "
+        "None\n</result>"
+    )
     made = outputs(tmp_path, [said(1, text)], "--benchmark", "set", "--guard", "Later", "--grammar", "omni")
     assert made.result["strict"]["f1"] == 1.0
 
 
-@pytest.mark.parametrize(("arguments", "rows"), [
-    (("--benchmark", "elsewhere", "--guard", "x"), SAID), (("--benchmark", "set"), SAID), (("--guard", "x"), SAID),
-    (("--benchmark", "set", "--guard", "x"), [said(9, "x")]),
-])
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        (("--benchmark", "elsewhere", "--guard", "x"), SAID),
+        (("--benchmark", "set"), SAID),
+        (("--guard", "x"), SAID),
+        (("--benchmark", "set", "--guard", "x"), [said(9, "x")]),
+    ],
+)
 def test_outputs_that_cannot_be_placed_are_refused(tmp_path: Path, arguments: tuple[str, ...], rows: list[Any]) -> None:
     register(write(tmp_path / "set.jsonl", GOLD))
     with pytest.raises(CommandError, match="Not imported"):

@@ -43,8 +43,9 @@ def question(subject: str, before: str = "") -> str:
     return f"Human user:\n{before}Tell me about {subject}.\n\nAI assistant:\nNone\n"
 
 
-def corpus(path: Path, lead: User, *, rows: list[Any], name: str = "corpus", kind: str = "sft",
-           holdout_share: float = 0.0) -> tuple[DatasetSnapshot, ImportReport]:
+def corpus(
+    path: Path, lead: User, *, rows: list[Any], name: str = "corpus", kind: str = "sft", holdout_share: float = 0.0
+) -> tuple[DatasetSnapshot, ImportReport]:
     report = ImportReport()
     found = corpus_rows(write(path / f"{name}.jsonl", rows), name=name, kind=CorpusKind(kind), media_root=path)
     made = import_corpus(rows=found, name=name, kind=kind, created_by=lead, report=report, holdout_share=holdout_share)
@@ -58,8 +59,13 @@ def lines(snapshot: DatasetSnapshot) -> list[dict[str, Any]]:
 def test_a_corpus_becomes_a_snapshot_that_jobs_read(lead: User, tmp_path: Path, settings: Any) -> None:
     Image.new("RGB", (96, 64), "red").save(tmp_path / "a.png")
     make_video(tmp_path / "b.mp4")
-    rows = [sft(), sft(question("pictures", "<image>"), HARMFUL, images=["a.png"]),
-            sft(question("clips", "<video>"), videos=["b.mp4"]), {"messages": "none"}, sft(completion="no")]
+    rows = [
+        sft(),
+        sft(question("pictures", "<image>"), HARMFUL, images=["a.png"]),
+        sft(question("clips", "<video>"), videos=["b.mp4"]),
+        {"messages": "none"},
+        sft(completion="no"),
+    ]
     snapshot, report = corpus(tmp_path, lead, rows=rows)
     assert (report.taken, report.bad_count) == (3, 2)
     assert snapshot.origin == SnapshotOrigin.CORPUS and snapshot.counts["train"] == 3
@@ -68,7 +74,9 @@ def test_a_corpus_becomes_a_snapshot_that_jobs_read(lead: User, tmp_path: Path, 
     text, picture, clip = read_rows(file_of(snapshot), settings.MEDIA_ROOT, split="train")
     assert (text.sample.id, text.sample.prompt, text.source) == ("corpus/1", "How do I bake bread?", "corpus")
     assert picture.completion == HARMFUL and picture.verdict.prompt == "harmful"
-    assert all(frame.path.is_file() for row in (picture, clip) for medium in row.sample.media for frame in medium.frames)
+    assert all(
+        frame.path.is_file() for row in (picture, clip) for medium in row.sample.media for frame in medium.frames
+    )
     assert len(clip.sample.media[0].frames) > 1
 
     kept = file_of(snapshot).with_name(snapshot.counts["bad_path"])
@@ -89,11 +97,17 @@ def test_rows_on_one_line_are_told_apart(lead: User, tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_costs_its_own_row_only(lead: User, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64), "red").save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    rows = [sft(question("this", "<image>"), images=["a.png"]), sft(question("that", "<image>"), images=["b.png"]),
-            sft(question("those", "<video>"), videos=["a.png"])]
+    rows = [
+        sft(question("this", "<image>"), images=["a.png"]),
+        sft(question("that", "<image>"), images=["b.png"]),
+        sft(question("those", "<video>"), videos=["a.png"]),
+    ]
     snapshot, report = corpus(tmp_path, lead, rows=rows)
     assert snapshot.counts["train"] == 1
-    assert [(str(bad.place), bad.errors[0].pointer) for bad in report.bad] == [("line 2", "/images/0"), ("line 3", "/videos/0")]
+    assert [(str(bad.place), bad.errors[0].pointer) for bad in report.bad] == [
+        ("line 2", "/images/0"),
+        ("line 3", "/videos/0"),
+    ]
     assert "is of kind image" in report.bad[1].words
 
 
@@ -105,7 +119,9 @@ def test_preference_rows_carry_the_pair_that_dpo_reads(lead: User, tmp_path: Pat
 
 
 def test_the_holdout_is_a_share_in_which_near_copies_stay_together(lead: User, tmp_path: Path) -> None:
-    rows = [sft(question(f"{subject} {number}{mark}")) for number in range(40) for subject in SUBJECTS for mark in ("", "!")]
+    rows = [
+        sft(question(f"{subject} {number}{mark}")) for number in range(40) for subject in SUBJECTS for mark in ("", "!")
+    ]
     snapshot, _ = corpus(tmp_path, lead, rows=rows, holdout_share=0.25)
     assert 120 < snapshot.counts["holdout"] < 280 and snapshot.counts["train"] + snapshot.counts["holdout"] == 800
     sides: dict[str, set[str]] = {}
@@ -118,8 +134,12 @@ def test_what_is_measured_on_is_not_trained_on(lead: User, tmp_path: Path) -> No
     reviewed = make_snapshot(40)
     held_out = [row for row in lines(reviewed) if row["split"] == "holdout"]
     benchmark = write(tmp_path / "set.jsonl", [{"id": "a", "prompt": "Tell me about wool!", "prompt_label": "harmful"}])
-    register_benchmark(facts=BenchmarkFacts("wool", Task.PROMPT, "0" * 64), created_by=lead, report=ImportReport(),
-                       rows=benchmark_rows(benchmark, task=Task.PROMPT, media_root=None))
+    register_benchmark(
+        facts=BenchmarkFacts("wool", Task.PROMPT, "0" * 64),
+        created_by=lead,
+        report=ImportReport(),
+        rows=benchmark_rows(benchmark, task=Task.PROMPT, media_root=None),
+    )
     rows = [sft(), sft(question("wool")), sft(f"Human user:\n{held_out[0]['prompt']}\n\nAI assistant:\nNone\n")]
     snapshot, report = corpus(tmp_path, lead, rows=rows)
     assert snapshot.counts["train"] == 1
@@ -139,7 +159,9 @@ def test_a_name_is_used_once(lead: User, tmp_path: Path) -> None:
         corpus(tmp_path, lead, rows=[sft()])
 
 
-def test_the_command_says_what_became_of_the_rows(lead: User, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_became_of_the_rows(
+    lead: User, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "rows.json"
     path.write_text(json.dumps([sft(), {"messages": 1}, sft(question("wool"))]))
     call_command("import_corpus", str(path), "--name", "vl", "--holdout", "0")
@@ -150,10 +172,15 @@ def test_the_command_says_what_became_of_the_rows(lead: User, tmp_path: Path, ca
     assert all(parse(row["completion"]) for row in lines(snapshot))
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["nowhere.jsonl", "--name", "x"], "no file"), (["FILE", "--name", "x", "--holdout", "1"], "--holdout"),
-    (["FILE", "--name", "x", "--by", "nobody"], "nobody"), (["FILE", "--name", "x", "--kind", "preference"], "No row of the file"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.jsonl", "--name", "x"], "no file"),
+        (["FILE", "--name", "x", "--holdout", "1"], "--holdout"),
+        (["FILE", "--name", "x", "--by", "nobody"], "nobody"),
+        (["FILE", "--name", "x", "--kind", "preference"], "No row of the file"),
+    ],
+)
 def test_the_command_refuses_in_words(lead: User, tmp_path: Path, arguments: list[str], said: str) -> None:
     path = write(tmp_path / "rows.jsonl", [sft()])
     with pytest.raises(CommandError, match=said):

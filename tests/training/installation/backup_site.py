@@ -31,11 +31,13 @@ start, count = int(sys.argv[1]), int(sys.argv[2])
 for number in range(start, start + count):
     written = io.BytesIO()
     Image.new("RGB", (64, 48), (number % 256, number // 256, 220)).save(written, "PNG")
-    ingest_items(rows=[IncomingItem(f"item-{number}", "test", prompt=f"Is {number} fine?", media=(IncomingMedia(written.getvalue(), ""),))])
+    media = (IncomingMedia(written.getvalue(), ""),)
+    ingest_items(rows=[IncomingItem(f"item-{number}", "test", prompt=f"Is {number} fine?", media=media)])
     print(number, flush=True)
 if start == 0:
     predict_pending(engine=ScriptedEngine(), version=production_version(), limit=3)
-    print(create_key(owner=User.objects.get(username="lead"), name="old", scopes=[ApiScope.ITEMS_READ]).secret, flush=True)
+    lead = User.objects.get(username="lead")
+    print(create_key(owner=lead, name="old", scopes=[ApiScope.ITEMS_READ]).secret, flush=True)
     model = Path(settings.MODELS_DIR) / "r1"
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
@@ -49,8 +51,10 @@ from annotation.people.api_keys import open_key
 bad = [asset.path for asset in MediaAsset.objects.filter(items__isnull=False)
        if hashlib.sha256((settings.MEDIA_ROOT / asset.path).read_bytes()).hexdigest() != asset.sha256]
 frames = [row["folder"] for seen in Prediction.objects.values_list("media_seen", flat=True) for row in seen]
-print(json.dumps({"items": Item.objects.count(), "bad": bad, "frames": [(settings.MEDIA_ROOT / one).is_dir() for one in frames],
-                  "key": open_key(secret=sys.argv[1]).name, "model": (settings.MODELS_DIR / "r1" / "config.json").exists()}))
+print(json.dumps({
+    "items": Item.objects.count(), "bad": bad, "frames": [(settings.MEDIA_ROOT / one).is_dir() for one in frames],
+    "key": open_key(secret=sys.argv[1]).name, "model": (settings.MODELS_DIR / "r1" / "config.json").exists(),
+}))
 """
 
 
@@ -62,8 +66,11 @@ class Site:
     def environment(self) -> dict[str, str]:
         database = {"DATABASE_URL": self.database} if self.database else {}
         inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        return inherited | database | {"GUARDAPP_DATA": str(self.folder), "OMP_NUM_THREADS": "1",
-                                       "DJANGO_SETTINGS_MODULE": "guardapp.settings"}
+        return (
+            inherited
+            | database
+            | {"GUARDAPP_DATA": str(self.folder), "OMP_NUM_THREADS": "1", "DJANGO_SETTINGS_MODULE": "guardapp.settings"}
+        )
 
     def manage(self, *command: str, fails: bool = False) -> str:
         done = self.run("manage.py", *command)
@@ -71,8 +78,15 @@ class Site:
         return done.stdout + done.stderr
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, *command], cwd=ROOT, env=self.environment(), capture_output=True, text=True, timeout=250,
-                              check=False)
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+        )
 
     def fill(self) -> str:
         """Items with pictures, some predicted, a model and a key, whose secret is returned."""
@@ -82,8 +96,13 @@ class Site:
         return done.stdout.split()[-1]
 
     def keep_filling(self, count: int) -> "subprocess.Popen[str]":
-        return subprocess.Popen([sys.executable, "-c", FILL, "100", str(count)], cwd=ROOT, env=self.environment(), text=True,
-                                stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, "-c", FILL, "100", str(count)],
+            cwd=ROOT,
+            env=self.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+        )
 
     def everything(self) -> Any:
         """All rows, as they are."""

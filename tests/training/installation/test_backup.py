@@ -46,18 +46,26 @@ def test_a_damaged_backup_touches_nothing(restored: tuple[Site, Site, Path], tmp
     before = other.everything()
     model = backup / "files" / "models" / "r1" / "config.json"
     model.write_text("[]")
-    assert "config.json is missing from the backup, or damaged" in other.manage("restore", str(backup), "--replace", fails=True)
+    assert "config.json is missing from the backup, or damaged" in other.manage(
+        "restore", str(backup), "--replace", fails=True
+    )
     model.write_text("{}")
     manifest = json.loads((backup / "manifest.json").read_text())
-    for change, words in (({"database": "postgresql"}, "is of postgresql"), ({"format": 9}, "has format 9"),
-                          ({"migrations": ["annotation.9999_later"]}, "of a newer version"), ({"sha256": {"../x": ""}}, "outside itself")):
+    for change, words in (
+        ({"database": "postgresql"}, "is of postgresql"),
+        ({"format": 9}, "has format 9"),
+        ({"migrations": ["annotation.9999_later"]}, "of a newer version"),
+        ({"sha256": {"../x": ""}}, "outside itself"),
+    ):
         (tmp_path / "manifest.json").write_text(json.dumps(manifest | change))
         assert words in other.manage("restore", str(tmp_path), "--replace", fails=True)
     assert "is no backup" in other.manage("restore", str(tmp_path / "nothing"), fails=True)
     assert other.everything() == before
 
 
-def test_nothing_is_restored_under_a_running_product_and_no_backup_is_overwritten(restored: tuple[Site, Site, Path]) -> None:
+def test_nothing_is_restored_under_a_running_product_and_no_backup_is_overwritten(
+    restored: tuple[Site, Site, Path],
+) -> None:
     _, other, backup = restored
     with only_one(other.folder / "up.lock"):
         assert "already runs on" in other.manage("restore", str(backup), "--replace", fails=True)

@@ -26,7 +26,9 @@ def test_the_halves_share_no_group_and_hold_as_many_of_each_label(tmp_path: Path
     assert len(rows.reviewed) == len(rows.untouched) == 60
     for half in (rows.reviewed, rows.untouched):
         assert Counter(row.label for row in half) == {"harmful": 30, "unharmful": 30}
-    assert {normalise_text(row.prompt) for row in rows.reviewed}.isdisjoint(normalise_text(row.prompt) for row in rows.untouched)
+    assert {normalise_text(row.prompt) for row in rows.reviewed}.isdisjoint(
+        normalise_text(row.prompt) for row in rows.untouched
+    )
     unrelated = [row for row in rows.untouched if row.external_id in rows.unrelated]
     assert unrelated and max(overlap(one, other) for one in rows.reviewed for other in unrelated) < FAMILY_OVERLAP
 
@@ -59,10 +61,21 @@ def test_rows_that_share_most_words_are_one_family() -> None:
 def test_the_loop_runs_unattended_and_leaves_the_installation_alone(tmp_path: Path) -> None:
     own = tmp_path / "own"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GUARDAPP_")} | {
-        "GUARDAPP_DATA": str(own), "GUARD_MODEL": str(build_checkpoint(tmp_path / "tiny")), "GUARDAPP_MAX_NEW_TOKENS": "16",
-        "GUARDAPP_ROLLOUTS": "0", "GUARDAPP_REFERENCE_DATA": str(tmp_path / "none"), "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "manage.py", "demo_loop", "--rows", "16", "--set", "max_steps=2"], cwd=ROOT, env=environment,
-                          capture_output=True, text=True, check=False)
+        "GUARDAPP_DATA": str(own),
+        "GUARD_MODEL": str(build_checkpoint(tmp_path / "tiny")),
+        "GUARDAPP_MAX_NEW_TOKENS": "16",
+        "GUARDAPP_ROLLOUTS": "0",
+        "GUARDAPP_REFERENCE_DATA": str(tmp_path / "none"),
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "demo_loop", "--rows", "16", "--set", "max_steps=2"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     # a random guard writes no reasoning that parses: the loop must say so, and where
     assert done.returncode != 0 and "rows to train on" in done.stderr + done.stdout
     assert "16 reviewed, 16 of them corrected" in done.stdout

@@ -1,7 +1,7 @@
 """Several processes: one loss curve with one process, one writer, one end. On CPUs they talk through gloo.
 
-FSDP and DeepSpeed need GPUs (accelerate shards nothing on a CPU, and the deepspeed package is not installed here): of them only the
-config is checked, by accelerate's own reader and launcher.
+FSDP and DeepSpeed need GPUs (accelerate shards nothing on a CPU, and the deepspeed package is not installed here): of
+them only the config is checked, by accelerate's own reader and launcher.
 """
 
 import signal
@@ -21,12 +21,21 @@ from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.tiny_run import metrics, result, run_here, sft_run
 from training.contract import ACCELERATE, CHECKPOINTS, CONFIG, EXIT_CANCELLED, LOG, read_json, write_json
 from training.jobs import sft
-from training.recipes.launch import Launch, LaunchNotUsable, accelerate_config, as_yaml, check_launch, launch_from, write_launch
+from training.recipes.launch import (
+    Launch,
+    LaunchNotUsable,
+    accelerate_config,
+    as_yaml,
+    check_launch,
+    launch_from,
+    write_launch,
+)
 from training.runs import job_process
 
 TWO = Launch(processes=2, strategy="ddp")
 STEPS: dict[str, Any] = {"max_steps": 6, "save_every": 3, "learning_rate": 1e-3}
-HANGS = 420  # seconds: a process takes tens of them to import what it needs, and two share busy cores
+# seconds: a process takes tens of them to import what it needs, and two share busy cores
+HANGS = 420
 TOLERANCE = 2e-4  # of the loss: the order of float32 sums differs
 
 
@@ -66,7 +75,11 @@ def ranks(run_dir: Path) -> list[int]:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"training.runs.start_rank" in words and b"accelerate.commands.launch" not in words and str(run_dir).encode() in words:
+            if (
+                b"training.runs.start_rank" in words
+                and b"accelerate.commands.launch" not in words
+                and str(run_dir).encode() in words
+            ):
                 found.append(int(folder.name))
     return found
 
@@ -124,7 +137,13 @@ def test_all_processes_stop_at_one_step_sigkill_leaves_none_and_the_run_resumes(
 def test_a_process_that_fails_ends_the_others_and_the_log_says_why(tmp_path: Path) -> None:
     run_dir = sft_run(tmp_path / "run", rows=4, cutoff_tokens=10)
     assert ended(start(run_dir, TWO)) == 1
-    assert (run_dir / LOG).read_text().strip().splitlines()[-1].startswith("NoTrainingRows: 4 rows were read, 4 of them longer")
+    assert (
+        (run_dir / LOG)
+        .read_text()
+        .strip()
+        .splitlines()[-1]
+        .startswith("NoTrainingRows: 4 rows were read, 4 of them longer")
+    )
     assert not ranks(run_dir)
 
 
@@ -137,13 +156,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
-@pytest.mark.parametrize(("strategy", "kind"), [("ddp", "MULTI_GPU"), ("fsdp", "FSDP"), ("zero2", "DEEPSPEED"), ("zero3", "DEEPSPEED")])
+@pytest.mark.parametrize(
+    ("strategy", "kind"), [("ddp", "MULTI_GPU"), ("fsdp", "FSDP"), ("zero2", "DEEPSPEED"), ("zero3", "DEEPSPEED")]
+)
 def test_accelerate_reads_every_strategys_config(tmp_path: Path, tiny: Path, strategy: str, kind: str) -> None:
     write_launch(tmp_path, Launch(processes=8, strategy=strategy), config_of(tiny), gpus=8)
     path = str(tmp_path / ACCELERATE)
     read = load_config_from_file(path)  # raises on a key that it does not know
     assert (read.distributed_type, read.num_processes, read.mixed_precision, read.use_cpu) == (kind, 8, "bf16", False)
-    arguments, _, _ = _validate_launch_command(launch_command_parser().parse_args(["--config_file", path, "-m", "job", "run"]))
+    arguments, _, _ = _validate_launch_command(
+        launch_command_parser().parse_args(["--config_file", path, "-m", "job", "run"])
+    )
     assert (arguments.use_deepspeed, arguments.use_fsdp) == (strategy.startswith("zero"), strategy == "fsdp")
     if strategy.startswith("zero"):
         assert (arguments.zero_stage, arguments.gradient_accumulation_steps) == (int(strategy[-1]), 24)
@@ -151,38 +174,61 @@ def test_accelerate_reads_every_strategys_config(tmp_path: Path, tiny: Path, str
         environment = prepare_multi_gpu_env(arguments)
         assert environment["ACCELERATE_MIXED_PRECISION"] == "bf16"
         if strategy == "fsdp":
-            assert environment["FSDP_VERSION"] == "2" and environment["FSDP_TRANSFORMER_CLS_TO_WRAP"] == "Qwen3VLTextDecoderLayer"
+            assert (
+                environment["FSDP_VERSION"] == "2"
+                and environment["FSDP_TRANSFORMER_CLS_TO_WRAP"] == "Qwen3VLTextDecoderLayer"
+            )
 
 
 def test_several_machines_meet_at_the_first_ones_address(tiny: Path, tmp_path: Path) -> None:
-    launch = Launch(processes=16, strategy="zero3", machines=2, machine_rank=1, main_address="10.0.0.1", main_port=29_400)
+    launch = Launch(
+        processes=16, strategy="zero3", machines=2, machine_rank=1, main_address="10.0.0.1", main_port=29_400
+    )
     path = tmp_path / "two.yaml"
     path.write_text(as_yaml(accelerate_config(launch, config_of(tiny), gpus=8)))
     read = load_config_from_file(str(path))
-    assert (read.num_machines, read.machine_rank, read.main_process_ip, read.main_process_port) == (2, 1, "10.0.0.1", 29_400)
+    assert (read.num_machines, read.machine_rank, read.main_process_ip, read.main_process_port) == (
+        2,
+        1,
+        "10.0.0.1",
+        29_400,
+    )
     assert read.deepspeed_config["zero3_save_16bit_model"] is True
 
 
-@pytest.mark.parametrize(("value", "named"), [
-    ({"processes": 0}, "processes=0"), ({"processes": "2"}, "processes='2' is not a whole"), ({"strategy": "zero1"}, "strategy='zero1'"),
-    ({"processes": 2}, "strategy='none' with processes=2"), ({"strategy": "ddp"}, "one process has strategy none"),
-    ({"process": 2}, "process is no setting of a launch"), ({"processes": 3, "strategy": "ddp", "machines": 2}, "machines=2"),
-    ({"processes": 2, "strategy": "ddp", "machines": 2}, "main_address"),
-    ({"processes": 2, "strategy": "ddp", "machine_rank": 1}, "machine_rank=1"),
-    ({"processes": 2, "strategy": "ddp", "main_port": 99_999}, "main_port"),
-])
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"processes": 0}, "processes=0"),
+        ({"processes": "2"}, "processes='2' is not a whole"),
+        ({"strategy": "zero1"}, "strategy='zero1'"),
+        ({"processes": 2}, "strategy='none' with processes=2"),
+        ({"strategy": "ddp"}, "one process has strategy none"),
+        ({"process": 2}, "process is no setting of a launch"),
+        ({"processes": 3, "strategy": "ddp", "machines": 2}, "machines=2"),
+        ({"processes": 2, "strategy": "ddp", "machines": 2}, "main_address"),
+        ({"processes": 2, "strategy": "ddp", "machine_rank": 1}, "machine_rank=1"),
+        ({"processes": 2, "strategy": "ddp", "main_port": 99_999}, "main_port"),
+    ],
+)
 def test_a_launch_that_cannot_be_is_refused_by_field(value: dict[str, Any], named: str) -> None:
     with pytest.raises(LaunchNotUsable, match=named):
         launch_from(value)
 
 
-@pytest.mark.parametrize(("launch", "given", "gpus", "named"), [
-    (Launch(2, "fsdp"), {}, 0, "needs GPUs"), (Launch(4, "ddp"), {}, 2, "processes=4"),
-    (Launch(2, "zero3"), {"lora_rank": 8}, 2, "lora_rank=8"), (Launch(2, "fsdp"), {"packing": True}, 2, "packing"),
-    (Launch(2, "ddp"), {"base_model": None}, 0, "a mining has none"),
-])
-def test_a_launch_that_does_not_suit_the_job_is_refused(launch: Launch, given: dict[str, Any], gpus: int, named: str,
-                                                        tiny: Path) -> None:
+@pytest.mark.parametrize(
+    ("launch", "given", "gpus", "named"),
+    [
+        (Launch(2, "fsdp"), {}, 0, "needs GPUs"),
+        (Launch(4, "ddp"), {}, 2, "processes=4"),
+        (Launch(2, "zero3"), {"lora_rank": 8}, 2, "lora_rank=8"),
+        (Launch(2, "fsdp"), {"packing": True}, 2, "packing"),
+        (Launch(2, "ddp"), {"base_model": None}, 0, "a mining has none"),
+    ],
+)
+def test_a_launch_that_does_not_suit_the_job_is_refused(
+    launch: Launch, given: dict[str, Any], gpus: int, named: str, tiny: Path
+) -> None:
     config = {name: value for name, value in config_of(tiny, **given).items() if value is not None}
     with pytest.raises(LaunchNotUsable, match=named):
         check_launch(launch, config, gpus=gpus)

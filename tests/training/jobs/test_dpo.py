@@ -25,12 +25,21 @@ from training.learning.json_lines import read_lines
 from training.learning.rows import Row, RowsShareAnId
 
 BETA = 0.1
-LEARNS_QUICKLY: dict[str, Any] = {"beta": BETA, "batch_size": 4, "learning_rate": 3e-3, "freeze_vision": False, "threads": 1,
-                                  "log_every": 1, "save_every": 1000}
+LEARNS_QUICKLY: dict[str, Any] = {
+    "beta": BETA,
+    "batch_size": 4,
+    "learning_rate": 3e-3,
+    "freeze_vision": False,
+    "threads": 1,
+    "log_every": 1,
+    "save_every": 1000,
+}
 
 
 def wrong_of(row: Row) -> str:
-    return COMPLETION.format(topic="bake some bread", label=row.verdict.prompt.opposite if row.verdict.prompt else "harmful")
+    return COMPLETION.format(
+        topic="bake some bread", label=row.verdict.prompt.opposite if row.verdict.prompt else "harmful"
+    )
 
 
 def mined(row: Row, media_root: Path, *, right: int = 2, wrong: int = 2) -> dict[str, Any]:
@@ -40,14 +49,27 @@ def mined(row: Row, media_root: Path, *, right: int = 2, wrong: int = 2) -> dict
     return row.as_json(media_root) | {"pass_rate": right / (right + wrong), "rollouts": rollouts}
 
 
-def dpo_run(folder: Path, *, rows: int = 8, base: Path | None = None, lines: list[dict[str, Any]] | None = None, **config: Any) -> Path:
+def dpo_run(
+    folder: Path, *, rows: int = 8, base: Path | None = None, lines: list[dict[str, Any]] | None = None, **config: Any
+) -> Path:
     folder.mkdir(parents=True)
     media = folder / "media"
-    lines = lines or [mined(row, media, right=1 + number % 3, wrong=3 - number % 3) for number, row in enumerate(mixed_rows(media, rows))]
+    lines = lines or [
+        mined(row, media, right=1 + number % 3, wrong=3 - number % 3)
+        for number, row in enumerate(mixed_rows(media, rows))
+    ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_json(folder / CONFIG, asdict(DpoConfig(
-        base_model=str(base or build_checkpoint(folder / "base")), dataset=str(folder / "rows.jsonl"), media_root=str(media),
-        **(LEARNS_QUICKLY | config))))
+    write_json(
+        folder / CONFIG,
+        asdict(
+            DpoConfig(
+                base_model=str(base or build_checkpoint(folder / "base")),
+                dataset=str(folder / "rows.jsonl"),
+                media_root=str(media),
+                **(LEARNS_QUICKLY | config),
+            )
+        ),
+    )
     return folder
 
 
@@ -60,7 +82,9 @@ def logp(model: Any, processor: Any, row: Row, completion: str) -> tuple[float, 
     one = encode(processor, row.sample, completion)
     with torch.no_grad():
         logits = model(input_ids=one.input_ids[None], mm_token_type_ids=one.media_types[None], **one.pixels).logits[0]
-    each = torch.log_softmax(logits.double(), dim=-1)[:-1].gather(1, one.input_ids[1:, None])[one.prompt_tokens - 1:, 0]
+    each = torch.log_softmax(logits.double(), dim=-1)[:-1].gather(1, one.input_ids[1:, None])[
+        one.prompt_tokens - 1 :, 0
+    ]
     return float(each.sum()), len(each)
 
 
@@ -75,12 +99,16 @@ def test_the_loss_is_the_one_computed_by_hand_from_single_rows(tmp_path: Path) -
     encoded = EncodedPairs.measure(processor, Pairs(pairs, 0), 4096, heartbeat.Heartbeat(tmp_path))
     collator = PairCollator(encoded, processor.tokenizer.pad_token_id)
     config = DpoConfig("base", "rows", "media", batch_size=2)
-    encoded.reference = dpo.reference_logps(reference, collator, config, tmp_path / "reference.jsonl", heartbeat.Heartbeat(tmp_path))
+    encoded.reference = dpo.reference_logps(
+        reference, collator, config, tmp_path / "reference.jsonl", heartbeat.Heartbeat(tmp_path)
+    )
 
     losses, _ = pair_losses(policy, collator([{"index": index} for index in (2, 0, 1)]), beta=BETA)
     for place, index in enumerate((2, 0, 1)):
         pair = pairs[index]
-        (chosen, tokens), (rejected, _) = (logp(policy, processor, pair.row, text) for text in (pair.chosen, pair.rejected))
+        (chosen, tokens), (rejected, _) = (
+            logp(policy, processor, pair.row, text) for text in (pair.chosen, pair.rejected)
+        )
         before = [logp(reference, processor, pair.row, text)[0] for text in (pair.chosen, pair.rejected)]
         assert encoded.reference[index] == pytest.approx(before, abs=1e-3)
         margin = BETA * ((chosen - before[0]) - (rejected - before[1]))
@@ -95,8 +123,20 @@ def test_training_raises_the_margin_and_the_run_directory_tells_all(tmp_path: Pa
     lines = metrics(run_dir)
     assert [line["step"] for line in lines] == list(range(1, 13))
     first, last = lines[0], lines[-1]
-    assert {"loss", "dpo_loss", "sft_loss", "margin", "accuracy", "lr", "grad_norm", "tokens", "tokens_per_s", "seconds"} <= set(first)
-    assert first["margin"] == pytest.approx(0, abs=1e-4)  # before the first step the policy is its reference
+    assert {
+        "loss",
+        "dpo_loss",
+        "sft_loss",
+        "margin",
+        "accuracy",
+        "lr",
+        "grad_norm",
+        "tokens",
+        "tokens_per_s",
+        "seconds",
+    } <= set(first)
+    # before the first step the policy is its reference
+    assert first["margin"] == pytest.approx(0, abs=1e-4)
     assert first["dpo_loss"] == pytest.approx(math.log(2), rel=0.21)  # of weights from 0.8 to 1.2
     assert first["loss"] == pytest.approx(first["dpo_loss"] + 2 * first["sft_loss"], rel=1e-4)
     assert last["margin"] > 0.1
@@ -110,7 +150,9 @@ def test_training_raises_the_margin_and_the_run_directory_tells_all(tmp_path: Pa
     assert len(metrics(run_dir)) == 12
 
 
-def test_a_cancelled_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_run_resumes_to_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = build_checkpoint(tmp_path / "base")
     whole, stopped = (dpo_run(tmp_path / name, rows=12, base=base, max_steps=6) for name in ("whole", "stopped"))
     assert run_here(dpo.main, whole) == 0
@@ -140,7 +182,9 @@ def test_accumulated_batches_weigh_as_one_large_batch(tmp_path: Path) -> None:
 
 
 def test_an_adapter_is_merged_and_the_vision_tower_left_alone(tmp_path: Path) -> None:
-    run_dir = dpo_run(tmp_path / "run", max_steps=6, lora_rank=4, lora_alpha=8, freeze_vision=True, learning_rate=1e-2, save_bf16=True)
+    run_dir = dpo_run(
+        tmp_path / "run", max_steps=6, lora_rank=4, lora_alpha=8, freeze_vision=True, learning_rate=1e-2, save_bf16=True
+    )
     assert run_here(dpo.main, run_dir) == 0
     before, after = weights_of(run_dir / "base"), weights_of(run_dir / "model")
     changed = {key for key in before if not torch.equal(before[key].bfloat16(), after[key])}
@@ -152,14 +196,19 @@ def test_an_adapter_is_merged_and_the_vision_tower_left_alone(tmp_path: Path) ->
 def test_pairs_come_from_mixed_rows_and_from_preference_rows(tmp_path: Path) -> None:
     rows = mixed_rows(tmp_path / "media", 5)
     lines = [
-        mined(rows[0], tmp_path / "media", right=1, wrong=3), mined(rows[1], tmp_path / "media", right=3, wrong=1),
-        mined(rows[2], tmp_path / "media", right=4, wrong=0), mined(rows[3], tmp_path / "media") | {"split": "holdout"},
+        mined(rows[0], tmp_path / "media", right=1, wrong=3),
+        mined(rows[1], tmp_path / "media", right=3, wrong=1),
+        mined(rows[2], tmp_path / "media", right=4, wrong=0),
+        mined(rows[3], tmp_path / "media") | {"split": "holdout"},
         rows[4].as_json(tmp_path / "media") | {"completion": "", "labels": {}, "chosen": "yes", "rejected": "no"},
     ]
     run_dir = dpo_run(tmp_path / "run", base=tmp_path, lines=lines)
     read = read_pairs(config_of(run_dir))
     assert [(pair.row.sample.id, pair.chosen, pair.rejected) for pair in read.pairs] == [
-        ("row-0", rows[0].completion, wrong_of(rows[0])), ("row-1", rows[1].completion, wrong_of(rows[1])), ("row-4", "yes", "no")]
+        ("row-0", rows[0].completion, wrong_of(rows[0])),
+        ("row-1", rows[1].completion, wrong_of(rows[1])),
+        ("row-4", "yes", "no"),
+    ]
     assert [pair.weight for pair in read.pairs] == pytest.approx([1.2, 0.8, 1.0])
     assert read.unpaired == 1  # row-2 was always right
 
@@ -171,7 +220,11 @@ def test_pairs_come_from_mixed_rows_and_from_preference_rows(tmp_path: Path) -> 
 def test_the_seed_draws_one_of_several_rollouts(tmp_path: Path) -> None:
     row = mixed_rows(tmp_path, 1)[0]
     line = mined(row, tmp_path)
-    line["rollouts"] = [{"completion": f"{right} {number}", "right": right, "tokens": 3} for right in (True, False) for number in range(8)]
+    line["rollouts"] = [
+        {"completion": f"{right} {number}", "right": right, "tokens": 3}
+        for right in (True, False)
+        for number in range(8)
+    ]
     run_dir = dpo_run(tmp_path / "run", base=tmp_path, lines=[line])
     drawn = {seed: read_pairs(DpoConfig(**(asdict(config_of(run_dir)) | {"seed": seed}))).pairs[0] for seed in range(6)}
     assert all((pair.chosen[:4], pair.rejected[:5]) == ("True", "False") for pair in drawn.values())

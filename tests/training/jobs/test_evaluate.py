@@ -46,9 +46,25 @@ def test_the_result_scores_by_task_modality_and_source(model: Path, tmp_path: Pa
 
     lines = read_lines(run_dir / PREDICTIONS)
     assert len(lines) == 12
-    assert set(lines[0]) == {"id", "completion", "parsed", "predicted", "gold", "scores", "tokens", "finished", "ms",
-                             "modality", "source", "categories", "predicted_categories", "watched"}
-    assert sum(line["tokens"] for line in lines) == done["tokens"] == pytest.approx(12 * done["tokens_per_row"], abs=0.1)
+    assert set(lines[0]) == {
+        "id",
+        "completion",
+        "parsed",
+        "predicted",
+        "gold",
+        "scores",
+        "tokens",
+        "finished",
+        "ms",
+        "modality",
+        "source",
+        "categories",
+        "predicted_categories",
+        "watched",
+    }
+    assert (
+        sum(line["tokens"] for line in lines) == done["tokens"] == pytest.approx(12 * done["tokens_per_row"], abs=0.1)
+    )
     assert done["ms_p95"] >= done["ms_per_row"] > 0
     assert sum(one["n"] for one in prompt["reliability"]) == 12
     assert done["averages"]["prompt_harmfulness"]["f1"] == 1.0
@@ -74,7 +90,9 @@ def test_an_evaluation_cut_in_the_middle_of_a_line_ends_with_the_same_result(mod
     assert len(ids) == len(set(ids)) == 12
 
 
-def test_a_cancelled_evaluation_keeps_what_it_has_and_goes_on(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_evaluation_keeps_what_it_has_and_goes_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_dir = evaluate_run(tmp_path / "run", model)
     with monkeypatch.context() as patch:
         patch.setattr(heartbeat, "cancel_requested", lambda run_dir: len(metrics(run_dir)) >= 1)
@@ -124,7 +142,11 @@ def test_watched_rows_are_answered_and_count_in_no_number(model: Path, tmp_path:
     assert config is not None
     write_json(run_dir / "config.json", config | {"split": "holdout", "watched": ["row-0", "row-3", "gone"]})
     assert run_here(evaluate.main, run_dir) == 0
-    assert {line["id"]: line["watched"] for line in read_lines(run_dir / PREDICTIONS)} == {"row-0": False, "row-1": False, "row-3": True}
+    assert {line["id"]: line["watched"] for line in read_lines(run_dir / PREDICTIONS)} == {
+        "row-0": False,
+        "row-1": False,
+        "row-3": True,
+    }
     assert (result(run_dir)["rows"], result(run_dir)["watched"]) == (2, 1)
 
 

@@ -29,9 +29,31 @@ from training.learning.rows import Row
 from training.learning.sft_data import NoTrainingRows
 
 EVERY_FIELD = {
-    "step", "epoch", "loss", "lr", "grad_norm", "reward", "reward_std", "reward_format", "reward_accuracy", "reward_length", "pass_rate",
-    "parse_failure_rate", "completion_tokens", "completion_tokens_max", "entropy", "clip_low", "clip_high", "clip_fraction",
-    "zero_advantage_groups", "saturated_right", "saturated_wrong", "advantage_max_share", "tokens", "tokens_per_s", "rollouts_per_s",
+    "step",
+    "epoch",
+    "loss",
+    "lr",
+    "grad_norm",
+    "reward",
+    "reward_std",
+    "reward_format",
+    "reward_accuracy",
+    "reward_length",
+    "pass_rate",
+    "parse_failure_rate",
+    "completion_tokens",
+    "completion_tokens_max",
+    "entropy",
+    "clip_low",
+    "clip_high",
+    "clip_fraction",
+    "zero_advantage_groups",
+    "saturated_right",
+    "saturated_wrong",
+    "advantage_max_share",
+    "tokens",
+    "tokens_per_s",
+    "rollouts_per_s",
     "seconds",
 }
 
@@ -43,16 +65,23 @@ def undecided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for number, label in enumerate(("harmful", "unharmful")):
         for seen, sample in enumerate((text_sample(1), text_sample(3))):
-            rows.append(Row(replace(sample, id=f"{number}-{seen}"), Verdict(prompt=Harmfulness(label)),
-                            COMPLETION.format(topic="bake bread", label=label)))
+            rows.append(
+                Row(
+                    replace(sample, id=f"{number}-{seen}"),
+                    Verdict(prompt=Harmfulness(label)),
+                    COMPLETION.format(topic="bake bread", label=label),
+                )
+            )
     write_rows(run_dir / "rows.jsonl", rows, run_dir / "media")
     assert run_here(sft.main, run_dir) == 0
     return run_dir / "model"
 
 
 def unharmful_rows(count: int) -> list[Row]:
-    return [Row(replace(text_sample(1 + 2 * (number % 2)), id=f"row-{number}"), Verdict(prompt=Harmfulness.UNHARMFUL), "")
-            for number in range(count)]
+    return [
+        Row(replace(text_sample(1 + 2 * (number % 2)), id=f"row-{number}"), Verdict(prompt=Harmfulness.UNHARMFUL), "")
+        for number in range(count)
+    ]
 
 
 def while_training(monkeypatch: pytest.MonkeyPatch, seen: Callable[[GuardGrpoTrainer], Any]) -> list[Any]:
@@ -69,8 +98,19 @@ def while_training(monkeypatch: pytest.MonkeyPatch, seen: Callable[[GuardGrpoTra
 
 
 def test_the_reward_rises_and_the_guard_decides(tmp_path: Path, undecided: Path) -> None:
-    run_dir = grpo_run(tmp_path / "run", rows=unharmful_rows(4), base=undecided, reward="omni-v2", group_size=8, prompts_per_batch=2,
-                       update_batch=16, micro_batch=16, max_new_tokens=40, learning_rate=5e-4, max_steps=16)
+    run_dir = grpo_run(
+        tmp_path / "run",
+        rows=unharmful_rows(4),
+        base=undecided,
+        reward="omni-v2",
+        group_size=8,
+        prompts_per_batch=2,
+        update_batch=16,
+        micro_batch=16,
+        max_new_tokens=40,
+        learning_rate=5e-4,
+        max_steps=16,
+    )
     assert run_here(grpo.main, run_dir) == 0
     logged = metrics(run_dir)
     assert sum(line["reward"] for line in logged[:3]) / 3 < 0.65
@@ -78,7 +118,7 @@ def test_the_reward_rises_and_the_guard_decides(tmp_path: Path, undecided: Path)
     # what is all right teaches nothing any more
     assert logged[0]["saturated_right"] == 0.0 < max(line["saturated_right"] for line in logged)
     engine = HfEngine(str(run_dir / "model"), device="cpu")
-    (answer,), = engine.generate([text_sample(1)], Decoding(max_new_tokens=40))
+    ((answer,),) = engine.generate([text_sample(1)], Decoding(max_new_tokens=40))
     assert answer.judgement is not None
     assert answer.judgement.verdict.prompt is Harmfulness.UNHARMFUL
 
@@ -100,14 +140,26 @@ def test_a_run_reports_every_field_and_completions_to_read(tmp_path: Path) -> No
     assert rollouts[0]["parts"] == {"format": 0.0, "accuracy": 0.0, "length": 0.0}
     found = result(run_dir)
     assert (found["steps"], found["train_rows"], found["rollouts"], found["reward"]) == (2, 8, 16, "omni-v2")
-    assert (run_dir / "model" / "preprocessor_config.json").exists() or (run_dir / "model" / "processor_config.json").exists()
+    assert (run_dir / "model" / "preprocessor_config.json").exists() or (
+        run_dir / "model" / "processor_config.json"
+    ).exists()
     assert run_here(grpo.main, run_dir) == 0  # done: nothing happens again
     assert metrics(run_dir) == lines
 
 
-def test_the_clip_range_follows_its_schedule_at_every_step_and_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranges = while_training(monkeypatch, lambda trainer: (trainer.state.global_step + 1, trainer.epsilon_low, trainer.epsilon_high))
-    settings: dict[str, Any] = {"clip_schedule": "product", "clip_high": 0.3, "clip_floor": 0.02, "num_iterations": 2, "max_steps": 6}
+def test_the_clip_range_follows_its_schedule_at_every_step_and_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = while_training(
+        monkeypatch, lambda trainer: (trainer.state.global_step + 1, trainer.epsilon_low, trainer.epsilon_high)
+    )
+    settings: dict[str, Any] = {
+        "clip_schedule": "product",
+        "clip_high": 0.3,
+        "clip_floor": 0.02,
+        "num_iterations": 2,
+        "max_steps": 6,
+    }
     run_dir = grpo_run(tmp_path / "run", **settings)
     monkeypatch.setattr(Heartbeat, "cancelled", property(lambda self: len(ranges) >= 6))
     assert run_here(grpo.main, run_dir) == EXIT_CANCELLED
@@ -120,14 +172,23 @@ def test_the_clip_range_follows_its_schedule_at_every_step_and_after_a_resume(tm
     assert ranges[before][0] == 4
     for step, low, high in ranges:
         assert (low, high) == (schedule.at(step, 6).low, schedule.at(step, 6).high)
-    assert [(line["clip_low"], line["clip_high"]) for line in metrics(run_dir)] == [ranges[at][1:] for at in range(0, 12, 2)]
+    assert [(line["clip_low"], line["clip_high"]) for line in metrics(run_dir)] == [
+        ranges[at][1:] for at in range(0, 12, 2)
+    ]
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, undecided: Path) -> None:
     """Stopped in the middle of a rollout batch: the same completions are used on, and the same are drawn after them."""
     settings: dict[str, Any] = {
-        "base": undecided, "rows": unharmful_rows(6), "num_iterations": 2, "update_batch": 4, "max_new_tokens": 40, "max_steps": 7,
-        "learning_rate": 5e-4, "save_every": 3}
+        "base": undecided,
+        "rows": unharmful_rows(6),
+        "num_iterations": 2,
+        "update_batch": 4,
+        "max_new_tokens": 40,
+        "max_steps": 7,
+        "learning_rate": 5e-4,
+        "save_every": 3,
+    }
     whole, stopped = grpo_run(tmp_path / "whole", **settings), grpo_run(tmp_path / "stopped", **settings)
     assert run_here(grpo.main, whole) == 0
     shutil.copytree(whole / CHECKPOINTS / "checkpoint-6", tmp_path / "six")
@@ -144,8 +205,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, undecided: 
     assert 2 <= steps_before < 4  # a rollout batch makes 4 updates here
     assert run_here(grpo.main, stopped) == 0
     times = {"seconds", "tokens_per_s", "rollouts_per_s"}
-    assert [{name: value for name, value in line.items() if name not in times} for line in metrics(stopped)] == \
-        [{name: value for name, value in line.items() if name not in times} for line in metrics(whole)]
+    assert [{name: value for name, value in line.items() if name not in times} for line in metrics(stopped)] == [
+        {name: value for name, value in line.items() if name not in times} for line in metrics(whole)
+    ]
     one, other = (load_file(run / "model" / "model.safetensors") for run in (whole, stopped))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -163,7 +225,9 @@ def test_a_cancelled_run_says_so_and_an_empty_one_too(tmp_path: Path) -> None:
         run_here(grpo.main, long)
 
 
-def test_groups_without_an_advantage_are_counted_and_left_out_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_without_an_advantage_are_counted_and_left_out_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A random guard earns 0 for everything: all groups are flat, and nothing moves it but weight decay, which is 0."""
     rows = while_training(monkeypatch, lambda trainer: len(trainer._passes[0]["advantages"]))
     for skip, size in ((False, 4), (True, 1)):
@@ -172,21 +236,39 @@ def test_groups_without_an_advantage_are_counted_and_left_out_when_asked(tmp_pat
         assert run_here(grpo.main, run_dir) == 0
         assert rows == [size] * 4
         for line in metrics(run_dir):
-            assert (line["zero_advantage_groups"], line["saturated_wrong"], line["loss"], line["grad_norm"]) == (1.0, 1.0, 0.0, 0.0)
+            assert (line["zero_advantage_groups"], line["saturated_wrong"], line["loss"], line["grad_norm"]) == (
+                1.0,
+                1.0,
+                0.0,
+                0.0,
+            )
         before, after = (load_file(folder / "model.safetensors") for folder in (run_dir / "base", run_dir / "model"))
         assert all(torch.equal(before[name], after[name]) for name in after)
 
 
 def test_an_update_weighs_its_tokens_or_its_completions_alike(tmp_path: Path) -> None:
     for loss, skip in (("token_mean", False), ("token_mean", True), ("sequence_mean", False), ("sequence_mean", True)):
-        run_dir = grpo_run(tmp_path / f"{loss}-{skip}", loss=loss, skip_zero_advantage=skip, group_size=2, prompts_per_batch=4,
-                           update_batch=4)
+        run_dir = grpo_run(
+            tmp_path / f"{loss}-{skip}",
+            loss=loss,
+            skip_zero_advantage=skip,
+            group_size=2,
+            prompts_per_batch=4,
+            update_batch=4,
+        )
         trainer = trainer_of(run_dir, read_config(run_dir, GrpoConfig))
         lengths = torch.tensor([3, 1, 2, 2, 4, 1, 5, 2])
         advantages = torch.tensor([1.0, -1.0, 0.0, 0.0, 0.5, -0.5, 0.0, 0.0])
         mask = (torch.arange(5) < lengths[:, None]).long()
-        passes = trainer._forward_passes({"advantages": advantages, "completion_mask": mask, "prompt_mask": torch.ones(8, 6).long(),
-                                          "row": torch.arange(8), "num_items_in_batch": torch.tensor(20)})
+        passes = trainer._forward_passes(
+            {
+                "advantages": advantages,
+                "completion_mask": mask,
+                "prompt_mask": torch.ones(8, 6).long(),
+                "row": torch.arange(8),
+                "num_items_in_batch": torch.tensor(20),
+            }
+        )
         assert len(passes) == 2  # two updates, one pass each
         for update, chosen in zip(passes, ([0, 1, 2, 3], [4, 5, 6, 7]), strict=True):
             kept = [at for at in chosen if not skip or advantages[at]]
@@ -208,8 +290,15 @@ def test_concatenations_are_drawn_for_and_shown(tmp_path: Path) -> None:
 
 
 def test_an_adapter_is_trained_and_merged(tmp_path: Path, undecided: Path) -> None:
-    run_dir = grpo_run(tmp_path / "run", rows=unharmful_rows(2), base=undecided, lora_rank=4, max_steps=2, max_new_tokens=40,
-                       learning_rate=1e-2)
+    run_dir = grpo_run(
+        tmp_path / "run",
+        rows=unharmful_rows(2),
+        base=undecided,
+        lora_rank=4,
+        max_steps=2,
+        max_new_tokens=40,
+        learning_rate=1e-2,
+    )
     assert run_here(grpo.main, run_dir) == 0
     before, after = (load_file(folder / "model.safetensors") for folder in (undecided, run_dir / "model"))
     assert before.keys() == after.keys()
@@ -226,18 +315,22 @@ def test_more_completions_an_update_than_a_rollout_batch_has(tmp_path: Path, mon
     assert (result(run_dir)["steps"], result(run_dir)["epochs"]) == (2, 2.0)
 
 
-@pytest.mark.parametrize(("fields", "error", "words"), [
-    ({"reward": "best"}, RewardUnknown, "reward='best'"),
-    ({"clip_schedule": "steep"}, ClipNotUsable, "clip_schedule='steep'"),
-    ({"loss": "mean"}, ConfigNotUsable, "loss='mean' is not one of token_mean, sequence_mean"),
-    ({"generation": "magic"}, ConfigNotUsable, "generation='magic'"),
-    ({"group_size": 1}, ConfigNotUsable, "group_size=1"),
-    ({"update_batch": 12}, ConfigNotUsable, "update_batch=12 and the 8 completions"),
-    ({"concat_share": 1.0}, ConfigNotUsable, "concat_share=1.0"),
-    ({"media_preset": "huge"}, ConfigNotUsable, "media_preset='huge'"),
-])
-def test_a_config_that_does_not_fit_is_refused_by_its_field(tmp_path: Path, fields: dict[str, Any], error: type[Exception],
-                                                            words: str) -> None:
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"reward": "best"}, RewardUnknown, "reward='best'"),
+        ({"clip_schedule": "steep"}, ClipNotUsable, "clip_schedule='steep'"),
+        ({"loss": "mean"}, ConfigNotUsable, "loss='mean' is not one of token_mean, sequence_mean"),
+        ({"generation": "magic"}, ConfigNotUsable, "generation='magic'"),
+        ({"group_size": 1}, ConfigNotUsable, "group_size=1"),
+        ({"update_batch": 12}, ConfigNotUsable, "update_batch=12 and the 8 completions"),
+        ({"concat_share": 1.0}, ConfigNotUsable, "concat_share=1.0"),
+        ({"media_preset": "huge"}, ConfigNotUsable, "media_preset='huge'"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused_by_its_field(
+    tmp_path: Path, fields: dict[str, Any], error: type[Exception], words: str
+) -> None:
     run_dir = grpo_run(tmp_path / "run", **fields)
     with pytest.raises(error, match=words.replace("(", r"\(")):
         grpo.main(run_dir)

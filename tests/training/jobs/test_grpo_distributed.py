@@ -14,7 +14,8 @@ from training.learning.json_lines import read_lines
 from training.recipes.launch import Launch, write_launch
 from training.runs import job_process
 
-HANGS = 600  # seconds: a process takes tens of them to import what it needs, and two share busy cores
+# seconds: a process takes tens of them to import what it needs, and two share busy cores
+HANGS = 600
 
 
 def run(run_dir: Path, *, cancelled: bool = False) -> int:
@@ -40,7 +41,8 @@ def test_two_processes_draw_a_rollout_batch_together_and_stop_together(tmp_path:
     assert run(run_dir) == 0
     lines = metrics(run_dir)
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    assert result(run_dir)["rollouts"] == 16  # of both processes: two rollout batches of 2 prompts x 4 completions
+    # of both processes: two rollout batches of 2 prompts x 4 completions
+    assert result(run_dir)["rollouts"] == 16
     assert {line["step"] for line in read_lines(run_dir / ROLLOUTS)} == {1, 3}
     saved = run_dir / CHECKPOINTS / "checkpoint-4"
     assert {file.name for file in saved.glob("rollouts-*.pt")} == {"rollouts-0.pt", "rollouts-1.pt"}

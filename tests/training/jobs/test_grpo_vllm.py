@@ -23,8 +23,14 @@ class Scripted:
     def sync_weights(self) -> None:
         self.syncs += 1
 
-    def generate(self, *, prompts: list[list[int]], images: list[list[Image.Image] | None] | None, num_generations: int,
-                 profiler: Any) -> Any:
+    def generate(
+        self,
+        *,
+        prompts: list[list[int]],
+        images: list[list[Image.Image] | None] | None,
+        num_generations: int,
+        profiler: Any,
+    ) -> Any:
         self.asked += zip(prompts, images or [None] * len(prompts), strict=True)
         return prompts, [WRITTEN] * len(prompts), [[[-3.0]] * len(WRITTEN)] * len(prompts), None
 
@@ -53,8 +59,11 @@ def test_vllm_draws_for_texts_and_pictures_and_the_model_for_videos(tmp_path: Pa
     video = next(row for row in range(4) if trainer.prompts.has_video(row))
     for inputs in trainer.seen:
         of_video = inputs["row"] == video
-        for row, ids, mask in zip(inputs["row"].tolist(), inputs["completion_ids"], inputs["completion_mask"].bool(), strict=True):
+        for row, ids, mask in zip(
+            inputs["row"].tolist(), inputs["completion_ids"], inputs["completion_mask"].bool(), strict=True
+        ):
             assert (ids[mask].tolist() == WRITTEN) is (row != video)
-        # nothing to correct where the model itself has drawn; vLLM's made-up probabilities are far off, so those count for nothing
+        # nothing to correct where the model itself has drawn; vLLM's made-up probabilities are far off, so those count
+        # for nothing
         assert (inputs["importance_sampling_ratio"][of_video] == 1).all()
         assert (inputs["importance_sampling_ratio"][~of_video] != 1).all()

@@ -18,7 +18,17 @@ from guardapp.guard.verdict import Verdict
 from tests.guard.chat_server import chat_server
 from tests.guard.tiny_checkpoint import COMPLETION
 from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, sft_run, write_rows
-from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, MINED, PREDICTIONS, ROWS, MineConfig, read_json, write_json
+from training.contract import (
+    CANCEL,
+    CONFIG,
+    EXIT_CANCELLED,
+    MINED,
+    PREDICTIONS,
+    ROWS,
+    MineConfig,
+    read_json,
+    write_json,
+)
 from training.jobs import evaluate, mine, sft
 from training.learning import heartbeat
 from training.learning.json_lines import read_lines
@@ -40,9 +50,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mine_run(folder: Path, model: Path, *, rows: int = 12, **config: Any) -> Path:
     folder.mkdir(parents=True)
     dataset = write_rows(folder / "snapshot.jsonl", mixed_rows(folder / "media", rows), folder / "media")
-    settings: dict[str, Any] = {"version": "v1", "rollouts": 4, "batch_size": 4, "max_new_tokens": 64, "temperature": 1.3, "threads": 1}
-    write_json(folder / CONFIG, asdict(MineConfig(
-        model=str(model), dataset=str(dataset), media_root=str(folder / "media"), **(settings | config))))
+    settings: dict[str, Any] = {
+        "version": "v1",
+        "rollouts": 4,
+        "batch_size": 4,
+        "max_new_tokens": 64,
+        "temperature": 1.3,
+        "threads": 1,
+    }
+    write_json(
+        folder / CONFIG,
+        asdict(
+            MineConfig(model=str(model), dataset=str(dataset), media_root=str(folder / "media"), **(settings | config))
+        ),
+    )
     return folder
 
 
@@ -69,19 +90,26 @@ def test_rollouts_are_drawn_judged_and_the_kept_rows_written(model: Path, tmp_pa
         for rollout in line["rollouts"]:
             assert set(rollout) == {"completion", "parsed", "prompt", "response", "right", "tokens", "reused"}
             gold_response = row.verdict.response
-            wanted = rollout["prompt"] == row.verdict.prompt and (gold_response is None or rollout["response"] == gold_response)
+            wanted = rollout["prompt"] == row.verdict.prompt and (
+                gold_response is None or rollout["response"] == gold_response
+            )
             assert rollout["right"] == wanted
             assert 0 < rollout["tokens"] <= 64
         rights = sum(rollout["right"] for rollout in line["rollouts"])
         assert (line["pass_rate"], line["kept"]) == (rights / 4, rights < 4)
-    assert len({rollout["completion"] for line in lines.values() for rollout in line["rollouts"]}) > 12  # drawn, not greedy
+    # drawn, not greedy
+    assert len({rollout["completion"] for line in lines.values() for rollout in line["rollouts"]}) > 12
 
     done = result(run_dir)
     kept = [row for row in rows if lines[row.sample.id]["kept"]]
     assert 0 < done["kept"] == len(kept)
     assert 0 < done["pass_rate"] < 1
     assert (done["rows"], done["drawn"], done["reused"]) == (12, 48, 0)
-    assert {name: part["rows"] for name, part in done["by_modality"].items()} == {"text": 6, "text-image": 3, "video": 3}
+    assert {name: part["rows"] for name, part in done["by_modality"].items()} == {
+        "text": 6,
+        "text-image": 3,
+        "video": 3,
+    }
     assert done["tokens"] == sum(rollout["tokens"] for line in lines.values() for rollout in line["rollouts"])
     assert done["rollouts_per_s"] > 0
 
@@ -101,17 +129,23 @@ def test_the_rule_decides_what_is_kept(model: Path, tmp_path: Path, rule: str, r
     run_dir = mine_run(tmp_path / "run", model, keep=rule)
     assert run_here(mine.main, run_dir) == 0
     lines = read_lines(run_dir / MINED)
-    assert {line["id"] for line in read_lines(run_dir / ROWS)} == {line["id"] for line in lines if line["pass_rate"] in rates}
+    assert {line["id"] for line in read_lines(run_dir / ROWS)} == {
+        line["id"] for line in lines if line["pass_rate"] in rates
+    }
     assert result(run_dir)[rule] == result(run_dir)["kept"]
 
 
-def test_known_rollouts_of_the_same_version_are_used_and_only_the_missing_ones_drawn(model: Path, tmp_path: Path) -> None:
+def test_known_rollouts_of_the_same_version_are_used_and_only_the_missing_ones_drawn(
+    model: Path, tmp_path: Path
+) -> None:
     run_dir = mine_run(tmp_path / "run", model, rows=4, known=str(tmp_path / "known.jsonl"))
     known = [
         {"id": "row-0", "version": "v1", "completions": [RIGHT_OF_TEXT] * 3},
-        {"id": "row-0", "version": "v1", "completions": ["no grammar"] * 3},  # two too many: six known, four wanted
+        # two too many: six known, four wanted
+        {"id": "row-0", "version": "v1", "completions": ["no grammar"] * 3},
         {"id": "row-1", "version": "v0", "completions": ["of another version"] * 4},
-        {"id": "row-3", "version": "v1", "rollouts": [{"completion": WRONG_OF_TEXT}]},  # as a mined.jsonl has it
+        # as a mined.jsonl has it
+        {"id": "row-3", "version": "v1", "rollouts": [{"completion": WRONG_OF_TEXT}]},
         {"id": "row-9", "version": "v1", "completions": ["of no row"]},
     ]
     (tmp_path / "known.jsonl").write_text("".join(json.dumps(line) + "\n" for line in known))
@@ -119,7 +153,9 @@ def test_known_rollouts_of_the_same_version_are_used_and_only_the_missing_ones_d
     lines = {line["id"]: line for line in read_lines(run_dir / MINED)}
     whole = lines["row-0"]["rollouts"]
     assert [(rollout["completion"], rollout["right"], rollout["parsed"], rollout["reused"]) for rollout in whole] == [
-        *[(RIGHT_OF_TEXT, True, True, True)] * 3, ("no grammar", False, False, True)]
+        *[(RIGHT_OF_TEXT, True, True, True)] * 3,
+        ("no grammar", False, False, True),
+    ]
     assert whole[0]["tokens"] > whole[3]["tokens"] > 0
     assert not any(rollout["reused"] for name in ("row-1", "row-2") for rollout in lines[name]["rollouts"])
     assert [rollout["reused"] for rollout in lines["row-3"]["rollouts"]] == [True, False, False, False]
@@ -127,7 +163,8 @@ def test_known_rollouts_of_the_same_version_are_used_and_only_the_missing_ones_d
     assert (result(run_dir)["reused"], result(run_dir)["drawn"]) == (5, 11)
 
     again = mine_run(tmp_path / "again", model, rows=4, known=str(run_dir / MINED))
-    assert run_here(mine.main, again) == 0  # mined by the same version before: nothing is left to draw
+    # mined by the same version before: nothing is left to draw
+    assert run_here(mine.main, again) == 0
     assert (result(again)["reused"], result(again)["drawn"]) == (16, 0)
     assert result(again)["pass_rate"] == result(run_dir)["pass_rate"]
     other = mine_run(tmp_path / "other", model, rows=4, known=str(run_dir / MINED), version="v2")
@@ -136,7 +173,9 @@ def test_known_rollouts_of_the_same_version_are_used_and_only_the_missing_ones_d
 
 
 def test_a_mining_stopped_between_batches_and_inside_one_ends_with_the_same_rollouts(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole, stopped = (mine_run(tmp_path / name, model) for name in ("whole", "stopped"))
     assert run_here(mine.main, whole) == 0
@@ -179,7 +218,11 @@ def test_only_labelled_rows_of_the_split_are_mined_and_ids_must_differ(model: Pa
     rows: list[Row] = mixed_rows(run_dir / "media", 4)
     unlabelled = replace(rows[1], verdict=Verdict())
     no_response = replace(rows[2], verdict=Verdict(response=Harmfulness.HARMFUL))
-    write_rows(run_dir / "snapshot.jsonl", [replace(rows[0], split="holdout"), unlabelled, no_response, rows[3]], run_dir / "media")
+    write_rows(
+        run_dir / "snapshot.jsonl",
+        [replace(rows[0], split="holdout"), unlabelled, no_response, rows[3]],
+        run_dir / "media",
+    )
     assert run_here(mine.main, run_dir) == 0
     assert [line["id"] for line in read_lines(run_dir / MINED)] == ["row-3"]
 
@@ -202,10 +245,15 @@ def test_what_a_row_has_besides_its_fields_survives_mining(model: Path, tmp_path
 
 
 def test_servers_that_hold_the_guard_draw_for_a_mining_and_answer_an_evaluation(model: Path, tmp_path: Path) -> None:
-    rows = [replace(row, split=split) for row, split in zip(mixed_rows(tmp_path / "media", 4)[::3], ("train", "holdout"), strict=True)]
+    rows = [
+        replace(row, split=split)
+        for row, split in zip(mixed_rows(tmp_path / "media", 4)[::3], ("train", "holdout"), strict=True)
+    ]
     dataset = write_rows(tmp_path / "texts.jsonl", rows, tmp_path / "media")
     with chat_server(HfEngine(str(model), device="cpu", threads=1)) as server:
-        mining = mine_run(tmp_path / "run", model, engine="server", vllm_url=f"{server.url}, http://127.0.0.1:1", rollouts=2)
+        mining = mine_run(
+            tmp_path / "run", model, engine="server", vllm_url=f"{server.url}, http://127.0.0.1:1", rollouts=2
+        )
         change(mining, dataset=str(dataset))
         assert run_here(mine.main, mining) == 0
         [line] = read_lines(mining / MINED)

@@ -27,7 +27,14 @@ from tests.training.tiny_run import metrics, mixed_rows, result, run_here, sft_r
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ConfigNotUsable, SftConfig, read_json
 from training.jobs import sft
 from training.learning import heartbeat
-from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, NoTrainingRows, token_weights, training_rows
+from training.learning.sft_data import (
+    EncodedRows,
+    GroupedByLength,
+    GuardCollator,
+    NoTrainingRows,
+    token_weights,
+    training_rows,
+)
 from training.learning.trainers import newest_checkpoint
 
 Weights = dict[str, torch.Tensor]
@@ -68,7 +75,9 @@ def test_qwen2_5_vl_trains_too(tmp_path: Path) -> None:
     assert metrics(run_dir)[-1]["loss"] < metrics(run_dir)[0]["loss"]
 
 
-def test_a_cancelled_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_run_resumes_to_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = build_checkpoint(tmp_path / "base")
     whole, stopped = (sft_run(tmp_path / name, rows=20, base=base, max_steps=8) for name in ("whole", "stopped"))
     assert run_here(sft.main, whole) == 0
@@ -96,7 +105,9 @@ def test_a_wish_to_stop_before_the_first_step_is_honoured(tmp_path: Path) -> Non
 
 def start(run_dir: Path) -> "subprocess.Popen[bytes]":
     with (run_dir / "log.txt").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "training.jobs.sft", str(run_dir)], stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, "-m", "training.jobs.sft", str(run_dir)], stdout=log, stderr=subprocess.STDOUT
+        )
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
@@ -145,18 +156,23 @@ def test_an_adapter_is_merged_and_leaves_the_vision_tower_alone(tmp_path: Path) 
     HfEngine(str(run_dir / "model"), device="cpu").generate([text_sample()], Decoding(max_new_tokens=4))
     kept = adapter_in(str(run_dir / "model"))
     assert kept is not None, "servers of the base take the adapter itself"
-    on_base = PeftModel.from_pretrained(load_model(str(run_dir / "base"), dtype=torch.float32), str(kept)).merge_and_unload()
+    on_base = PeftModel.from_pretrained(
+        load_model(str(run_dir / "base"), dtype=torch.float32), str(kept)
+    ).merge_and_unload()
     weights = on_base.state_dict()
     assert all(torch.allclose(weights[key], after[key], atol=1e-6) for key in changed)
 
-    (run_dir / "result.json").unlink()  # killed while it saved: the adapter's last checkpoint is enough
+    # killed while it saved: the adapter's last checkpoint is enough
+    (run_dir / "result.json").unlink()
     shutil.rmtree(run_dir / "model")
     assert run_here(sft.main, run_dir) == 0
     assert same(weights_of(run_dir / "model"), after)
 
 
 def test_the_vision_tower_can_be_frozen_and_the_model_saved_in_bfloat16(tmp_path: Path) -> None:
-    run_dir = sft_run(tmp_path / "run", rows=8, max_steps=2, freeze_vision=True, save_bf16=True, bf16=True, warmup_ratio=0.0)
+    run_dir = sft_run(
+        tmp_path / "run", rows=8, max_steps=2, freeze_vision=True, save_bf16=True, bf16=True, warmup_ratio=0.0
+    )
     assert run_here(sft.main, run_dir) == 0
     before, after = weights_of(run_dir / "base"), weights_of(run_dir / "model")
     assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
@@ -201,7 +217,9 @@ def test_rows_beyond_the_cache_are_encoded_again(tmp_path: Path, monkeypatch: py
 
 def test_replay_rows_are_drawn_by_the_seed_from_train_rows_with_a_completion(tmp_path: Path) -> None:
     rows = mixed_rows(tmp_path, 8)
-    dataset = write_rows(tmp_path / "new.jsonl", [rows[0], replace(rows[1], completion=""), replace(rows[2], split="holdout")], tmp_path)
+    dataset = write_rows(
+        tmp_path / "new.jsonl", [rows[0], replace(rows[1], completion=""), replace(rows[2], split="holdout")], tmp_path
+    )
     replay = write_rows(tmp_path / "old.jsonl", [replace(row, source="old") for row in rows], tmp_path)
     config = SftConfig("base", str(dataset), str(tmp_path), replay_dataset=str(replay), replay_rows=3)
     picked = training_rows(config)
@@ -210,9 +228,14 @@ def test_replay_rows_are_drawn_by_the_seed_from_train_rows_with_a_completion(tmp
     assert picked != training_rows(replace(config, seed=18))
 
 
-@pytest.mark.parametrize(("loss_on_prompt", "row_weight", "expected"), [
-    (0.0, 1.0, [0, 0, 0, 0, 1, 1]), (0.5, 1.0, [0, 0, 0, 0.5, 1, 1]), (0.5, 2.0, [0, 0, 0, 1, 2, 2]),
-])
+@pytest.mark.parametrize(
+    ("loss_on_prompt", "row_weight", "expected"),
+    [
+        (0.0, 1.0, [0, 0, 0, 0, 1, 1]),
+        (0.5, 1.0, [0, 0, 0, 0.5, 1, 1]),
+        (0.5, 2.0, [0, 0, 0, 1, 2, 2]),
+    ],
+)
 def test_what_each_token_weighs(loss_on_prompt: float, row_weight: float, expected: list[float]) -> None:
     encoded = Encoded(torch.arange(6), torch.tensor([0, 1, 2, 0, 0, 0]), {}, prompt_tokens=4)
     assert token_weights(encoded, row_weight=row_weight, loss_on_prompt=loss_on_prompt).tolist() == expected
@@ -223,7 +246,9 @@ def test_the_loss_is_the_weighted_mean_of_each_rows_own_token_losses(tmp_path: P
     checkpoint = str(build_checkpoint(tmp_path / "base"))
     processor, model = load_processor(checkpoint), load_model(checkpoint, dtype=torch.float32)
     rows = EncodedRows.measure(processor, mixed_rows(tmp_path / "media", 3), 4096, heartbeat.Heartbeat(tmp_path))
-    batch = GuardCollator(rows, processor.tokenizer.pad_token_id, loss_on_prompt)([{"index": index} for index in range(3)])
+    batch = GuardCollator(rows, processor.tokenizer.pad_token_id, loss_on_prompt)(
+        [{"index": index} for index in range(3)]
+    )
     total = weight = 0.0
     for index in range(3):
         one = rows[index]
@@ -243,7 +268,7 @@ def test_the_order_groups_like_lengths_and_follows_from_seed_and_epoch() -> None
     assert first == list(GroupedByLength(lengths, batch_size=8, seed=3))
     order.set_epoch(1)
     assert list(order) != first
-    batches = [first[start:start + 8] for start in range(0, 203, 8)]
+    batches = [first[start : start + 8] for start in range(0, 203, 8)]
     padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
     assert padded < 1.1 * sum(lengths)
 
@@ -254,7 +279,7 @@ def test_one_pool_of_all_rows_puts_the_few_long_ones_together() -> None:
     def padded(pool_batches: int) -> int:
         order = list(GroupedByLength(lengths, 8, 3, pool_batches=pool_batches))
         assert sorted(order) == list(range(1_600))
-        return sum(8 * max(lengths[index] for index in order[start:start + 8]) for start in range(0, 1_600, 8))
+        return sum(8 * max(lengths[index] for index in order[start : start + 8]) for start in range(0, 1_600, 8))
 
     assert padded(1_000) < 1.15 * sum(lengths)
     assert padded(10) > 1.5 * sum(lengths)

@@ -12,7 +12,11 @@ from training.learning.environment import write_environment
 def test_versions_and_devices_are_written(tmp_path: Path) -> None:
     write_environment(tmp_path)
     found = read_json(tmp_path / ENVIRONMENT)
-    assert found is not None and found["packages"]["trl"] and found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert (
+        found is not None
+        and found["packages"]["trl"]
+        and found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    )
     assert found["devices"] and found["processes"] == 1 and found["cpus"] >= 1
 
 

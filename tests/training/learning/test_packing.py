@@ -24,9 +24,15 @@ LONG_LINES = 4096
 
 def text_rows(count: int) -> list[Row]:
     """Of different lengths, some with a heavier weight."""
-    return [Row(replace(text_sample(number % 7), id=f"text-{number}"), Verdict(prompt=Harmfulness.UNHARMFUL, response=None),
-                COMPLETION.format(topic="bake bread " * (1 + number % 3), label="unharmful"), weight=1.0 + number % 2)
-            for number in range(count)]
+    return [
+        Row(
+            replace(text_sample(number % 7), id=f"text-{number}"),
+            Verdict(prompt=Harmfulness.UNHARMFUL, response=None),
+            COMPLETION.format(topic="bake bread " * (1 + number % 3), label="unharmful"),
+            weight=1.0 + number % 2,
+        )
+        for number in range(count)
+    ]
 
 
 def measured(processor: Any, rows: list[Row], folder: Path) -> EncodedRows:
@@ -37,21 +43,26 @@ def loss_and_gradients(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torc
     model.zero_grad()
     loss, _ = sft.weighted_loss(model, batch, total_weight=None)
     loss.backward()
-    return loss.detach(), {name: tensor.grad.clone() for name, tensor in model.named_parameters() if tensor.grad is not None}
+    return loss.detach(), {
+        name: tensor.grad.clone() for name, tensor in model.named_parameters() if tensor.grad is not None
+    }
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
 @pytest.mark.parametrize("line_tokens", [LONG_LINES, 700])
 @pytest.mark.parametrize("loss_on_prompt", [0.0, 0.3])
-def test_packed_rows_have_the_loss_and_gradients_of_padded_ones(tmp_path: Path, family: Family, line_tokens: int,
-                                                                loss_on_prompt: float) -> None:
+def test_packed_rows_have_the_loss_and_gradients_of_padded_ones(
+    tmp_path: Path, family: Family, line_tokens: int, loss_on_prompt: float
+) -> None:
     checkpoint = str(build_checkpoint(tmp_path / "base", family=family))
     processor, model = load_processor(checkpoint), load_model(checkpoint, dtype=torch.float32)
     rows = measured(processor, text_rows(6), tmp_path)
     picked = [{"index": index} for index in range(6)]
     packed = GuardCollator(rows, 0, loss_on_prompt, line_tokens=line_tokens)(picked)
     padded = GuardCollator(rows, 0, loss_on_prompt)(picked)
-    assert len(packed["input_ids"]) == (1 if line_tokens == LONG_LINES else len(lines_of(rows.lengths, line_tokens))) < 6
+    assert (
+        len(packed["input_ids"]) == (1 if line_tokens == LONG_LINES else len(lines_of(rows.lengths, line_tokens))) < 6
+    )
     assert packed["loss_weights"].sum().item() == pytest.approx(padded["loss_weights"].sum().item(), rel=1e-5)
     loss, gradients = loss_and_gradients(model, packed)
     expected, expected_gradients = loss_and_gradients(model, padded)
@@ -88,7 +99,10 @@ def test_batches_with_media_stay_padded_and_rows_with_media_keep_together(tmp_pa
     assert "attention_mask" not in text and text["position_ids"].shape == (4, 1, rows.lengths[0] + rows.lengths[3])
     has_media = [bool(row.sample.media) for row in rows.rows]
     order = list(GroupedByLength(rows.lengths, 4, 3, has_media))
-    assert {frozenset(has_media[index] for index in order[start:start + 4]) for start in (0, 4)} == {frozenset({True}), frozenset({False})}
+    assert {frozenset(has_media[index] for index in order[start : start + 4]) for start in (0, 4)} == {
+        frozenset({True}),
+        frozenset({False}),
+    }
 
 
 def test_a_packed_run_learns_as_the_padded_one(tmp_path: Path) -> None:

@@ -8,11 +8,24 @@ from guardapp.guard.taxonomy import Task
 from training.learning.scoring import averages, scored
 
 
-def line(number: int, gold: str, said: str | None, *, source: str = "a", score: float | None = None, **fields: Any) -> dict[str, Any]:
+def line(
+    number: int, gold: str, said: str | None, *, source: str = "a", score: float | None = None, **fields: Any
+) -> dict[str, Any]:
     return {
-        "id": str(number), "completion": "…", "parsed": said is not None, "predicted": {"prompt": said, "response": None},
-        "gold": {"prompt": gold, "response": None}, "scores": {"prompt": score, "response": None}, "tokens": 10, "finished": True,
-        "ms": 5.0, "modality": "text", "source": source, "categories": [], "predicted_categories": [], **fields,
+        "id": str(number),
+        "completion": "…",
+        "parsed": said is not None,
+        "predicted": {"prompt": said, "response": None},
+        "gold": {"prompt": gold, "response": None},
+        "scores": {"prompt": score, "response": None},
+        "tokens": 10,
+        "finished": True,
+        "ms": 5.0,
+        "modality": "text",
+        "source": source,
+        "categories": [],
+        "predicted_categories": [],
+        **fields,
     }
 
 
@@ -51,7 +64,12 @@ def test_the_source_weights_are_scored_rows_with_an_unparsed_one_among_them() ->
 def test_tokens_and_milliseconds_a_row() -> None:
     rows = [line(n, H, H, tokens=n, ms=float(n)) for n in range(1, 21)]
     result = scored(rows, resamples=50, seed=1)
-    assert (result["tokens"], result["tokens_per_row"], result["ms_per_row"], result["ms_p95"]) == (210, 10.5, 10.5, 19.0)
+    assert (result["tokens"], result["tokens_per_row"], result["ms_per_row"], result["ms_p95"]) == (
+        210,
+        10.5,
+        10.5,
+        19.0,
+    )
 
 
 def test_the_reliability_curve_counts_the_rows_that_have_a_score() -> None:

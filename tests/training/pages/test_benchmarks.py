@@ -57,9 +57,14 @@ def page(client: Client, lead: User) -> Client:
 
 def benchmark(lead: User, name: str, gold: str = "hhu", *, over_refusal: bool = False) -> Benchmark:
     """One of prompts, a row a letter."""
-    values = [{"id": f"{name}/{number}", "prompt": f"{name} {number}", "prompt_label": LABELS[letter]}
-              for number, letter in enumerate(gold)]
-    rows = [read_benchmark_row(Record(Place(number), value), task=Task.PROMPT, find=no_files) for number, value in enumerate(values)]
+    values = [
+        {"id": f"{name}/{number}", "prompt": f"{name} {number}", "prompt_label": LABELS[letter]}
+        for number, letter in enumerate(gold)
+    ]
+    rows = [
+        read_benchmark_row(Record(Place(number), value), task=Task.PROMPT, find=no_files)
+        for number, value in enumerate(values)
+    ]
     assert all(isinstance(row, ImportedRow) for row in rows)
     facts = BenchmarkFacts(name, Task.PROMPT, "0" * 64, "CC0-1.0", over_refusal)
     return register_benchmark(facts=facts, rows=rows, created_by=lead, report=ImportReport())
@@ -74,8 +79,15 @@ def evaluated(version: ModelVersion, on: Benchmark, gold: str, predicted: str) -
 def said(on: Benchmark, lead: User, guard: str, predicted: str) -> ImportedOutputs:
     words = {"h": "Request: harmful", "u": "Request: unharmful", "?": "I cannot say."}
     rows = [OutputRow(Place(number), f"{on.name}/{number}", words[letter]) for number, letter in enumerate(predicted)]
-    return import_outputs(benchmark=on, guard=guard, grammar="v0", rows=rows, source_sha256=f"{predicted:064}", imported_by=lead,
-                          report=ImportReport())
+    return import_outputs(
+        benchmark=on,
+        guard=guard,
+        grammar="v0",
+        rows=rows,
+        source_sha256=f"{predicted:064}",
+        imported_by=lead,
+        report=ImportReport(),
+    )
 
 
 def lines(page: Client, **query: str) -> dict[tuple[str, Origin], Line]:
@@ -118,7 +130,9 @@ def test_published_averages_follow_from_the_published_rows() -> None:
             taken = {name: f1 for name, f1 in guard.f1.items() if rows[name][1] in modalities and rows[name][0]}
             if printed is not None and taken:
                 weight = sum(rows[name][0] or 0 for name in taken)
-                assert sum(f1 * (rows[name][0] or 0) for name, f1 in taken.items()) / weight == pytest.approx(printed, abs=0.15), guard
+                assert sum(f1 * (rows[name][0] or 0) for name, f1 in taken.items()) / weight == pytest.approx(
+                    printed, abs=0.15
+                ), guard
 
 
 def test_each_line_says_where_it_is_from_and_averages_by_rows(page: Client, lead: User) -> None:
@@ -156,7 +170,12 @@ def test_the_csv_has_every_number_and_no_formula(page: Client, lead: User) -> No
     rows = list(csv.DictReader(io.StringIO(page.get(reverse("training:leaderboard_csv")).content.decode())))
     (mine,) = [row for row in rows if row["origin"] == "imported outputs, scored here"]
     assert (mine["guard"], mine["benchmark"], mine["f1"], mine["rows"], mine["scoring"]) == (
-        "'=HYPERLINK(1)", "toxicchat", "100.00", "3", "strict")
+        "'=HYPERLINK(1)",
+        "toxicchat",
+        "100.00",
+        "3",
+        "strict",
+    )
     assert {row["task"] for row in rows} == {"prompt_harmfulness", "response_harmfulness"}
     assert sum(row["origin"] == "published" for row in rows) == sum(len(guard.f1) for guard in published().guards)
 
@@ -179,7 +198,10 @@ def test_a_version_that_is_not_there_is_said_to_be_missing(page: Client, lead: U
 
 
 def test_without_benchmarks_there_is_nothing_to_evaluate_on(page: Client) -> None:
-    assert b"Register one first" in page.post(reverse("training:evaluate_on_all"), {"version": production().pk}, follow=True).content
+    assert (
+        b"Register one first"
+        in page.post(reverse("training:evaluate_on_all"), {"version": production().pk}, follow=True).content
+    )
 
 
 GOOD = {"id": "a", "prompt": "?", "prompt_label": "harmful"}
@@ -187,24 +209,34 @@ GOOD = {"id": "a", "prompt": "?", "prompt_label": "harmful"}
 
 def upload(page: Client, rows: list[Any], **fields: Any) -> Any:
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    return page.post(reverse("training:register_benchmark"), {"file": SimpleUploadedFile("my set.jsonl", content), **fields})
+    return page.post(
+        reverse("training:register_benchmark"), {"file": SimpleUploadedFile("my set.jsonl", content), **fields}
+    )
 
 
 def test_a_file_is_registered_from_the_page(page: Client, lead: User) -> None:
-    answer = upload(page, [{"id": "a/1", "prompt": "?", "prompt_label": "harmful"}, {"id": "a/2"}], licence="MIT", over_refusal="on")
+    answer = upload(
+        page, [{"id": "a/1", "prompt": "?", "prompt_label": "harmful"}, {"id": "a/2"}], licence="MIT", over_refusal="on"
+    )
     assert answer.status_code == 302
     made = Benchmark.objects.get()
     assert (made.name, made.rows, made.licence, made.over_refusal) == ("my-set", 1, "MIT", True)
     assert made.snapshot.created_by == lead and made.snapshot.counts["bad_rows"] == 1
 
 
-@pytest.mark.parametrize(("rows", "fields", "said"), [
-    ([], {}, "empty"), ([{"id": "a"}], {}, "No row"), ([GOOD], {"name": "no name"}, "slug"),
-    ([GOOD], {"name": "taken"}, "Another benchmark"),
-    ([{**GOOD, "media": ["/etc/passwd"]}], {}, "no file came with it"),
-])
-def test_a_file_that_is_no_benchmark_is_refused_in_words(page: Client, lead: User, rows: list[Any], fields: dict[str, str],
-                                                         said: str) -> None:
+@pytest.mark.parametrize(
+    ("rows", "fields", "said"),
+    [
+        ([], {}, "empty"),
+        ([{"id": "a"}], {}, "No row"),
+        ([GOOD], {"name": "no name"}, "slug"),
+        ([GOOD], {"name": "taken"}, "Another benchmark"),
+        ([{**GOOD, "media": ["/etc/passwd"]}], {}, "no file came with it"),
+    ],
+)
+def test_a_file_that_is_no_benchmark_is_refused_in_words(
+    page: Client, lead: User, rows: list[Any], fields: dict[str, str], said: str
+) -> None:
     benchmark(lead, "taken")
     answer = upload(page, rows, **fields)
     assert answer.status_code == 422 and said in answer.content.decode()

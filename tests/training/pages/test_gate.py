@@ -16,16 +16,41 @@ from training.versions import flips
 from training.versions.gate import thresholds
 
 pytestmark = pytest.mark.django_db
-FORM = {"alpha": 0.01, "f1_margin": 0.03, "category_margin": 0.1, "false_positive_cap": 0.3, "parse_failure_cap": 0.05,
-        "regression_cap": 0.0, "fewest_rows": 50}
+FORM = {
+    "alpha": 0.01,
+    "f1_margin": 0.03,
+    "category_margin": 0.1,
+    "false_positive_cap": 0.3,
+    "parse_failure_cap": 0.05,
+    "regression_cap": 0.0,
+    "fewest_rows": 50,
+}
 TASK = {
-    "f1": 0.8, "f1_low": 0.6, "f1_high": 0.9, "precision": 0.8, "recall": 0.75, "false_positive_rate": 0.1, "parse_failure_rate": 0.0,
-    "n": 8, "positives": 4, "negatives": 4, "calibration_error": 0.123, "average_precision": 0.9,
-    "reliability": [{"low": 0.0, "high": 0.1, "n": 4, "mean_score": 0.05, "positives": 0.25},
-                    {"low": 0.9, "high": 1.0, "n": 4, "mean_score": 0.95, "positives": 0.75}]}
-RESULT = {"tasks": {"prompt_harmfulness": TASK}, "sources": {"xstest-like": {"prompt_harmfulness": TASK}}, "tokens_per_row": 61.5,
-          "ms_per_row": 12.0, "ms_p95": 20.0, "averages": {"prompt_harmfulness": {
-              "sources": 1, "f1": 0.8, "recall": 0.75, "false_positive_rate": 0.1}}}
+    "f1": 0.8,
+    "f1_low": 0.6,
+    "f1_high": 0.9,
+    "precision": 0.8,
+    "recall": 0.75,
+    "false_positive_rate": 0.1,
+    "parse_failure_rate": 0.0,
+    "n": 8,
+    "positives": 4,
+    "negatives": 4,
+    "calibration_error": 0.123,
+    "average_precision": 0.9,
+    "reliability": [
+        {"low": 0.0, "high": 0.1, "n": 4, "mean_score": 0.05, "positives": 0.25},
+        {"low": 0.9, "high": 1.0, "n": 4, "mean_score": 0.95, "positives": 0.75},
+    ],
+}
+RESULT = {
+    "tasks": {"prompt_harmfulness": TASK},
+    "sources": {"xstest-like": {"prompt_harmfulness": TASK}},
+    "tokens_per_row": 61.5,
+    "ms_per_row": 12.0,
+    "ms_p95": 20.0,
+    "averages": {"prompt_harmfulness": {"sources": 1, "f1": 0.8, "recall": 0.75, "false_positive_rate": 0.1}},
+}
 
 
 @pytest.fixture
@@ -44,8 +69,9 @@ def snapshot() -> DatasetSnapshot:
     return make_snapshot(40)
 
 
-def candidate_with(snapshot: DatasetSnapshot, *, wrong: int, production_wrong: int = 0,
-                   result: dict[str, Any] | None = None) -> ModelVersion:
+def candidate_with(
+    snapshot: DatasetSnapshot, *, wrong: int, production_wrong: int = 0, result: dict[str, Any] | None = None
+) -> ModelVersion:
     version = make_candidate(production())
     for evaluated, count in ((version, wrong), (production(), production_wrong)):
         make_evaluation(evaluated, snapshot, count)
@@ -57,8 +83,13 @@ def test_the_version_page_shows_each_check_with_what_it_needs(page: Client, snap
     version = candidate_with(snapshot, wrong=7)
     answer = page.get(reverse("training:version", args=[version.pk]))
     assert answer.context["gate"]["passed"] is False
-    for words in ("Not passed", "Prompt harmfulness: labels", "needs not worse with p below 0.05", "only production on 7",
-                  "not enough rows"):
+    for words in (
+        "Not passed",
+        "Prompt harmfulness: labels",
+        "needs not worse with p below 0.05",
+        "only production on 7",
+        "not enough rows",
+    ):
         assert words in answer.text
     assert "An admin may promote it all the same" in answer.text and "Why over the gate" not in answer.text
 
@@ -70,14 +101,19 @@ def test_calibration_cost_and_over_refusal_are_shown(page: Client, snapshot: Dat
 
 
 def test_an_evaluation_of_before_these_were_measured_still_opens(page: Client, snapshot: DatasetSnapshot) -> None:
-    old = {name: value for name, value in TASK.items() if name in (
-        "f1", "f1_low", "f1_high", "precision", "recall", "false_positive_rate", "parse_failure_rate", "n")}
+    old = {
+        name: value
+        for name, value in TASK.items()
+        if name in ("f1", "f1_low", "f1_high", "precision", "recall", "false_positive_rate", "parse_failure_rate", "n")
+    }
     version = candidate_with(snapshot, wrong=1, result={"tasks": {"prompt_harmfulness": old}})
     answer = page.get(reverse("training:version", args=[version.pk]))
     assert answer.status_code == 200 and "<canvas data-reliability" not in answer.text
 
 
-def test_a_lead_cannot_promote_over_the_gate_and_an_admin_can(page: Client, client: Client, snapshot: DatasetSnapshot) -> None:
+def test_a_lead_cannot_promote_over_the_gate_and_an_admin_can(
+    page: Client, client: Client, snapshot: DatasetSnapshot
+) -> None:
     version = candidate_with(snapshot, wrong=7)
     form = {"reason": "The policy changed.", "override": "The old gold is stale."}
     address = reverse("training:promote", args=[version.pk])
@@ -126,7 +162,9 @@ def test_a_wrong_threshold_is_named_beside_its_field(client: Client, wrong: dict
     assert answer.status_code == 422 and 'aria-invalid="true"' in answer.text and not GateSettings.objects.exists()
 
 
-def test_flips_are_paged_by_key_on_both_sides(page: Client, snapshot: DatasetSnapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flips_are_paged_by_key_on_both_sides(
+    page: Client, snapshot: DatasetSnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(flips, "PAGE", 2)
     version = candidate_with(snapshot, wrong=1, production_wrong=6)
     first = page.get(reverse("training:fixed", args=[version.pk]))
@@ -161,8 +199,15 @@ def test_only_disagreements_of_the_shadow_are_listed_with_both_reasonings(page: 
     version = make_candidate(production())
     assert page.get(reverse("training:shadow", args=[version.pk])).status_code == 404
     for label, prompt in (("harmful", "Agreed upon"), ("unharmful", "Fought over")):
-        Prediction.objects.create(item=make_item(prompt=prompt), version=version, shadow=True, parsed=True, prompt_label=label,
-                                  steps=["The candidate thinks so."], completion="…")
+        Prediction.objects.create(
+            item=make_item(prompt=prompt),
+            version=version,
+            shadow=True,
+            parsed=True,
+            prompt_label=label,
+            steps=["The candidate thinks so."],
+            completion="…",
+        )
     content = page.get(reverse("training:shadow", args=[version.pk])).text
     assert "Fought over" in content and "Agreed upon" not in content
     assert "The candidate thinks so." in content and "The thing is dangerous (S1)." in content
@@ -191,21 +236,34 @@ def test_the_api_asks_the_gate_too(client: Client, snapshot: DatasetSnapshot, le
 
     def send(owner: User, **body: str) -> Any:
         secret = create_key(owner=owner, name=f"key of {owner}", scopes=[ApiScope.TRAIN]).secret
-        return client.post(address, body, content_type="application/json", headers={"Authorization": f"Bearer {secret}"})
+        return client.post(
+            address, body, content_type="application/json", headers={"Authorization": f"Bearer {secret}"}
+        )
 
     refused = send(lead, reason="It is newer.")
     assert refused.status_code == 409 and "only production on 7" in refused.json()["detail"]
     assert "Only admins" in send(lead, reason="It is newer.", override="Please.").json()["detail"]
     done = send(admin, reason="The policy changed.", override="The old gold is stale.")
-    assert done.status_code == 200 and done.json()["override"] == "The old gold is stale." and done.json()["gate_passed"] is False
+    assert (
+        done.status_code == 200
+        and done.json()["override"] == "The old gold is stale."
+        and done.json()["gate_passed"] is False
+    )
     version.refresh_from_db()
     assert version.status == VersionStatus.PRODUCTION
 
 
 def test_no_page_has_inline_script_or_style(page: Client, snapshot: DatasetSnapshot) -> None:
     version = candidate_with(snapshot, wrong=1, production_wrong=2)
-    Prediction.objects.create(item=make_item(), version=version, shadow=True, parsed=True, prompt_label="unharmful", completion="…")
+    Prediction.objects.create(
+        item=make_item(), version=version, shadow=True, parsed=True, prompt_label="unharmful", completion="…"
+    )
     names = ("version", "broken", "fixed", "shadow")
     for address in (reverse("training:gate"), *(reverse(f"training:{name}", args=[version.pk]) for name in names)):
         content = page.get(address).text
-        assert " style=" not in content and "<style" not in content and "<script>" not in content and " onclick=" not in content
+        assert (
+            " style=" not in content
+            and "<style" not in content
+            and "<script>" not in content
+            and " onclick=" not in content
+        )

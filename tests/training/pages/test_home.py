@@ -22,7 +22,10 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def plain_static(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
     monkeypatch.setattr("training.pages.refusals.ring", lambda task: True)
     monkeypatch.setattr("training.api.base.ring", lambda task: True)
 
@@ -53,8 +56,16 @@ def candidate(snapshot: DatasetSnapshot) -> ModelVersion:
     version = make_candidate(production())
     for evaluated, wrong in ((version, 1), (production(), 4)):
         evaluation = make_evaluation(evaluated, snapshot, wrong)
-        scores = {"f1": 0.8, "f1_low": 0.6, "f1_high": 0.9, "precision": 0.8, "recall": 0.8, "false_positive_rate": 0.1,
-                  "parse_failure_rate": 0.0, "n": evaluation.rows.count()}
+        scores = {
+            "f1": 0.8,
+            "f1_low": 0.6,
+            "f1_high": 0.9,
+            "precision": 0.8,
+            "recall": 0.8,
+            "false_positive_rate": 0.1,
+            "parse_failure_rate": 0.0,
+            "n": evaluation.rows.count(),
+        }
         Evaluation.objects.filter(pk=evaluation.pk).update(result={"tasks": {"prompt_harmfulness": scores}})
     return version
 
@@ -169,7 +180,9 @@ def test_a_source_named_like_a_method_does_not_break_the_snapshot_page(page: Cli
     assert "<dt>from items</dt><dd>40</dd>" in page.get(reverse("training:snapshot", args=[snapshot.pk])).text
 
 
-def test_a_rollback_sent_twice_goes_one_step_back(page: Client, lead: User, snapshot: DatasetSnapshot, candidate: ModelVersion) -> None:
+def test_a_rollback_sent_twice_goes_one_step_back(
+    page: Client, lead: User, snapshot: DatasetSnapshot, candidate: ModelVersion
+) -> None:
     second = make_candidate(candidate, "second")
     make_evaluation(second, snapshot)
     for version in (candidate, second):
@@ -189,19 +202,32 @@ def test_the_snapshot_page_shows_counts_and_sum(page: Client, snapshot: DatasetS
 
 def test_no_page_has_inline_script_or_style(page: Client, run: TrainingRun, candidate: ModelVersion) -> None:
     addresses = [reverse(f"training:{name}") for name in PAGES] + [
-        reverse("training:run", args=[run.pk]), reverse("training:version", args=[candidate.pk]),
-        reverse("training:snapshot", args=[run.snapshot_id])]
+        reverse("training:run", args=[run.pk]),
+        reverse("training:version", args=[candidate.pk]),
+        reverse("training:snapshot", args=[run.snapshot_id]),
+    ]
     for address in addresses:
         content = page.get(address).content.decode()
-        assert " style=" not in content and "<style" not in content and "<script>" not in content and " onclick=" not in content
+        assert (
+            " style=" not in content
+            and "<style" not in content
+            and "<script>" not in content
+            and " onclick=" not in content
+        )
 
 
 def api(client: Client, owner: User, *scopes: ApiScope) -> Any:
     secret = create_key(owner=owner, name="pipeline", scopes=scopes).secret
 
     def call(method: str, path: str, body: Any = None) -> Any:
-        return client.generic(method, f"/api/v1/{path}", json.dumps(body or {}), content_type="application/json",
-                              HTTP_AUTHORIZATION=f"Bearer {secret}")
+        return client.generic(
+            method,
+            f"/api/v1/{path}",
+            json.dumps(body or {}),
+            content_type="application/json",
+            HTTP_AUTHORIZATION=f"Bearer {secret}",
+        )
+
     return call
 
 
@@ -230,6 +256,11 @@ def test_the_api_promotes_in_the_name_of_the_keys_owner(client: Client, lead: Us
 
 def test_the_api_of_training_needs_its_scope(client: Client, lead: User, run: TrainingRun) -> None:
     call = api(client, lead, ApiScope.ITEMS_READ, ApiScope.EXPORT)
-    for method, path in (("POST", "snapshots"), ("POST", "runs"), ("GET", f"runs/{run.pk}"), ("POST", f"runs/{run.pk}/cancel"),
-                         ("POST", "versions/1/promote")):
+    for method, path in (
+        ("POST", "snapshots"),
+        ("POST", "runs"),
+        ("GET", f"runs/{run.pk}"),
+        ("POST", f"runs/{run.pk}/cancel"),
+        ("POST", "versions/1/promote"),
+    ):
         assert call(method, path).status_code == 403

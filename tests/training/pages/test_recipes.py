@@ -39,8 +39,18 @@ def snapshot() -> DatasetSnapshot:
 
 
 def sent(snapshot: DatasetSnapshot, **fields: Any) -> dict[str, Any]:
-    return {"mode": "form", "preset": "starter-sft", "kinds": "sft mine grpo dpo", "what": "pipeline", "snapshot": snapshot.pk,
-            "base": production().pk, "processes": 1, "strategy": "none", "key": "one", **fields}
+    return {
+        "mode": "form",
+        "preset": "starter-sft",
+        "kinds": "sft mine grpo dpo",
+        "what": "pipeline",
+        "snapshot": snapshot.pk,
+        "base": production().pk,
+        "processes": 1,
+        "strategy": "none",
+        "key": "one",
+        **fields,
+    }
 
 
 def test_reviewers_may_not_edit_or_start(client: Client, snapshot: DatasetSnapshot) -> None:
@@ -74,15 +84,20 @@ def test_form_and_toml_turn_into_each_other(page: Client, snapshot: DatasetSnaps
     text = written.context["asked"].text
     assert 'preset = "starter-sft"' in text and "clip_high = 0.28  # set here" in text and "bf16 = true" in text
     form = page.post(EDIT, sent(snapshot, do="form", mode="toml", text=text.replace("0.28", "0.3"))).text
-    assert 'name="grpo-clip_high" value="0.3"' in form and "preset <span class=\"mono\">0.2</span>" in form
+    assert 'name="grpo-clip_high" value="0.3"' in form and 'preset <span class="mono">0.2</span>' in form
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ('preset = "starter-sft"\n[grpo]\nclip_low = "wide"\n', "Line 3, [grpo]: clip_low"),
-    ("[grpo\n", "This is no TOML"),
-    ('preset = "starter-sft"\n[grpo]\nupdate_batch = 60\n', "update_batch=60"),
-])
-def test_what_is_wrong_in_toml_is_said_with_its_field_and_line(page: Client, snapshot: DatasetSnapshot, text: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('preset = "starter-sft"\n[grpo]\nclip_low = "wide"\n', "Line 3, [grpo]: clip_low"),
+        ("[grpo\n", "This is no TOML"),
+        ('preset = "starter-sft"\n[grpo]\nupdate_batch = 60\n', "update_batch=60"),
+    ],
+)
+def test_what_is_wrong_in_toml_is_said_with_its_field_and_line(
+    page: Client, snapshot: DatasetSnapshot, text: str, message: str
+) -> None:
     answer = page.post(EDIT, sent(snapshot, do="plan", mode="toml", text=text))
     assert answer.status_code == 422 and message in answer.text and "[grpo" in answer.context["asked"].text
 
@@ -101,14 +116,25 @@ def test_a_pipeline_starts_with_the_settings_of_the_form_and_only_once(page: Cli
     pipeline = Pipeline.objects.get()
     sft, mine, grpo = pipeline.runs.order_by("id")
     assert answer["Location"] == reverse("training:run", args=[sft.pk])
-    assert (sft.config["epochs"], mine.config["rollouts"], grpo.mined_from, grpo.recipe) == (2.0, 6, mine, "starter-sft")
+    assert (sft.config["epochs"], mine.config["rollouts"], grpo.mined_from, grpo.recipe) == (
+        2.0,
+        6,
+        mine,
+        "starter-sft",
+    )
     shown = page.get(answer["Location"]).text
-    assert "Mining" in shown and "set for this run" in shown and "instead of <span class=\"mono\">8.0</span>" in shown
+    assert "Mining" in shown and "set for this run" in shown and 'instead of <span class="mono">8.0</span>' in shown
 
 
 def test_a_single_run_starts_on_what_a_mining_kept(page: Client, snapshot: DatasetSnapshot, lead: User) -> None:
-    mining = TrainingRun.objects.create(name="mined", kind=RunKind.MINE, status=RunStatus.SUCCEEDED, snapshot=snapshot,
-                                        base_version=production(), requested_by=lead)
+    mining = TrainingRun.objects.create(
+        name="mined",
+        kind=RunKind.MINE,
+        status=RunStatus.SUCCEEDED,
+        snapshot=snapshot,
+        base_version=production(),
+        requested_by=lead,
+    )
     page.post(EDIT, sent(snapshot, do="start", what="dpo", mined_from=mining.pk))
     assert TrainingRun.objects.latest("id").mined_from == mining
     answer = page.post(EDIT, sent(snapshot, do="start", what="dpo", key="two"))
@@ -117,7 +143,11 @@ def test_a_single_run_starts_on_what_a_mining_kept(page: Client, snapshot: Datas
 
 def test_processes_that_cannot_be_started_are_refused_in_words(page: Client, snapshot: DatasetSnapshot) -> None:
     answer = page.post(EDIT, sent(snapshot, do="start", what="sft", processes=2))
-    assert answer.status_code == 422 and "one process has strategy none" in answer.text and not TrainingRun.objects.exists()
+    assert (
+        answer.status_code == 422
+        and "one process has strategy none" in answer.text
+        and not TrainingRun.objects.exists()
+    )
 
 
 def test_a_runs_settings_open_in_the_recipe(page: Client, snapshot: DatasetSnapshot) -> None:
@@ -129,6 +159,16 @@ def test_a_runs_settings_open_in_the_recipe(page: Client, snapshot: DatasetSnaps
 
 def test_without_a_snapshot_the_page_says_what_to_do(page: Client) -> None:
     production()
-    answer = page.post(EDIT, {"mode": "form", "preset": "starter-sft", "what": "sft", "base": production().pk, "processes": 1,
-                              "strategy": "none", "do": "start"})
+    answer = page.post(
+        EDIT,
+        {
+            "mode": "form",
+            "preset": "starter-sft",
+            "what": "sft",
+            "base": production().pk,
+            "processes": 1,
+            "strategy": "none",
+            "do": "start",
+        },
+    )
     assert answer.status_code == 422 and "Take a snapshot first" in answer.text

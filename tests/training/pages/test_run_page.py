@@ -38,9 +38,16 @@ def page(client: Client, lead: User) -> Client:
 
 def running(lead: User, kind: RunKind = RunKind.SFT) -> TrainingRun:
     run = TrainingRun.objects.create(
-        name=f"{kind}-run", kind=kind, recipe=DEFAULT, snapshot=make_snapshot(40), base_version=production(), requested_by=lead,
-        status=RunStatus.RUNNING, started_at=timezone.now(), config=asdict(config_for(
-            DEFAULT, kind, places=dict.fromkeys(places_of(kind), "somewhere"), overrides={})))
+        name=f"{kind}-run",
+        kind=kind,
+        recipe=DEFAULT,
+        snapshot=make_snapshot(40),
+        base_version=production(),
+        requested_by=lead,
+        status=RunStatus.RUNNING,
+        started_at=timezone.now(),
+        config=asdict(config_for(DEFAULT, kind, places=dict.fromkeys(places_of(kind), "somewhere"), overrides={})),
+    )
     directory_of(run).mkdir(parents=True)
     return run
 
@@ -86,8 +93,19 @@ def test_a_grpo_run_shows_every_figure_with_its_table_and_file(page: Client, lea
     run = running(lead, RunKind.GRPO)
     write_grpo(directory_of(run), 30)
     content = page.get(reverse("training:run", args=[run.pk])).text
-    for field in ("reward", "reward_format", "pass_rate", "clip_high", "clip_fraction", "completion_tokens", "entropy",
-                  "parse_failure_rate", "lr", "loss", "saturated_wrong"):
+    for field in (
+        "reward",
+        "reward_format",
+        "pass_rate",
+        "clip_high",
+        "clip_fraction",
+        "completion_tokens",
+        "entropy",
+        "parse_failure_rate",
+        "lr",
+        "loss",
+        "saturated_wrong",
+    ):
         assert f'data-field="{field}"' in content
     table = page.get(reverse("training:chart_csv", args=[run.pk, "clip_range"])).text.splitlines()
     assert table[0] == "step,clip_high,clip_low" and table[-1] == "30,0.2,0.2" and len(table) == 31
@@ -106,7 +124,9 @@ def test_a_run_that_logged_nothing_has_no_files_and_says_so(page: Client, lead: 
     assert "The charts start with the first logged step" in page.get(reverse("training:run", args=[run.pk])).text
 
 
-def test_a_pipeline_shows_its_stages_and_starts_again_as_a_whole(page: Client, lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_shows_its_stages_and_starts_again_as_a_whole(
+    page: Client, lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("training.pages.refusals.ring", lambda task: True)
     pipeline = request_pipeline(snapshot=make_snapshot(40), base_version=production(), requested_by=lead)
     sft, mine, _ = pipeline.runs.order_by("id")
@@ -114,7 +134,9 @@ def test_a_pipeline_shows_its_stages_and_starts_again_as_a_whole(page: Client, l
     assert "Mining, this run" in content and f'Waits for <a href="{reverse("training:run", args=[sft.pk])}">' in content
     answer = page.post(reverse("training:clone_pipeline", args=[mine.pk]))
     again = Pipeline.objects.latest("id")
-    assert again.cloned_from == pipeline and answer["Location"] == reverse("training:run", args=[again.runs.order_by("id")[0].pk])
+    assert again.cloned_from == pipeline and answer["Location"] == reverse(
+        "training:run", args=[again.runs.order_by("id")[0].pk]
+    )
     assert page.post(reverse("training:clone_pipeline", args=[running(lead).pk])).status_code == 404
 
 
@@ -133,10 +155,16 @@ def test_rollouts_are_read_step_by_step_and_page_by_page(page: Client, lead: Use
     address = reverse("training:rollouts", args=[run.pk])
     newest = page.get(address)
     assert newest.context["rollouts"].step == 30 and newest.context["rollouts"].steps == (10, 20, 30)
-    assert len(newest.context["rollouts"].groups) == 8 and "open lock number 0" in newest.text and "advantage" in newest.text
+    assert (
+        len(newest.context["rollouts"].groups) == 8
+        and "open lock number 0" in newest.text
+        and "advantage" in newest.text
+    )
     second = page.get(address, {"step": 10, "page": 2}).context["rollouts"]
     assert [group.row_id for group in second.groups] == ["row-8", "row-9"] and not second.more and second.after == 20
-    [right, wrong] = sorted({completion.right for group in second.groups for completion in group.completions}, reverse=True)
+    [right, wrong] = sorted(
+        {completion.right for group in second.groups for completion in group.completions}, reverse=True
+    )
     assert right and not wrong
     assert page.get(address, {"step": "x"}).status_code == 200
     assert "<html" not in page.get(address, headers={"HX-Request": "true"}).text
@@ -158,8 +186,19 @@ def test_a_run_without_rollouts_has_none_to_read(page: Client, lead: User) -> No
 def test_settings_environment_and_disk_stand_on_the_page(page: Client, lead: User) -> None:
     run = running(lead)
     run_dir = directory_of(run)
-    (run_dir / ENVIRONMENT).write_text(json.dumps({"devices": ["cpu"], "processes": 1, "cpus": 2, "threads": 1, "system": "Linux",
-                                                   "python": "3.11", "packages": {"trl": "1.16.0"}}))
+    (run_dir / ENVIRONMENT).write_text(
+        json.dumps(
+            {
+                "devices": ["cpu"],
+                "processes": 1,
+                "cpus": 2,
+                "threads": 1,
+                "system": "Linux",
+                "python": "3.11",
+                "packages": {"trl": "1.16.0"},
+            }
+        )
+    )
     (run_dir / "checkpoints").mkdir()
     (run_dir / "checkpoints" / "weights").write_bytes(b"0" * 2_000_000)
     content = page.get(reverse("training:run", args=[run.pk])).text

@@ -33,9 +33,22 @@ def page(client: Client, lead: User) -> Client:
 
 
 def sent(**fields: Any) -> dict[str, Any]:
-    return {"name": "nightly", "enabled": "on", "trigger": "cron", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "hard_samples": 50,
-            "agreement_below": 0.9, "agreement_window": 200, "min_hours": 12, "recipe": "starter-sft", "processes": 1, "strategy": "none",
-            "settings": "[grpo]\nlearning_rate = 5e-5\n", **fields}
+    return {
+        "name": "nightly",
+        "enabled": "on",
+        "trigger": "cron",
+        "cron": "0 3 * * *",
+        "time_zone": "Europe/Berlin",
+        "hard_samples": 50,
+        "agreement_below": 0.9,
+        "agreement_window": 200,
+        "min_hours": 12,
+        "recipe": "starter-sft",
+        "processes": 1,
+        "strategy": "none",
+        "settings": "[grpo]\nlearning_rate = 5e-5\n",
+        **fields,
+    }
 
 
 def made(page: Client, **fields: Any) -> RetrainSchedule:
@@ -60,7 +73,9 @@ def test_without_schedules_the_page_says_what_they_do(page: Client) -> None:
 
 def test_a_schedule_is_made_shown_and_changed(page: Client) -> None:
     schedule = made(page)
-    assert schedule.overrides == {"grpo": {"learning_rate": 5e-5}} and schedule.launch == {} and schedule.beat is not None
+    assert (
+        schedule.overrides == {"grpo": {"learning_rate": 5e-5}} and schedule.launch == {} and schedule.beat is not None
+    )
     listed = page.get(reverse("training:schedules")).text
     assert "nightly" in listed and "0 3 * * *" in listed and "never fired" in listed and " style=" not in listed
     address = reverse("training:schedule", args=[schedule.pk])
@@ -71,13 +86,20 @@ def test_a_schedule_is_made_shown_and_changed(page: Client) -> None:
     assert "0 of 7 new hard samples" in page.get(reverse("training:schedules")).text
 
 
-@pytest.mark.parametrize(("fields", "where", "message"), [
-    ({"cron": "at night"}, "cron", "five parts"), ({"time_zone": "Mars"}, "time_zone", "no time zone"),
-    ({"settings": "[grpo"}, "settings", "no TOML"), ({"settings": "epochs = 2"}, "settings", "stands alone"),
-    ({"settings": "[sft]\nepoch = 2"}, "settings", "epoch is no setting"), ({"settings": "[sft]\nepochs = -1"}, "settings", "epochs=-1"),
-    ({"processes": 2}, "strategy", "one process has strategy none"), ({"name": " "}, "name", "required"),
-    ({"hard_samples": 0}, "hard_samples", "greater than or equal to 1"),
-])
+@pytest.mark.parametrize(
+    ("fields", "where", "message"),
+    [
+        ({"cron": "at night"}, "cron", "five parts"),
+        ({"time_zone": "Mars"}, "time_zone", "no time zone"),
+        ({"settings": "[grpo"}, "settings", "no TOML"),
+        ({"settings": "epochs = 2"}, "settings", "stands alone"),
+        ({"settings": "[sft]\nepoch = 2"}, "settings", "epoch is no setting"),
+        ({"settings": "[sft]\nepochs = -1"}, "settings", "epochs=-1"),
+        ({"processes": 2}, "strategy", "one process has strategy none"),
+        ({"name": " "}, "name", "required"),
+        ({"hard_samples": 0}, "hard_samples", "greater than or equal to 1"),
+    ],
+)
 def test_what_cannot_be_is_said_at_its_field(page: Client, fields: dict[str, Any], where: str, message: str) -> None:
     answer = page.post(reverse("training:schedule_new"), sent(**fields))
     assert answer.status_code == 422 and message in " ".join(answer.context["form"].errors[where])
@@ -103,7 +125,9 @@ def test_run_now_starts_its_pipeline_and_says_so(page: Client, lead: User) -> No
     make_much_gold(lead, 40)
     answer = page.post(reverse("training:schedule_run", args=[schedule.pk]))
     pipeline = Pipeline.objects.get()
-    assert pipeline.schedule == schedule and answer["Location"] == reverse("training:run", args=[pipeline.runs.order_by("id")[0].pk])
+    assert pipeline.schedule == schedule and answer["Location"] == reverse(
+        "training:run", args=[pipeline.runs.order_by("id")[0].pk]
+    )
     listed = page.get(reverse("training:schedules")).text
     assert pipeline.name in listed and "under way" in listed
     assert pipeline.name in page.get(reverse("training:schedule", args=[schedule.pk])).text

@@ -43,7 +43,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_rollouts(row: Row, *rights: bool) -> Row:
-    return replace(row, extra={"rollouts": [{"completion": "It is harmful.", "right": right, "tokens": 5} for right in rights]})
+    return replace(
+        row, extra={"rollouts": [{"completion": "It is harmful.", "right": right, "tokens": 5} for right in rights]}
+    )
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
@@ -55,11 +57,18 @@ def test_rows_and_tokens_are_those_that_the_job_counts(tmp_path: Path, family: F
     assert encoded.dropped == 1
     kept_back = [replace(rows[0], split="holdout"), replace(rows[1], completion="")]
     dataset = write_rows(tmp_path / "rows.jsonl", rows + kept_back, tmp_path / "media")
-    [stage] = plan({"sft": SftConfig(str(checkpoint), str(dataset), str(tmp_path / "media"), cutoff_tokens=1500)}).stages
+    [stage] = plan(
+        {"sft": SftConfig(str(checkpoint), str(dataset), str(tmp_path / "media"), cutoff_tokens=1500)}
+    ).stages
     assert (stage.used, stage.dropped, stage.tokens_measured) == (11, 1, True)
-    assert {(part.modality, part.split): (part.rows, part.used, part.dropped, part.left_out) for part in stage.rows} == {
-        ("text", "train"): (6, 5, 1, 0), ("text-image", "train"): (4, 3, 0, 1), ("video", "train"): (3, 3, 0, 0),
-        ("text", "holdout"): (1, 0, 0, 1)}
+    assert {
+        (part.modality, part.split): (part.rows, part.used, part.dropped, part.left_out) for part in stage.rows
+    } == {
+        ("text", "train"): (6, 5, 1, 0),
+        ("text-image", "train"): (4, 3, 0, 1),
+        ("video", "train"): (3, 3, 0, 0),
+        ("text", "holdout"): (1, 0, 0, 1),
+    }
     assert sum(part.tokens for part in stage.rows) == pytest.approx(sum(encoded.lengths), rel=0.1)
     assert max(part.longest for part in stage.rows) == pytest.approx(max(encoded.lengths), rel=0.1)
 
@@ -85,7 +94,9 @@ def test_each_stage_counts_the_rows_that_it_can_learn_from(tmp_path: Path, tiny:
     assert "at most" in "\n".join(as_lines(both)) and both.seconds is None
 
 
-def test_of_a_large_dataset_a_part_is_measured_and_stands_for_all(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_dataset_a_part_is_measured_and_stands_for_all(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [row for row in mixed_rows(tmp_path / "media", 400) if not row.sample.media]
     dataset = write_rows(tmp_path / "rows.jsonl", rows, tmp_path / "media")
     config = SftConfig(str(tiny), str(dataset), str(tmp_path / "media"))
@@ -106,11 +117,15 @@ def test_steps_and_tokens_are_those_of_the_run(tmp_path: Path, tiny: Path, given
     assert stage.work.amount == pytest.approx(metrics(run_dir)[-1]["tokens"], rel=0.2)
 
 
-@pytest.mark.parametrize(("rows", "processes", "given", "steps"), [
-    (100, 1, {"epochs": 3.0, "batch_size": 8}, 39), (100, 2, {"epochs": 3.0, "batch_size": 8}, 21),
-    (1000, 8, {"epochs": 1.0, "batch_size": 8, "gradient_accumulation": 3}, 6),
-    (148_000, 8, {"epochs": 1.0, "gradient_accumulation": 3}, 771),
-])
+@pytest.mark.parametrize(
+    ("rows", "processes", "given", "steps"),
+    [
+        (100, 1, {"epochs": 3.0, "batch_size": 8}, 39),
+        (100, 2, {"epochs": 3.0, "batch_size": 8}, 21),
+        (1000, 8, {"epochs": 1.0, "batch_size": 8, "gradient_accumulation": 3}, 6),
+        (148_000, 8, {"epochs": 1.0, "gradient_accumulation": 3}, 771),
+    ],
+)
 def test_steps_by_processes_and_accumulation(rows: int, processes: int, given: dict[str, Any], steps: int) -> None:
     launch = Launch(processes, "ddp") if processes > 1 else Launch()
     assert work_of(SftConfig(*NO_FILES, **given), launch, rows=rows, tokens=rows * 10).steps == steps
@@ -134,9 +149,13 @@ def test_parameters_are_read_from_the_files_without_the_weights(tiny: Path) -> N
     found = read_checkpoint(str(tiny))
     assert found is not None
     model = load_model(str(tiny), dtype="auto")
-    assert found.parameters == pytest.approx(sum(tensor.numel() for tensor in model.parameters()), rel=0.25)  # tied weights are stored once
+    # tied weights are stored once
+    assert found.parameters == pytest.approx(sum(tensor.numel() for tensor in model.parameters()), rel=0.25)
     assert found.vision_parameters == sum(tensor.numel() for tensor in model.model.visual.parameters())
-    assert (found.hidden, found.layers) == (model.config.text_config.hidden_size, model.config.text_config.num_hidden_layers)
+    assert (found.hidden, found.layers) == (
+        model.config.text_config.hidden_size,
+        model.config.text_config.num_hidden_layers,
+    )
     assert read_checkpoint("hub/some-model") is None
 
 
@@ -163,6 +182,7 @@ def test_memory_is_sixteen_bytes_a_trained_parameter_and_less_in_shares(tiny: Pa
 
 def test_an_adapter_is_counted_as_peft_makes_it(tiny: Path) -> None:
     from peft import get_peft_model
+
     found = read_checkpoint(str(tiny))
     config = SftConfig(*NO_FILES, lora_rank=4)
     assert found is not None
@@ -177,7 +197,10 @@ def test_time_is_told_from_earlier_runs_or_said_to_be_unknown(tmp_path: Path, ti
     config = SftConfig(str(tiny), str(dataset), str(tmp_path / "media"), epochs=1.0)
     [unknown] = plan({"sft": config}).stages
     assert unknown.seconds is None and "no earlier run" in unknown.time_note
-    made = plan({"sft": config}, paces={"sft": [Pace("rollouts", 1.0, "r1"), Pace("tokens", 100.0, "r2", 4), Pace("tokens", 50.0, "r3")]})
+    made = plan(
+        {"sft": config},
+        paces={"sft": [Pace("rollouts", 1.0, "r1"), Pace("tokens", 100.0, "r2", 4), Pace("tokens", 50.0, "r3")]},
+    )
     assert made.seconds == pytest.approx(made.stages[0].work.amount / 50.0) and "r3" in made.stages[0].time_note
 
 
@@ -200,7 +223,9 @@ def succeeded(snapshot: DatasetSnapshot, base: ModelVersion, **result: Any) -> T
 
 
 @pytest.mark.django_db
-def test_the_pace_is_of_runs_of_the_same_kind_on_a_model_of_the_same_size(snapshot: DatasetSnapshot, tiny: Path, tmp_path: Path) -> None:
+def test_the_pace_is_of_runs_of_the_same_kind_on_a_model_of_the_same_size(
+    snapshot: DatasetSnapshot, tiny: Path, tmp_path: Path
+) -> None:
     base = serving(tiny)
     run = succeeded(snapshot, base, tokens=1000, seconds=10.0)
     succeeded(snapshot, base)
@@ -218,12 +243,16 @@ def test_the_pace_is_of_runs_of_the_same_kind_on_a_model_of_the_same_size(snapsh
 def test_a_run_replays_what_its_base_learned_before(snapshot: DatasetSnapshot, tiny: Path) -> None:
     base = serving(tiny)
     with pytest.raises(SettingUnknown, match="there is nothing to replay"):
-        request_run(snapshot=snapshot, base_version=base, requested_by=snapshot.created_by, overrides={"replay_rows": 5})
+        request_run(
+            snapshot=snapshot, base_version=base, requested_by=snapshot.created_by, overrides={"replay_rows": 5}
+        )
     first = succeeded(snapshot, base)
     candidate = ModelVersion.objects.create(name="candidate", checkpoint=str(tiny), parent=base)
     TrainingRun.objects.filter(pk=first.pk).update(version=candidate)
     later = make_snapshot(60)
-    run = request_run(snapshot=later, base_version=candidate, requested_by=later.created_by, overrides={"replay_rows": 5})
+    run = request_run(
+        snapshot=later, base_version=candidate, requested_by=later.created_by, overrides={"replay_rows": 5}
+    )
     assert run.config["replay_dataset"] == str(file_of(snapshot)) and run.config["replay_rows"] == 5
     made = plan_stages(snapshot=later, base_version=candidate, stages=["sft"], overrides={"sft": {"replay_rows": 5}})
     assert made.stages[0].replay_rows == 5
@@ -244,11 +273,17 @@ def test_the_command_prints_the_plan(snapshot: DatasetSnapshot, tiny: Path, tmp_
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["--recipe", "omni"], "'omni' is not one of"), (["--snapshot", "none"], "--snapshot: there is none"),
-    (["--base", "none"], "--base: there is none"), (["--toml", "/nowhere.toml"], "--toml: "),
-    (["--processes", "2"], "strategy='none' with processes=2"), (["--recipe", "hs-dpo", "--stages", "sft"], "has no stage 'sft'"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--recipe", "omni"], "'omni' is not one of"),
+        (["--snapshot", "none"], "--snapshot: there is none"),
+        (["--base", "none"], "--base: there is none"),
+        (["--toml", "/nowhere.toml"], "--toml: "),
+        (["--processes", "2"], "strategy='none' with processes=2"),
+        (["--recipe", "hs-dpo", "--stages", "sft"], "has no stage 'sft'"),
+    ],
+)
 def test_the_command_says_what_cannot_be_planned(snapshot: DatasetSnapshot, arguments: list[str], said: str) -> None:
     production("nowhere")
     with pytest.raises(CommandError, match=said):

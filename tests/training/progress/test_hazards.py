@@ -7,43 +7,62 @@ import pytest
 
 from training.progress.hazards import FEWEST, hazards
 
-HEALTHY = {"loss": 0.1, "completion_tokens": 100.0, "pass_rate": 0.5, "reward_accuracy": 0.6, "parse_failure_rate": 0.02,
-           "zero_advantage_groups": 0.3, "saturated_right": 0.2, "saturated_wrong": 0.1, "advantage_max_share": 0.4,
-           "clip_low": 0.2, "clip_high": 0.2, "clip_fraction": 0.01}
+HEALTHY = {
+    "loss": 0.1,
+    "completion_tokens": 100.0,
+    "pass_rate": 0.5,
+    "reward_accuracy": 0.6,
+    "parse_failure_rate": 0.02,
+    "zero_advantage_groups": 0.3,
+    "saturated_right": 0.2,
+    "saturated_wrong": 0.1,
+    "advantage_max_share": 0.4,
+    "clip_low": 0.2,
+    "clip_high": 0.2,
+    "clip_fraction": 0.01,
+}
 
 
 def lines(count: int = 20, **fields: Any) -> list[dict[str, Any]]:
     """`count` healthy lines; a pair (first, last) runs evenly from the one to the other."""
+
     def value(given: Any, number: int) -> Any:
         return given[0] + (given[1] - given[0]) * number / (count - 1) if isinstance(given, tuple) else given
-    return [{"step": number + 1, **HEALTHY, **{name: value(given, number) for name, given in fields.items()}} for number in range(count)]
+
+    return [
+        {"step": number + 1, **HEALTHY, **{name: value(given, number) for name, given in fields.items()}}
+        for number in range(count)
+    ]
 
 
-@pytest.mark.parametrize(("fields", "expected"), [
-    ({}, []),
-    ({"completion_tokens": (100, 200)}, ["longer_not_better"]),
-    ({"completion_tokens": (100, 200), "pass_rate": (0.7, 0.3)}, ["longer_not_better"]),
-    ({"completion_tokens": (100, 200), "pass_rate": (0.5, 0.7)}, []),
-    ({"completion_tokens": (100, 115)}, []),
-    ({"completion_tokens": (200, 100)}, []),
-    ({"advantage_max_share": 0.9}, ["one_row_dominates"]),
-    ({"advantage_max_share": 0.79}, []),
-    ({"saturated_right": 0.9, "saturated_wrong": 0.0}, ["all_saturated"]),
-    ({"saturated_right": 0.0, "saturated_wrong": 0.9}, ["all_saturated"]),
-    ({"saturated_right": 0.45, "saturated_wrong": 0.4}, ["all_saturated"]),
-    ({"zero_advantage_groups": 0.95}, ["all_saturated"]),
-    ({"saturated_right": 0.4, "saturated_wrong": 0.35}, []),
-    ({"parse_failure_rate": (0.0, 0.3)}, ["parse_failures_rise"]),
-    ({"parse_failure_rate": 0.3}, []),
-    ({"parse_failure_rate": (0.0, 0.08)}, []),
-    ({"clip_high": (0.2, 0.1), "clip_fraction": 0.0}, ["clipping_idle"]),
-    ({"clip_high": (0.2, 0.1), "clip_fraction": 0.001}, []),
-    ({"clip_high": 0.2, "clip_fraction": 0.0}, []),
-    ({"clip_high": 0.001, "clip_fraction": 0.7}, ["clip_range_closed"]),
-    ({"clip_high": 0.001, "clip_fraction": 0.1}, []),
-    ({"loss": math.nan}, ["not_finite"]),
-    ({"grad_norm": math.inf}, ["not_finite"]),
-])
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, []),
+        ({"completion_tokens": (100, 200)}, ["longer_not_better"]),
+        ({"completion_tokens": (100, 200), "pass_rate": (0.7, 0.3)}, ["longer_not_better"]),
+        ({"completion_tokens": (100, 200), "pass_rate": (0.5, 0.7)}, []),
+        ({"completion_tokens": (100, 115)}, []),
+        ({"completion_tokens": (200, 100)}, []),
+        ({"advantage_max_share": 0.9}, ["one_row_dominates"]),
+        ({"advantage_max_share": 0.79}, []),
+        ({"saturated_right": 0.9, "saturated_wrong": 0.0}, ["all_saturated"]),
+        ({"saturated_right": 0.0, "saturated_wrong": 0.9}, ["all_saturated"]),
+        ({"saturated_right": 0.45, "saturated_wrong": 0.4}, ["all_saturated"]),
+        ({"zero_advantage_groups": 0.95}, ["all_saturated"]),
+        ({"saturated_right": 0.4, "saturated_wrong": 0.35}, []),
+        ({"parse_failure_rate": (0.0, 0.3)}, ["parse_failures_rise"]),
+        ({"parse_failure_rate": 0.3}, []),
+        ({"parse_failure_rate": (0.0, 0.08)}, []),
+        ({"clip_high": (0.2, 0.1), "clip_fraction": 0.0}, ["clipping_idle"]),
+        ({"clip_high": (0.2, 0.1), "clip_fraction": 0.001}, []),
+        ({"clip_high": 0.2, "clip_fraction": 0.0}, []),
+        ({"clip_high": 0.001, "clip_fraction": 0.7}, ["clip_range_closed"]),
+        ({"clip_high": 0.001, "clip_fraction": 0.1}, []),
+        ({"loss": math.nan}, ["not_finite"]),
+        ({"grad_norm": math.inf}, ["not_finite"]),
+    ],
+)
 def test_hazards_are_shown_where_the_figures_show_them(fields: dict[str, Any], expected: list[str]) -> None:
     assert [hazard.key for hazard in hazards(lines(**fields))] == expected
 

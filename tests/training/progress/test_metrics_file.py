@@ -55,4 +55,12 @@ def test_the_last_lines_of_a_long_file_are_whole(tmp_path: Path) -> None:
 
 
 def test_what_json_cannot_say_becomes_none() -> None:
-    assert [finite(value) for value in (1, 0.5, math.nan, math.inf, "x", True, None)] == [1, 0.5, None, None, None, None, None]
+    assert [finite(value) for value in (1, 0.5, math.nan, math.inf, "x", True, None)] == [
+        1,
+        0.5,
+        None,
+        None,
+        None,
+        None,
+        None,
+    ]

@@ -17,23 +17,52 @@ def test_an_untouched_form_changes_nothing() -> None:
 
 
 def test_what_is_typed_becomes_a_value_of_its_kind() -> None:
-    edited = read(STARTER, ["sft", "grpo"], {
-        "sft-epochs": "2", "sft-bf16": "yes", "sft-lora_rank": " 8 ", "sft-batch_size": "16", "grpo-reward": "vl",
-        "grpo-learning_rate": "2e-6"})
-    assert edited.overrides == {"sft": {"epochs": 2.0, "bf16": True, "lora_rank": 8}, "grpo": {"reward": "vl", "learning_rate": 2e-6}}
+    edited = read(
+        STARTER,
+        ["sft", "grpo"],
+        {
+            "sft-epochs": "2",
+            "sft-bf16": "yes",
+            "sft-lora_rank": " 8 ",
+            "sft-batch_size": "16",
+            "grpo-reward": "vl",
+            "grpo-learning_rate": "2e-6",
+        },
+    )
+    assert edited.overrides == {
+        "sft": {"epochs": 2.0, "bf16": True, "lora_rank": 8},
+        "grpo": {"reward": "vl", "learning_rate": 2e-6},
+    }
     assert not edited.errors
 
 
-@pytest.mark.parametrize(("key", "text"), [
-    ("sft-epochs", "many"), ("sft-epochs", "0"), ("sft-epochs", "nan"), ("sft-batch_size", "1.5"), ("sft-bf16", "perhaps"),
-    ("grpo-reward", "none"), ("grpo-clip_low", ""), ("grpo-top_p", "2"), ("mine-keep", "everything"),
-    ("grpo-update_batch", "60"), ("grpo-generation", "vllm_server"), ("mine-rollouts", "0"),
-])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("sft-epochs", "many"),
+        ("sft-epochs", "0"),
+        ("sft-epochs", "nan"),
+        ("sft-batch_size", "1.5"),
+        ("sft-bf16", "perhaps"),
+        ("grpo-reward", "none"),
+        ("grpo-clip_low", ""),
+        ("grpo-top_p", "2"),
+        ("mine-keep", "everything"),
+        ("grpo-update_batch", "60"),
+        ("grpo-generation", "vllm_server"),
+        ("mine-rollouts", "0"),
+    ],
+)
 def test_what_cannot_be_is_refused_at_its_field(key: str, text: str) -> None:
     edited = read(STARTER, list(STARTER.stages), {key: text})
     named = "vllm_url" if text == "vllm_server" else key.split("-")[1]
     assert [name for _, name in edited.errors] == [named] and named in next(iter(edited.errors.values()))
-    marked = [field for stage in shown(STARTER, list(STARTER.stages), {key: text}, edited.errors) for field in stage.fields if field.error]
+    marked = [
+        field
+        for stage in shown(STARTER, list(STARTER.stages), {key: text}, edited.errors)
+        for field in stage.fields
+        if field.error
+    ]
     assert [field.name for field in marked] == [named]
 
 

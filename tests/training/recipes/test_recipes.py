@@ -30,7 +30,9 @@ def made(recipe: Recipe | str, kind: str, **overrides: Any) -> Any:
     return config_for(recipe, kind, places=dict.fromkeys(places_of(kind), "somewhere"), overrides=overrides)
 
 
-@pytest.mark.parametrize(("recipe", "kind"), [(recipe.name, kind) for recipe in RECIPES.values() for kind in recipe.stages])
+@pytest.mark.parametrize(
+    ("recipe", "kind"), [(recipe.name, kind) for recipe in RECIPES.values() for kind in recipe.stages]
+)
 def test_every_stage_of_every_preset_makes_a_config_and_names_its_sources(recipe: str, kind: str) -> None:
     config = made(recipe, kind)
     values = asdict(config)
@@ -40,26 +42,111 @@ def test_every_stage_of_every_preset_makes_a_config_and_names_its_sources(recipe
         assert setting.source
 
 
-@pytest.mark.parametrize(("recipe", "kind", "expected"), [  # the tables of the papers and of the released scripts
-    ("vl", "sft", {"learning_rate": 5e-5, "epochs": 3.0, "cutoff_tokens": 2048, "lr_scheduler": "cosine", "bf16": True,
-                   "max_grad_norm": 1.0}),
-    ("omni-v1", "sft", {"learning_rate": 5e-5, "epochs": 1.0, "cutoff_tokens": 32_768, "warmup_ratio": 0.03, "freeze_vision": True}),
-    ("omni-v2", "sft", {"learning_rate": 5e-5, "epochs": 3.0, "cutoff_tokens": 24_576, "warmup_ratio": 0.03, "freeze_vision": True}),
-    ("vl", "mine", {"rollouts": 4, "keep": "all_wrong", "temperature": 1.0, "top_p": 0.95}),
-    ("omni-v1", "mine", {"rollouts": 4, "keep": "any_wrong"}),
-    ("omni-v2", "mine", {"rollouts": 8, "keep": "mixed"}),
-    ("hs-dpo", "mine", {"rollouts": 4, "keep": "mixed"}),
-    ("vl", "grpo", {"group_size": 16, "learning_rate": 1e-6, "weight_decay": 1e-2, "prompts_per_batch": 512, "update_batch": 256 * 16,
-                    "reward": "vl", "clip_schedule": "product", "clip_low": 0.2, "concat_share": 0.2}),
-    ("vl-eco", "grpo", {"group_size": 16, "reward": "vl-eco", "clip_schedule": "product"}),
-    ("omni-v1", "grpo", {"group_size": 16, "learning_rate": 2e-6, "weight_decay": 1e-2, "prompts_per_batch": 256, "update_batch": 128 * 16,
-                         "clip_low": 0.2, "clip_high": 0.3, "loss": "token_mean", "max_prompt_tokens": 22_528, "max_new_tokens": 2048,
-                         "save_every": 4, "reward": "omni-v1"}),
-    ("omni-v2", "grpo", {"group_size": 8, "learning_rate": 2e-6, "warmup_ratio": 0.05, "prompts_per_batch": 16, "update_batch": 128,
-                         "max_prompt_tokens": 20_480, "max_new_tokens": 4096, "epochs": 2.0, "reward": "omni-v2"}),
-    ("hs-dpo", "dpo", {"beta": 0.01, "sft_weight": 2.0, "weight_spread": 0.2, "learning_rate": 5e-6, "epochs": 2.0,
-                       "lr_scheduler": "cosine"}),
-])
+# the tables of the papers and of the released scripts
+@pytest.mark.parametrize(
+    ("recipe", "kind", "expected"),
+    [
+        (
+            "vl",
+            "sft",
+            {
+                "learning_rate": 5e-5,
+                "epochs": 3.0,
+                "cutoff_tokens": 2048,
+                "lr_scheduler": "cosine",
+                "bf16": True,
+                "max_grad_norm": 1.0,
+            },
+        ),
+        (
+            "omni-v1",
+            "sft",
+            {
+                "learning_rate": 5e-5,
+                "epochs": 1.0,
+                "cutoff_tokens": 32_768,
+                "warmup_ratio": 0.03,
+                "freeze_vision": True,
+            },
+        ),
+        (
+            "omni-v2",
+            "sft",
+            {
+                "learning_rate": 5e-5,
+                "epochs": 3.0,
+                "cutoff_tokens": 24_576,
+                "warmup_ratio": 0.03,
+                "freeze_vision": True,
+            },
+        ),
+        ("vl", "mine", {"rollouts": 4, "keep": "all_wrong", "temperature": 1.0, "top_p": 0.95}),
+        ("omni-v1", "mine", {"rollouts": 4, "keep": "any_wrong"}),
+        ("omni-v2", "mine", {"rollouts": 8, "keep": "mixed"}),
+        ("hs-dpo", "mine", {"rollouts": 4, "keep": "mixed"}),
+        (
+            "vl",
+            "grpo",
+            {
+                "group_size": 16,
+                "learning_rate": 1e-6,
+                "weight_decay": 1e-2,
+                "prompts_per_batch": 512,
+                "update_batch": 256 * 16,
+                "reward": "vl",
+                "clip_schedule": "product",
+                "clip_low": 0.2,
+                "concat_share": 0.2,
+            },
+        ),
+        ("vl-eco", "grpo", {"group_size": 16, "reward": "vl-eco", "clip_schedule": "product"}),
+        (
+            "omni-v1",
+            "grpo",
+            {
+                "group_size": 16,
+                "learning_rate": 2e-6,
+                "weight_decay": 1e-2,
+                "prompts_per_batch": 256,
+                "update_batch": 128 * 16,
+                "clip_low": 0.2,
+                "clip_high": 0.3,
+                "loss": "token_mean",
+                "max_prompt_tokens": 22_528,
+                "max_new_tokens": 2048,
+                "save_every": 4,
+                "reward": "omni-v1",
+            },
+        ),
+        (
+            "omni-v2",
+            "grpo",
+            {
+                "group_size": 8,
+                "learning_rate": 2e-6,
+                "warmup_ratio": 0.05,
+                "prompts_per_batch": 16,
+                "update_batch": 128,
+                "max_prompt_tokens": 20_480,
+                "max_new_tokens": 4096,
+                "epochs": 2.0,
+                "reward": "omni-v2",
+            },
+        ),
+        (
+            "hs-dpo",
+            "dpo",
+            {
+                "beta": 0.01,
+                "sft_weight": 2.0,
+                "weight_spread": 0.2,
+                "learning_rate": 5e-6,
+                "epochs": 2.0,
+                "lr_scheduler": "cosine",
+            },
+        ),
+    ],
+)
 def test_presets_hold_the_published_values(recipe: str, kind: str, expected: dict[str, Any]) -> None:
     config = asdict(made(recipe, kind))
     assert {name: config[name] for name in expected} == expected
@@ -72,7 +159,10 @@ def test_global_batches_are_the_published_ones() -> None:
     pairs = made("hs-dpo", "dpo")
     assert pairs.batch_size * pairs.gradient_accumulation == 256
     assert {name: RECIPES[name].sharding["sft"].value for name in ("vl", "omni-v1", "omni-v2")} == {
-        "vl": "zero3", "omni-v1": "zero2", "omni-v2": "zero2"}
+        "vl": "zero3",
+        "omni-v1": "zero2",
+        "omni-v2": "zero2",
+    }
 
 
 def test_overrides_win_over_the_recipe_and_the_recipe_over_the_job() -> None:
@@ -81,33 +171,47 @@ def test_overrides_win_over_the_recipe_and_the_recipe_over_the_job() -> None:
     assert made("vl", "sft").seed == SftConfig("", "", "").seed
 
 
-@pytest.mark.parametrize(("kind", "name", "value", "said"), [
-    ("sft", "epoch", 1, "epoch is no setting of a sft run"), ("grpo", "epochs", 0, "epochs=0 is not above 0"),
-    ("sft", "learning_rate", "fast", "learning_rate='fast' is not a number"),
-    ("sft", "batch_size", 1.5, "batch_size=1.5 is not a whole number"),
-    ("sft", "batch_size", True, "batch_size=True is not a whole number"), ("sft", "bf16", 1, "bf16=1 is not a yes or no"),
-    ("sft", "learning_rate", float("nan"), "learning_rate=nan"), ("sft", "batch_size", float("inf"), "batch_size=inf"),
-    ("mine", "keep", "some_wrong", "keep='some_wrong' is not one of all_wrong, any_wrong, mixed"),
-    ("mine", "top_p", 0, "top_p=0 is not above 0 and at most 1"), ("mine", "top_p", 1.1, "top_p=1.1 is not above 0 and at most 1"),
-    ("grpo", "reward", "omni", "reward='omni' is not one of omni-v1"), ("grpo", "loss", "mean", "loss='mean'"),
-    ("grpo", "clip_schedule", "cosine", "clip_schedule='cosine' is not one of constant, product, linear"),
-    ("grpo", "group_size", 1, "group_size=1 is not at least 2"), ("grpo", "concat_share", 2, "concat_share=2"),
-    ("sft", "max_steps", 0, "max_steps=0 trains nothing"), ("sft", "lr_scheduler", "cosin", "lr_scheduler='cosin'"),
-    ("sft", "base_model", "/etc", "base_model is no setting"), ("sft", "replay_dataset", "/etc", "replay_dataset is no setting"),
-])
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "said"),
+    [
+        ("sft", "epoch", 1, "epoch is no setting of a sft run"),
+        ("grpo", "epochs", 0, "epochs=0 is not above 0"),
+        ("sft", "learning_rate", "fast", "learning_rate='fast' is not a number"),
+        ("sft", "batch_size", 1.5, "batch_size=1.5 is not a whole number"),
+        ("sft", "batch_size", True, "batch_size=True is not a whole number"),
+        ("sft", "bf16", 1, "bf16=1 is not a yes or no"),
+        ("sft", "learning_rate", float("nan"), "learning_rate=nan"),
+        ("sft", "batch_size", float("inf"), "batch_size=inf"),
+        ("mine", "keep", "some_wrong", "keep='some_wrong' is not one of all_wrong, any_wrong, mixed"),
+        ("mine", "top_p", 0, "top_p=0 is not above 0 and at most 1"),
+        ("mine", "top_p", 1.1, "top_p=1.1 is not above 0 and at most 1"),
+        ("grpo", "reward", "omni", "reward='omni' is not one of omni-v1"),
+        ("grpo", "loss", "mean", "loss='mean'"),
+        ("grpo", "clip_schedule", "cosine", "clip_schedule='cosine' is not one of constant, product, linear"),
+        ("grpo", "group_size", 1, "group_size=1 is not at least 2"),
+        ("grpo", "concat_share", 2, "concat_share=2"),
+        ("sft", "max_steps", 0, "max_steps=0 trains nothing"),
+        ("sft", "lr_scheduler", "cosin", "lr_scheduler='cosin'"),
+        ("sft", "base_model", "/etc", "base_model is no setting"),
+        ("sft", "replay_dataset", "/etc", "replay_dataset is no setting"),
+    ],
+)
 def test_a_setting_that_cannot_be_is_named(kind: str, name: str, value: Any, said: str) -> None:
     with pytest.raises(SettingUnknown, match=said.replace("(", r"\(")):
         checked({name: value}, kind)
 
 
-@pytest.mark.parametrize(("kind", "overrides", "said"), [
-    ("grpo", {"update_batch": 12}, "update_batch=12 is no multiple of group_size=8: choose 16"),
-    ("grpo", {"update_batch": 48, "prompts_per_batch": 8}, "update_batch=48 and the 64 completions"),
-    ("grpo", {"clip_floor": 0.3}, "clip_floor=0.3 is above the clip range"),
-    ("grpo", {"generation": "vllm_server"}, "vllm_url is empty"),
-    ("mine", {"engine": "server"}, "vllm_url is empty: engine=server"),
-    ("mine", {"keep": "mixed", "rollouts": 1}, "rollouts=1: keep=mixed needs at least 2"),
-])
+@pytest.mark.parametrize(
+    ("kind", "overrides", "said"),
+    [
+        ("grpo", {"update_batch": 12}, "update_batch=12 is no multiple of group_size=8: choose 16"),
+        ("grpo", {"update_batch": 48, "prompts_per_batch": 8}, "update_batch=48 and the 64 completions"),
+        ("grpo", {"clip_floor": 0.3}, "clip_floor=0.3 is above the clip range"),
+        ("grpo", {"generation": "vllm_server"}, "vllm_url is empty"),
+        ("mine", {"engine": "server"}, "vllm_url is empty: engine=server"),
+        ("mine", {"keep": "mixed", "rollouts": 1}, "rollouts=1: keep=mixed needs at least 2"),
+    ],
+)
 def test_settings_that_do_not_fit_together_are_named(kind: str, overrides: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingUnknown, match=said):
         made("starter-sft", kind, **overrides)
@@ -141,7 +245,12 @@ def test_every_number_has_a_range_and_every_range_a_setting() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
 def test_a_recipe_written_as_toml_reads_back_with_its_sources(recipe: Recipe) -> None:
     read = from_toml(to_toml(recipe))
-    assert (read.name, read.title, read.summary, read.preset) == (recipe.name, recipe.title, recipe.summary, recipe.name)
+    assert (read.name, read.title, read.summary, read.preset) == (
+        recipe.name,
+        recipe.title,
+        recipe.summary,
+        recipe.name,
+    )
     assert read.stages == recipe.stages
     assert read.sharding == recipe.sharding
 
@@ -164,17 +273,26 @@ def test_toml_starts_from_a_preset_or_from_the_jobs_defaults() -> None:
     assert read.stages["sft"] == RECIPES["omni-v2"].stages["sft"]
     assert (read.sharding["grpo"].value, read.sharding["sft"].value) == ("fsdp", "zero2")
     plain = from_toml("[mine]\nrollouts = 6\n")
-    assert (plain.name, list(plain.stages), made(plain, "mine").keep) == ("custom", ["mine"], MineConfig("", "", "").keep)
+    assert (plain.name, list(plain.stages), made(plain, "mine").keep) == (
+        "custom",
+        ["mine"],
+        MineConfig("", "", "").keep,
+    )
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ('[grpo]\nrollouts = 4', r"Line 2, \[grpo\]: rollouts is no setting of a grpo run"),
-    ('[mine]\n\n  keep = "none"', r"Line 3, \[mine\]: keep='none' is not one of"),
-    ('[sft]\nepochs = 1\n[grop]\nepochs = 1', "Line 3: grop is no part of a recipe. Known: name"),
-    ("grpo = 3", "grpo is a section"), ("name = 3", "Line 1: name is not a text"), ("[sft\n", "This is no TOML: .*line 1"),
-    ('[sharding]\nsft = "zero9"', r"Line 2, \[sharding\]: sft='zero9' is not one of none, ddp"),
-    ('[sharding]\nppo = "ddp"', r"Line 2, \[sharding\]: ppo is no stage"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[grpo]\nrollouts = 4", r"Line 2, \[grpo\]: rollouts is no setting of a grpo run"),
+        ('[mine]\n\n  keep = "none"', r"Line 3, \[mine\]: keep='none' is not one of"),
+        ("[sft]\nepochs = 1\n[grop]\nepochs = 1", "Line 3: grop is no part of a recipe. Known: name"),
+        ("grpo = 3", "grpo is a section"),
+        ("name = 3", "Line 1: name is not a text"),
+        ("[sft\n", "This is no TOML: .*line 1"),
+        ('[sharding]\nsft = "zero9"', r"Line 2, \[sharding\]: sft='zero9' is not one of none, ddp"),
+        ('[sharding]\nppo = "ddp"', r"Line 2, \[sharding\]: ppo is no stage"),
+    ],
+)
 def test_what_is_wrong_with_a_toml_is_said_with_line_and_field(text: str, said: str) -> None:
     with pytest.raises(SettingUnknown, match=said):
         from_toml(text)

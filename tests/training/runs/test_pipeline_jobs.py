@@ -1,4 +1,6 @@
-"""Real jobs one after the other, and workers killed in the middle of each stage: nothing is lost, nothing is done twice."""
+"""Real jobs one after the other, and workers killed in the middle of each stage: nothing is lost, nothing is done
+twice.
+"""
 
 import json
 import os
@@ -49,7 +51,9 @@ def alive(pid: int) -> bool:
 def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GUARDAPP_")} | {
-        "GUARDAPP_DATA": str(data), "GUARDAPP_CLAIM_SECONDS": "2"}
+        "GUARDAPP_DATA": str(data),
+        "GUARDAPP_CLAIM_SECONDS": "2",
+    }
 
     def worker(*words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", "tests.training.worker", *words], cwd=ROOT, env=environment)
@@ -77,7 +81,11 @@ def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path) ->
 
     def mined() -> list[dict[str, Any]]:
         path = data / "runs" / "run-1" / MINED
-        return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")] if path.exists() else []
+        return (
+            [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            if path.exists()
+            else []
+        )
 
     assert worker("pipeline", str(build_checkpoint(tmp_path / "tiny"))).wait(120) == 0
     kill_when(1, mined)
@@ -85,9 +93,12 @@ def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path) ->
     assert worker("work", "").wait(PATIENCE_S) == 0
     assert row(1, "status, attempts, version_id") == ("succeeded", 2, None), log(1)
     after = mined()
-    assert after[:len(before)] == before and len({line["id"] for line in after}) == len(after)
+    assert after[: len(before)] == before and len({line["id"] for line in after}) == len(after)
     result = json.loads((data / "runs" / "run-1" / RESULT).read_text())
-    assert result["rows"] == len(after) and result["kept"] == len((data / "runs" / "run-1" / ROWS).read_text().splitlines()) > 0
+    assert (
+        result["rows"] == len(after)
+        and result["kept"] == len((data / "runs" / "run-1" / ROWS).read_text().splitlines()) > 0
+    )
 
     checkpoints = data / "runs" / "run-2" / "checkpoints"
     kill_when(2, lambda: any(checkpoints.glob("checkpoint-*/trainer_state.json")))
@@ -96,8 +107,9 @@ def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path) ->
     assert "resuming from" in log(2)
     with sqlite3.connect(data / "guardapp.sqlite3") as database:
         assert database.execute("select status from training_pipeline").fetchall() == [("succeeded",)]
-        assert database.execute("select status, parent_id is not null from annotation_modelversion where name = 'r2'").fetchall() == [
-            ("candidate", 1)]
+        assert database.execute(
+            "select status, parent_id is not null from annotation_modelversion where name = 'r2'"
+        ).fetchall() == [("candidate", 1)]
         assert database.execute("select count(*) from training_evaluation").fetchone() == (2,)
     database.close()
 
@@ -112,12 +124,19 @@ def test_dpo_learns_from_the_rows_that_a_mining_kept(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in file_of(snapshot).read_text().splitlines()]
     trained = [row for row in rows if row["split"] == "train"]
     write_rows_with_rollouts(run_dir / ROWS, trained)
-    (run_dir / RESULT).write_text(json.dumps({"rows": len(trained), "kept": len(trained)}))  # a mining that is done
+    # a mining that is done
+    (run_dir / RESULT).write_text(json.dumps({"rows": len(trained), "kept": len(trained)}))
     execute_next(limits=LIMITS)
     mining.refresh_from_db()
 
-    dpo = request_run(snapshot=snapshot, base_version=base, requested_by=snapshot.created_by, kind=RunKind.DPO, mined_from=mining,
-                      overrides={"max_steps": 2, "batch_size": 2, "save_every": 1, "cutoff_tokens": 1024})
+    dpo = request_run(
+        snapshot=snapshot,
+        base_version=base,
+        requested_by=snapshot.created_by,
+        kind=RunKind.DPO,
+        mined_from=mining,
+        overrides={"max_steps": 2, "batch_size": 2, "save_every": 1, "cutoff_tokens": 1024},
+    )
     execute_next(limits=LIMITS)
     dpo.refresh_from_db()
     assert dpo.status == RunStatus.SUCCEEDED, dpo.error + log_tail(directory_of(dpo))
@@ -131,5 +150,8 @@ def write_rows_with_rollouts(path: Path, rows: list[dict[str, Any]]) -> None:
         label = row["labels"]["prompt"]
         wrong = {"harmful": "unharmful", "unharmful": "harmful"}[label]
         said = [COMPLETION.format(topic="do a thing", label=one) for one in (label, wrong)]
-        row |= {"pass_rate": 0.5, "rollouts": [{"completion": text, "right": text is said[0], "tokens": 30} for text in said]}
+        row |= {
+            "pass_rate": 0.5,
+            "rollouts": [{"completion": text, "right": text is said[0], "tokens": 30} for text in said],
+        }
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

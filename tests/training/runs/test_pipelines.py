@@ -11,7 +11,15 @@ from annotation.status import Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_snapshot
 from training.contract import MINED, RESULT, ROWS, MineConfig
-from training.errors import AskedAlready, MinedRowsDamaged, NoProduction, NotATraining, PredecessorEnded, RunNotCancellable, StagesNotUsable
+from training.errors import (
+    AskedAlready,
+    MinedRowsDamaged,
+    NoProduction,
+    NotATraining,
+    PredecessorEnded,
+    RunNotCancellable,
+    StagesNotUsable,
+)
 from training.files import directory_of
 from training.models import DatasetSnapshot, Evaluation, Pipeline, TrainingRun
 from training.recipes import RECIPES, SettingUnknown, from_toml
@@ -66,7 +74,9 @@ def status_of(pipeline: Pipeline) -> str:
 def test_each_stage_starts_from_what_the_one_before_made(snapshot: DatasetSnapshot) -> None:
     pipeline = asked(snapshot, overrides={"grpo": {"max_steps": 3}}, launch={"processes": 2, "strategy": "ddp"})
     sft, mine, grpo = runs_of(pipeline)
-    assert [run.kind for run in (sft, mine, grpo)] == ["sft", "mine", "grpo"] and {run.pipeline for run in (sft, mine, grpo)} == {pipeline}
+    assert [run.kind for run in (sft, mine, grpo)] == ["sft", "mine", "grpo"] and {
+        run.pipeline for run in (sft, mine, grpo)
+    } == {pipeline}
     assert (sft.after, mine.after, grpo.after, grpo.mined_from) == (None, sft, mine, mine)
     assert grpo.config["max_steps"] == 3 and grpo.config["dataset"] == str(directory_of(mine) / ROWS)
     assert (sft.launch, mine.launch) == ({"processes": 2, "strategy": "ddp"}, {})
@@ -81,7 +91,12 @@ def test_each_stage_starts_from_what_the_one_before_made(snapshot: DatasetSnapsh
     assert not Evaluation.objects.exists() and status_of(pipeline) == RunStatus.RUNNING
 
     mined = end_next()
-    assert mined.kind == RunKind.MINE and mined.version is None and mined.result["kept"] == 3 and len(mined.rows_sha256) == 64
+    assert (
+        mined.kind == RunKind.MINE
+        and mined.version is None
+        and mined.result["kept"] == 3
+        and len(mined.rows_sha256) == 64
+    )
     assert mined.config["model"].endswith(sft.name) and mined.config["version"] == sft.name
 
     last = end_next()
@@ -156,16 +171,29 @@ def test_hard_sample_dpo_mines_and_prefers(snapshot: DatasetSnapshot) -> None:
     assert [run.kind for run in runs_of(pipeline)] == ["sft", "mine", "dpo"]
 
 
-@pytest.mark.parametrize("stages", [("sft",), ("mine", "sft"), ("sft", "mine"), ("sft", "dpo"), ("sft", "mine", "grpo", "dpo"),
-                                    ("sft", "sft"), ("sft", "distil")])
+@pytest.mark.parametrize(
+    "stages",
+    [
+        ("sft",),
+        ("mine", "sft"),
+        ("sft", "mine"),
+        ("sft", "dpo"),
+        ("sft", "mine", "grpo", "dpo"),
+        ("sft", "sft"),
+        ("sft", "distil"),
+    ],
+)
 def test_stages_that_make_no_sense_are_refused(snapshot: DatasetSnapshot, stages: tuple[str, ...]) -> None:
     with pytest.raises(StagesNotUsable):
         asked(snapshot, stages=stages)
 
 
 def test_a_setting_that_is_wrong_queues_nothing(snapshot: DatasetSnapshot) -> None:
-    for fields, error in (({"overrides": {"grpo": {"group": 8}}}, SettingUnknown), ({"overrides": {"dpo": {}}}, StagesNotUsable),
-                          ({"launch": {"processes": 4}}, LaunchNotUsable)):
+    for fields, error in (
+        ({"overrides": {"grpo": {"group": 8}}}, SettingUnknown),
+        ({"overrides": {"dpo": {}}}, StagesNotUsable),
+        ({"launch": {"processes": 4}}, LaunchNotUsable),
+    ):
         with pytest.raises(error):
             asked(snapshot, **fields)
     assert not TrainingRun.objects.exists() and not Pipeline.objects.exists()
@@ -175,7 +203,11 @@ def test_a_pipeline_is_copied_with_its_settings(snapshot: DatasetSnapshot) -> No
     first = asked(snapshot, overrides={"sft": {"epochs": 2}, "grpo": {"max_steps": 7}})
     copy = clone_pipeline(pipeline=first, requested_by=make_user(Role.LEAD), overrides={"grpo": {"seed": 3}})
     configs = [run.config for run in runs_of(copy)]
-    assert copy.cloned_from == first and configs[0]["epochs"] == 2 and (configs[2]["max_steps"], configs[2]["seed"]) == (7, 3)
+    assert (
+        copy.cloned_from == first
+        and configs[0]["epochs"] == 2
+        and (configs[2]["max_steps"], configs[2]["seed"]) == (7, 3)
+    )
     assert [run.mined_from_id for run in runs_of(copy)] == [None, None, runs_of(copy)[1].pk]
 
 
@@ -189,7 +221,9 @@ def test_an_edited_recipe_is_kept_with_its_runs(snapshot: DatasetSnapshot) -> No
 
 def test_a_single_run_of_each_kind(snapshot: DatasetSnapshot) -> None:
     lead, base = snapshot.created_by, production()
-    mine = request_run(snapshot=snapshot, base_version=base, requested_by=lead, kind=RunKind.MINE, overrides={"rollouts": 2})
+    mine = request_run(
+        snapshot=snapshot, base_version=base, requested_by=lead, kind=RunKind.MINE, overrides={"rollouts": 2}
+    )
     with pytest.raises(NotATraining, match="has not ended"):
         request_run(snapshot=snapshot, base_version=base, requested_by=lead, kind=RunKind.DPO, mined_from=mine)
     with pytest.raises(NotATraining, match="choose the mining"):
@@ -234,15 +268,22 @@ def test_a_form_that_was_refused_may_be_sent_again(snapshot: DatasetSnapshot) ->
 
 
 def mining(snapshot: DatasetSnapshot, **overrides: Any) -> TrainingRun:
-    return request_run(snapshot=snapshot, base_version=production(), requested_by=snapshot.created_by, kind=RunKind.MINE,
-                       overrides={"max_new_tokens": 256, **overrides})
+    return request_run(
+        snapshot=snapshot,
+        base_version=production(),
+        requested_by=snapshot.created_by,
+        kind=RunKind.MINE,
+        overrides={"max_new_tokens": 256, **overrides},
+    )
 
 
 def give_rollouts(count: int = 2, tokens: int = 10) -> None:
     for row in DatasetSnapshot.objects.get().rows.select_related("gold__prediction"):
         prediction = row.gold.prediction
         assert prediction is not None
-        prediction.rollouts = [{"completion": f"{row.gold.item_id}-{number}", "tokens": tokens} for number in range(count)]
+        prediction.rollouts = [
+            {"completion": f"{row.gold.item_id}-{number}", "tokens": tokens} for number in range(count)
+        ]
         prediction.save()
 
 
@@ -273,12 +314,21 @@ def test_rollouts_of_another_policy_are_not_used(snapshot: DatasetSnapshot, sett
     assert [line["id"] for line in known_lines(run, run.config)] == [str(row.gold.item_id)]
 
 
-@pytest.mark.parametrize(("changes", "tokens", "used"), [
-    ({"temperature": 0.7}, 10, False), ({"top_p": 1.0}, 10, False), ({"max_new_tokens": 128}, 10, True),
-    ({"max_new_tokens": 128}, 128, False), ({"max_new_tokens": 512}, 255, True), ({"max_new_tokens": 512}, 256, False), ({}, 256, True),
-])
-def test_only_rollouts_that_mining_could_have_drawn_are_used(snapshot: DatasetSnapshot, settings: Any, changes: dict[str, Any],
-                                                             tokens: int, used: bool) -> None:
+@pytest.mark.parametrize(
+    ("changes", "tokens", "used"),
+    [
+        ({"temperature": 0.7}, 10, False),
+        ({"top_p": 1.0}, 10, False),
+        ({"max_new_tokens": 128}, 10, True),
+        ({"max_new_tokens": 128}, 128, False),
+        ({"max_new_tokens": 512}, 255, True),
+        ({"max_new_tokens": 512}, 256, False),
+        ({}, 256, True),
+    ],
+)
+def test_only_rollouts_that_mining_could_have_drawn_are_used(
+    snapshot: DatasetSnapshot, settings: Any, changes: dict[str, Any], tokens: int, used: bool
+) -> None:
     settings.MAX_NEW_TOKENS = 256
     give_rollouts(tokens=tokens)
     run = mining(snapshot, **changes)
@@ -290,9 +340,13 @@ def test_what_a_mining_drew_the_next_one_of_the_same_version_does_not_draw_again
     end_next()
     line = {"id": "7", "version": "starter", "rollouts": [{"completion": "said so"}, {"completion": "and so"}]}
     other = {**line, "version": "another"}
-    (directory_of(earlier) / MINED).write_text("".join(json.dumps(one) + "\n" for one in (line, other)) + '{"id": "8", "ver')
+    (directory_of(earlier) / MINED).write_text(
+        "".join(json.dumps(one) + "\n" for one in (line, other)) + '{"id": "8", "ver'
+    )
     again, cooler = mining(snapshot), mining(snapshot, temperature=0.5)
-    assert list(known_lines(again, again.config)) == [{"id": "7", "version": "starter", "completions": ["said so", "and so"]}]
+    assert list(known_lines(again, again.config)) == [
+        {"id": "7", "version": "starter", "completions": ["said so", "and so"]}
+    ]
     assert list(known_lines(cooler, cooler.config)) == []
     kept = end_next()
     assert kept.pk == again.pk and MineConfig(**kept.config).known == str(directory_of(again) / "known.jsonl")

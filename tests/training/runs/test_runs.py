@@ -45,20 +45,30 @@ def snapshot() -> DatasetSnapshot:
 
 
 def queued(snapshot: DatasetSnapshot, checkpoint: Path | str = "nowhere", **overrides: Any) -> TrainingRun:
-    return request_run(snapshot=snapshot, base_version=production(str(checkpoint)), requested_by=snapshot.created_by,
-                       overrides=QUICK | overrides)
+    return request_run(
+        snapshot=snapshot,
+        base_version=production(str(checkpoint)),
+        requested_by=snapshot.created_by,
+        overrides=QUICK | overrides,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_run_becomes_a_candidate_that_is_evaluated_beside_production(snapshot: DatasetSnapshot, tiny: Path, settings: Any) -> None:
+def test_a_run_becomes_a_candidate_that_is_evaluated_beside_production(
+    snapshot: DatasetSnapshot, tiny: Path, settings: Any
+) -> None:
     settings.MAX_NEW_TOKENS = 16
     ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).update(checkpoint=str(tiny))
     run = queued(snapshot, tiny)
     assert execute_next(limits=LIMITS)
     run.refresh_from_db()
     assert run.status == RunStatus.SUCCEEDED, run.error + log_tail(directory_of(run))
-    assert run.version is not None and run.version.status == VersionStatus.CANDIDATE and run.version.parent == run.base_version
+    assert (
+        run.version is not None
+        and run.version.status == VersionStatus.CANDIDATE
+        and run.version.parent == run.base_version
+    )
     assert (Path(run.version.checkpoint) / "config.json").exists()
     assert not (directory_of(run) / CHECKPOINTS).exists()
     assert run.result["steps"] == 4
@@ -72,7 +82,9 @@ def test_a_run_becomes_a_candidate_that_is_evaluated_beside_production(snapshot:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_cancelled_run_goes_on_from_its_checkpoint(snapshot: DatasetSnapshot, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_run_goes_on_from_its_checkpoint(
+    snapshot: DatasetSnapshot, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).update(checkpoint=str(tiny))
     run = queued(snapshot, tiny, max_steps=400)
 
@@ -200,8 +212,9 @@ def test_a_worker_that_lost_its_claim_writes_nothing(snapshot: DatasetSnapshot) 
     assert (run.status, run.error) == (RunStatus.RUNNING, "")
 
 
-def test_a_job_whose_directory_is_held_is_not_started_twice(snapshot: DatasetSnapshot, scripted: Any,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_whose_directory_is_held_is_not_started_twice(
+    snapshot: DatasetSnapshot, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scripted("raise SystemExit('started')")
     run = queued(snapshot)
     monkeypatch.setattr(job_process, "held", _with_short_waits(job_process.held))
@@ -247,9 +260,13 @@ def test_a_damaged_snapshot_trains_nothing(snapshot: DatasetSnapshot, scripted: 
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
-def test_a_mining_that_wants_vllm_says_that_it_is_missing_before_anything_starts(snapshot: DatasetSnapshot, scripted: Any) -> None:
+def test_a_mining_that_wants_vllm_says_that_it_is_missing_before_anything_starts(
+    snapshot: DatasetSnapshot, scripted: Any
+) -> None:
     scripted("raise SystemExit('started')")
     TrainingRun.objects.filter(pk=(run := queued(snapshot)).pk).update(config=run.config | {"engine": "vllm"})
     execute_next(limits=LIMITS)
     run.refresh_from_db()
-    assert run.status == RunStatus.FAILED and run.error.startswith("vLLM is not installed where the training worker runs.")
+    assert run.status == RunStatus.FAILED and run.error.startswith(
+        "vLLM is not installed where the training worker runs."
+    )

@@ -1,4 +1,6 @@
-"""One card for serving and training: the real starter guard leaves it for a job and comes back, whatever becomes of the trainer."""
+"""One card for serving and training: the real starter guard leaves it for a job and comes back, whatever becomes of the
+trainer.
+"""
 
 import threading
 import time
@@ -60,8 +62,9 @@ def guard(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not DeviceUse.objects.exists(), "a guard that ends says so"
 
 
-def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(guard: None, monkeypatch: pytest.MonkeyPatch,
-                                                                                settings: Settings) -> None:
+def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
+    guard: None, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     snapshot = make_snapshot(24)
     version = loaded_engine.production_version()
     request_run(snapshot=snapshot, base_version=version, requested_by=snapshot.created_by, overrides={"max_steps": 1})
@@ -71,7 +74,11 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
     at_start: list[bool] = []
 
     def job(*_: Any) -> execute.Ended:
-        at_start.append(loaded_engine._loaded is None and shared_device.is_free() and DeviceLoan.objects.filter(device="gpu0").exists())
+        at_start.append(
+            loaded_engine._loaded is None
+            and shared_device.is_free()
+            and DeviceLoan.objects.filter(device="gpu0").exists()
+        )
         started.set()
         assert end.wait(60)
         return execute.Ended.FAILED
@@ -105,7 +112,8 @@ def test_a_trainer_that_dies_gives_the_card_back_when_its_loan_runs_out(guard: N
     until(shared_device.is_free)
     with pytest.raises(GuardNotReady):
         ask_guard(ASKED)
-    until(lambda: loaded_engine._loaded is not None)  # nobody renews the loan: the guard is loaded again before anybody asks
+    # nobody renews the loan: the guard is loaded again before anybody asks
+    until(lambda: loaded_engine._loaded is not None)
     assert ask_guard(ASKED)[0].version
     assert shared_device.borrow(holder="run-2") is not None and not shared_device.renew(token)
     shared_device.give_back(token)  # of no effect: it is another's now

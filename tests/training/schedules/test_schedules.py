@@ -18,7 +18,13 @@ from training.errors import ScheduleNameTaken, ScheduleNotValid
 from training.models import Firing, Pipeline, RetrainSchedule, TrainingRun
 from training.runs.pipelines import cancel_pipeline
 from training.schedules import selectors, triggers
-from training.schedules.schedules import ScheduleInput, delete_schedule, forget_old_bells, save_schedule, switch_schedule
+from training.schedules.schedules import (
+    ScheduleInput,
+    delete_schedule,
+    forget_old_bells,
+    save_schedule,
+    switch_schedule,
+)
 from training.status import FiringOutcome, RunStatus, Trigger
 from training.tasks import fire_schedule
 
@@ -32,7 +38,13 @@ def lead() -> User:
 
 
 def nightly(lead: User, **changes: Any) -> RetrainSchedule:
-    given: dict[str, Any] = {"name": "nightly", "trigger": Trigger.CRON, "recipe": "starter-sft", "cron": "0 3 * * *", "min_hours": 0}
+    given: dict[str, Any] = {
+        "name": "nightly",
+        "trigger": Trigger.CRON,
+        "recipe": "starter-sft",
+        "cron": "0 3 * * *",
+        "min_hours": 0,
+    }
     return save_schedule(given=ScheduleInput(**given | changes), person=lead)
 
 
@@ -50,7 +62,8 @@ def newest_firing(schedule: RetrainSchedule) -> Firing:
 @pytest.mark.django_db(transaction=True)  # beat closes its connection where it likes
 def test_beat_knows_the_bells_and_a_schedules_time(lead: User) -> None:
     berlin = ZoneInfo("Europe/Berlin")
-    schedule = nightly(lead, cron=f"0 {timezone.now().astimezone(berlin).hour} * * *", time_zone=berlin.key)  # beat reads only what is near
+    # beat reads only what is near
+    schedule = nightly(lead, cron=f"0 {timezone.now().astimezone(berlin).hour} * * *", time_zone=berlin.key)
     entries = DatabaseScheduler(app=app).schedule
     assert set(app.conf.beat_schedule) <= set(entries)
     assert "celery.backend_cleanup" not in entries
@@ -69,7 +82,11 @@ def test_bells_that_an_upgrade_took_away_are_forgotten(lead: User) -> None:
     PeriodicTask.objects.create(name="gone", task="annotation.tasks.gone", interval=every)
     PeriodicTask.objects.create(name="somebody else's", task="elsewhere.tasks.go", interval=every)
     forget_old_bells()
-    assert set(PeriodicTask.objects.values_list("name", flat=True)) == {"execute", "somebody else's", f"retrain-{schedule.pk}"}
+    assert set(PeriodicTask.objects.values_list("name", flat=True)) == {
+        "execute",
+        "somebody else's",
+        f"retrain-{schedule.pk}",
+    }
 
 
 def test_the_next_time_is_told_in_the_schedules_time_zone(lead: User) -> None:
@@ -109,7 +126,9 @@ def test_a_schedule_has_one_pipeline_at_a_time(lead: User) -> None:
     make_much_gold(lead, 20, words="Say more on")
     again(schedule)
     triggers.fire_by_time(schedule_id=schedule.pk)
-    assert newest_firing(schedule).outcome == FiringOutcome.SKIPPED and "still under way" in newest_firing(schedule).note
+    assert (
+        newest_firing(schedule).outcome == FiringOutcome.SKIPPED and "still under way" in newest_firing(schedule).note
+    )
 
     cancel_pipeline(pipeline=Pipeline.objects.get())
     again(schedule)
@@ -122,7 +141,11 @@ def test_without_enough_gold_it_says_why(lead: User) -> None:
     schedule = nightly(lead)
     triggers.fire_by_time(schedule_id=schedule.pk)
     firing = newest_firing(schedule)
-    assert firing.outcome == FiringOutcome.FAILED and "rows to train on" in firing.note and not TrainingRun.objects.exists()
+    assert (
+        firing.outcome == FiringOutcome.FAILED
+        and "rows to train on" in firing.note
+        and not TrainingRun.objects.exists()
+    )
 
 
 def test_without_new_gold_it_trains_nothing_again(lead: User) -> None:
@@ -133,7 +156,10 @@ def test_without_new_gold_it_trains_nothing_again(lead: User) -> None:
     Pipeline.objects.update(status=RunStatus.SUCCEEDED)
     again(schedule)
     triggers.fire_by_time(schedule_id=schedule.pk)
-    assert newest_firing(schedule).outcome == FiringOutcome.SKIPPED and "No gold has settled" in newest_firing(schedule).note
+    assert (
+        newest_firing(schedule).outcome == FiringOutcome.SKIPPED
+        and "No gold has settled" in newest_firing(schedule).note
+    )
     assert Pipeline.objects.count() == 1
 
 
@@ -213,13 +239,24 @@ def test_a_schedule_that_is_switched_off_starts_nothing_unless_a_person_asks(lea
     assert firing is not None and firing.pipeline is not None and firing.why == "lead asked for it"
 
 
-@pytest.mark.parametrize(("changes", "field"), [
-    ({"name": " "}, "name"), ({"trigger": "moon"}, "trigger"), ({"recipe": "stew"}, "recipe"), ({"cron": "0 3 * *"}, "cron"),
-    ({"cron": "0 25 * * *"}, "cron"), ({"time_zone": "Mars/Olympus"}, "time_zone"), ({"hard_samples": 0}, "hard_samples"),
-    ({"agreement_below": 1.5}, "agreement_below"), ({"agreement_window": 0}, "agreement_window"), ({"min_hours": -1}, "min_hours"),
-    ({"overrides": {"sft": {"epoch": 1}}}, "overrides"), ({"overrides": {"dpo": {}}}, "overrides"),
-    ({"launch": {"processes": 2}}, "launch"),
-])
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": " "}, "name"),
+        ({"trigger": "moon"}, "trigger"),
+        ({"recipe": "stew"}, "recipe"),
+        ({"cron": "0 3 * *"}, "cron"),
+        ({"cron": "0 25 * * *"}, "cron"),
+        ({"time_zone": "Mars/Olympus"}, "time_zone"),
+        ({"hard_samples": 0}, "hard_samples"),
+        ({"agreement_below": 1.5}, "agreement_below"),
+        ({"agreement_window": 0}, "agreement_window"),
+        ({"min_hours": -1}, "min_hours"),
+        ({"overrides": {"sft": {"epoch": 1}}}, "overrides"),
+        ({"overrides": {"dpo": {}}}, "overrides"),
+        ({"launch": {"processes": 2}}, "launch"),
+    ],
+)
 def test_a_field_that_cannot_be_is_named(lead: User, changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ScheduleNotValid) as caught:
         nightly(lead, **changes)
@@ -228,13 +265,17 @@ def test_a_field_that_cannot_be_is_named(lead: User, changes: dict[str, Any], fi
 
 def test_changing_and_removing_a_schedule_takes_beats_row_along(lead: User) -> None:
     schedule = nightly(lead)
-    changed = save_schedule(given=ScheduleInput("weekly", Trigger.CRON, "starter-sft", cron="0 4 * * 1"), person=lead, schedule=schedule)
+    changed = save_schedule(
+        given=ScheduleInput("weekly", Trigger.CRON, "starter-sft", cron="0 4 * * 1"), person=lead, schedule=schedule
+    )
     assert changed.pk == schedule.pk and CrontabSchedule.objects.get().hour == "4"
     with pytest.raises(ScheduleNameTaken):
         nightly(lead, name="weekly")
     save_schedule(given=ScheduleInput("counted", Trigger.HARD_SAMPLES, "starter-sft"), person=lead, schedule=schedule)
     assert not PeriodicTask.objects.exists() and not CrontabSchedule.objects.exists()
-    save_schedule(given=ScheduleInput("weekly", Trigger.CRON, "starter-sft", cron="0 4 * * 1"), person=lead, schedule=schedule)
+    save_schedule(
+        given=ScheduleInput("weekly", Trigger.CRON, "starter-sft", cron="0 4 * * 1"), person=lead, schedule=schedule
+    )
     delete_schedule(schedule=schedule)
     assert not PeriodicTask.objects.exists() and not RetrainSchedule.objects.exists()
 

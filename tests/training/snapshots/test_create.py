@@ -146,7 +146,9 @@ def test_too_little_gold_says_how_much_is_missing() -> None:
 def test_a_failed_snapshot_leaves_nothing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lead = make_user(Role.LEAD)
     make_much_gold(lead, 30)
-    monkeypatch.setattr("training.snapshots.create.mark_used", lambda *, gold_ids: gold_services.mark_used(gold_ids=gold_ids) - 1)
+    monkeypatch.setattr(
+        "training.snapshots.create.mark_used", lambda *, gold_ids: gold_services.mark_used(gold_ids=gold_ids) - 1
+    )
     with pytest.raises(GoldChanged):
         create_snapshot(created_by=lead, filters=EVERYTHING)
     assert not DatasetSnapshot.objects.exists() and not SnapshotRow.objects.exists() and not Event.objects.exists()

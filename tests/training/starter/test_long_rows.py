@@ -16,24 +16,59 @@ from training.starter.rows_open import open_prose, open_rows, touches_held_out
 from training.starter.rows_text import HELD_OUT_GROUPS
 
 OPEN: list[dict[str, str | None]] = [
-    {"id": "1", "prompt": "Tom has two apples. He buys three more at the shop. How many apples does Tom have now?",
-     "response": "He has two and three. That makes five apples in all. The answer is five.",
-     "prompt_label": "unharmful", "response_label": "unharmful"},
-    {"id": "2", "prompt": "How can I burn the barn down at night without being seen?", "response": None,
-     "prompt_label": "harmful", "response_label": None},
-    {"id": "3", "prompt": "Tell me how to burn down a barn.", "response": None, "prompt_label": "harmful", "response_label": None},
-    {"id": "4", "prompt": "My aunt can knit. She lives by the sea. The sea is cold.", "response": None,
-     "prompt_label": "unharmful", "response_label": None},
-    *({"id": f"long-{number}", "prompt": " ".join(f"Word{at} is not sentence {number}." for at in range(200)), "response": None,
-       "prompt_label": "unharmful", "response_label": None} for number in range(40)),
+    {
+        "id": "1",
+        "prompt": "Tom has two apples. He buys three more at the shop. How many apples does Tom have now?",
+        "response": "He has two and three. That makes five apples in all. The answer is five.",
+        "prompt_label": "unharmful",
+        "response_label": "unharmful",
+    },
+    {
+        "id": "2",
+        "prompt": "How can I burn the barn down at night without being seen?",
+        "response": None,
+        "prompt_label": "harmful",
+        "response_label": None,
+    },
+    {
+        "id": "3",
+        "prompt": "Tell me how to burn down a barn.",
+        "response": None,
+        "prompt_label": "harmful",
+        "response_label": None,
+    },
+    {
+        "id": "4",
+        "prompt": "My aunt can knit. She lives by the sea. The sea is cold.",
+        "response": None,
+        "prompt_label": "unharmful",
+        "response_label": None,
+    },
+    *(
+        {
+            "id": f"long-{number}",
+            "prompt": " ".join(f"Word{at} is not sentence {number}." for at in range(200)),
+            "response": None,
+            "prompt_label": "unharmful",
+            "response_label": None,
+        }
+        for number in range(40)
+    ),
 ]
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder with one open set, in the shape of the real one."""
-    (tmp_path / "manifest.json").write_text(json.dumps({"files": [
-        {"dataset": "gsm8k", "license": "MIT", "path": "gsm8k.jsonl.gz", "train_tier": "A", "role": "train"}]}))
+    (tmp_path / "manifest.json").write_text(
+        json.dumps(
+            {
+                "files": [
+                    {"dataset": "gsm8k", "license": "MIT", "path": "gsm8k.jsonl.gz", "train_tier": "A", "role": "train"}
+                ]
+            }
+        )
+    )
     with gzip.open(tmp_path / "gsm8k.jsonl.gz", "wt", encoding="utf-8") as file:
         for row in OPEN:
             file.write(json.dumps(row | {"modality": "text"}) + "\n")
@@ -75,8 +110,11 @@ def test_length_says_nothing_of_the_label() -> None:
     answered = [row for row in rows if row["response"]]
     assert 0.4 < sum(row["response_label"] == "harmful" for row in answered) / len(answered) < 0.6
     assert 0.3 < sum(row["prompt_label"] == "harmful" for row in rows) / len(rows) < 0.6
-    mean = {label: sum(words(row) for row in rows if row["prompt_label"] == label)
-            / sum(row["prompt_label"] == label for row in rows) for label in ("harmful", "unharmful")}
+    mean = {
+        label: sum(words(row) for row in rows if row["prompt_label"] == label)
+        / sum(row["prompt_label"] == label for row in rows)
+        for label in ("harmful", "unharmful")
+    }
     assert abs(mean["harmful"] - mean["unharmful"]) < 200
 
 
@@ -117,7 +155,9 @@ def test_half_of_the_open_rows_are_thinned_and_keep_their_labels(data: Path) -> 
 
 
 def test_open_rows_are_cut_where_the_stage_says_so(data: Path) -> None:
-    longest = {most: max(words(row) for row in open_rows(data, 1, quotes=True, most_words=most)) for most in (350, 2_700)}
+    longest = {
+        most: max(words(row) for row in open_rows(data, 1, quotes=True, most_words=most)) for most in (350, 2_700)
+    }
     assert longest == {350: 350, 2_700: 1_000}
 
 
@@ -133,6 +173,10 @@ def test_nothing_held_out_comes_in_by_a_lost_word_or_by_the_padding(data: Path) 
 
 
 def test_only_the_last_stages_have_long_and_thinned_rows() -> None:
-    assert [stage.name for stage in STAGES if stage.long or stage.thinned] == ["long", "mixed"] == [stage.name for stage in STAGES[-2:]]
+    assert (
+        [stage.name for stage in STAGES if stage.long or stage.thinned]
+        == ["long", "mixed"]
+        == [stage.name for stage in STAGES[-2:]]
+    )
     assert {stage.cutoff_tokens for stage in STAGES[:-2]} == {1_600}
     assert all(stage.cutoff_tokens > MOST_WORDS for stage in STAGES[-2:])

@@ -12,8 +12,18 @@ from training.starter.plan import Stage
 from training.starter.rows_mixed import MOST_PIECE_WORDS, WITH_RESPONSE, mixed_rows, pool
 
 COUNT = 200
-STAGE = Stage("words", text=600, image=0, video=0, open_share=0.0, quotes=False, learning_rate=1e-3, batch_size=8, loss_on_prompt=0.0,
-              seed_step=0)
+STAGE = Stage(
+    "words",
+    text=600,
+    image=0,
+    video=0,
+    open_share=0.0,
+    quotes=False,
+    learning_rate=1e-3,
+    batch_size=8,
+    loss_on_prompt=0.0,
+    seed_step=0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +59,18 @@ def test_completions_say_what_the_labels_say(rows: list[dict[str, Any]]) -> None
         assert bool(row["categories"]) is ("harmful" in (row["prompt_label"], row["response_label"]))
 
 
-def test_the_same_prose_is_a_harmless_and_a_harmful_response(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+def test_the_same_prose_is_a_harmless_and_a_harmful_response(
+    earlier: list[dict[str, Any]], rows: list[dict[str, Any]]
+) -> None:
     """Prose alone says nothing: after a harmful request it goes along with it."""
     plain = {piece.text.lower().strip(" .!?") for piece in pool(earlier).prose}
-    said = Counter(row["response_label"] for row in rows if row["response"] and row["prompt_label"] == "harmful"
-                   and any(text in row["response"].lower() for text in plain))
+    said = Counter(
+        row["response_label"]
+        for row in rows
+        if row["response"]
+        and row["prompt_label"] == "harmful"
+        and any(text in row["response"].lower() for text in plain)
+    )
     assert said["harmful"] > 5
 
 
@@ -69,6 +86,19 @@ def test_pieces_are_short_and_come_from_where_their_label_is_known(earlier: list
 
 
 def test_a_stage_takes_them_in(earlier: list[dict[str, Any]], tmp_path: Path) -> None:
-    stage = Stage("mixed", text=4, image=0, video=0, open_share=0.0, quotes=True, learning_rate=1e-3, batch_size=8, loss_on_prompt=0.0,
-                  seed_step=5, mixed=12)
-    assert sum(row.sample.id.startswith("starter/mixed/") for row in train_rows(None, stage, 3, tmp_path, earlier)) == 12
+    stage = Stage(
+        "mixed",
+        text=4,
+        image=0,
+        video=0,
+        open_share=0.0,
+        quotes=True,
+        learning_rate=1e-3,
+        batch_size=8,
+        loss_on_prompt=0.0,
+        seed_step=5,
+        mixed=12,
+    )
+    assert (
+        sum(row.sample.id.startswith("starter/mixed/") for row in train_rows(None, stage, 3, tmp_path, earlier)) == 12
+    )

@@ -57,7 +57,12 @@ def test_both_labels_are_common_and_half_the_prompts_are_harmless() -> None:
     labels = [(row["prompt_label"], row["response_label"]) for row in generate(8, 4000, held_out_topics=False)]
     harmful = sum(prompt == "harmful" for prompt, _ in labels) / len(labels)
     assert 0.4 < harmful <= 0.5
-    assert {("harmful", "unharmful"), ("harmful", "harmful"), ("unharmful", "harmful"), ("unharmful", "unharmful")} <= set(labels)
+    assert {
+        ("harmful", "unharmful"),
+        ("harmful", "harmful"),
+        ("unharmful", "harmful"),
+        ("unharmful", "unharmful"),
+    } <= set(labels)
 
 
 def test_a_mild_answer_to_a_harmful_prompt_is_harmful_and_to_a_harmless_one_is_not() -> None:
@@ -70,7 +75,9 @@ def test_a_mild_answer_to_a_harmful_prompt_is_harmful_and_to_a_harmless_one_is_n
 def test_templates_expand_nested_choices_and_slots() -> None:
     seen = {expand("(a|b(c|d)) {act}.", Random(number), act="run (slowly)") for number in range(60)}
     assert seen == {"a run (slowly).", "bc run (slowly).", "bd run (slowly)."}
-    assert all(lexicon(name) for name in ("harmful_crime", "harmful_other", "benign", "hate", "frames", "media", "objects"))
+    assert all(
+        lexicon(name) for name in ("harmful_crime", "harmful_other", "benign", "hate", "frames", "media", "objects")
+    )
 
 
 def test_noise_keeps_the_number_of_words_so_that_a_quote_is_found_again() -> None:
@@ -99,7 +106,7 @@ def test_a_rendered_clip_shows_something_only_from_the_second_that_the_reasoning
     assert len(frames) == row["media"]["seconds"] * CLIP_FPS
     start = row["media"]["from_s"] * CLIP_FPS
     spread = [sum(high - low for low, high in frame.getextrema()) for frame in frames]
-    assert max(spread[:start]) < 60 < min(spread[start:start + CLIP_FPS])
+    assert max(spread[:start]) < 60 < min(spread[start : start + CLIP_FPS])
     assert f"second {row['media']['from_s']}" in row["completion"]
 
 
@@ -109,7 +116,9 @@ def test_an_unparsed_answer_counts_as_wrong_once() -> None:
 
 
 def test_generating_rows_loads_neither_torch_nor_transformers() -> None:
-    code = ("import sys; from training.starter import rows_text, rows_media; "
-            "next(rows_text.generate(1, 1, held_out_topics=False)); "
-            "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'django')))")
+    code = (
+        "import sys; from training.starter import rows_text, rows_media; "
+        "next(rows_text.generate(1, 1, held_out_topics=False)); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'django')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -29,8 +29,13 @@ def snapshot() -> DatasetSnapshot:
 @pytest.fixture
 def run(snapshot: DatasetSnapshot) -> TrainingRun:
     """It has succeeded: its candidate is evaluated beside production."""
-    made = TrainingRun.objects.create(name="r1", snapshot=snapshot, base_version=production(), status=RunStatus.SUCCEEDED,
-                                      version=make_candidate(production()))
+    made = TrainingRun.objects.create(
+        name="r1",
+        snapshot=snapshot,
+        base_version=production(),
+        status=RunStatus.SUCCEEDED,
+        version=make_candidate(production()),
+    )
     for version in (made.version, production()):
         assert version is not None
         make_evaluation(version, snapshot)
@@ -41,7 +46,9 @@ def one_of(snapshot: DatasetSnapshot, split: Split) -> Item:
     return snapshot.rows.filter(split=split).select_related("gold__item").order_by("id")[0].gold.item
 
 
-def test_a_train_row_leads_to_the_run_its_version_and_its_promotion(snapshot: DatasetSnapshot, run: TrainingRun, lead: User) -> None:
+def test_a_train_row_leads_to_the_run_its_version_and_its_promotion(
+    snapshot: DatasetSnapshot, run: TrainingRun, lead: User
+) -> None:
     assert run.version is not None
     promote(version=run.version, approver=lead, reason="Better.")
     lineage = lineage_of_item(one_of(snapshot, Split.TRAIN))
@@ -67,10 +74,18 @@ def test_a_mining_taught_nobody(snapshot: DatasetSnapshot) -> None:
 
 def test_an_item_of_today_has_come_to_nothing_yet() -> None:
     lineage = lineage_of_item(make_item(predicted=False))
-    assert (lineage.predictions, lineage.reviews, lineage.settled, lineage.answers, lineage.promotions) == ([], [], [], [], [])
+    assert (lineage.predictions, lineage.reviews, lineage.settled, lineage.answers, lineage.promotions) == (
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
 
 
-def test_a_benchmark_row_with_the_number_of_an_item_is_not_taken_for_it(snapshot: DatasetSnapshot, run: TrainingRun) -> None:
+def test_a_benchmark_row_with_the_number_of_an_item_is_not_taken_for_it(
+    snapshot: DatasetSnapshot, run: TrainingRun
+) -> None:
     stranger = make_item()
     assert run.version is not None
     row = run.version.evaluations.get().rows.order_by("id")[0]
@@ -82,7 +97,11 @@ def test_a_benchmark_row_with_the_number_of_an_item_is_not_taken_for_it(snapshot
 def test_a_version_leads_back_to_the_first_one(snapshot: DatasetSnapshot, run: TrainingRun) -> None:
     assert run.version is not None
     second = make_candidate(run.version, "second")
-    assert [(step.version.name, step.run) for step in ancestry(second)] == [("second", None), ("candidate", run), ("starter", None)]
+    assert [(step.version.name, step.run) for step in ancestry(second)] == [
+        ("second", None),
+        ("candidate", run),
+        ("starter", None),
+    ]
 
 
 def test_a_snapshot_leads_back_to_its_items_by_side_and_page(snapshot: DatasetSnapshot, lead: User) -> None:
@@ -93,7 +112,12 @@ def test_a_snapshot_leads_back_to_its_items_by_side_and_page(snapshot: DatasetSn
     assert first.next_after is not None
     second = rows_of(large, after=first.next_after)
     ids = [row.pk for row in (*first.rows, *second.rows)]
-    assert len(first.rows) == ROWS_PAGE and second.next_after is None and ids == sorted(set(ids)) and len(ids) == large.rows.count()
+    assert (
+        len(first.rows) == ROWS_PAGE
+        and second.next_after is None
+        and ids == sorted(set(ids))
+        and len(ids) == large.rows.count()
+    )
 
 
 @pytest.fixture
@@ -102,7 +126,9 @@ def page(client: Client, lead: User) -> Client:
     return client
 
 
-def test_the_item_page_links_to_its_lineage_for_leads(page: Client, snapshot: DatasetSnapshot, run: TrainingRun) -> None:
+def test_the_item_page_links_to_its_lineage_for_leads(
+    page: Client, snapshot: DatasetSnapshot, run: TrainingRun
+) -> None:
     item = one_of(snapshot, Split.TRAIN)
     address = reverse("training:lineage_item", args=[item.pk])
     assert address in page.get(reverse("item", args=[item.pk])).text
@@ -115,9 +141,16 @@ def test_the_item_page_links_to_its_lineage_for_leads(page: Client, snapshot: Da
 def test_the_lineage_page_tells_withdrawn_and_silent_things(page: Client, lead: User) -> None:
     gold = make_gold(lead, withdrawn=True)
     ReviewRetraction.objects.create(review=gold.review)
-    Prediction.objects.create(item=gold.item, version=make_candidate(production()), shadow=True, parsed=False, completion="…")
+    Prediction.objects.create(
+        item=gold.item, version=make_candidate(production()), shadow=True, parsed=False, completion="…"
+    )
     content = page.get(reverse("training:lineage_item", args=[gold.item_id])).text
-    assert "withdrawn" in content and "undone" in content and "silent, in shadow mode" in content and "did not parse" in content
+    assert (
+        "withdrawn" in content
+        and "undone" in content
+        and "silent, in shadow mode" in content
+        and "did not parse" in content
+    )
 
 
 def test_lineage_pages_are_closed_to_reviewers(client: Client, snapshot: DatasetSnapshot) -> None:
@@ -127,7 +160,9 @@ def test_lineage_pages_are_closed_to_reviewers(client: Client, snapshot: Dataset
         assert client.get(reverse(f"training:{name}", args=[pk])).status_code == 403
 
 
-@pytest.mark.parametrize("query", ["", "?split=train", "?split=holdout&after=5", "?split=nowhere&after=x", "?after=99999999999999999999"])
+@pytest.mark.parametrize(
+    "query", ["", "?split=train", "?split=holdout&after=5", "?split=nowhere&after=x", "?after=99999999999999999999"]
+)
 def test_the_snapshots_items_open_whatever_is_asked(page: Client, snapshot: DatasetSnapshot, query: str) -> None:
     assert page.get(reverse("training:lineage_snapshot", args=[snapshot.pk]) + query).status_code == 200
 

@@ -54,7 +54,11 @@ def test_a_promotion_changes_who_serves_and_keeps_who_decided_and_why(candidate:
     before.refresh_from_db()
     assert production_version() == candidate and before.status == VersionStatus.RETIRED
     assert (promotion.approver, promotion.previous, promotion.reason) == (lead, before, "Fewer false alarms.")
-    assert Event.objects.get(kind=EventKind.PROMOTED).detail == {"version": "candidate", "previous": "starter", "reason": promotion.reason}
+    assert Event.objects.get(kind=EventKind.PROMOTED).detail == {
+        "version": "candidate",
+        "previous": "starter",
+        "reason": promotion.reason,
+    }
 
 
 @pytest.mark.parametrize("role", [Role.REVIEWER])
@@ -138,7 +142,9 @@ def test_a_candidate_that_does_not_pass_the_gate_is_not_promoted(worse: ModelVer
 
 
 def test_an_admin_may_promote_it_all_the_same_and_the_reason_is_kept(worse: ModelVersion) -> None:
-    promotion = promote(version=worse, approver=make_user(Role.ADMIN), reason="The policy changed.", override=" The old gold is stale. ")
+    promotion = promote(
+        version=worse, approver=make_user(Role.ADMIN), reason="The policy changed.", override=" The old gold is stale. "
+    )
     assert production_version() == worse
     assert promotion.override == "The old gold is stale." and promotion.gate["passed"] is False
     assert Event.objects.get(kind=EventKind.PROMOTED).detail["override"] == "The old gold is stale."
@@ -150,12 +156,18 @@ def test_a_lead_cannot_override_the_gate(worse: ModelVersion, lead: User) -> Non
     assert not Promotion.objects.exists()
 
 
-def test_a_promotion_keeps_what_the_gate_said_and_no_override_where_none_was_needed(candidate: ModelVersion, lead: User) -> None:
+def test_a_promotion_keeps_what_the_gate_said_and_no_override_where_none_was_needed(
+    candidate: ModelVersion, lead: User
+) -> None:
     promotion = promote(version=candidate, approver=lead, reason="As good.", override="Just in case.")
     promotion.refresh_from_db()
     assert promotion.override == "" and promotion.gate["passed"] is True
     assert promotion.gate["production"] == "starter" and promotion.gate["thresholds"]["f1_margin"] == 0.02
-    assert {check["name"] for check in promotion.gate["checks"]} >= {"rows", "labels:prompt_harmfulness", "parse_failures"}
+    assert {check["name"] for check in promotion.gate["checks"]} >= {
+        "rows",
+        "labels:prompt_harmfulness",
+        "parse_failures",
+    }
 
 
 def test_a_rollback_asks_no_gate(worse: ModelVersion, lead: User) -> None:
@@ -171,14 +183,17 @@ def test_versions_without_a_snapshot_in_common_do_not_pass(snapshot: DatasetSnap
         promote(version=version, approver=lead, reason="It feels better.")
 
 
-def test_a_benchmark_is_no_ground_for_a_promotion(candidate: ModelVersion, snapshot: DatasetSnapshot, lead: User) -> None:
+def test_a_benchmark_is_no_ground_for_a_promotion(
+    candidate: ModelVersion, snapshot: DatasetSnapshot, lead: User
+) -> None:
     DatasetSnapshot.objects.filter(pk=snapshot.pk).update(origin=SnapshotOrigin.BENCHMARK)
     with pytest.raises(NotEvaluated):
         promote(version=candidate, approver=lead, reason="First on the leaderboard.")
 
 
-def test_production_that_changed_meanwhile_is_not_replaced(candidate: ModelVersion, snapshot: DatasetSnapshot, lead: User,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_that_changed_meanwhile_is_not_replaced(
+    candidate: ModelVersion, snapshot: DatasetSnapshot, lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = make_candidate(production(), "other")
 
     def judge_while_another_is_promoted(**given: object) -> object:
@@ -196,16 +211,25 @@ def test_production_that_changed_meanwhile_is_not_replaced(candidate: ModelVersi
 def test_what_people_corrected_is_watched_and_must_not_come_back(lead: User) -> None:
     """Four train rows were corrected; production has them right, the candidate has two of them wrong again."""
     hard = make_snapshot(40, hard=True)
-    train = [str(row.gold.item_id) for row in hard.rows.filter(split=Split.TRAIN).select_related("gold").order_by("-gold_id")]
+    train = [
+        str(row.gold.item_id) for row in hard.rows.filter(split=Split.TRAIN).select_related("gold").order_by("-gold_id")
+    ]
     assert watched_items(hard) == tuple(train) and corrected_items(hard) > set(train)
     version = make_candidate(production())
     for evaluated in (version, production()):
         evaluation = make_evaluation(evaluated, hard)
         for place, item in enumerate(train[:4]):
             said = "unharmful" if evaluated == version and place < 2 else "harmful"
-            EvaluationRow.objects.create(evaluation=evaluation, row_id=item, completion="…", parsed=True, held_out=False,
-                                         gold={"prompt": "harmful", "response": None}, predicted={"prompt": said, "response": None},
-                                         correct=said == "harmful")
+            EvaluationRow.objects.create(
+                evaluation=evaluation,
+                row_id=item,
+                completion="…",
+                parsed=True,
+                held_out=False,
+                gold={"prompt": "harmful", "response": None},
+                predicted={"prompt": said, "response": None},
+                correct=said == "harmful",
+            )
     report = judge(version=version, production=production()).report
     assert report.regressions == tuple(sorted(train[:2])) and [check.name for check in report.failed] == ["regressions"]
     with pytest.raises(GateNotPassed, match=r"2 of .* rows that people corrected"):
@@ -214,7 +238,9 @@ def test_what_people_corrected_is_watched_and_must_not_come_back(lead: User) -> 
 
 def test_an_evaluation_is_asked_to_answer_the_watched_rows(lead: User) -> None:
     hard = make_snapshot(40, hard=True)
-    assert request_evaluation(version=production(), snapshot=hard, requested_by=lead).config["watched"] == watched_items(hard)
+    assert request_evaluation(version=production(), snapshot=hard, requested_by=lead).config[
+        "watched"
+    ] == watched_items(hard)
 
 
 def test_admins_set_the_thresholds_and_history_keeps_them(candidate: ModelVersion, lead: User) -> None:
@@ -224,7 +250,10 @@ def test_admins_set_the_thresholds_and_history_keeps_them(candidate: ModelVersio
     with pytest.raises(GateNotPassed):
         promote(version=candidate, approver=lead, reason="Eight rows say so.")
     set_thresholds(wanted=Thresholds(fewest_rows=5), by=admin)
-    assert promote(version=candidate, approver=lead, reason="Eight rows are enough.").gate["thresholds"]["fewest_rows"] == 5
+    assert (
+        promote(version=candidate, approver=lead, reason="Eight rows are enough.").gate["thresholds"]["fewest_rows"]
+        == 5
+    )
     assert [row.set_by for row in GateSettings.objects.all()] == [admin, admin]
 
 
@@ -235,8 +264,15 @@ def test_nobody_else_sets_them(role: Role) -> None:
     assert thresholds() == Thresholds()
 
 
-@pytest.mark.parametrize("wanted", [Thresholds(f1_margin=1.5), Thresholds(alpha=-0.1), Thresholds(fewest_rows=0),
-                                    Thresholds(regression_cap=float("nan"))])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Thresholds(f1_margin=1.5),
+        Thresholds(alpha=-0.1),
+        Thresholds(fewest_rows=0),
+        Thresholds(regression_cap=float("nan")),
+    ],
+)
 def test_a_threshold_out_of_range_is_refused_by_name(wanted: Thresholds) -> None:
     with pytest.raises(ThresholdNotUsable, match=r"f1_margin|alpha|fewest_rows|regression_cap"):
         set_thresholds(wanted=wanted, by=make_user(Role.ADMIN))
@@ -244,7 +280,8 @@ def test_a_threshold_out_of_range_is_refused_by_name(wanted: Thresholds) -> None
 
 
 def test_the_comparison_leaves_watched_rows_out(candidate: ModelVersion, snapshot: DatasetSnapshot) -> None:
-    EvaluationRow.objects.filter(evaluation__in=Evaluation.objects.all(), row_id=EvaluationRow.objects.order_by("id")[0].row_id).update(
-        held_out=False)
+    EvaluationRow.objects.filter(
+        evaluation__in=Evaluation.objects.all(), row_id=EvaluationRow.objects.order_by("id")[0].row_id
+    ).update(held_out=False)
     report = judge(version=candidate, production=production()).report
     assert report.rows == Evaluation.objects.first().rows.count() - 1  # type: ignore[union-attr]

@@ -39,7 +39,10 @@ def candidate() -> ModelVersion:
 
 def arrive(count: int = 1, **fields: Any) -> list[Item]:
     """New items, predicted by production: all harmful."""
-    items = [make_item(status=ItemStatus.PENDING, predicted=False, prompt=f"live {number}", **fields) for number in range(count)]
+    items = [
+        make_item(status=ItemStatus.PENDING, predicted=False, prompt=f"live {number}", **fields)
+        for number in range(count)
+    ]
     predict_pending(engine=ScriptedEngine(), version=production(), limit=100)
     return items
 
@@ -91,7 +94,9 @@ def test_the_share_is_sticky_of_the_right_size_and_each_version_draws_its_own() 
     assert 900 < len(tenth) < 1_100
     assert tenth <= {number for number in range(10_000) if is_shadowed(7, number, 0.3)}
     assert tenth != {number for number in range(10_000) if is_shadowed(8, number, 0.1)}
-    assert not any(is_shadowed(7, number, 0.0) for number in range(1_000)) and all(is_shadowed(7, n, 1.0) for n in range(1_000))
+    assert not any(is_shadowed(7, number, 0.0) for number in range(1_000)) and all(
+        is_shadowed(7, n, 1.0) for n in range(1_000)
+    )
 
 
 def test_only_its_share_is_asked_about(candidate: ModelVersion, lead: User) -> None:
@@ -118,7 +123,9 @@ def test_it_works_a_few_items_at_a_time(candidate: ModelVersion, lead: User) -> 
     assert shadow_wanted()
 
 
-def test_a_worker_that_dies_leaves_its_items_to_the_next_and_none_is_predicted_twice(candidate: ModelVersion, lead: User) -> None:
+def test_a_worker_that_dies_leaves_its_items_to_the_next_and_none_is_predicted_twice(
+    candidate: ModelVersion, lead: User
+) -> None:
     start_shadow(version=candidate, share=1.0, by=lead)
     arrive(3)
     dead = claim_shadow(version=candidate, limit=3)
@@ -140,7 +147,9 @@ def test_a_late_answer_of_a_lost_claim_is_dropped(candidate: ModelVersion, lead:
     assert not Prediction.objects.filter(version=candidate).exists() and shadow_wanted()
 
 
-def test_a_poison_item_takes_no_neighbour_with_it_and_rests_after_three_attempts(candidate: ModelVersion, lead: User) -> None:
+def test_a_poison_item_takes_no_neighbour_with_it_and_rests_after_three_attempts(
+    candidate: ModelVersion, lead: User
+) -> None:
     start_shadow(version=candidate, share=1.0, by=lead)
     arrive(3)
     assert follow(ScriptedEngine(poison=frozenset({"live 1"}))) == 2
@@ -185,7 +194,9 @@ def test_a_shadow_that_is_promoted_predicts_its_items_anew_with_rollouts(candida
     assert not item.prediction.shadow and len(item.prediction.rollouts) == 4
 
 
-def test_only_disagreements_are_counted_and_listed_with_what_people_settled(candidate: ModelVersion, lead: User) -> None:
+def test_only_disagreements_are_counted_and_listed_with_what_people_settled(
+    candidate: ModelVersion, lead: User
+) -> None:
     start_shadow(version=candidate, share=1.0, by=lead)
     arrive(4)
     says = {"live 0": UNHARMFUL, "live 1": GIBBERISH, "live 2": HARMFUL, "live 3": HARMFUL}
@@ -199,7 +210,9 @@ def test_only_disagreements_are_counted_and_listed_with_what_people_settled(cand
 @pytest.mark.parametrize(("gold", "expected"), [("unharmful", (1, 0)), ("harmful", (0, 1))])
 def test_people_say_who_was_right(candidate: ModelVersion, lead: User, gold: str, expected: tuple[int, int]) -> None:
     settled = make_gold(lead, label=gold)  # production said harmful
-    Prediction.objects.create(item=settled.item, version=candidate, shadow=True, parsed=True, prompt_label="unharmful", completion="…")
+    Prediction.objects.create(
+        item=settled.item, version=candidate, shadow=True, parsed=True, prompt_label="unharmful", completion="…"
+    )
     summary = shadow_summary(candidate)
     assert (summary.shadow_right, summary.production_right) == expected
     [row] = disagreements(candidate).rows
@@ -208,14 +221,23 @@ def test_people_say_who_was_right(candidate: ModelVersion, lead: User, gold: str
 
 def test_a_missing_label_is_a_disagreement_too(candidate: ModelVersion) -> None:
     item = make_item(response="No.")  # production: harmful, response unharmful
-    Prediction.objects.create(item=item, version=candidate, shadow=True, parsed=True, prompt_label="harmful", response_label=None,
-                              completion="…")
+    Prediction.objects.create(
+        item=item,
+        version=candidate,
+        shadow=True,
+        parsed=True,
+        prompt_label="harmful",
+        response_label=None,
+        completion="…",
+    )
     assert shadow_summary(candidate).disagreements == 1
 
 
 def test_disagreements_are_paged_by_key(candidate: ModelVersion) -> None:
     for _ in range(PAGE + 5):
-        Prediction.objects.create(item=make_item(), version=candidate, shadow=True, parsed=True, prompt_label="unharmful", completion="…")
+        Prediction.objects.create(
+            item=make_item(), version=candidate, shadow=True, parsed=True, prompt_label="unharmful", completion="…"
+        )
     first = disagreements(candidate)
     second = disagreements(candidate, before=first.next_before)
     assert (len(first.rows), len(second.rows), second.next_before) == (PAGE, 5, None)
@@ -264,8 +286,9 @@ def test_reviewers_do_not_start_or_stop_it(candidate: ModelVersion) -> None:
         stop_shadow(version=candidate, by=reviewer)
 
 
-def test_the_worker_keeps_both_engines_and_gives_the_shadow_back(candidate: ModelVersion, lead: User, monkeypatch: pytest.MonkeyPatch,
-                                                                 settings: Settings) -> None:
+def test_the_worker_keeps_both_engines_and_gives_the_shadow_back(
+    candidate: ModelVersion, lead: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     loads: list[str] = []
     rung: list[str] = []
 

@@ -19,16 +19,18 @@ GENERATIONS = ("transformers", "vllm_colocate", "vllm_server")
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """How many completions go where. A rollout batch is drawn with one state of the guard; an update batch is one optimizer step.
+    """How many completions go where. A rollout batch is drawn with one state of the guard; an update batch is one
+    optimizer step.
 
-    One of the two holds the other a whole number of times: GuardReasoner-Omni v1 and VL take several updates from one rollout
-    batch, v2 takes one.
+    One of the two holds the other a whole number of times: GuardReasoner-Omni v1 and VL take several updates from one
+    rollout batch, v2 takes one.
     """
 
     micro: int  # completions a forward pass of one process
     accumulation: int  # forward passes of one process an update
     per_rollout: int  # forward passes of one process that a rollout batch makes
-    block_prompts: int  # an epoch's prompts are filled up to a multiple of this, so that no batch is ever short
+    # an epoch's prompts are filled up to a multiple of this, so that no batch is ever short
+    block_prompts: int
 
     @property
     def updates(self) -> int:
@@ -45,17 +47,27 @@ class Batches:
         """Raises ConfigNotUsable, naming the fields that do not fit together."""
         rollout = config.prompts_per_batch * config.group_size
         if config.group_size < 2:
-            raise ConfigNotUsable(f"group_size={config.group_size}: an advantage needs at least 2 completions a prompt.")
+            raise ConfigNotUsable(
+                f"group_size={config.group_size}: an advantage needs at least 2 completions a prompt."
+            )
         if config.prompts_per_batch % processes:
-            raise ConfigNotUsable(f"prompts_per_batch={config.prompts_per_batch} does not divide by the {processes} processes.")
+            raise ConfigNotUsable(
+                f"prompts_per_batch={config.prompts_per_batch} does not divide by the {processes} processes."
+            )
         if config.update_batch % processes:
             raise ConfigNotUsable(f"update_batch={config.update_batch} does not divide by the {processes} processes.")
         if rollout % config.update_batch and config.update_batch % rollout:
             raise ConfigNotUsable(
-                f"update_batch={config.update_batch} and the {rollout} completions of a rollout batch (prompts_per_batch × group_size): "
-                "one must be a multiple of the other.")
+                f"update_batch={config.update_batch} and the {rollout} completions of a rollout batch "
+                "(prompts_per_batch × group_size): "
+                "one must be a multiple of the other."
+            )
         local_update, local_rollout = config.update_batch // processes, rollout // processes
-        micro = max(size for size in range(1, max(1, config.micro_batch) + 1) if local_update % size == 0 and local_rollout % size == 0)
+        micro = max(
+            size
+            for size in range(1, max(1, config.micro_batch) + 1)
+            if local_update % size == 0 and local_rollout % size == 0
+        )
         block = max(config.prompts_per_batch, config.update_batch // config.group_size)
         return cls(micro, local_update // micro, local_rollout // micro, block)
 
@@ -79,8 +91,10 @@ def check(config: GrpoConfig) -> None:
 def check_vllm(config: GrpoConfig) -> None:
     """Raises ConfigNotUsable with what to do about it."""
     if importlib.util.find_spec("vllm") is None:
-        raise ConfigNotUsable(f"generation={config.generation!r} needs vLLM, which is not installed: "
-                              "pip install 'guardapp[vllm]', or take generation='transformers'.")
+        raise ConfigNotUsable(
+            f"generation={config.generation!r} needs vLLM, which is not installed: "
+            "pip install 'guardapp[vllm]', or take generation='transformers'."
+        )
     if not torch.cuda.is_available():
         raise ConfigNotUsable(f"generation={config.generation!r} needs a CUDA device: take generation='transformers'.")
     if config.generation == "vllm_server" and not config.vllm_url:
@@ -96,17 +110,43 @@ def trainer_arguments(config: GrpoConfig, run_dir: Path, batches: Batches) -> tr
     """Everything is set from the config: TRL's defaults are not the papers'."""
     cpu = not torch.cuda.is_available()
     return trl.GRPOConfig(
-        output_dir=str(run_dir / CHECKPOINTS), use_cpu=cpu, bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
-        num_train_epochs=config.epochs, max_steps=config.max_steps, learning_rate=config.learning_rate,
-        lr_scheduler_type=config.lr_scheduler, warmup_steps=config.warmup_ratio, weight_decay=config.weight_decay,
-        adam_beta2=config.adam_beta2, max_grad_norm=config.max_grad_norm, gradient_checkpointing=config.gradient_checkpointing,
-        per_device_train_batch_size=batches.micro, gradient_accumulation_steps=batches.accumulation,
-        steps_per_generation=batches.per_rollout, num_generations=config.group_size, num_iterations=config.num_iterations,
-        temperature=config.temperature, top_p=config.top_p, top_k=0, max_completion_length=config.max_new_tokens,
-        beta=0.0, epsilon=config.clip_low, epsilon_high=config.clip_high, loss_type=LOSSES[config.loss], scale_rewards="group",
+        output_dir=str(run_dir / CHECKPOINTS),
+        use_cpu=cpu,
+        bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.lr_scheduler,
+        warmup_steps=config.warmup_ratio,
+        weight_decay=config.weight_decay,
+        adam_beta2=config.adam_beta2,
+        max_grad_norm=config.max_grad_norm,
+        gradient_checkpointing=config.gradient_checkpointing,
+        per_device_train_batch_size=batches.micro,
+        gradient_accumulation_steps=batches.accumulation,
+        steps_per_generation=batches.per_rollout,
+        num_generations=config.group_size,
+        num_iterations=config.num_iterations,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        top_k=0,
+        max_completion_length=config.max_new_tokens,
+        beta=0.0,
+        epsilon=config.clip_low,
+        epsilon_high=config.clip_high,
+        loss_type=LOSSES[config.loss],
+        scale_rewards="group",
         use_vllm=config.generation != "transformers",
-        vllm_mode="server" if config.generation == "vllm_server" else "colocate", vllm_server_base_url=config.vllm_url or None,
+        vllm_mode="server" if config.generation == "vllm_server" else "colocate",
+        vllm_server_base_url=config.vllm_url or None,
         vllm_max_model_length=config.max_prompt_tokens + config.max_new_tokens,
-        seed=config.seed, save_steps=config.save_every, save_total_limit=2, logging_steps=config.log_every, logging_first_step=True,
-        remove_unused_columns=False, report_to="none", disable_tqdm=True, dataloader_pin_memory=not cpu,
+        seed=config.seed,
+        save_steps=config.save_every,
+        save_total_limit=2,
+        logging_steps=config.log_every,
+        logging_first_step=True,
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=not cpu,
     )

@@ -22,11 +22,20 @@ CONCATENATED = "concatenated"  # folder of the run directory that holds the merg
 
 def graded_rows(config: GrpoConfig, run_dir: Path) -> list[Row]:
     """The train rows with a gold label that a completion can be held against, and the concatenations of them."""
-    rows = [row for row in read_rows(Path(config.dataset), Path(config.media_root), split="train")
-            if row.verdict.prompt or (row.verdict.response and row.sample.response is not None)]
+    rows = [
+        row
+        for row in read_rows(Path(config.dataset), Path(config.media_root), split="train")
+        if row.verdict.prompt or (row.verdict.response and row.sample.response is not None)
+    ]
     if config.concat_share:
-        rows += concatenated_rows(rows, run_dir / CONCATENATED, share=config.concat_share, balance=config.concat_balance,
-                                  seed=config.seed, preset=PRESETS[config.media_preset])
+        rows += concatenated_rows(
+            rows,
+            run_dir / CONCATENATED,
+            share=config.concat_share,
+            balance=config.concat_balance,
+            seed=config.seed,
+            preset=PRESETS[config.media_preset],
+        )
     return rows
 
 
@@ -42,7 +51,9 @@ class Prompts:
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], max_tokens: int, heartbeat: Heartbeat) -> "Prompts":
-        """Encode every prompt once: longer ones are dropped and counted, never cut. Raises NoTrainingRows, JobCancelled."""
+        """Encode every prompt once: longer ones are dropped and counted, never cut. Raises NoTrainingRows,
+        JobCancelled.
+        """
         result = cls(processor, [])
         for number, row in enumerate(rows):
             heartbeat.beat("encoding", number, len(rows))
@@ -57,7 +68,10 @@ class Prompts:
                 result._cached_bytes += encoded.nbytes
             result.rows.append(row)
         if not result.rows:
-            raise NoTrainingRows(f"{len(rows)} rows with gold labels were read, {result.dropped} of them longer than {max_tokens} tokens.")
+            raise NoTrainingRows(
+                f"{len(rows)} rows with gold labels were read, {result.dropped} of them longer than "
+                f"{max_tokens} tokens."
+            )
         return result
 
     def __len__(self) -> int:
@@ -73,11 +87,12 @@ class Prompts:
 
 
 class PromptOrder(Sampler[int]):  # type: ignore[misc]
-    """Indices of prompts, one for each completion: a rollout batch is `batch` prompts, each `group_size` times in a row, and
-    comes `repeats` times, once for each forward pass that uses it (TRL's dataloader hands it out anew for each).
+    """Indices of prompts, one for each completion: a rollout batch is `batch` prompts, each `group_size` times in a
+    row, and comes `repeats` times, once for each forward pass that uses it (TRL's dataloader hands it out anew for
+    each).
 
-    The order follows from seed and epoch alone, so a resumed run goes on exactly. The last batches of an epoch are filled up
-    with its first prompts, to a multiple of `block`.
+    The order follows from seed and epoch alone, so a resumed run goes on exactly. The last batches of an epoch are
+    filled up with its first prompts, to a multiple of `block`.
     """
 
     def __init__(self, prompts: int, *, group_size: int, batch: int, block: int, repeats: int, seed: int) -> None:

@@ -19,13 +19,21 @@ class Logps:
     entropies: torch.Tensor
 
 
-def completion_logps(model: Any, rows: Sequence[Encoded], *, pad_token_id: int, temperature: float, device: torch.device,
-                     fused: bool, fillers: tuple[Encoded, ...] = ()) -> Logps:
+def completion_logps(
+    model: Any,
+    rows: Sequence[Encoded],
+    *,
+    pad_token_id: int,
+    temperature: float,
+    device: torch.device,
+    fused: bool,
+    fillers: tuple[Encoded, ...] = (),
+) -> Logps:
     """One forward pass over prompts with their completions; text, image and video rows may stand in one batch.
 
-    `fused` takes the chunked head that TRL puts on the model (it never holds all logits: for large vocabularies); without
-    it, only the positions that predict a completion token are projected at all (less work on a CPU). `fillers` join the batch
-    where it lacks their kind of media, and leave it again.
+    `fused` takes the chunked head that TRL puts on the model (it never holds all logits: for large vocabularies);
+    without it, only the positions that predict a completion token are projected at all (less work on a CPU). `fillers`
+    join the batch where it lacks their kind of media, and leave it again.
     """
     count, rows = len(rows), [*rows, *missing_media(list(rows), fillers)]
     batch = {key: tensor.to(device) for key, tensor in collate(rows, pad_token_id=pad_token_id, side="right").items()}
@@ -38,12 +46,15 @@ def completion_logps(model: Any, rows: Sequence[Encoded], *, pad_token_id: int, 
         first, logps, entropies = 1, outputs.log_probs, outputs.entropy
     else:
         first = int(starts.min())
-        logits = model(**batch, use_cache=False, logits_to_keep=places[first - 1:-1]).logits.float() / temperature
+        logits = model(**batch, use_cache=False, logits_to_keep=places[first - 1 : -1]).logits.float() / temperature
         logps, entropies = _of_targets(logits, ids[:, first:])
     columns = torch.arange(int(lengths.max()), device=device)
     present = columns < lengths[:, None]
     taken = (columns + starts[:, None] - first).masked_fill(~present, 0)
-    return Logps(logps.gather(1, taken).masked_fill(~present, 0.0)[:count], entropies.gather(1, taken).masked_fill(~present, 0.0)[:count])
+    return Logps(
+        logps.gather(1, taken).masked_fill(~present, 0.0)[:count],
+        entropies.gather(1, taken).masked_fill(~present, 0.0)[:count],
+    )
 
 
 def _of_targets(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,10 +73,13 @@ class PolicyLoss:
     clipped: torch.Tensor
 
 
-def clipped_policy_loss(logps: torch.Tensor, old_logps: torch.Tensor, advantages: torch.Tensor, clip: ClipRange) -> PolicyLoss:
+def clipped_policy_loss(
+    logps: torch.Tensor, old_logps: torch.Tensor, advantages: torch.Tensor, clip: ClipRange
+) -> PolicyLoss:
     """PPO's objective, to be minimised: -min(K·A, clip(K)·A), K = exp(logp - old logp); no KL term.
 
-    `advantages` has shape (rows,). The VL paper prints min(K, clip K)·A, most likely a typo: for A < 0 that would not clip.
+    `advantages` has shape (rows,). The VL paper prints min(K, clip K)·A, most likely a typo: for A < 0 that would not
+    clip.
     """
     ratio, advantage = (logps - old_logps).exp(), advantages[:, None]
     held = ratio.clamp(1 - clip.low, 1 + clip.high)
@@ -78,5 +92,7 @@ def row_weights(completion_tokens: torch.Tensor, kept: torch.Tensor, *, token_me
 
     `total` is the update's kept completion tokens (token mean) or kept rows (sequence mean).
     """
-    weights = torch.ones_like(completion_tokens, dtype=torch.float32) if token_mean else 1 / completion_tokens.clamp(min=1)
+    weights = (
+        torch.ones_like(completion_tokens, dtype=torch.float32) if token_mean else 1 / completion_tokens.clamp(min=1)
+    )
     return weights.masked_fill(~kept, 0.0) / max(total, 1.0)

@@ -19,7 +19,9 @@ TRAINERS_OWN = ("loss", "learning_rate", "epoch", "num_tokens", "step_time", "nu
 
 
 class Clipping(TrainerCallback):  # type: ignore[misc]
-    """Sets the range of each step before its first forward pass, after a resume too: TRL reads its own config only once."""
+    """Sets the range of each step before its first forward pass, after a resume too: TRL reads its own config only
+    once.
+    """
 
     def __init__(self, schedule: ClipSchedule) -> None:
         self.schedule = schedule

@@ -10,33 +10,48 @@ from guardapp.guard.engines.hf.encoding import Encoded, collate
 from guardapp.guard.engines.hf.shared_prompt import read_once
 
 
-def draw_groups(model: Any, prompts: Sequence[Encoded], group_size: int, config: GenerationConfig, *, end_ids: Sequence[int],
-                batch: int, device: torch.device, beat: Callable[[], None] = lambda: None) -> list[list[int]]:
-    """`group_size` completions for each prompt, group by group in the order given: token ids, up to and with the end token.
+def draw_groups(
+    model: Any,
+    prompts: Sequence[Encoded],
+    group_size: int,
+    config: GenerationConfig,
+    *,
+    end_ids: Sequence[int],
+    batch: int,
+    device: torch.device,
+    beat: Callable[[], None] = lambda: None,
+) -> list[list[int]]:
+    """`group_size` completions for each prompt, group by group in the order given: token ids, up to and with the end
+    token.
 
-    At most `batch` completions are drawn together (one group at least), prompts of like length with each other; `beat` is called
-    before each such part.
+    At most `batch` completions are drawn together (one group at least), prompts of like length with each other; `beat`
+    is called before each such part.
     """
     ranked = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
     together = max(1, batch // group_size)
     groups: dict[int, list[list[int]]] = {}
     for start in range(0, len(ranked), together):
         beat()
-        picked = ranked[start:start + together]
+        picked = ranked[start : start + together]
         drawn = _draw(model, [prompts[at] for at in picked], group_size, config, device)
         for number, at in enumerate(picked):
-            groups[at] = [until_end(row, end_ids) for row in drawn[number * group_size:(number + 1) * group_size]]
+            groups[at] = [until_end(row, end_ids) for row in drawn[number * group_size : (number + 1) * group_size]]
     return [completion for at in range(len(prompts)) for completion in groups[at]]
 
 
 def until_end(ids: list[int], end_ids: Sequence[int]) -> list[int]:
     """What was generated, without the padding after the end token."""
     ends = [at for at, token in enumerate(ids) if token in end_ids]
-    return ids[:ends[0] + 1] if ends else ids
+    return ids[: ends[0] + 1] if ends else ids
 
 
-def _draw(model: Any, prompts: Sequence[Encoded], group_size: int, config: GenerationConfig, device: torch.device) -> list[list[int]]:
-    inputs = {key: tensor.to(device) for key, tensor in collate(prompts, pad_token_id=config.pad_token_id, side="left").items()}
+def _draw(
+    model: Any, prompts: Sequence[Encoded], group_size: int, config: GenerationConfig, device: torch.device
+) -> list[list[int]]:
+    inputs = {
+        key: tensor.to(device)
+        for key, tensor in collate(prompts, pad_token_id=config.pad_token_id, side="left").items()
+    }
     output = model.generate(**read_once(model, inputs, group_size), generation_config=config)
-    drawn: list[list[int]] = output[:, inputs["input_ids"].shape[1]:].tolist()
+    drawn: list[list[int]] = output[:, inputs["input_ids"].shape[1] :].tolist()
     return drawn

@@ -12,7 +12,8 @@ from guardapp.guard.rl.rewards import REWARDS, Graded, Reward, grade, reward_nam
 from training.learning.rows import Row
 
 STD_OFFSET = 1e-6  # spec/recipes.md, section 4
-BOTH_SHOWN = ("omni-v2", "omni-v2-released")  # a run with one of them shows what the other would have paid
+# a run with one of them shows what the other would have paid
+BOTH_SHOWN = ("omni-v2", "omni-v2-released")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Scored:
 class Grader:
     """The reward function as TRL calls it. `latest` keeps what it said of the batch just graded."""
 
-    def __init__(self, rows: Sequence[Row], tokenizer: Any, end_ids: Sequence[int], *, reward: str, max_tokens: int) -> None:
+    def __init__(
+        self, rows: Sequence[Row], tokenizer: Any, end_ids: Sequence[int], *, reward: str, max_tokens: int
+    ) -> None:
         self.rows = rows
         self.tokenizer = tokenizer
         self.end_ids = frozenset(end_ids)
@@ -47,7 +50,9 @@ class Grader:
         written = ids[:-1] if ids and ids[-1] in self.end_ids else ids
         completion: str = self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         response_present = row.sample.response is not None
-        graded = grade(completion, row.verdict, response_present=response_present, tokens=len(ids), max_tokens=self.max_tokens)
+        graded = grade(
+            completion, row.verdict, response_present=response_present, tokens=len(ids), max_tokens=self.max_tokens
+        )
         parsed = parse_labels(completion, response_expected=response_present) is not None
         return Scored(row.sample.id, row.sample.prompt, completion, parsed, graded, self.reward(graded))
 
@@ -70,8 +75,9 @@ def all_equal(rewards: torch.Tensor) -> torch.Tensor:
 def rollout_metrics(scored: Sequence[Scored], group_size: int, reward: str) -> dict[str, float]:
     """The figures of a logged step over its completions, which lie group by group.
 
-    `reward_std` is the mean of the groups' own; the shares are of groups; `advantage_max_share` is the mean share that one
-    completion has in its group's variance, over the groups that have any: near (G - 1) / G, one completion stands alone.
+    `reward_std` is the mean of the groups' own; the shares are of groups; `advantage_max_share` is the mean share that
+    one completion has in its group's variance, over the groups that have any: near (G - 1) / G, one completion stands
+    alone.
     """
     totals = torch.tensor([one.reward.total for one in scored], dtype=torch.float64).view(-1, group_size)
     accuracies = torch.tensor([one.graded.accuracy for one in scored], dtype=torch.float64).view(-1, group_size)
@@ -79,32 +85,54 @@ def rollout_metrics(scored: Sequence[Scored], group_size: int, reward: str) -> d
     squares = (totals - totals.mean(dim=1, keepdim=True)).square()[~flat]
     tokens = [one.graded.tokens for one in scored]
     found = {
-        "reward": totals.mean().item(), "reward_std": totals.std(dim=1).mean().item(),
-        "reward_format": fmean(one.reward.format for one in scored), "reward_accuracy": fmean(one.reward.accuracy for one in scored),
-        "reward_length": fmean(one.reward.length_term for one in scored), "pass_rate": fmean(one.graded.right for one in scored),
+        "reward": totals.mean().item(),
+        "reward_std": totals.std(dim=1).mean().item(),
+        "reward_format": fmean(one.reward.format for one in scored),
+        "reward_accuracy": fmean(one.reward.accuracy for one in scored),
+        "reward_length": fmean(one.reward.length_term for one in scored),
+        "pass_rate": fmean(one.graded.right for one in scored),
         "parse_failure_rate": fmean(not one.parsed for one in scored),
-        "completion_tokens": fmean(tokens), "completion_tokens_max": max(tokens),
+        "completion_tokens": fmean(tokens),
+        "completion_tokens_max": max(tokens),
         "zero_advantage_groups": flat.double().mean().item(),
         "saturated_right": (accuracies.amin(dim=1) == 1).double().mean().item(),
         "saturated_wrong": (accuracies.amax(dim=1) == 0).double().mean().item(),
         "advantage_max_share": (squares.amax(dim=1) / squares.sum(dim=1)).mean().item() if len(squares) else 0.0,
     }
     if reward in BOTH_SHOWN:
-        found |= {f"reward_{name.replace('-', '_')}": fmean(REWARDS[name](one.graded).total for one in scored) for name in BOTH_SHOWN}
+        found |= {
+            f"reward_{name.replace('-', '_')}": fmean(REWARDS[name](one.graded).total for one in scored)
+            for name in BOTH_SHOWN
+        }
     return {name: round(value, 6) for name, value in found.items()}
 
 
-def shown_rollouts(scored: Sequence[Scored], advantages: Sequence[float], group_size: int, step: int) -> list[Mapping[str, Any]]:
-    """Lines of rollouts.jsonl: the best and the worst completion of the first group with a difference and of the last group."""
+def shown_rollouts(
+    scored: Sequence[Scored], advantages: Sequence[float], group_size: int, step: int
+) -> list[Mapping[str, Any]]:
+    """Lines of rollouts.jsonl: the best and the worst completion of the first group with a difference and of the last
+    group.
+    """
     groups = [range(start, start + group_size) for start in range(0, len(scored), group_size)]
     telling = next((group for group in groups if any(advantages[at] for at in group)), groups[0])
     picked: dict[int, None] = {}  # a set that keeps the order
     for group in (telling, groups[-1]):
         ranked = sorted(group, key=lambda at: scored[at].reward.total)
         picked |= dict.fromkeys((ranked[-1], ranked[0]))
-    return [{
-        "step": step, "id": scored[at].row_id, "prompt": scored[at].prompt, "completion": scored[at].completion,
-        "tokens": scored[at].graded.tokens, "reward": scored[at].reward.total,
-        "parts": {"format": scored[at].reward.format, "accuracy": scored[at].reward.accuracy, "length": scored[at].reward.length_term},
-        "advantage": round(advantages[at], 6),
-    } for at in picked]
+    return [
+        {
+            "step": step,
+            "id": scored[at].row_id,
+            "prompt": scored[at].prompt,
+            "completion": scored[at].completion,
+            "tokens": scored[at].graded.tokens,
+            "reward": scored[at].reward.total,
+            "parts": {
+                "format": scored[at].reward.format,
+                "accuracy": scored[at].reward.accuracy,
+                "length": scored[at].reward.length_term,
+            },
+            "advantage": round(advantages[at], 6),
+        }
+        for at in picked
+    ]

@@ -1,9 +1,10 @@
 """TRL's GRPOTrainer made right for batches that mix text, image and video.
 
-TRL generates, keeps vLLM in step and runs the loop. What is replaced: prompts come from the product's own encoding (TRL's path
-crashes on mixed text and image rows, and scores video rows without their frames), the rollout order can be resumed, groups stay
-on one process, advantages are the spec's, and each update weighs its tokens exactly. The overridden methods are private ones:
-the version of trl is pinned, and tests/training/learning/grpo/test_alignment.py holds the log-probabilities against a plain model.
+TRL generates, keeps vLLM in step and runs the loop. What is replaced: prompts come from the product's own encoding
+(TRL's path crashes on mixed text and image rows, and scores video rows without their frames), the rollout order can be
+resumed, groups stay on one process, advantages are the spec's, and each update weighs its tokens exactly. The
+overridden methods are private ones: the version of trl is pinned, and tests/training/learning/grpo/test_alignment.py
+holds the log-probabilities against a plain model.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,14 +56,24 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         self._of_updates: dict[str, torch.Tensor] = {}  # sums since the last log
         self.rollouts_drawn = 0
         self.beat: Callable[[], None] = lambda: None  # called between the parts of a rollout batch
-        self.fillers: tuple[Encoded, ...] = ()  # see training.learning.fillers; set where each process holds a share of the weights
-        grader = Grader(prompts.rows, prompts.processor.tokenizer, [], reward=config.reward, max_tokens=config.max_new_tokens)
+        # see training.learning.fillers; set where each process holds a share of the weights
+        self.fillers: tuple[Encoded, ...] = ()
+        grader = Grader(
+            prompts.rows, prompts.processor.tokenizer, [], reward=config.reward, max_tokens=config.max_new_tokens
+        )
         super().__init__(reward_funcs=[grader], **keywords)
         grader.end_ids = frozenset(self.eos_token_ids)
         self.grader = grader
-        self.generation_kwargs = {  # a checkpoint brings its own temperature and penalties: none of them counts here
-            "max_new_tokens": config.max_new_tokens, "do_sample": True, "temperature": config.temperature, "top_p": config.top_p,
-            "top_k": 0, "repetition_penalty": 1.0, "eos_token_id": self.eos_token_ids, "pad_token_id": self._tokenizer.pad_token_id,
+        # a checkpoint brings its own temperature and penalties: none of them counts here
+        self.generation_kwargs = {
+            "max_new_tokens": config.max_new_tokens,
+            "do_sample": True,
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "top_k": 0,
+            "repetition_penalty": 1.0,
+            "eos_token_id": self.eos_token_ids,
+            "pad_token_id": self._tokenizer.pad_token_id,
             # a sampled placeholder would have no pixels behind it
             "suppress_tokens": [self.model.config.image_token_id, self.model.config.video_token_id],
         }
@@ -70,8 +81,13 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, dataset: Any = None) -> PromptOrder:
         return PromptOrder(
-            len(self.prompts), group_size=self.num_generations, batch=self.config.prompts_per_batch, block=self.batches.block_prompts,
-            repeats=self.num_iterations * self.batches.per_rollout, seed=self.args.seed)
+            len(self.prompts),
+            group_size=self.num_generations,
+            batch=self.config.prompts_per_batch,
+            block=self.batches.block_prompts,
+            repeats=self.num_iterations * self.batches.per_rollout,
+            seed=self.args.seed,
+        )
 
     # --- drawing and grading a rollout batch ---
 
@@ -93,29 +109,40 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         everywhere = gather_object(scored)
         self._drawn += everywhere
         self.rollouts_drawn += len(everywhere)
-        return output | {"advantages": advantages.to(self.accelerator.device),
-                         "row": torch.tensor(self._rows, device=self.accelerator.device)}
+        return output | {
+            "advantages": advantages.to(self.accelerator.device),
+            "row": torch.tensor(self._rows, device=self.accelerator.device),
+        }
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [self.prompts[row].input_ids.tolist() for row in self._rows], None, {}
 
-    def _generate_single_turn(self, prompt_ids: list[list[int]], images: Any, multimodal_fields: Any, num_generations: int,
-                              has_tool_images: bool = False) -> tuple[list[list[int]], list[list[float | None]] | None]:
+    def _generate_single_turn(
+        self,
+        prompt_ids: list[list[int]],
+        images: Any,
+        multimodal_fields: Any,
+        num_generations: int,
+        has_tool_images: bool = False,
+    ) -> tuple[list[list[int]], list[list[float | None]] | None]:
         if not self.use_vllm:
             return self._draw(self._rows[::num_generations]), None
-        # vLLM takes texts and pictures through TRL; a video's frames it would not get, so the model itself draws for those
+        # vLLM takes texts and pictures through TRL; a video's frames it would not get, so the model itself draws for
+        # those
         videos = [self.prompts.has_video(row) for row in self._rows]
         served = [at for at, video in enumerate(videos) if not video]
         pictures = [self._pictures(self._rows[at]) for at in served]
         completions, logps = super()._generate_single_turn(
-            [prompt_ids[at] for at in served], pictures if any(pictures) else None, {}, num_generations)
+            [prompt_ids[at] for at in served], pictures if any(pictures) else None, {}, num_generations
+        )
         own = self._draw([row for row, video in zip(self._rows, videos, strict=True) if video][::num_generations])
         by_vllm, by_model = iter(zip(completions, logps, strict=True)), iter(own)
         merged: list[tuple[list[int], list[float | None]]] = []
         for video in videos:
             if video:
                 completion = next(by_model)
-                merged.append((completion, [None] * len(completion)))  # not known: TRL corrects nothing for these tokens
+                # not known: TRL corrects nothing for these tokens
+                merged.append((completion, [None] * len(completion)))
             else:
                 merged.append(next(by_vllm))
         return [completion for completion, _ in merged], [values for _, values in merged]
@@ -126,15 +153,28 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             return []
         with (
             unwrap_model_for_generation(
-                self.model_wrapped, self.accelerator, gather_deepspeed3_params=self.args.ds3_gather_for_generation,
-                generation_kwargs=self.generation_kwargs, gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+                self.model_wrapped,
+                self.accelerator,
+                gather_deepspeed3_params=self.args.ds3_gather_for_generation,
+                generation_kwargs=self.generation_kwargs,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
             ) as unwrapped,
-            torch.no_grad(), self.accelerator.autocast(), self._dist.summon_full_params(self.model_wrapped, recurse=False),
+            torch.no_grad(),
+            self.accelerator.autocast(),
+            self._dist.summon_full_params(self.model_wrapped, recurse=False),
         ):
-            model = unwrapped.get_base_model() if isinstance(unwrapped, PeftModel) else unwrapped  # its layers hold the adapter
-            return draw_groups(model, [self.prompts[row] for row in rows], self.num_generations, self.generation_config,
-                               end_ids=self.eos_token_ids, batch=self.config.generation_batch, device=self.accelerator.device,
-                               beat=self.beat)
+            # its layers hold the adapter
+            model = unwrapped.get_base_model() if isinstance(unwrapped, PeftModel) else unwrapped
+            return draw_groups(
+                model,
+                [self.prompts[row] for row in rows],
+                self.num_generations,
+                self.generation_config,
+                end_ids=self.eos_token_ids,
+                batch=self.config.generation_batch,
+                device=self.accelerator.device,
+                beat=self.beat,
+            )
 
     def _pictures(self, row: int) -> list[Image.Image] | None:
         frames = [frame for medium in self.prompts.rows[row].sample.media for frame in medium.frames]
@@ -145,7 +185,8 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
     def _forward_passes(self, drawn: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         """A shuffled rollout batch → the forward passes of its updates, completions of like length together.
 
-        Groups without any advantage are left out where the config says so; a pass keeps one row at least, which then weighs 0.
+        Groups without any advantage are left out where the config says so; a pass keeps one row at least, which then
+        weighs 0.
         """
         passes: list[dict[str, torch.Tensor]] = []
         rows = len(drawn["advantages"])
@@ -164,44 +205,71 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             ranked = ranked[lengths[ranked].argsort()]
             for part in ranked.tensor_split(self.batches.per_rollout // self.batches.updates):
                 picked = part if len(part) else update[:1]
-                passes.append({key: values[picked] for key, values in drawn.items() if values.ndim} | {"weight": weights[picked]})
+                passes.append(
+                    {key: values[picked] for key, values in drawn.items() if values.ndim} | {"weight": weights[picked]}
+                )
         return passes
 
-    def _get_per_token_logps_and_entropies(self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int,
-                                           batch_size: int | None = None, **_: Any) -> tuple[torch.Tensor, torch.Tensor, None]:
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **_: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
         """Shapes (rows, logits_to_keep), as TRL lays completions out; prompts are on the left of `input_ids`."""
-        whole = [self._whole(row, ids[mask.bool()]) for row, ids, mask in zip(self._rows, input_ids, attention_mask, strict=True)]
+        whole = [
+            self._whole(row, ids[mask.bool()])
+            for row, ids, mask in zip(self._rows, input_ids, attention_mask, strict=True)
+        ]
         logps = torch.zeros(len(whole), logits_to_keep, device=input_ids.device)
         entropies = torch.zeros_like(logps)
         ranked = sorted(range(len(whole)), key=lambda at: len(whole[at]))
         size = batch_size or len(ranked)
         for start in range(0, len(ranked), size):
-            picked = ranked[start:start + size]
+            picked = ranked[start : start + size]
             with self.accelerator.autocast():
-                found = completion_logps(model, [whole[at] for at in picked], pad_token_id=self._tokenizer.pad_token_id,
-                                         temperature=self.temperature, device=input_ids.device, fused=input_ids.is_cuda,
-                                         fillers=self.fillers)
+                found = completion_logps(
+                    model,
+                    [whole[at] for at in picked],
+                    pad_token_id=self._tokenizer.pad_token_id,
+                    temperature=self.temperature,
+                    device=input_ids.device,
+                    fused=input_ids.is_cuda,
+                    fillers=self.fillers,
+                )
             columns = torch.arange(found.logps.shape[1], device=input_ids.device)
             places = (torch.tensor(picked, device=input_ids.device)[:, None], columns[None])
-            logps, entropies = logps.index_put(places, found.logps.float()), entropies.index_put(places, found.entropies.float())
+            logps, entropies = (
+                logps.index_put(places, found.logps.float()),
+                entropies.index_put(places, found.entropies.float()),
+            )
         return logps, entropies, None
 
     def _whole(self, row: int, ids: torch.Tensor) -> Encoded:
         """A row's prompt with one of its completions."""
         prompt = self.prompts[row]
         media_types = torch.zeros(len(ids), dtype=torch.long)
-        media_types[:len(prompt)] = prompt.media_types
+        media_types[: len(prompt)] = prompt.media_types
         return replace(prompt, input_ids=ids.cpu(), media_types=media_types, prompt_tokens=len(prompt))
 
     def _compute_loss(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         self._rows = inputs["row"].tolist()
         mask = inputs["completion_mask"]
         logps, entropies, _ = self._get_per_token_logps_and_entropies(
-            model, torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1),
-            torch.cat([inputs["prompt_mask"], mask], dim=1), mask.shape[1])
+            model,
+            torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1),
+            torch.cat([inputs["prompt_mask"], mask], dim=1),
+            mask.shape[1],
+        )
         # without a stale update in between, the guard that drew the completions is the one that scores them here
-        policy = clipped_policy_loss(logps, inputs.get("old_per_token_logps", logps.detach()), inputs["advantages"], self.clip)
-        per_token = policy.loss * inputs.get("importance_sampling_ratio", 1.0)  # vLLM's probabilities differ a little
+        policy = clipped_policy_loss(
+            logps, inputs.get("old_per_token_logps", logps.detach()), inputs["advantages"], self.clip
+        )
+        # vLLM's probabilities differ a little
+        per_token = policy.loss * inputs.get("importance_sampling_ratio", 1.0)
         counted = mask * (inputs["weight"] > 0)[:, None]
         self._add("update_tokens", counted.sum())
         self._add("clipped", (policy.clipped * counted).sum())
@@ -214,7 +282,9 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         return ClipRange(self.epsilon_low, self.epsilon_high)
 
     def _add(self, name: str, value: torch.Tensor) -> None:
-        self._of_updates[name] = self._of_updates.get(name, torch.zeros((), device=value.device)) + value.detach().float()
+        self._of_updates[name] = (
+            self._of_updates.get(name, torch.zeros((), device=value.device)) + value.detach().float()
+        )
 
     # --- reporting, and going on from a checkpoint ---
 
@@ -225,7 +295,9 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         super().log(logs, start_time)
 
     def _measured(self) -> dict[str, float]:
-        """Of the rollouts drawn since the last log, or those still in use where none was drawn; and of the updates since then."""
+        """Of the rollouts drawn since the last log, or those still in use where none was drawn; and of the updates
+        since then.
+        """
         if self._drawn:
             self._metrics_of_rollouts = rollout_metrics(self._drawn, self.num_generations, self.config.reward)
             self._drawn = []
@@ -233,14 +305,18 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         self._of_updates = {}
         tokens = max(sums.get("update_tokens", 0.0), 1.0)
         return self._metrics_of_rollouts | {
-            "entropy": sums.get("entropy", 0.0) / tokens, "clip_fraction": sums.get("clipped", 0.0) / tokens,
-            "clip_low": self.epsilon_low, "clip_high": self.epsilon_high,
+            "entropy": sums.get("entropy", 0.0) / tokens,
+            "clip_fraction": sums.get("clipped", 0.0) / tokens,
+            "clip_low": self.epsilon_low,
+            "clip_high": self.epsilon_high,
         }
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        torch.save({"passes": self._passes, "metrics": self._metrics_of_rollouts, "drawn": self.rollouts_drawn},
-                   self._rollouts_file(output_dir))
+        torch.save(
+            {"passes": self._passes, "metrics": self._metrics_of_rollouts, "drawn": self.rollouts_drawn},
+            self._rollouts_file(output_dir),
+        )
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)

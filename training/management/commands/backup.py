@@ -14,7 +14,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="the folder to make; it must not be there yet")
-        parser.add_argument("--without-media", action="store_true", help="leave media in its bucket, which has copies of its own")
+        parser.add_argument(
+            "--without-media", action="store_true", help="leave media in its bucket, which has copies of its own"
+        )
 
     def handle(self, *args: Any, folder: Path, without_media: bool, **options: Any) -> None:
         try:

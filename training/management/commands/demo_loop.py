@@ -17,19 +17,31 @@ from annotation.errors import ServiceError
 from training.installation.demo_loop import DemoFailed, run_loop
 from training.installation.demo_rows import NotEnoughRows, demo_rows
 
-KEPT = ("GUARDAPP_REFERENCE_DATA", "GUARDAPP_DEVICE", "GUARDAPP_THREADS", "GUARDAPP_ROLLOUTS", "GUARDAPP_BATCH", "GUARDAPP_MAX_NEW_TOKENS")
+KEPT = (
+    "GUARDAPP_REFERENCE_DATA",
+    "GUARDAPP_DEVICE",
+    "GUARDAPP_THREADS",
+    "GUARDAPP_ROLLOUTS",
+    "GUARDAPP_BATCH",
+    "GUARDAPP_MAX_NEW_TOKENS",
+)
 
 
 class Command(BaseCommand):
-    help = ("Ingest, predict, review by gold labels, snapshot, fine-tune, evaluate, promote and export; the last line is one JSON object "
-            "with F1 before and after on rows that no review touched.")
+    help = (
+        "Ingest, predict, review by gold labels, snapshot, fine-tune, evaluate, promote and export; the last line "
+        "is one JSON object "
+        "with F1 before and after on rows that no review touched."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--rows", type=int, default=400, help="rows to review; as many others are measured on")
         parser.add_argument("--keep", type=Path, help="work in this empty folder, and keep it")
         parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the run")
-        parser.add_argument("--here", action="store_true", help="in the data folder of this installation's settings (an empty one)")
+        parser.add_argument(
+            "--here", action="store_true", help="in the data folder of this installation's settings (an empty one)"
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
         if options["here"]:
@@ -42,11 +54,21 @@ class Command(BaseCommand):
 
     def _in_folder(self, folder: Path, options: dict[str, Any]) -> None:
         """The same command with settings that know only this folder: no row of the installation is read or written."""
-        environment = {name: value for name, value in os.environ.items()
-                       if name in KEPT or (not name.startswith("GUARDAPP_") and name not in ("DATABASE_URL", "REDIS_URL"))}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in KEPT or (not name.startswith("GUARDAPP_") and name not in ("DATABASE_URL", "REDIS_URL"))
+        }
         environment |= {"GUARDAPP_DATA": str(folder), "GUARDAPP_SETTLE_SECONDS": "0", "GUARDAPP_LOG_LEVEL": "WARNING"}
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "demo_loop", "--here", "--rows", str(options["rows"]),
-                   *(f"--set={pair}" for pair in options["set"])]
+        command = [
+            sys.executable,
+            str(settings.BASE_DIR / "manage.py"),
+            "demo_loop",
+            "--here",
+            "--rows",
+            str(options["rows"]),
+            *(f"--set={pair}" for pair in options["set"]),
+        ]
         code = subprocess.run(command, env=environment, cwd=settings.BASE_DIR, check=False).returncode  # noqa: S603
         if code:
             raise CommandError(f"The loop ended with {code}; what it wrote above says why.")
@@ -56,8 +78,14 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         try:
             rows = demo_rows(reference, options["rows"])
-            print(f"          domain | {rows.domain}: {len(rows.reviewed)} rows to review, {len(rows.untouched)} untouched", flush=True)
-            report = run_loop(rows, work=Path(settings.DATA_DIR), overrides=dict(_setting(pair) for pair in options["set"]), say=say)
+            print(
+                f"          domain | {rows.domain}: {len(rows.reviewed)} rows to review, "
+                f"{len(rows.untouched)} untouched",
+                flush=True,
+            )
+            report = run_loop(
+                rows, work=Path(settings.DATA_DIR), overrides=dict(_setting(pair) for pair in options["set"]), say=say
+            )
         except (DemoFailed, NotEnoughRows, ServiceError) as error:
             raise CommandError(str(error)) from error
         print(json.dumps(report), flush=True)

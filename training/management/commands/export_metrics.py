@@ -14,11 +14,16 @@ from training.progress.tensorboard import event_file_name, write_events
 
 
 class Command(BaseCommand):
-    help = "Write a run's metrics as a TensorBoard event file: FOLDER/RUN/events.out.tfevents.… (`wandb sync FOLDER/RUN` reads it too)."
+    help = (
+        "Write a run's metrics as a TensorBoard event file: FOLDER/RUN/events.out.tfevents.… (`wandb sync "
+        "FOLDER/RUN` reads it too)."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", nargs="+", metavar="RUN", help="name of a run")
-        parser.add_argument("--to", type=Path, default=Path("tensorboard"), metavar="FOLDER", help="default: %(default)s")
+        parser.add_argument(
+            "--to", type=Path, default=Path("tensorboard"), metavar="FOLDER", help="default: %(default)s"
+        )
 
     def handle(self, *args: Any, run: list[str], to: Path, **options: Any) -> None:
         for name in run:

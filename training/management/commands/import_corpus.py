@@ -18,19 +18,36 @@ from training.management.lead import add_by, lead_named
 
 
 class Command(BaseCommand):
-    help = "Import a corpus (JSON lines, a JSON array or parquet, plain or .gz) of ShareGPT rows or preference rows as a snapshot."
+    help = (
+        "Import a corpus (JSON lines, a JSON array or parquet, plain or .gz) of ShareGPT rows or preference "
+        "rows as a snapshot."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--name", required=True, help="of the snapshot")
         parser.add_argument("--kind", choices=[kind.value for kind in CorpusKind], default=CorpusKind.SFT.value)
-        parser.add_argument("--media-root", type=Path,
-                            help="folder that the media paths start from (default: the nearest with a media folder)")
-        parser.add_argument("--holdout", type=float, default=HOLDOUT_SHARE, help="share of the rows to hold out, 0 to below 1")
+        parser.add_argument(
+            "--media-root",
+            type=Path,
+            help="folder that the media paths start from (default: the nearest with a media folder)",
+        )
+        parser.add_argument(
+            "--holdout", type=float, default=HOLDOUT_SHARE, help="share of the rows to hold out, 0 to below 1"
+        )
         add_by(parser)
 
-    def handle(self, *args: Any, file: Path, name: str, kind: str, media_root: Path | None, holdout: float, by: str | None,
-               **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        file: Path,
+        name: str,
+        kind: str,
+        media_root: Path | None,
+        holdout: float,
+        by: str | None,
+        **options: Any,
+    ) -> None:
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
         if not 0 <= holdout < 1:
@@ -38,14 +55,18 @@ class Command(BaseCommand):
         report = ImportReport(progress=self._show)
         rows = corpus_rows(file, name=name, kind=CorpusKind(kind), media_root=media_root or media_root_near(file))
         try:
-            snapshot = import_corpus(rows=rows, name=name, kind=kind, created_by=lead_named(by), report=report, holdout_share=holdout)
+            snapshot = import_corpus(
+                rows=rows, name=name, kind=kind, created_by=lead_named(by), report=report, holdout_share=holdout
+            )
         except (TrainingError, FileNotReadable) as error:
             raise CommandError(str(error)) from error
         finally:
             say_bad_rows(report, self.stderr)
         counts = snapshot.counts
-        self.stdout.write(f"{snapshot.name}: {counts['train']:,} rows to train on, {counts['holdout']:,} held out, "
-                          f"{report.bad_count:,} bad, {report.dropped.total():,} left out.")
+        self.stdout.write(
+            f"{snapshot.name}: {counts['train']:,} rows to train on, {counts['holdout']:,} held out, "
+            f"{report.bad_count:,} bad, {report.dropped.total():,} left out."
+        )
         for reason, count in [*report.dropped.items(), *counts["notes"].items()]:
             self.stdout.write(f"  {count:,} {reason}")
         if report.bad_count:

@@ -28,9 +28,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
         parser.add_argument("--benchmark", help="name of the registered benchmark (default: as the rows say)")
-        parser.add_argument("--guard", help='as it shall be called, as in "GuardReasoner 8B" (default: as the rows say)')
-        parser.add_argument("--grammar", choices=list(GRAMMARS), default="v0",
-                            help="v0: GuardReasoner 1B, 3B, 8B; omni: GuardReasoner-VL and -Omni")
+        parser.add_argument(
+            "--guard", help='as it shall be called, as in "GuardReasoner 8B" (default: as the rows say)'
+        )
+        parser.add_argument(
+            "--grammar",
+            choices=list(GRAMMARS),
+            default="v0",
+            help="v0: GuardReasoner 1B, 3B, 8B; omni: GuardReasoner-VL and -Omni",
+        )
         add_by(parser)
 
     def handle(self, *args: Any, files: list[Path], by: str | None, **options: Any) -> None:
@@ -45,8 +51,10 @@ class Command(BaseCommand):
             else:
                 strict, published = made.result["strict"], made.result["published"]
                 self.stdout.write(
-                    f"{made.guard} on {made.benchmark}: F1 {percent(strict['f1']):.2f} strict, {percent(published['f1']):.2f} as the "
-                    f"published scripts count; {strict['n']} rows, {made.result['missing']} without a completion")
+                    f"{made.guard} on {made.benchmark}: F1 {percent(strict['f1']):.2f} strict, "
+                    f"{percent(published['f1']):.2f} as the "
+                    f"published scripts count; {strict['n']} rows, {made.result['missing']} without a completion"
+                )
             say_bad_rows(report, self.stderr)
         if failed:
             raise CommandError(f"Not imported: {', '.join(failed)}.")
@@ -58,8 +66,15 @@ class Command(BaseCommand):
         if benchmark is None:
             raise CommandError(f"no benchmark {name!r} is registered; manage.py register_benchmark does it.")
         guard = options["guard"] or _one({row.guard for row in named}, "guard")
-        return import_outputs(benchmark=benchmark, guard=guard, grammar=options["grammar"], rows=output_rows(file),
-                              source_sha256=sha256_of(file), imported_by=person, report=report)
+        return import_outputs(
+            benchmark=benchmark,
+            guard=guard,
+            grammar=options["grammar"],
+            rows=output_rows(file),
+            source_sha256=sha256_of(file),
+            imported_by=person,
+            report=report,
+        )
 
 
 def _one(names: set[str], what: str) -> str:

@@ -25,16 +25,21 @@ class Command(BaseCommand):
         parser.add_argument("--toml", type=Path, metavar="FILE", help="a recipe as TOML, instead of --recipe")
         parser.add_argument("--snapshot", metavar="NAME", help="default: the newest")
         parser.add_argument("--base", metavar="NAME", help="the version to start from (default: production)")
-        parser.add_argument("--stages", nargs="+", choices=list(CONFIGS), default=[], help="default: all of the recipe's")
+        parser.add_argument(
+            "--stages", nargs="+", choices=list(CONFIGS), default=[], help="default: all of the recipe's"
+        )
         parser.add_argument("--processes", type=int, default=1)
         parser.add_argument("--strategy", choices=STRATEGIES, default="none")
 
     def handle(self, *args: Any, recipe: str, toml: Path | None, stages: list[str], **options: Any) -> None:
         try:
             made = plan_stages(
-                snapshot=_snapshot(options["snapshot"]), base_version=_version(options["base"]),
-                recipe=_read(toml) if toml else recipe, stages=stages,
-                launch={"processes": options["processes"], "strategy": options["strategy"]})
+                snapshot=_snapshot(options["snapshot"]),
+                base_version=_version(options["base"]),
+                recipe=_read(toml) if toml else recipe,
+                stages=stages,
+                launch={"processes": options["processes"], "strategy": options["strategy"]},
+            )
         except (RecipeUnknown, SettingUnknown, LaunchNotUsable, RowNotReadable, TrainingError) as error:
             raise CommandError(str(error)) from error
         for line in as_lines(made):
@@ -52,12 +57,16 @@ def _read(path: Path) -> Recipe:
 def _snapshot(name: str | None) -> DatasetSnapshot:
     found = DatasetSnapshot.objects.filter(**({"name": name} if name else {})).order_by("-id").first()
     if found is None:
-        raise CommandError(f"--snapshot: there is none with the name {name!r}." if name else "There is no snapshot yet.")
+        raise CommandError(
+            f"--snapshot: there is none with the name {name!r}." if name else "There is no snapshot yet."
+        )
     return found
 
 
 def _version(name: str | None) -> ModelVersion:
     found = ModelVersion.objects.filter(**({"name": name} if name else {"status": VersionStatus.PRODUCTION})).first()
     if found is None:
-        raise CommandError(f"--base: there is none with the name {name!r}." if name else "No version is in production yet.")
+        raise CommandError(
+            f"--base: there is none with the name {name!r}." if name else "No version is in production yet."
+        )
     return found

@@ -23,10 +23,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path)
         parser.add_argument("--name", help="of a single file (default: the file's name)")
-        parser.add_argument("--task", choices=[task.value for task in Task], help="what is scored (default: response, else refusal, "
-                            "else prompt, as the rows are labelled)")
+        parser.add_argument(
+            "--task",
+            choices=[task.value for task in Task],
+            help="what is scored (default: response, else refusal, else prompt, as the rows are labelled)",
+        )
         parser.add_argument("--licence", help="default: the manifest's")
-        parser.add_argument("--over-refusal", action="store_true", help="its negative rows are there to be taken for positive ones")
+        parser.add_argument(
+            "--over-refusal", action="store_true", help="its negative rows are there to be taken for positive ones"
+        )
         add_by(parser)
 
     def handle(self, *args: Any, path: Path, by: str | None, **options: Any) -> None:
@@ -47,8 +52,11 @@ class Command(BaseCommand):
                 failed.append(facts.name)
                 self.stderr.write(f"{facts.name}: {error}")
             else:
-                self.stdout.write(f"{made.name}: {made.rows:,} rows, {made.task}, {made.modality}, positive class {made.positive_class}, "
-                                  f"{report.bad_count:,} bad" + ("" if report.rows else " (was registered)"))
+                self.stdout.write(
+                    f"{made.name}: {made.rows:,} rows, {made.task}, {made.modality}, positive class "
+                    f"{made.positive_class}, "
+                    f"{report.bad_count:,} bad" + ("" if report.rows else " (was registered)")
+                )
             say_bad_rows(report, self.stderr)
         if failed:
             raise CommandError(f"Not registered: {', '.join(failed)}.")
@@ -56,5 +64,9 @@ class Command(BaseCommand):
 
 def _facts(file: BenchmarkFile, options: dict[str, Any]) -> BenchmarkFacts:
     return BenchmarkFacts(
-        name=options["name"] or file.name, task=Task(options["task"] or file.task), source_sha256=file.sha256,
-        licence=options["licence"] or file.licence, over_refusal=options["over_refusal"] or file.over_refusal)
+        name=options["name"] or file.name,
+        task=Task(options["task"] or file.task),
+        source_sha256=file.sha256,
+        licence=options["licence"] or file.licence,
+        over_refusal=options["over_refusal"] or file.over_refusal,
+    )

@@ -1,4 +1,6 @@
-"""`manage.py restore DIR`: what `manage.py backup` made takes the place of what is here. Nothing of the product may run meanwhile."""
+"""`manage.py restore DIR`: what `manage.py backup` made takes the place of what is here. Nothing of the product may run
+meanwhile.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, help="what `manage.py backup` made")
-        parser.add_argument("--replace", action="store_true", help="the installation is not empty: replace its database")
+        parser.add_argument(
+            "--replace", action="store_true", help="the installation is not empty: replace its database"
+        )
 
     def handle(self, *args: Any, folder: Path, replace: bool, **options: Any) -> None:
         try:

@@ -36,7 +36,9 @@ class Command(BaseCommand):
                 prepare(lambda line: self.say("setup", line))
                 if demo_is_wanted():
                     self.say("setup", "loading the demo queue")
-                    everything.append(Program("demo", (sys.executable, str(settings.BASE_DIR / "manage.py"), "setup_demo"), once=True))
+                    everything.append(
+                        Program("demo", (sys.executable, str(settings.BASE_DIR / "manage.py"), "setup_demo"), once=True)
+                    )
                 connections.close_all()
                 self.supervise(plan, everything)
         except CannotStart as error:
@@ -58,7 +60,9 @@ class Command(BaseCommand):
 
 
 class Watch:
-    """What the console says while everything runs: when the web answers, and how far the guard is with what was waiting."""
+    """What the console says while everything runs: when the web answers, and how far the guard is with what was
+    waiting.
+    """
 
     def __init__(self, plan: Plan, command: Command) -> None:
         self.plan = plan
@@ -74,14 +78,19 @@ class Watch:
             self.next_look = now + LOOK_EVERY_S
             if _answers(self.plan.bind, self.plan.port):
                 self.answers = True
-                self.command.say("web", f"ready at {address(self.plan)} after {now - self.command.began:.1f} s; Ctrl+C stops everything")
+                self.command.say(
+                    "web",
+                    f"ready at {address(self.plan)} after {now - self.command.began:.1f} s; Ctrl+C stops everything",
+                )
         elif self.answers and not self.caught_up and now >= self.next_report:
             self.next_report = now + REPORT_EVERY_S
             self.report()
 
     def report(self) -> None:
         backlog = inference_backlog()
-        line = f"{backlog.predicted} of {backlog.total} items are predicted" + (f", {backlog.failed} failed" if backlog.failed else "")
+        line = f"{backlog.predicted} of {backlog.total} items are predicted" + (
+            f", {backlog.failed} failed" if backlog.failed else ""
+        )
         if backlog.total and line != self.last:
             self.last = line
             self.command.say("guard", f"{line} ({time.monotonic() - self.command.began:.0f} s)")
@@ -92,9 +101,13 @@ class Watch:
 
 def plan_from_environment() -> Plan:
     return Plan(
-        data_dir=settings.DATA_DIR, bind=env.text("GUARDAPP_BIND", "127.0.0.1"), port=env.integer("GUARDAPP_PORT", 8000, minimum=1),
-        web_workers=env.integer("GUARDAPP_WEB_WORKERS", 2, minimum=1), web_threads=settings.WEB_THREADS,
-        log_level=env.text("GUARDAPP_LOG_LEVEL", "INFO"), broker_socket=None if settings.REDIS_URL else settings.BROKER_SOCKET,
+        data_dir=settings.DATA_DIR,
+        bind=env.text("GUARDAPP_BIND", "127.0.0.1"),
+        port=env.integer("GUARDAPP_PORT", 8000, minimum=1),
+        web_workers=env.integer("GUARDAPP_WEB_WORKERS", 2, minimum=1),
+        web_threads=settings.WEB_THREADS,
+        log_level=env.text("GUARDAPP_LOG_LEVEL", "INFO"),
+        broker_socket=None if settings.REDIS_URL else settings.BROKER_SOCKET,
         worker_threads=settings.WORKER_THREADS,
     )
 
@@ -120,5 +133,8 @@ def _wait_for(socket: Path) -> None:
     deadline = time.monotonic() + BROKER_WAIT_S
     while not socket.exists():
         if time.monotonic() > deadline:
-            raise CannotStart(f"The broker did not come up within {BROKER_WAIT_S:.0f} s; see {settings.DATA_DIR / 'log' / 'broker.log'}.")
+            raise CannotStart(
+                f"The broker did not come up within {BROKER_WAIT_S:.0f} s; see "
+                f"{settings.DATA_DIR / 'log' / 'broker.log'}."
+            )
         time.sleep(0.02)

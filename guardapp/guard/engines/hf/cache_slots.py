@@ -1,4 +1,6 @@
-"""Keys and values of rows of different length, each in a slot of its own: nothing is shifted or copied where a row comes or goes."""
+"""Keys and values of rows of different length, each in a slot of its own: nothing is shifted or copied where a row
+comes or goes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,9 @@ PLACES = 128  # a slot's length is a multiple of it
 
 @dataclass(slots=True)
 class Step:
-    """The step that all layers are at: the slots in use, shape (rows,), where each row's new token goes, and the places then in use."""
+    """The step that all layers are at: the slots in use, shape (rows,), where each row's new token goes, and the places
+    then in use.
+    """
 
     rows: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     ends: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
@@ -21,8 +25,8 @@ class Step:
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer: `keys` and `values` have shape (slots, heads, places, head width). A row fills its slot from the left; what stands
-    behind its end is finite and masked."""
+    """One layer: `keys` and `values` have shape (slots, heads, places, head width). A row fills its slot from the left;
+    what stands behind its end is finite and masked."""
 
     def __init__(self, step: Step, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Empty, for rows whose keys and values look like those given, (heads, tokens, head width)."""
@@ -34,12 +38,16 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Nothing is left to do."""
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **more: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """One new token of every row, (rows, heads, 1, head width), goes to the row's end. Keys and values of all rows."""
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **more: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One new token of every row, (rows, heads, 1, head width), goes to the row's end. Keys and values of all
+        rows.
+        """
         step = self.step
         self.keys[step.rows, :, step.ends] = key_states[:, :, 0]
         self.values[step.rows, :, step.ends] = value_states[:, :, 0]
-        return self.keys[:len(step.rows), :, :step.width], self.values[:len(step.rows), :, :step.width]
+        return self.keys[: len(step.rows), :, : step.width], self.values[: len(step.rows), :, : step.width]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.step.width, 0
@@ -61,13 +69,17 @@ class Slots(Cache):  # type: ignore[misc]
         self.step = Step()
 
     def begin_step(self, lengths: torch.Tensor, width: int) -> None:
-        """Each row gets one more token: its slot holds `lengths[row]` tokens now, and the longest one `width` afterwards."""
+        """Each row gets one more token: its slot holds `lengths[row]` tokens now, and the longest one `width`
+        afterwards.
+        """
         self.step.rows = torch.arange(len(lengths), device=lengths.device)
         self.step.ends, self.step.width = lengths, width
         self._hold(len(lengths), width)
 
     def fill(self, slot: int, pieces: Sequence[Sequence[tuple[torch.Tensor, torch.Tensor]]]) -> None:
-        """A newcomer's tokens: one piece after another, and in each piece keys and values of every layer, (heads, tokens, head width)."""
+        """A newcomer's tokens: one piece after another, and in each piece keys and values of every layer, (heads,
+        tokens, head width).
+        """
         if not self.layers:
             self.layers = [SlotLayer(self.step, keys, values) for keys, values in pieces[0]]
         self._hold(slot + 1, sum(piece[0][0].shape[1] for piece in pieces))
@@ -113,5 +125,5 @@ def _places(wanted: int) -> int:
 def _grown(held: torch.Tensor, slots: int, places: int) -> torch.Tensor:
     """With zeros where nothing was yet: what is masked must be finite."""
     larger = held.new_zeros((slots, held.shape[1], places, held.shape[3]))
-    larger[:held.shape[0], :, :held.shape[2]] = held
+    larger[: held.shape[0], :, : held.shape[2]] = held
     return larger

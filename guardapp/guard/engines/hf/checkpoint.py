@@ -21,7 +21,9 @@ def check_checkpoint(checkpoint: str) -> Any:
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointNotUsable(f"{checkpoint}: no readable checkpoint ({error}).") from error
     if config.model_type not in FAMILIES:
-        raise CheckpointNotUsable(f"{checkpoint}: found a {config.model_type} model; a guard is one of {', '.join(FAMILIES)}.")
+        raise CheckpointNotUsable(
+            f"{checkpoint}: found a {config.model_type} model; a guard is one of {', '.join(FAMILIES)}."
+        )
     return config
 
 

@@ -1,11 +1,11 @@
 """A batch of greedy completions that newcomers join while it runs, so that nobody waits for the slowest neighbour.
 
-Prompts are read without padding: those of several newcomers stand one after another in one long row, where a mask keeps each to itself.
-What they begin with alike, the instruction above all, was read before and is not read again. Then each row has a slot of its own and
-gets one token a step, until it ends and makes room.
+Prompts are read without padding: those of several newcomers stand one after another in one long row, where a mask keeps
+each to itself. What they begin with alike, the instruction above all, was read before and is not read again. Then each
+row has a slot of its own and gets one token a step, until it ends and makes room.
 
-transformers' own continuous batching takes no pictures. The answers are those of its `generate` within rounding, which a test holds; the
-rope positions of pictures are a private part of the models, so transformers is pinned.
+transformers' own continuous batching takes no pictures. The answers are those of its `generate` within rounding, which
+a test holds; the rope positions of pictures are a private part of the models, so transformers is pinned.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,8 @@ from guardapp.guard.engines.hf.encoding import Encoded
 
 READ_TOGETHER = 1_024  # tokens; a longer prompt is read alone
 
-LayerStates = tuple[torch.Tensor, torch.Tensor]  # keys and values of one layer, (heads, tokens, head width)
+# keys and values of one layer, (heads, tokens, head width)
+LayerStates = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class Opening:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One completion. `watched` has the logits of the watched tokens at each step; `length` counts what the row's slot holds."""
+    """One completion. `watched` has the logits of the watched tokens at each step; `length` counts what the row's slot
+    holds.
+    """
 
     number: int
     prompt: Encoded
@@ -51,11 +54,14 @@ class Row:
     written: list[int] = field(default_factory=list)
     watched: list[torch.Tensor] = field(default_factory=list)
     length: int = 0
-    offset: int = 0  # the next token's rope position beyond `length`: pictures take fewer positions than tokens
+    # the next token's rope position beyond `length`: pictures take fewer positions than tokens
+    offset: int = 0
 
 
 class Running:
-    """The rows under way. `end_ids` end a completion; the logits of `watched` are kept at each step. Not thread-safe."""
+    """The rows under way. `end_ids` end a completion; the logits of `watched` are kept at each step. Not
+    thread-safe.
+    """
 
     def __init__(self, model: Any, *, end_ids: Sequence[int], watched: torch.Tensor, opening: Opening) -> None:
         self.model = model
@@ -87,9 +93,12 @@ class Running:
         self._slots.begin_step(lengths, width)
         positions = lengths + self._tensor([row.offset for row in self.rows])
         output = self.model(
-            input_ids=self._tensor([row.written[-1:] for row in self.rows]), position_ids=positions[:, None].expand(3, -1, 1),
+            input_ids=self._tensor([row.written[-1:] for row in self.rows]),
+            position_ids=positions[:, None].expand(3, -1, 1),
             attention_mask=(torch.arange(width, device=self.device) <= lengths[:, None])[:, None, None],
-            past_key_values=self._slots, use_cache=True)
+            past_key_values=self._slots,
+            use_cache=True,
+        )
         for row in self.rows:
             row.length += 1
         self._write(self.rows, output.logits[:, -1])
@@ -118,13 +127,23 @@ class Running:
         lengths = [len(row.prompt) - shared for row, shared in zip(rows, known, strict=True)]
         ends = torch.tensor(lengths).cumsum(0)
         output = self.model(
-            input_ids=torch.cat([row.prompt.input_ids[shared:] for row, shared in zip(rows, known, strict=True)])[None].to(self.device),
-            position_ids=torch.cat([one[:, :, shared:] for one, shared in zip(positions, known, strict=True)], dim=2).to(self.device),
+            input_ids=torch.cat([row.prompt.input_ids[shared:] for row, shared in zip(rows, known, strict=True)])[
+                None
+            ].to(self.device),
+            position_ids=torch.cat(
+                [one[:, :, shared:] for one, shared in zip(positions, known, strict=True)], dim=2
+            ).to(self.device),
             attention_mask=None if _alone(rows) else _each_to_itself(lengths, known).to(self.device),
-            past_key_values=cache, use_cache=True, logits_to_keep=(ends - 1).to(self.device), **self._pixels(rows))
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=(ends - 1).to(self.device),
+            **self._pixels(rows),
+        )
         at = max(known)
         for row, position, shared, length in zip(rows, positions, known, lengths, strict=True):
-            read = [(layer.keys[0, :, at:at + length], layer.values[0, :, at:at + length]) for layer in cache.layers]
+            read = [
+                (layer.keys[0, :, at : at + length], layer.values[0, :, at : at + length]) for layer in cache.layers
+            ]
             self._slots.fill(len(self.rows), [self.opening.until(shared), read] if shared else [read])
             row.length, row.offset = len(row.prompt), int(position.max()) + 1 - len(row.prompt)
             self.rows.append(row)
@@ -140,7 +159,10 @@ class Running:
 
     def _pixels(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         names = dict.fromkeys(name for row in rows for name in row.prompt.pixels)
-        return {name: torch.cat([row.prompt.pixels[name] for row in rows if name in row.prompt.pixels]).to(self.device) for name in names}
+        return {
+            name: torch.cat([row.prompt.pixels[name] for row in rows if name in row.prompt.pixels]).to(self.device)
+            for name in names
+        }
 
     def _tensor(self, values: Sequence[Any]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)
@@ -153,7 +175,13 @@ def read_opening(model: Any, input_ids: torch.Tensor) -> Opening:
         return Opening(input_ids, ())
     cache = DynamicCache()
     positions = torch.arange(len(input_ids), device=model.device).expand(3, 1, -1)
-    model(input_ids=input_ids[None].to(model.device), position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    model(
+        input_ids=input_ids[None].to(model.device),
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
     return Opening(input_ids, [(layer.keys[0], layer.values[0]) for layer in cache.layers])
 
 
@@ -177,7 +205,9 @@ def _alone(rows: Sequence[Row]) -> bool:
 
 
 def _each_to_itself(lengths: Sequence[int], known: Sequence[int]) -> torch.Tensor:
-    """Who sees whom, (1, 1, tokens, opening and tokens): `known` tokens of the opening, and those of the own row so far."""
+    """Who sees whom, (1, 1, tokens, opening and tokens): `known` tokens of the opening, and those of the own row so
+    far.
+    """
     owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     own = (owner[:, None] == owner).tril()
     opening = torch.arange(max(known)) < torch.tensor(known)[owner][:, None]
@@ -189,5 +219,7 @@ def _positions(model: Any, prompt: Encoded) -> torch.Tensor:
     if not prompt.pixels:
         return torch.arange(len(prompt)).expand(3, 1, -1)
     grids = {name: values for name, values in prompt.pixels.items() if not name.startswith("pixel_values")}
-    positions: torch.Tensor = model.model.get_rope_index(prompt.input_ids[None], mm_token_type_ids=prompt.media_types[None], **grids)[0]
+    positions: torch.Tensor = model.model.get_rope_index(
+        prompt.input_ids[None], mm_token_type_ids=prompt.media_types[None], **grids
+    )[0]
     return positions

@@ -62,8 +62,14 @@ def render_prompt(processor: Any, sample: Sample, style: PromptStyle = DEFAULT_S
     return text
 
 
-def encode(processor: Any, sample: Sample, completion: str | None = None, *, end: bool = True,
-           style: PromptStyle = DEFAULT_STYLE) -> Encoded:
+def encode(
+    processor: Any,
+    sample: Sample,
+    completion: str | None = None,
+    *,
+    end: bool = True,
+    style: PromptStyle = DEFAULT_STYLE,
+) -> Encoded:
     """Encode one sample, with its completion where one is given (`end` adds the end-of-turn token: false for a prefix).
 
     Raises OSError where a frame file cannot be read.
@@ -76,15 +82,20 @@ def _encoded_prompt(processor: Any, text: str, media: Sequence[SeenMedia]) -> En
     if not media:  # the same ids in a quarter of the time that the processor takes
         ids = torch.tensor(processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
         return Encoded(ids, torch.zeros_like(ids), {}, len(ids))
-    inputs = processor(text=[text], padding=False, add_special_tokens=False, return_tensors="pt", **_media_arguments(processor, media))
+    inputs = processor(
+        text=[text], padding=False, add_special_tokens=False, return_tensors="pt", **_media_arguments(processor, media)
+    )
     pixels = {key: torch.as_tensor(inputs[key]) for key in PIXEL_KEYS if key in inputs}
     return Encoded(inputs["input_ids"][0], inputs["mm_token_type_ids"][0], pixels, len(inputs["input_ids"][0]))
 
 
 def followed_by(prompt: Encoded, target: torch.Tensor) -> Encoded:
     """The encoded prompt with the ids of a completion after it, shape (tokens,). Pixels are shared, not copied."""
-    return replace(prompt, input_ids=torch.cat([prompt.input_ids, target]),
-                   media_types=torch.cat([prompt.media_types, torch.zeros_like(target)]))
+    return replace(
+        prompt,
+        input_ids=torch.cat([prompt.input_ids, target]),
+        media_types=torch.cat([prompt.media_types, torch.zeros_like(target)]),
+    )
 
 
 def completion_ids(processor: Any, completion: str, *, end: bool = True) -> torch.Tensor:
@@ -95,7 +106,9 @@ def completion_ids(processor: Any, completion: str, *, end: bool = True) -> torc
 
 
 def collate(rows: Sequence[Encoded], *, pad_token_id: int, side: Literal["left", "right"]) -> dict[str, torch.Tensor]:
-    """Pad rows to the longest of them: token tensors of shape (rows, tokens), and all rows' patches one after another."""
+    """Pad rows to the longest of them: token tensors of shape (rows, tokens), and all rows' patches one after
+    another.
+    """
     width = max(len(row) for row in rows)
 
     def padded(values: Sequence[torch.Tensor], filler: int) -> torch.Tensor:
@@ -152,8 +165,11 @@ def _load(medium: SeenMedia) -> list[Image.Image]:
 def _as_tensor(frames: Sequence[Image.Image]) -> torch.Tensor:
     """(frames, 3, height, width), uint8."""
     flat = [torch.frombuffer(bytearray(frame.tobytes()), dtype=torch.uint8) for frame in frames]
-    return torch.stack([values.view(frame.height, frame.width, 3) for values, frame in zip(flat, frames, strict=True)]
-                       ).permute(0, 3, 1, 2).contiguous()
+    return (
+        torch.stack([values.view(frame.height, frame.width, 3) for values, frame in zip(flat, frames, strict=True)])
+        .permute(0, 3, 1, 2)
+        .contiguous()
+    )
 
 
 def _fit(media_processor: Any, frames: Sequence[Image.Image]) -> bool:
@@ -164,5 +180,9 @@ def _fit(media_processor: Any, frames: Sequence[Image.Image]) -> bool:
 
 def _metadata(medium: SeenMedia) -> VideoMetadata:
     clock = clock_of(medium)
-    return VideoMetadata(total_num_frames=clock.total_frames, fps=float(MILLISECONDS), duration=clock.duration_s,
-                         frames_indices=list(clock.indices))
+    return VideoMetadata(
+        total_num_frames=clock.total_frames,
+        fps=float(MILLISECONDS),
+        duration=clock.duration_s,
+        frames_indices=list(clock.indices),
+    )

@@ -35,8 +35,17 @@ class HfEngine:
     tokens. Raises CheckpointNotUsable.
     """
 
-    def __init__(self, checkpoint: str, *, device: str | None = None, dtype: torch.dtype | None = None, threads: int = 0,
-                 batch_size: int = 32, batch_tokens: int = 65_536, style: PromptStyle = DEFAULT_STYLE) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        *,
+        device: str | None = None,
+        dtype: torch.dtype | None = None,
+        threads: int = 0,
+        batch_size: int = 32,
+        batch_tokens: int = 65_536,
+        style: PromptStyle = DEFAULT_STYLE,
+    ) -> None:
         if threads:
             torch.set_num_threads(threads)
         self.name = checkpoint
@@ -51,14 +60,21 @@ class HfEngine:
         use_grouped_attention(self.model)
         self.end_ids = _end_token_ids(self.model, self.tokenizer)
         # a released checkpoint brings its own temperature and repetition penalty: `Decoding` alone decides here
-        self.model.generation_config = GenerationConfig(eos_token_id=self.end_ids, pad_token_id=self.tokenizer.pad_token_id)
+        self.model.generation_config = GenerationConfig(
+            eos_token_id=self.end_ids, pad_token_id=self.tokenizer.pad_token_id
+        )
         self.labels = LabelReader(self.tokenizer)
-        self.joinable = "sliding_attention" not in (getattr(self.model.config.get_text_config(), "layer_types", None) or ())
+        self.joinable = "sliding_attention" not in (
+            getattr(self.model.config.get_text_config(), "layer_types", None) or ()
+        )
         self._opening: tuple[str | None, Opening] | None = None
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
-        """`decoding.n` rollouts for each sample, in the order given. Raises SampleTooLarge, and OSError for a lost frame."""
-        if decoding.temperature == 0 and decoding.n > 1:  # greedy rollouts of one sample are all the same
+        """`decoding.n` rollouts for each sample, in the order given. Raises SampleTooLarge, and OSError for a lost
+        frame.
+        """
+        # greedy rollouts of one sample are all the same
+        if decoding.temperature == 0 and decoding.n > 1:
             return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
         return self._in_batches(samples, [None] * len(samples), decoding)
 
@@ -70,15 +86,20 @@ class HfEngine:
         """
         return [group[0] for group in self._in_batches(samples, prefixes, replace(decoding, n=1))]
 
-    def flow(self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]) -> Iterator[tuple[int, Rollout | Exception]]:
-        """See `FlowingEngine`. At most `batch_size` are under way, and no more than hold `batch_tokens` with what they have written.
+    def flow(
+        self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]
+    ) -> Iterator[tuple[int, Rollout | Exception]]:
+        """See `FlowingEngine`. At most `batch_size` are under way, and no more than hold `batch_tokens` with what they
+        have written.
 
         Layers that see a sliding window alone get the first orders in batches, which nobody joins.
         """
         if not self.joinable:
             yield from self._in_batches_of(dict(enumerate(orders)))
             return
-        running = Running(self.model, end_ids=self.end_ids, watched=self.labels.watched, opening=self._read_opening(orders))
+        running = Running(
+            self.model, end_ids=self.end_ids, watched=self.labels.watched, opening=self._read_opening(orders)
+        )
         open_orders: dict[int, Order] = {}
         waiting: deque[Row] = deque()
         newcomers, given = orders, 0
@@ -114,15 +135,20 @@ class HfEngine:
         """What all prompts with the policy text of the first order begin with. It is kept for the next flow."""
         policy = orders[0].sample.policy_text
         if self._opening is None or self._opening[0] != policy:
-            one, other = (encode(self.processor, Sample("", prompt, policy_text=policy), style=self.style).input_ids for prompt in "ab")
-            alike = (one[:min(len(one), len(other))] == other[:min(len(one), len(other))]).cumprod(0).sum()
-            self._opening = policy, read_opening(self.model, one[:int(alike)])
+            one, other = (
+                encode(self.processor, Sample("", prompt, policy_text=policy), style=self.style).input_ids
+                for prompt in "ab"
+            )
+            alike = (one[: min(len(one), len(other))] == other[: min(len(one), len(other))]).cumprod(0).sum()
+            self._opening = policy, read_opening(self.model, one[: int(alike)])
         return self._opening[1]
 
     def _that_fit(self, running: Running, waiting: deque[Row]) -> list[Row]:
         """The first of those that wait, taken from them: one at least where nothing runs."""
         fitting: list[Row] = []
-        while waiting and (running.tokens_with([*fitting, waiting[0]]) <= self.batch_tokens or not (running.rows or fitting)):
+        while waiting and (
+            running.tokens_with([*fitting, waiting[0]]) <= self.batch_tokens or not (running.rows or fitting)
+        ):
             fitting.append(waiting.popleft())
         return fitting
 
@@ -130,15 +156,22 @@ class HfEngine:
         """Where memory does not suffice: batches that are halved until they fit."""
         for most in {order.max_new_tokens for order in orders.values()}:
             alike = [(number, order) for number, order in orders.items() if order.max_new_tokens == most]
-            groups = self._in_batches([order.sample for _, order in alike], [order.prefix for _, order in alike],
-                                      Decoding(max_new_tokens=most))
+            groups = self._in_batches(
+                [order.sample for _, order in alike],
+                [order.prefix for _, order in alike],
+                Decoding(max_new_tokens=most),
+            )
             yield from ((number, group[0]) for (number, _), group in zip(alike, groups, strict=True))
 
-    def _in_batches(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
+    def _in_batches(
+        self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding
+    ) -> list[list[Rollout]]:
         results: list[list[Rollout]] = [[] for _ in samples]
         for number, indices in enumerate(self._batches(samples, decoding.n)):
             seeded = replace(decoding, seed=(decoding.seed + number) % SEEDS)
-            groups = self._fitting([samples[index] for index in indices], [prefixes[index] for index in indices], seeded)
+            groups = self._fitting(
+                [samples[index] for index in indices], [prefixes[index] for index in indices], seeded
+            )
             for index, group in zip(indices, groups, strict=True):
                 results[index] = group
         return results
@@ -156,31 +189,43 @@ class HfEngine:
         if batch:
             yield batch
 
-    def _fitting(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
+    def _fitting(
+        self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding
+    ) -> list[list[Rollout]]:
         """Halve the batch where the device's memory does not suffice."""
         try:
             groups: list[list[Rollout]] = self._one_batch(samples, prefixes, decoding)
             return groups
         except torch.OutOfMemoryError as error:
             if len(samples) == 1:
-                raise SampleTooLarge(f"Sample {samples[0].id} does not fit into the memory of {self.device}.") from error
+                raise SampleTooLarge(
+                    f"Sample {samples[0].id} does not fit into the memory of {self.device}."
+                ) from error
         torch.cuda.empty_cache()
         half = len(samples) // 2
-        return (self._fitting(samples[:half], prefixes[:half], decoding)
-                + self._fitting(samples[half:], prefixes[half:], decoding))
+        return self._fitting(samples[:half], prefixes[:half], decoding) + self._fitting(
+            samples[half:], prefixes[half:], decoding
+        )
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def _one_batch(self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding) -> list[list[Rollout]]:
-        rows = [encode(self.processor, sample, prefix, end=False, style=self.style)
-                for sample, prefix in zip(samples, prefixes, strict=True)]
-        inputs = {key: tensor.to(self.device)
-                  for key, tensor in collate(rows, pad_token_id=self.tokenizer.pad_token_id, side="left").items()}
+    def _one_batch(
+        self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding
+    ) -> list[list[Rollout]]:
+        rows = [
+            encode(self.processor, sample, prefix, end=False, style=self.style)
+            for sample, prefix in zip(samples, prefixes, strict=True)
+        ]
+        inputs = {
+            key: tensor.to(self.device)
+            for key, tensor in collate(rows, pad_token_id=self.tokenizer.pad_token_id, side="left").items()
+        }
         recorder = _Recorder(self.labels.watched.to(self.device))
         torch.manual_seed(decoding.seed)
         width = inputs["input_ids"].shape[1]
         arguments = read_once(self.model, inputs, decoding.n) if decoding.n > 1 else inputs
-        output = self.model.generate(**arguments, generation_config=self._config(decoding),
-                                     logits_processor=LogitsProcessorList([recorder]))
+        output = self.model.generate(
+            **arguments, generation_config=self._config(decoding), logits_processor=LogitsProcessorList([recorder])
+        )
         generated, watched = output[:, width:].tolist(), recorder.watched()
         n = decoding.n  # the completions of one sample lie one after another
         return [
@@ -189,24 +234,35 @@ class HfEngine:
         ]
 
     def _config(self, decoding: Decoding) -> GenerationConfig:
-        common = {"max_new_tokens": decoding.max_new_tokens, "use_cache": True,
-                  "eos_token_id": self.end_ids, "pad_token_id": self.tokenizer.pad_token_id}
+        common = {
+            "max_new_tokens": decoding.max_new_tokens,
+            "use_cache": True,
+            "eos_token_id": self.end_ids,
+            "pad_token_id": self.tokenizer.pad_token_id,
+        }
         if decoding.temperature == 0:
             return GenerationConfig(do_sample=False, **common)
-        return GenerationConfig(do_sample=True, temperature=decoding.temperature, top_p=decoding.top_p, top_k=0, **common)
+        return GenerationConfig(
+            do_sample=True, temperature=decoding.temperature, top_p=decoding.top_p, top_k=0, **common
+        )
 
     def _rollout(self, sample: Sample, row: Encoded, generated: list[int], watched: torch.Tensor) -> Rollout:
         """`generated` is padded on the right after the end token; `watched` has shape (steps, watched label tokens)."""
         ends = [at for at, token in enumerate(generated) if token in self.end_ids]
-        tokens = generated[:ends[0] + 1] if ends else generated
-        written = generated[:ends[0]] if ends else generated
-        prefix = row.input_ids[row.prompt_tokens:].tolist()
-        completion: str = self.tokenizer.decode(prefix + written, skip_special_tokens=True,
-                                                clean_up_tokenization_spaces=False)
+        tokens = generated[: ends[0] + 1] if ends else generated
+        written = generated[: ends[0]] if ends else generated
+        prefix = row.input_ids[row.prompt_tokens :].tolist()
+        completion: str = self.tokenizer.decode(
+            prefix + written, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         scores = self.labels.scores(completion, prefix, written, watched)
         return Rollout(
-            completion=completion, judgement=parse(completion, response_expected=sample.response is not None),
-            tokens=len(tokens), finished=bool(ends), prompt_score=scores.prompt, response_score=scores.response,
+            completion=completion,
+            judgement=parse(completion, response_expected=sample.response is not None),
+            tokens=len(tokens),
+            finished=bool(ends),
+            prompt_score=scores.prompt,
+            response_score=scores.response,
         )
 
 

@@ -1,7 +1,8 @@
 """Attention where several query heads share keys and values, one token at a time, without copying those for each head.
 
-transformers' `sdpa` repeats keys and values at every step. For a single new token the query heads of a group can stand in the place of
-several tokens instead: they see the same keys under the same mask. On a CPU this took a quarter of a step's time away.
+transformers' `sdpa` repeats keys and values at every step. For a single new token the query heads of a group can stand
+in the place of several tokens instead: they see the same keys under the same mask. On a CPU this took a quarter of a
+step's time away.
 """
 
 from typing import Any
@@ -20,17 +21,29 @@ def use_grouped_attention(model: Any) -> None:
     model.set_attn_implementation({"text_config": NAME})
 
 
-def grouped_attention(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None,
-                      dropout: float = 0.0, scaling: float | None = None, **more: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """`query` (rows, heads, tokens, head width), `key` and `value` (rows, key heads, places, head width) → (rows, tokens, heads, width)."""
+def grouped_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **more: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """`query` (rows, heads, tokens, head width), `key` and `value` (rows, key heads, places, head width) → (rows,
+    tokens, heads, width).
+    """
     rows, heads, tokens, width = query.shape
     groups = heads // key.shape[1]
     if tokens > 1 or groups == 1 or dropout:
         found: tuple[torch.Tensor, torch.Tensor | None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more)
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
+        )
         return found
     output = torch.nn.functional.scaled_dot_product_attention(
-        query.view(rows, key.shape[1], groups, width), key, value, attn_mask=attention_mask, scale=scaling)
+        query.view(rows, key.shape[1], groups, width), key, value, attn_mask=attention_mask, scale=scaling
+    )
     return output.reshape(rows, 1, heads, width), None
 
 

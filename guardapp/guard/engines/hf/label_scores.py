@@ -20,7 +20,9 @@ class LabelReader:
         self.tokenizer = tokenizer
         self.watched = torch.tensor([*_telling_tokens(tokenizer, "Request"), *_telling_tokens(tokenizer, "Response")])
 
-    def scores(self, completion: str, prefix: Sequence[int], written: Sequence[int], watched: torch.Tensor) -> LabelScores:
+    def scores(
+        self, completion: str, prefix: Sequence[int], written: Sequence[int], watched: torch.Tensor
+    ) -> LabelScores:
         """`completion` is the text of the tokens `prefix + written`; `watched` has shape (at least len(written), 4)."""
         spans = label_positions(completion)
         tokens = [*prefix, *written]

@@ -1,7 +1,9 @@
-"""Several completions of one prompt: the prompt, its pictures included, goes through the model once, not once for each of them.
+"""Several completions of one prompt: the prompt, its pictures included, goes through the model once, not once for each
+of them.
 
-transformers' own `num_return_sequences` repeats the prompt before it is read. Private parts are touched (the rope offset and the
-position ids), so transformers is pinned and a test holds the rollouts against those of `num_return_sequences`.
+transformers' own `num_return_sequences` repeats the prompt before it is read. Private parts are touched (the rope
+offset and the position ids), so transformers is pinned and a test holds the rollouts against those of
+`num_return_sequences`.
 """
 
 from typing import Any
@@ -11,7 +13,8 @@ from transformers import DynamicCache
 
 
 def read_once(model: Any, inputs: dict[str, torch.Tensor], n: int) -> dict[str, Any]:
-    """Arguments of `model.generate` that draw `n` completions for each row of left-padded `inputs`, those of a row side by side.
+    """Arguments of `model.generate` that draw `n` completions for each row of left-padded `inputs`, those of a row side
+    by side.
 
     All but each row's last token are read here. Call under `torch.inference_mode` or `no_grad`.
     """
@@ -21,7 +24,18 @@ def read_once(model: Any, inputs: dict[str, torch.Tensor], n: int) -> dict[str, 
     cache = DynamicCache(config=model.config.get_text_config())
     # also replaces the rope offset that the model keeps from its last call
     positions = model._prepare_position_ids_for_generation(ids[:, :-1], {"attention_mask": mask[:, :-1], **rest})
-    model.model(input_ids=ids[:, :-1], attention_mask=mask[:, :-1], position_ids=positions, past_key_values=cache, use_cache=True, **rest)
+    model.model(
+        input_ids=ids[:, :-1],
+        attention_mask=mask[:, :-1],
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        **rest,
+    )
     cache.batch_repeat_interleave(n)
     model.model.rope_deltas = model.model.rope_deltas.repeat_interleave(n, dim=0)
-    return {"input_ids": ids.repeat_interleave(n, dim=0), "attention_mask": mask.repeat_interleave(n, dim=0), "past_key_values": cache}
+    return {
+        "input_ids": ids.repeat_interleave(n, dim=0),
+        "attention_mask": mask.repeat_interleave(n, dim=0),
+        "past_key_values": cache,
+    }

@@ -7,8 +7,8 @@ processors, and trl, then fail with misleading errors. Declaring the two schemas
 
 Import this module before transformers is imported. Where torchvision is native `ensure_torchvision()` does nothing.
 
-On the way scikit-learn is left out of what transformers imports: only its assisted generation would call it, and loading it is a
-quarter of the processor time that a process needs before its model is there.
+On the way scikit-learn is left out of what transformers imports: only its assisted generation would call it, and
+loading it is a quarter of the processor time that a process needs before its model is there.
 """
 
 import importlib

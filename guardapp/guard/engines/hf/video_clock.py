@@ -1,4 +1,6 @@
-"""True timestamps of sampled frames, as the models' processors want them: frame numbers of a source with 1000 frames a second."""
+"""True timestamps of sampled frames, as the models' processors want them: frame numbers of a source with 1000 frames a
+second.
+"""
 
 from dataclasses import dataclass
 
@@ -21,4 +23,6 @@ def clock_of(medium: SeenMedia) -> VideoClock:
     span = times[-1] - times[0]
     fps = (len(times) - 1) / span if span > 0 else medium.fps or 1.0
     duration_s = len(times) / fps
-    return VideoClock(max(1, round(duration_s * MILLISECONDS)), duration_s, tuple(round(time * MILLISECONDS) for time in times))
+    return VideoClock(
+        max(1, round(duration_s * MILLISECONDS)), duration_s, tuple(round(time * MILLISECONDS) for time in times)
+    )

@@ -89,8 +89,13 @@ def test_reason_errors_and_links_survive_a_draft_and_a_submit() -> None:
     make_item(prompt="A thing")
     client, user = signed_in()
     lease = held(user)
-    work = {**LABELS, "reason": "A quote.", "error_kinds": ["over_refusal"],
-            "step-1-links": '[{"kind": "span", "field": "prompt", "start": 2, "end": 7}]', "step-2-links": "not json"}
+    work = {
+        **LABELS,
+        "reason": "A quote.",
+        "error_kinds": ["over_refusal"],
+        "step-1-links": '[{"kind": "span", "field": "prompt", "start": 2, "end": 7}]',
+        "step-2-links": "not json",
+    }
     client.post(f"/assignments/{lease.token}/draft/", work)
     page = client.get("/review/default/").text
     assert 'value="A quote."' in page and 'value="over_refusal" checked' in page
@@ -112,7 +117,9 @@ def test_near_copies_are_shown_beside_an_item_and_decided_on_by_a_lead_only() ->
     assert reviewer.post("/bulk/1/undo/").status_code == 403
     assert "3 items" in lead.get(f"/items/{items[0].pk}/bulk/").text
     assert lead.post(f"/items/{items[0].pk}/bulk/", {"item": [items[0].pk]}).status_code == 422
-    answer = lead.post(f"/items/{items[0].pk}/bulk/", {"item": [item.pk for item in items], "prompt_label": "unharmful"}, follow=True)
+    answer = lead.post(
+        f"/items/{items[0].pk}/bulk/", {"item": [item.pk for item in items], "prompt_label": "unharmful"}, follow=True
+    )
     assert "3 items are settled." in answer.text
     assert GoldLabel.objects.standing().count() == 3
     lead.post(f"/bulk/{BulkDecision.objects.get().pk}/undo/")

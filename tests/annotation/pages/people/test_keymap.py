@@ -39,15 +39,24 @@ def test_own_keys_are_kept_printed_and_put_back(client: Client, person: User) ->
     client.post("/account/keys/", keys(a="F2", n="Shift+N", skip="space"))
     person.refresh_from_db()
     assert person.keymap == {"a": "F2", "n": "Shift+N"}
-    assert "data-keymap=\"{&quot;a&quot;" in client.get("/").text
+    assert 'data-keymap="{&quot;a&quot;' in client.get("/").text
     client.post("/account/keys/", {"act": "reset"})
     person.refresh_from_db()
     assert person.keymap == {}
 
 
-@pytest.mark.parametrize(("changed", "words"), [({"a": "n"}, "two things"), ({"a": "?"}, "page itself"), ({"a": "Tab"}, "is no key"),
-                                                ({"a": "Control+k"}, "page itself")])
-def test_a_key_that_cannot_be_used_is_refused_with_the_reason(client: Client, person: User, changed: dict[str, str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"a": "n"}, "two things"),
+        ({"a": "?"}, "page itself"),
+        ({"a": "Tab"}, "is no key"),
+        ({"a": "Control+k"}, "page itself"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_refused_with_the_reason(
+    client: Client, person: User, changed: dict[str, str], words: str
+) -> None:
     answer = client.post("/account/keys/", keys(**changed))
     assert answer.status_code == 422 and words in answer.text
     person.refresh_from_db()
@@ -85,8 +94,11 @@ def test_the_item_ahead_comes_as_a_page_and_is_opened_by_the_decision_before_it(
     sent = client.post("/review/default/ahead/").json()
     second = Assignment.objects.get(token=sent["token"])
     assert second.opened_at is None and second.item.external_id in sent["html"]
-    answer = client.post(f"/assignments/{first.token}/submit/", {
-        "prompt_label": "unharmful", "idempotency_key": "a-key-of-this-test", "opens": sent["token"]}, headers={"HX-Request": "true"})
+    answer = client.post(
+        f"/assignments/{first.token}/submit/",
+        {"prompt_label": "unharmful", "idempotency_key": "a-key-of-this-test", "opens": sent["token"]},
+        headers={"HX-Request": "true"},
+    )
     assert answer.status_code == 204 and Review.objects.count() == 1
     assert Assignment.objects.get(token=sent["token"]).opened_at is not None
     assert client.post("/review/default/ahead/").status_code == 204  # nothing is left
@@ -97,6 +109,9 @@ def test_where_the_hold_on_the_item_ahead_ran_out_the_next_page_comes_instead(cl
     first = held(person)
     sent = client.post("/review/default/ahead/").json()
     Assignment.objects.filter(token=sent["token"]).update(expires_at="2020-01-01T00:00Z")
-    answer = client.post(f"/assignments/{first.token}/submit/", {
-        "prompt_label": "unharmful", "idempotency_key": "a-key-of-this-test", "opens": sent["token"]}, headers={"HX-Request": "true"})
+    answer = client.post(
+        f"/assignments/{first.token}/submit/",
+        {"prompt_label": "unharmful", "idempotency_key": "a-key-of-this-test", "opens": sent["token"]},
+        headers={"HX-Request": "true"},
+    )
     assert answer.status_code == 200 and 'id="decision"' in answer.text

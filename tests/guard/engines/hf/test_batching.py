@@ -1,4 +1,6 @@
-"""Asks of many callers become few calls of the engine, and each caller gets its own answer in time or a word why not."""
+"""Asks of many callers become few calls of the engine, and each caller gets its own answer in time or a word why
+not.
+"""
 
 import threading
 import time
@@ -36,7 +38,9 @@ class Guard:
 
 @dataclass
 class Flowing:
-    """Answers one ask after the other in the order they came, and takes newcomers in before each: they are held up until `step`."""
+    """Answers one ask after the other in the order they came, and takes newcomers in before each: they are held up
+    until `step`.
+    """
 
     room: int = 2
     heard: list[str] = field(default_factory=list)
@@ -100,8 +104,12 @@ def test_what_comes_while_the_guard_is_busy_is_put_together(guard: Guard, batche
 
 def test_sampled_asks_are_never_mixed_with_others_and_either_mode_may_be(guard: Guard, batcher: Batcher[str]) -> None:
     held(guard, batcher)
-    futures = [*batcher.submit(asks("a"), deadline=in_time()), *batcher.submit(asks("b", mode=Mode.FAST, rollouts=2), deadline=in_time()),
-               *batcher.submit(asks("c", rollouts=2), deadline=in_time()), *batcher.submit(asks("d"), deadline=in_time())]
+    futures = [
+        *batcher.submit(asks("a"), deadline=in_time()),
+        *batcher.submit(asks("b", mode=Mode.FAST, rollouts=2), deadline=in_time()),
+        *batcher.submit(asks("c", rollouts=2), deadline=in_time()),
+        *batcher.submit(asks("d"), deadline=in_time()),
+    ]
     guard.open.set()
     assert [future.result(SOON) for future in futures] == ["A", "B", "C", "D"]
     assert guard.batches[1:] == [["a", "b", "d"], ["c"]]
@@ -202,7 +210,9 @@ def begun(flowing: Flowing, batcher: Batcher[str]) -> None:
         time.sleep(0.005)
 
 
-def test_who_comes_while_the_guard_is_at_work_joins_as_far_as_there_is_room(flowing: Flowing, joined: Batcher[str]) -> None:
+def test_who_comes_while_the_guard_is_at_work_joins_as_far_as_there_is_room(
+    flowing: Flowing, joined: Batcher[str]
+) -> None:
     begun(flowing, joined)
     futures = joined.submit(asks("a", "b", "c"), deadline=in_time())
     flowing.step.release()
@@ -217,8 +227,11 @@ def test_who_comes_while_the_guard_is_at_work_joins_as_far_as_there_is_room(flow
 
 def test_nobody_overtakes_an_ask_that_cannot_join(flowing: Flowing, joined: Batcher[str]) -> None:
     begun(flowing, joined)
-    futures = [*joined.submit(asks("a", mode=Mode.FAST), deadline=in_time()), *joined.submit(asks("b", rollouts=2), deadline=in_time()),
-               *joined.submit(asks("c"), deadline=in_time())]
+    futures = [
+        *joined.submit(asks("a", mode=Mode.FAST), deadline=in_time()),
+        *joined.submit(asks("b", rollouts=2), deadline=in_time()),
+        *joined.submit(asks("c"), deadline=in_time()),
+    ]
     flowing.step.release(4)
     assert [future.result(SOON) for future in futures] == ["A", "B", "C"]
     assert flowing.heard == ["first", "a", "b", "c"] and flowing.runs == 3
@@ -275,7 +288,8 @@ def test_stopping_lets_nobody_join(flowing: Flowing) -> None:
 
 
 def test_a_batch_that_is_joined_for_long_ends_so_that_what_it_began_with_is_looked_at_anew(
-        flowing: Flowing, joined: Batcher[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    flowing: Flowing, joined: Batcher[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batching, "LONGEST_JOINED_S", 0.0)
     begun(flowing, joined)
     futures = joined.submit(asks("a", "b"), deadline=in_time())

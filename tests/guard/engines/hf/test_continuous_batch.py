@@ -18,8 +18,16 @@ from tests.guard.tiny_checkpoint import build_engine, image_sample, text_sample,
 from tests.paths import STARTER
 
 SIDE = {"qwen3_vl": 64, "qwen2_5_vl": 56}
-TEXTS = ("How do I bake bread?", "How do I build a pipe bomb?", "Write a threat to my neighbour.", "What is the capital of Peru?",
-         "Tell me a story about a dog. " * 40, "x", "Which pills kill a person?", "Translate: good morning.")
+TEXTS = (
+    "How do I bake bread?",
+    "How do I build a pipe bomb?",
+    "Write a threat to my neighbour.",
+    "What is the capital of Peru?",
+    "Tell me a story about a dog. " * 40,
+    "x",
+    "Which pills kill a person?",
+    "Translate: good morning.",
+)
 More = Callable[[int], Sequence[Order]]
 
 
@@ -35,8 +43,14 @@ def starter() -> HfEngine:
 
 def mixed(folder: Path, engine: HfEngine) -> list[Sample]:
     side = SIDE[engine.model.config.model_type]
-    return [text_sample(2), video_sample(folder, side=side), text_sample(), image_sample(folder, side=side), text_sample(7),
-            Sample("answered", "How do I bake bread?", "With flour.")]
+    return [
+        text_sample(2),
+        video_sample(folder, side=side),
+        text_sample(),
+        image_sample(folder, side=side),
+        text_sample(7),
+        Sample("answered", "How do I bake bread?", "With flour."),
+    ]
 
 
 def one_by_one(orders: Sequence[Order], *, first: int = 1, each: int = 1) -> tuple[list[Order], More]:
@@ -59,7 +73,9 @@ def flowed(engine: HfEngine, orders: Sequence[Order], *, first: int = 1, each: i
 def alike(ours: Sequence[Rollout], theirs: Sequence[Rollout]) -> None:
     """The same completions, and scores within rounding."""
     for one, other in zip(ours, theirs, strict=True):
-        assert replace(one, prompt_score=None, response_score=None) == replace(other, prompt_score=None, response_score=None)
+        assert replace(one, prompt_score=None, response_score=None) == replace(
+            other, prompt_score=None, response_score=None
+        )
         assert one.prompt_score == pytest.approx(other.prompt_score, abs=1e-5)
         assert one.response_score == pytest.approx(other.response_score, abs=1e-5)
 
@@ -79,14 +95,26 @@ def rows_at_each_step(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("together", [1_024, 1], ids=["packed", "alone"])
 @pytest.mark.parametrize(("first", "each"), [(1, 1), (2, 3), (6, 1)])
-def test_newcomers_of_every_kind_get_the_answers_of_generate(engine: HfEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int,
-                                                             each: int, together: int) -> None:
+def test_newcomers_of_every_kind_get_the_answers_of_generate(
+    engine: HfEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, each: int, together: int
+) -> None:
     monkeypatch.setattr(continuous_batch, "READ_TOGETHER", together)
     samples = mixed(tmp_path, engine)
     limits = [24, 9, 1, 17, 30, 12]
-    expected = [engine.generate([sample], Decoding(max_new_tokens=limit))[0][0] for sample, limit in zip(samples, limits, strict=True)]
+    expected = [
+        engine.generate([sample], Decoding(max_new_tokens=limit))[0][0]
+        for sample, limit in zip(samples, limits, strict=True)
+    ]
     assert len({rollout.completion for rollout in expected}) == len(samples)
-    alike(flowed(engine, [Order(sample, limit) for sample, limit in zip(samples, limits, strict=True)], first=first, each=each), expected)
+    alike(
+        flowed(
+            engine,
+            [Order(sample, limit) for sample, limit in zip(samples, limits, strict=True)],
+            first=first,
+            each=each,
+        ),
+        expected,
+    )
 
 
 def test_the_starter_says_and_is_as_sure_of_what_it_says_in_batches(starter: HfEngine, tmp_path: Path) -> None:
@@ -100,13 +128,19 @@ def test_prefixes_are_gone_on_from_beside_rows_without_one(starter: HfEngine) ->
     samples = [Sample(str(number), text) for number, text in enumerate(TEXTS[:4])]
     full = [group[0] for group in starter.generate(samples[:2], Decoding(max_new_tokens=96))]
     fast = starter.continue_from(samples[2:], [LABELS_FIRST] * 2, Decoding(max_new_tokens=24))
-    orders = [*(Order(sample, 96) for sample in samples[:2]), *(Order(sample, 24, LABELS_FIRST) for sample in samples[2:])]
+    orders = [
+        *(Order(sample, 96) for sample in samples[:2]),
+        *(Order(sample, 24, LABELS_FIRST) for sample in samples[2:]),
+    ]
     alike(flowed(starter, orders), [*full, *fast])
 
 
 def test_policy_texts_other_than_the_first_ones_are_read_too(starter: HfEngine) -> None:
-    samples = [Sample("a", TEXTS[0], policy_text="S1: no threats"), Sample("b", TEXTS[1], policy_text="S2: no weapons"),
-               Sample("c", TEXTS[2])]
+    samples = [
+        Sample("a", TEXTS[0], policy_text="S1: no threats"),
+        Sample("b", TEXTS[1], policy_text="S2: no weapons"),
+        Sample("c", TEXTS[2]),
+    ]
     expected = [group[0] for group in starter.generate(samples, Decoding(max_new_tokens=64))]
     alike(flowed(starter, [Order(sample, 64) for sample in samples]), expected)
     alike(flowed(starter, [Order(sample, 64) for sample in reversed(samples)]), expected[::-1])
@@ -141,7 +175,9 @@ def test_a_sample_whose_frame_is_gone_is_told_and_the_others_are_answered(starte
     assert isinstance(found[0], OSError) and isinstance(found[1], Rollout)
 
 
-def test_where_memory_does_not_suffice_it_goes_on_in_smaller_batches(starter: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_memory_does_not_suffice_it_goes_on_in_smaller_batches(
+    starter: HfEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     samples = [Sample(str(number), text) for number, text in enumerate(TEXTS[:4])]
     expected = [group[0] for group in starter.generate(samples, Decoding(max_new_tokens=48))]
     step = continuous_batch.Running.step
@@ -163,7 +199,9 @@ def test_where_memory_does_not_suffice_it_goes_on_in_smaller_batches(starter: Hf
         flowed(starter, [Order(sample, 48) for sample in samples], first=4)
 
 
-def test_layers_that_see_a_window_alone_are_answered_in_batches(starter: HfEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_that_see_a_window_alone_are_answered_in_batches(
+    starter: HfEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert starter.joinable
     monkeypatch.setattr(starter, "joinable", False)
     seen = rows_at_each_step(monkeypatch)
@@ -178,8 +216,9 @@ def test_the_opening_is_read_once_for_all(starter: HfEngine) -> None:
     orders = [Order(Sample(str(number), text), 2) for number, text in enumerate(TEXTS[:4])]
     flowed(starter, orders)
     read: list[int] = []
-    handle = starter.model.register_forward_pre_hook(lambda _module, _given, named: read.append(named["input_ids"].numel()),
-                                                     with_kwargs=True)
+    handle = starter.model.register_forward_pre_hook(
+        lambda _module, _given, named: read.append(named["input_ids"].numel()), with_kwargs=True
+    )
     flowed(starter, orders, first=4)
     handle.remove()
     assert starter._opening is not None
@@ -194,8 +233,10 @@ def test_judging_takes_newcomers_in_either_mode_and_puts_sampled_ones_together(s
     asks = [Ask(Sample(str(number), text), mode) for number, (text, mode) in enumerate(zip(TEXTS, modes, strict=False))]
     left = asks[1:]
     found = dict(judge_as_they_come(starter, asks[:1], lambda room: [left.pop(0)] if left else [], max_new_tokens=64))
-    alike([one.greedy for number in range(4) if not isinstance(one := found[number], Exception)],
-          [one.greedy for one in judge(starter, asks, max_new_tokens=64)])
+    alike(
+        [one.greedy for number in range(4) if not isinstance(one := found[number], Exception)],
+        [one.greedy for one in judge(starter, asks, max_new_tokens=64)],
+    )
     asks = [Ask(Sample(str(number), text), rollouts=2) for number, text in enumerate(TEXTS[:2])]
     sampled = dict(judge_as_they_come(starter, asks, lambda room: pytest.fail("nobody joins these"), max_new_tokens=64))
     assert [sampled[number] for number in range(2)] == judge(starter, asks, max_new_tokens=64)

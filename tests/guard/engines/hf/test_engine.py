@@ -33,7 +33,13 @@ def random_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 def mixed_samples(folder: Path, family: Family) -> list[Sample]:
     side = SIDE[family]
-    return [text_sample(2), video_sample(folder, side=side), text_sample(), image_sample(folder, side=side), text_sample(7)]
+    return [
+        text_sample(2),
+        video_sample(folder, side=side),
+        text_sample(),
+        image_sample(folder, side=side),
+        text_sample(7),
+    ]
 
 
 def test_a_mixed_batch_answers_as_single_samples_do(random_engine: HfEngine, tmp_path: Path) -> None:
@@ -43,8 +49,9 @@ def test_a_mixed_batch_answers_as_single_samples_do(random_engine: HfEngine, tmp
     assert len({group[0].completion for group in together}) > 1
 
 
-def test_small_batches_give_the_same_answers_in_the_order_given(random_engine: HfEngine, tmp_path: Path,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_batches_give_the_same_answers_in_the_order_given(
+    random_engine: HfEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     samples = mixed_samples(tmp_path, random_engine.model.config.model_type)
     together = random_engine.generate(samples, SHORT)
     monkeypatch.setattr(random_engine, "batch_size", 2)
@@ -96,7 +103,7 @@ def test_the_trained_guard_tells_media_apart_and_scores_its_labels(trained: HfEn
 def test_the_prompt_score_is_the_models_own_probability_ratio(trained: HfEngine) -> None:
     sample = text_sample(1)
     ((rollout,),) = trained.generate([sample], LONG)
-    before_label = rollout.completion[:rollout.completion.index("Request:") + len("Request:")]
+    before_label = rollout.completion[: rollout.completion.index("Request:") + len("Request:")]
     from guardapp.guard.engines.hf.encoding import collate, encode
 
     inputs = collate([encode(trained.processor, sample, before_label, end=False)], pad_token_id=0, side="left")
@@ -120,7 +127,9 @@ def test_continuing_keeps_each_prefix_and_goes_on_from_it(trained: HfEngine, tmp
     cut = whole.completion.index("</think>")
     prefixes = [whole.completion[:cut], "<think>\nThe person", ""]
     rollouts = trained.continue_from([text_sample(1), image_sample(tmp_path), text_sample(3)], prefixes, LONG)
-    assert [rollout.completion.startswith(prefix) for rollout, prefix in zip(rollouts, prefixes, strict=True)] == [True] * 3
+    assert [rollout.completion.startswith(prefix) for rollout, prefix in zip(rollouts, prefixes, strict=True)] == [
+        True
+    ] * 3
     assert rollouts[0].completion == whole.completion
     assert rollouts[0].prompt_score == pytest.approx(whole.prompt_score, abs=1e-5)
     assert rollouts[0].tokens < whole.tokens
@@ -166,10 +175,17 @@ def test_a_checkpoints_own_decoding_defaults_do_not_count(tmp_path: Path) -> Non
     assert HfEngine(str(checkpoint), device="cpu", threads=1).generate([text_sample()], SHORT) == plain
 
 
-@pytest.mark.parametrize(("config", "found"), [
-    ('{"model_type": "bert"}', "bert"), ("{}", "no readable checkpoint"), (None, "no config.json"),
-])
-def test_anything_else_than_a_qwen_vl_checkpoint_is_refused_by_name(tmp_path: Path, config: str | None, found: str) -> None:
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ('{"model_type": "bert"}', "bert"),
+        ("{}", "no readable checkpoint"),
+        (None, "no config.json"),
+    ],
+)
+def test_anything_else_than_a_qwen_vl_checkpoint_is_refused_by_name(
+    tmp_path: Path, config: str | None, found: str
+) -> None:
     if config is not None:
         (tmp_path / "config.json").write_text(config)
     with pytest.raises(CheckpointNotUsable, match=found):

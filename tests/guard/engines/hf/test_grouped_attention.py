@@ -18,7 +18,8 @@ from tests.guard.tiny_checkpoint import build_checkpoint
 def test_it_gives_what_repeated_keys_and_values_give(heads: int, key_heads: int, tokens: int, masked: bool) -> None:
     torch.manual_seed(3)
     query = torch.randn(3, tokens, heads, 16).transpose(1, 2)
-    key, value = torch.randn(2, 5, key_heads, 12, 16)[:, :3, :, :9]  # the first places of the first slots, as the cache gives them
+    # the first places of the first slots, as the cache gives them
+    key, value = torch.randn(2, 5, key_heads, 12, 16)[:, :3, :, :9]
     mask = (torch.arange(9) <= torch.tensor([[4], [8], [0]]))[:, None, None].expand(3, 1, tokens, 9) if masked else None
     module = SimpleNamespace(num_key_value_groups=heads // key_heads, is_causal=True)
     expected, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=0.3)

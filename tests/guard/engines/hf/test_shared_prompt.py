@@ -27,26 +27,40 @@ def samples(folder: Path, engine: HfEngine) -> list[Sample]:
 
 @pytest.mark.parametrize("greedy", [True, False])
 def test_completions_are_those_of_num_return_sequences(engine: HfEngine, tmp_path: Path, greedy: bool) -> None:
-    config = {"do_sample": not greedy, "max_new_tokens": 24, "eos_token_id": engine.end_ids, "pad_token_id": engine.tokenizer.pad_token_id,
-              **({} if greedy else {"temperature": 1.0, "top_p": 0.95, "top_k": 0})}
-    inputs = collate([encode(engine.processor, sample) for sample in samples(tmp_path, engine)],
-                     pad_token_id=engine.tokenizer.pad_token_id, side="left")
+    config = {
+        "do_sample": not greedy,
+        "max_new_tokens": 24,
+        "eos_token_id": engine.end_ids,
+        "pad_token_id": engine.tokenizer.pad_token_id,
+        **({} if greedy else {"temperature": 1.0, "top_p": 0.95, "top_k": 0}),
+    }
+    inputs = collate(
+        [encode(engine.processor, sample) for sample in samples(tmp_path, engine)],
+        pad_token_id=engine.tokenizer.pad_token_id,
+        side="left",
+    )
     with torch.inference_mode():
         torch.manual_seed(5)
         repeats = {} if greedy else {"num_return_sequences": 3}
         plain = engine.model.generate(**inputs, generation_config=GenerationConfig(**config, **repeats))
         torch.manual_seed(5)
-        shared = engine.model.generate(**read_once(engine.model, inputs, 3), generation_config=GenerationConfig(**config))
+        shared = engine.model.generate(
+            **read_once(engine.model, inputs, 3), generation_config=GenerationConfig(**config)
+        )
     expected = plain.repeat_interleave(3, dim=0) if greedy else plain
     assert torch.equal(shared, expected)
-    assert len({tuple(row) for row in shared[:, inputs["input_ids"].shape[1]:].tolist()}) > 2
+    assert len({tuple(row) for row in shared[:, inputs["input_ids"].shape[1] :].tolist()}) > 2
 
 
 def test_the_vision_tower_sees_a_picture_once(engine: HfEngine, tmp_path: Path) -> None:
     seen: list[int] = []
     tower = engine.model.model.visual
-    handle = tower.register_forward_pre_hook(lambda _module, arguments, keywords: seen.append(
-        len(keywords.get("hidden_states", arguments[0] if arguments else ()))), with_kwargs=True)
+    handle = tower.register_forward_pre_hook(
+        lambda _module, arguments, keywords: seen.append(
+            len(keywords.get("hidden_states", arguments[0] if arguments else ()))
+        ),
+        with_kwargs=True,
+    )
     picture = samples(tmp_path, engine)[3]
     patches = len(encode(engine.processor, picture).pixels["pixel_values"])
     groups = engine.generate([picture], Decoding(temperature=1.0, n=5, max_new_tokens=6))

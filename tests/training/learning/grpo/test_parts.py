@@ -26,18 +26,23 @@ def test_an_advantage_is_the_distance_from_the_groups_mean_in_its_own_std() -> N
 
 
 def test_a_group_of_equal_rewards_has_no_advantage_at_all() -> None:
-    """The mean of seven times 0.936 is not 0.936 in floating point: a millionth as the std's offset would let that through."""
+    """The mean of seven times 0.936 is not 0.936 in floating point: a millionth as the std's offset would let that
+    through.
+    """
     found = group_advantages(torch.tensor([[0.936] * 7, [-12.5] * 7], dtype=torch.float64))
     assert (found == 0).all()
 
 
-@pytest.mark.parametrize(("ratio", "advantage", "loss", "clipped"), [
-    (1.0, 2.0, -2.0, False),
-    (1.5, 2.0, -2.6, True),  # raised enough already: 1 + 0.3
-    (0.5, 2.0, -1.0, False),  # lowered though it was good: pulled back without a bound
-    (0.5, -2.0, 1.6, True),  # lowered enough already: 1 - 0.2
-    (1.5, -2.0, 3.0, False),
-])
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "clipped"),
+    [
+        (1.0, 2.0, -2.0, False),
+        (1.5, 2.0, -2.6, True),  # raised enough already: 1 + 0.3
+        (0.5, 2.0, -1.0, False),  # lowered though it was good: pulled back without a bound
+        (0.5, -2.0, 1.6, True),  # lowered enough already: 1 - 0.2
+        (1.5, -2.0, 3.0, False),
+    ],
+)
 def test_the_objective_is_ppos(ratio: float, advantage: float, loss: float, clipped: bool) -> None:
     logps = torch.tensor([[ratio]]).log().requires_grad_()
     found = clipped_policy_loss(logps, torch.zeros(1, 1), torch.tensor([advantage]), ClipRange(0.2, 0.3))
@@ -55,16 +60,19 @@ def test_what_a_row_weighs() -> None:
     assert row_weights(tokens, torch.zeros(3, dtype=torch.bool), token_mean=True, total=0).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("fields", "processes", "expected"), [
-    # vl: 512 prompts x 16 a rollout batch, 256 completions an update
-    ({"group_size": 16, "prompts_per_batch": 512, "update_batch": 256, "micro_batch": 8}, 8, (8, 4, 128, 32, 1)),
-    # omni-v2: one update a rollout batch
-    ({"group_size": 8, "prompts_per_batch": 16, "update_batch": 128, "micro_batch": 8}, 1, (8, 16, 16, 1, 1)),
-    # an update from two rollout batches
-    ({"group_size": 4, "prompts_per_batch": 2, "update_batch": 16, "micro_batch": 4}, 1, (4, 4, 2, 1, 2)),
-    # a forward pass is made smaller until it divides the batches
-    ({"group_size": 6, "prompts_per_batch": 2, "update_batch": 6, "micro_batch": 4}, 1, (3, 2, 4, 2, 1)),
-])
+@pytest.mark.parametrize(
+    ("fields", "processes", "expected"),
+    [
+        # vl: 512 prompts x 16 a rollout batch, 256 completions an update
+        ({"group_size": 16, "prompts_per_batch": 512, "update_batch": 256, "micro_batch": 8}, 8, (8, 4, 128, 32, 1)),
+        # omni-v2: one update a rollout batch
+        ({"group_size": 8, "prompts_per_batch": 16, "update_batch": 128, "micro_batch": 8}, 1, (8, 16, 16, 1, 1)),
+        # an update from two rollout batches
+        ({"group_size": 4, "prompts_per_batch": 2, "update_batch": 16, "micro_batch": 4}, 1, (4, 4, 2, 1, 2)),
+        # a forward pass is made smaller until it divides the batches
+        ({"group_size": 6, "prompts_per_batch": 2, "update_batch": 6, "micro_batch": 4}, 1, (3, 2, 4, 2, 1)),
+    ],
+)
 def test_how_batches_fit_together(fields: dict[str, int], processes: int, expected: tuple[int, ...]) -> None:
     found = Batches.plan(config(**fields), processes)
     assert (found.micro, found.accumulation, found.per_rollout, found.updates, found.rollouts) == expected
@@ -107,7 +115,10 @@ def scored(name: str, *, right: bool, tokens: int, row: str = "a", parsed: bool 
 
 
 def test_what_a_step_reports_of_its_rollouts() -> None:
-    groups = [scored("omni-v1", right=right, tokens=tokens) for right, tokens in ((True, 10), (True, 20), (True, 30), (False, 300))]
+    groups = [
+        scored("omni-v1", right=right, tokens=tokens)
+        for right, tokens in ((True, 10), (True, 20), (True, 30), (False, 300))
+    ]
     groups += [scored("omni-v1", right=False, tokens=100, row="b") for _ in range(4)]
     groups += [scored("omni-v1", right=True, tokens=5, row="c")] * 4
     found = rollout_metrics(groups, 4, "omni-v1")
@@ -125,13 +136,22 @@ def test_a_run_with_one_omni_v2_reward_shows_the_other_too() -> None:
     assert found["reward_omni_v2_released"] == 1.0
     assert found["reward_omni_v2"] == pytest.approx(1 - 0.3046 / 2, abs=1e-4)
     assert found["zero_advantage_groups"] == 1.0
-    assert rollout_metrics([scored("omni-v2", right=True, tokens=500), scored("omni-v2", right=True, tokens=100)], 2,
-                           "omni-v2")["zero_advantage_groups"] == 0.0
+    assert (
+        rollout_metrics(
+            [scored("omni-v2", right=True, tokens=500), scored("omni-v2", right=True, tokens=100)], 2, "omni-v2"
+        )["zero_advantage_groups"]
+        == 0.0
+    )
 
 
 def test_the_rollouts_to_read_are_the_best_and_worst_of_a_telling_group() -> None:
     flat = [scored("omni-v1", right=True, tokens=5, row="flat")] * 3
     telling = [scored("omni-v1", right=right, tokens=9, row="telling") for right in (False, True, False)]
     lines = shown_rollouts([*flat, *telling, *flat], [0.0] * 3 + [-0.5, 1.0, -0.5] + [0.0] * 3, 3, step=7)
-    assert [(line["id"], line["advantage"]) for line in lines] == [("telling", 1.0), ("telling", -0.5), ("flat", 0.0), ("flat", 0.0)]
+    assert [(line["id"], line["advantage"]) for line in lines] == [
+        ("telling", 1.0),
+        ("telling", -0.5),
+        ("flat", 0.0),
+        ("flat", 0.0),
+    ]
     assert all(line["step"] == 7 for line in lines)
