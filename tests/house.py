@@ -19,8 +19,8 @@ MODULES_A_FOLDER = 20
 LINES_A_FILE = 300
 COLUMNS_A_TEMPLATE = 160
 
-# The order of the folders, lowest first. A folder imports only from the floors below its own, never from another name on
-# the same floor. A name is a folder, or a module that lies directly in an app. The reasons are in docs/adr/0011.
+# The order of the folders, lowest first. A folder imports only from the floors below its own, never from another name
+# on the same floor. A name is a folder, or a module that lies directly in an app. The reasons are in docs/adr/0011.
 ORDER = """
 guardapp/guard
 guardapp/guard/measures guardapp/guard/media
