@@ -9,9 +9,6 @@ import pytest
 
 from tests.paths import ROOT
 
-# they start processes and threads that have connections of their own, which outlive a test
-ALONE = ("test_moderation_served.py", "test_tracing.py")
-
 
 @pytest.mark.services
 @pytest.mark.slow
@@ -30,7 +27,8 @@ def test_the_tests_of_annotation_and_training_hold_on_postgresql(tmp_path: Path,
             "tests/training/snapshots/test_create.py",
             "tests/training/versions/test_promotion.py",
             "tests/training/pages/test_home.py",
-            *(f"--ignore=tests/annotation/{name}" for name in ALONE),
+            # its processes and threads have connections of their own, which outlive a test
+            "--ignore=tests/annotation/moderation/test_guard_process.py",
         ],
         cwd=ROOT,
         env={**environment, "DATABASE_URL": postgres_url, "GUARDAPP_DATA": str(tmp_path)},
