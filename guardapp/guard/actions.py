@@ -1,4 +1,4 @@
-"""From what the guard said to scores by category, and from scores to allow, review or block."""
+"""Turn completions into scores by category, and scores into allow, review or block."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from enum import StrEnum
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Rollout
 
-HARMFUL = "harmful"  # the score of all harm, and the thresholds of harm that has none of its own
+# The key of the overall score, and of the thresholds for harm without a category of its own.
+HARMFUL = "harmful"
 
 
 class Action(StrEnum):
@@ -21,7 +22,7 @@ GRAVITY = {Action.ALLOW: 0, Action.REVIEW: 1, Action.BLOCK: 2}
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Scores from which content is reviewed, and blocked. Above 1: never."""
+    """The scores from which content is reviewed or blocked. A value above 1 means never."""
 
     review_at: float
     block_at: float
@@ -37,11 +38,13 @@ DEFAULT_THRESHOLD = Threshold(review_at=0.5, block_at=0.9)
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """0 to 1, means over the completions. `harmful` is P(harmful) of prompt or response, whichever is greater; a
-    category's score is the part of it that comes with its name, `unnamed` the part that comes with no name (all of it
-    in fast mode).
+    """Mean scores over the completions, 0 to 1.
 
-    `readable` False: the guard's own completion does not parse, and the scores are those of the others.
+    `harmful` is P(harmful) of the prompt or the response, whichever is greater. A category's score is the share of it
+    from completions that name the category; `unnamed` is the share from completions that name none (all of it in fast
+    mode).
+
+    `readable` is False if the greedy completion did not parse; the scores then come from the sampled completions only.
     """
 
     harmful: float
@@ -51,7 +54,7 @@ class Scores:
 
 
 def scores_of(rollouts: Sequence[Rollout]) -> Scores:
-    """The greedy completion first, then the sampled ones."""
+    """Score the greedy completion, which comes first, together with the sampled ones."""
     parsed = [(rollout, rollout.judgement.verdict.categories) for rollout in rollouts if rollout.judgement is not None]
     share = 1 / max(1, len(parsed))
     harmful = unnamed = 0.0
@@ -71,7 +74,7 @@ def scores_of(rollouts: Sequence[Rollout]) -> Scores:
 
 
 def harm_of(rollout: Rollout) -> float:
-    """P(harmful) of the prompt or the response, the greater; of a label without a score 1 or 0."""
+    """Return the greater P(harmful) of prompt and response; a label without a score counts as 1 or 0."""
     assert rollout.judgement is not None
     verdict = rollout.judgement.verdict
     labels = ((verdict.prompt, rollout.prompt_score), (verdict.response, rollout.response_score))
@@ -82,10 +85,11 @@ def harm_of(rollout: Rollout) -> float:
 
 
 def decide(scores: Scores, thresholds: Mapping[str, Threshold]) -> tuple[Action, str]:
-    """The gravest action and the category that brought it, `HARMFUL` for harm without a name; "" where all is allowed.
+    """Return the most severe action and the category that caused it.
 
-    A category without thresholds of its own has those of `HARMFUL`, or the default ones. What cannot be read is for
-    people.
+    The category is `HARMFUL` for harm without a category, and "" if everything is allowed. A category without
+    thresholds of its own uses those of `HARMFUL`, or else the defaults. A greedy completion that does not parse goes to
+    review.
     """
     common = thresholds.get(HARMFUL, DEFAULT_THRESHOLD)
     weighed = [(thresholds.get(code, common).decide(score), score, code) for code, score in scores.categories.items()]

@@ -1,6 +1,4 @@
-"""Asks of many callers, put to the guard together: who comes while it is at work joins, or gathers for the next
-batch.
-"""
+"""Batch requests from many callers for one guard; late arrivals join the running batch or wait for the next."""
 
 import threading
 import time
@@ -12,11 +10,12 @@ from typing import Generic, TypeVar
 
 from guardapp.guard.judging import Ask
 
-# how long a batch that nobody can join waits for as many asks as the last one had: a caller alone never waits
+# How long a batch that nobody can join waits to reach the size of the last one. A lone caller never waits.
 GATHER_S = 0.02
-# then nobody joins any more: who answers looks anew at what a batch begins with
+# After this, nobody joins a running batch any more, so that the worker picks its next batch from the queue's head.
 LONGEST_JOINED_S = 10.0
-SMOOTHING = 0.2  # weight of the last batch in the mean time that an answer takes
+# Weight of the last batch in the moving average of the seconds per answer.
+SMOOTHING = 0.2
 
 A = TypeVar("A")
 More = Callable[[int], Sequence[Ask]]
@@ -31,7 +30,7 @@ class QueueFull(Exception):
 
 
 class TooLate(Exception):
-    """The deadline passed before the guard came to this."""
+    """The deadline passed before the guard reached this request."""
 
 
 class Stopped(Exception):
@@ -46,12 +45,14 @@ class _Waiting(Generic[A]):
 
 
 class Batcher(Generic[A]):
-    """`answer` gets at most `size` asks that agree in `sampled` and tells the answers as they come, each with its ask's
-    number; it is called by `workers` threads. It may ask `more(room)` for such asks that wait now: their numbers count
-    on.
+    """Collects asks into batches and runs them in worker threads.
 
-    An answer may be an exception. Where a batch raises one of `failures` each of its asks that is not answered is put
-    alone, so that a bad one takes no neighbour with it. An engine that is no server takes one worker.
+    `answer` receives at most `size` asks with the same `sampled` and yields (number of the ask, answer) as answers
+    finish. While it runs it may call `more(room)` for waiting asks of the same kind; their numbers continue the
+    sequence.
+
+    An answer may be an exception. If a batch raises one of `failures`, each unanswered ask is retried alone, so that
+    one bad ask does not fail its neighbours. Use one worker unless the engine is a server.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Batcher(Generic[A]):
         workers: int = 1,
         ended: Callable[[], object] = lambda: None,
     ) -> None:
-        """`ended` is called by each thread as it ends, to let go of what is the thread's own."""
+        """Start the workers. Each thread calls `ended` as it exits, to release its own resources."""
         self._answer = answer
         self._failures = failures
         self._ended = ended
@@ -82,10 +83,12 @@ class Batcher(Generic[A]):
             thread.start()
 
     def submit(self, asks: Sequence[Ask], *, deadline: float) -> list[Future[A]]:
-        """One future for each ask; all are taken or none. `deadline` is a time.monotonic(). Raises QueueFull, Stopped.
+        """Queue the asks and return one future for each; either all are queued or none.
 
-        A future ends in TooLate where the deadline passes first, and in what `answer` raised. One that is cancelled is
-        not asked.
+        `deadline` is a `time.monotonic()` value. Raises QueueFull or Stopped.
+
+        A future fails with TooLate if the deadline passes first, or with what `answer` raised. A cancelled one is
+        skipped.
         """
         entries = [_Waiting[A](ask, deadline) for ask in asks]
         with self._changed:
@@ -102,7 +105,7 @@ class Batcher(Generic[A]):
         return len(self._waiting)
 
     def stop(self) -> None:
-        """Answer what is under way and refuse the rest."""
+        """Finish the running batches and refuse the waiting asks."""
         with self._changed:
             self._stopping = True
             refused, self._waiting = self._waiting, []
@@ -121,14 +124,15 @@ class Batcher(Generic[A]):
             self._ended()
 
     def _next(self) -> list[_Waiting[A]] | None:
-        """The asks that are put next, the first come and those like it; None when it is time to end."""
+        """Wait for the next batch: the oldest ask and the ones like it. None means that the worker should exit."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             expected = min(self._last_size, self._size)
             self._changed.wait_for(lambda: len(self._waiting) >= expected or self._stopping, GATHER_S)
             if self._stopping:
                 return None
-            if not self._waiting:  # another worker took them meanwhile
+            # another worker took them in the meantime
+            if not self._waiting:
                 return []
             sampled = self._waiting[0].ask.sampled
             batch = [entry for entry in self._waiting if entry.ask.sampled == sampled][: self._size]
@@ -138,9 +142,10 @@ class Batcher(Generic[A]):
         return [entry for entry in batch if _still_wanted(entry)]
 
     def _joining(self, sampled: int, room: int) -> list[_Waiting[A]]:
-        """Those who can join now. Nobody overtakes an ask that cannot, which waits for those under way to end."""
+        """Take the asks that can join now, up to the first that cannot: it must not be overtaken."""
         with self._changed:
-            self._last_size = 1  # who comes later joins: none is waited for
+            # later arrivals join, so the next batch need not wait for its size
+            self._last_size = 1
             if self._stopping:
                 return []
             alike = list(takewhile(lambda entry: entry.ask.sampled == sampled, self._waiting))[:room]
@@ -148,7 +153,7 @@ class Batcher(Generic[A]):
         return [entry for entry in alike if _still_wanted(entry)]
 
     def _run(self, batch: list[_Waiting[A]]) -> None:
-        """Until all are answered, those who joined among them."""
+        """Answer the whole batch, including asks that join on the way."""
         started, put = time.monotonic(), list(batch)
 
         def more(room: int) -> list[Ask]:
@@ -160,7 +165,7 @@ class Batcher(Generic[A]):
         self._seconds_each += SMOOTHING * ((time.monotonic() - started) / len(put) - self._seconds_each)
 
     def _put(self, batch: list[_Waiting[A]], more: More) -> None:
-        """`more` adds to the batch."""
+        """Answer a batch, which `more` may extend; retry one by one after a failure."""
         try:
             for number, answer in self._answer([entry.ask for entry in batch], more):
                 _tell(batch[number], answer)
@@ -170,7 +175,7 @@ class Batcher(Generic[A]):
                     self._put([entry], lambda room: ())
                 else:
                     entry.future.set_exception(error)
-        except Exception as error:  # noqa: BLE001  (a fault of the program: the callers are told, the thread goes on)
+        except Exception as error:  # noqa: BLE001  (a bug: callers get the error, the thread survives)
             for entry in _unanswered(batch):
                 entry.future.set_exception(error)
 

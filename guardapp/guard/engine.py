@@ -1,4 +1,4 @@
-"""The Engine protocol: what serves, mines and evaluates a guard."""
+"""The Engine protocol, used for serving, mining and evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ class CheckpointNotUsable(EngineError):
 
 @runtime_checkable
 class Engine(Protocol):
-    """A loaded guard. Not thread-safe; one process, one engine."""
+    """A loaded guard. Not thread-safe: one engine per process."""
 
-    name: str  # the checkpoint's folder or id
+    name: str  # the checkpoint's folder or hub id
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
-        """`decoding.n` rollouts for each sample, in the order given: len(result) == len(samples)."""
+        """Return `decoding.n` rollouts per sample, in input order: len(result) == len(samples)."""
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
-        """One rollout per sample whose completion starts with `prefixes[i]` (kept in `completion`)."""
+        """Return one rollout per sample. Its completion starts with `prefixes[i]`, which is kept in `completion`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One greedy completion that is wanted; it starts with `prefix` where there is one."""
+    """A request for one greedy completion, starting with `prefix` if there is one."""
 
     sample: Sample
     max_new_tokens: int
@@ -39,14 +39,15 @@ class Order:
 
 @runtime_checkable
 class FlowingEngine(Engine, Protocol):
-    """An engine whose batch newcomers can join while it runs."""
+    """An engine that lets new orders join a running batch."""
 
     def flow(
         self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]
     ) -> Iterator[tuple[int, Rollout | Exception]]:
-        """Completions as they end, each with its order's number: 0 is the first of `orders`, and those that `more` gave
-        count on.
+        """Yield (number of the order, completion) as completions finish.
 
-        `more(room)` is asked between two tokens for at most `room` newcomers and must not wait. A sample that cannot be
-        encoded comes back as the error; whatever is raised concerns all that are not answered.
+        Number 0 is the first of `orders`; orders from `more` continue the sequence.
+
+        `more(room)` is called between two tokens, returns at most `room` new orders and must not block. A sample that
+        cannot be encoded yields its error; an exception raised here applies to all unanswered orders.
         """

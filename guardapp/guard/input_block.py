@@ -1,6 +1,4 @@
-"""User message → prompt, response and media placeholders: the inverse of `prompting`, for rows that others have
-published.
-"""
+"""User message → prompt, response and media placeholders: the inverse of `prompting`, for published rows."""
 
 import re
 from dataclasses import dataclass
@@ -15,12 +13,12 @@ _PLACEHOLDER = re.compile(r"<(image|video)>")
 
 
 class NotAnInputBlock(ValueError):
-    """The user message is not of the published form; the message says what is missing."""
+    """The user message does not follow the published layout; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputBlock:
-    """What a published user message holds. `response` None: the row says None."""
+    """The parts of a published user message. `response` is None if the row says "None"."""
 
     prompt: str
     response: str | None
@@ -28,12 +26,13 @@ class InputBlock:
 
 
 def read_input_block(text: str, media: int) -> InputBlock:
-    r"""Read `Human user:\n<image>{prompt}\n\nAI assistant:\n{response}\n`; `media` is how many media the row has.
+    r"""Read `Human user:\n<image>{prompt}\n\nAI assistant:\n{response}\n`; `media` is the row's number of media.
 
-    Taken as well: `Human User:` (the 181k release), blank lines after the response, none at all. The response starts
-    after the first `AI assistant:` line, but where the message ends in None after the last one, there is no response.
-    As many placeholders as there are media are read right after the role line; where they stand elsewhere, all of them
-    together must be as many, and they are moved to the front. Further ones are the person's own words.
+    Also accepted: `Human User:` (the 181k release), and blank lines or no line break after the response. The response
+    starts after the first `AI assistant:` line. If the text after the last such line is None, there is no response.
+
+    Exactly `media` placeholders are read right after the role line. If they are elsewhere, the whole text must contain
+    exactly that many, and they are moved to the front. Further ones are part of the person's text.
 
     Raises NotAnInputBlock.
     """
@@ -50,7 +49,7 @@ def read_input_block(text: str, media: int) -> InputBlock:
 
 
 def is_published_instruction(text: str) -> bool:
-    """Whether a system message is the one that the guard is asked with, blank lines at its end aside."""
+    """Whether a system message is the instruction of the guard, ignoring trailing blank lines."""
     return text.rstrip() == OMNI_2B_4B_INSTRUCTION.rstrip()
 
 

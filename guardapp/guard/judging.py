@@ -1,4 +1,4 @@
-"""Asking a guard, as serving does: with its reasoning, or labels first without any."""
+"""Judge samples as serving does: with full reasoning, or labels only."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from enum import StrEnum
 from guardapp.guard.engine import Engine, FlowingEngine, Order
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
-ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95  # of the published mining runs (spec: decoding)
+# from the published mining runs (spec: decoding)
+ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95
 LABELS_FIRST = "<think>\n</think>\n<result>\nRequest:"
-LABELS_FIRST_TOKENS = 24  # both labels and the closing tag, in any tokenizer
+# enough for both labels and the closing tag in any tokenizer
+LABELS_FIRST_TOKENS = 24
 
 
 class Mode(StrEnum):
-    """FAST forces an empty reasoning, so that the labels are all that is generated; it names no categories."""
+    """FAST forces an empty reasoning, so that only the labels are generated; it names no categories."""
 
     FULL = "full"
     FAST = "fast"
@@ -21,7 +23,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One sample and how it is to be judged. `rollouts`: sampled completions beside the greedy one, in full mode."""
+    """One sample and how to judge it. In full mode, `rollouts` completions are sampled besides the greedy one."""
 
     sample: Sample
     mode: Mode = Mode.FULL
@@ -29,13 +31,13 @@ class Ask:
 
     @property
     def sampled(self) -> int:
-        """Completions that are drawn beside the greedy one. Asks that agree in it can be judged together."""
+        """The number of completions sampled besides the greedy one. Asks with the same number can be batched."""
         return self.rollouts if self.mode is Mode.FULL else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the guard said of one sample."""
+    """The completions for one sample."""
 
     greedy: Rollout
     sampled: tuple[Rollout, ...] = ()
@@ -46,7 +48,7 @@ class Judged:
 
 
 def judge(engine: Engine, asks: Sequence[Ask], *, max_new_tokens: int) -> list[Judged]:
-    """Answers in the order given; all asks draw the same number of completions. Raises what the engine raises."""
+    """Return answers in input order. All asks must have the same `sampled`. Raises what the engine raises."""
     found: dict[int, Judged] = {}
     for mode in Mode:
         numbers = [number for number, ask in enumerate(asks) if ask.mode is mode]
@@ -64,11 +66,10 @@ def judge(engine: Engine, asks: Sequence[Ask], *, max_new_tokens: int) -> list[J
 def judge_as_they_come(
     engine: Engine, asks: Sequence[Ask], more: Callable[[int], Sequence[Ask]], *, max_new_tokens: int
 ) -> Iterator[tuple[int, Judged | Exception]]:
-    """Answers as they are there, with the number of their ask; asks that `more(room)` gives while the engine is at work
-    count on.
+    """Yield (number of the ask, answer) as answers finish; asks from `more(room)` continue the numbering.
 
-    All asks draw the same number of completions. Where that is not 0, or nobody can join the engine, the first ones are
-    answered together. See `FlowingEngine.flow` for what is raised.
+    All asks must have the same `sampled`. If that is not 0, or the engine cannot take newcomers, the first asks are
+    answered together. See `FlowingEngine.flow` for errors.
     """
     if asks[0].sampled or not isinstance(engine, FlowingEngine):
         yield from enumerate(judge(engine, asks, max_new_tokens=max_new_tokens))

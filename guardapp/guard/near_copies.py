@@ -1,9 +1,11 @@
-"""Near-copies: locality-sensitive fingerprints of texts, and how alike two texts or two picture hashes are.
+"""Near-copies: locality-sensitive fingerprints, and the similarity of two texts or two image hashes.
 
-Texts: one-permutation minhash of three-word shingles (Li, Owen and Zhang 2012), empty bins filled from the next one
-(Shrivastava and Li 2014), read in bands: texts of similarity s share at least one band with probability 1 − (1 −
-s^ROWS)^BANDS. Pictures: 64-bit hashes of `media_hash`, cut into bands: hashes that differ in fewer bits than there are
-bands share one.
+Texts: one-permutation minhash of three-word shingles (Li, Owen and Zhang 2012), with empty bins filled from the next
+one (Shrivastava and Li 2014), in bands: texts of similarity s share at least one band with probability 1 − (1 −
+s^ROWS)^BANDS.
+
+Images: the 64-bit hashes of `guardapp.guard.media.image_hash`, cut into bands. Hashes that differ in fewer bits than
+there are bands share at least one.
 """
 
 import hashlib
@@ -15,12 +17,14 @@ SHINGLE_WORDS = 3
 BANDS, ROWS = 8, 4
 BINS = BANDS * ROWS
 PICTURE_BANDS, PICTURE_BITS = 4, 64
-ALIKE_TEXT = 0.5  # Jaccard similarity of shingles from which two texts count as near-copies
-ALIKE_BITS = 10  # most bits in which the hashes of two near-copies of a picture differ
+# Jaccard similarity of shingles from which two texts count as near-copies
+ALIKE_TEXT = 0.5
+# the largest number of differing bits between the hashes of two near-copies
+ALIKE_BITS = 10
 
 
 def shingles(text: str) -> frozenset[str]:
-    """The distinct runs of three words, markup of case and punctuation off; the whole text where it is shorter."""
+    """The distinct three-word runs of the normalised text, or the whole text if it is shorter."""
     words = normalise_text(text).split()
     if len(words) <= SHINGLE_WORDS:
         return frozenset([" ".join(words)]) if words else frozenset()
@@ -28,7 +32,7 @@ def shingles(text: str) -> frozenset[str]:
 
 
 def text_bands(text: str) -> tuple[int, ...]:
-    """BANDS signed 64-bit numbers; () for an empty text."""
+    """Return BANDS signed 64-bit integers, or () for an empty text."""
     bins: list[int | None] = [None] * BINS
     for shingle in shingles(text):
         value = int.from_bytes(hashlib.blake2b(shingle.encode("utf-8", "surrogatepass"), digest_size=8).digest())
@@ -43,13 +47,13 @@ def text_bands(text: str) -> tuple[int, ...]:
 
 
 def likeness(first: str, second: str) -> float:
-    """Jaccard similarity of two texts' shingles, 0 to 1; two empty texts are not alike."""
+    """Jaccard similarity of the shingles of two texts, 0 to 1; two empty texts give 0."""
     one, two = shingles(first), shingles(second)
     return len(one & two) / len(one | two) if one and two else 0.0
 
 
 def picture_bands(value: int) -> tuple[int, ...]:
-    """A 64-bit hash in PICTURE_BANDS numbers of 16 bits."""
+    """Split a 64-bit hash into PICTURE_BANDS numbers of 16 bits."""
     width = PICTURE_BITS // PICTURE_BANDS
     return tuple((value >> (width * band)) & ((1 << width) - 1) for band in range(PICTURE_BANDS))
 
@@ -65,7 +69,10 @@ def bits_apart(first: int, second: int) -> int:
 
 
 def _filled(bins: Sequence[int | None], at: int) -> int:
-    """The bin's value, else the next full one's, moved by the distance so that borrowed values do not look shared."""
+    """Return the bin's value, or the next full bin's value plus an offset.
+
+    The offset grows with the distance, so that borrowed values do not look shared.
+    """
     for distance in range(BINS):
         value = bins[(at + distance) % BINS]
         if value is not None:

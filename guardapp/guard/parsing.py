@@ -1,4 +1,4 @@
-"""completion ↔ Judgement. The only parser in the product, and its inverse.
+"""completion ↔ Judgement: the only parser in the product, and its inverse.
 
 Grammar of GuardReasoner-VL and -Omni, as published:
 
@@ -10,7 +10,7 @@ Grammar of GuardReasoner-VL and -Omni, as published:
     Response: harmful|unharmful|None
     </result>
 
-Odd cases, each with one rule. "Unparseable" means that `parse` gives None; it never raises on a completion.
+Each odd case has one rule. "Unparseable" means that `parse` returns None; it never raises on a completion.
 
 | completion | rule |
 |---|---|
@@ -18,16 +18,16 @@ Odd cases, each with one rule. "Unparseable" means that `parse` gives None; it n
 | no `<think>`, no `</think>`, no `<result>`, no `</result>` | unparseable |
 | anything but whitespace between `</think>` and `<result>` | unparseable; the reasoning ends at its first `</think>` |
 | labels, or a whole `<result>` block, quoted in the reasoning | never read |
-| a further complete `<result>` block after the first | must state no other label, else unparseable |
+| a further complete `<result>` block after the first | must repeat the same labels, else unparseable |
 | other text after `</result>` | ignored |
-| the same label twice in a block | fine when they agree, else unparseable |
+| the same label twice in a block | fine if they agree, else unparseable |
 | no Request label, or a value outside the grammar, or `None` | unparseable |
-| no Response label, `None`, or a value outside the grammar | no response label (a missing label is a wrong one) |
+| no Response label, `None`, or a value outside the grammar | no response label (a missing label counts as wrong) |
 | `harmless`, upper case, two labels on one line | `unharmful`; any case; fine |
 | tags in another case, or with attributes | not tags |
 
-The rule on further blocks matters: content that gets the guard to quote `</think><result>…` cannot decide the verdict,
-because the guard's own result, where it differs, makes the completion unparseable and a person looks at it.
+The rule on further blocks prevents an injection: content may get the guard to quote `</think><result>…`, but it cannot
+decide the verdict. If the guard's own result differs, the completion is unparseable and a person reviews it.
 """
 
 import re
@@ -48,7 +48,7 @@ _LABEL_BY_WORD: dict[str, Harmfulness | None] = {
     "harmless": Harmfulness.UNHARMFUL,
     "none": None,
 }
-# GuardReasoner v0 states labels on lines of their own; a line that goes on in prose is not one.
+# GuardReasoner v0 writes each label on its own line; a line that continues in prose is not a label.
 _V0_LABEL_LINE = re.compile(
     r"^[ \t#*]*(request|completion|response)\**[ \t]*:[ "
     r"\t*]*(harmful|unharmful|harmless|refusal|compliance|none)[ \t\r.*]*$",
@@ -59,20 +59,18 @@ Span = tuple[int, int]
 
 
 class PromptLabelMissing(ValueError):
-    """A judgement without a prompt label cannot be written: the grammar has no word for it."""
+    """A judgement without a prompt label cannot be rendered: the grammar has no word for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSpans:
-    """Where the label words stand: character offsets into the completion, [start, end). None where no label was
-    read.
-    """
+    """Positions of the label words: [start, end) character offsets into the completion, None without a label."""
 
     prompt: Span | None = None
     response: Span | None = None
 
 
-# made for every label of every completion: a tuple costs a third of a frozen dataclass
+# Created for every label of every completion: a tuple costs a third of a frozen dataclass.
 class _Label(NamedTuple):
     field: str  # "request" or "response"
     value: Harmfulness | None
@@ -89,10 +87,10 @@ class _Reading(NamedTuple):
 def parse(
     completion: str, *, response_expected: bool = True, codes: Collection[str] = CATEGORY_BY_CODE
 ) -> Judgement | None:
-    """Read a completion of the VL/Omni grammar; None where it does not parse (see the table above).
+    """Parse a completion in the VL/Omni grammar. Return None if it does not parse (see the table above).
 
-    `response_expected` False (the sample has no response) means that whatever is said of a response is no label.
-    `codes` are the hazard codes that count as categories when the steps name them.
+    With `response_expected=False` (the sample has no response), any response label is ignored. `codes` are the hazard
+    codes that count as categories when a step names them.
     """
     reading = _read(completion)
     if reading is None:
@@ -103,7 +101,7 @@ def parse(
 
 
 def parse_labels(completion: str, *, response_expected: bool = True) -> Verdict | None:
-    """The labels that `parse` reads, without the steps and their categories: for who grades many completions."""
+    """Return the labels that `parse` reads, without steps and categories: faster for grading many completions."""
     reading = _read(completion)
     if reading is None:
         return None
@@ -113,9 +111,9 @@ def parse_labels(completion: str, *, response_expected: bool = True) -> Verdict 
 def render(judgement: Judgement, *, response_present: bool) -> str:
     """Write a judgement in the published layout: the inverse of `parse`.
 
-    Steps are cleaned first (`clean_step`), empty ones are left out, so no step can break or forge the grammar.
-    Categories are not written: they live in the steps' own words, as "(S10)". A response label is written only where a
-    response is present, else the literal None.
+    Steps are cleaned with `clean_step` and empty ones are dropped, so that no step can break or forge the grammar.
+    Categories are not written separately: the steps name them, as "(S10)". The response label is written only if a
+    response is present; otherwise it is the literal None.
 
     Raises PromptLabelMissing.
     """
@@ -127,7 +125,7 @@ def render(judgement: Judgement, *, response_present: bool) -> str:
 
 
 def render_labels(steps: Iterable[str], prompt: str, response: str | None) -> str:
-    """`render`, of steps and the labels' words: for who writes many thousands a second."""
+    """`render` for plain steps and label words; fast enough for many thousands a second."""
     lines = [f"Step {number}: {step}\n" for number, step in enumerate(filter(None, map(clean_step, steps)), start=1)]
     return f"<think>\n{''.join(lines)}</think>\n<result>\nRequest: {prompt}\nResponse: {response or 'None'}\n</result>"
 
@@ -135,8 +133,8 @@ def render_labels(steps: Iterable[str], prompt: str, response: str | None) -> st
 def has_published_format(completion: str) -> bool:
     r"""The published format check: a search for `<think>.*?</think>\s*<result>.*?</result>`, dot matching newline.
 
-    Written as three left-to-right searches: the same answer in linear time, where the expression is cubic on repeated
-    tags.
+    Implemented as three left-to-right searches: the same result in linear time, where the expression is cubic on
+    repeated tags.
     """
     think = completion.find(_THINK)
     if think < 0:
@@ -146,17 +144,17 @@ def has_published_format(completion: str) -> bool:
 
 
 def label_positions(completion: str) -> LabelSpans:
-    """Spans of the label words that `parse` reads; both None where it would give None. A literal None has no span."""
+    """Spans of the label words that `parse` reads; both None if it returns None. A literal None has no span."""
     reading = _read(completion)
     return LabelSpans() if reading is None else reading.spans
 
 
 def parse_v0(completion: str, *, codes: Collection[str] = CATEGORY_BY_CODE) -> Judgement | None:
-    """Read a completion of the GuardReasoner v0 text models (1B, 3B, 8B); None where it states no prompt label.
+    """Parse a completion of the GuardReasoner v0 text models (1B, 3B, 8B). Return None without a prompt label.
 
-    Those models conclude each task on a line of its own (`Request: harmful`) and, mostly, repeat the labels under
-    `Answers:` at the end; some outputs have the conclusions but no such block, or a last block of None. So a label is
-    the last line that states it, and a None never overrules a label. Label lines, task headings and rules are no steps.
+    Those models conclude each task on its own line (`Request: harmful`) and mostly repeat the labels under `Answers:`
+    at the end. Some outputs lack that block, or have a last block of None. A label is therefore the last line that
+    states it, and None never overrides a label. Label lines, task headings and rules are not steps.
     """
     prompt = response = None
     refusal: Refusal | None = None
@@ -192,7 +190,7 @@ def _read(completion: str) -> _Reading | None:
         {field for field, _ in stated}
     ):
         return None
-    # of labels that agree the first is the one whose place is told
+    # the first of several agreeing labels provides the span
     prompt = next((label for label in first if label.field == "request"), None)
     response = next((label for label in first if label.field == "response"), None)
     if prompt is None or prompt.value is None:
@@ -213,7 +211,7 @@ def _labels(completion: str, block: Span) -> list[_Label]:
 
 
 def _result_blocks(completion: str, position: int) -> list[Span]:
-    """Insides of the complete result blocks from `position`, which is at the first; [] where that one is not closed."""
+    """Contents of the complete result blocks from `position`, the first block's start; [] if it is unclosed."""
     blocks: list[Span] = []
     while (start := completion.find(_RESULT, position)) >= 0:
         end = completion.find(_RESULT_END, start)

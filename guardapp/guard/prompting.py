@@ -1,7 +1,7 @@
-"""Sample → chat messages. This is the only prompt text in the product.
+"""Sample → chat messages: the only prompt text in the product.
 
-Instruction and input block are the published ones of GuardReasoner-VL and -Omni, byte for byte
-(two of its lines end in a space, which matters to released checkpoints).
+The instruction and the input block are those published with GuardReasoner-VL and -Omni, byte for byte. Two of the lines
+end in a space, which matters to released checkpoints.
 """
 
 import re
@@ -23,7 +23,8 @@ INSTRUCTION = (
     "\n"
     "Put the reasoning process into <think> </think>. Put the result into <result> </result>."
 )
-OMNI_2B_4B_INSTRUCTION = INSTRUCTION + "\n"  # that release ends with one more blank line
+# that release has one more newline at the end
+OMNI_2B_4B_INSTRUCTION = INSTRUCTION + "\n"
 
 USER_ROLE_LINE = "Human user:\n"
 USER_ROLE_LINE_181K = "Human User:\n"
@@ -41,12 +42,12 @@ class Message(TypedDict):
 
 
 def without_control_tokens(text: str) -> str:
-    """Break `<|im_end|>` and the like in other people's text, so that it can neither end a turn nor fake media."""
+    """Break `<|im_end|>` and similar tokens in untrusted text, so that it can neither end a turn nor fake media."""
     return _CONTROL_TOKEN.sub("< |", text)
 
 
 def harmless(sample: Sample) -> Sample:
-    """The sample with no control token in any of its texts."""
+    """Return the sample with control tokens broken in all of its texts."""
     return replace(
         sample,
         prompt=without_control_tokens(sample.prompt),
@@ -56,12 +57,12 @@ def harmless(sample: Sample) -> Sample:
 
 
 def input_block_tail(sample: Sample) -> str:
-    """The user message after the role line and the media; a missing response is the literal None."""
+    """The user message after the role line and the media; a missing response is written as the literal None."""
     return _tail(sample.prompt, sample.response)
 
 
 def message_texts(prompt: str, response: str | None, policy_text: str | None = None) -> tuple[str, str]:
-    """The texts of `chat_messages` for a sample without media, for who writes many thousands a second."""
+    """The texts of `chat_messages` for a sample without media; fast enough for many thousands a second."""
     return _system(INSTRUCTION, policy_text), USER_ROLE_LINE + _tail(prompt, response)
 
 
@@ -74,9 +75,9 @@ def _tail(prompt: str, response: str | None) -> str:
 
 
 def chat_messages(sample: Sample, *, instruction: str = INSTRUCTION, role_line: str = USER_ROLE_LINE) -> list[Message]:
-    """System and user message. Media placeholders stand between the role line and the prompt, in order.
+    """Return the system and user message. Media placeholders stand between the role line and the prompt, in order.
 
-    The sample's policy text, where it has one, is appended to the instruction.
+    The sample's policy text, if any, is appended to the instruction.
     """
     system = _system(instruction, sample.policy_text)
     media: list[ContentPart] = [

@@ -1,13 +1,13 @@
-"""Train or holdout, without a leak: rows that share words or media stay on one side, and a row stays on the side it was
-on.
+"""Assign rows to train or holdout without leakage.
+
+Rows that share text or media stay on the same side, and a row stays on the side that it was once assigned to.
 
 What links two rows (`link_keys`):
-
-* a text row: its normalised prompt; the response does not matter, so all answers to one prompt share a side;
-* a text row with an empty prompt: its normalised response; with neither, nothing links it;
+* a text row: its normalised prompt. The response is ignored, so all responses to one prompt share a side.
+* a text row with an empty prompt: its normalised response; with neither, nothing links it.
 * a row with media: each of its media hashes, and not its text. A generic instruction ("Follow the instructions in the
-  video") stands beside many media that have nothing else in common, and would make one group of them all; the same
-  words beside the same media are linked by the media already.
+  video") accompanies many unrelated media and would put all of them into one group. The same text with the same media
+  is already linked by the media.
 """
 
 import hashlib
@@ -24,14 +24,12 @@ class Split(StrEnum):
 
 
 class HoldoutShareOutOfRange(ValueError):
-    """The holdout's share must be at least 0 and below 1."""
+    """The holdout share must be at least 0 and below 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """What decides a row's side. `stratum` is anything that both sides should hold, e.g. "video/harmful"; "" for
-    none.
-    """
+    """What decides a row's side. `stratum`: what both sides should contain, e.g. "video/harmful"; "" for none."""
 
     id: str
     prompt: str = ""
@@ -53,15 +51,16 @@ class Group:
 
     @property
     def stratum(self) -> str:
-        """The commonest of its rows, the first in the alphabet of equals."""
+        """The most common stratum of its rows; ties are broken alphabetically."""
         counts = Counter(row.stratum for row in self.rows)
         return min(counts, key=lambda stratum: (-counts[stratum], stratum))
 
 
 def normalise_text(text: str) -> str:
-    """What is left when a near-copy's disguise is off: NFKC, case folded, invisible characters dropped, punctuation
-    turned to blanks, blanks collapsed. Text of punctuation only keeps it, so that "?" and "!" differ from each other
-    and from "".
+    """Normalise text so that disguised near-copies become equal.
+
+    NFKC, case folding, invisible characters dropped, punctuation replaced by blanks, blanks collapsed. Text of only
+    punctuation keeps it, so that "?" and "!" differ from each other and from "".
     """
     visible = "".join(char for char in text if unicodedata.category(char) != "Cf")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
@@ -70,9 +69,7 @@ def normalise_text(text: str) -> str:
 
 
 def link_keys(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> tuple[str, ...]:
-    """Sorted keys, 64 hex digits each; two rows that have one in common must share a side. () where nothing can link
-    the row.
-    """
+    """Return sorted keys of 64 hex digits each, or () if nothing links the row. Rows with a common key share a side."""
     if media_sha256s:
         return tuple(sorted({_digest("media", sha256.lower()) for sha256 in media_sha256s}))
     if words := normalise_text(prompt):
@@ -83,17 +80,18 @@ def link_keys(prompt: str, response: str | None, media_sha256s: Sequence[str]) -
 
 
 def group_key(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> str:
-    """A row's own key to store, 64 hex digits: the smallest of its link keys. Rows without text and media share a key
-    of their own.
+    """Return one key of 64 hex digits to store: the smallest of the row's link keys.
 
-    Rows with equal keys always share a side; rows with several media may also share one through another medium.
+    Rows without text and media share one key of their own. Rows with equal keys always share a side; rows with several
+    media may also be linked through another medium.
     """
     return min(link_keys(prompt, response, media_sha256s), default=_digest("nothing"))
 
 
 def groups(rows: Iterable[SplitRow]) -> list[Group]:
-    """The connected components of rows over shared link keys, ids included. Ordered by key; the order of `rows` does
-    not matter.
+    """The connected components of rows over shared link keys and ids.
+
+    Sorted by key; the order of `rows` does not matter.
     """
     rows = list(rows)
     parent: dict[str, str] = {}
@@ -129,17 +127,17 @@ def assign_splits(
     held_out: Collection[str] = (),
     trained: Collection[str] = (),
 ) -> dict[str, Split]:
-    """The side of each row id. A group goes wholly to one side, by a hash of the seed and its key.
+    """Return the side of each row id. A group is assigned as a whole, by a hash of the seed and its key.
 
-    So a row's side does not depend on the other rows, but for these rules, in order:
-    1. a group with a link key in `held_out` (those of an earlier snapshot's holdout) stays in the holdout;
-    2. else one with a link key in `trained` (those of its train side) stays in train: a guard may have learnt it;
-    3. a group with more rows than the whole holdout should have goes to train;
-    4. each stratum, and then the whole set, with two or more groups gets at least one on each side as far as 1 and 2
-       let it: where the holdout has none, the one of fewest rows and lowest draw moves there; where train has none,
-       the highest draw.
+    A row's side does not depend on the other rows, except for these rules, in order:
+    1. A group with a link key in `held_out` (the holdout of an earlier snapshot) stays in the holdout.
+    2. Otherwise, one with a link key in `trained` (the train side) stays in train: a guard may have learnt it.
+    3. A group with more rows than the whole holdout should have goes to train.
+    4. Each stratum, and then the whole set, with two or more groups gets at least one on each side as far as rules 1
+       and 2 allow. If the holdout has none, the group with the fewest rows and the lowest draw moves there; if train
+       has none, the group with the highest draw does.
 
-    `holdout_share` is a share of groups, 0 <= share < 1; 0 holds out nothing new. Raises HoldoutShareOutOfRange.
+    `holdout_share` is a share of groups, 0 <= share < 1; 0 adds nothing to the holdout. Raises HoldoutShareOutOfRange.
     """
     if not 0 <= holdout_share < 1:
         raise HoldoutShareOutOfRange(HoldoutShareOutOfRange.__doc__)
@@ -160,10 +158,9 @@ def assign_splits(
 
 
 def side_of_keys(keys: Sequence[str], holdout_share: float, seed: int) -> Split | None:
-    """The side of a row that is seen alone, as in a stream, by the same draw as `assign_splits` without its later
-    rules.
+    """Return the side of a row in a stream, by the same draw as `assign_splits` without rules 1 to 4.
 
-    None: its keys are drawn to different sides, so that it would link them; it belongs to neither.
+    None if its keys are drawn to different sides: the row would link them, so it belongs to neither.
     """
     sides = {Split.HOLDOUT if _uniform(seed, key) < holdout_share else Split.TRAIN for key in keys} or {Split.TRAIN}
     return sides.pop() if len(sides) == 1 else None
@@ -175,7 +172,7 @@ def _touched(every: Iterable[Group], keys: Collection[str]) -> set[str]:
 
 
 def _with_both_sides(among: Sequence[Group], holdout: set[str], draws: Mapping[str, float]) -> set[str]:
-    """`draws` holds the groups that may move."""
+    """Move one group if all are on one side. `draws` holds the groups that may move."""
     free = [group for group in among if group.key in draws]
     held = sum(group.key in holdout for group in among)
     if len(among) < 2 or not free:
@@ -192,5 +189,5 @@ def _digest(*parts: str) -> str:
 
 
 def _uniform(seed: int, key: str) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments."""
+    """A number in [0, 1), determined by the arguments alone."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:7]) / 2**56

@@ -1,11 +1,11 @@
-"""Reasoning text ↔ steps: where one step ends, which text is safe in a step, which hazard codes steps name."""
+"""Reasoning text ↔ steps: where a step ends, how step text is cleaned, which hazard codes steps name."""
 
 import re
 from collections.abc import Collection, Iterable
 
 from guardapp.guard.taxonomy import CATEGORY_BY_CODE
 
-# In the order tried: the first kind with a line of its own in the text is the one that divides it.
+# Tried in this order: the first kind found at the start of a line divides the text.
 _MARKERS = (
     # "Step 1: …", "## Reasoning Step 1", "**Step 2.** …", "## Conclusion: …"; "Step 2 shows that" is prose
     re.compile(
@@ -15,13 +15,13 @@ _MARKERS = (
     re.compile(r"^\s*\d{1,4}[.)]\s+"),  # "1. …", "2) …"
     re.compile(r"^\s*[-*•]\s+"),  # "- …"
 )
-# Lines that carry structure and no thought: "# Task 1: harmful", "Task 2:", "Task 1 Conclusion", "# Answers:", "---".
+# Structural lines without reasoning: "# Task 1: harmful", "Task 2:", "Task 1 Conclusion", "# Answers:", "---".
 _STRUCTURE = re.compile(
     r"^(?:-{3,}|#{1,6} ?(?:conclusion for )?task \d{1,2}\b.*"
     r"|[#* ]*(?:task \d{1,2}(?: conclusion)?|conclusion|answers?) ?:?[* ]*)$",
     re.IGNORECASE,
 )
-# Cc without whitespace, and Cs
+# control characters (Cc) except whitespace, and surrogates (Cs)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 _TAG_OPENING = re.compile(r"<(?=\s*/?\s*(?:think|result)|\|)", re.IGNORECASE)
@@ -30,10 +30,10 @@ _CODE_SEPARATOR = re.compile(r"[\s,;/&]+")
 
 
 def clean_step(text: str) -> str:
-    """A person's or a guard's words as one line that cannot break or forge the grammar. Idempotent; may be empty.
+    """Reduce a step to one line that cannot break or forge the grammar. Idempotent; may return "".
 
-    Whitespace collapses, control characters and lone surrogates go, and the `<` that opens `<think>`, `</think>`,
-    `<result>`, `</result>` or a chat template's `<|token|>` becomes `‹`.
+    Whitespace collapses, control characters and lone surrogates are removed, and the `<` that opens `<think>`,
+    `</think>`, `<result>`, `</result>` or a chat template's `<|token|>` becomes `‹`.
     """
     if text.isprintable():  # its only whitespace is the space
         line = " ".join(text.split()) if "  " in text or text[:1] == " " or text[-1:] == " " else text
@@ -43,11 +43,11 @@ def clean_step(text: str) -> str:
 
 
 def split_steps(reasoning: str) -> tuple[str, ...]:
-    """Divide reasoning into clean steps, markers removed.
+    """Split reasoning into clean steps without their markers.
 
-    By leading markers where there are any (one kind: step headings, else numbers, else bullets; text before the first
-    marker is a step of its own), else by blank lines, else by lines. Empty steps and lines of pure structure are left
-    out.
+    It is split by leading markers if there are any: step headings, else numbers, else bullets. Text before the first
+    marker is a step of its own. Without markers it is split by blank lines, or else by lines. Empty steps and purely
+    structural lines are dropped.
     """
     lines = [line for line in reasoning.split("\n") if not _STRUCTURE.match(" ".join(line.split()))]
     for marker in _MARKERS:
@@ -60,8 +60,8 @@ def split_steps(reasoning: str) -> tuple[str, ...]:
 def categories_named(steps: Iterable[str], codes: Collection[str] = CATEGORY_BY_CODE) -> tuple[str, ...]:
     """Hazard codes that the steps name in parentheses, "(S10)" or "(S1, S10)", in order of first mention.
 
-    Every word between the parentheses must be a code, so "(Galaxy S10)" names none. A code in a denial counts too: the
-    guard is taught to name a category only where it applies.
+    Every word in the parentheses must be a code, so "(Galaxy S10)" names none. A code in a negated sentence counts too:
+    the guard is trained to name a category only if it applies.
     """
     named: dict[str, None] = {}
     for step in steps:

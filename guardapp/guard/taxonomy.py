@@ -1,11 +1,11 @@
-"""The words of the guard: labels, tasks, modalities and the default hazard categories."""
+"""The guard's vocabulary: labels, tasks, modalities and the default hazard categories."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Harmfulness(StrEnum):
-    """The two values of the prompt and the response label; "no label" is None."""
+    """The values of the prompt and response labels; "no label" is None."""
 
     HARMFUL = "harmful"
     UNHARMFUL = "unharmful"
@@ -23,7 +23,7 @@ class Refusal(StrEnum):
 
 
 class Task(StrEnum):
-    """What is scored. The positive class is harmful, and refusal for the refusal task."""
+    """The labels that are scored. The positive class is harmful, or refusal for the refusal task."""
 
     PROMPT = "prompt_harmfulness"
     RESPONSE = "response_harmfulness"
@@ -31,7 +31,7 @@ class Task(StrEnum):
 
 
 class Modality(StrEnum):
-    """What a sample holds. A video may come with prompt text; an image with text is text-image."""
+    """What a sample contains. A video may come with prompt text; an image with text is text-image."""
 
     TEXT = "text"
     IMAGE = "image"

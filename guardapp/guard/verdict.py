@@ -1,4 +1,4 @@
-"""The values that travel through the product: Sample in, Judgement and Rollout out."""
+"""The core values: Sample in, Judgement and Rollout out."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture the guard saw: a lossless file and its true time in the source (0.0 for an image)."""
+    """One picture that the guard saw: a lossless file and its time in the source, in seconds (0.0 for an image)."""
 
     path: Path
     timestamp_s: float = 0.0
@@ -16,18 +16,19 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SeenMedia:
-    """Media as the guard sees it: already decoded, sampled and resized frames, in order (one for an image)."""
+    """Media as the guard sees them: decoded, sampled and resized frames in order (one for an image)."""
 
     kind: MediaKind
     frames: tuple[Frame, ...]
-    fps: float | None = None  # frames per second of the sampled frames; None for an image
+    fps: float | None = None  # of the sampled frames; None for an image
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the guard is given: the person's prompt, the assistant's response or None, and media.
+    """The guard's input: the person's prompt, the assistant's response or None, and media.
 
-    `policy_text` is what a guard that takes a policy judges by; None for all others, released ones among them.
+    `policy_text` is the policy for guards that take one in the prompt; None for all others, including released
+    checkpoints.
     """
 
     id: str
@@ -42,7 +43,7 @@ class Sample:
 
 
 def modality_of(prompt: str, kinds: list[MediaKind]) -> Modality:
-    """Name what a sample holds. Video wins over image; an image beside a prompt is text-image."""
+    """Return what a sample contains. Video takes precedence over image; an image with a prompt is text-image."""
     if MediaKind.VIDEO in kinds:
         return Modality.VIDEO
     if MediaKind.IMAGE in kinds:
@@ -52,7 +53,7 @@ def modality_of(prompt: str, kinds: list[MediaKind]) -> Modality:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The labels. None means "no label": the task does not apply, or the guard said None."""
+    """The labels. None means no label: the task does not apply, or the guard wrote None."""
 
     prompt: Harmfulness | None = None
     response: Harmfulness | None = None
@@ -62,7 +63,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Reasoning as an ordered tuple of steps, and the verdict."""
+    """Reasoning, as an ordered tuple of steps, and the verdict."""
 
     steps: tuple[str, ...]
     verdict: Verdict
@@ -70,20 +71,20 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One sampled completion. A completion that does not parse has judgement None: it is data, not a crash."""
+    """One completion. If it does not parse, `judgement` is None: a bad rollout is data, not a crash."""
 
     completion: str
     judgement: Judgement | None
     tokens: int
     finished: bool = True  # False: cut at max_new_tokens
-    # P(harmful) against P(unharmful) at the label's first token, 0 to 1; None where no label was read
+    # P(harmful) relative to P(unharmful) at the label's first token, 0 to 1; None if no label was read
     prompt_score: float | None = None
     response_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How completions are drawn. temperature 0 is greedy. Source: spec of the released checkpoints."""
+    """Sampling parameters. Temperature 0 is greedy. Source: spec of the released checkpoints."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -97,7 +98,7 @@ GREEDY = Decoding()
 
 @dataclass(frozen=True, slots=True)
 class MediaPreset:
-    """How media becomes frames: sampling rate, frame count and pixel budget (pixels = width x height)."""
+    """How media become frames: sampling rate, frame count and pixel budget (pixels = width x height)."""
 
     name: str
     fps: float = 2.0
@@ -107,6 +108,6 @@ class MediaPreset:
     min_pixels_per_frame: int = 4_096
     image_max_pixels: int = 589_824
     image_min_pixels: int = 4_096
-    # both sides are rounded to it: patch size x merge size of the base model
+    # both sides are rounded to a multiple of this: patch size x merge size of the base model
     size_multiple: int = 32
     extra: dict[str, str] = field(default_factory=dict)

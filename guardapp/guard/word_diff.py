@@ -1,4 +1,4 @@
-"""What a reviewer changed in a text, word by word."""
+"""Word-level diff of a reviewer's edits."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 _TOKEN = re.compile(r"\s+|\S+")
-# token pairs; beyond it the changed middle is shown as one deletion and one insertion
+# Token pairs. Beyond this, the changed middle is shown as one deletion and one insertion.
 MAX_COMPARED = 4_000_000
 
 Op = Literal["equal", "insert", "delete"]
@@ -14,16 +14,16 @@ Op = Literal["equal", "insert", "delete"]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of text: in both versions (equal), only in the old one (delete), only in the new one (insert)."""
+    """A run of text: in both versions (equal), only in the old one (delete) or only in the new one (insert)."""
 
     op: Op
     text: str
 
 
 def word_diff(before: str, after: str) -> list[Segment]:
-    """Segments in reading order: the equal and delete ones join to `before`, the equal and insert ones to `after`.
+    """Return segments in reading order: equal and delete join to `before`, equal and insert to `after`.
 
-    No segment is empty and no two neighbours have the same op; a replacement is a delete, then an insert.
+    No segment is empty and no two neighbours have the same op; a replacement is a delete followed by an insert.
     """
     old, new = _TOKEN.findall(before), _TOKEN.findall(after)
     head = _common_prefix(old, new)
@@ -40,7 +40,7 @@ def _compare(segments: list[Segment], old: list[str], new: list[str]) -> None:
         _append(segments, "delete", old)
         _append(segments, "insert", new)
         return
-    # whitespace is junk: blanks alone never align two otherwise different texts
+    # Whitespace is junk: blanks alone must not align two otherwise different texts.
     for op, i, j, k, m in SequenceMatcher(str.isspace, old, new, autojunk=False).get_opcodes():
         if op == "equal":
             _append(segments, "equal", old[i:j])

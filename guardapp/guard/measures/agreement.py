@@ -1,5 +1,6 @@
-"""How far people agree beyond chance. Labels are any hashable values; a coefficient is 1 for perfect agreement, 0 for
-chance.
+"""Inter-rater agreement corrected for chance.
+
+Labels may be any hashable values. A coefficient is 1 for perfect agreement and 0 for chance.
 """
 
 from collections import Counter
@@ -11,10 +12,10 @@ class RatingsNotPaired(ValueError):
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Two people, the same items in the same order. None where undefined: no items, or both used one and the same label
-    only.
+    """Agreement of two people on the same items in the same order.
 
-    Source: Cohen 1960. Raises RatingsNotPaired.
+    None if undefined: no items, or both people used only one and the same label. Source: Cohen 1960. Raises
+    RatingsNotPaired.
     """
     if len(first) != len(second):
         raise RatingsNotPaired(RatingsNotPaired.__doc__)
@@ -28,10 +29,9 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float 
 
 
 def krippendorff_alpha(units: Iterable[Sequence[Hashable]]) -> float | None:
-    """Nominal alpha. One unit is the labels that one item got, from any number of people; units with fewer than two are
-    left out.
+    """Nominal alpha. A unit holds all labels of one item; units with fewer than two labels are ignored.
 
-    None where undefined: nothing to pair, or one label only. Source: Krippendorff 2011, "Computing Krippendorff's
+    None if undefined: nothing to pair, or only one label. Source: Krippendorff 2011, "Computing Krippendorff's
     Alpha-Reliability".
     """
     totals: Counter[Hashable] = Counter()

@@ -1,6 +1,4 @@
-"""Whether a guard that says 70% is right seven times in ten: the reliability curve beside
-metrics.expected_calibration_error.
-"""
+"""The reliability curve of a guard: mean predicted probability against the observed share, by bin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,27 +7,28 @@ import numpy as np
 
 from guardapp.guard.measures.scores import ScoresNotProbabilities
 
-BINS = 10  # what a picture shows; the error is computed with metrics' own finer bins
+# The resolution of the chart; `expected_calibration_error` uses its own, finer bins.
+BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows whose P(positive) lies in [low, high); the last bin holds 1.0 too. Shares from 0 to 1."""
+    """Rows whose P(positive) is in [low, high); the last bin includes 1.0. Shares are from 0 to 1."""
 
     low: float
     high: float
     n: int
     mean_score: float
-    positives: float  # share of the rows that are positive
+    positives: float  # share of positive rows
 
     @property
     def gap(self) -> float:
-        """Above 0: surer of harm than it should be."""
+        """Positive if the guard overestimates harm."""
         return self.mean_score - self.positives
 
 
 def reliability(scores: Sequence[float], positive: Sequence[bool], *, bins: int = BINS) -> tuple[Bin, ...]:
-    """The curve in bins of equal width, empty ones left out. Raises ScoresNotProbabilities."""
+    """Return the non-empty bins of equal width, in order. Raises ScoresNotProbabilities."""
     p, y = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.float64)
     if len(p) != len(y) or not np.all((p >= 0) & (p <= 1)):
         raise ScoresNotProbabilities(ScoresNotProbabilities.__doc__)

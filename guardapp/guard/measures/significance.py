@@ -1,5 +1,6 @@
-"""Whether two guards that answered the same rows differ by more than luck: McNemar's test, and non-inferiority of a
-paired share.
+"""Significance of the difference between two guards on the same rows.
+
+McNemar's test, and the interval of a paired difference for non-inferiority.
 """
 
 import math
@@ -8,7 +9,8 @@ from statistics import NormalDist
 
 from guardapp.guard.measures.scores import mcnemar_exact
 
-EXACT_UP_TO = 1_000  # discordant rows; beyond it the chi² form says the same and costs nothing
+# Discordant rows. Beyond this, the chi² approximation agrees and is much cheaper.
+EXACT_UP_TO = 1_000
 
 
 class NotPairedCounts(ValueError):
@@ -17,8 +19,9 @@ class NotPairedCounts(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Two-sided test that both guards are right equally often. `statistic`: the corrected chi², None where the test is
-    exact.
+    """Two-sided test of whether both guards are right equally often.
+
+    `statistic` is the corrected chi², or None if the test is exact.
     """
 
     only_first: int
@@ -33,9 +36,7 @@ class McNemar:
 
 @dataclass(frozen=True, slots=True)
 class PairedShare:
-    """Share of rows right for the second guard minus that of the first, with the bounds of its two-sided interval. From
-    -1 to 1.
-    """
+    """Share of rows right for the second guard minus the first's, with a two-sided interval. From -1 to 1."""
 
     difference: float
     low: float
@@ -44,10 +45,10 @@ class PairedShare:
 
 
 def mcnemar_test(only_first: int, only_second: int) -> McNemar:
-    """Exact binomial up to EXACT_UP_TO discordant rows, then chi² with one degree of freedom and Edwards' continuity
-    correction.
+    """McNemar's test: exact binomial up to EXACT_UP_TO discordant rows, beyond that chi².
 
-    Source: McNemar 1947, Edwards 1948. Raises NotPairedCounts.
+    The chi² form has one degree of freedom and Edwards' continuity correction. Source: McNemar 1947, Edwards 1948.
+    Raises NotPairedCounts.
     """
     _check(only_first, only_second, only_first + only_second)
     if only_first + only_second <= EXACT_UP_TO:
@@ -57,7 +58,7 @@ def mcnemar_test(only_first: int, only_second: int) -> McNemar:
 
 
 def mcnemar_chi2(only_first: int, only_second: int) -> float:
-    """(|b - c| - 1)² / (b + c); 0.0 where no row is discordant or the counts differ by less than the correction."""
+    """(|b - c| - 1)² / (b + c); 0.0 without discordant rows, or if the counts differ by less than the correction."""
     discordant = only_first + only_second
     return max(abs(only_first - only_second) - 1, 0) ** 2 / discordant if discordant else 0.0
 
@@ -68,9 +69,9 @@ def chi2_tail(statistic: float) -> float:
 
 
 def paired_share(only_first: int, only_second: int, rows: int, *, confidence: float = 0.95) -> PairedShare:
-    """Interval of the difference of two paired shares: Wald after adding half a row to each of the four cells.
+    """Interval of a paired difference of shares: the Wald interval after adding 0.5 to each of the four cells.
 
-    The added rows keep it honest where few rows or none are discordant. Source: Agresti and Min 2005. Raises
+    The additions keep the interval valid with few or no discordant rows. Source: Agresti and Min 2005. Raises
     NotPairedCounts.
     """
     _check(only_first, only_second, rows)
@@ -82,12 +83,13 @@ def paired_share(only_first: int, only_second: int, rows: int, *, confidence: fl
 
 
 def rows_to_show(margin: float, *, confidence: float = 0.95) -> int:
-    """How many rows it takes at least to show that a share is not lower by more than `margin`: two guards that never
-    differ on them.
+    """The minimum number of rows needed to show that a share is not lower by more than `margin`.
+
+    It assumes the best case, two guards that agree on every row.
     """
     if not 0 < margin <= 1:
         raise NotPairedCounts(f"The margin must be above 0 and at most 1, not {margin}.")
-    # paired_share(0, 0, rows).low >= -margin
+    # solves paired_share(0, 0, rows).low >= -margin
     return max(1, math.ceil(NormalDist().inv_cdf((1 + confidence) / 2) / margin - 2))
 
 

@@ -1,4 +1,4 @@
-"""What a video file holds, read from its packets before any full decoding. Runs in the child process only."""
+"""Read a video file's metadata from its packets before decoding. Runs only in the child process."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,17 +18,16 @@ from guardapp.guard.media.errors import (
 )
 from guardapp.guard.media.values import Limits
 
-# The demuxer is chosen by the sniffed type, so that no playlist or script format can be slipped in
+# The sniffed type selects the demuxer, so that a playlist or script format cannot be injected.
 DEMUXERS = {"video/mp4": "mov", "video/quicktime": "mov", "video/webm": "matroska", "video/x-matroska": "matroska"}
 CODECS = {"h264", "hevc", "mpeg4", "vp8", "vp9", "av1", "mjpeg"}
-MISSING_TAIL_S = 1.0  # a Matroska file that stops this long before its stated end is cut
+# A Matroska file whose data ends this long before its stated end is truncated.
+MISSING_TAIL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What the packets say before any full decoding: pts of every frame in display order, in units of time_base
-    seconds.
-    """
+    """Metadata from the packets. `pts` lists every frame in display order, in units of `time_base` seconds."""
 
     source: Path
     mime: str
@@ -39,8 +38,9 @@ class Clip:
     pts: tuple[int, ...]
     keyframe_pts: tuple[int, ...]
     end_pts: int
-    rotation: int  # degrees clockwise to show it upright
-    open_gop: bool  # frames that follow a keyframe in the file but come before it on screen
+    rotation: int  # degrees clockwise that show it upright
+    # some frames follow a keyframe in the file but precede it on screen
+    open_gop: bool
 
     @property
     def times(self) -> list[float]:
@@ -57,8 +57,9 @@ class Clip:
 
 @dataclass(slots=True)
 class Packets:
-    """The video stream's packets as counted so far, in file order; times in the stream's time base, last_s over all
-    streams.
+    """The packets of the video stream read so far, in file order.
+
+    Times are in the stream's time base; `last_s` is over all streams.
     """
 
     shown: list[tuple[int, int]] = field(default_factory=list)  # (pts, duration)
@@ -68,13 +69,13 @@ class Packets:
 
 
 def open_container(source: Path, mime: str) -> InputContainer:
-    """Open with the sniffed type's demuxer and no protocol but files."""
+    """Open with the demuxer of the sniffed type, allowing only local files."""
     container: InputContainer = av.open(str(source), format=DEMUXERS[mime], options={"protocol_whitelist": "file"})
     return container
 
 
 def probe(source: Path, mime: str, limits: Limits) -> Clip:
-    """Read the container, every packet's time, and one frame for its orientation."""
+    """Read the container, the time of every packet, and one frame for its orientation."""
     try:
         container = open_container(source, mime)
     except av.error.InvalidDataError as error:
@@ -95,7 +96,7 @@ def probe(source: Path, mime: str, limits: Limits) -> Clip:
 
 
 def _unreadable(source: Path, mime: str) -> MediaError:
-    """An MP4 whose boxes run past the end of the file was cut; otherwise it is damaged."""
+    """An MP4 whose boxes extend past the end of the file is truncated; any other file is corrupt."""
     if DEMUXERS[mime] == "mov" and _boxes_run_past_end(source):
         return MediaTruncated()
     return MediaCorrupt("its container cannot be read")
@@ -110,7 +111,7 @@ def _boxes_run_past_end(source: Path) -> bool:
             length = int.from_bytes(header[:4], "big")
             if length == 1:
                 length = int.from_bytes(header[8:16], "big")
-            if length == 0:  # the box reaches to the end of the file
+            if length == 0:  # the box extends to the end of the file
                 return False
             if length < 8 or not header[4:8].isalnum():
                 return False
@@ -119,7 +120,7 @@ def _boxes_run_past_end(source: Path) -> bool:
 
 
 def video_stream(container: InputContainer) -> "av.VideoStream":
-    """The first stream of moving pictures (a cover picture is none), set to decode in one thread."""
+    """Return the first video stream that is not a cover picture, set to decode in one thread."""
     pictures = [
         stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic
     ]
@@ -146,7 +147,7 @@ def _check_header(stream: "av.VideoStream", container: InputContainer, limits: L
 
 
 def _read_packets(container: InputContainer, stream: "av.VideoStream", limits: Limits) -> Packets:
-    """Walk over the whole file without decoding it."""
+    """Walk over the whole file without decoding."""
     packets = Packets()
     for packet in container.demux():
         if packet.pts is None or packet.time_base is None:
@@ -171,13 +172,13 @@ def _read_packets(container: InputContainer, stream: "av.VideoStream", limits: L
 def _check_complete(
     packets: Packets, container: InputContainer, stream: "av.VideoStream", source: Path, mime: str
 ) -> None:
-    """MP4 says where every packet lies, Matroska how long it lasts."""
+    """Detect missing data: MP4 records the position of every packet, Matroska its duration."""
     if DEMUXERS[mime] == "mov":
         size = source.stat().st_size
         if any(entry.pos + entry.size > size for entry in stream.index_entries):
             raise MediaTruncated
         return
-    # on the file's clock, whatever time the first packet has
+    # on the file's own clock, whatever the time of the first packet
     end_s = (container.duration or 0) / av.time_base
     if end_s - packets.last_s > MISSING_TAIL_S:
         raise MediaTruncated(f"it should last until {end_s:.1f} seconds, its data ends at {packets.last_s:.1f}")
@@ -202,5 +203,5 @@ def _clip(packets: Packets, first: "av.VideoFrame", stream: "av.VideoStream", so
 
 
 def _last_duration(pts: tuple[int, ...], stated: int) -> int:
-    """How long the last frame stays: as stated, else as long as frames do on average."""
+    """The duration of the last frame: as stated, else the mean of the others."""
     return stated or ((pts[-1] - pts[0]) // (len(pts) - 1) if len(pts) > 1 else 0)

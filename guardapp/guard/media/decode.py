@@ -1,7 +1,7 @@
-"""Untrusted bytes to the frames that the guard sees, decoded in a child process that has budgets.
+"""Decode untrusted media to the frames that the guard sees, in a child process with limits.
 
-`sniff` is light and may be called while a person waits; `decode` and `decode_many` start a child process. The decoders
-are never loaded into the calling process, so a hostile file can stop the child and nothing else.
+`sniff` is cheap enough for a web request; `decode` and `decode_many` start a child process. The decoders are never
+loaded into the calling process, so that a hostile file can crash only the child.
 """
 
 import hashlib
@@ -55,17 +55,17 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to decode, and the folder that will hold its frames."""
+    """One file to decode, and the folder for its frames."""
 
     source: Path
     out_dir: Path
 
 
 def decode(source: Path, out_dir: Path, preset: MediaPreset, limits: Limits = DEFAULT_LIMITS) -> Decoded:
-    """Frames of one picture or video in out_dir, as PNGs beside a frames.json that describes them.
+    """Decode one picture or video to PNG frames in `out_dir`, described by a frames.json.
 
-    A folder that already holds this source under this preset is returned as it is; another one is replaced. out_dir
-    appears whole or not at all. The child has limits.wall_s seconds. Raises a MediaError with a stable `code`.
+    If the folder already holds this source under this preset, it is returned as it is; any other content is replaced.
+    `out_dir` is replaced atomically. The child has `limits.wall_s` seconds. Raises a MediaError with a stable `code`.
     """
     with Sandbox(limits) as sandbox:
         return _decode(Job(source, out_dir), preset, limits, sandbox)
@@ -74,7 +74,7 @@ def decode(source: Path, out_dir: Path, preset: MediaPreset, limits: Limits = DE
 def decode_many(
     jobs: Sequence[Job], preset: MediaPreset, limits: Limits = DEFAULT_LIMITS
 ) -> list[Decoded | MediaError]:
-    """`decode` for many files with one child process, in the order of jobs. A file that fails costs only itself."""
+    """Decode many files with one child process, in the order of `jobs`. A failure affects only its own file."""
     results: list[Decoded | MediaError] = []
     with Sandbox(limits) as sandbox:
         for job in jobs:
@@ -86,7 +86,7 @@ def decode_many(
 
 
 def load_seen(out_dir: Path) -> Decoded:
-    """What `decode` stored in out_dir. Raises MediaNotStored."""
+    """Load what `decode` stored in `out_dir`. Raises MediaNotStored."""
     return from_manifest(read_manifest(out_dir), out_dir)
 
 
@@ -127,7 +127,7 @@ def _stored(out_dir: Path, identity: dict[str, Any]) -> Decoded | None:
 
 @contextmanager
 def _staging(out_dir: Path) -> Iterator[Path]:
-    """A folder beside out_dir, so that it can become out_dir by a rename; gone afterwards whatever happened."""
+    """Create a folder next to out_dir, so that a rename can publish it; always removed afterwards."""
     try:
         out_dir.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.parent.resolve()))
@@ -142,9 +142,7 @@ def _staging(out_dir: Path) -> Iterator[Path]:
 
 
 def _publish(folder: Path, manifest: dict[str, Any], out_dir: Path, identity: dict[str, Any]) -> None:
-    """Write frames.json last, then let the folder take its place, unless another process has put the same there
-    meanwhile.
-    """
+    """Write frames.json last and move the folder into place, unless another process has published the same result."""
     if _stored(out_dir, identity) is not None:
         return
     try:
@@ -158,7 +156,7 @@ def _publish(folder: Path, manifest: dict[str, Any], out_dir: Path, identity: di
 
 
 def _sha256(source: Path, max_bytes: int) -> str:
-    """Hex digest. Reads no more than max_bytes: a file may grow while it is read."""
+    """Hex digest. Reads at most max_bytes: the file may grow while it is read."""
     digest = hashlib.sha256()
     left = max_bytes
     try:

@@ -1,4 +1,4 @@
-"""Why media could not be shown to the guard: one named error for each cause, with a stable code."""
+"""Errors of media decoding: one class per cause, each with a stable code."""
 
 import inspect
 

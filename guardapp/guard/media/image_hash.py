@@ -1,6 +1,4 @@
-"""A 64-bit perceptual hash of a frame that the sandbox has decoded: near-copies of a picture have nearly the same
-bits.
-"""
+"""A 64-bit perceptual hash of a decoded frame: near-copies of a picture differ in few bits."""
 
 from pathlib import Path
 
@@ -10,8 +8,10 @@ SIDE = 8  # 8 × 8 comparisons
 
 
 def difference_hash(frame: Path) -> int:
-    """Bit by bit, left to right: is a cell of the 9 × 8 grey miniature brighter than its right neighbour? Raises
-    OSError.
+    """Hash a frame. Raises OSError.
+
+    Bits run from left to right, row by row: 1 if a cell of the 9 × 8 grey thumbnail is brighter than its right
+    neighbour.
     """
     with Image.open(frame) as picture:
         small = picture.convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""Still pictures to RGB, with Pillow. Runs in the child process only."""
+"""Decode still pictures to RGB with Pillow. Runs only in the child process."""
 
 import struct
 import warnings
@@ -13,7 +13,7 @@ from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
 
 FORMATS = {
-    "image/jpeg": ("JPEG", "MPO"),  # phones write MPO: a JPEG with a second picture behind it
+    "image/jpeg": ("JPEG", "MPO"),  # phones write MPO: a JPEG followed by a second picture
     "image/png": ("PNG",),
     "image/webp": ("WEBP",),
     "image/gif": ("GIF",),
@@ -30,13 +30,14 @@ ORIENTATIONS = {
     7: (90, True),
     8: (270, False),
 }
-# Pillow's plugins raise all of these on damaged files
+# Pillow's plugins raise any of these on damaged files.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 
 
 def decode_image(source: Path, mime: str, preset: MediaPreset, limits: Limits, folder: Path) -> Decoded:
-    """The picture (an animation's first frame) upright, on white, as one RGB PNG in `folder`. Colour profiles are not
-    applied.
+    """Decode a picture, or an animation's first frame, to one upright RGB PNG on white in `folder`.
+
+    Colour profiles are not applied.
     """
     Image.MAX_IMAGE_PIXELS = limits.max_image_pixels
     try:
@@ -51,8 +52,9 @@ def decode_image(source: Path, mime: str, preset: MediaPreset, limits: Limits, f
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Store losslessly; level 1 because frames are written far more often than they are shipped. Raises
-    MediaStorageFailed.
+    """Save losslessly, at compression level 1: frames are written far more often than transferred.
+
+    Raises MediaStorageFailed.
     """
     try:
         picture.save(path, "PNG", compress_level=1)
@@ -87,7 +89,7 @@ def _decode(source: Path, mime: str, preset: MediaPreset, limits: Limits, folder
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits; Pillow's own conversion clips it to white."""
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion clips it to white."""
     if not image.mode.startswith("I"):
         return image
     return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
@@ -109,6 +111,6 @@ def _damage(source: Path, mime: str, error: Exception) -> MediaError:
 
 
 def _riff_is_cut(source: Path) -> bool:
-    """A RIFF file says how long it is."""
+    """Whether the file is shorter than its RIFF header states."""
     with source.open("rb") as stream:
         return int.from_bytes(stream.read(8)[4:], "little") + 8 > source.stat().st_size

@@ -1,4 +1,4 @@
-"""The parent's side of the sandbox: start the child, hand it one file at a time, kill it when it is late."""
+"""The parent's side of the sandbox: start the child, send it one file at a time, kill it on timeout."""
 
 import json
 import os
@@ -23,12 +23,13 @@ from guardapp.guard.media.errors import (
 )
 from guardapp.guard.media.values import Limits
 
-# -P: no folder that holds untrusted files comes onto the import path; -s: nor does the user's own
+# -P keeps folders with untrusted files off the import path; -s does so for the user's site-packages.
 COMMAND = ("-P", "-s", "-m", "guardapp.guard.media.sandbox_child")
 PROJECT = Path(guardapp.__path__[0]).parent
 MAX_ANSWER_BYTES = 1 << 20
 STDERR_TAIL_BYTES = 4_096
-FILES_PER_CHILD = 200  # decoders leak a little; a fresh child costs a fraction of a second
+# Decoders leak a little memory; a fresh child costs a fraction of a second.
+FILES_PER_CHILD = 200
 MEMORY_WORDS = (
     "MemoryError",
     "bad_alloc",
@@ -41,9 +42,9 @@ LATE_SIGNALS = {signal.SIGXCPU}
 
 
 class Sandbox:
-    """Decodes files one after another in a child process; a file that breaks the child costs only itself.
+    """Decodes files one after another in a child process; a file that crashes the child fails alone.
 
-    For one thread: on Linux the child ends with the thread that started it.
+    Use from one thread only: on Linux the child ends with the thread that started it.
     """
 
     def __init__(self, limits: Limits, command: tuple[str, ...] = COMMAND) -> None:
@@ -61,7 +62,7 @@ class Sandbox:
         self.close()
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The manifest of one decoded file, in at most wall_s seconds. Raises the MediaError that the child named."""
+        """Return the manifest of one decoded file within `wall_s` seconds. Raises the child's MediaError."""
         deadline = time.monotonic() + self._limits.wall_s
         try:
             answer = self._ask(job, deadline)
@@ -69,7 +70,8 @@ class Sandbox:
             self.close()
             raise
         if answer.get("error") == MediaOutOfMemory.code:
-            self.close()  # the next file starts with its whole budget
+            # the next file gets the full memory limit
+            self.close()
         if "error" in answer:
             raise ERROR_BY_CODE.get(str(answer["error"]), MediaDecoderCrashed)(str(answer.get("detail", "")))
         manifest = answer.get("ok")
@@ -79,7 +81,7 @@ class Sandbox:
         return manifest
 
     def close(self) -> None:
-        """Kill the child's whole process group and wait for its end."""
+        """Kill the child's process group and wait for it to exit."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -121,7 +123,7 @@ class Sandbox:
         return child
 
     def _read_line(self, child: subprocess.Popen[bytes], deadline: float) -> bytes:
-        """One line from the child. It may be late, silent, endless or dead: each has its error."""
+        """Read one line from the child. A late, silent, endless or dead child raises an error of its own."""
         assert child.stdout is not None
         received = b""
         answers = select.poll()
@@ -139,7 +141,7 @@ class Sandbox:
         return received
 
     def _death(self, child: subprocess.Popen[bytes]) -> MediaError:
-        """Why the child ended, from its exit status and the end of its stderr."""
+        """Derive the error from the child's exit status and the end of its stderr."""
         try:
             status = child.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -152,7 +154,7 @@ class Sandbox:
         if -status in LATE_SIGNALS:
             return MediaDecodeTimeout(f"over {self._limits.cpu_s} seconds of processor time")
         name = signal.Signals(-status).name if -status in {known.value for known in signal.Signals} else str(-status)
-        # SIGKILL that is not ours comes from the system when memory runs out
+        # a SIGKILL that we did not send comes from the kernel's out-of-memory killer
         return MediaOutOfMemory("the system ended it") if name == "SIGKILL" else MediaDecoderCrashed(name)
 
     def _stderr_tail(self) -> str:
@@ -162,7 +164,7 @@ class Sandbox:
 
 
 def environment() -> dict[str, str]:
-    """All that the child may know: where programs and this package are, and that one thread is enough."""
+    """The child's entire environment: where to find programs and this package, and one thread per library."""
     return {
         "PATH": os.defpath,
         "PYTHONPATH": str(PROJECT),
@@ -175,7 +177,7 @@ def environment() -> dict[str, str]:
 
 
 def _write(child: subprocess.Popen[bytes], line: str) -> bool:
-    """Hand over one line, which fits into the pipe; False when the child is gone."""
+    """Send one line, which fits into the pipe buffer. Return False if the child is gone."""
     assert child.stdin is not None
     try:
         child.stdin.write(line.encode() + b"\n")

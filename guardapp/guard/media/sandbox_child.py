@@ -1,8 +1,8 @@
 """The program that opens untrusted files: `python -m guardapp.guard.media.sandbox_child PARENT_PID`.
 
-One JSON value a line on stdin: first {"limits": {...}, "jobs": n}, then one job each {"source", "kind", "mime",
-"preset": {...}, "folder"}; stdin's end ends the program. One JSON answer a line on stdout for each job: {"ok":
-manifest} or {"error": code, "detail": text}. An error that is not foreseen ends the program; the parent reports it.
+It reads one JSON value per line from stdin: first {"limits": {...}, "jobs": n}, then one job each {"source", "kind",
+"mime", "preset": {...}, "folder"}, until stdin ends. For each job it writes one JSON line to stdout: {"ok": manifest}
+or {"error": code, "detail": text}. An unexpected error ends the program; the parent reports it.
 """
 
 import ctypes
@@ -46,14 +46,14 @@ def answer(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
     except MemoryError:
         return {"error": MediaOutOfMemory.code, "detail": ""}
     except MediaCorrupt as error:
-        # FFmpeg calls a refused allocation "invalid data"
+        # FFmpeg reports a failed allocation as "invalid data"
         return {"error": MediaOutOfMemory.code if memory_is_used_up(limits) else error.code, "detail": error.detail}
     except MediaError as error:
         return {"error": error.code, "detail": error.detail}
 
 
 def decode_here(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """Load the decoder for this kind, after the limits are set, and run it."""
+    """Load the decoder for this kind of media, after the limits are set, and run it."""
     source, folder, preset = Path(job["source"]), Path(job["folder"]), MediaPreset(**job["preset"])
     if MediaKind(job["kind"]) is MediaKind.IMAGE:
         from guardapp.guard.media.images import decode_image
@@ -65,7 +65,7 @@ def decode_here(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
 
 
 def memory_is_used_up(limits: Limits) -> bool:
-    """Whether the address space came near its limit at any time; False where the system does not tell."""
+    """Whether the peak address space came close to its limit; False on systems that do not report it."""
     if sys.platform != "linux":
         return False
     peak_kib = re.search(r"^VmPeak:\s+([0-9]+) kB", Path("/proc/self/status").read_text("utf-8"), re.MULTILINE)
@@ -73,32 +73,33 @@ def memory_is_used_up(limits: Limits) -> bool:
 
 
 def take_stdout() -> TextIO:
-    """Keep stdout for answers: whatever a decoder prints goes to stderr."""
+    """Reserve stdout for answers; anything that a decoder prints goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
 
 
 def restrict(limits: Limits, jobs: int) -> None:
-    """Cap memory, processor time, file size, open files and core dumps for good."""
+    """Permanently limit memory, processor time, file size, open files and core dumps."""
     cap(resource.RLIMIT_CORE, 0)
     cap(resource.RLIMIT_FSIZE, limits.max_frame_bytes)
     cap(resource.RLIMIT_NOFILE, limits.open_files)
     cap(resource.RLIMIT_CPU, STARTUP_CPU_S + jobs * (limits.cpu_s + 1))
-    if sys.platform == "linux":  # elsewhere the system takes the number and does nothing
+    # other systems accept the limit and ignore it
+    if sys.platform == "linux":
         cap(resource.RLIMIT_AS, limits.memory_bytes)
     os.nice(NICENESS)
 
 
 def cap(kind: int, value: int) -> None:
-    """Set soft and hard limit, or keep a hard limit that is already lower."""
+    """Set the soft and hard limit, unless the hard limit is already lower."""
     hard = resource.getrlimit(kind)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (value, value))
 
 
 def allow_cpu(seconds: int) -> None:
-    """Give the next file its own processor time: the system's soft limit counts from the program's start."""
+    """Give the next file its own CPU time: the soft limit counts from the start of the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -106,13 +107,13 @@ def allow_cpu(seconds: int) -> None:
 
 
 def die_with(parent: int) -> None:
-    """On Linux, end when the parent does, and never gain privileges."""
+    """On Linux, exit when the parent does, and never gain privileges."""
     if sys.platform != "linux":
         return
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before we asked
+    if os.getppid() != parent:  # it exited before prctl
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""How big frames become and which frames of a video are seen: pure arithmetic, no pixels."""
+"""Frame sizes and the choice of video frames: pure arithmetic."""
 
 import math
 from bisect import bisect_right
@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from guardapp.guard.media.errors import MediaTooNarrow
 
 MAX_ASPECT = 200.0
-# a frame that starts this much after the wanted time still counts as on display
+# A frame that starts up to this long after the wanted time still counts as on display.
 TIME_TOLERANCE_S = 1e-4
 
 
 def fit_size(width: int, height: int, min_pixels: int, max_pixels: int, multiple: int) -> tuple[int, int]:
-    """(width, height) near the source's aspect, both multiples of `multiple`, with min <= width x height <= max.
+    """Return (width, height) close to the source's aspect ratio, both multiples of `multiple`, within the pixel bounds.
 
-    Follows `smart_resize` of the Qwen processors (transformers, image_processing_qwen2_vl), with one difference: there
-    a side that rounds up to one multiple can break the upper bound, here the other side gives way. Where the two bounds
-    leave no multiple between them, the upper one holds. Raises MediaTooNarrow when one side is over 200 times the
-    other.
+    Follows `smart_resize` of the Qwen processors (transformers, image_processing_qwen2_vl), with one difference: there,
+    a side that rounds up to one multiple can exceed the upper bound; here, the other side shrinks. If no multiple fits
+    between the bounds, the upper one wins. Raises MediaTooNarrow if one side is over 200 times the other.
     """
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise MediaTooNarrow(f"{width}x{height} pixels")
@@ -35,7 +34,7 @@ def fit_size(width: int, height: int, min_pixels: int, max_pixels: int, multiple
 
 
 def _within(width: int, height: int, max_pixels: int, multiple: int) -> tuple[int, int]:
-    """Shorten the longer side until the budget holds."""
+    """Shorten the longer side until the area fits."""
     if width * height <= max_pixels:
         return width, height
     short = min(width, height)
@@ -44,12 +43,13 @@ def _within(width: int, height: int, max_pixels: int, multiple: int) -> tuple[in
 
 
 def pick_frames(times: Sequence[float], end_s: float, fps: float, min_frames: int, max_frames: int) -> list[int]:
-    """Indices of the frames to see, ascending and distinct. times: start of each frame in seconds, ascending; end_s: of
-    the last.
+    """Return the indices of the frames to see, ascending and distinct.
 
-    One frame for each 1/fps seconds, the one on display at that moment. Where that gives more than max_frames or fewer
-    than min_frames, that many moments are spread evenly from the first frame to the last. A frame that stays on display
-    over several moments is seen once. A source with fewer than min_frames frames is seen whole.
+    `times` are the start times of the frames in seconds, ascending; `end_s` is the end of the last one.
+
+    Takes the frame on display every 1/fps seconds. If that gives more than `max_frames` or fewer than `min_frames`,
+    that many moments are spread evenly from the first frame to the last. A frame that is on display at several moments
+    is taken once. A source with fewer than `min_frames` frames is taken whole.
     """
     start, last = times[0], times[-1]
     wanted = max(1, math.ceil((end_s - start) * fps - TIME_TOLERANCE_S))
@@ -64,14 +64,14 @@ def pick_frames(times: Sequence[float], end_s: float, fps: float, min_frames: in
 
 
 def spread(first: float, last: float, count: int) -> list[float]:
-    """`count` values from first to last at equal distances; one value is the first."""
+    """`count` evenly spaced values from first to last; for one value, the first."""
     if count == 1:
         return [first]
     return [first + (last - first) * step / (count - 1) for step in range(count)]
 
 
 def sampled_fps(timestamps: Sequence[float], fallback: float) -> float:
-    """Frames per second of the sampled frames, from their true times; the fallback for a single frame."""
+    """The rate of the sampled frames from their timestamps, in frames per second; `fallback` for a single frame."""
     if len(timestamps) < 2 or timestamps[-1] <= timestamps[0]:
         return fallback
     return round((len(timestamps) - 1) / (timestamps[-1] - timestamps[0]), 6)

@@ -1,4 +1,4 @@
-"""What kind of media a file is, by its first bytes and never by its name. Light enough for the web process."""
+"""Detect the media type by the first bytes, never by the file name. Cheap enough for the web process."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from guardapp.guard.taxonomy import MediaKind
 
 HEAD_BYTES = 4_096
 
-# First bytes of common types that are refused, to tell the person what was sent
+# First bytes of common unsupported types, so that the error can say what was sent.
 REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive or office document"),
@@ -35,9 +35,9 @@ REFUSED_BRANDS = {
 
 
 def sniff(source: Path | bytes) -> tuple[MediaKind, str]:
-    """(kind, MIME type) of a file, or of its first bytes (4,096 are enough).
+    """Return (kind, MIME type) of a file, or of its first bytes (4,096 are enough).
 
-    Raises MediaEmpty, MediaNotAFile (a pipe, a device, a folder, nothing at all) or MediaTypeNotSupported.
+    Raises MediaEmpty, MediaNotAFile (a pipe, device, folder or missing file) or MediaTypeNotSupported.
     """
     head = source if isinstance(source, bytes) else _head(source)
     if not head:
@@ -49,7 +49,7 @@ def sniff(source: Path | bytes) -> tuple[MediaKind, str]:
 
 
 def file_size(source: Path) -> int:
-    """Size in bytes of an ordinary file, found without opening it. Raises MediaNotAFile."""
+    """Size of a regular file in bytes, found without opening it. Raises MediaNotAFile."""
     try:
         status = source.stat()
     except OSError as error:
@@ -62,7 +62,7 @@ def file_size(source: Path) -> int:
 def _head(source: Path) -> bytes:
     file_size(source)
     try:
-        # O_NONBLOCK: a pipe that took the file's place since the check must not make us wait
+        # O_NONBLOCK: a pipe that replaced the file since the check must not block us
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         raise MediaNotAFile(error.strerror or "") from error
@@ -88,7 +88,7 @@ def _video(head: bytes) -> tuple[MediaKind, str] | None:
     brands = _brands(head)
     if brands and brands[0] not in REFUSED_BRANDS:
         return MediaKind.VIDEO, "video/quicktime" if brands[0] == b"qt  " else "video/mp4"
-    if head[4:8] in (b"moov", b"mdat", b"wide"):  # QuickTime from before the ftyp box
+    if head[4:8] in (b"moov", b"mdat", b"wide"):  # QuickTime older than the ftyp box
         return MediaKind.VIDEO, "video/quicktime"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         if b"webm" in head[:64]:
@@ -99,7 +99,7 @@ def _video(head: bytes) -> tuple[MediaKind, str] | None:
 
 
 def _brands(head: bytes) -> list[bytes]:
-    """Major brand, then the compatible ones, of an ISO media file's ftyp box; empty for another file."""
+    """The major brand, then the compatible ones, from the ftyp box of an ISO media file; [] for other files."""
     if head[4:8] != b"ftyp" or len(head) < 12:
         return []
     box = head[: min(int.from_bytes(head[:4], "big"), 256)]

@@ -1,4 +1,4 @@
-"""The values of media decoding: limits, presets, and what a decoded file looks like in memory and on disk."""
+"""Values of media decoding: limits, presets, and a decoded file in memory and on disk."""
 
 import json
 import re
@@ -20,32 +20,33 @@ FRAME_NAME = re.compile(r"[0-9]{4,6}\.png")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one untrusted file may cost. Sizes in bytes, pixels = width x height, times in seconds."""
+    """Resource limits for one untrusted file. Sizes in bytes, pixels = width x height, times in seconds."""
 
     max_bytes: int = 512 * MIB
     max_image_pixels: int = 64_000_000
-    max_video_pixels: int = 7_680 * 4_320  # of one source frame
+    max_video_pixels: int = 7_680 * 4_320  # per source frame
     max_duration_s: float = 7_200.0
     max_source_frames: int = 500_000
     memory_bytes: int = 2_048 * MIB  # address space of the child process
-    cpu_s: int = 120  # for each file
-    wall_s: float = 120.0  # for each file
-    max_frame_bytes: int = 64 * MIB  # largest file that the child may write
+    cpu_s: int = 120  # per file
+    wall_s: float = 120.0  # per file
+    max_frame_bytes: int = 64 * MIB  # the largest file that the child may write
     open_files: int = 64
-    # A clip that decodes to more pixels than this goes to PyAV, which scales while it decodes and so holds one frame,
-    # where decord's memory grows with the clip. 2e9 is about 70 s of 720p at 30 frames a second.
+    # A clip that decodes to more pixels than this goes to PyAV. PyAV scales while it decodes and holds one frame,
+    # whereas decord's memory grows with the clip. 2e9 is about 70 s of 720p at 30 frames a second.
     decord_pixels: float = 2e9
-    # Beyond this only keyframes near the wanted times are decoded: a full pass costs about 1.5 s for each 1e9 pixels.
+    # Above this, only keyframes near the wanted times are decoded: a full pass takes about 1.5 s per 1e9 pixels.
     sequential_pixels: float = 1.2e10
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Frames that the guard sees, and where they came from.
+    """The frames that the guard sees, and their origin.
 
-    source_width and source_height are as coded, before `rotation` (degrees clockwise that were applied to show the
-    source upright: 0, 90, 180 or 270) and `mirrored`. width and height are those of the stored frames. Timestamps are
-    seconds on the file's own clock, on which the first frame is at start_s. source_fps is the mean rate of the source.
+    `source_width` and `source_height` are as coded, before `rotation` (degrees clockwise that were applied to show the
+    source upright: 0, 90, 180 or 270) and `mirrored`. `width` and `height` are those of the stored frames. Timestamps
+    are seconds on the file's own clock, on which the first frame is at `start_s`. `source_fps` is the source's mean
+    rate.
     """
 
     seen: SeenMedia
@@ -62,7 +63,7 @@ class Decoded:
     duration_s: float | None = None
     source_fps: float | None = None
     source_frames: int | None = None
-    # the clip was too long for a full pass: frames are the keyframes nearest to the wanted times
+    # the clip was too long for a full pass, so the frames are the keyframes nearest to the wanted times
     keyframes_only: bool = False
 
 
@@ -79,8 +80,8 @@ PRESETS: dict[str, MediaPreset] = {
             image_min_pixels=32 * 32,
             size_multiple=32,
         ),
-        # spec/guard.md, Media budgets: Omni 2B/4B. The smallest frame is not published; 4,096 is that of its images in
-        # RL.
+        # spec/guard.md, Media budgets: Omni 2B/4B. The smallest frame size is not published; 4,096 is that of its
+        # images in RL.
         MediaPreset(
             name="omni-148k",
             fps=2.0,
@@ -102,8 +103,8 @@ PRESETS: dict[str, MediaPreset] = {
             image_min_pixels=4 * 28 * 28,
             size_multiple=28,
         ),
-        # Images follow the Qwen2.5-VL processor's defaults. No video budget is published for GuardReasoner-VL: ours is
-        # the Omni release's, so that a video can be looked at, and `extra` says so.
+        # Images follow the defaults of the Qwen2.5-VL processor. No video budget is published for GuardReasoner-VL, so
+        # we use the Omni release's; `extra` records that.
         MediaPreset(
             name="vl",
             fps=1.0,
@@ -120,7 +121,7 @@ PRESETS: dict[str, MediaPreset] = {
 
 
 def to_manifest(decoded: Decoded) -> dict[str, Any]:
-    """The JSON form of a decoded file; frames are named relative to their folder."""
+    """The JSON form of a decoded file; frame names are relative to their folder."""
     fields = {name: getattr(decoded, name) for name in Decoded.__slots__ if name != "seen"}
     frames = [{"file": frame.path.name, "timestamp_s": frame.timestamp_s} for frame in decoded.seen.frames]
     return {
@@ -133,7 +134,7 @@ def to_manifest(decoded: Decoded) -> dict[str, Any]:
 
 
 def from_manifest(manifest: dict[str, Any], folder: Path) -> Decoded:
-    """Read `to_manifest` back and see that every frame is there. Raises MediaNotStored."""
+    """Read the output of `to_manifest` and check that every frame exists. Raises MediaNotStored."""
     try:
         if manifest["version"] != MANIFEST_VERSION:
             raise MediaNotStored(
@@ -153,7 +154,7 @@ def from_manifest(manifest: dict[str, Any], folder: Path) -> Decoded:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The stored frames.json. Raises MediaNotStored."""
+    """Read the stored frames.json. Raises MediaNotStored."""
     try:
         return cast(dict[str, Any], json.loads((folder / MANIFEST).read_text("utf-8")))
     except (OSError, ValueError) as error:
@@ -161,5 +162,4 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def preset_values(preset: MediaPreset) -> dict[str, Any]:
-    """The preset as JSON values."""
     return asdict(preset)

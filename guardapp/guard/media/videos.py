@@ -1,5 +1,6 @@
-"""Video to RGB frames with their true times: decord where it is right and affordable, else PyAV. For the child process
-only.
+"""Decode video to RGB frames with timestamps. Runs only in the child process.
+
+decord is used where it is correct and affordable, PyAV otherwise.
 """
 
 from bisect import bisect_left
@@ -19,12 +20,13 @@ from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
 
 NOT_IN_DECORD = {"av1"}  # decord 0.6 was built without that decoder
-MAX_THINNING = 4  # keyframes may stand for at most so many wanted frames each, on average
+# The largest mean number of wanted frames that one keyframe may replace.
+MAX_THINNING = 4
 Size = tuple[int, int]
 
 
 def decode_video(source: Path, mime: str, preset: MediaPreset, limits: Limits, folder: Path) -> Decoded:
-    """Sampled, upright, resized frames as RGB PNGs in `folder`. Raises a MediaError that names what is wrong."""
+    """Decode sampled, upright, resized frames to RGB PNGs in `folder`. Raises a MediaError."""
     try:
         clip = probe(source, mime, limits)
         return _decode(clip, preset, limits, folder)
@@ -44,7 +46,7 @@ def _decode(clip: Clip, preset: MediaPreset, limits: Limits, folder: Path) -> De
     picked = pick_frames(clip.times, clip.end_s, preset.fps, preset.min_frames, preset.max_frames)
     cost = clip.width * clip.height * (picked[-1] + 1)
     keyframes = nearest_keyframes(clip, picked) if cost > limits.sequential_pixels else []
-    # A long clip with hardly any keyframes is decoded in full: they would show too little of it
+    # A long clip with very few keyframes is decoded in full: the keyframes would show too little of it.
     keyframes_only = len(keyframes) * MAX_THINNING >= len(picked)
     frames: list[Frame] = []
     reader: Reader = "pyav"
@@ -87,14 +89,13 @@ def _store(pictures: Iterator[tuple[int | float, Image.Image]], folder: Path) ->
 
 
 def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
-    """Frames from decord, which turns them upright by itself; nothing where it cannot read the file or sees other
-    frames.
+    """Yield frames from decord, which rotates by itself; nothing if it cannot read the file or sees other frames.
 
-    decord counts frames, so its count and its times (which start at 0) must agree with the packets' before an index is
-    trusted. After a seek in an open-GOP file it is off by the leading frames: such files never come here.
+    decord addresses frames by number, so its frame count and its times (which start at 0) must match the packets before
+    an index is trusted. After a seek in an open-GOP file it is off by the leading frames; such files do not get here.
     """
     try:
-        import decord  # heavy, and has no wheel on every platform
+        import decord  # heavy, and without a wheel for some platforms
     except (ImportError, OSError):
         return
     times = clip.times
@@ -102,7 +103,7 @@ def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, 
         video = decord.VideoReader(str(clip.source), ctx=decord.cpu(0), width=size[0], height=size[1], num_threads=1)
         if len(video) != len(times):
             return
-        tolerance = max(1e-3, clip.duration_s * 1e-6)  # decord keeps times as 32-bit floats
+        tolerance = max(1e-3, clip.duration_s * 1e-6)  # decord stores times as 32-bit floats
         if any(
             abs(float(video.get_frame_timestamp(index)[0]) - (times[index] - times[0])) > tolerance for index in picked
         ):
@@ -115,7 +116,7 @@ def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, 
 
 
 def _in_one_pass(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
-    """Decode from the start and scale the wanted frames: one source frame in memory at a time."""
+    """Decode from the start and scale the wanted frames, with one source frame in memory at a time."""
     wanted = iter([clip.pts[index] for index in picked])
     next_pts = next(wanted, None)
     with open_container(clip.source, clip.mime) as container:
@@ -133,7 +134,7 @@ def _in_one_pass(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[fl
 
 
 def nearest_keyframes(clip: Clip, picked: list[int]) -> list[int]:
-    """pts of the keyframe nearest to each wanted frame, once each, ascending."""
+    """Return the pts of the keyframe nearest to each wanted frame, distinct and ascending."""
     return sorted({_nearest(clip.keyframe_pts, clip.pts[index]) for index in picked})
 
 
@@ -143,7 +144,7 @@ def _nearest(ascending: Sequence[int], wanted: int) -> int:
 
 
 def _keyframes(clip: Clip, keyframes: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
-    """Seek to each keyframe and decode it alone."""
+    """Seek to each keyframe and decode only that."""
     with open_container(clip.source, clip.mime) as container:
         stream = video_stream(container)
         stream.codec_context.skip_frame = "NONKEY"
@@ -157,7 +158,7 @@ def _keyframes(clip: Clip, keyframes: list[int], size: Size) -> Iterator[tuple[f
 
 
 def _picture(frame: "av.VideoFrame", rotation: int, size: Size) -> Image.Image:
-    """Scale first, turn afterwards: the scaler then works on few pixels."""
+    """Scale first and rotate afterwards, so that rotation works on few pixels."""
     width, height = size[::-1] if rotation in (90, 270) else size
     small = frame.reformat(width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC)
     scaled: Image.Image = small.to_image()

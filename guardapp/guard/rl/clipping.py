@@ -1,12 +1,12 @@
-"""How far one GRPO update may move: the clip range over the steps of a run. Source: GuardReasoner-VL, dynamic clipping.
+"""The clip range of GRPO over the steps of a run. Source: GuardReasoner-VL, dynamic clipping.
 
 | schedule   | range at step s of s_total, s from 1                                      |
 |------------|---------------------------------------------------------------------------|
 | `constant` | eps                                                                       |
-| `product`  | eps · PROD_{i=1..s} (s_total - i) / s_total: the paper's                   |
+| `product`  | eps · PROD_{i=1..s} (s_total - i) / s_total, as in the paper               |
 | `linear`   | eps · (s_total - s) / s_total                                             |
 
-The product falls like exp(-s² / (2·s_total)), so without a floor nothing moves in the last 70% of a long run.
+The product decays like exp(-s² / (2·s_total)), so that without a floor the last 70% of a long run changes nothing.
 """
 
 import math
@@ -15,14 +15,12 @@ from dataclasses import dataclass
 
 
 class ClipNotUsable(ValueError):
-    """A clip range is above zero, its floor is from zero to the range, and its schedule is one of those that there
-    are.
-    """
+    """A clip range must be above zero, its floor between zero and the range, and its schedule must exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipRange:
-    """The probability ratio of new to old policy counts from 1 - low to 1 + high."""
+    """The probability ratio of new to old policy is clipped to [1 - low, 1 + high]."""
 
     low: float
     high: float
@@ -45,7 +43,7 @@ SCHEDULES: Mapping[str, Callable[[int, int], float]] = {"constant": _constant, "
 
 @dataclass(frozen=True, slots=True)
 class ClipSchedule:
-    """The range that `at` gives starts near (low, high) and never falls below `floor`. Raises ClipNotUsable."""
+    """A range that starts near (low, high) and never falls below `floor`. Raises ClipNotUsable."""
 
     low: float = 0.2
     high: float = 0.2
@@ -64,6 +62,6 @@ class ClipSchedule:
             )
 
     def at(self, step: int, total: int) -> ClipRange:
-        """The range in force at `step` of `total`; the first step is 1, and steps outside the run count as its ends."""
+        """The range at `step` of `total`. Steps start at 1; steps outside the run are clamped."""
         share = SCHEDULES[self.schedule](min(max(step, 1), total), total)
         return ClipRange(max(self.floor, self.low * share), max(self.floor, self.high * share))

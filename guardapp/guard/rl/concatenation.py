@@ -1,20 +1,20 @@
-"""Safety-aware concatenation: two rows become one harder row, for reinforcement only. Source: GuardReasoner-VL.
+"""Safety-aware concatenation: combine two rows into one harder row, for RL only. Source: GuardReasoner-VL.
 
-From the paper: rows are paired at random, their texts joined, their pictures merged into one; a label is unharmful only
-if both are unharmful, else harmful, each task by itself; such pairs are 20% of the reinforcement rows. They have no
+From the paper: rows are paired at random, their texts joined and their pictures merged into one. A label is unharmful
+only if both are unharmful, else harmful, separately for each task. Concatenations are 20% of the RL rows and have no
 target completion.
 
-Ours, because the paper's was not found:
+Our own choices, where no published ones were found:
 
 * Separator: a blank line, between the prompts and between the responses. An empty text adds no separator.
-* Pairs: both rows of one modality (text, image or text-image), no pair twice, no row with itself. Videos, rows with
-  several pictures and rows without a gold prompt label are left out.
-* Merged picture: side by side or one above the other, whichever leaves less of the page empty, then whichever is
-  nearer to a square, then side by side. Pictures keep their own scale, stand centred on white, `GAP` pixels apart; the
-  page is then fitted into the media preset's budget as any picture is.
-* A response label where only one row has a response is that row's. Where a present response has no gold label, the
-  joined one is harmful if the other is, else it has none.
-* Label balancing: off, pairs are drawn as they come, which makes most of them harmful; on, every second pair is
+* Pairs: both rows have the same modality (text, image or text-image), no pair twice, no row with itself. Videos, rows
+  with several pictures and rows without a gold prompt label are excluded.
+* Merged picture: side by side or one above the other, whichever wastes less of the page, then whichever is closer to a
+  square, then side by side. Pictures keep their scale and are centred on white, `GAP` pixels apart; the page is then
+  fitted to the media preset's budget like any picture.
+* Response label: if only one row has a response, that row's label. If a response has no gold label, the joined label is
+  harmful if the other is, and missing otherwise.
+* Label balancing: without it, pairs are drawn as they come, and most are harmful; with it, every second pair is
   unharmful.
 
 The pixels are merged in `guardapp.guard.rl.merged_picture`.
@@ -31,7 +31,8 @@ from guardapp.guard.verdict import MediaPreset, Sample, SeenMedia, Verdict
 
 SEPARATOR = "\n\n"
 GAP = 16  # pixels of white between two pictures
-TRIES = 50  # draws before a further pair is given up: few rows have few pairs
+# Draws before giving up on one more pair: few rows have few pairs.
+TRIES = 50
 PAIRED = (Modality.TEXT, Modality.IMAGE, Modality.TEXT_IMAGE)
 
 Size = tuple[int, int]  # width, height
@@ -51,7 +52,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where a picture stands on the page, in pixels from the left top corner."""
+    """The position of a picture on the page, in pixels from the top left corner."""
 
     left: int
     top: int
@@ -69,7 +70,7 @@ class Layout:
 
 
 def pair_rows(rows: Sequence[Labelled], *, share: float, balance: bool, seed: int) -> list[tuple[int, int]]:
-    """Index pairs such that, beside all `rows`, concatenations are `share` of everything; fewer where pairs run out.
+    """Return index pairs such that concatenations become `share` of all rows; fewer if the pairs run out.
 
     The same arguments give the same pairs. Raises ConcatShareOutOfRange.
     """
@@ -95,7 +96,7 @@ def pair_rows(rows: Sequence[Labelled], *, share: float, balance: bool, seed: in
 
 
 def concatenated(first: Labelled, second: Labelled, merged: SeenMedia | None) -> Labelled:
-    """One row of two. `merged` is their merged picture; None where they have none."""
+    """Join two rows into one. `merged` is their merged picture, or None without pictures."""
     one, other = first.sample, second.sample
     responses = [sample.response for sample in (one, other) if sample.response is not None]
     return Labelled(
@@ -119,17 +120,17 @@ def joined_text(texts: Sequence[str]) -> str:
 
 
 def joined_label(labels: Sequence[Harmfulness | None]) -> Harmfulness | None:
-    """Harmful if any is; unharmful only if all are; None where one is not known, or where there is none."""
+    """Harmful if any label is harmful, unharmful if all are; None if one is missing or there are none."""
     if Harmfulness.HARMFUL in labels:
         return Harmfulness.HARMFUL
     return Harmfulness.UNHARMFUL if labels and None not in labels else None
 
 
 def merged_layout(first: Size, second: Size, preset: MediaPreset) -> Layout:
-    """Where two pictures of these (width, height) stand on their common page. Raises MediaTooNarrow."""
+    """Lay out two pictures of these (width, height) on one page. Raises MediaTooNarrow."""
     beside = (first[0] + second[0], max(first[1], second[1]))
     above = (max(first[0], second[0]), first[1] + second[1])
-    # equally full and square pages: the first of the two, side by side
+    # ties go to the first, side by side
     width, height = min((beside, above), key=lambda page: (page[0] * page[1], max(page) / min(page)))
     if (width, height) == beside:
         width += GAP
@@ -148,7 +149,7 @@ def merged_layout(first: Size, second: Size, preset: MediaPreset) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Indices of one modality's rows, and of them those with a harmful and those with an unharmful prompt."""
+    """Row indices of one modality, and the subsets with a harmful and with an unharmful prompt."""
 
     all: list[int]
     harmful: list[int]
@@ -156,7 +157,7 @@ class _Pool:
 
 
 def _pools(rows: Sequence[Labelled]) -> dict[Modality, _Pool]:
-    """The rows that can be paired; a modality with one such row has no pair."""
+    """The rows that can be paired. A modality with a single such row has no pairs."""
     by_modality: Mapping[Modality, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         modality = row.sample.modality
@@ -173,7 +174,7 @@ def _pools(rows: Sequence[Labelled]) -> dict[Modality, _Pool]:
 
 
 def _firsts(pool: _Pool, label: Harmfulness | None) -> Iterator[int]:
-    """The rows that can begin a pair whose joined prompt label is `label`; None: any pair."""
+    """The rows that can start a pair whose joined prompt label is `label`; None means any pair."""
     if label is None:
         yield from pool.all
     elif label is Harmfulness.HARMFUL:

@@ -1,6 +1,4 @@
-"""The pixels of a safety-aware concatenation: two pictures drawn on one page (layout:
-guardapp.guard.rl.concatenation).
-"""
+"""Draw the merged picture of a concatenation; the layout is in guardapp.guard.rl.concatenation."""
 
 from pathlib import Path
 
@@ -13,10 +11,10 @@ from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
 
 
 def merge_images(first: SeenMedia, second: SeenMedia, preset: MediaPreset, path: Path) -> SeenMedia:
-    """Draw both pictures on one white page, written to `path` as PNG.
+    """Draw both pictures on one white page and write it to `path` as PNG.
 
-    The sources are frames that the guard saw: decoded and resized before. Raises OSError where one is gone,
-    MediaTooNarrow, MediaStorageFailed.
+    The sources are frames, already decoded and resized. Raises OSError if one is missing, MediaTooNarrow or
+    MediaStorageFailed.
     """
     pictures = [_load(medium.frames[0].path) for medium in (first, second)]
     layout = merged_layout(pictures[0].size, pictures[1].size, preset)

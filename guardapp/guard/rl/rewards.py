@@ -1,7 +1,7 @@
-"""The papers' rewards as pure functions of one graded completion: what GRPO raises, what mining calls right.
+"""The papers' rewards as pure functions of one graded completion; GRPO maximises them.
 
-f is 1 where the completion has the published format, else 0; acc = 0.5·[prompt label right] + 0.5·[response label
-right], or the prompt label alone where the row has no response; L counts the completion's tokens.
+f is 1 if the completion has the published format, else 0. acc = 0.5·[prompt label right] + 0.5·[response label right],
+or the prompt label alone if the row has no response. L is the number of tokens of the completion.
 
 | name               | from      | reward                                                                         |
 |--------------------|-----------|--------------------------------------------------------------------------------|
@@ -12,7 +12,7 @@ right], or the prompt label alone where the row has no response; L counts the co
 | `vl-eco`           | VL        | (-1 + f·acc) / min(l, 1/6)²                                                    |
 | `accuracy`         | ours      | acc                                                                            |
 
-The floor of l is ours: the paper's was not found.
+The floor of l is ours; no published value was found.
 """
 
 import math
@@ -31,28 +31,26 @@ _NOTHING_STATED = Verdict()
 
 
 class NothingToGrade(ValueError):
-    """A row without a gold label, of the prompt or of the response, cannot reward a completion."""
+    """A row without a gold label for prompt or response cannot reward a completion."""
 
 
 class RewardUnknown(ValueError):
-    """There is no reward of that name; the message lists those that there are."""
+    """No reward has this name; the message lists the existing ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """One completion against its row's gold labels. A label is None where the row has no gold for it: it does not
-    count.
-    """
+    """One completion graded against gold labels. A label without gold is None and does not count."""
 
     format_ok: bool
     prompt_right: bool | None
     response_right: bool | None
-    tokens: int  # of the completion, its end token included
-    max_tokens: int  # what a completion may have at most
+    tokens: int  # of the completion, including its end token
+    max_tokens: int  # the limit for a completion
 
     @property
     def accuracy(self) -> float:
-        """The share of the row's gold labels that the completion states: 0, 0.5 or 1. Raises NothingToGrade."""
+        """The share of gold labels that the completion gets right: 0, 0.5 or 1. Raises NothingToGrade."""
         if self.response_right is None:
             if self.prompt_right is None:
                 raise NothingToGrade(NothingToGrade.__doc__)
@@ -63,14 +61,17 @@ class Graded:
 
     @property
     def right(self) -> bool:
-        """Mining's sense: every gold label is stated, and none is wrong or missing."""
+        """Whether every gold label is stated correctly, as mining counts it."""
         return self.accuracy == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """`total` is what training maximises. `length_term` is what length added to (or took from) the reward without it;
-    for `omni-v2-released` what it would have taken, had the code not overwritten it."""
+    """A reward and its parts; training maximises `total`.
+
+    `length_term` is what the length added to the reward or subtracted from it; for `omni-v2-released` it is what the
+    length would have subtracted if the code did not overwrite it.
+    """
 
     total: float
     format: float
@@ -82,15 +83,15 @@ RewardFunction = Callable[[Graded], Reward]
 
 
 def grade(completion: str, gold: Verdict, *, response_present: bool, tokens: int, max_tokens: int) -> Graded:
-    """Read a completion with the product's one parser and hold it against the gold labels.
+    """Parse a completion with the product's one parser and compare it with the gold labels.
 
-    The response label counts where the sample has a response and gold has a label for it. What does not parse has every
-    label wrong.
+    The response label counts only if the sample has a response and a gold label for it. If the completion does not
+    parse, every label is wrong.
     """
     read = parse_labels(completion, response_expected=response_present)
     stated = read or _NOTHING_STATED
     return Graded(
-        # what parses has the format
+        # a completion that parses has the published format
         format_ok=read is not None or has_published_format(completion),
         prompt_right=None if gold.prompt is None else stated.prompt == gold.prompt,
         response_right=None if gold.response is None or not response_present else stated.response == gold.response,
@@ -105,14 +106,14 @@ def plain_accuracy(graded: Graded) -> Reward:
 
 
 def error_driven_exploration(graded: Graded) -> Reward:
-    """A wrong completion earns a little for thinking longer; L = 300 gives 0.152, of at most 0.2."""
+    """Reward a wrong completion slightly for thinking longer: 0.152 at L = 300, at most 0.2."""
     accuracy = graded.accuracy
     explored = EXPLORATION * math.tanh(graded.tokens / EXPLORATION_TOKENS) if accuracy < 1 else 0.0
     return _gated(graded, accuracy, explored)
 
 
 def concise_correctness(graded: Graded) -> Reward:
-    """A right completion pays for each token beyond 250, at most 0.4."""
+    """Penalise a right completion for each token beyond 250, by at most 0.4."""
     accuracy = graded.accuracy
     return _gated(graded, accuracy, -_verbosity(accuracy, graded.tokens))
 
@@ -126,9 +127,7 @@ def concise_correctness_as_released(graded: Graded) -> Reward:
 
 
 def length_aware_safety(graded: Graded, *, beta: float) -> Reward:
-    """Never above 0. The shorter a completion that is not all right, the more it costs; from l = beta on length is
-    free.
-    """
+    """Always at most 0. A short imperfect completion costs more; from l = beta on, length is free."""
     accuracy = graded.accuracy
     unscaled = -1 + (accuracy if graded.format_ok else 0.0)
     length = max(LENGTH_FLOOR, graded.tokens / graded.max_tokens)
@@ -141,7 +140,7 @@ def _verbosity(accuracy: float, tokens: int) -> float:
 
 
 def _gated(graded: Graded, accuracy: float, length_term: float) -> Reward:
-    """Nothing without the format, not even for length."""
+    """Without the format, the reward is 0, including the length term."""
     if not graded.format_ok:
         return Reward(0.0, 0.0, accuracy, 0.0)
     return Reward(accuracy + length_term, 1.0, accuracy, length_term)
