@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
 app = Celery("guardapp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["annotation", "training"])
-# Celery's current app is a thing of the thread that made it; web threads and commands ring bells, too
+# Celery's current app is thread-local, and web threads and commands send tasks too.
 app.set_default()
 
 

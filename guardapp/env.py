@@ -1,4 +1,4 @@
-"""Typed readers of environment variables. A value that cannot be read raises, naming the variable and the fix."""
+"""Typed readers of environment variables. An invalid value raises an error that names the variable and the fix."""
 
 import os
 from collections.abc import Iterable
@@ -58,12 +58,12 @@ def path(name: str, default: Path) -> Path:
 
 
 def words(name: str, default: str) -> list[str]:
-    """A comma-separated list without empty entries."""
+    """Read a comma-separated list, dropping empty entries."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
 def days(name: str, known: Iterable[str]) -> dict[str, int]:
-    """`messages=30,exports=7` as whole days by name."""
+    """Read `messages=30,exports=7` as whole days by name."""
     given: dict[str, int] = {}
     names = sorted(known)
     for word in words(name, ""):
@@ -75,7 +75,7 @@ def days(name: str, known: Iterable[str]) -> dict[str, int]:
 
 
 def refuse_unknown(prefix: str, known: Iterable[str]) -> None:
-    """A misspelt setting is an error, not a silent default."""
+    """Make a misspelt setting an error instead of a silent default."""
     unknown = sorted(name for name in os.environ if name.startswith(prefix) and name not in set(known))
     if unknown:
         raise ImproperlyConfigured(

@@ -1,4 +1,4 @@
-"""Log lines as JSON, for machines that collect them: GUARDAPP_LOG_FORMAT=json."""
+"""Log lines as JSON for log collectors: GUARDAPP_LOG_FORMAT=json."""
 
 import logging
 from datetime import UTC, datetime
@@ -9,9 +9,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: at, level, logger, message, exception where there is one, and what the caller gave as
-    `extra`.
-    """
+    """One JSON object per line: time, level, logger, message, exception if any, and the caller's `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {

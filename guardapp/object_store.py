@@ -1,4 +1,4 @@
-"""Where media lies when it lies in a bucket: read from one setting, s3://BUCKET/PREFIX?endpoint=…&region=…&public=…"""
+"""Media in a bucket, configured by one setting: s3://BUCKET/PREFIX?endpoint=…&region=…&public=…"""
 
 import importlib.util
 from dataclasses import dataclass
@@ -7,14 +7,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-CONNECT_S, READ_S, ATTEMPTS = 3, 20, 2  # a store that is away is told within seconds, not minutes
+# A store that is down is reported within seconds, not minutes.
+CONNECT_S, READ_S, ATTEMPTS = 3, 20, 2
 KNOWN = ("endpoint", "region", "public")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """A bucket, and the folder in it that is ours. `endpoint` "": Amazon's of the region. `public`: the store as
-    browsers reach it.
+    """A bucket and our folder in it.
+
+    `endpoint` "" means Amazon's for the region. `public` is the address of the store for browsers.
     """
 
     bucket: str
@@ -24,7 +26,7 @@ class ObjectStore:
     public: str = ""
 
     def key(self, name: str) -> str:
-        """The object's key of a file that is named relative to the media root."""
+        """Return the object key of a file named relative to the media root."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
     @property
@@ -33,14 +35,12 @@ class ObjectStore:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port that browsers load from."""
+        """Scheme, host and port that browsers load media from."""
         parts = urlsplit(self.public or self.endpoint or f"https://{self.bucket}.s3.{self.region}.amazonaws.com")
         return f"{parts.scheme}://{parts.netloc}"
 
     def options(self, *, for_browsers: bool = False) -> dict[str, Any]:
-        """What django-storages' S3Storage takes. Keys of the account come as boto3 finds them: environment, file or
-        role.
-        """
+        """Options of django-storages' S3Storage. boto3 finds the account's keys: environment, file or role."""
         from botocore.config import Config
 
         own = (self.public if for_browsers else "") or self.endpoint
@@ -58,7 +58,7 @@ class ObjectStore:
                 read_timeout=READ_S,
                 retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 s3={"addressing_style": "path" if own else "virtual"},
-                # stores beside Amazon's know no checksum trailers
+                # stores other than Amazon's may not support checksum trailers
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
@@ -66,7 +66,7 @@ class ObjectStore:
 
 
 def parse(url: str) -> ObjectStore | None:
-    """None for "": media lies on the disk. Raises ImproperlyConfigured."""
+    """Parse the setting; "" means that media are on disk and gives None. Raises ImproperlyConfigured."""
     if not url:
         return None
     parts = urlsplit(url)

@@ -1,19 +1,20 @@
-"""A process that must not outlive the one that started it."""
+"""Processes that must not outlive their parent."""
 
 import ctypes
 import os
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>; kept across execve, not across fork
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>; kept across execve but not across fork
 
 
 def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
-    """Ask the kernel for this signal when the parent ends; exit at once where `parent` (its id) is not there any
-    more.
+    """Ask the kernel to send this signal when the parent ends. Linux only.
+
+    Exits at once if `parent` (a process id) has already ended.
     """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
-    if parent is not None and os.getppid() != parent:  # it died before the request was made
+    if parent is not None and os.getppid() != parent:  # it ended before the request was made
         sys.exit(os.EX_TEMPFAIL)

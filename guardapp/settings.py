@@ -1,4 +1,7 @@
-"""The one settings file. Everything that differs between machines comes from the environment; see docs/settings.md."""
+"""The only settings module. Everything that differs between machines comes from the environment.
+
+See docs/settings.md.
+"""
 
 import os
 import secrets
@@ -75,7 +78,7 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 
 def _secret_key() -> str:
-    """From the environment, else made once and kept in the data folder, readable by its owner only."""
+    """From the environment, or else created once in the data folder, readable only by its owner."""
     given = env.text("GUARDAPP_SECRET_KEY", "")
     if given:
         return given
@@ -84,7 +87,8 @@ def _secret_key() -> str:
         with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, delete=False) as made:  # mode 0600
             made.write(secrets.token_urlsafe(50))
         try:
-            os.link(made.name, kept)  # whole or not at all, and the first of several processes wins
+            # atomic: if several processes create one, the first wins
+            os.link(made.name, kept)
         except FileExistsError:
             pass
         finally:
@@ -151,18 +155,18 @@ _database: dict[str, Any] = dict(
 if _database["ENGINE"].endswith("sqlite3"):
     _database["OPTIONS"] = {
         "timeout": 30,  # seconds that a writer waits for another
-        # the write lock is taken at BEGIN: no lock upgrade can fail midway
+        # takes the write lock at BEGIN, so that no lock upgrade can fail midway
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536; PRAGMA "
         "mmap_size=268435456;"
         "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864",
     }
-    # a file like the real one: SQLite in memory locks whole tables between threads, without waiting
+    # a file, as in production: in-memory SQLite locks whole tables between threads without waiting
     _database["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
 elif _database["ENGINE"].endswith("postgresql"):
-    # a connection that the server's restart ended is replaced before it is used
+    # replaces a connection that a server restart has closed before it is used
     _database["CONN_HEALTH_CHECKS"] = True
-    # seconds until a server that has gone silent counts as away; the last one is in milliseconds
+    # Seconds until a silent server counts as down (tcp_user_timeout is in milliseconds).
     _database["OPTIONS"] = {
         "connect_timeout": 5,
         "keepalives_idle": 30,
@@ -171,12 +175,12 @@ elif _database["ENGINE"].endswith("postgresql"):
         "tcp_user_timeout": 30_000,
         **_database.get("OPTIONS", {}),
     }
-# PostgreSQL connections that the threads of a process share; 0: one each
+# Number of PostgreSQL connections shared by the threads of a process; 0 gives each thread its own.
 DATABASE_POOL = env.integer("GUARDAPP_DATABASE_POOL", 0)
 if DATABASE_POOL and _database["ENGINE"].endswith("postgresql"):
-    # pages and endpoints hold one for milliseconds; who waits for the guard or sends a file lends its own
-    # (annotation.database.pool) while the database is away a request says so after 5 s, and the pool forgets its
-    # growing pauses between tries as soon
+    # Pages and endpoints hold a connection for milliseconds; a request that waits for the guard or sends a file returns
+    # its connection to the pool (annotation.database.pool). If the database is down, a request fails after 5 s, and the
+    # pool resets its growing pauses between attempts as soon.
     _database |= {
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
@@ -197,7 +201,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
-# not in Redis: pages work while it is away, and it keeps no session that has ended
+# in the database rather than Redis, so that pages work while Redis is down
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -207,7 +211,7 @@ if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
 X_FRAME_OPTIONS = "DENY"
-# Media lies in a bucket, and MEDIA_ROOT is a cache of what this machine needs of it; None: MEDIA_ROOT holds it
+# If media are in a bucket, MEDIA_ROOT is a local cache. None: MEDIA_ROOT holds all media.
 OBJECT_STORE = object_store.parse(env.text("GUARDAPP_MEDIA_URL", ""))
 LONGEST_LINK_SECONDS = 300
 MEDIA_LINK_SECONDS = min(
@@ -270,14 +274,15 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long it is away
-# a silent broker is away
+# a worker waits for its broker without limit
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# a silent broker counts as down
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_RESULT_EXPIRES = None  # nothing is kept, so beat has nothing to clean up
-# retraining schedules are rows; the bells below become rows
+CELERY_RESULT_EXPIRES = None  # results are not stored, so beat has nothing to clean up
+# retraining schedules are rows in the database; the entries below become rows too
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BEAT_SCHEDULE = {  # the bells: each finds its work in the database
+CELERY_BEAT_SCHEDULE = {  # doorbells: each task finds its work in the database
     "predict": {"task": "annotation.tasks.predict", "schedule": timedelta(seconds=60)},
     "complete-targets": {"task": "annotation.tasks.complete_targets", "schedule": timedelta(seconds=60)},
     "regenerate": {"task": "annotation.tasks.regenerate", "schedule": timedelta(seconds=60)},
@@ -313,7 +318,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
 }
-# training's sets of words that several fields of the API share, by the name that its document gives them
+# Training's enums that several API fields share, by their names in the OpenAPI document.
 API_ENUMS = {
     "RunStatus": "training.status.RunStatus",
     "RunKind": "training.status.RunKind",
@@ -324,16 +329,16 @@ API_ENUMS = {
 # a local folder or a hub id
 GUARD_MODEL = env.text("GUARD_MODEL", "") or str(BASE_DIR / "guardapp" / "starter")
 MEDIA_PRESET = env.text("GUARDAPP_MEDIA_PRESET", "starter")
-INFERENCE_BATCH = env.integer("GUARDAPP_BATCH", 32, minimum=1)  # items a claim
-# sampled completions beside the greedy one; 0 for none
+INFERENCE_BATCH = env.integer("GUARDAPP_BATCH", 32, minimum=1)  # items per claim
+# sampled completions besides the greedy one; 0 for none
 ROLLOUTS = env.integer("GUARDAPP_ROLLOUTS", 4)
 MAX_NEW_TOKENS = env.integer("GUARDAPP_MAX_NEW_TOKENS", 256, minimum=16)
-# a worker's hold on items; renewed as it works
+# a worker's claim on items, renewed while it works
 CLAIM_SECONDS = env.integer("GUARDAPP_CLAIM_SECONDS", 60, minimum=1)
-# a review can be undone freely this long; then its gold may train
+# how long a review can be undone freely; afterwards its gold may be used for training
 SETTLE_SECONDS = env.integer("GUARDAPP_SETTLE_SECONDS", 10)
 HOLDOUT_SHARE = env.integer("GUARDAPP_HOLDOUT_SHARE", 20, minimum=1) / 100
-# what is kept how long, where it is not as long as operations.retention says; 0: for ever
+# Retention in days where it differs from the defaults in operations.retention; 0 keeps for ever.
 RETENTION_DAYS = env.days(
     "GUARDAPP_RETENTION",
     [
@@ -348,42 +353,42 @@ RETENTION_DAYS = env.days(
         "media",
     ],
 )
-# share of items that always go to people, whatever the guard says
+# share of items that always go to reviewers, whatever the guard predicts
 AUDIT_SHARE = env.integer("GUARDAPP_AUDIT_SHARE", 5) / 100
-# Care for reviewers: limits a day; a person may have others
-# of unblurred evidence
+# Reviewer wellbeing: daily limits, which can be set per person
+# seconds of unblurred exposure
 EXPOSURE_LIMIT_S = env.integer("GUARDAPP_EXPOSURE_LIMIT_SECONDS", 2 * 3_600, minimum=1)
-SEVERE_LIMIT = env.integer("GUARDAPP_SEVERE_LIMIT", 100, minimum=1)  # items of the gravest severity
-# of work without a pause, then a break is proposed
+SEVERE_LIMIT = env.integer("GUARDAPP_SEVERE_LIMIT", 100, minimum=1)  # items of the highest severity
+# minutes of work without a pause after which a break is suggested
 BREAK_MINUTES = env.integer("GUARDAPP_BREAK_MINUTES", 55, minimum=1)
 # Moderation while the caller waits
-# of `manage.py serve_guard --bind`; empty: the socket in the data folder
+# address of `manage.py serve_guard --bind`; empty for the socket in the data folder
 GUARD_URL = env.text("GUARDAPP_GUARD_URL", "")
 GUARD_SOCKET = DATA_DIR / "guard.sock"
-# contents of many callers that the guard judges together
+# contents of different callers that the guard judges together
 SERVING_BATCH = env.integer("GUARDAPP_SERVING_BATCH", 32, minimum=1)
-# contents that may wait for the guard; more are refused
+# contents that may wait for the guard; further ones are refused
 SERVING_QUEUE = env.integer("GUARDAPP_SERVING_QUEUE", 256, minimum=1)
 # longest wait for an answer
 MODERATION_SECONDS = env.integer("GUARDAPP_MODERATION_SECONDS", 30, minimum=1)
-# of each web process; moderation leaves PAGE_THREADS of them alone
+# threads per web process; moderation leaves PAGE_THREADS of them free
 WEB_THREADS = env.integer("GUARDAPP_WEB_THREADS", 24, minimum=2)
 PAGE_THREADS = max(1, WEB_THREADS // 8)
-# of `vllm serve`; empty: each worker loads the guard itself
+# addresses of `vllm serve`; empty if each worker loads the guard itself
 VLLM_URLS = env.words("GUARDAPP_VLLM_URLS", "")
 VLLM_KEY = env.text("GUARDAPP_VLLM_KEY", "")
-# the servers write only what parses
+# servers restrict the output to what parses
 VLLM_STRUCTURED = env.boolean("GUARDAPP_VLLM_STRUCTURED", False)
-# batches under way at once: servers batch by themselves, a loaded guard answers one call
+# concurrent batches: servers batch themselves, a loaded guard handles one call
 SERVING_WORKERS = 4 if VLLM_URLS else 1
 # webhooks may call this machine and its network
 WEBHOOKS_PRIVATE = env.boolean("GUARDAPP_WEBHOOKS_PRIVATE", False)
-# whose pictures are fetched by https address; empty: none are
+# hosts from which images are fetched by https; empty for none
 IMAGE_HOSTS = env.words("GUARDAPP_IMAGE_HOSTS", "")
-# what Prometheus shows to read the figures; empty: leads alone read them
+# token that Prometheus presents to read the metrics; empty if only leads may read them
 METRICS_TOKEN = env.text("GUARDAPP_METRICS_TOKEN", "")
 METRICS_DIR = DATA_DIR / "metrics"
-# one folder a host: processes of several containers may have the same number
+# one folder per host: processes in different containers may have the same id
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR / socket.gethostname()))
 Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 MODELS_DIR = DATA_DIR / "models"
@@ -393,9 +398,9 @@ EXPORTS_DIR = DATA_DIR / "exports"
 FRAMES_DIR = MEDIA_ROOT / "frames"
 DEVICE = env.choice("GUARDAPP_DEVICE", "auto", ["auto", "cpu", "cuda"])
 EVALUATION_ENGINE = env.choice("GUARDAPP_EVALUATION_ENGINE", "transformers", ["transformers", "vllm"])
-# any name: serving lends this device to training; empty: each has its own
+# any name: serving releases this device for training; empty if each has its own
 SHARED_DEVICE = env.text("GUARDAPP_SHARED_DEVICE", "")
-# torch threads of a worker; 0: torch's own choice
+# torch threads per worker; 0 for torch's default
 WORKER_THREADS = env.integer("GUARDAPP_THREADS", 1, minimum=0)
 
 LOGGING = {

@@ -1,4 +1,4 @@
-"""Static files under names with their hash, beside copies that gzip and Brotli have made smaller."""
+"""Static files under hashed names, with copies precompressed by gzip and Brotli."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import brotli
 from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-# of 11: the last two take ten times as long at every first start and make the files 3% smaller
+# out of 11: the last two levels take ten times as long at every first start and save 3%
 BROTLI_QUALITY = 9
 
 

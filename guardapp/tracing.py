@@ -1,7 +1,6 @@
-"""Traces by OpenTelemetry, from a web request through Celery to the guard: GUARDAPP_TRACES=1, with the extra `otel`
-installed.
+"""OpenTelemetry traces from a web request through Celery to the guard: GUARDAPP_TRACES=1, with the extra `otel`.
 
-Where they go is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, set the destination.
 """
 
 import os
@@ -15,13 +14,14 @@ _tracer: Any = None
 
 
 def start_tracing(service: str, exporter: Any = None) -> None:
-    """Once a process, before it serves; nothing where traces are not wanted. `exporter` None sends by OTLP over
-    HTTP.
+    """Start tracing once per process before it serves; does nothing unless traces are enabled.
+
+    `exporter=None` sends by OTLP over HTTP.
     """
     global _tracer  # noqa: PLW0603  (one provider a process)
     if _tracer is not None or not env.boolean("GUARDAPP_TRACES", False):
         return
-    from opentelemetry import trace  # an extra: loaded only where traces are wanted
+    from opentelemetry import trace  # an extra: loaded only if traces are enabled
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
     from opentelemetry.instrumentation.django import DjangoInstrumentor
@@ -40,7 +40,7 @@ def start_tracing(service: str, exporter: Any = None) -> None:
 
 @contextmanager
 def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: Any) -> Iterator[None]:
-    """A part of the present trace, or of the one that `carrier` (the headers of a request) belongs to."""
+    """A span of the current trace, or of the trace that `carrier` (request headers) belongs to."""
     if _tracer is None:
         yield
         return
@@ -53,7 +53,7 @@ def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: Any)
 
 
 def carried() -> dict[str, str]:
-    """Headers that take the present trace to another process; none where nothing is traced."""
+    """Headers that carry the current trace to another process; empty without tracing."""
     if _tracer is None:
         return {}
     from opentelemetry.propagate import inject

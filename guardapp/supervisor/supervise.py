@@ -1,4 +1,4 @@
-"""Keeps a set of programs running until it is asked to stop, then stops them all."""
+"""Keep a set of programs running until asked to stop, then stop them all."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ class CannotStart(Exception):
 
 
 class Supervisor:
-    """Not reentrant: one a process, in its main thread. `say` gets the lines for the console."""
+    """Runs in the main thread, one per process. `say` receives lines for the console."""
 
     def __init__(
         self, programs: Sequence[Program], *, log_dir: Path, cwd: Path, say: Say, grace_s: float = GRACE_S
@@ -36,7 +36,7 @@ class Supervisor:
         self.stopping = False
 
     def run(self, while_waiting: Callable[[], None] = lambda: None) -> None:
-        """Returns once everything has ended after SIGINT or SIGTERM. `while_waiting` is called at each poll."""
+        """Run until SIGINT or SIGTERM, then stop everything. `while_waiting` is called at each poll."""
         with self._signals():
             try:
                 while not self.stopping:
@@ -51,7 +51,7 @@ class Supervisor:
         next(child for child in self.children if child.program.name == name).start()
 
     def step(self) -> None:
-        """Start what is due and notice what has ended."""
+        """Start what is due and report what has exited."""
         for child in self.children:
             code = child.collect()
             if code is not None and not child.finished:
@@ -65,7 +65,7 @@ class Supervisor:
                 child.start()
 
     def stop(self) -> None:
-        """SIGTERM, after a grace SIGKILL; programs marked `last` when the others have ended."""
+        """Send SIGTERM, then SIGKILL after the grace period; programs marked `last` go after the others."""
         for group in ([c for c in self.children if not c.program.last], [c for c in self.children if c.program.last]):
             for child in group:
                 child.terminate()
@@ -73,7 +73,7 @@ class Supervisor:
             for child in group:
                 if child.running:
                     self.say(child.program.name, f"did not end within {self.grace_s:.0f} s: killed")
-                child.signal(signal.SIGKILL)  # also what it left behind in its group
+                child.signal(signal.SIGKILL)  # including the rest of its process group
             _wait(group, KILL_WAIT_S)
 
     @contextmanager
@@ -93,7 +93,7 @@ class Supervisor:
 
 @contextmanager
 def only_one(lock_file: Path) -> Iterator[None]:
-    """Hold the data folder. Raises CannotStart where another supervisor holds it."""
+    """Lock the data folder for this process. Raises CannotStart if another supervisor holds it."""
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     with lock_file.open("a+") as lock:
         try:
@@ -111,7 +111,7 @@ def only_one(lock_file: Path) -> Iterator[None]:
 
 
 def refuse_taken_port(host: str, port: int) -> None:
-    """Raises CannotStart where the web process could not listen."""
+    """Raise CannotStart if the web process could not listen."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

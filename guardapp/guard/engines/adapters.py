@@ -1,6 +1,4 @@
-"""A trained adapter (LoRA) that servers of its base model take while they run, `vllm serve --enable-lora` among
-them.
-"""
+"""LoRA adapters that running servers of the base model load on request, e.g. `vllm serve --enable-lora`."""
 
 import http.client
 from collections.abc import Collection, Sequence
@@ -10,15 +8,15 @@ from pathlib import Path
 from guardapp.guard.engine import CheckpointNotUsable
 from guardapp.guard.engines.http_servers import TRANSIENT, ServerRefused, Servers, exchange
 
-ADAPTER = "adapter"  # folder of the adapter inside a checkpoint that it is merged into
+ADAPTER = "adapter"  # the adapter's folder inside the checkpoint that it is merged into
 CONFIG = "adapter_config.json"
-OURS = "guardapp:"  # how the names of all adapters begin that are loaded from here
+OURS = "guardapp:"  # prefix of the names of all adapters loaded from here
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """`folder` as the servers see it too; `base` is the checkpoint that they were started with."""
+    """`folder` is a path that the servers see too; `base` is the checkpoint that they were started with."""
 
     version: str
     folder: str
@@ -26,19 +24,20 @@ class Adapter:
 
     @property
     def name(self) -> str:
-        """What requests ask for."""
+        """The model name used in requests."""
         return f"{OURS}{self.version}"
 
 
 def adapter_in(checkpoint: str) -> Path | None:
-    """The adapter that training left inside a merged checkpoint; None where it trained all weights."""
+    """Return the adapter stored in a merged checkpoint; None if all weights were trained."""
     folder = Path(checkpoint) / ADAPTER
     return folder if (folder / CONFIG).exists() else None
 
 
 def put_on(adapter: Adapter, servers: Servers) -> list[str]:
-    """The addresses that serve the adapter now; it is loaded where only its base is. Raises CheckpointNotUsable where
-    none does.
+    """Return the addresses that serve the adapter, after loading it on servers of its base.
+
+    Raises CheckpointNotUsable if no server has it.
     """
     took, said = [], []
     served = servers.models()
@@ -74,7 +73,7 @@ def put_on(adapter: Adapter, servers: Servers) -> list[str]:
 
 
 def take_off(servers: Servers, keep: Collection[str]) -> list[str]:
-    """Unload all adapters of ours but those in `keep`; their names. A server that does not answer keeps them."""
+    """Unload our adapters except those in `keep`, and return the unloaded names. Silent servers are skipped."""
     gone = []
     for url, names in servers.models().items():
         for name in sorted(set(names) - set(keep)):

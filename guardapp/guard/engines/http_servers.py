@@ -1,5 +1,6 @@
-"""Several servers that hold the same guard: the least busy healthy one is asked, one that fails is left alone for a
-while.
+"""HTTP requests to several servers of the same guard.
+
+The least busy healthy server is used; a server that failed rests for a while.
 """
 
 import http.client
@@ -16,10 +17,11 @@ from urllib.parse import urlsplit
 from guardapp.guard.engine import EngineError
 
 TRIES = 6
-# before another try; the real pause is a random share of it
+# before a retry; the actual pause is a random share of it
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
-REST_S = 5.0  # a server that failed is not asked for this long, unless all rest
-AGAIN = {408, 425, 429, 500, 502, 503, 504}  # another try may go well
+# A failed server is not used for this long, unless all servers rest.
+REST_S = 5.0
+AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses for which a retry may succeed
 
 
 class ServerUnreachable(EngineError):
@@ -27,7 +29,7 @@ class ServerUnreachable(EngineError):
 
 
 class ServerRefused(EngineError):
-    """The server of the guard does not take this request."""
+    """The server of the guard rejected the request."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -35,7 +37,7 @@ class ServerRefused(EngineError):
 
 
 class _TryAgain(Exception):
-    """The server answered, and asks for another try."""
+    """The server answered with a status that allows a retry."""
 
 
 TRANSIENT = (_TryAgain,)
@@ -43,7 +45,7 @@ TRANSIENT = (_TryAgain,)
 
 @dataclass(slots=True)
 class Server:
-    """One address. `busy` counts what is under way, `rests_until` is a time.monotonic()."""
+    """One address. `busy` counts running requests; `rests_until` is a time.monotonic() value."""
 
     url: str
     busy: int = 0
@@ -52,7 +54,7 @@ class Server:
 
 @dataclass
 class Servers:
-    """Thread-safe. `timeout_s` is for one answer."""
+    """The servers of one guard. Thread-safe. `timeout_s` applies to one request."""
 
     urls: Sequence[str]
     timeout_s: float = 600.0
@@ -64,7 +66,7 @@ class Servers:
         self.servers = [Server(url.rstrip("/")) for url in self.urls]
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The JSON answer of whichever server gives one. Raises ServerRefused, ServerUnreachable."""
+        """POST to an available server and return its JSON answer. Raises ServerRefused or ServerUnreachable."""
         said = ""
         for attempt in range(TRIES):
             if attempt:
@@ -81,9 +83,7 @@ class Servers:
         raise ServerUnreachable(f"{ServerUnreachable.__doc__} The last one said {said}")
 
     def models(self) -> dict[str, dict[str, str]]:
-        """By address, the names that it serves checkpoints by: keyed by the name and by the checkpoint. Silent
-        addresses are left out.
-        """
+        """Return the served models of each address that answers, as {model name or checkpoint: model name}."""
         found: dict[str, dict[str, str]] = {}
         for server in self.servers:
             try:
@@ -112,8 +112,9 @@ class Servers:
 def exchange(
     url: str, method: str, path: str, body: dict[str, Any] | None, *, timeout_s: float, key: str = ""
 ) -> dict[str, Any]:
-    """One request; {} where the answer is no JSON object. Raises OSError, HTTPException, `TRANSIENT` and ServerRefused,
-    which carry the server's own words.
+    """Make one request; {} if the answer is not a JSON object.
+
+    Raises OSError, HTTPException, `TRANSIENT` or ServerRefused, with the server's message.
     """
     place = urlsplit(url)
     make = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
@@ -131,6 +132,6 @@ def exchange(
         raise ServerRefused(f"{url} answered {answer.status}: {content[:500].decode(errors='replace')}", answer.status)
     try:
         found = json.loads(content)
-    except ValueError:  # vLLM says in words that it has loaded an adapter
+    except ValueError:  # vLLM answers in plain text after loading an adapter
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""The guard behind `vllm serve`, or any server that speaks OpenAI's chat completions with vLLM's additions."""
+"""The guard behind `vllm serve`, or another server of OpenAI's chat completions API with vLLM's extensions."""
 
 import base64
 import mimetypes
@@ -18,10 +18,10 @@ from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages,
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
 
-TOP_TOKENS = 5  # at each place; the two labels are nearly always among them
+TOP_TOKENS = 5  # per position; the two labels are nearly always among them
 CHAT = "/v1/chat/completions"
-NOT_KNOWN = 404  # the model of a request
-# the layout of guardapp.guard.parsing.render, any reasoning before it
+NOT_KNOWN = 404  # the request names an unknown model
+# the layout of guardapp.guard.parsing.render, with any reasoning before it
 RESULT_LAYOUT = (
     r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: "
     r"(?:harmful|unharmful|None)\n"
@@ -30,11 +30,10 @@ RESULT_LAYOUT = (
 
 
 class OpenAIServerEngine:
-    """Implements `Engine`, and is thread-safe: its servers batch by themselves, so `in_flight` requests are under way
-    at once.
+    """Implements `Engine` and is thread-safe: the servers batch, so up to `in_flight` requests run at once.
 
-    `structured` makes the server write only what parses. With an `adapter` the servers hold its base and take it up
-    now, and again where one was started anew. Raises CheckpointNotUsable where no server serves the checkpoint.
+    `structured` restricts the output to what parses. With an `adapter`, the servers hold its base model; the adapter is
+    loaded now, and again after a server restarts. Raises CheckpointNotUsable if no server serves the checkpoint.
     """
 
     def __init__(
@@ -59,16 +58,17 @@ class OpenAIServerEngine:
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="guard-request")
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
-        """`decoding.n` rollouts for each sample, in the order given. Raises EngineError, and OSError for a lost
-        frame.
+        """Return `decoding.n` rollouts per sample, in input order.
+
+        Raises EngineError, or OSError for a missing frame.
         """
-        # greedy rollouts of one sample are all the same
+        # all greedy rollouts of a sample are equal
         if decoding.temperature == 0 and decoding.n > 1:
             return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
         return list(self._pool.map(lambda sample: self._ask(sample, decoding), samples))
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
-        """One rollout per sample whose completion starts with `prefixes[i]`, kept in `completion`."""
+        """Return one rollout per sample. Its completion starts with `prefixes[i]`, which is kept in `completion`."""
         one = replace(decoding, n=1)
         return [
             group[0]
@@ -108,7 +108,8 @@ class OpenAIServerEngine:
         except ServerRefused as error:
             if self.adapter is None or error.status != NOT_KNOWN:
                 raise
-        put_on(self.adapter, self.servers)  # a server that was started anew has forgotten it
+        # a restarted server has lost the adapter
+        put_on(self.adapter, self.servers)
         return self.servers.post(CHAT, body)
 
     def _rollout(self, sample: Sample, choice: dict[str, Any], prefix: str) -> Rollout:
@@ -139,13 +140,15 @@ class OpenAIServerEngine:
 
 
 def _served(checkpoint: str, servers: Servers) -> tuple[str, list[str]]:
-    """The name that the checkpoint is served by, and the addresses that do. A server may name it by its folder's last
-    part.
+    """Return the model name of the checkpoint and the addresses that serve it.
+
+    A server may name it by the last part of its path.
     """
     served = servers.models()
     for wanted in (checkpoint, Path(checkpoint).name):
         names = {url: by_name[wanted] for url, by_name in served.items() if wanted in by_name}
-        if names:  # one request goes to any of them, so all must know it by one name
+        # a request may go to any address, so all must use the same name
+        if names:
             name = next(iter(names.values()))
             return name, [url for url, known in names.items() if known == name]
     what = (
@@ -155,7 +158,7 @@ def _served(checkpoint: str, servers: Servers) -> tuple[str, list[str]]:
 
 
 def _medium_part(medium: SeenMedia) -> dict[str, Any]:
-    """Frames travel as the lossless files that they are; a video is a list of them under vLLM's name for that."""
+    """Frames are sent as the lossless files they are; vLLM's name for a video as a list of frames is video/jpeg."""
     encoded = [base64.b64encode(frame.path.read_bytes()).decode() for frame in medium.frames]
     if medium.kind is MediaKind.IMAGE:
         mime = mimetypes.guess_type(medium.frames[0].path.name)[0] or "image/png"
@@ -164,8 +167,9 @@ def _medium_part(medium: SeenMedia) -> dict[str, Any]:
 
 
 def _video_arguments(sample: Sample) -> dict[str, Any]:
-    """The true timestamps, which a server takes that was started with --trust-request-mm-kwargs. They go with the
-    request and not with a video, so a request has one video at most.
+    """Pass the true timestamps, which requires a server started with --trust-request-mm-kwargs.
+
+    They belong to the request rather than to a video, so a request can have at most one video.
     """
     videos = [medium for medium in sample.media if medium.kind is MediaKind.VIDEO]
     if not videos:

@@ -1,4 +1,4 @@
-"""P(harmful) of a label from the likeliest tokens that a server tells at each place of a completion."""
+"""P(harmful) of a label, from the top tokens that a server returns for each position of a completion."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,7 @@ from guardapp.guard.taxonomy import Harmfulness
 
 @dataclass(frozen=True, slots=True)
 class WrittenToken:
-    """One token of a completion: its bytes, and the log probabilities of the likeliest tokens in its place, itself
-    among them.
-    """
+    """One token of a completion: its bytes, and the log probabilities of the top tokens at its position."""
 
     data: bytes
     likely: Mapping[str, float]
@@ -26,8 +24,9 @@ class WrittenToken:
 
 
 def label_scores(completion: str, written_from: int, tokens: Sequence[WrittenToken]) -> LabelScores:
-    """`tokens` are those of the completion from the character `written_from` on; a label before it was not the guard's
-    choice.
+    """Score the labels of a completion. `tokens` start at the character `written_from`.
+
+    A label before that position was not the guard's choice and has no score.
     """
     spans = label_positions(completion)
     return LabelScores(*(_score(completion, span, written_from, tokens) for span in (spans.prompt, spans.response)))
@@ -41,9 +40,11 @@ def _score(completion: str, span: Span | None, written_from: int, tokens: Sequen
 
 
 def _from_the_end(completion: str, place: int, tokens: Sequence[WrittenToken]) -> WrittenToken | None:
-    """The token that holds the character at `place`, counted from the end: a character of several tokens (an emoji)
-    that stands before it cannot mislead, as it does from the start, where a server names each of its tokens U+FFFD.
-    None where the tokens do not end the text."""
+    """Find the token that contains the character at `place`, counting from the end of the text.
+
+    Servers report each token of a multi-token character (such as an emoji) as U+FFFD. Counting from the end is not
+    affected by such characters before `place`. Returns None if the tokens do not match the end of the text.
+    """
     end, in_text = len(completion), False
     for token in reversed(tokens):
         text = token.data.decode(errors="replace")
@@ -51,7 +52,8 @@ def _from_the_end(completion: str, place: int, tokens: Sequence[WrittenToken]) -
             in_text, end = True, end - len(text)
             if end <= place:
                 return token
-        elif in_text:  # what comes after the text, such as an end token, may be passed over
+        # tokens after the text, such as an end token, are skipped
+        elif in_text:
             return None
     return None
 
@@ -66,7 +68,7 @@ def _from_the_start(before: str, tokens: Sequence[WrittenToken]) -> WrittenToken
 
 
 def _share_of_harmful(likely: Mapping[str, float]) -> float | None:
-    """Of the tokens that begin either label. None where the place tells neither."""
+    """The share of harmful among the tokens that begin either label; None if neither is present."""
     mass = {
         label: sum(math.exp(logprob) for token, logprob in likely.items() if _begins(token, label))
         for label in Harmfulness

@@ -1,4 +1,4 @@
-"""The guard in vLLM's own process, for mining, evaluation and backfill: thousands of samples at once, no server."""
+"""The guard in an in-process vLLM, for mining, evaluation and backfill of thousands of samples."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,9 +23,10 @@ TOP_TOKENS = 5
 
 
 class VllmEngine:
-    """Implements `Engine`; not thread-safe. It takes the whole of the devices that it is given: `options` are those of
-    vllm.LLM, tensor_parallel_size and gpu_memory_utilization among them. The prompt of n rollouts is read once (prefix
-    caching). `structured` makes the guard write only what parses. Raises CheckpointNotUsable.
+    """Implements `Engine`; not thread-safe. Takes its devices entirely.
+
+    `options` are those of vllm.LLM, such as tensor_parallel_size and gpu_memory_utilization. The prompt of n rollouts
+    is prefilled once (prefix caching). `structured` restricts the output to what parses. Raises CheckpointNotUsable.
     """
 
     def __init__(
@@ -38,14 +39,14 @@ class VllmEngine:
         self.llm = LLM(checkpoint, enable_prefix_caching=True, limit_mm_per_prompt={"image": 16, "video": 4}, **options)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
-        """`decoding.n` rollouts for each sample, in the order given. Raises OSError for a lost frame."""
-        # greedy rollouts of one sample are all the same
+        """Return `decoding.n` rollouts per sample, in input order. Raises OSError for a missing frame."""
+        # all greedy rollouts of a sample are equal
         if decoding.temperature == 0 and decoding.n > 1:
             return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
         return self._ask(samples, [""] * len(samples), decoding)
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
-        """One rollout per sample whose completion starts with `prefixes[i]`, kept in `completion`."""
+        """Return one rollout per sample. Its completion starts with `prefixes[i]`, which is kept in `completion`."""
         return [group[0] for group in self._ask(samples, prefixes, replace(decoding, n=1))]
 
     def _ask(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[list[Rollout]]:
@@ -93,7 +94,7 @@ def _frames(medium: SeenMedia) -> list[Image.Image]:
 
 
 def _times(medium: SeenMedia) -> dict[str, Any]:
-    """The true timestamps, as the processor wants them; frames were sampled before, so it must not do it again."""
+    """Pass the true timestamps to the processor; frames are already sampled, so it must not sample again."""
     clock = clock_of(medium)
     return {
         "total_num_frames": clock.total_frames,

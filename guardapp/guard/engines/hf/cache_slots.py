@@ -1,5 +1,6 @@
-"""Keys and values of rows of different length, each in a slot of its own: nothing is shifted or copied where a row
-comes or goes.
+"""A key-value cache for rows of different lengths, each in a slot of its own.
+
+Nothing is shifted or copied when a row joins or leaves.
 """
 
 from collections.abc import Sequence
@@ -10,13 +11,14 @@ import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-PLACES = 128  # a slot's length is a multiple of it
+PLACES = 128  # slot lengths are multiples of this
 
 
 @dataclass(slots=True)
 class Step:
-    """The step that all layers are at: the slots in use, shape (rows,), where each row's new token goes, and the places
-    then in use.
+    """The current step, shared by all layers.
+
+    `rows`: slots in use, shape (rows,); `ends`: position of each row's new token; `width`: positions then in use.
     """
 
     rows: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
@@ -25,25 +27,25 @@ class Step:
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer: `keys` and `values` have shape (slots, heads, places, head width). A row fills its slot from the left;
-    what stands behind its end is finite and masked."""
+    """One layer: `keys` and `values` have shape (slots, heads, places, head width).
+
+    A row fills its slot from the left; the values behind its end are finite and masked.
+    """
 
     def __init__(self, step: Step, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Empty, for rows whose keys and values look like those given, (heads, tokens, head width)."""
+        """Create an empty layer for keys and values like those given, of shape (heads, tokens, head width)."""
         super().__init__()
         self.step = step
         self.keys, self.values = (one.new_zeros((0, one.shape[0], 0, one.shape[2])) for one in (keys, values))
         self.is_initialized = True
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Nothing is left to do."""
+        """Nothing to do: the constructor has allocated everything."""
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **more: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """One new token of every row, (rows, heads, 1, head width), goes to the row's end. Keys and values of all
-        rows.
-        """
+        """Append one token per row, (rows, heads, 1, head width), and return the keys and values of all rows."""
         step = self.step
         self.keys[step.rows, :, step.ends] = key_states[:, :, 0]
         self.values[step.rows, :, step.ends] = value_states[:, :, 0]
@@ -60,7 +62,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
 
 
 class Slots(Cache):  # type: ignore[misc]
-    """The cache of rows that come and go; the first slots are in use."""
+    """The cache of rows that join and leave; the first slots are in use."""
 
     layers: list[SlotLayer]
 
@@ -69,16 +71,18 @@ class Slots(Cache):  # type: ignore[misc]
         self.step = Step()
 
     def begin_step(self, lengths: torch.Tensor, width: int) -> None:
-        """Each row gets one more token: its slot holds `lengths[row]` tokens now, and the longest one `width`
-        afterwards.
+        """Prepare for one more token per row.
+
+        Each slot holds `lengths[row]` tokens now, and the longest will hold `width`.
         """
         self.step.rows = torch.arange(len(lengths), device=lengths.device)
         self.step.ends, self.step.width = lengths, width
         self._hold(len(lengths), width)
 
     def fill(self, slot: int, pieces: Sequence[Sequence[tuple[torch.Tensor, torch.Tensor]]]) -> None:
-        """A newcomer's tokens: one piece after another, and in each piece keys and values of every layer, (heads,
-        tokens, head width).
+        """Copy a new row's tokens into its slot, piece by piece.
+
+        Each piece holds the keys and values of every layer, (heads, tokens, head width).
         """
         if not self.layers:
             self.layers = [SlotLayer(self.step, keys, values) for keys, values in pieces[0]]
@@ -97,7 +101,7 @@ class Slots(Cache):  # type: ignore[misc]
                 held[target, :, :length] = held[source, :, :length]
 
     def held_with(self, slots: int, places: int) -> int:
-        """Tokens that there would be room for, once there is room for so many rows of that length."""
+        """The capacity in tokens once there is room for `slots` rows of `places` tokens."""
         had_slots, had_places = self._shape
         return max(_slots(slots), had_slots) * max(_places(places), had_places)
 
@@ -123,7 +127,7 @@ def _places(wanted: int) -> int:
 
 
 def _grown(held: torch.Tensor, slots: int, places: int) -> torch.Tensor:
-    """With zeros where nothing was yet: what is masked must be finite."""
+    """Enlarge with zeros: masked values must be finite."""
     larger = held.new_zeros((slots, held.shape[1], places, held.shape[3]))
     larger[: held.shape[0], :, : held.shape[2]] = held
     return larger

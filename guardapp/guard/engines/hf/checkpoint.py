@@ -1,4 +1,4 @@
-"""Loading a guard checkpoint: a local folder or a hub id of Qwen2.5-VL or Qwen3-VL, and nothing else."""
+"""Load a guard checkpoint: a local folder or hub id of Qwen2.5-VL or Qwen3-VL, and no other model."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 
 
 def check_checkpoint(checkpoint: str) -> Any:
-    """The checkpoint's config. Raises CheckpointNotUsable naming what was found instead."""
+    """Return the checkpoint's config. Raises CheckpointNotUsable, naming what was found instead."""
     if Path(checkpoint).is_dir() and not (Path(checkpoint) / "config.json").exists():
         raise CheckpointNotUsable(f"{checkpoint}: the folder has no config.json.")
     try:
@@ -28,7 +28,7 @@ def check_checkpoint(checkpoint: str) -> Any:
 
 
 def load_processor(checkpoint: str) -> Any:
-    """Tokenizer, image and video processor. Raises CheckpointNotUsable."""
+    """Load the tokenizer with the image and video processors. Raises CheckpointNotUsable."""
     check_checkpoint(checkpoint)
     try:
         return AutoProcessor.from_pretrained(checkpoint)
@@ -37,7 +37,7 @@ def load_processor(checkpoint: str) -> Any:
 
 
 def load_model(checkpoint: str, *, dtype: torch.dtype) -> Any:
-    """The model on the CPU. Raises CheckpointNotUsable."""
+    """Load the model on the CPU. Raises CheckpointNotUsable."""
     check_checkpoint(checkpoint)
     try:
         return AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=dtype, attn_implementation="sdpa")

@@ -1,11 +1,11 @@
-"""A batch of greedy completions that newcomers join while it runs, so that nobody waits for the slowest neighbour.
+"""Continuous batching of greedy completions: new rows join a running batch, so that none waits for a slow neighbour.
 
-Prompts are read without padding: those of several newcomers stand one after another in one long row, where a mask keeps
-each to itself. What they begin with alike, the instruction above all, was read before and is not read again. Then each
-row has a slot of its own and gets one token a step, until it ends and makes room.
+Prompts are prefilled without padding: those of several new rows are concatenated into one long row, with a mask that
+separates them. Their common opening, mainly the instruction, is prefilled once and reused. Then each row has its own
+slot and gets one token per step until it ends and frees the slot.
 
-transformers' own continuous batching takes no pictures. The answers are those of its `generate` within rounding, which
-a test holds; the rope positions of pictures are a private part of the models, so transformers is pinned.
+The continuous batching of transformers does not support images. The completions equal those of its `generate` within
+rounding, which a test checks. The rope positions of images are a private part of the models, so transformers is pinned.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from transformers import DynamicCache
 from guardapp.guard.engines.hf.cache_slots import Slots
 from guardapp.guard.engines.hf.encoding import Encoded
 
-READ_TOGETHER = 1_024  # tokens; a longer prompt is read alone
+READ_TOGETHER = 1_024  # tokens; a longer prompt is prefilled alone
 
 # keys and values of one layer, (heads, tokens, head width)
 LayerStates = tuple[torch.Tensor, torch.Tensor]
@@ -27,13 +27,13 @@ LayerStates = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What many prompts begin with: its token ids, shape (tokens,), and what the model made of them."""
+    """The common opening of many prompts: its token ids, shape (tokens,), and their keys and values."""
 
     input_ids: torch.Tensor
     states: Sequence[LayerStates]
 
     def shared_with(self, input_ids: torch.Tensor) -> int:
-        """How many tokens need not be read; one at least is left, whose successor is asked for."""
+        """How many tokens need no prefill. At least one is left, since its successor is predicted."""
         most = min(len(self.input_ids), len(input_ids) - 1)
         differ = (self.input_ids[:most] != input_ids[:most]).nonzero()
         return int(differ[0]) if len(differ) else most
@@ -44,8 +44,9 @@ class Opening:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One completion. `watched` has the logits of the watched tokens at each step; `length` counts what the row's slot
-    holds.
+    """One completion. `watched` holds the logits of the watched tokens at each step.
+
+    `length` counts tokens in the slot.
     """
 
     number: int
@@ -54,14 +55,12 @@ class Row:
     written: list[int] = field(default_factory=list)
     watched: list[torch.Tensor] = field(default_factory=list)
     length: int = 0
-    # the next token's rope position beyond `length`: pictures take fewer positions than tokens
+    # the rope position of the next token minus `length`: images take fewer positions than tokens
     offset: int = 0
 
 
 class Running:
-    """The rows under way. `end_ids` end a completion; the logits of `watched` are kept at each step. Not
-    thread-safe.
-    """
+    """The running rows. Tokens in `end_ids` end a completion; logits of `watched` are kept. Not thread-safe."""
 
     def __init__(self, model: Any, *, end_ids: Sequence[int], watched: torch.Tensor, opening: Opening) -> None:
         self.model = model
@@ -73,19 +72,19 @@ class Running:
         self._slots = Slots()
 
     def tokens_with(self, newcomers: Sequence[Row]) -> int:
-        """How many tokens' keys and values there would be room for once they have joined."""
+        """The cache capacity in tokens after these rows have joined."""
         return self._slots.held_with(len(self.rows) + len(newcomers), max(len(row.prompt) for row in newcomers) + 1)
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def join(self, newcomers: Sequence[Row]) -> list[Row]:
-        """Read their prompts and write the first token of each. Those that end with it."""
+        """Prefill the prompts and generate the first token of each. Return the rows that end with it."""
         for together in _read_together(newcomers):
             self._read(together)
         return self._take_ended()
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def step(self) -> list[Row]:
-        """One more token for each row. Those that end with it: their slots are free again."""
+        """Generate one token per row. Return the rows that end with it; their slots are free again."""
         if not self.rows:
             return []
         lengths = self._tensor([row.length for row in self.rows])
@@ -115,7 +114,8 @@ class Running:
                     self.rows[slot] = last
                     self._slots.move(len(self.rows), slot, last.length)
         if not self.rows:
-            self._slots = Slots()  # the longest row has gone with its memory
+            # release the memory that the longest row needed
+            self._slots = Slots()
         return ended
 
     def _read(self, rows: Sequence[Row]) -> None:
@@ -170,7 +170,7 @@ class Running:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def read_opening(model: Any, input_ids: torch.Tensor) -> Opening:
-    """`input_ids` is text alone, shape (tokens,)."""
+    """Prefill an opening. `input_ids` is plain text, shape (tokens,)."""
     if not len(input_ids):
         return Opening(input_ids, ())
     cache = DynamicCache()
@@ -186,7 +186,7 @@ def read_opening(model: Any, input_ids: torch.Tensor) -> Opening:
 
 
 def _read_together(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """In their order, of at most READ_TOGETHER tokens unless one alone has more."""
+    """Group rows in order, with at most READ_TOGETHER tokens per group unless a single row has more."""
     together: list[Row] = []
     tokens = 0
     for row in rows:
@@ -200,13 +200,14 @@ def _read_together(rows: Sequence[Row]) -> Iterator[list[Row]]:
 
 
 def _alone(rows: Sequence[Row]) -> bool:
-    """A long prompt: the model's own causal mask serves it, which takes no memory."""
+    """Whether this is one long prompt: the model's own causal mask serves it and takes no memory."""
     return len(rows) == 1 and len(rows[0].prompt) > READ_TOGETHER
 
 
 def _each_to_itself(lengths: Sequence[int], known: Sequence[int]) -> torch.Tensor:
-    """Who sees whom, (1, 1, tokens, opening and tokens): `known` tokens of the opening, and those of the own row so
-    far.
+    """The attention mask, (1, 1, tokens, opening + tokens).
+
+    Each token sees `known` tokens of the opening, and the preceding tokens of its own row.
     """
     owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     own = (owner[:, None] == owner).tril()
@@ -215,7 +216,7 @@ def _each_to_itself(lengths: Sequence[int], known: Sequence[int]) -> torch.Tenso
 
 
 def _positions(model: Any, prompt: Encoded) -> torch.Tensor:
-    """Rope positions, (3, 1, tokens)."""
+    """Rope positions, shape (3, 1, tokens)."""
     if not prompt.pixels:
         return torch.arange(len(prompt)).expand(3, 1, -1)
     grids = {name: values for name, values in prompt.pixels.items() if not name.startswith("pixel_values")}

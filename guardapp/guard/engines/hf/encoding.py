@@ -1,8 +1,8 @@
-"""Sample → model inputs. The engine, supervised fine-tuning and evaluation all encode here and nowhere else.
+"""Sample → model inputs, shared by the engine, supervised fine-tuning and evaluation.
 
-`encode` turns one sample into unpadded tensors; `collate` pads several of them into one batch, on the left to
-generate and on the right to train. Prompt and completion are tokenized apart, so that training sees exactly the
-token boundary that generation starts from.
+`encode` turns one sample into unpadded tensors; `collate` pads several into one batch, on the left for generation and
+on the right for training. Prompt and completion are tokenized separately, so that training sees exactly the token
+boundary from which generation starts.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages,
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Sample, SeenMedia
 
-CHARACTERS_A_TOKEN = 4  # rough guesses, used only to sort samples into batches of like length
+CHARACTERS_A_TOKEN = 4  # Rough estimates, used only to group samples of similar length.
 TOKENS_A_FRAME = 64
 PIXEL_KEYS = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
 
 
 @dataclass(frozen=True, slots=True)
 class PromptStyle:
-    """The prompt's wording that differs between releases; the default is the published one of Omni and VL."""
+    """The wording of the prompt that differs between releases; the default is that of Omni and VL."""
 
     instruction: str = INSTRUCTION
     role_line: str = USER_ROLE_LINE
@@ -37,9 +37,11 @@ DEFAULT_STYLE = PromptStyle()
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One sample, not padded. `input_ids` and `media_types` have shape (tokens,); media_types is 0 for text, 1 for
-    image and 2 for video placeholders. `pixels` holds the vision tower's inputs under the model's own argument names,
-    patches first. The first `prompt_tokens` tokens are the prompt, the others the completion (or a forced prefix).
+    """One sample, not padded.
+
+    `input_ids` and `media_types` have shape (tokens,); media_types is 0 for text, 1 for image and 2 for video
+    placeholders. `pixels` holds the vision inputs under the model's own argument names, patches first. The first
+    `prompt_tokens` tokens are the prompt, the rest the completion (or a forced prefix).
     """
 
     input_ids: torch.Tensor
@@ -56,7 +58,7 @@ class Encoded:
 
 
 def render_prompt(processor: Any, sample: Sample, style: PromptStyle = DEFAULT_STYLE) -> str:
-    """The prompt as text up to where the completion begins, with one placeholder for each image or video."""
+    """Return the prompt text up to the start of the completion, with one placeholder per image or video."""
     messages = chat_messages(harmless(sample), instruction=style.instruction, role_line=style.role_line)
     text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text
@@ -70,16 +72,17 @@ def encode(
     end: bool = True,
     style: PromptStyle = DEFAULT_STYLE,
 ) -> Encoded:
-    """Encode one sample, with its completion where one is given (`end` adds the end-of-turn token: false for a prefix).
+    """Encode one sample and, if given, its completion.
 
-    Raises OSError where a frame file cannot be read.
+    `end` adds the end-of-turn token; set it to False for a prefix. Raises OSError if a frame file cannot be read.
     """
     prompt = _encoded_prompt(processor, render_prompt(processor, sample, style), sample.media)
     return prompt if completion is None else followed_by(prompt, completion_ids(processor, completion, end=end))
 
 
 def _encoded_prompt(processor: Any, text: str, media: Sequence[SeenMedia]) -> Encoded:
-    if not media:  # the same ids in a quarter of the time that the processor takes
+    # the same ids in a quarter of the processor's time
+    if not media:
         ids = torch.tensor(processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
         return Encoded(ids, torch.zeros_like(ids), {}, len(ids))
     inputs = processor(
@@ -90,7 +93,7 @@ def _encoded_prompt(processor: Any, text: str, media: Sequence[SeenMedia]) -> En
 
 
 def followed_by(prompt: Encoded, target: torch.Tensor) -> Encoded:
-    """The encoded prompt with the ids of a completion after it, shape (tokens,). Pixels are shared, not copied."""
+    """Append the token ids of a completion, shape (tokens,), to a prompt. Pixels are shared, not copied."""
     return replace(
         prompt,
         input_ids=torch.cat([prompt.input_ids, target]),
@@ -99,16 +102,14 @@ def followed_by(prompt: Encoded, target: torch.Tensor) -> Encoded:
 
 
 def completion_ids(processor: Any, completion: str, *, end: bool = True) -> torch.Tensor:
-    """Token ids of a completion, shape (tokens,), tokenized apart from its prompt."""
+    """Return the token ids of a completion, shape (tokens,), tokenized separately from its prompt."""
     tokenizer = processor.tokenizer
     ids = tokenizer(without_control_tokens(completion), add_special_tokens=False)["input_ids"]
     return torch.tensor([*ids, tokenizer.eos_token_id] if end else ids, dtype=torch.long)
 
 
 def collate(rows: Sequence[Encoded], *, pad_token_id: int, side: Literal["left", "right"]) -> dict[str, torch.Tensor]:
-    """Pad rows to the longest of them: token tensors of shape (rows, tokens), and all rows' patches one after
-    another.
-    """
+    """Pad rows to the longest: token tensors of shape (rows, tokens), and the patches of all rows concatenated."""
     width = max(len(row) for row in rows)
 
     def padded(values: Sequence[torch.Tensor], filler: int) -> torch.Tensor:
@@ -130,13 +131,13 @@ def collate(rows: Sequence[Encoded], *, pad_token_id: int, side: Literal["left",
 
 
 def estimated_tokens(sample: Sample) -> int:
-    """A guess at the prompt's length beyond the instruction, without opening any file: good enough to sort by."""
+    """Estimate the prompt's length beyond the instruction without opening files; used only for sorting."""
     characters = len(sample.prompt) + len(sample.response or "")
     return characters // CHARACTERS_A_TOKEN + TOKENS_A_FRAME * sum(len(medium.frames) for medium in sample.media)
 
 
 def _media_arguments(processor: Any, media: Sequence[SeenMedia]) -> dict[str, Any]:
-    """What the processor is told about media. Frames were sampled and resized before, so it must do neither again."""
+    """The processor's media arguments. Frames are already sampled and resized, so it must do neither again."""
     images = [_load(medium)[0] for medium in media if medium.kind is MediaKind.IMAGE]
     videos = [(medium, _load(medium)) for medium in media if medium.kind is MediaKind.VIDEO]
     arguments: dict[str, Any] = {}
@@ -163,7 +164,7 @@ def _load(medium: SeenMedia) -> list[Image.Image]:
 
 
 def _as_tensor(frames: Sequence[Image.Image]) -> torch.Tensor:
-    """(frames, 3, height, width), uint8."""
+    """Stack frames into shape (frames, 3, height, width), uint8."""
     flat = [torch.frombuffer(bytearray(frame.tobytes()), dtype=torch.uint8) for frame in frames]
     return (
         torch.stack([values.view(frame.height, frame.width, 3) for values, frame in zip(flat, frames, strict=True)])
@@ -173,7 +174,7 @@ def _as_tensor(frames: Sequence[Image.Image]) -> torch.Tensor:
 
 
 def _fit(media_processor: Any, frames: Sequence[Image.Image]) -> bool:
-    """Both sides of every frame are whole multiples of patch x merge, as the media preset makes them."""
+    """Whether both sides of every frame are multiples of patch x merge, as the media preset makes them."""
     multiple = media_processor.patch_size * media_processor.merge_size
     return all(side % multiple == 0 for frame in frames for side in frame.size)
 

@@ -1,4 +1,4 @@
-"""The transformers engine: batched generation on a CPU or a CUDA device, text, image and video in one batch."""
+"""The transformers engine: batched generation on a CPU or CUDA device, with text, images and video in one batch."""
 
 import gc
 from collections import deque
@@ -24,14 +24,14 @@ SEEDS = 2**63
 
 
 class SampleTooLarge(EngineError):
-    """One sample alone needs more memory than the device has left."""
+    """A single sample needs more memory than the device has left."""
 
 
 class HfEngine:
     """A guard loaded with transformers. Implements `FlowingEngine`; not thread-safe.
 
-    `device` None takes CUDA where there is one. `dtype` None is bfloat16 on CUDA and float32 on a CPU. `threads` 0
-    leaves torch's own choice. `batch_size` counts completions generated together, `batch_tokens` roughly the prompt
+    `device=None` uses CUDA if available. `dtype=None` is bfloat16 on CUDA and float32 on a CPU. `threads=0` keeps
+    torch's default. `batch_size` limits the completions generated together, `batch_tokens` approximately their prompt
     tokens. Raises CheckpointNotUsable.
     """
 
@@ -59,7 +59,7 @@ class HfEngine:
         self.model = load_model(checkpoint, dtype=self.dtype).to(self.device).eval()
         use_grouped_attention(self.model)
         self.end_ids = _end_token_ids(self.model, self.tokenizer)
-        # a released checkpoint brings its own temperature and repetition penalty: `Decoding` alone decides here
+        # released checkpoints bring their own temperature and repetition penalty; only `Decoding` must count
         self.model.generation_config = GenerationConfig(
             eos_token_id=self.end_ids, pad_token_id=self.tokenizer.pad_token_id
         )
@@ -70,29 +70,29 @@ class HfEngine:
         self._opening: tuple[str | None, Opening] | None = None
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
-        """`decoding.n` rollouts for each sample, in the order given. Raises SampleTooLarge, and OSError for a lost
-        frame.
+        """Return `decoding.n` rollouts per sample, in input order.
+
+        Raises SampleTooLarge, or OSError for a missing frame.
         """
-        # greedy rollouts of one sample are all the same
+        # all greedy rollouts of a sample are equal
         if decoding.temperature == 0 and decoding.n > 1:
             return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
         return self._in_batches(samples, [None] * len(samples), decoding)
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
-        """One rollout per sample whose completion starts with `prefixes[i]`, kept in `completion`.
+        """Return one rollout per sample. Its completion starts with `prefixes[i]`, which is kept in `completion`.
 
-        `tokens` counts what was generated after the prefix; a label that stands in the prefix was not the guard's
-        choice and has no score.
+        `tokens` counts the tokens after the prefix. A label inside the prefix was not the guard's choice and has no
+        score.
         """
         return [group[0] for group in self._in_batches(samples, prefixes, replace(decoding, n=1))]
 
     def flow(
         self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]
     ) -> Iterator[tuple[int, Rollout | Exception]]:
-        """See `FlowingEngine`. At most `batch_size` are under way, and no more than hold `batch_tokens` with what they
-        have written.
+        """Run orders as in `FlowingEngine`: at most `batch_size` at once, in a cache of about `batch_tokens`.
 
-        Layers that see a sliding window alone get the first orders in batches, which nobody joins.
+        Models with sliding-window layers process the first orders in batches, which none can join.
         """
         if not self.joinable:
             yield from self._in_batches_of(dict(enumerate(orders)))
@@ -124,7 +124,7 @@ class HfEngine:
             newcomers = more(self.batch_size - len(running.rows) - len(waiting))
 
     def forget(self) -> None:
-        """Free the device's memory; the engine is of no use after this."""
+        """Free the device's memory. The engine cannot be used afterwards."""
         del self.model
         self._opening = None
         gc.collect()
@@ -132,7 +132,7 @@ class HfEngine:
             torch.cuda.empty_cache()
 
     def _read_opening(self, orders: Sequence[Order]) -> Opening:
-        """What all prompts with the policy text of the first order begin with. It is kept for the next flow."""
+        """Prefill the common opening of prompts with the first order's policy text; cached for the next flow."""
         policy = orders[0].sample.policy_text
         if self._opening is None or self._opening[0] != policy:
             one, other = (
@@ -144,7 +144,7 @@ class HfEngine:
         return self._opening[1]
 
     def _that_fit(self, running: Running, waiting: deque[Row]) -> list[Row]:
-        """The first of those that wait, taken from them: one at least where nothing runs."""
+        """Take the waiting rows that fit, in order; at least one if nothing is running."""
         fitting: list[Row] = []
         while waiting and (
             running.tokens_with([*fitting, waiting[0]]) <= self.batch_tokens or not (running.rows or fitting)
@@ -153,7 +153,7 @@ class HfEngine:
         return fitting
 
     def _in_batches_of(self, orders: dict[int, Order]) -> Iterator[tuple[int, Rollout]]:
-        """Where memory does not suffice: batches that are halved until they fit."""
+        """Fallback after an out-of-memory error: batches that are halved until they fit."""
         for most in {order.max_new_tokens for order in orders.values()}:
             alike = [(number, order) for number, order in orders.items() if order.max_new_tokens == most]
             groups = self._in_batches(
@@ -177,7 +177,7 @@ class HfEngine:
         return results
 
     def _batches(self, samples: Sequence[Sample], n: int) -> Iterator[list[int]]:
-        """Indices of samples that are generated together, longest first, so that too large a batch fails at once."""
+        """Yield indices of samples to generate together, longest first, so that too large a batch fails early."""
         sizes = [estimated_tokens(sample) for sample in samples]
         batch: list[int] = []
         for index in sorted(range(len(samples)), key=lambda index: sizes[index], reverse=True):
@@ -192,7 +192,7 @@ class HfEngine:
     def _fitting(
         self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding
     ) -> list[list[Rollout]]:
-        """Halve the batch where the device's memory does not suffice."""
+        """Run one batch, and halve it if the device runs out of memory."""
         try:
             groups: list[list[Rollout]] = self._one_batch(samples, prefixes, decoding)
             return groups
@@ -227,7 +227,8 @@ class HfEngine:
             **arguments, generation_config=self._config(decoding), logits_processor=LogitsProcessorList([recorder])
         )
         generated, watched = output[:, width:].tolist(), recorder.watched()
-        n = decoding.n  # the completions of one sample lie one after another
+        # the completions of one sample are adjacent
+        n = decoding.n
         return [
             [self._rollout(sample, row, generated[at], watched[at]) for at in range(number * n, (number + 1) * n)]
             for number, (sample, row) in enumerate(zip(samples, rows, strict=True))
@@ -247,7 +248,7 @@ class HfEngine:
         )
 
     def _rollout(self, sample: Sample, row: Encoded, generated: list[int], watched: torch.Tensor) -> Rollout:
-        """`generated` is padded on the right after the end token; `watched` has shape (steps, watched label tokens)."""
+        """Build a rollout. `generated` is padded after the end token; `watched` has shape (steps, label tokens)."""
         ends = [at for at, token in enumerate(generated) if token in self.end_ids]
         tokens = generated[: ends[0] + 1] if ends else generated
         written = generated[: ends[0]] if ends else generated
@@ -267,9 +268,9 @@ class HfEngine:
 
 
 class _Recorder(LogitsProcessor):  # type: ignore[misc]
-    """Keeps, at each step, the logits of the few label tokens instead of those of the whole vocabulary.
+    """Records the logits of the few label tokens at each step, instead of the whole vocabulary's.
 
-    transformers runs it before temperature and top_p, so these are the model's own logits.
+    transformers runs it before temperature and top_p, so these are the model's raw logits.
     """
 
     def __init__(self, token_ids: torch.Tensor) -> None:
@@ -281,12 +282,12 @@ class _Recorder(LogitsProcessor):  # type: ignore[misc]
         return scores
 
     def watched(self) -> torch.Tensor:
-        """(completions, steps, watched tokens) on the CPU."""
+        """The recorded logits on the CPU, shape (completions, steps, watched tokens)."""
         return torch.stack(self.steps, dim=1).cpu()
 
 
 def _end_token_ids(model: Any, tokenizer: Any) -> list[int]:
-    """The tokens that end a completion: the tokenizer's own and those that the checkpoint names."""
+    """The tokens that end a completion: the tokenizer's and those named by the checkpoint."""
     named = model.generation_config.eos_token_id
     ids = named if isinstance(named, list) else [named]
     return sorted({tokenizer.eos_token_id, *(identifier for identifier in ids if identifier is not None)})

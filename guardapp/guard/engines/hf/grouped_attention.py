@@ -1,8 +1,7 @@
-"""Attention where several query heads share keys and values, one token at a time, without copying those for each head.
+"""Grouped-query attention for single tokens, without copying keys and values for each query head.
 
-transformers' `sdpa` repeats keys and values at every step. For a single new token the query heads of a group can stand
-in the place of several tokens instead: they see the same keys under the same mask. On a CPU this took a quarter of a
-step's time away.
+transformers' `sdpa` repeats keys and values at every step. For a single new token, the query heads of a group can take
+the place of several tokens instead: they see the same keys under the same mask. On a CPU this makes a step 25% faster.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ NAME = "sdpa_grouped"
 
 
 def use_grouped_attention(model: Any) -> None:
-    """In the language model of a guard that only generates. Its vision tower keeps what it has."""
+    """Enable it in the language model of a guard that only generates; the vision tower is unchanged."""
     model.set_attn_implementation({"text_config": NAME})
 
 
@@ -31,8 +30,9 @@ def grouped_attention(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """`query` (rows, heads, tokens, head width), `key` and `value` (rows, key heads, places, head width) → (rows,
-    tokens, heads, width).
+    """Attend with `query` (rows, heads, tokens, width) to `key` and `value` (rows, key heads, places, width).
+
+    Returns (rows, tokens, heads, width).
     """
     rows, heads, tokens, width = query.shape
     groups = heads // key.shape[1]

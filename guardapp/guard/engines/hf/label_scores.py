@@ -1,4 +1,4 @@
-"""How sure the guard was of its labels: P(harmful) against P(unharmful) at the token where a label begins."""
+"""Confidence of a guard in its labels: P(harmful) against P(unharmful) at the first token of each label."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from guardapp.guard.taxonomy import Harmfulness
 
 
 class LabelReader:
-    """Knows which tokens begin " harmful" and " unharmful" after each field, and finds them in completions.
+    """Finds the tokens that distinguish " harmful" from " unharmful" after each field, and their positions.
 
     `watched` holds their ids, shape (4,): harmful and unharmful of the prompt label, then of the response label.
     """
@@ -23,7 +23,7 @@ class LabelReader:
     def scores(
         self, completion: str, prefix: Sequence[int], written: Sequence[int], watched: torch.Tensor
     ) -> LabelScores:
-        """`completion` is the text of the tokens `prefix + written`; `watched` has shape (at least len(written), 4)."""
+        """Score a completion, the text of `prefix + written`; `watched` has shape (at least len(written), 4)."""
         spans = label_positions(completion)
         tokens = [*prefix, *written]
 
@@ -38,7 +38,7 @@ class LabelReader:
         return LabelScores(score(spans.prompt, slice(0, 2)), score(spans.response, slice(2, 4)))
 
     def _token_at(self, tokens: Sequence[int], character: int) -> int:
-        """The token whose text holds the character: the shortest run of tokens that decodes past it ends there."""
+        """Return the index of the token that contains the character, by bisecting on the decoded length."""
         low, high = 1, len(tokens)
         while low < high:
             middle = (low + high) // 2
@@ -50,7 +50,7 @@ class LabelReader:
 
 
 def _telling_tokens(tokenizer: Any, field: str) -> tuple[int, int]:
-    """The first tokens in which "<field>: harmful" and "<field>: unharmful" differ, as the tokenizer writes them."""
+    """The first tokens in which "<field>: harmful" and "<field>: unharmful" differ, as tokenized."""
     harmful, unharmful = (
         tokenizer(f"<result>\n{field}: {label}\n", add_special_tokens=False)["input_ids"]
         for label in (Harmfulness.HARMFUL, Harmfulness.UNHARMFUL)

@@ -1,14 +1,14 @@
-"""Make a CUDA-built torchvision importable beside a CPU-only torch.
+"""Make a CUDA-built torchvision importable with a CPU-only torch.
 
-The registry's torchvision wheel declares its operators in a CUDA library. Beside a CPU torch that library does not
-load and `import torchvision` raises `operator torchvision::nms does not exist`; transformers' image and video
-processors, and trl, then fail with misleading errors. Declaring the two schemas is enough for what the guard needs
-(resizing and normalising); the box operators themselves stay unusable.
+The torchvision wheel declares its operators in a CUDA library. With a CPU torch that library does not load and `import
+torchvision` raises `operator torchvision::nms does not exist`; transformers' image and video processors, and trl, then
+fail with misleading errors. Declaring the two schemas is enough for what the guard needs (resizing and normalising);
+the box operators remain unusable.
 
-Import this module before transformers is imported. Where torchvision is native `ensure_torchvision()` does nothing.
+Import this module before transformers. With a native torchvision, `ensure_torchvision()` does nothing.
 
-On the way scikit-learn is left out of what transformers imports: only its assisted generation would call it, and
-loading it is a quarter of the processor time that a process needs before its model is there.
+This module also keeps transformers from importing scikit-learn. Only assisted generation would use it, and loading it
+takes a quarter of the CPU time that a process needs before its model is ready.
 """
 
 import importlib
@@ -20,11 +20,11 @@ import torch
 import transformers.utils
 
 _BOX_OPERATORS = ("nms", "qnms")
-_declared: list[Any] = []  # the library must stay referenced, or its schemas vanish
+_declared: list[Any] = []  # the library must stay referenced, or its schemas are dropped
 
 
 def ensure_torchvision() -> Literal["native", "shim", "absent"]:
-    """Say how torchvision is there. Raises RuntimeError where it is broken in another way than the known one."""
+    """Import torchvision and return how it is available. Raises RuntimeError for any other import failure."""
     if importlib.util.find_spec("torchvision") is None:
         return "absent"
     try:

@@ -1,17 +1,18 @@
-"""True timestamps of sampled frames, as the models' processors want them: frame numbers of a source with 1000 frames a
-second.
+"""Timestamps of sampled frames as the models' processors expect them.
+
+The processors derive times from frame numbers and a rate, so the source is described as having 1000 frames a second.
 """
 
 from dataclasses import dataclass
 
 from guardapp.guard.verdict import SeenMedia
 
-MILLISECONDS = 1000  # frame numbers are milliseconds, so any timestamp is exact
+MILLISECONDS = 1000  # frame numbers are milliseconds, which makes any timestamp exact
 
 
 @dataclass(frozen=True, slots=True)
 class VideoClock:
-    """`sampled_fps` (Qwen2.5-VL's seconds per grid step) follows from the duration."""
+    """A video as described to a processor; Qwen2.5-VL's seconds per grid step follow from the duration."""
 
     total_frames: int
     duration_s: float
