@@ -1,12 +1,11 @@
-"""Preference training on hard samples: `python -m training.jobs.dpo RUN_DIR`.
+"""Preference training on hard samples (HS-DPO): `python -m training.jobs.dpo RUN_DIR`.
 
-Reads RUN_DIR/config.json (DpoConfig), pairs a right and a wrong completion of each row of a mining's rows.jsonl (or of
-preference rows), and trains the guard to prefer the right one (HS-DPO). The reference is the base model: its
-log-probabilities are computed once, into RUN_DIR/reference.jsonl. Killed at any moment, the same command goes on from
-the last checkpoint.
+Reads RUN_DIR/config.json (DpoConfig), pairs a right and a wrong completion of each mined row in rows.jsonl (or takes
+preference rows), and trains the guard to prefer the right one. The reference is the base model; its log-probabilities
+are computed once, into RUN_DIR/reference.jsonl. If killed, the same command resumes from the last checkpoint.
 
-TRL's DPOTrainer takes no video, no batches of mixed media and no weight of a pair; so the loss is
-training.learning.dpo_loss, and the trainer is that of the supervised job.
+TRL's DPOTrainer supports no video, no mixed-media batches and no pair weights, so the loss is in
+training.learning.dpo_loss and the trainer is that of the supervised job.
 """
 
 import argparse
@@ -44,13 +43,14 @@ log = logging.getLogger("training.jobs.dpo")
 
 
 class SharesNotSupported(ValueError):
-    """Preference training needs the whole model in each process: launch it with none, ddp or zero2, and lora_rank for
-    large models.
+    """Preference training needs the whole model in each process: launch it with none, ddp or zero2.
+
+    Use lora_rank for large models.
     """
 
 
 def main(run_dir: Path) -> int:
-    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped with a checkpoint to resume from."""
+    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped with a checkpoint to resume from."""
     if (run_dir / RESULT).exists():
         log.info("result.json is there: nothing left to do")
         return 0
@@ -61,7 +61,7 @@ def main(run_dir: Path) -> int:
     if config.threads:
         torch.set_num_threads(config.threads)
 
-    arguments = trainer_arguments(as_sft(config), run_dir)  # several processes meet here
+    arguments = trainer_arguments(as_sft(config), run_dir)  # synchronises the processes
     refuse_shares(arguments)
     heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)
@@ -129,21 +129,21 @@ def main(run_dir: Path) -> int:
 
 
 def as_sft(config: DpoConfig) -> SftConfig:
-    """The settings that both kinds of training have."""
+    """Convert to an SftConfig, taking the common settings."""
     return SftConfig(
         **{field.name: getattr(config, field.name) for field in fields(SftConfig) if hasattr(config, field.name)}
     )
 
 
 def refuse_shares(arguments: TrainingArguments) -> None:
-    """Raises SharesNotSupported."""
+    """Raise SharesNotSupported if the launch shards the model."""
     plugin = arguments.deepspeed_plugin
     if (plugin is not None and plugin.zero_stage == 3) or os.environ.get("ACCELERATE_USE_FSDP", "false") == "true":
         raise SharesNotSupported(SharesNotSupported.__doc__)
 
 
 def prepared(processor: Any, model: Any, read: Pairs, config: DpoConfig, heartbeat: Heartbeat) -> PairCollator | None:
-    """The encoded pairs with their reference; None where a process was asked to stop meanwhile. Raises NoPairs."""
+    """Encode the pairs and compute their reference. None if any process was asked to stop. Raises NoPairs."""
     collator = None
     try:
         pairs = EncodedPairs.measure(processor, read, config.cutoff_tokens, heartbeat)
@@ -159,10 +159,10 @@ def prepared(processor: Any, model: Any, read: Pairs, config: DpoConfig, heartbe
 def reference_logps(
     model: Any, collator: PairCollator, config: DpoConfig, path: Path, heartbeat: Heartbeat
 ) -> list[tuple[float, float]]:
-    """What the model says, before training, of each pair's chosen and rejected completion; appended to `path` as it is
-    computed.
+    """Log-probabilities of each pair's chosen and rejected completion under the base model.
 
-    Of several processes each computes all, and the first one writes. Raises JobCancelled.
+    Each result is appended to `path` as it is computed. With several processes, each computes all and the first one
+    writes. Raises JobCancelled.
     """
     pairs = collator.rows
     writes = is_main_process()
@@ -180,7 +180,7 @@ def reference_logps(
             raise JobCancelled
         indices = order[start : start + config.batch_size]
         batch = {name: tensor.to(device) for name, tensor in collator([{"index": index} for index in indices]).items()}
-        # as training computes them
+        # the same precision as in training
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             logps, _, _ = completion_logps(model, batch)
         for index, chosen, rejected in zip(indices, *(side.tolist() for side in logps.chunk(2)), strict=True):
@@ -192,8 +192,9 @@ def reference_logps(
 
 
 class PreferenceTrainer(GuardTrainer):
-    """The supervised job's trainer with HS-DPO's loss: the pairs' mean of preference + sft_weight · likelihood of the
-    chosen side.
+    """The supervised job's trainer with the HS-DPO loss.
+
+    The loss is the mean over pairs of preference + sft_weight · likelihood loss of the chosen completion.
     """
 
     def __init__(self, config: DpoConfig, **keywords: Any) -> None:

@@ -1,8 +1,8 @@
 """Score a guard on a snapshot: `python -m training.jobs.evaluate RUN_DIR`.
 
-Reads RUN_DIR/config.json (EvaluateConfig), answers each row greedily with the same prompt and parser as serving,
-appends to RUN_DIR/predictions.jsonl and writes RUN_DIR/result.json. Killed at any moment, the same command goes on
-with the rows that have no prediction yet. Rows that the config names as watched are answered too and count in no score.
+Reads RUN_DIR/config.json (EvaluateConfig), predicts each row greedily with the prompt and parser of serving, appends to
+RUN_DIR/predictions.jsonl and writes RUN_DIR/result.json. If killed, the same command continues with the rows that have
+no prediction yet. Rows listed as `watched` are predicted too but not scored.
 """
 
 import argparse
@@ -27,7 +27,7 @@ log = logging.getLogger("training.jobs.evaluate")
 
 
 def main(run_dir: Path) -> int:
-    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped (the same command goes on)."""
+    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped; the same command then continues."""
     if (run_dir / RESULT).exists():
         log.info("result.json is there: nothing left to do")
         return 0
@@ -41,7 +41,8 @@ def main(run_dir: Path) -> int:
     predictions = {line["id"]: line for line in read_lines(run_dir / PREDICTIONS) if line["id"] in rows}
     log.info("%d rows, %d of them predicted before", len(rows), len(predictions))
     ordered = sorted(rows.values(), key=lambda row: estimated_tokens(row.sample))
-    # the same batches at every start: padding moves scores by a rounding error, and a resumed result shall be the same
+    # Use the same batches at every start: padding changes scores by rounding errors, and a resumed run must give the
+    # same result.
     batches = [ordered[start : start + config.batch_size] for start in range(0, len(ordered), config.batch_size)]
     engine = guard_engine(config, batch_size=config.batch_size)
     decoding = Decoding(max_new_tokens=config.max_new_tokens, seed=config.seed)
@@ -79,7 +80,7 @@ def main(run_dir: Path) -> int:
 
 
 def rows_by_id(config: EvaluateConfig) -> dict[str, Row]:
-    """The rows to answer, in the order of the dataset. Raises RowNotReadable, RowsShareAnId."""
+    """Return the rows to predict by id, in dataset order. Raises RowNotReadable or RowsShareAnId."""
     rows: dict[str, Row] = {}
     watched = set(config.watched)
     for row in read_rows(Path(config.dataset), Path(config.media_root)):
@@ -96,7 +97,7 @@ def _of_split(row: Row, split: str) -> bool:
 
 
 def prediction(row: Row, rollout: Rollout, ms: float, *, watched: bool) -> dict[str, Any]:
-    """One line of predictions.jsonl. `ms` is the row's share of its batch's time; a watched row is not scored."""
+    """A line of predictions.jsonl. `ms` is the row's share of its batch's time; a watched row is not scored."""
     verdict = rollout.judgement.verdict if rollout.judgement else None
     return {
         "id": row.sample.id,

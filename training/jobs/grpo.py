@@ -1,9 +1,9 @@
-"""Reinforcement with GRPO: `python -m training.jobs.grpo RUN_DIR`.
+"""Reinforcement learning with GRPO: `python -m training.jobs.grpo RUN_DIR`.
 
-Reads RUN_DIR/config.json (GrpoConfig), draws groups of completions for the train rows, rewards them by the gold labels
-and raises the likelihood of what is better than its group: PPO's clipped objective, no KL term. Text, image and video
-rows stand in one batch. Resumes from the newest whole checkpoint, and writes RUN_DIR/model and RUN_DIR/result.json.
-Killed at any moment, the same command goes on from the last checkpoint.
+Reads RUN_DIR/config.json (GrpoConfig), samples groups of completions for the train rows, rewards them against the gold
+labels and reinforces those better than their group: PPO's clipped objective without a KL term. A batch may mix text,
+image and video rows. Writes RUN_DIR/model and RUN_DIR/result.json. If killed, the same command resumes from the newest
+complete checkpoint.
 """
 
 import argparse
@@ -37,7 +37,7 @@ log = logging.getLogger("training.jobs.grpo")
 
 
 def main(run_dir: Path) -> int:
-    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped with a checkpoint to resume from."""
+    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped with a checkpoint to resume from."""
     if (run_dir / RESULT).exists():
         log.info("result.json is there: nothing left to do")
         return 0
@@ -50,12 +50,12 @@ def main(run_dir: Path) -> int:
     if config.threads:
         torch.set_num_threads(config.threads)
 
-    arguments = trainer_arguments(config, run_dir, batches)  # several processes meet here
+    arguments = trainer_arguments(config, run_dir, batches)  # synchronises the processes
     write_environment(run_dir)
     heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)
     model = load_model(config.base_model, dtype=torch.float32)
-    with arguments.main_process_first():  # it draws the concatenations' pictures
+    with arguments.main_process_first():  # the first draws the merged pictures
         rows = graded_rows(config, run_dir)
     prompts = measured_prompts(processor, rows, config, heartbeat)
     if prompts is None:
@@ -108,7 +108,7 @@ def main(run_dir: Path) -> int:
 
 
 def measured_prompts(processor: Any, rows: list[Row], config: GrpoConfig, heartbeat: Heartbeat) -> Prompts | None:
-    """The prompts to draw for; None where a process was asked to stop meanwhile. Raises NoTrainingRows."""
+    """Encode the prompts to sample for. None if any process was asked to stop. Raises NoTrainingRows."""
     prompts = None
     try:
         prompts = Prompts.measure(processor, rows, config.max_prompt_tokens, heartbeat)
@@ -126,7 +126,7 @@ def build_trainer(
     heartbeat: Heartbeat,
     kind: type[GuardGrpoTrainer] = GuardGrpoTrainer,
 ) -> GuardGrpoTrainer:
-    """The trainer with its callbacks. The first clip range is in force from the first step on."""
+    """Build the trainer with its callbacks. The first clip range applies from the first step."""
     if config.freeze_vision:
         for parameter in vision_tower(model).parameters():
             parameter.requires_grad = False

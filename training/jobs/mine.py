@@ -1,9 +1,9 @@
-"""Find the rows that a guard sometimes gets wrong: `python -m training.jobs.mine RUN_DIR`.
+"""Find rows that a guard sometimes gets wrong: `python -m training.jobs.mine RUN_DIR`.
 
-Reads RUN_DIR/config.json (MineConfig), draws rollouts of each labelled row of the split, appends to RUN_DIR/mined.jsonl
-and writes the kept rows to RUN_DIR/rows.jsonl and the figures to RUN_DIR/result.json. Rollouts that the same version
-drew before are used, only the missing ones are drawn. Killed at any moment, the same command goes on with the rows that
-are not mined yet.
+Reads RUN_DIR/config.json (MineConfig), samples rollouts of each labelled row of the split, appends them to
+RUN_DIR/mined.jsonl, and writes the kept rows to RUN_DIR/rows.jsonl and the figures to RUN_DIR/result.json. Rollouts
+that the same version produced before are reused. If killed, the same command continues with the rows that are not mined
+yet.
 """
 
 import argparse
@@ -28,14 +28,15 @@ from training.learning.json_lines import append_line, read_lines
 from training.learning.mined import kept_line, known_completions, mined_line, rollout_line, running_figures, summary
 from training.learning.rows import Row, RowsShareAnId, read_rows
 
-SEEDS_A_BATCH = 1000  # the engine may divide a batch, and counts the seed up for each part
+# The engine may split a batch, and increments the seed for each part.
+SEEDS_A_BATCH = 1000
 
 log = logging.getLogger("training.jobs.mine")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows that lack the same number of rollouts, and are of like length."""
+    """Rows of similar length that lack the same number of rollouts."""
 
     number: int
     missing: int
@@ -43,7 +44,7 @@ class Batch:
 
 
 def main(run_dir: Path) -> int:
-    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped (the same command goes on)."""
+    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped; the same command then continues."""
     if (run_dir / RESULT).exists():
         log.info("result.json is there: nothing left to do")
         return 0
@@ -100,8 +101,9 @@ def main(run_dir: Path) -> int:
 
 
 def rows_by_id(config: MineConfig) -> dict[str, Row]:
-    """The rows of the split that have a gold label, in the order of the dataset. Raises RowNotReadable,
-    RowsShareAnId.
+    """Return the rows of the split that have a gold label, in dataset order.
+
+    Raises RowNotReadable or RowsShareAnId.
     """
     rows: dict[str, Row] = {}
     for row in read_rows(Path(config.dataset), Path(config.media_root), split=config.split):
@@ -114,10 +116,9 @@ def rows_by_id(config: MineConfig) -> dict[str, Row]:
 
 
 def batches(rows: Sequence[Row], known: Mapping[str, Sequence[str]], config: MineConfig) -> list[Batch]:
-    """All rows in batches, the same at every start, so that a resumed mining draws what an uninterrupted one would
-    have.
+    """Divide all rows into batches, the same at every start, so that a resumed run samples the same rollouts.
 
-    The longest come first: what does not fit into memory fails at once.
+    The longest rows come first: a batch that does not fit into memory fails early.
     """
     missing = {row.sample.id: config.rollouts - len(known.get(row.sample.id, ())) for row in rows}
     found: list[Batch] = []
@@ -133,18 +134,18 @@ def batches(rows: Sequence[Row], known: Mapping[str, Sequence[str]], config: Min
 
 
 class Miner:
-    """A loaded guard that draws the rollouts which a batch lacks."""
+    """A loaded guard that samples the rollouts missing from a batch."""
 
     def __init__(self, config: MineConfig, rule: KeepRule, known: Mapping[str, Sequence[str]]) -> None:
         self.config = config
         self.rule = rule
         self.known = known
-        # `batch_size` counts rows, the engine's completions
+        # `batch_size` counts rows here and completions in the engine
         self.engine = guard_engine(config, batch_size=config.batch_size * config.rollouts)
         self.processor = load_processor(config.model)
 
     def mine(self, batch: Batch) -> list[dict[str, Any]]:
-        """Lines of mined.jsonl in the order of the rows: known rollouts first, then drawn ones."""
+        """Return lines of mined.jsonl in row order, each with reused rollouts before new ones."""
         drawn = self._draw(batch)
         return [
             mined_line(row, [*self._known(row), *rollouts], version=self.config.version, rule=self.rule)
@@ -187,7 +188,7 @@ class Miner:
 
 
 def write_kept(path: Path, rows: Mapping[str, Row], mined: Mapping[str, Mapping[str, Any]], media_root: Path) -> None:
-    """The kept rows in the order of the dataset, whole or not at all."""
+    """Atomically write the kept rows in dataset order."""
     unfinished = path.with_name(path.name + ".tmp")
     with unfinished.open("w", encoding="utf-8") as lines:
         for key, row in rows.items():

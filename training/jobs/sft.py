@@ -1,8 +1,8 @@
 """Supervised fine-tuning: `python -m training.jobs.sft RUN_DIR`.
 
-Reads RUN_DIR/config.json (SftConfig), trains on the completions of the snapshot's train rows (text, image and video
-rows in one batch), resumes from the newest whole checkpoint, and writes RUN_DIR/model and RUN_DIR/result.json.
-Killed at any moment, the same command goes on from the last checkpoint.
+Reads RUN_DIR/config.json (SftConfig), trains on the completions of the snapshot's train rows (text, image and video in
+one batch), and writes RUN_DIR/model and RUN_DIR/result.json. If killed, the same command resumes from the newest
+complete checkpoint.
 """
 
 import argparse
@@ -42,7 +42,7 @@ log = logging.getLogger("training.jobs.sft")
 
 
 def main(run_dir: Path) -> int:
-    """Run the job; the exit code is 0 when done, EXIT_CANCELLED when stopped with a checkpoint to resume from."""
+    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped with a checkpoint to resume from."""
     if (run_dir / RESULT).exists():
         log.info("result.json is there: nothing left to do")
         return 0
@@ -54,7 +54,7 @@ def main(run_dir: Path) -> int:
         torch.set_num_threads(config.threads)
     write_environment(run_dir)
 
-    arguments = trainer_arguments(config, run_dir)  # several processes meet here
+    arguments = trainer_arguments(config, run_dir)  # synchronises the processes
     heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)
     model = load_model(config.base_model, dtype=torch.float32)
@@ -116,7 +116,7 @@ def main(run_dir: Path) -> int:
 
 
 def measured_rows(processor: Any, config: SftConfig, heartbeat: Heartbeat) -> EncodedRows | None:
-    """The rows to train on; None where a process was asked to stop meanwhile."""
+    """Encode the rows to train on. None if any process was asked to stop."""
     rows = None
     try:
         rows = EncodedRows.measure(processor, training_rows(config), config.cutoff_tokens, heartbeat)
@@ -126,7 +126,7 @@ def measured_rows(processor: Any, config: SftConfig, heartbeat: Heartbeat) -> En
 
 
 def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
-    """The config in TRL's words. On a GPU bf16 needs its support; on a CPU it is autocast, asked for by `bf16`."""
+    """Convert the config to TRL's. On a GPU, bf16 needs hardware support; on a CPU it means autocast."""
     cpu = not torch.cuda.is_available()
     return trl.SFTConfig(
         output_dir=str(run_dir / CHECKPOINTS),
@@ -152,7 +152,7 @@ def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
-        # a batch of text leaves the vision tower out
+        # a text-only batch does not use the vision tower
         ddp_find_unused_parameters=not (config.freeze_vision or config.lora_rank),
         report_to="none",
         disable_tqdm=True,
@@ -164,10 +164,10 @@ def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
 def weighted_loss(
     model: Any, inputs: dict[str, torch.Tensor], *, total_weight: torch.Tensor | None
 ) -> tuple[torch.Tensor, Any]:
-    """Cross-entropy of each next token times its `loss_weights`, summed and divided by `total_weight`; and the outputs.
+    """Return the weighted cross-entropy of each next token, summed and divided by `total_weight`, and the outputs.
 
-    `total_weight` is that of the whole optimizer step; None takes the batch's own. Logits are computed only at
-    positions whose next token weighs something in some row.
+    `total_weight` is that of the whole optimizer step; None uses the batch's own. Logits are computed only at positions
+    whose next token has a weight in some row.
     """
     weights = inputs["loss_weights"][:, 1:]
     positions = weights.sum(dim=0).nonzero().squeeze(1)
@@ -179,10 +179,10 @@ def weighted_loss(
 
 
 class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer with this project's loss, row order and nothing written for a model hub."""
+    """TRL's trainer with our loss and row order, and without files for a model hub."""
 
     pool_batches = 50
-    # `compute_loss` divides by the whole step's weight: the trainer must not divide again
+    # `compute_loss` divides by the weight of the whole step, so the trainer must not divide again
     loss_is_scaled_for_ga = True
 
     def compute_loss(
@@ -198,9 +198,9 @@ class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
     def _get_num_items_in_batch(
         self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
     ) -> torch.Tensor:
-        """The loss weight of one optimizer step, accumulated batches included: what the step's loss is divided by."""
+        """The total loss weight of one optimizer step, including accumulated batches; the loss is divided by it."""
         total = torch.stack([batch["loss_weights"].sum() for batch in batch_samples]).sum().to(device)
-        # each of several processes averages its gradients with the others, so each divides by the mean weight
+        # gradients are averaged over the processes, so each divides by the mean weight
         gathered: torch.Tensor = self.accelerator.gather(total)
         return gathered.mean().clamp(min=1e-8)
 
@@ -210,7 +210,7 @@ class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
         return GroupedByLength(rows.lengths, self.args.train_batch_size, self.args.seed, apart, self.pool_batches)
 
     def create_model_card(self, *_arguments: Any, **_keywords: Any) -> None:
-        """Not here: the product describes the model that it registers."""
+        """Skip TRL's model card: the product describes the models that it registers."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rows → safety-aware concatenations of them, with their merged pictures on disk."""
+"""Rows → safety-aware concatenations, with their merged pictures on disk."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ SOURCE = "concatenation"
 def concatenated_rows(
     rows: Sequence[Row], folder: Path, *, share: float, balance: bool, seed: int, preset: MediaPreset
 ) -> list[Row]:
-    """Concatenations such that, beside `rows`, they are `share` of everything; without completions, so for GRPO only.
+    """Return concatenations such that they become `share` of all rows. They have no completions and serve GRPO only.
 
-    Merged pictures are written to `folder`. The same arguments give the same rows.
-    Raises ConcatShareOutOfRange, MediaError, and OSError where a frame is gone.
+    Merged pictures are written to `folder`. The same arguments give the same rows. Raises ConcatShareOutOfRange,
+    MediaError, or OSError for a missing frame.
     """
     labelled = [Labelled(row.sample, row.verdict) for row in rows]
     folder.mkdir(parents=True, exist_ok=True)

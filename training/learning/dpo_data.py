@@ -1,4 +1,4 @@
-"""Mined rows and preference rows → encoded pairs of a right and a wrong completion, and their batches."""
+"""Mined rows and preference rows → encoded pairs of a right and a wrong completion, in batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,14 +17,15 @@ from training.learning.sft_data import CACHE_BYTES, JobCancelled
 
 
 class NoPairs(ValueError):
-    """The dataset holds no train row with a right and a wrong completion that fit the cutoff; the message counts what
-    it holds.
+    """The dataset has no train row with a right and a wrong completion within the cutoff.
+
+    The message gives the counts.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two completions of one row, the chosen one right and the rejected one wrong."""
+    """Two completions of one row: `chosen` is right and `rejected` wrong."""
 
     row: Row
     chosen: str
@@ -34,17 +35,16 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """`unpaired` counts train rows without a right and a wrong completion."""
+    """Pairs, and `unpaired`: the number of train rows without a right and a wrong completion."""
 
     pairs: list[Pair]
     unpaired: int
 
 
 def read_pairs(config: DpoConfig) -> Pairs:
-    """One pair a train row: its "chosen" and "rejected", or one right and one wrong of its "rollouts", drawn by the
-    seed.
+    """Read one pair per train row: "chosen" and "rejected", or a right and a wrong one of "rollouts", drawn by seed.
 
-    Raises RowNotReadable, RowsShareAnId.
+    Raises RowNotReadable or RowsShareAnId.
     """
     rows = list(read_rows(Path(config.dataset), Path(config.media_root), split="train"))
     found: list[tuple[Row, str, str]] = []
@@ -70,8 +70,10 @@ def read_pairs(config: DpoConfig) -> Pairs:
 
 @dataclass
 class EncodedPairs:
-    """The pairs that fit the cutoff. `lengths[i]` counts the tokens of the longer side; prompts are encoded lazily and
-    from a bounded cache."""
+    """The pairs that fit the cutoff.
+
+    `lengths[i]` counts the tokens of the longer side. Prompts are encoded lazily, with a bounded cache.
+    """
 
     processor: Any
     pairs: list[Pair]
@@ -84,8 +86,9 @@ class EncodedPairs:
 
     @classmethod
     def measure(cls, processor: Any, read: Pairs, cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedPairs":
-        """Encode every prompt once: pairs with a longer side are dropped and counted, never cut. Raises NoPairs,
-        JobCancelled.
+        """Encode every prompt once. Pairs with a side over the cutoff are dropped and counted, never truncated.
+
+        Raises NoPairs or JobCancelled.
         """
         result = cls(processor, [])
         for number, pair in enumerate(read.pairs):
@@ -112,7 +115,7 @@ class EncodedPairs:
         return len(self.pairs)
 
     def sides(self, index: int) -> tuple[Encoded, Encoded]:
-        """Chosen and rejected."""
+        """Return the encoded chosen and rejected side."""
         pair = self.pairs[index]
         prompt = self._cache.get(index) or encode(self.processor, pair.row.sample)
         chosen, rejected = (
@@ -128,10 +131,10 @@ class EncodedPairs:
 
 @dataclass(frozen=True, slots=True)
 class PairCollator:
-    """Dataset rows {"index"} → a right-padded batch: the chosen side of each pair, then the rejected sides.
+    """Dataset rows {"index"} → a right-padded batch: the chosen sides of all pairs, then the rejected sides.
 
-    Beside the model's inputs: `completion_mask` (2·pairs, tokens), `pair_weights` (pairs,), `reference` (2, pairs)
-    where it is known, and `loss_weights` (pairs,): each pair is one item of the optimizer step's mean.
+    Besides the model's inputs, it holds `completion_mask` (2·pairs, tokens), `pair_weights` (pairs,), `reference` (2,
+    pairs) if available, and `loss_weights` (pairs,), since each pair is one item of the optimizer step's mean.
     """
 
     rows: EncodedPairs

@@ -1,6 +1,4 @@
-"""HS-DPO's loss on batches of text, image and video pairs. Source: GuardReasoner v0 (spec of the recipes, section
-7).
-"""
+"""The HS-DPO loss on mixed batches of pairs. Source: GuardReasoner v0 (spec of the recipes, section 7)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +6,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy, logsigmoid
 
-# entries of a batch that the model does not take
+# batch entries that are not model inputs
 OURS = ("completion_mask", "pair_weights", "reference", "loss_weights")
 
 Batch = dict[str, torch.Tensor]
@@ -16,8 +14,9 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class PairLosses:
-    """Of each pair, shape (pairs,). `margin` is beta times what the policy prefers the chosen side more than the
-    reference does.
+    """Losses by pair, each of shape (pairs,).
+
+    `margin` is beta times how much more the policy prefers the chosen side than the reference does.
     """
 
     preference: torch.Tensor
@@ -26,10 +25,10 @@ class PairLosses:
 
 
 def pair_losses(model: Any, batch: Batch, *, beta: float) -> tuple[PairLosses, Any]:
-    """The weighted preference loss and the likelihood loss of each pair, and the model's outputs.
+    """Return the weighted preference loss and the likelihood loss of each pair, and the model's outputs.
 
-    preference = -weight · log sigmoid(margin); sft = the chosen completion's mean loss a token. The weight is on the
-    preference alone: whether the paper's is on both was not found.
+    preference = -weight · log sigmoid(margin); sft = the mean loss per token of the chosen completion. The weight
+    applies to the preference only; whether the paper applies it to both was not found.
     """
     logps, tokens, outputs = completion_logps(model, batch)
     (chosen, rejected), (reference_chosen, reference_rejected) = logps.chunk(2), batch["reference"]
@@ -40,10 +39,9 @@ def pair_losses(model: Any, batch: Batch, *, beta: float) -> tuple[PairLosses, A
 
 
 def completion_logps(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, Any]:
-    """Log-probability of each row's completion and its number of tokens, both of shape (rows,), and the model's
-    outputs.
+    """Return each row's completion log-probability and token count, both of shape (rows,), and the outputs.
 
-    Logits are computed only at positions whose next token belongs to some row's completion.
+    Logits are computed only at positions whose next token belongs to a completion.
     """
     mask = batch["completion_mask"][:, 1:]
     positions = mask.any(dim=0).nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""The engine that a job asks: transformers or vLLM in its own process, or servers that hold the guard."""
+"""The engine of a job: transformers or vLLM in-process, or remote servers."""
 
 from typing import Any, Protocol
 
@@ -9,14 +9,14 @@ from guardapp.guard.engine import Engine
 from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.engines.openai_server import OpenAIServerEngine
 
-# tokens of prompt and completion; a CPU has no room for the whole context of a large guard
+# tokens of prompt and completion; a CPU lacks the memory for a large guard's whole context
 CPU_CONTEXT = 8_192
-# where vLLM has no GPU: the exact arithmetic of the transformers engine, and nothing compiled
+# vLLM without a GPU: the exact arithmetic of the transformers engine, uncompiled
 ON_A_CPU: dict[str, Any] = {"dtype": "float32", "max_model_len": CPU_CONTEXT, "enforce_eager": True}
 
 
 class Asking(Protocol):
-    """What the configs of jobs that ask a guard have in common."""
+    """The common fields of configs of jobs that query a guard."""
 
     @property
     def model(self) -> str: ...
@@ -32,11 +32,12 @@ class Asking(Protocol):
 
 
 def guard_engine(config: Asking, *, batch_size: int) -> Engine:
-    """`batch_size` counts completions; vLLM batches by itself. Raises CheckpointNotUsable, and ImportError where vLLM
-    is missing.
+    """Create the engine. `batch_size` counts completions; vLLM batches by itself.
+
+    Raises CheckpointNotUsable, or ImportError if vLLM is not installed.
     """
     if config.engine == "vllm":
-        # the marked exception: vLLM is no part of the usual installation
+        # a marked exception to top-level imports: vLLM is optional
         from guardapp.guard.engines.vllm import VllmEngine
 
         return VllmEngine(config.model, **({} if torch.cuda.is_available() else ON_A_CPU))

@@ -1,6 +1,4 @@
-"""RUN_DIR/environment.json: on what a job ran, so that a figure can be told from the machine that it was measured
-on.
-"""
+"""RUN_DIR/environment.json: the environment of a job, without which its measurements cannot be interpreted."""
 
 import os
 import platform
@@ -31,7 +29,7 @@ PACKAGES = (
 
 
 def write_environment(run_dir: Path) -> None:
-    """Write it anew at each start: a resumed job may run elsewhere. Of several processes the first one writes."""
+    """Write the file at each start, since a resumed job may run elsewhere. Only the first process writes."""
     if os.environ.get("RANK", "0") == "0":
         write_json(run_dir / ENVIRONMENT, environment())
 

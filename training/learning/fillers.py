@@ -1,8 +1,8 @@
 """A blank picture and a blank clip for batches without media.
 
-Where each process holds only a share of the weights, the vision tower's are put together by all of them at once: a
-process whose batch has no picture would leave the others waiting for ever. So every batch then holds one of each, which
-the loss does not count.
+If the weights are sharded, all processes must take part in gathering the vision tower's. A process whose batch has no
+media would never do so, and the others would wait for ever. Each batch therefore gets one of each kind, which the loss
+ignores.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ SIDE = 64  # pixels
 
 
 def blank_media(processor: Any) -> tuple[Encoded, Encoded]:
-    """A picture's row and a clip's row, neither of which has a completion."""
+    """Return a row with a picture and a row with a clip, both without completions."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "blank.png"
         Image.new("RGB", (SIDE, SIDE)).save(path)
@@ -33,6 +33,6 @@ def _row(processor: Any, media: SeenMedia) -> Encoded:
 
 
 def missing_media(rows: list[Encoded], fillers: tuple[Encoded, ...]) -> list[Encoded]:
-    """The fillers whose kind of pixels no row of the batch has."""
+    """Return the fillers whose kind of media no row of the batch has."""
     present = {name for row in rows for name in row.pixels}
     return [filler for filler in fillers if not present & set(filler.pixels)]

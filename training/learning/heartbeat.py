@@ -1,4 +1,4 @@
-"""A job's heartbeat and its two ways to be stopped: the cancel file, and SIGTERM."""
+"""A job's heartbeat and its stop requests: the cancel file, and SIGTERM."""
 
 import json
 import signal
@@ -15,9 +15,9 @@ INTERVAL_S = 2.0
 
 
 class Heartbeat:
-    """Writes progress.json at most every `INTERVAL_S` seconds (a new stage at once) and remembers a wish to stop.
+    """Writes progress.json at most every `INTERVAL_S` seconds (at once for a new stage) and records stop requests.
 
-    Of a job's several processes the first one writes.
+    With several processes, only the first one writes.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -29,7 +29,7 @@ class Heartbeat:
         self._written = 0.0
 
     def listen(self) -> None:
-        """From now on SIGTERM is a wish to stop, not a death. Only the main thread of a job calls this."""
+        """Treat SIGTERM as a stop request from now on. Call from the main thread."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def _on_sigterm(self, _number: int, _frame: FrameType | None) -> None:
@@ -42,7 +42,10 @@ class Heartbeat:
     def beat(
         self, stage: str, done: int, total: int, *, force: bool = False, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """`done` of `total` is reached (rows or steps); the time left is judged by the pace of this stage."""
+        """Report that `done` of `total` (rows or steps) is reached.
+
+        The time left is estimated from this stage's pace.
+        """
         if not is_main_process():
             return
         now = time.time()

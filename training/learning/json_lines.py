@@ -1,4 +1,4 @@
-"""JSON-lines files that a killed job may leave with half a last line."""
+"""JSON-lines files that may end in a partial line after a job was killed."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,9 @@ def append_line(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines, [] where there is no file. Half a last line is cut off the file, so that appending goes on
-    cleanly.
+    """Return the complete lines, or [] if the file does not exist.
+
+    A partial last line is removed from the file, so that appending can continue.
     """
     if not path.exists():
         return []

@@ -1,4 +1,4 @@
-"""Where an adapter (LoRA) goes."""
+"""Target modules of LoRA adapters."""
 
-# never the vision tower
+# excludes the vision tower
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"

@@ -1,4 +1,4 @@
-"""The values of mining: rollouts held against gold, lines of mined.jsonl, and what result.json says of them all."""
+"""Values of mining: graded rollouts, lines of mined.jsonl, and the figures of result.json."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ Line = dict[str, Any]
 
 
 def rollout_line(row: Row, completion: str, *, tokens: int, max_tokens: int, reused: bool) -> Line:
-    """One rollout as JSON: the labels that it states, and whether every gold label of the row is among them."""
+    """One rollout as JSON: its labels, and whether they match every gold label of the row."""
     answered = row.sample.response is not None
     stated = parse_labels(completion, response_expected=answered)
     graded = grade(completion, row.verdict, response_present=answered, tokens=tokens, max_tokens=max_tokens)
@@ -42,7 +42,7 @@ def mined_line(row: Row, rollouts: Sequence[Line], *, version: str, rule: KeepRu
 
 
 def kept_line(row: Row, mined: Mapping[str, Any], media_root: Path) -> Line:
-    """A line of rows.jsonl: the row as it was, with what mining found."""
+    """A line of rows.jsonl: the original row with the results of mining."""
     return row.as_json(media_root) | {
         "pass_rate": mined["pass_rate"],
         "rollouts": [
@@ -52,8 +52,9 @@ def kept_line(row: Row, mined: Mapping[str, Any], media_root: Path) -> Line:
 
 
 def known_completions(path: str, version: str) -> dict[str, list[str]]:
-    """Completions that this version drew before, by row: of {"id", "version", "completions"} lines, or of another
-    mined.jsonl.
+    """Completions that this version produced before, by row id.
+
+    The file has {"id", "version", "completions"} lines, or is another mined.jsonl.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for line in read_lines(Path(path)) if path and version else ():
@@ -65,7 +66,7 @@ def known_completions(path: str, version: str) -> dict[str, list[str]]:
 
 
 def running_figures(mined: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Means over all lines so far, as metrics.jsonl has them."""
+    """Means over all lines so far, for metrics.jsonl."""
     lines = list(mined)
     rollouts = [rollout for line in lines for rollout in line["rollouts"]]
     return {
@@ -78,7 +79,7 @@ def running_figures(mined: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def summary(rows: Mapping[str, Row], mined: Mapping[str, Mapping[str, Any]], *, seconds: float) -> dict[str, Any]:
-    """The numbers of result.json. `seconds` were spent on drawing rollouts, in all starts of the job together."""
+    """The figures of result.json. `seconds` is the sampling time over all starts of the job."""
     lines = [mined[key] for key in rows]
     rollouts = [rollout for line in lines for rollout in line["rollouts"]]
     drawn = sum(not rollout["reused"] for rollout in rollouts)

@@ -1,8 +1,8 @@
-"""Rows laid end to end instead of padded: the same loss for less padding, where no row has media.
+"""Pack rows into lines instead of padding them: the same loss with less padding, for rows without media.
 
-Each row's positions start at 0 again, and there is no attention mask: transformers reads the borders off the positions
-and keeps each row's attention to itself (a block-diagonal mask for SDPA, cumulative lengths for flash attention). Rows
-with media stay padded: their positions are three-dimensional and are computed by the model from one row a line.
+Each row's positions restart at 0, and there is no attention mask: transformers infers the row boundaries from the
+positions and restricts attention to each row (a block-diagonal mask for SDPA, cumulative lengths for flash attention).
+Rows with media stay padded: their positions are three-dimensional, and the model computes them from one row per line.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import torch
 
 from guardapp.guard.engines.hf.encoding import Encoded
 
-# on a CPU lines of 2,048 tokens cost more in masked attention than padding does (docs/training.md)
+# on a CPU, lines of 2,048 tokens cost more in masked attention than padding does (docs/training.md)
 LINE_TOKENS = 512
-POSITION_AXES = 4  # text, time, height, width: all the same for text
+POSITION_AXES = 4  # text, time, height, width: all equal for text
 
 
 def can_be_packed(rows: Sequence[Encoded]) -> bool:
@@ -21,8 +21,9 @@ def can_be_packed(rows: Sequence[Encoded]) -> bool:
 
 
 def lines_of(lengths: Sequence[int], line_tokens: int) -> list[list[int]]:
-    """Which rows stand on which line: each on the first that has room, at most `line_tokens` together (or one longer
-    row alone).
+    """First-fit packing: return the row indices of each line.
+
+    A line holds at most `line_tokens` tokens, or one longer row alone.
     """
     lines: list[list[int]] = []
     room: list[int] = []
@@ -40,10 +41,10 @@ def lines_of(lengths: Sequence[int], line_tokens: int) -> list[list[int]]:
 def pack(
     rows: Sequence[Encoded], weights: Sequence[torch.Tensor], *, line_tokens: int, pad_token_id: int
 ) -> dict[str, torch.Tensor]:
-    """`input_ids` and `loss_weights` of shape (lines, tokens), `position_ids` of shape (4, lines, tokens).
+    """Return `input_ids` and `loss_weights` of shape (lines, tokens) and `position_ids` of shape (4, lines, tokens).
 
-    `weights[i]` are row i's (its first is 0, so that no row is trained to predict the next one's start). Tokens that
-    fill up a line have position 0 and weight 0: each is a row of its own. A line is as long as the longest row, or
+    `weights[i]` belong to row i; the first is 0, so that no row is trained to predict the start of the next. Padding
+    tokens have position 0 and weight 0, which makes each a row of its own. A line is as long as the longest row, or
     `line_tokens`.
     """
     lengths = [len(row) for row in rows]

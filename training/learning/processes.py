@@ -1,4 +1,4 @@
-"""A job that `accelerate launch` started several times: who writes files, and how all of them stop at the same step."""
+"""Multi-process jobs started by `accelerate launch`: which process writes, and how all stop at the same step."""
 
 import logging
 import os
@@ -9,19 +9,19 @@ from torch import distributed
 
 
 def processes() -> int:
-    """How many processes this job has."""
+    """The number of processes of this job."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
-    """Whether this process writes the run directory's files. The others only compute."""
+    """Whether this process writes the files of the run directory; the others only compute."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set in any of them. All must call it at the same point: each waits for the others.
+    """Whether the flag is set in any process. A collective call: all processes must make it at the same point.
 
-    Without it one process would see a wish to stop a step before another, which then waits for it for ever.
+    Without it, one process could see a stop request a step before another, which would then wait for ever.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return flag
@@ -36,6 +36,6 @@ def any_process(flag: bool) -> bool:
 
 
 def log_to_stdout() -> None:
-    """A job's log: everything of the first process, only warnings of the others."""
+    """Log everything from the first process and only warnings from the others."""
     level = logging.INFO if is_main_process() else logging.WARNING
     logging.basicConfig(stream=sys.stdout, level=level, format="%(asctime)s %(levelname)s %(message)s")

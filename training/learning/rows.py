@@ -1,4 +1,4 @@
-"""One row of a snapshot: the only dataset format that jobs read. Django-free."""
+"""A row of a snapshot: the only dataset format that jobs read. Independent of Django."""
 
 import json
 from collections.abc import Iterator
@@ -30,26 +30,26 @@ FIELDS = frozenset(
 
 
 class RowNotReadable(ValueError):
-    """A snapshot line is not a row; the message names the line and the field."""
+    """A line of the snapshot is not a row; the message names the line and the field."""
 
 
 class RowsShareAnId(ValueError):
-    """Two rows of the dataset have one id, so what was found for them could not be told apart; the message names it."""
+    """Two rows of the dataset share an id, which would make their results ambiguous; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A sample with its gold verdict and, for training, the target completion.
+    """A sample with its gold verdict and, for training, its target completion.
 
     As JSON: {"id", "split": "train"|"holdout", "group", "modality", "prompt", "response", "media": [{"kind", "fps",
     "frames": [{"path", "timestamp_s"}]}], "completion", "labels": {"prompt", "response"}, "categories", "source",
-    "target_source", "weight", "policy": the text it was judged by, only where the guard is given one}; frame paths are
-    relative to the media root. Further fields of a line are kept in `extra`.
+    "target_source", "weight", "policy": the policy text, only if the guard is given one}. Frame paths are relative to
+    the media root. Further fields of a line are kept in `extra`.
     """
 
     sample: Sample
     verdict: Verdict
-    completion: str  # "" where a row is only for evaluation
+    completion: str  # "" if the row is only for evaluation
     split: str = "train"
     group: str = ""
     source: str = ""
@@ -88,7 +88,7 @@ class Row:
 
 
 def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
-    """Raises KeyError or ValueError where a field is missing or has a value that is not of the vocabulary."""
+    """Convert JSON to a row. Raises KeyError or ValueError for a missing field or an unknown value."""
     labels = value["labels"]
     media = tuple(
         SeenMedia(
@@ -122,7 +122,7 @@ def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
 
 
 def read_rows(path: Path, media_root: Path, *, split: str = "") -> Iterator[Row]:
-    """Stream the rows of a snapshot, of one split or of all."""
+    """Stream the rows of a snapshot, of one split or of all. Raises RowNotReadable."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:

@@ -1,4 +1,4 @@
-"""Predictions of one evaluation → the numbers of result.json. Without torch, so that the product may call it too."""
+"""Predictions of an evaluation → the figures of result.json. Without torch, so that the web app can import it."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ Prediction = Mapping[str, Any]
 
 
 def outcome(prediction: Prediction, task: Task) -> Outcome:
-    """The prediction's label of a task that has a gold label."""
+    """The prediction's outcome for a task with a gold label."""
     field = FIELD_BY_TASK[task]
     predicted = prediction["predicted"][field]
     return Outcome(
@@ -37,11 +37,10 @@ def outcome(prediction: Prediction, task: Task) -> Outcome:
 
 
 def scored(predictions: Sequence[Prediction], *, resamples: int, seed: int) -> dict[str, Any]:
-    """Counts and costs, and scores by task: of all rows, and of each modality, source and gold category.
+    """Counts, costs and scores by task: over all rows, and by modality, source and gold category.
 
-    Every rate is from 0 to 1; `f1_low` and `f1_high` are the 95% bootstrap interval of F1. `averages` are the means
-    over sources weighted by scored rows, as the published tables weight their benchmarks. `ms_per_row` is a row's share
-    of its batch's time.
+    Every rate is from 0 to 1. `f1_low` and `f1_high` are the 95% bootstrap interval of F1. `averages` are means over
+    sources weighted by scored rows, as in the published tables. `ms_per_row` is a row's share of its batch's time.
     """
 
     def by_task(rows: Sequence[Prediction]) -> dict[str, Any]:
@@ -73,10 +72,10 @@ def scored(predictions: Sequence[Prediction], *, resamples: int, seed: int) -> d
 
 
 def averages(rows: Sequence[Prediction], task: Task) -> dict[str, Any]:
-    """Means over the sources, weighted by scored rows.
+    """Means over sources, weighted by scored rows.
 
-    F1, precision and recall mean nothing on a source without positives, the false-positive rate nothing on one without
-    negatives: such a source is left out of them, and an average over no source is None.
+    F1, precision and recall are meaningless for a source without positives, and the false-positive rate for one without
+    negatives; such sources are excluded. An average over no source is None.
     """
     by_source = scores_by_benchmark(outcome(row, task) for row in _labelled(rows, task))
     with_positives = {name: scores for name, scores in by_source.items() if scores.positives}
@@ -118,7 +117,7 @@ def _of_task(rows: Sequence[Prediction], task: Task, resamples: int, seed: int) 
 
 
 def counted(outcomes: Sequence[Outcome], *, resamples: int, seed: int) -> dict[str, Any]:
-    """What follows from the labels alone: counts, rates from 0 to 1, and F1 with its 95% interval."""
+    """Figures that depend only on the labels: counts, rates from 0 to 1, and F1 with its 95% interval."""
     scores = score(outcomes)
     interval = bootstrap_f1(outcomes, resamples=resamples, seed=seed)
     return {

@@ -16,12 +16,12 @@ from training.learning.heartbeat import Heartbeat
 from training.learning.packing import can_be_packed, pack
 from training.learning.rows import Row, read_rows
 
-# encodings kept in memory; rows beyond it are encoded again when their turn comes
+# limit of the encodings kept in memory; further rows are encoded again when needed
 CACHE_BYTES = 2 * 1024**3
 
 
 class NoTrainingRows(ValueError):
-    """The dataset holds no row to train on: none of split "train", or none with a completion that fits the cutoff."""
+    """The dataset has no row to train on: none in split "train", or none with a completion within the cutoff."""
 
 
 class JobCancelled(Exception):
@@ -29,7 +29,7 @@ class JobCancelled(Exception):
 
 
 def training_rows(config: SftConfig) -> list[Row]:
-    """The train rows with a completion, and `replay_rows` seeded ones of the replay dataset after them."""
+    """The train rows with a completion, followed by `replay_rows` seeded rows of the replay dataset."""
     media_root = Path(config.media_root)
     rows = [row for row in read_rows(Path(config.dataset), media_root, split="train") if row.completion]
     if config.replay_dataset and config.replay_rows:
@@ -41,7 +41,7 @@ def training_rows(config: SftConfig) -> list[Row]:
 
 @dataclass
 class EncodedRows:
-    """The rows that fit the cutoff. `lengths[i]` counts tokens; `self[i]` encodes lazily and from a bounded cache."""
+    """The rows that fit the cutoff. `lengths[i]` counts tokens; `self[i]` encodes lazily, with a bounded cache."""
 
     processor: Any
     rows: list[Row]
@@ -52,8 +52,9 @@ class EncodedRows:
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedRows":
-        """Encode every row once: longer ones are dropped and counted, never cut. Raises NoTrainingRows,
-        JobCancelled.
+        """Encode every row once. Rows over the cutoff are dropped and counted, never truncated.
+
+        Raises NoTrainingRows or JobCancelled.
         """
         result = cls(processor, [])
         for number, row in enumerate(rows):
@@ -89,8 +90,11 @@ class EncodedRows:
 
 
 def token_weights(encoded: Encoded, *, row_weight: float, loss_on_prompt: float) -> torch.Tensor:
-    """Loss weight of each token as a target, shape (tokens,): 1 in the completion, `loss_on_prompt` on the prompt's
-    text, 0 on media placeholders, all times the row's weight."""
+    """Return the loss weight of each token as a target, shape (tokens,).
+
+    It is 1 in the completion, `loss_on_prompt` on the prompt's text and 0 on media placeholders, times the row's
+    weight.
+    """
     weights = torch.full((len(encoded),), loss_on_prompt)
     weights[encoded.media_types != 0] = 0.0
     weights[encoded.prompt_tokens :] = 1.0
@@ -100,10 +104,10 @@ def token_weights(encoded: Encoded, *, row_weight: float, loss_on_prompt: float)
 
 @dataclass(frozen=True, slots=True)
 class GuardCollator:
-    """Dataset rows {"index"} → a right-padded batch of text, image and video rows, with `loss_weights` (rows, tokens).
+    """Dataset rows {"index"} → a right-padded batch of text, image and video, with `loss_weights` (rows, tokens).
 
-    A batch of text alone is packed into lines of `line_tokens` or more (0: never). `fillers` stand in for media that it
-    lacks.
+    A text-only batch is packed into lines of at least `line_tokens` (0: never). `fillers` supply the kinds of media
+    that the batch lacks.
     """
 
     rows: EncodedRows
@@ -130,10 +134,12 @@ class GuardCollator:
 
 
 class GroupedByLength(Sampler[int]):  # type: ignore[misc]
-    """A seeded order in which neighbours have like lengths: rows are sorted by length inside pools of `pool_batches`
-    batches, which leaves little padding, and the batches are shuffled. It depends on seed and epoch alone, so a resumed
-    run goes on exactly where it stopped. Where `apart` says which rows have media, those seldom share a batch with the
-    others."""
+    """A seeded order in which neighbours have similar lengths.
+
+    Rows are sorted by length within pools of `pool_batches` batches, which reduces padding, and the batches are
+    shuffled. The order depends only on seed and epoch, so that a resumed run continues exactly. If `apart` marks the
+    rows with media, they rarely share a batch with the others.
+    """
 
     def __init__(
         self, lengths: Sequence[int], batch_size: int, seed: int, apart: Sequence[bool] = (), pool_batches: int = 50
@@ -160,7 +166,7 @@ class GroupedByLength(Sampler[int]):  # type: ignore[misc]
         for start in range(0, len(order), pool):
             ranked = sorted(order[start : start + pool], key=lambda index: (self.apart[index], self.lengths[index]))
             batches += [ranked[at : at + self.batch_size] for at in range(0, len(ranked), self.batch_size)]
-        # the one short batch, if any, stays last: elsewhere it would shift the borders of all that follow
+        # The short batch, if any, stays last: elsewhere it would shift the boundaries of all later batches.
         tail = [batch for batch in batches if len(batch) < self.batch_size]
         full = [batch for batch in batches if len(batch) == self.batch_size]
         random.shuffle(full)

@@ -1,5 +1,4 @@
-"""What every training job does the same way: adapters, the vision tower, checkpoints to resume from, reports, and the
-finished model."""
+"""Common parts of the training jobs: LoRA, the vision tower, checkpoints, reports and the saved model."""
 
 import logging
 import shutil
@@ -18,14 +17,14 @@ from training.learning.heartbeat import Heartbeat
 from training.learning.lora import LORA_TARGETS
 from training.learning.processes import any_process, is_main_process
 
-# the trainer writes it last: without it the folder is half written
+# written last by the trainer; without it, the checkpoint is incomplete
 LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"
 
 log = logging.getLogger("training.jobs")
 
 
 class Trained(Protocol):
-    """What the configs of the training jobs have in common."""
+    """The common fields of the training jobs' configs."""
 
     @property
     def lora_rank(self) -> int: ...
@@ -49,7 +48,7 @@ def lora(config: Trained) -> LoraConfig | None:
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
-    """The whole checkpoint with the most steps; folders that a killed job left half written are removed."""
+    """Return the complete checkpoint with the most steps; incomplete ones left by a killed job are removed."""
     whole = []
     for folder in (run_dir / CHECKPOINTS).glob("checkpoint-*"):
         if (folder / LAST_FILE_OF_A_CHECKPOINT).exists():
@@ -60,12 +59,13 @@ def newest_checkpoint(run_dir: Path) -> Path | None:
 
 
 def save_model(trainer: Any, processor: Any, folder: Path, *, bf16: bool) -> None:
-    """Write the whole model with its processor, so that an engine loads the folder as it is: an adapter is merged, and
-    kept beside the weights for servers that hold the base model.
+    """Write the whole model with its processor, so that an engine can load the folder directly.
+
+    An adapter is merged, and also kept next to the weights for servers that hold the base model.
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     shares = in_shares(trainer)
-    # all processes give theirs to the first
+    # all processes send their shards to the first
     weights = trainer.accelerator.get_state_dict(trainer.model) if shares else None
     if not is_main_process():
         return
@@ -88,19 +88,19 @@ def save_model(trainer: Any, processor: Any, folder: Path, *, bf16: bool) -> Non
 
 
 def in_shares(trainer: Any) -> bool:
-    """Whether each process holds only a share of the weights (FSDP, ZeRO-3)."""
+    """Whether the weights are sharded over the processes (FSDP, ZeRO-3)."""
     plugin = trainer.accelerator.state.deepspeed_plugin
     return bool(trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3))
 
 
 def write_result(run_dir: Path, result: dict[str, Any]) -> None:
-    """RUN_DIR/result.json, by the first process: the job is done when it exists."""
+    """Write RUN_DIR/result.json from the first process. Its existence means that the job is done."""
     if is_main_process():
         write_json(run_dir / RESULT, result)
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]
-    """Heartbeat, metrics.jsonl and the stop at the next step."""
+    """Sends heartbeats, writes metrics.jsonl and stops at the next step on request."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self.heartbeat = heartbeat
@@ -144,9 +144,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self.heartbeat.beat("training", state.global_step, state.max_steps, force=True, extra=self.latest)
 
     def measured(self, logs: dict[str, float], state: TrainerState, seconds: float) -> dict[str, float]:
-        """What a logged step has to tell; each kind of training adds its own. `seconds` is the time since this
-        start.
-        """
+        """The metrics of a logged step; subclasses add their own. `seconds` is the time since this start."""
         return {
             "loss": logs["loss"],
             "lr": logs["learning_rate"],

@@ -1,4 +1,4 @@
-"""A GRPO config in TRL's words: how rollout batches, update batches and forward passes fit together."""
+"""GRPO batch arithmetic: how rollout batches, update batches and forward passes fit together."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -13,38 +13,37 @@ from guardapp.guard.rl.clipping import ClipSchedule
 from guardapp.guard.rl.rewards import reward_named
 from training.contract import CHECKPOINTS, ConfigNotUsable, GrpoConfig
 
-LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo"}  # ours → the name of TRL's nearest
+LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo"}  # ours → the closest of TRL's
 GENERATIONS = ("transformers", "vllm_colocate", "vllm_server")
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """How many completions go where. A rollout batch is drawn with one state of the guard; an update batch is one
-    optimizer step.
+    """Batch sizes. A rollout batch is sampled from one state of the guard; an update batch is one optimizer step.
 
-    One of the two holds the other a whole number of times: GuardReasoner-Omni v1 and VL take several updates from one
-    rollout batch, v2 takes one.
+    One of the two must be a multiple of the other: GuardReasoner-Omni v1 and VL make several updates from one rollout
+    batch, v2 makes one.
     """
 
-    micro: int  # completions a forward pass of one process
-    accumulation: int  # forward passes of one process an update
-    per_rollout: int  # forward passes of one process that a rollout batch makes
-    # an epoch's prompts are filled up to a multiple of this, so that no batch is ever short
+    micro: int  # completions per forward pass and process
+    accumulation: int  # forward passes per update and process
+    per_rollout: int  # forward passes per rollout batch and process
+    # the prompts of an epoch are padded to a multiple of this, so that no batch is short
     block_prompts: int
 
     @property
     def updates(self) -> int:
-        """Updates that one rollout batch makes, 1 at least."""
+        """Updates per rollout batch, at least 1."""
         return max(1, self.per_rollout // self.accumulation)
 
     @property
     def rollouts(self) -> int:
-        """Rollout batches that one update takes, 1 at least."""
+        """Rollout batches per update, at least 1."""
         return max(1, self.accumulation // self.per_rollout)
 
     @classmethod
     def plan(cls, config: GrpoConfig, processes: int) -> "Batches":
-        """Raises ConfigNotUsable, naming the fields that do not fit together."""
+        """Derive the sizes from a config. Raises ConfigNotUsable, naming the conflicting fields."""
         rollout = config.prompts_per_batch * config.group_size
         if config.group_size < 2:
             raise ConfigNotUsable(
@@ -73,7 +72,7 @@ class Batches:
 
 
 def check(config: GrpoConfig) -> None:
-    """Raises ConfigNotUsable, RewardUnknown or ClipNotUsable before anything is loaded."""
+    """Validate before anything is loaded. Raises ConfigNotUsable, RewardUnknown or ClipNotUsable."""
     reward_named(config.reward)
     clip_schedule(config)
     if config.loss not in LOSSES:
@@ -89,7 +88,7 @@ def check(config: GrpoConfig) -> None:
 
 
 def check_vllm(config: GrpoConfig) -> None:
-    """Raises ConfigNotUsable with what to do about it."""
+    """Check that vLLM can be used. Raises ConfigNotUsable, with the fix."""
     if importlib.util.find_spec("vllm") is None:
         raise ConfigNotUsable(
             f"generation={config.generation!r} needs vLLM, which is not installed: "
@@ -102,12 +101,12 @@ def check_vllm(config: GrpoConfig) -> None:
 
 
 def clip_schedule(config: GrpoConfig) -> ClipSchedule:
-    """Raises ClipNotUsable."""
+    """The clip schedule of a config. Raises ClipNotUsable."""
     return ClipSchedule(config.clip_low, config.clip_high, config.clip_schedule, config.clip_floor)
 
 
 def trainer_arguments(config: GrpoConfig, run_dir: Path, batches: Batches) -> trl.GRPOConfig:
-    """Everything is set from the config: TRL's defaults are not the papers'."""
+    """Convert the config to TRL's. Every field is set, because TRL's defaults differ from the papers'."""
     cpu = not torch.cuda.is_available()
     return trl.GRPOConfig(
         output_dir=str(run_dir / CHECKPOINTS),

@@ -1,4 +1,4 @@
-"""Rows → prompts that completions are drawn for, and the seeded order in which they come."""
+"""Rows → prompts for sampling, and their seeded order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ from training.learning.heartbeat import Heartbeat
 from training.learning.rows import Row, read_rows
 from training.learning.sft_data import CACHE_BYTES, JobCancelled, NoTrainingRows
 
-CONCATENATED = "concatenated"  # folder of the run directory that holds the merged pictures
+CONCATENATED = "concatenated"  # the run directory's folder of merged pictures
 
 
 def graded_rows(config: GrpoConfig, run_dir: Path) -> list[Row]:
-    """The train rows with a gold label that a completion can be held against, and the concatenations of them."""
+    """The train rows with a gold label against which completions can be graded, and their concatenations."""
     rows = [
         row
         for row in read_rows(Path(config.dataset), Path(config.media_root), split="train")
@@ -51,8 +51,9 @@ class Prompts:
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], max_tokens: int, heartbeat: Heartbeat) -> "Prompts":
-        """Encode every prompt once: longer ones are dropped and counted, never cut. Raises NoTrainingRows,
-        JobCancelled.
+        """Encode every prompt once. Prompts over the limit are dropped and counted, never truncated.
+
+        Raises NoTrainingRows or JobCancelled.
         """
         result = cls(processor, [])
         for number, row in enumerate(rows):
@@ -87,12 +88,13 @@ class Prompts:
 
 
 class PromptOrder(Sampler[int]):  # type: ignore[misc]
-    """Indices of prompts, one for each completion: a rollout batch is `batch` prompts, each `group_size` times in a
-    row, and comes `repeats` times, once for each forward pass that uses it (TRL's dataloader hands it out anew for
-    each).
+    """The order of prompt indices, one per completion.
 
-    The order follows from seed and epoch alone, so a resumed run goes on exactly. The last batches of an epoch are
-    filled up with its first prompts, to a multiple of `block`.
+    A rollout batch is `batch` prompts, each `group_size` times in a row. It is repeated `repeats` times, once for each
+    forward pass that uses it, since TRL's dataloader delivers it for each.
+
+    The order depends only on seed and epoch, so that a resumed run continues exactly. The last batches of an epoch are
+    padded with its first prompts, to a multiple of `block`.
     """
 
     def __init__(self, prompts: int, *, group_size: int, batch: int, block: int, repeats: int, seed: int) -> None:
@@ -102,7 +104,7 @@ class PromptOrder(Sampler[int]):  # type: ignore[misc]
         self.repeats = repeats
         self.seed = seed
         self.epoch = 0
-        self.drawn = -(-prompts // block) * block  # prompts an epoch
+        self.drawn = -(-prompts // block) * block  # prompts per epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer (accelerate) before each epoch."""

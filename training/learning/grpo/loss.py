@@ -1,4 +1,4 @@
-"""The numbers inside GRPO's objective: log-probabilities of completions, and the clipped policy loss."""
+"""The terms of GRPO's objective: log-probabilities of completions, and the clipped policy loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from training.learning.fillers import missing_media
 
 @dataclass(frozen=True, slots=True)
 class Logps:
-    """Of each completion token, shapes (rows, longest completion), 0 beyond a completion's end. Natural logarithms."""
+    """Values per completion token, of shape (rows, longest completion); 0 beyond a completion's end.
+
+    Natural logarithms.
+    """
 
     logps: torch.Tensor
     entropies: torch.Tensor
@@ -29,11 +32,11 @@ def completion_logps(
     fused: bool,
     fillers: tuple[Encoded, ...] = (),
 ) -> Logps:
-    """One forward pass over prompts with their completions; text, image and video rows may stand in one batch.
+    """Run one forward pass over prompts with their completions; a batch may mix text, image and video rows.
 
-    `fused` takes the chunked head that TRL puts on the model (it never holds all logits: for large vocabularies);
-    without it, only the positions that predict a completion token are projected at all (less work on a CPU). `fillers`
-    join the batch where it lacks their kind of media, and leave it again.
+    `fused` uses TRL's chunked head, which never holds all logits and suits large vocabularies. Otherwise only positions
+    that predict a completion token are projected, which is less work on a CPU. `fillers` join a batch that lacks their
+    kind of media, and are removed from the result.
     """
     count, rows = len(rows), [*rows, *missing_media(list(rows), fillers)]
     batch = {key: tensor.to(device) for key, tensor in collate(rows, pad_token_id=pad_token_id, side="right").items()}
@@ -58,7 +61,7 @@ def completion_logps(
 
 
 def _of_targets(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """logits (rows, positions, vocabulary), targets (rows, positions); the entropies carry no gradient."""
+    """`logits` (rows, positions, vocabulary), `targets` (rows, positions); the entropies carry no gradient."""
     logps = logits.log_softmax(dim=-1)
     with torch.no_grad():
         entropies = -(logps.exp() * logps).sum(dim=-1)
@@ -67,7 +70,7 @@ def _of_targets(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tens
 
 @dataclass(frozen=True, slots=True)
 class PolicyLoss:
-    """Of each token, shapes as the log-probabilities'. `clipped` marks the tokens that the clip range holds back."""
+    """Values per token, shaped like the log-probabilities. `clipped` marks tokens outside the clip range."""
 
     loss: torch.Tensor
     clipped: torch.Tensor
@@ -76,10 +79,10 @@ class PolicyLoss:
 def clipped_policy_loss(
     logps: torch.Tensor, old_logps: torch.Tensor, advantages: torch.Tensor, clip: ClipRange
 ) -> PolicyLoss:
-    """PPO's objective, to be minimised: -min(K·A, clip(K)·A), K = exp(logp - old logp); no KL term.
+    """PPO's objective as a loss: -min(K·A, clip(K)·A), K = exp(logp - old logp); no KL term.
 
-    `advantages` has shape (rows,). The VL paper prints min(K, clip K)·A, most likely a typo: for A < 0 that would not
-    clip.
+    `advantages` has shape (rows,). The VL paper prints min(K, clip K)·A, most likely a typo: it would not clip for A <
+    0.
     """
     ratio, advantage = (logps - old_logps).exp(), advantages[:, None]
     held = ratio.clamp(1 - clip.low, 1 + clip.high)
@@ -88,9 +91,9 @@ def clipped_policy_loss(
 
 
 def row_weights(completion_tokens: torch.Tensor, kept: torch.Tensor, *, token_mean: bool, total: float) -> torch.Tensor:
-    """What each token of a row weighs in an update's loss, shape (rows,); left-out rows weigh 0.
+    """The weight of each row's tokens in an update's loss, shape (rows,); rows that are not kept weigh 0.
 
-    `total` is the update's kept completion tokens (token mean) or kept rows (sequence mean).
+    `total` is the number of kept completion tokens of the update (token mean) or of kept rows (sequence mean).
     """
     weights = (
         torch.ones_like(completion_tokens, dtype=torch.float32) if token_mean else 1 / completion_tokens.clamp(min=1)

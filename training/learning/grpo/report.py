@@ -1,4 +1,4 @@
-"""What a GRPO run does beside its steps: the clip range in force, metrics and completions to read."""
+"""Callbacks of a GRPO run: the clip range of each step, metrics, and sample completions."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,11 @@ TRAINERS_OWN = ("loss", "learning_rate", "epoch", "num_tokens", "step_time", "nu
 
 
 class Clipping(TrainerCallback):  # type: ignore[misc]
-    """Sets the range of each step before its first forward pass, after a resume too: TRL reads its own config only
-    once.
-    """
+    """Sets the clip range before a step's first forward pass, also after a resume: TRL reads its config only once."""
 
     def __init__(self, schedule: ClipSchedule) -> None:
         self.schedule = schedule
-        self.trainer: GuardGrpoTrainer | None = None  # set once it is built
+        self.trainer: GuardGrpoTrainer | None = None  # set after its construction
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         assert self.trainer is not None
@@ -34,11 +32,11 @@ class Clipping(TrainerCallback):  # type: ignore[misc]
 
 
 class GrpoReporter(Reporter):
-    """The figures of issue and recipe beside loss and learning rate, and some completions of each logged step."""
+    """Reports reward figures besides loss and learning rate, and some completions of each logged step."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         super().__init__(heartbeat)
-        self.trainer: GuardGrpoTrainer | None = None  # set once it is built
+        self.trainer: GuardGrpoTrainer | None = None  # set after its construction
         self.first_rollout: int | None = None
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -49,7 +47,7 @@ class GrpoReporter(Reporter):
         self.beat()
 
     def beat(self) -> None:
-        """A sign of life inside a step, which may take minutes."""
+        """Send a heartbeat within a step, which may take minutes."""
         assert self.trainer is not None
         self.heartbeat.beat("training", self.trainer.state.global_step, self.trainer.state.max_steps, extra=self.latest)
 

@@ -1,4 +1,4 @@
-"""Drawing groups of completions with transformers: each prompt is read once, and its group goes on from there."""
+"""Sample groups of completions with transformers, with one prefill per prompt."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,11 +21,10 @@ def draw_groups(
     device: torch.device,
     beat: Callable[[], None] = lambda: None,
 ) -> list[list[int]]:
-    """`group_size` completions for each prompt, group by group in the order given: token ids, up to and with the end
-    token.
+    """Sample `group_size` completions per prompt, in input order, as token ids including the end token.
 
-    At most `batch` completions are drawn together (one group at least), prompts of like length with each other; `beat`
-    is called before each such part.
+    At most `batch` completions (but at least one group) are sampled together, from prompts of similar length. `beat` is
+    called before each such batch.
     """
     ranked = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
     together = max(1, batch // group_size)
@@ -40,7 +39,7 @@ def draw_groups(
 
 
 def until_end(ids: list[int], end_ids: Sequence[int]) -> list[int]:
-    """What was generated, without the padding after the end token."""
+    """Cut generated ids after the end token."""
     ends = [at for at, token in enumerate(ids) if token in end_ids]
     return ids[: ends[0] + 1] if ends else ids
 

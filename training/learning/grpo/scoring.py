@@ -1,4 +1,4 @@
-"""Completions → rewards, advantages inside each group, and what a run page shows of them."""
+"""Completions → rewards, advantages within each group, and the figures and examples of the run page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from guardapp.guard.rl.rewards import REWARDS, Graded, Reward, grade, reward_nam
 from training.learning.rows import Row
 
 STD_OFFSET = 1e-6  # spec/recipes.md, section 4
-# a run with one of them shows what the other would have paid
+# a run with one of these also shows the reward of the other
 BOTH_SHOWN = ("omni-v2", "omni-v2-released")
 
 
@@ -29,7 +29,7 @@ class Scored:
 
 
 class Grader:
-    """The reward function as TRL calls it. `latest` keeps what it said of the batch just graded."""
+    """The reward function as called by TRL. `latest` holds the grades of the most recent batch."""
 
     def __init__(
         self, rows: Sequence[Row], tokenizer: Any, end_ids: Sequence[int], *, reward: str, max_tokens: int
@@ -46,7 +46,7 @@ class Grader:
         return [scored.reward.total for scored in self.latest]
 
     def scored(self, row: Row, ids: Sequence[int]) -> Scored:
-        """`ids` are a completion's tokens, its end token included where it has one."""
+        """Grade a completion; `ids` are its tokens, including the end token if any."""
         written = ids[:-1] if ids and ids[-1] in self.end_ids else ids
         completion: str = self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         response_present = row.sample.response is not None
@@ -58,9 +58,9 @@ class Grader:
 
 
 def group_advantages(rewards: torch.Tensor) -> torch.Tensor:
-    """(r - mean) / (std + 1e-6) inside each group, shapes (groups, group size); std is that of a sample (n - 1).
+    """(r - mean) / (std + 1e-6) within each group, shape (groups, group size); std is the sample's (n - 1).
 
-    Exactly 0 where all rewards of a group are equal: rounding of the mean would otherwise leave a little.
+    Exactly 0 if all rewards of a group are equal; rounding of the mean would otherwise leave a residue.
     """
     rewards = rewards.double()
     advantages = (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.std(dim=1, keepdim=True) + STD_OFFSET)
@@ -68,16 +68,16 @@ def group_advantages(rewards: torch.Tensor) -> torch.Tensor:
 
 
 def all_equal(rewards: torch.Tensor) -> torch.Tensor:
-    """Which groups teach nothing, shape (groups,)."""
+    """Whether each group has equal rewards and hence no learning signal, shape (groups,)."""
     return rewards.amax(dim=1) == rewards.amin(dim=1)
 
 
 def rollout_metrics(scored: Sequence[Scored], group_size: int, reward: str) -> dict[str, float]:
-    """The figures of a logged step over its completions, which lie group by group.
+    """The metrics of a logged step, over completions ordered by group.
 
-    `reward_std` is the mean of the groups' own; the shares are of groups; `advantage_max_share` is the mean share that
-    one completion has in its group's variance, over the groups that have any: near (G - 1) / G, one completion stands
-    alone.
+    `reward_std` is the mean of the groups' own, and the shares are of groups. `advantage_max_share` is the mean over
+    groups with any variance of the largest share that one completion has in it; close to (G - 1) / G, one completion
+    stands out.
     """
     totals = torch.tensor([one.reward.total for one in scored], dtype=torch.float64).view(-1, group_size)
     accuracies = torch.tensor([one.graded.accuracy for one in scored], dtype=torch.float64).view(-1, group_size)
@@ -110,12 +110,13 @@ def rollout_metrics(scored: Sequence[Scored], group_size: int, reward: str) -> d
 def shown_rollouts(
     scored: Sequence[Scored], advantages: Sequence[float], group_size: int, step: int
 ) -> list[Mapping[str, Any]]:
-    """Lines of rollouts.jsonl: the best and the worst completion of the first group with a difference and of the last
-    group.
+    """Lines of rollouts.jsonl: the best and worst completion of two groups.
+
+    These are the first group with any advantage, and the last group.
     """
     groups = [range(start, start + group_size) for start in range(0, len(scored), group_size)]
     telling = next((group for group in groups if any(advantages[at] for at in group)), groups[0])
-    picked: dict[int, None] = {}  # a set that keeps the order
+    picked: dict[int, None] = {}  # an ordered set
     for group in (telling, groups[-1]):
         ranked = sorted(group, key=lambda at: scored[at].reward.total)
         picked |= dict.fromkeys((ranked[-1], ranked[0]))

@@ -1,10 +1,10 @@
-"""TRL's GRPOTrainer made right for batches that mix text, image and video.
+"""TRL's GRPOTrainer, corrected for batches that mix text, image and video.
 
-TRL generates, keeps vLLM in step and runs the loop. What is replaced: prompts come from the product's own encoding
-(TRL's path crashes on mixed text and image rows, and scores video rows without their frames), the rollout order can be
-resumed, groups stay on one process, advantages are the spec's, and each update weighs its tokens exactly. The
-overridden methods are private ones: the version of trl is pinned, and tests/training/learning/grpo/test_alignment.py
-holds the log-probabilities against a plain model.
+TRL generates, keeps vLLM in sync and runs the loop. Replaced parts: prompts use the product's own encoding (TRL's path
+crashes on mixed text and image rows, and scores video rows without their frames), the rollout order can be resumed,
+groups stay on one process, advantages follow the spec, and each update weighs its tokens exactly. The overridden
+methods are private, so the version of trl is pinned, and tests/training/learning/grpo/test_alignment.py compares the
+log-probabilities with those of a plain model.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,33 +30,35 @@ from training.learning.grpo.loss import clipped_policy_loss, completion_logps, r
 from training.learning.grpo.sampling import draw_groups
 from training.learning.grpo.scoring import Grader, Scored, group_advantages, rollout_metrics
 
-ROLLOUTS_IN_USE = "rollouts-{process}.pt"  # in a checkpoint folder: what the next updates still use
+# in a checkpoint folder: the rollouts that the next updates still use
+ROLLOUTS_IN_USE = "rollouts-{process}.pt"
 
 
 @dataclass
 class Rollouts:
-    """The completions of one process's share of a rollout batch, group by group."""
+    """One process's share of a rollout batch, ordered by group."""
 
     scored: list[Scored]
     advantages: list[float]
 
 
 class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
-    """One rollout batch at a time: draw, grade, then update from it. `latest` holds the last one for the reports."""
+    """Processes one rollout batch at a time: sample, grade, update. `latest` holds the last one for reports."""
 
     def __init__(self, *, config: GrpoConfig, prompts: Prompts, batches: Batches, **keywords: Any) -> None:
         self.config = config
         self.prompts = prompts
         self.batches = batches
         self.latest: Rollouts | None = None
-        self._passes: list[dict[str, torch.Tensor]] = []  # of the rollout batch in use
-        self._rows: list[int] = []  # indices into `prompts` of the batch that TRL's methods work on
+        self._passes: list[dict[str, torch.Tensor]] = []  # of the current rollout batch
+        # indices into `prompts` of the batch that TRL's methods are processing
+        self._rows: list[int] = []
         self._metrics_of_rollouts: dict[str, float] = {}
         self._drawn: list[Scored] = []  # of all processes, since the last log
         self._of_updates: dict[str, torch.Tensor] = {}  # sums since the last log
         self.rollouts_drawn = 0
         self.beat: Callable[[], None] = lambda: None  # called between the parts of a rollout batch
-        # see training.learning.fillers; set where each process holds a share of the weights
+        # see training.learning.fillers; set if the weights are sharded
         self.fillers: tuple[Encoded, ...] = ()
         grader = Grader(
             prompts.rows, prompts.processor.tokenizer, [], reward=config.reward, max_tokens=config.max_new_tokens
@@ -64,7 +66,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         super().__init__(reward_funcs=[grader], **keywords)
         grader.end_ids = frozenset(self.eos_token_ids)
         self.grader = grader
-        # a checkpoint brings its own temperature and penalties: none of them counts here
+        # ignore the temperature and penalties that the checkpoint brings
         self.generation_kwargs = {
             "max_new_tokens": config.max_new_tokens,
             "do_sample": True,
@@ -74,7 +76,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             "repetition_penalty": 1.0,
             "eos_token_id": self.eos_token_ids,
             "pad_token_id": self._tokenizer.pad_token_id,
-            # a sampled placeholder would have no pixels behind it
+            # a sampled placeholder would have no pixels
             "suppress_tokens": [self.model.config.image_token_id, self.model.config.video_token_id],
         }
         self.generation_config = GenerationConfig(**self.generation_kwargs, disable_compile=True)
@@ -89,7 +91,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             seed=self.args.seed,
         )
 
-    # --- drawing and grading a rollout batch ---
+    # --- sampling and grading a rollout batch ---
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, torch.Tensor]:
         position = int(self._step) % (self.batches.per_rollout * self.num_iterations)
@@ -127,8 +129,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
     ) -> tuple[list[list[int]], list[list[float | None]] | None]:
         if not self.use_vllm:
             return self._draw(self._rows[::num_generations]), None
-        # vLLM takes texts and pictures through TRL; a video's frames it would not get, so the model itself draws for
-        # those
+        # through TRL, vLLM receives text and pictures but not video frames, so the model itself samples for videos
         videos = [self.prompts.has_video(row) for row in self._rows]
         served = [at for at, video in enumerate(videos) if not video]
         pictures = [self._pictures(self._rows[at]) for at in served]
@@ -141,14 +142,14 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         for video in videos:
             if video:
                 completion = next(by_model)
-                # not known: TRL corrects nothing for these tokens
+                # unknown: TRL applies no correction to these tokens
                 merged.append((completion, [None] * len(completion)))
             else:
                 merged.append(next(by_vllm))
         return [completion for completion, _ in merged], [values for _, values in merged]
 
     def _draw(self, rows: Sequence[int]) -> list[list[int]]:
-        """A group for each of the rows, by the model itself."""
+        """Sample a group for each row with the model itself."""
         if not rows:
             return []
         with (
@@ -163,7 +164,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             self.accelerator.autocast(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
         ):
-            # its layers hold the adapter
+            # the base model's layers include the adapter
             model = unwrapped.get_base_model() if isinstance(unwrapped, PeftModel) else unwrapped
             return draw_groups(
                 model,
@@ -180,13 +181,12 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         frames = [frame for medium in self.prompts.rows[row].sample.media for frame in medium.frames]
         return [Image.open(frame.path).convert("RGB") for frame in frames] or None
 
-    # --- updating from it ---
+    # --- updating from a rollout batch ---
 
     def _forward_passes(self, drawn: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-        """A shuffled rollout batch → the forward passes of its updates, completions of like length together.
+        """Split a shuffled rollout batch into the forward passes of its updates, grouped by length.
 
-        Groups without any advantage are left out where the config says so; a pass keeps one row at least, which then
-        weighs 0.
+        If configured, groups without any advantage are skipped; a pass keeps at least one row, which then has weight 0.
         """
         passes: list[dict[str, torch.Tensor]] = []
         rows = len(drawn["advantages"])
@@ -197,7 +197,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             tokens = drawn["completion_mask"][update].sum(dim=1)
             token_mean = self.config.loss == "token_mean"
             mine = tokens[kept[update]].sum() if token_mean else kept[update].sum()
-            # the processes' gradients are averaged, and so are the rollout batches of a larger update
+            # gradients are averaged over the processes and over the rollout batches of a larger update
             total = self.accelerator.gather(mine.float()).mean().item() * self.batches.rollouts
             weights = torch.zeros(rows, device=lengths.device)
             weights[update] = row_weights(tokens, kept[update], token_mean=token_mean, total=total)
@@ -219,7 +219,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         batch_size: int | None = None,
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """Shapes (rows, logits_to_keep), as TRL lays completions out; prompts are on the left of `input_ids`."""
+        """Return shape (rows, logits_to_keep), as TRL arranges completions; prompts are on the left of `input_ids`."""
         whole = [
             self._whole(row, ids[mask.bool()])
             for row, ids, mask in zip(self._rows, input_ids, attention_mask, strict=True)
@@ -249,7 +249,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         return logps, entropies, None
 
     def _whole(self, row: int, ids: torch.Tensor) -> Encoded:
-        """A row's prompt with one of its completions."""
+        """Return a row's prompt with one of its completions."""
         prompt = self.prompts[row]
         media_types = torch.zeros(len(ids), dtype=torch.long)
         media_types[: len(prompt)] = prompt.media_types
@@ -264,11 +264,11 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             torch.cat([inputs["prompt_mask"], mask], dim=1),
             mask.shape[1],
         )
-        # without a stale update in between, the guard that drew the completions is the one that scores them here
+        # without a stale update in between, the guard that sampled the completions also scores them here
         policy = clipped_policy_loss(
             logps, inputs.get("old_per_token_logps", logps.detach()), inputs["advantages"], self.clip
         )
-        # vLLM's probabilities differ a little
+        # corrects for small differences of vLLM's probabilities
         per_token = policy.loss * inputs.get("importance_sampling_ratio", 1.0)
         counted = mask * (inputs["weight"] > 0)[:, None]
         self._add("update_tokens", counted.sum())
@@ -278,7 +278,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
 
     @property
     def clip(self) -> ClipRange:
-        """The range in force: a callback sets it at each step."""
+        """The current clip range, which a callback sets at each step."""
         return ClipRange(self.epsilon_low, self.epsilon_high)
 
     def _add(self, name: str, value: torch.Tensor) -> None:
@@ -286,18 +286,17 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             self._of_updates.get(name, torch.zeros((), device=value.device)) + value.detach().float()
         )
 
-    # --- reporting, and going on from a checkpoint ---
+    # --- reporting and resuming ---
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
             logs |= self._measured()
-        self._metrics["train"].clear()  # TRL's own names for some of the same figures
+        # TRL reports some of the same figures under other names
+        self._metrics["train"].clear()
         super().log(logs, start_time)
 
     def _measured(self) -> dict[str, float]:
-        """Of the rollouts drawn since the last log, or those still in use where none was drawn; and of the updates
-        since then.
-        """
+        """Metrics since the last log, of updates and of new rollouts (or of those still in use)."""
         if self._drawn:
             self._metrics_of_rollouts = rollout_metrics(self._drawn, self.num_generations, self.config.reward)
             self._drawn = []
@@ -330,4 +329,4 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         return Path(folder) / ROLLOUTS_IN_USE.format(process=self.args.process_index)
 
     def create_model_card(self, *_arguments: Any, **_keywords: Any) -> None:
-        """Not here: the product describes the model that it registers."""
+        """Skip TRL's model card: the product describes the models that it registers."""
