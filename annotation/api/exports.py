@@ -19,7 +19,6 @@ from annotation.api import shapes
 from annotation.api.authentication import needs_scope
 from annotation.doorbell import ring
 from annotation.exporting.export import (
-    ExportFormat,
     ExportRequest,
     export_archive,
     export_lines,
@@ -27,6 +26,7 @@ from annotation.exporting.export import (
     summarise,
 )
 from annotation.exporting.export_files import manifest_of, request_export
+from annotation.exporting.formats import ExportFormat, UnknownFormat, drops_in_words
 from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
 from annotation.ingest.values import FieldError
 from annotation.models import ApiKey, Export
@@ -176,7 +176,7 @@ class ExportView(APIView):
         | {(200, "application/x-ndjson"): OpenApiTypes.BINARY, (200, "application/zip"): OpenApiTypes.BINARY},
         description="Reviewed rows as JSONL, streamed; with archive=zip a ZIP that holds rows.jsonl, the media "
         "and summary.json. "
-        "What a format drops and why: /export/summary.",
+        f"{drops_in_words()}. How many: /export/summary.",
     )
     def get(self, request: Request) -> HttpResponseBase:
         wanted = export_request_of(request)
@@ -215,6 +215,6 @@ def export_request_of(request: Request) -> ExportRequest:
         return ExportRequest(
             ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard"
         )
-    except ValueError:
+    except UnknownFormat:
         known = ", ".join(one.value for one in ExportFormat)
         raise BodyNotValid("There is no such format.", [FieldError("/format", f"is none of {known}.")]) from None

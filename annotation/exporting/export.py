@@ -5,17 +5,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import IO, Any
 
 import orjson
 from django.conf import settings
 
-from annotation.exporting.canonical import canonical
+from annotation.exporting.formats import FORMATS, ExportFormat, projection_of
 from annotation.exporting.projection import Drop, Projection
 from annotation.exporting.reviewed_rows import ExportedMedia, ReviewedRow, holds_media, reviewed_rows
-from annotation.exporting.sharegpt import sharegpt
-from annotation.exporting.trl import trl_media, trl_text
 from annotation.media.files import original
 from annotation.models import Event, User
 from annotation.status import EventKind
@@ -23,12 +20,6 @@ from guardapp.guard.media.errors import MediaError
 
 LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 ROWS_OF_A_BLOCK = 100  # small enough that nobody else on this process waits for long
-
-
-class ExportFormat(StrEnum):
-    CANONICAL = "canonical"
-    TRL = "trl"
-    SHAREGPT = "sharegpt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +58,8 @@ def export_lines(
     uri.
     """
     tally = Tally() if tally is None else tally
-    media_kept = request.format is ExportFormat.TRL and holds_media(only_hard=request.only_hard)
-    project = projection_of(request.format, with_media=media_kept)
+    matters = FORMATS[request.format].projection_with_media is not None
+    project = projection_of(request.format, with_media=matters and holds_media(only_hard=request.only_hard))
     for chunk in reviewed_rows(only_hard=request.only_hard):
         yield from lines_of(chunk, project, tally, media)
 
@@ -128,12 +119,3 @@ def _write_media(target: zipfile.ZipFile, media: Iterable[ExportedMedia]) -> lis
         except MediaError:
             missing.append(medium.uri)
     return missing
-
-
-def projection_of(format: ExportFormat, *, with_media: bool) -> Projection:
-    """`with_media`: some row of the export has media."""
-    if format is ExportFormat.CANONICAL:
-        return canonical
-    if format is ExportFormat.SHAREGPT:
-        return sharegpt
-    return trl_media if with_media else trl_text

@@ -26,8 +26,8 @@ from django.db.models import F, Q, QuerySet
 from annotation.database import clock
 from annotation.database.read_ahead import read_ahead
 from annotation.errors import ServiceError
-from annotation.exporting.export import ExportFormat, ExportRequest, Tally, lines_of, projection_of, record_export
-from annotation.exporting.parquet import columns_of
+from annotation.exporting.export import ExportRequest, Tally, lines_of, record_export
+from annotation.exporting.formats import ExportFormat, UnknownFormat, columns_of, projection_of
 from annotation.exporting.reviewed_rows import holds_media, reviewed_rows, standing_gold
 from annotation.exporting.write_file import SUFFIX, ParquetMissing, writer_for
 from annotation.models import Export, ExportFile, User
@@ -113,11 +113,18 @@ def write_next(*, export: Export | None = None) -> bool:
     try:
         with kept(claim):
             written = _write(claim.row)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # a full disk, a field that Parquet does not know: again when the claim ran out
+    except UnknownFormat as error:
+        # another attempt would not know it either
+        claim.rows().update(
+            state=ExportState.FAILED,
+            error=str(error),
+            claim_token=None,
+            claimed_until=None,
+            finished_at=clock.now(),
+        )
+        return True
+    except (OSError, RuntimeError, ValueError) as error:
+        # a full disk, a field that Parquet does not know: again when the claim ran out
         logger.exception("Export %s could not write its next file", claim.row.pk)
         claim.rows().update(error=f"{type(error).__name__}: {error}"[:2_000])
         return False

@@ -1,8 +1,9 @@
 """What every projection shares: the reason why a row was left out, and the guard's words for a row."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any
+
+from django.db.models import TextChoices
 
 from annotation.exporting.reviewed_rows import ReviewedRow
 from annotation.status import TargetSource
@@ -11,15 +12,16 @@ from guardapp.guard.prompting import Message, chat_messages, message_texts
 from guardapp.guard.verdict import Sample, SeenMedia
 
 
-class Drop(StrEnum):
-    """Why a projection leaves a reviewed row out."""
+class Drop(TextChoices):
+    """Why a projection leaves a reviewed row out. The labels are for the API's documentation."""
 
-    # the guard has still to write the reasoning for the corrected verdict
-    TARGET_PENDING = "target_pending"
-    TARGET_UNAVAILABLE = "target_unavailable"  # no reasoning could be made
-    NO_PROMPT_LABEL = "no_prompt_label"
-    # the text holds the format's own placeholder, which would be counted as media
-    PLACEHOLDER_IN_TEXT = "placeholder_in_text"
+    TARGET_PENDING = "target_pending", "the guard has still to write the reasoning for the corrected verdict"
+    TARGET_UNAVAILABLE = "target_unavailable", "no reasoning could be made"
+    NO_PROMPT_LABEL = "no_prompt_label", "the gold label has no prompt label"
+    PLACEHOLDER_IN_TEXT = (
+        "placeholder_in_text",
+        "the text holds the format's own placeholder, which would be counted as media",
+    )
 
 
 PENDING, UNAVAILABLE = TargetSource.PENDING.value, TargetSource.UNAVAILABLE.value

@@ -10,6 +10,11 @@ IMAGE, VIDEO = "<image>", "<video>"
 PLACEHOLDERS = (IMAGE, VIDEO, "<audio>")
 
 
+def columns(pa: Any, with_media: bool) -> Any:
+    turns, words = pa.list_(pa.struct({"from": pa.string(), "value": pa.string()})), pa.list_(pa.string())
+    return pa.schema({"conversations": turns, "system": pa.string(), "images": words, "videos": words})
+
+
 def sharegpt(row: ReviewedRow) -> dict[str, Any] | Drop:
     completion = completion_of(row)
     if isinstance(completion, Drop):

@@ -12,6 +12,13 @@ from annotation.exporting.reviewed_rows import ReviewedRow
 from guardapp.guard.taxonomy import MediaKind
 
 
+def columns(pa: Any, with_media: bool) -> Any:
+    content = pa.list_(pa.struct({"type": pa.string(), "text": pa.string()})) if with_media else pa.string()
+    messages, words = pa.list_(pa.struct({"role": pa.string(), "content": content})), pa.list_(pa.string())
+    media = {"images": words, "videos": words} if with_media else {}
+    return pa.schema({"prompt": messages, "completion": messages, **media})
+
+
 def trl_text(row: ReviewedRow) -> dict[str, Any] | Drop:
     """For an export in which no row has media."""
     completion = completion_of(row)

@@ -1,4 +1,4 @@
-"""Blocks of JSON lines → one file: gzip of the same bytes, or Parquet whose columns have the types of `parquet.py`."""
+"""Blocks of JSON lines → one file: gzip of the same bytes, or Parquet with the columns of the format."""
 
 import gzip
 from collections.abc import Callable

@@ -6,15 +6,15 @@ from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation.database.lists import COUNTED_UP_TO
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
-from annotation.exporting.export import ExportFormat, ExportRequest, export_archive, export_lines, record_export
+from annotation.exporting.export import ExportRequest, export_archive, export_lines, record_export
 from annotation.exporting.export_files import UNFINISHED, request_export
+from annotation.exporting.formats import FORMATS, ExportFormat, UnknownFormat
 from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
 from annotation.exporting.reviewed_rows import count_standing
 from annotation.models import Export
@@ -23,36 +23,13 @@ from annotation.tasks import write_exports
 from annotation.web.byte_ranges import answer_with
 from annotation.web.permissions import is_htmx, leads_only, person
 
-FORMATS = (
-    (
-        ExportFormat.CANONICAL,
-        gettext_lazy("Canonical record"),
-        gettext_lazy(
-            "Everything about each item: content, the guard's prediction, every review, the gold label and its "
-            "target reasoning."
-        ),
-    ),
-    (
-        ExportFormat.TRL,
-        "TRL",
-        gettext_lazy(
-            "Conversations for supervised fine-tuning with TRL: the guard's own prompt and the target completion."
-        ),
-    ),
-    (
-        ExportFormat.SHAREGPT,
-        "ShareGPT",
-        gettext_lazy("Conversations for LLaMA-Factory, Axolotl and other trainers that read ShareGPT rows."),
-    ),
-)
-
 
 @require_safe
 @leads_only
 def export(request: HttpRequest) -> HttpResponse:
     reviewed, hard = count_standing(only_hard=False), count_standing(only_hard=True)
     context = {
-        "formats": FORMATS,
+        "formats": [(name, format.title, format.words) for name, format in FORMATS.items()],
         "layouts": ExportLayout,
         "reviewed": reviewed,
         "hard": hard,
@@ -125,7 +102,7 @@ def _wanted(given: Any) -> ExportRequest | None:
         return ExportRequest(
             ExportFormat(given.get("format", ExportFormat.CANONICAL)), only_hard=given.get("rows") == "hard"
         )
-    except ValueError:
+    except UnknownFormat:
         return None
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from django.conf import settings
 
-from annotation.exporting.export import ExportFormat, ExportRequest, export_lines, record_export
+from annotation.exporting.export import ExportRequest, export_lines, record_export
+from annotation.exporting.formats import ExportFormat
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import IncomingItem
 from annotation.models import GoldLabel, Item, ModelVersion, ReviewQueue, User

@@ -9,8 +9,9 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.errors import ServiceError
-from annotation.exporting.export import ExportFormat, ExportRequest, Tally, export_archive, export_lines, record_export
+from annotation.exporting.export import ExportRequest, Tally, export_archive, export_lines, record_export
 from annotation.exporting.export_files import ROWS_A_FILE, folder_of, request_export, write_next
+from annotation.exporting.formats import ExportFormat, UnknownFormat
 from annotation.models import Export
 from annotation.status import ExportLayout, ExportState
 
@@ -48,7 +49,10 @@ class Command(BaseCommand):
         resume: int | None,
         **options: Any,
     ) -> None:
-        request = ExportRequest(ExportFormat(format), only_hard=hard)
+        try:
+            request = ExportRequest(ExportFormat(format), only_hard=hard)
+        except UnknownFormat as error:
+            raise CommandError(str(error)) from None
         if files or resume:
             if out or zip:
                 raise CommandError(

@@ -14,7 +14,8 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from annotation.exporting.export import ExportFormat, ExportRequest, export_lines, summarise
+from annotation.exporting.export import ExportRequest, export_lines, summarise
+from annotation.exporting.formats import ExportFormat
 from annotation.models import Assignment, Event, GoldLabel, Item, User
 from annotation.predictions.policy import policy_text
 from annotation.review.decision import Decision, StepReview

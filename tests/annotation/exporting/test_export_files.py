@@ -14,8 +14,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from annotation.exporting.export import ExportFormat, ExportRequest, export_lines
+from annotation.exporting.export import ExportRequest, export_lines
 from annotation.exporting.export_files import folder_of, manifest_of, request_export, write_next
+from annotation.exporting.formats import ExportFormat
 from annotation.exporting.reviewed_rows import reviewed_rows
 from annotation.models import Event, Export, ExportFile, GoldLabel, ItemMedia, MediaAsset
 from annotation.review.decision import Decision

@@ -1,0 +1,104 @@
+"""The formats of an export, a row each. The page, the API, the command and the files read them here.
+
+A new format is a module with its projection and its columns, and a row in FORMATS.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from annotation.errors import ServiceError
+from annotation.exporting import canonical, sharegpt, trl
+from annotation.exporting.projection import Drop, Projection
+from annotation.exporting.write_file import ParquetMissing
+
+NO_TARGET = (Drop.TARGET_PENDING, Drop.TARGET_UNAVAILABLE, Drop.NO_PROMPT_LABEL)
+
+
+class UnknownFormat(ServiceError, ValueError):
+    """There is no export format of this name."""
+
+
+class ExportFormat(StrEnum):
+    CANONICAL = "canonical"
+    TRL = "trl"
+    SHAREGPT = "sharegpt"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        known = ", ".join(cls)
+        raise UnknownFormat(
+            _("There is no export format “%(name)s”. The formats are %(known)s.") % {"name": value, "known": known}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """`title` and `words` are for the page, `drops` for the API's documentation. `columns` takes pyarrow and whether
+    some row of the export has media, and gives the schema of Parquet files: the JSON lines, field by field.
+    """
+
+    title: str | Promise
+    words: str | Promise
+    projection: Projection
+    columns: Callable[[Any, bool], Any]
+    drops: tuple[Drop, ...] = ()
+    # for all rows of an export with media, where rows look different there
+    projection_with_media: Projection | None = None
+
+
+FORMATS = {
+    ExportFormat.CANONICAL: Format(
+        gettext_lazy("Canonical record"),
+        gettext_lazy(
+            "Everything about each item: content, the guard's prediction, every review, the gold label and its "
+            "target reasoning."
+        ),
+        projection=canonical.canonical,
+        columns=canonical.columns,
+    ),
+    ExportFormat.TRL: Format(
+        "TRL",
+        gettext_lazy(
+            "Conversations for supervised fine-tuning with TRL: the guard's own prompt and the target completion."
+        ),
+        projection=trl.trl_text,
+        columns=trl.columns,
+        drops=NO_TARGET,
+        projection_with_media=trl.trl_media,
+    ),
+    ExportFormat.SHAREGPT: Format(
+        "ShareGPT",
+        gettext_lazy("Conversations for LLaMA-Factory, Axolotl and other trainers that read ShareGPT rows."),
+        projection=sharegpt.sharegpt,
+        columns=sharegpt.columns,
+        drops=(*NO_TARGET, Drop.PLACEHOLDER_IN_TEXT),
+    ),
+}
+
+
+def projection_of(name: ExportFormat, *, with_media: bool) -> Projection:
+    """`with_media`: some row of the export has media."""
+    format = FORMATS[name]
+    return (with_media and format.projection_with_media) or format.projection
+
+
+def columns_of(name: ExportFormat, *, with_media: bool) -> Any:
+    """A pyarrow schema. Raises ParquetMissing."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise ParquetMissing(ParquetMissing.__doc__) from None
+    return FORMATS[name].columns(pyarrow, with_media)
+
+
+def drops_in_words() -> str:
+    """What each format leaves out and why, for the API's documentation."""
+    what = "; ".join(f"{name} drops {', '.join(format.drops)}" for name, format in FORMATS.items() if format.drops)
+    why = "; ".join(f"{reason}: {reason.label}" for reason in Drop)
+    return f"{what} ({why})"
