@@ -1,4 +1,4 @@
-"""Named presets of training, every value with its source; each of them can be edited on a run or written as TOML."""
+"""Named training presets, with the source of every value; they can be edited per run or written as TOML."""
 
 from training.recipes.checks import (
     CHOICES,

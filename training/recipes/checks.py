@@ -1,4 +1,4 @@
-"""Which values a setting may have: its kind, its range or choices, and what must fit together."""
+"""Validation of settings: type, range or choices, and consistency between settings."""
 
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
@@ -14,7 +14,7 @@ from training.recipes.values import RecipeUnknown, SettingUnknown, Value
 
 Config = SftConfig | MineConfig | GrpoConfig | DpoConfig
 CONFIGS: dict[str, type[Config]] = {"sft": SftConfig, "mine": MineConfig, "grpo": GrpoConfig, "dpo": DpoConfig}
-# files, folders and versions: set by the run, never by a recipe or a person
+# files, folders and versions, which the run sets; not part of recipes and not editable
 PLACES = ("base_model", "model", "dataset", "media_root", "replay_dataset", "replay_media_root", "known", "version")
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "keep": tuple(KeepRule),
@@ -31,7 +31,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `low` to `high`; an `open_low` bound is itself not allowed."""
+    """An interval from `low` to `high`; with `open_low`, `low` itself is excluded."""
 
     low: float
     high: float = float("inf")
@@ -80,7 +80,7 @@ RANGES: Mapping[str, Range] = {
 
 
 def config_of(kind: str) -> type[Config]:
-    """Raises RecipeUnknown."""
+    """Return the config class of a kind of run. Raises RecipeUnknown."""
     try:
         return CONFIGS[kind]
     except KeyError:
@@ -88,19 +88,17 @@ def config_of(kind: str) -> type[Config]:
 
 
 def fields_of(kind: str) -> dict[str, Field[Any]]:
-    """The settings of a kind of run that a recipe or a person may change, in the config's order. Raises
-    RecipeUnknown.
-    """
+    """The editable settings of a kind of run, in the config's order. Raises RecipeUnknown."""
     return {field.name: field for field in fields(config_of(kind)) if field.name not in PLACES}
 
 
 def places_of(kind: str) -> tuple[str, ...]:
-    """What the run sets itself. Raises RecipeUnknown."""
+    """The config fields that the run itself sets. Raises RecipeUnknown."""
     return tuple(field.name for field in fields(config_of(kind)) if field.name in PLACES)
 
 
 def checked(overrides: Mapping[str, Any], kind: str = "sft") -> dict[str, Value]:
-    """Overrides with known names and values that each may have. Raises SettingUnknown, RecipeUnknown."""
+    """Validate names, types and ranges of overrides. Raises SettingUnknown or RecipeUnknown."""
     known = fields_of(kind)
     values: dict[str, Value] = {}
     for name, value in overrides.items():
@@ -136,7 +134,7 @@ def _whole(value: float) -> bool:
 
 
 def check_together(config: Config) -> None:
-    """What two settings say together. Raises SettingUnknown naming the one to change."""
+    """Validate combinations of settings. Raises SettingUnknown, naming the setting to change."""
     if isinstance(config, SftConfig):
         _check_sft(config)
     elif isinstance(config, MineConfig):

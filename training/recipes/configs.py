@@ -10,7 +10,7 @@ from training.recipes.values import Recipe, RecipeUnknown, SettingUnknown
 
 
 def recipe_named(name: str) -> Recipe:
-    """Raises RecipeUnknown."""
+    """Look up a preset by name. Raises RecipeUnknown."""
     try:
         return RECIPES[name]
     except KeyError:
@@ -18,14 +18,14 @@ def recipe_named(name: str) -> Recipe:
 
 
 def recipes_with(kind: str) -> tuple[Recipe, ...]:
-    """The presets that have this stage."""
+    """The presets that include this stage."""
     return tuple(recipe for recipe in RECIPES.values() if kind in recipe.stages)
 
 
 def config_for(recipe: Recipe | str, kind: str, *, places: Mapping[str, str], overrides: Mapping[str, Any]) -> Config:
-    """The job's config: its class's defaults, then the recipe's stage, then the overrides.
+    """Build a job's config from the class's defaults, the recipe's stage and the overrides, in this order.
 
-    `places` are the files that the run names (`places_of(kind)`). Raises RecipeUnknown, SettingUnknown.
+    `places` are the files that the run supplies (`places_of(kind)`). Raises RecipeUnknown or SettingUnknown.
     """
     found = recipe_named(recipe) if isinstance(recipe, str) else recipe
     for name in places:
@@ -40,7 +40,7 @@ def config_for(recipe: Recipe | str, kind: str, *, places: Mapping[str, str], ov
 def sft_config(
     recipe: Recipe, *, base_model: str, dataset: str, media_root: str, overrides: Mapping[str, Any]
 ) -> SftConfig:
-    """`config_for` a supervised fine-tuning."""
+    """`config_for` for supervised fine-tuning."""
     places = {"base_model": base_model, "dataset": dataset, "media_root": media_root}
     config = config_for(recipe, "sft", places=places, overrides=overrides)
     assert isinstance(config, SftConfig)

@@ -1,6 +1,7 @@
-"""A recipe as a form: one field a setting, with its preset's value, unit and source beside it, and back into a recipe.
+"""Convert a recipe to form fields and back.
 
-Every setting of every stage has a field, also those that the preset leaves to the job's default.
+Every setting of every stage has a field with the preset's value, unit and source, including settings that the preset
+leaves at the job's default.
 """
 
 import re
@@ -23,7 +24,7 @@ Errors = dict[tuple[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class FieldShown:
-    """One setting. `text` is what stands in the field, `preset` what the preset says, both as the form writes them."""
+    """One setting. `text` is the field's content and `preset` the preset's value, both as written in the form."""
 
     kind: str
     name: str
@@ -31,7 +32,7 @@ class FieldShown:
     preset: str
     source: str
     unit: str
-    input: str  # number, text, choice
+    input: str  # number, text or choice
     choices: Sequence[str] = ()
     error: str = ""
 
@@ -50,7 +51,7 @@ class StageShown:
     title: str
     about: str
     fields: tuple[FieldShown, ...]
-    error: str = ""  # of the stage as a whole
+    error: str = ""  # about the stage as a whole
 
     @property
     def changed(self) -> int:
@@ -63,14 +64,14 @@ class StageShown:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """What came of a form: the settings that differ from the preset, or what is wrong by (stage, setting)."""
+    """The result of reading a form: the settings that differ from the preset, and errors by (stage, setting)."""
 
     overrides: Overrides
     errors: Errors = field(default_factory=dict)
 
 
 def shown(recipe: Recipe, kinds: Sequence[str], texts: Mapping[str, str], errors: Errors) -> list[StageShown]:
-    """The form. `texts` by `kind-name`: what a person typed; where there is none, the preset's value stands."""
+    """The form's stages. `texts` are the submitted texts by `kind-name`; other fields show the preset's value."""
     return [
         StageShown(
             kind,
@@ -84,7 +85,7 @@ def shown(recipe: Recipe, kinds: Sequence[str], texts: Mapping[str, str], errors
 
 
 def read(recipe: Recipe, kinds: Sequence[str], texts: Mapping[str, str]) -> Edited:
-    """The form's texts as overrides of the recipe; every field that cannot be is named."""
+    """Convert the form's texts to overrides of the recipe, with an error for each invalid field."""
     overrides: Overrides = {kind: {} for kind in kinds}
     errors: Errors = {}
     for kind in kinds:
@@ -103,7 +104,7 @@ def read(recipe: Recipe, kinds: Sequence[str], texts: Mapping[str, str]) -> Edit
 
 
 def together(recipe: Recipe, overrides: Overrides) -> Errors:
-    """What values that are right alone say together, by the setting to change."""
+    """Check combinations of individually valid values. Returns errors by the setting to change."""
     errors: Errors = {}
     for kind, changed in overrides.items():
         whole = with_settings(recipe, {kind: changed})
@@ -115,7 +116,7 @@ def together(recipe: Recipe, overrides: Overrides) -> Errors:
 
 
 def with_settings(recipe: Recipe, overrides: Mapping[str, Mapping[str, Value]]) -> Recipe:
-    """The recipe with a person's values in it; a stage that it did not have is added."""
+    """Return the recipe with the overrides applied; stages that it lacks are added."""
     stages = {kind: dict(settings) for kind, settings in recipe.stages.items()}
     for kind, changed in overrides.items():
         stages[kind] = stages.get(kind, {}) | {name: Setting(value, HERE) for name, value in changed.items()}
@@ -123,7 +124,7 @@ def with_settings(recipe: Recipe, overrides: Mapping[str, Mapping[str, Value]]) 
 
 
 def texts_of(recipe: Recipe) -> dict[str, str]:
-    """A recipe's values as the form writes them, by `kind-name`."""
+    """A recipe's values as written in the form, by `kind-name`."""
     return {
         f"{kind}-{name}": _written(setting.value)
         for kind, settings in recipe.stages.items()
@@ -166,7 +167,10 @@ def _written(value: Value) -> str:
 
 
 def _value(kind: str, name: str, text: str) -> Any:
-    """The text as the field's kind; what is none stays a text, for `checked` to refuse by name."""
+    """Convert the text to the field's type.
+
+    Invalid text is returned unchanged, so that `checked` rejects it by name.
+    """
     wanted, text = fields_of(kind)[name].type, text.strip()
     if wanted is bool:
         return {YES: True, NO: False}.get(text, text)
@@ -179,11 +183,11 @@ def _value(kind: str, name: str, text: str) -> Any:
 
 
 def _named(kind: str, message: str) -> str:
-    """The setting that a message begins with; "" where it is about the stage as a whole."""
+    """The setting that a message starts with; "" if it is about the stage as a whole."""
     word = re.match(r"\w+", message)
     return word[0] if word and word[0] in fields_of(kind) else ""
 
 
 def _places(kind: str) -> dict[str, str]:
-    """Stand-ins for the files that only a run has."""
+    """Placeholders for the files that only a run has."""
     return dict.fromkeys(places_of(kind), "…")

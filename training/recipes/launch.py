@@ -1,12 +1,11 @@
-"""How many processes a run has and how they share the model: RUN_DIR/accelerate.yaml for `accelerate launch`. Neither
-Django nor torch.
+"""Processes of a run and how they share the model: RUN_DIR/accelerate.yaml. Needs neither Django nor torch.
 
 | strategy | each process keeps | needs |
 |---|---|---|
 | `none` | one process | |
 | `ddp` | everything; gradients are averaged | GPUs, or CPU cores with gloo |
-| `fsdp` | a share of weights, gradients and moments (FSDP 2) | GPUs |
-| `zero2`/`zero3` | a share of gradients and moments / and of weights (DeepSpeed ZeRO) | GPUs, the deepspeed package |
+| `fsdp` | a shard of weights, gradients and moments (FSDP 2) | GPUs |
+| `zero2`/`zero3` | a shard of gradients and moments / also of weights (DeepSpeed ZeRO) | GPUs, the deepspeed package |
 """
 
 import json
@@ -20,24 +19,24 @@ from training.contract import ACCELERATE
 STRATEGIES = ("none", "ddp", "fsdp", "zero2", "zero3")
 SHARDED = ("fsdp", "zero3")  # no process holds the whole model
 MAX_PROCESSES = 4096
-# what FSDP gathers as one unit; the vision tower stays in the root, since batches without media never reach its layers
+# FSDP's wrapping unit. The vision tower stays in the root unit, since batches without media never reach its layers.
 DECODER_LAYERS = {"qwen3_vl": "Qwen3VLTextDecoderLayer", "qwen2_5_vl": "Qwen2_5_VLDecoderLayer"}
 
 
 class LaunchNotUsable(ValueError):
-    """The processes of a run cannot be started like that; the message names the field and the fix."""
+    """The processes of a run cannot be launched like this; the message names the field and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`processes` counts those of all machines together. Raises LaunchNotUsable."""
+    """How a job is launched. `processes` is the total over all machines. Raises LaunchNotUsable."""
 
     processes: int = 1
     strategy: str = "none"
     machines: int = 1
     machine_rank: int = 0
-    main_address: str = ""  # of the first machine, where there are several
-    main_port: int = 0  # 0: a free one, on a single machine
+    main_address: str = ""  # of the first of several machines
+    main_port: int = 0  # 0: a free port, on a single machine
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -71,7 +70,7 @@ class Launch:
 
 
 def launch_from(value: Mapping[str, Any]) -> Launch:
-    """Of a run's `launch` JSON; empty is one process. Raises LaunchNotUsable."""
+    """Read a run's `launch` JSON; an empty one means one process. Raises LaunchNotUsable."""
     known = [field.name for field in fields(Launch)]
     for name in value:
         if name not in known:
@@ -80,7 +79,7 @@ def launch_from(value: Mapping[str, Any]) -> Launch:
 
 
 def check_launch(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> None:
-    """Whether a job of this config runs so on a machine with so many GPUs. Raises LaunchNotUsable."""
+    """Check that a job with this config can be launched on a machine with `gpus` GPUs. Raises LaunchNotUsable."""
     if launch.strategy == "none":
         return
     if "base_model" not in config:
@@ -108,12 +107,12 @@ def check_launch(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> Non
 
 
 def gpus_here() -> int:
-    """NVIDIA devices of this machine, without loading torch."""
+    """Count this machine's NVIDIA devices without loading torch."""
     return sum(1 for device in Path("/dev").glob("nvidia*") if device.name.removeprefix("nvidia").isdecimal())
 
 
 def write_launch(run_dir: Path, launch: Launch, config: Mapping[str, Any], *, gpus: int) -> None:
-    """Write RUN_DIR/accelerate.yaml, or remove it where one process is enough. Raises LaunchNotUsable."""
+    """Write RUN_DIR/accelerate.yaml, or remove it if one process is enough. Raises LaunchNotUsable."""
     check_launch(launch, config, gpus=gpus)
     path = run_dir / ACCELERATE
     if launch.strategy == "none":
@@ -124,11 +123,11 @@ def write_launch(run_dir: Path, launch: Launch, config: Mapping[str, Any], *, gp
 
 
 def accelerate_config(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> dict[str, Any]:
-    """What `accelerate launch --config_file` reads (accelerate 1.15, ClusterConfig)."""
+    """The file for `accelerate launch --config_file` (accelerate 1.15, ClusterConfig)."""
     values: dict[str, Any] = {
         "compute_environment": "LOCAL_MACHINE",
-        # on CPUs too: of accelerate's launchers only this one starts several processes without MPI; the job itself asks
-        # for the CPU
+        # Also for CPUs: this is the only launcher of accelerate that starts several processes without MPI; the job
+        # itself selects the CPU.
         "distributed_type": {"fsdp": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}.get(
             launch.strategy, "MULTI_GPU"
         ),
@@ -166,7 +165,7 @@ def _fsdp(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _family(config: Mapping[str, Any]) -> str:
-    """Raises LaunchNotUsable where the checkpoint does not say which family it is of."""
+    """The model family of the base checkpoint. Raises LaunchNotUsable if it cannot be determined."""
     path = Path(str(config.get("base_model", ""))) / "config.json"
     try:
         family = str(json.loads(path.read_text()).get("model_type"))
@@ -193,7 +192,7 @@ def _deepspeed(launch: Launch, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_yaml(values: Mapping[str, Any], indent: str = "") -> str:
-    """Mappings of plain values; texts are quoted."""
+    """Write nested mappings of plain values as YAML, with quoted strings."""
     lines = []
     for name, value in values.items():
         lines.append(

@@ -1,6 +1,4 @@
-"""The presets, every value with its source. Tables: GuardReasoner-VL and -Omni, the scripts that were released with
-them.
-"""
+"""The presets, with the source of every value: the papers' tables (GuardReasoner-VL and -Omni) and released scripts."""
 
 from training.recipes.translatable import gettext_noop
 from training.recipes.values import Recipe, Setting, Value
@@ -25,7 +23,7 @@ def _all(source: str, **values: Value) -> Stage:
 
 
 def _sft(source: str, *, epochs: float, cutoff: int, warmup: Setting, freeze: Setting, **more: Setting) -> Stage:
-    """What the three published ones share (global batch 192 = 8 rows × 24 accumulated on one process)."""
+    """The common part of the three published recipes (global batch 192 = 8 rows × 24 accumulated on one process)."""
     return {
         **_all(source, learning_rate=5e-5, lr_scheduler="cosine"),
         "warmup_ratio": warmup,
@@ -50,7 +48,7 @@ def _mine(source: str, *, rollouts: int, keep: str, max_new_tokens: Setting) -> 
 
 
 def _grpo(own: Stage) -> Stage:
-    """Group sampling as all of them do it, with what makes a large checkpoint fit."""
+    """A GRPO stage, with settings that make a large checkpoint fit."""
     return _all(OURS, micro_batch=8, gradient_checkpointing=True, bf16=True, save_bf16=True) | own
 
 

@@ -1,4 +1,4 @@
-"""The presets side by side, for people to compare."""
+"""The presets side by side, for comparison."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from training.recipes.values import Setting
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One setting across recipes, in the order of `recipes_with(kind)`; None where a recipe keeps the job's default."""
+    """One setting across recipes, in the order of `recipes_with(kind)`; None for the job's default."""
 
     name: str
     by_recipe: tuple[Setting | None, ...]

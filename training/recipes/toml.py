@@ -1,10 +1,9 @@
-"""A recipe as TOML, to keep in a repository or to edit in a page.
+"""A recipe as TOML, to keep in a repository or edit in the browser.
 
-preset = "omni-v2"          # what is not named below stays as in this preset; leave it out to start from the jobs'
-                            defaults
+preset = "omni-v2"          # settings not listed below come from this preset; without it, from the jobs' defaults
 name = "omni-v2-long"
 [grpo]
-max_new_tokens = 8192       # one section a stage: sft, mine, grpo, dpo
+max_new_tokens = 8192       # one section per stage: sft, mine, grpo, dpo
 [sharding]
 grpo = "zero3"              # ddp, fsdp, zero2, zero3
 """
@@ -26,10 +25,9 @@ THIS_FILE = "set in this recipe"
 
 
 def to_toml(recipe: Recipe, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-    """Every setting of every stage with its source behind it; `overrides` by stage stand in for the recipe's own
-    values.
+    """Write every setting of every stage with its source as a comment.
 
-    Raises SettingUnknown, RecipeUnknown.
+    `overrides` replace the recipe's values by stage. Raises SettingUnknown or RecipeUnknown.
     """
     changed = overrides or {}
     headings = {
@@ -48,7 +46,7 @@ def to_toml(recipe: Recipe, overrides: Mapping[str, Mapping[str, Any]] | None = 
 
 
 def from_toml(text: str) -> Recipe:
-    """Raises RecipeUnknown for an unknown preset, SettingUnknown naming section, field and line for anything else."""
+    """Parse a recipe. Raises RecipeUnknown for an unknown preset, else SettingUnknown with section, field and line."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -119,7 +117,7 @@ def _set_here(values: Mapping[str, Value]) -> dict[str, Setting]:
 
 
 def _with_source(setting: Setting, preset: Setting | None) -> Setting:
-    """The preset's own source where the file only repeats its value."""
+    """Keep the preset's source if the file only repeats its value."""
     return preset if preset is not None and preset.value == setting.value else setting
 
 
@@ -128,7 +126,7 @@ def _line(name: str, setting: Setting) -> str:
 
 
 def _literal(value: Value) -> str:
-    """JSON's words are TOML's for these kinds of values."""
+    """JSON's literals are valid TOML for these types."""
     return json.dumps(value, ensure_ascii=False)
 
 

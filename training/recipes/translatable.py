@@ -1,8 +1,6 @@
-"""Words of a recipe that pages translate, marked without Django: jobs and studies read recipes, too."""
+"""Marks a recipe's translatable words without Django, since jobs and studies read recipes too."""
 
 
 def gettext_noop(text: str) -> str:
-    """The text itself; the catalogue's tools find the call by its name. `django.utils.translation`'s own one needs
-    settings.
-    """
+    """Return the text; catalogue tools find the call by its name. Django's own function needs settings."""
     return text

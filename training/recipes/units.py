@@ -1,4 +1,4 @@
-"""What the figures of a recipe count, in the words of the pages."""
+"""Units and descriptions of recipe settings, as shown on the pages."""
 
 from collections.abc import Mapping
 
@@ -56,7 +56,7 @@ UNITS: Mapping[str, str] = {
     "learning_rate": _("at its highest"),
     "seed": _("of order and sampling"),
 }
-# by stage where a name counts something else there
+# by stage, if a name counts something else there
 UNITS_OF: Mapping[tuple[str, str], str] = {
     ("mine", "batch_size"): _("rows a call of the engine"),
     ("dpo", "batch_size"): _("pairs a process a step"),

@@ -1,4 +1,4 @@
-"""What a recipe is made of."""
+"""The values of a recipe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,12 @@ class RecipeUnknown(ValueError):
 
 
 class SettingUnknown(ValueError):
-    """A setting has a name that its stage does not know, or a value that it cannot have; the message names it and the
-    fix.
-    """
+    """A setting's name is unknown to its stage, or its value is invalid; the message names it and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value, and where it is from: a paper, released code, or ours."""
+    """A value and its source: a paper, released code, or ours."""
 
     value: Value
     source: str
@@ -26,7 +24,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A preset: what it is for, and for each stage (sft, mine, grpo, dpo) what differs from the job config's defaults.
+    """A preset: its purpose, and the settings of each stage (sft, mine, grpo, dpo) that differ from the job's defaults.
 
     `sharding` names the launch strategy (training.recipes.launch) that the authors used for a stage.
     """
@@ -36,10 +34,10 @@ class Recipe:
     summary: str
     stages: Mapping[str, Mapping[str, Setting]]
     sharding: Mapping[str, Setting] = field(default_factory=dict)
-    preset: str = ""  # the preset that it was made from
+    preset: str = ""  # the preset that it is based on
 
     def settings(self, kind: str) -> Mapping[str, Setting]:
-        """Raises RecipeUnknown where the recipe has no such stage."""
+        """The settings of a stage. Raises RecipeUnknown if the recipe lacks it."""
         try:
             return self.stages[kind]
         except KeyError:

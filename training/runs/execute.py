@@ -1,7 +1,7 @@
-"""Claim a queued run or evaluation, look after its job, and write down how it ended.
+"""Claim a queued run or evaluation, supervise its job, and record its result.
 
-The claim is in the database, the lock in the run directory. A worker that dies takes its job with it (launch.py); the
-next ring takes the row over once the claim has run out, and the job goes on from its newest checkpoint.
+The claim is in the database, the lock in the run directory. If a worker dies, its job dies too (start_job.py). Once the
+claim expires, the next task takes over the row, and the job resumes from its newest checkpoint.
 """
 
 import logging
@@ -33,7 +33,8 @@ from training.runs.job_process import Limits
 from training.status import RunStatus
 from training.versions.evaluations import finish_evaluation
 
-MAX_ATTEMPTS = 5  # a job that takes its worker down with it, or hangs, is not tried for ever
+# A job that crashes its worker, or hangs, is not retried for ever.
+MAX_ATTEMPTS = 5
 LIMITS = Limits()
 JobRow = TrainingRun | Evaluation
 
@@ -41,19 +42,19 @@ log = logging.getLogger(__name__)
 
 
 class Ended(StrEnum):
-    """How a job's process ended, seen from the product."""
+    """How a job ended, from the worker's point of view."""
 
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
     HUNG = "hung"
-    STOPPED = "stopped"  # the worker shuts down: back into the queue
-    LOST = "lost"  # another worker holds the row now
+    STOPPED = "stopped"  # the worker is shutting down: requeue
+    LOST = "lost"  # another worker now holds the row
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What runs and evaluations differ in. `ready`: which queued rows may start now."""
+    """The differences between runs and evaluations. `ready` selects queued rows that may start now."""
 
     rows: type[TrainingRun] | type[Evaluation]
     module: Callable[[Any], str]
@@ -77,7 +78,10 @@ def never() -> bool:
 
 
 def execute_next(*, stopping: Callable[[], bool] = never, limits: Limits = LIMITS) -> bool:
-    """Do one job, evaluations first: they are short, and somebody waits for them. False: there is none to do."""
+    """Execute one job. Evaluations go first: they are short, and somebody is waiting for them.
+
+    False if there is none.
+    """
     for kind in (EVALUATIONS, RUNS):
         row = claim(kind)
         if row is not None:
@@ -87,7 +91,7 @@ def execute_next(*, stopping: Callable[[], bool] = never, limits: Limits = LIMIT
 
 
 def claim(kind: Kind) -> Any | None:
-    """Take the oldest queued row that waits for no other, or one whose worker has let its claim run out."""
+    """Claim the oldest queued row that is ready, or one whose worker let its claim expire."""
     now = clock.now()
     free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, claimed_until__lt=now)
     for row in kind.rows._default_manager.filter(kind.ready, free).order_by("id")[:5]:
@@ -126,7 +130,8 @@ def _execute(kind: Kind, row: Any, stopping: Callable[[], bool], limits: Limits)
     with job_process.held(run_dir, wait_s=10.0) as lock:
         if lock is not None:
             _work(kind, row, run_dir, lock, stopping, limits)
-        else:  # its job lives on where this worker cannot reach it: look again when the claim has run out
+        # its job is still running out of this worker's reach: retry when the claim expires
+        else:
             log.warning("%s is still held by a process of an earlier worker", row)
 
 
@@ -161,8 +166,9 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
 def _on_device(
     kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits
 ) -> Ended:
-    """Where serving shares its device with training: borrow it, wait until the guards have left it, and give it back at
-    the end.
+    """Run the job on the device that it shares with serving, if there is one.
+
+    Requests the device, waits until the guards have released it, and returns it at the end.
     """
     if not settings.SHARED_DEVICE:
         return _watch(kind, row, run_dir, lock, stopping, limits)
@@ -196,8 +202,9 @@ def _watch(
     limits: Limits,
     loan: uuid.UUID | None = None,
 ) -> Ended:
-    """Start the job and stay with it to its end: renew the claim and the loan of the device, pass on a cancel, end one
-    that hangs.
+    """Start the job and supervise it until it ends.
+
+    Renews the claim and the loan of the device, forwards a cancellation, and stops a job that hangs.
     """
     job = job_process.start(kind.module(row), run_dir, lock)
     started = time.time()
@@ -211,7 +218,7 @@ def _watch(
             if now - renewed > settings.CLAIM_SECONDS / 4:
                 if mine.update(claimed_until=_until(clock.now())) != 1:
                     return Ended.LOST
-                # this worker slept for so long that the guards are back
+                # this worker was suspended for so long that the guards have taken the device back
                 if loan is not None and not shared_device.renew(loan):
                     job_process.stop(job, limits.kill)
                     return Ended.STOPPED
@@ -244,13 +251,13 @@ def _verdict(code: int, run_dir: Path, *, cancelled: bool) -> Ended:
 
 
 def _why(run_dir: Path) -> str:
-    """The last line of the log that says something, with where to read the rest."""
+    """The last non-empty line of the log."""
     lines = [line.strip() for line in log_tail(run_dir).splitlines() if line.strip()]
     return f"{lines[-1] if lines else 'The job wrote nothing before it ended.'}"[:500]
 
 
 def _end(row: Any, status: RunStatus, error: str) -> None:
-    """Write the end of this worker's hold, unless another worker holds the row by now."""
+    """Record the end of this worker's claim, unless another worker holds the row by now."""
     done = status != RunStatus.QUEUED
     with transaction.atomic():
         ended = (

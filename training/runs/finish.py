@@ -1,4 +1,4 @@
-"""What a job that ended well leaves behind: a candidate with its evaluations, or mined rows."""
+"""Store the results of a successful job: a candidate with its evaluations, or mined rows."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ from training.versions.evaluations import request_evaluation
 
 
 def finish_run(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
-    """Take what the job made into the database. Called again it changes nothing."""
+    """Store the job's results. Idempotent."""
     if run.kind == RunKind.MINE:
         _finish_mining(run, run_dir, result)
     else:
@@ -32,9 +32,7 @@ def finish_run(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
 
 
 def _finish_training(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
-    """Register the candidate. The last of a pipeline is evaluated beside production, an intermediate one is handed
-    on.
-    """
+    """Register the candidate. The last one of a pipeline is evaluated against production, others are passed on."""
     checkpoint = _keep_model(run, run_dir)
     with transaction.atomic():
         version, _ = ModelVersion.objects.get_or_create(
@@ -52,7 +50,7 @@ def _finish_training(run: TrainingRun, run_dir: Path, result: dict[str, Any]) ->
             if not followers(run):
                 _evaluate_beside_production(run, version)
             run_ended(run, RunStatus.SUCCEEDED)
-    # the model is kept; what resuming needed is not
+    # keep the model, but not the checkpoints for resuming
     shutil.rmtree(run_dir / CHECKPOINTS, ignore_errors=True)
 
 
@@ -66,9 +64,7 @@ def _description(run: TrainingRun, result: dict[str, Any]) -> str:
 
 
 def _finish_mining(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> None:
-    """Pin the kept rows. Where none was kept there is nothing to train on: the pipeline ends with the version that it
-    has.
-    """
+    """Pin the kept rows. If none was kept, the pipeline ends with its current version."""
     rows = run_dir / ROWS
     rows.chmod(READ_ONLY)
     sha256 = sha256_of(rows)
@@ -88,7 +84,7 @@ def _finish_mining(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> N
 
 
 def _succeeded(run: TrainingRun, result: dict[str, Any], **columns: Any) -> bool:
-    """False where another worker holds the run now."""
+    """Mark the run as succeeded. False if another worker holds it now."""
     mine = TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token, status=RunStatus.RUNNING)
     return (
         mine.update(
@@ -112,7 +108,7 @@ def _evaluate_beside_production(run: TrainingRun, version: ModelVersion) -> None
 
 
 def _keep_model(run: TrainingRun, run_dir: Path) -> Path:
-    """Move the finished model out of the run directory, whole or not at all."""
+    """Atomically move the finished model out of the run directory."""
     kept = Path(settings.MODELS_DIR) / run.name
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)

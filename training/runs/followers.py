@@ -1,4 +1,4 @@
-"""What the end of a run means for those that wait for it, and for the pipeline that it belongs to."""
+"""Effects of a finished run on the runs that wait for it and on its pipeline."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from training.status import OPEN, RunStatus
 
 
 def run_ended(run: TrainingRun, status: RunStatus) -> None:
-    """Called in the transaction that ends a run: what waited for a run that made nothing is cancelled."""
+    """Handle the end of a run, within its transaction: if it made nothing, cancel the runs that wait for it."""
     if status in (RunStatus.FAILED, RunStatus.CANCELLED):
         cancel_followers(
             run,
@@ -30,13 +30,13 @@ _WORDS = {RunStatus.FAILED: "failed", RunStatus.CANCELLED: "was cancelled"}
 
 
 def cancel_followers(run: TrainingRun, why: str) -> None:
-    """All that wait for it, near and far. A person did not ask for it: `cancel_requested_at` stays empty."""
+    """Cancel all queued runs that depend on it. `cancel_requested_at` stays empty, since nobody requested it."""
     waiting = TrainingRun.objects.filter(pk__in=[follower.pk for follower in followers(run)], status=RunStatus.QUEUED)
     waiting.update(status=RunStatus.CANCELLED, error=why, finished_at=timezone.now())
 
 
 def requeue_followers(run: TrainingRun) -> None:
-    """Those that were cancelled with it, when it is queued again; what a person cancelled stays so."""
+    """Requeue the runs that were cancelled with it, but not those that a person cancelled."""
     stopped = TrainingRun.objects.filter(
         pk__in=[follower.pk for follower in followers(run)],
         status=RunStatus.CANCELLED,
@@ -46,13 +46,13 @@ def requeue_followers(run: TrainingRun) -> None:
 
 
 def hand_on(run: TrainingRun, version: ModelVersion) -> None:
-    """What waits for this run starts from the version that it made."""
+    """Let the waiting runs start from the version that this run made."""
     waiting = TrainingRun.objects.filter(pk__in=[follower.pk for follower in followers(run)], status=RunStatus.QUEUED)
     waiting.update(base_version=version)
 
 
 def followers(run: TrainingRun) -> list[TrainingRun]:
-    """Those that wait for the run, those that wait for these, and so on."""
+    """All runs that depend on this one, directly or indirectly."""
     found: list[TrainingRun] = []
     layer: Iterable[TrainingRun] = [run]
     while layer := list(TrainingRun.objects.filter(after__in=layer).order_by("id")):
@@ -61,7 +61,7 @@ def followers(run: TrainingRun) -> list[TrainingRun]:
 
 
 def settle(pipeline_id: int | None) -> None:
-    """Write the pipeline's status from those of its runs."""
+    """Derive the pipeline's status from its runs."""
     if pipeline_id is None:
         return
     statuses = set(TrainingRun.objects.filter(pipeline=pipeline_id).values_list("status", flat=True))

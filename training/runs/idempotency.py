@@ -1,4 +1,4 @@
-"""The same request sent twice starts one thing: a double click, a form sent again, a program that tries again."""
+"""Idempotency keys: a request that is sent twice (double click, resubmitted form, retry) starts only one thing."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,11 +12,10 @@ Asked = TypeVar("Asked", TrainingRun, Pipeline)
 
 
 def once(*, key: str, kind: type[Asked], make: Callable[[], Asked]) -> Asked:
-    """What `make` makes, or what the first request with this key made; "" is no key. Raises AskedAlready while that one
-    is at work.
+    """Return what `make` returns, or the result of the first request with this key; "" means no key.
 
-    The key is taken before the work and given back where the work fails, so that the same form can be mended and sent
-    again.
+    The key is taken before the work and released if the work fails, so that a form can be corrected and resubmitted.
+    Raises AskedAlready while the first request is in progress.
     """
     if not key:
         return make()

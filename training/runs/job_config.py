@@ -1,4 +1,4 @@
-"""A job's config: its settings from the request, its places from what is there when the job starts."""
+"""Build a job's config: settings from the request, places from the state when the job starts."""
 
 import hashlib
 from importlib.util import find_spec
@@ -23,9 +23,9 @@ from training.status import RunKind, RunStatus
 
 
 def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
-    """config.json of a run that starts or goes on, and beside it how its processes start.
+    """Return the config.json of a run that starts or resumes, and write its launch file.
 
-    Raises EngineNotInstalled, SnapshotDamaged, MiningNotFinished, MinedRowsDamaged, LaunchNotUsable, MediaNotReached.
+    Raises EngineNotInstalled, SnapshotDamaged, MiningNotFinished, MinedRowsDamaged, LaunchNotUsable or MediaNotReached.
     """
     refuse_missing_engine(run.config)
     verify_snapshot(run.snapshot)
@@ -44,7 +44,7 @@ def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
 
 
 def prepare_evaluation(evaluation: Evaluation, run_dir: Path) -> dict[str, Any]:
-    """Raises EngineNotInstalled, SnapshotDamaged, MediaNotReached."""
+    """Return an evaluation's config. Raises EngineNotInstalled, SnapshotDamaged or MediaNotReached."""
     refuse_missing_engine(evaluation.config)
     verify_snapshot(evaluation.snapshot)
     bring_checkpoint(evaluation.version)
@@ -52,13 +52,13 @@ def prepare_evaluation(evaluation: Evaluation, run_dir: Path) -> dict[str, Any]:
 
 
 def refuse_missing_engine(config: dict[str, Any]) -> None:
-    """Before a process is started for nothing. Raises EngineNotInstalled."""
+    """Fail before a process is started in vain. Raises EngineNotInstalled."""
     if config.get("engine") == "vllm" and find_spec("vllm") is None:
         raise EngineNotInstalled
 
 
 def bring_checkpoint(version: ModelVersion) -> None:
-    """Raises MediaNotReached."""
+    """Fetch the version's checkpoint if it is remote. Raises MediaNotReached."""
     try:
         fetch_checkpoint(version.checkpoint)
     except MediaError as error:
@@ -68,7 +68,7 @@ def bring_checkpoint(version: ModelVersion) -> None:
 def places(
     *, kind: str, base: ModelVersion, snapshot: DatasetSnapshot, mined_from: TrainingRun | None
 ) -> dict[str, str]:
-    """The files that a job reads: a run that waits for a mining reads the rows that the mining will have kept."""
+    """The files that a job reads. A run that waits for a mining will read the rows that the mining keeps."""
     dataset = mined_rows(mined_from) if mined_from else file_of(snapshot)
     shared = {"dataset": str(dataset), "media_root": str(settings.MEDIA_ROOT)}
     if kind == RunKind.MINE:
@@ -77,8 +77,9 @@ def places(
 
 
 def replay(base: ModelVersion, snapshot: DatasetSnapshot) -> dict[str, str]:
-    """What the base learned before, for the setting `replay_rows` to mix in against forgetting; nothing for one trained
-    elsewhere.
+    """The base version's earlier training data, for `replay_rows` to mix in against forgetting.
+
+    Empty for a version that was trained elsewhere.
     """
     earlier = TrainingRun.objects.filter(version=base).exclude(snapshot=snapshot).select_related("snapshot").first()
     return {"replay_dataset": str(file_of(earlier.snapshot))} if earlier else {}
@@ -89,7 +90,7 @@ def mined_rows(mining: TrainingRun) -> Path:
 
 
 def verify_mined_rows(mining: TrainingRun) -> None:
-    """Raises MiningNotFinished, MinedRowsDamaged."""
+    """Check the rows' hash. Raises MiningNotFinished or MinedRowsDamaged."""
     if mining.status != RunStatus.SUCCEEDED:
         raise MiningNotFinished
     try:
@@ -101,6 +102,6 @@ def verify_mined_rows(mining: TrainingRun) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Raises OSError."""
+    """Hex digest of a file. Raises OSError."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

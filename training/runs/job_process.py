@@ -1,4 +1,4 @@
-"""A job's process: started apart from its worker, watched by its heartbeat, stopped in three steps."""
+"""A job's process: started independently of its worker, monitored by its heartbeat, stopped in three steps."""
 
 import fcntl
 import os
@@ -16,22 +16,23 @@ from django.conf import settings
 
 from training.contract import CANCEL, LOG, PROGRESS
 
-LOCK = "lock"  # held by the worker and by the job: while either lives, nobody else starts this job
+# Held by the worker and the job: while either lives, nobody else starts this job.
+LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds. A job that ignores the cancel file for `cancel` gets SIGTERM, and SIGKILL `kill` later."""
+    """Timeouts in seconds. A job that ignores the cancel file for `cancel` gets SIGTERM, and SIGKILL `kill` later."""
 
     poll: float = 1.0
     cancel: float = 60.0
     kill: float = 20.0
-    hung: float = 900.0  # a heartbeat older than this: the job hangs
+    hung: float = 900.0  # a job without a heartbeat for this long is hung
 
 
 @contextmanager
 def held(run_dir: Path, wait_s: float) -> Iterator[IO[str] | None]:
-    """The run directory's lock, or None where its holder does not let go within `wait_s`."""
+    """Take the run directory's lock; None if its holder does not release it within `wait_s`."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / LOCK).open("w") as lock:
         yield lock if _locked(lock, wait_s) else None
@@ -51,7 +52,7 @@ def _locked(lock: IO[str], wait_s: float) -> bool:
 
 
 def start(module: str, run_dir: Path, lock: IO[str]) -> subprocess.Popen[bytes]:
-    """Start `python -m module run_dir` in a process group of its own; the job inherits the lock and the log."""
+    """Start `python -m module run_dir` in its own process group; the job inherits the lock and the log."""
     (run_dir / CANCEL).unlink(missing_ok=True)
     (run_dir / PROGRESS).unlink(missing_ok=True)
     environment = os.environ | {
@@ -75,7 +76,7 @@ def start(module: str, run_dir: Path, lock: IO[str]) -> subprocess.Popen[bytes]:
 
 
 def stop(process: subprocess.Popen[bytes], kill_after_s: float) -> int:
-    """SIGTERM to the job's group, SIGKILL where it does not listen. Returns the exit code."""
+    """Send SIGTERM to the job's process group, then SIGKILL if it does not exit. Returns the exit code."""
     signal_group(process.pid, signal.SIGTERM)
     try:
         return process.wait(kill_after_s)
@@ -92,9 +93,7 @@ def signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def end_orphan(pid: int | None, run_dir: Path) -> None:
-    """SIGKILL the job that a dead worker left, if that process is still this job and not another one with its
-    number.
-    """
+    """Kill the job of a dead worker, if the process id still belongs to that job."""
     if pid is None:
         return
     try:
@@ -106,7 +105,7 @@ def end_orphan(pid: int | None, run_dir: Path) -> None:
 
 
 def heartbeat_age(run_dir: Path, started: float) -> float:
-    """Seconds since the job last wrote its progress, or since it started (Unix time) where it has not yet."""
+    """Seconds since the job last wrote its progress, or since `started` (Unix time) if it has not yet."""
     try:
         written = (run_dir / PROGRESS).stat().st_mtime
     except FileNotFoundError:

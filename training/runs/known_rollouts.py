@@ -1,8 +1,7 @@
-"""Rollouts that a version has drawn already, for a mining by the same version: those of predictions, and those of
-earlier minings.
+"""Rollouts that a version has already produced, in predictions and earlier minings, for reuse by a mining.
 
-A mining uses a rollout only where it could have drawn it itself: same version, row, policy, temperature, top_p and
-limit of tokens.
+A mining reuses a rollout only if it could have sampled it itself: same version, row, policy, temperature, top_p and
+token limit.
 """
 
 import json
@@ -21,14 +20,15 @@ from training.models import SnapshotRow, TrainingRun
 from training.status import RunKind, Split
 
 KNOWN = "known.jsonl"  # in the run directory
-# what two minings must share
+# settings in which two minings must agree
 SAME = ("temperature", "top_p", "max_new_tokens", "split", "media_root")
 Line = dict[str, Any]
 
 
 def write_known(run: TrainingRun, config: Mapping[str, Any], run_dir: Path) -> str:
-    """Path of the known rollouts (training.contract.MineConfig.known). Written at the first start only: a resumed
-    mining must find the batches that it began with.
+    """Write the known rollouts (training.contract.MineConfig.known) and return the path.
+
+    They are written only at the first start, since a resumed mining must find the same batches.
     """
     path = run_dir / KNOWN
     if not path.exists():
@@ -41,7 +41,7 @@ def write_known(run: TrainingRun, config: Mapping[str, Any], run_dir: Path) -> s
 
 
 def known_lines(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[Line]:
-    """One line a row, of the source that has more: completions of two sources may be the same ones."""
+    """One line per row, from the source with more rollouts: two sources may contain the same completions."""
     found = {line["id"]: line for line in of_predictions(run, config)}
     for mining in earlier_minings(run, config):
         for line in of_mining(mining, run.base_version.name):
@@ -51,14 +51,15 @@ def known_lines(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def of_predictions(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[Line]:
-    """The rollouts beside this version's predictions of the snapshot's items."""
+    """The rollouts stored with this version's predictions of the snapshot's items."""
     if (config["temperature"], config["top_p"]) != (ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P):
         return
     trained = SnapshotRow.objects.filter(snapshot=run.snapshot, split=Split.TRAIN)
     predictions = Prediction.objects.filter(version=run.base_version, item__in=trained.values("gold__item")).order_by(
         "id"
     )
-    if run.base_version.takes_policy:  # the prompt has the policy of the gold label in it
+    # the prompt includes the policy of the gold label
+    if run.base_version.takes_policy:
         judged_so = trained.filter(gold__item=OuterRef("item"), gold__policy_version=OuterRef("policy_version"))
         predictions = predictions.filter(Exists(judged_so))
     else:
@@ -73,8 +74,9 @@ def of_predictions(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[Line
 
 
 def usable(rollouts: Sequence[Mapping[str, Any]], limit: int) -> bool:
-    """Whether a limit of `limit` tokens would have let all of them end where they ended. All or none of a row: to leave
-    out only those that were cut off would raise the row's pass rate.
+    """Whether all of them would also have ended within a limit of `limit` tokens.
+
+    All or none of a row's rollouts are used: excluding only the truncated ones would raise the row's pass rate.
     """
     if limit == settings.MAX_NEW_TOKENS:
         return True
@@ -83,10 +85,10 @@ def usable(rollouts: Sequence[Mapping[str, Any]], limit: int) -> bool:
 
 
 def earlier_minings(run: TrainingRun, config: Mapping[str, Any]) -> Iterator[TrainingRun]:
-    """Other minings of the version with the same decoding, oldest first; a cancelled one has lines as well.
+    """Other minings of the version with the same decoding, oldest first; a cancelled one has lines too.
 
-    Rows of one snapshot are the same ones. So are the items of snapshots of gold, unless the guard is given the policy
-    of the time; an imported snapshot has ids of its own.
+    Rows of one snapshot match. So do items across snapshots of gold, unless the guard is given the policy of the time.
+    An imported snapshot has ids of its own.
     """
     others = TrainingRun.objects.filter(
         kind=RunKind.MINE, base_version=run.base_version, started_at__isnull=False
@@ -117,7 +119,7 @@ def of_mining(mining: TrainingRun, version: str) -> Iterator[Line]:
 
 
 def _read(text: str) -> Line | None:
-    """None for what a killed job left in half."""
+    """Parse a line; None for the partial line of a killed job."""
     try:
         line: Line = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Pipelines: the stages of a recipe as runs that follow each other on one snapshot."""
+"""Pipelines: the stages of a recipe as a sequence of runs on one snapshot."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,7 @@ Overrides = Mapping[str, Mapping[str, Any]]  # by kind of run
 
 
 def stages_of(recipe: Recipe) -> tuple[RunKind, ...]:
-    """What a pipeline of the recipe does by itself: its stages in order; GRPO where it knows both ways to go on after
-    mining.
-    """
+    """The default stages of a recipe's pipeline, in order. With both GRPO and DPO, GRPO follows the mining."""
     known = [kind for kind in ORDER if kind in recipe.stages]
     return tuple(kind for kind in known if kind != RunKind.DPO or RunKind.GRPO not in known)
 
@@ -41,11 +39,10 @@ def request_pipeline(
     schedule: RetrainSchedule | None = None,
     cloned_from: Pipeline | None = None,
 ) -> Pipeline:
-    """Queue the runs of all stages, each waiting for the one before; `stages` () are those of the recipe. The caller
-    rings after commit.
+    """Queue the runs of all stages, each waiting for the one before; `stages=()` means those of the recipe.
 
-    What comes of the last stage is evaluated beside production. Nothing is promoted. Raises RecipeUnknown,
-    SettingUnknown, LaunchNotUsable, SnapshotDamaged, StagesNotUsable, ScheduleBusy.
+    The caller rings the doorbell after commit. The result of the last stage is evaluated against production; nothing is
+    promoted. Raises RecipeUnknown, SettingUnknown, LaunchNotUsable, SnapshotDamaged, StagesNotUsable or ScheduleBusy.
     """
     chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
     kinds = checked_stages(stages or stages_of(chosen))
@@ -85,7 +82,7 @@ def request_pipeline(
 
 
 def _queue_stages(pipeline: Pipeline, recipe: Recipe, overrides: Overrides) -> None:
-    """The mining's rows are what GRPO or DPO learns from; all start from what the last training before them made."""
+    """GRPO and DPO train on the mined rows; each stage starts from the version of the last training before it."""
     before: TrainingRun | None = None
     for kind, changed in overrides.items():
         mining = before if before is not None and before.kind == RunKind.MINE else None
@@ -104,7 +101,7 @@ def _queue_stages(pipeline: Pipeline, recipe: Recipe, overrides: Overrides) -> N
 
 
 def checked_stages(stages: Sequence[str]) -> tuple[RunKind, ...]:
-    """Raises StagesNotUsable."""
+    """Check order and completeness. Raises StagesNotUsable."""
     unknown = [stage for stage in stages if stage not in RunKind.values]
     if unknown:
         raise StagesNotUsable(
@@ -131,8 +128,7 @@ def clone_pipeline(
     overrides: Overrides | None = None,
     launch: Mapping[str, Any] | None = None,
 ) -> Pipeline:
-    """A new pipeline with the same snapshot, base, recipe and settings, apart from `overrides`. It belongs to no
-    schedule.
+    """Copy a pipeline with its snapshot, base, recipe and settings, except `overrides`. The copy has no schedule.
 
     Raises what `request_pipeline` raises.
     """
@@ -151,14 +147,12 @@ def clone_pipeline(
 
 
 def recipe_of(pipeline: Pipeline) -> Recipe:
-    """As it was when the pipeline was asked for: a preset may have changed since, and an edited recipe has no other
-    place.
-    """
+    """The recipe as it was requested: presets may have changed since, and edited recipes are stored only here."""
     return from_toml(pipeline.runs.order_by("id")[0].recipe_text)
 
 
 def cancel_pipeline(*, pipeline: Pipeline) -> None:
-    """Its present run is cancelled, and with it those that wait for it. Raises RunNotCancellable."""
+    """Cancel the pipeline's current run and the runs that wait for it. Raises RunNotCancellable."""
     present = pipeline.runs.filter(status__in=OPEN).order_by("id").first()
     if present is None:
         raise RunNotCancellable

@@ -1,4 +1,4 @@
-"""Training runs of every kind: asked for, cancelled, resumed, copied."""
+"""Request, cancel, resume and copy training runs of every kind."""
 
 import uuid
 from collections.abc import Mapping
@@ -38,10 +38,10 @@ def request_run(
     mined_from: TrainingRun | None = None,
     name: str = "",
 ) -> TrainingRun:
-    """Queue a run. The caller rings after commit, and wraps it in runs.idempotency.once where a form may be sent twice.
+    """Queue a run. The caller rings the doorbell after commit, and uses runs.idempotency.once for forms.
 
-    `after` must have succeeded before it starts, `mined_from` is the mining whose kept rows it trains on.
-    Raises RecipeUnknown, SettingUnknown, LaunchNotUsable, SnapshotDamaged, NotATraining, PredecessorEnded.
+    `after` must succeed before the run starts; `mined_from` is the mining whose kept rows it trains on. Raises
+    RecipeUnknown, SettingUnknown, LaunchNotUsable, SnapshotDamaged, NotATraining or PredecessorEnded.
     """
     verify_trainable(snapshot)
     return queue_run(
@@ -72,7 +72,7 @@ def queue_run(
     pipeline: Pipeline | None = None,
     name: str = "",
 ) -> TrainingRun:
-    """`request_run` without reading the snapshot's file again."""
+    """`request_run` without verifying the snapshot's file again."""
     chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
     check_order(kind=kind, after=after, mined_from=mined_from)
     found = places(kind=kind, base=base_version, snapshot=snapshot, mined_from=mined_from)
@@ -99,7 +99,7 @@ def clone_run(
     overrides: Mapping[str, Any] | None = None,
     launch: Mapping[str, Any] | None = None,
 ) -> TrainingRun:
-    """A new run of the same kind, snapshot, base, rows and settings, apart from `overrides` and `launch`.
+    """Queue a copy of a run, with the same settings except `overrides` and `launch`.
 
     Raises what `request_run` raises.
     """
@@ -124,7 +124,7 @@ def clone_run(
 
 
 def check_order(*, kind: str, after: TrainingRun | None, mined_from: TrainingRun | None) -> None:
-    """Raises NotATraining, PredecessorEnded."""
+    """Check what the run depends on. Raises NotATraining or PredecessorEnded."""
     if mined_from is not None and mined_from.kind != RunKind.MINE:
         raise NotATraining(
             _("%(run)s is no mining: choose one whose kept rows this run trains on.") % {"run": mined_from}
@@ -145,7 +145,7 @@ def check_order(*, kind: str, after: TrainingRun | None, mined_from: TrainingRun
 
 
 def checked_launch(kind: str, launch: Mapping[str, Any]) -> dict[str, Any]:
-    """Mining is one process whatever its pipeline's trainings are. Raises LaunchNotUsable."""
+    """Validate the launch settings; mining always uses a single process. Raises LaunchNotUsable."""
     launch_from(launch)
     return {} if kind == RunKind.MINE else dict(launch)
 
@@ -166,9 +166,7 @@ def _queue(run: TrainingRun, person: User, name: str) -> TrainingRun:
 
 
 def cancel_run(*, run: TrainingRun) -> None:
-    """A queued run ends at once; the job of a running one is asked to stop and keeps a checkpoint. Raises
-    RunNotCancellable.
-    """
+    """Cancel a queued run at once, or ask a running job to stop with a checkpoint. Raises RunNotCancellable."""
     now = clock.now()
     rows = TrainingRun.objects.filter(pk=run.pk)
     with transaction.atomic():
@@ -181,9 +179,9 @@ def cancel_run(*, run: TrainingRun) -> None:
 
 
 def resume_run(*, run: TrainingRun) -> None:
-    """Queue a failed or cancelled run again, and what waited for it; its job goes on from the newest checkpoint.
+    """Requeue a failed or cancelled run and those that waited for it; it resumes from the newest checkpoint.
 
-    Raises RunNotResumable, PredecessorEnded, ScheduleBusy.
+    Raises RunNotResumable, PredecessorEnded or ScheduleBusy.
     """
     if run.after is not None and run.after.status in ENDED_BADLY:
         raise PredecessorEnded
@@ -204,5 +202,5 @@ def resume_run(*, run: TrainingRun) -> None:
 
 
 def editable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a job's config that a person may change: all but the places."""
+    """The editable settings of a job's config: all except the places."""
     return {name: value for name, value in config.items() if name not in PLACES}

@@ -1,6 +1,4 @@
-"""The one step that a lead takes: everything reviewed so far becomes a snapshot, and the snapshot a run or a pipeline
-of runs.
-"""
+"""Retrain in one step: snapshot everything reviewed so far, then queue a run or pipeline on it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,15 +25,17 @@ def retrain(
     name: str = "",
     key: str = "",
 ) -> TrainingRun:
-    """Snapshot, then a fine-tuning from production. Its evaluations follow by themselves; the caller rings.
+    """Create a snapshot and fine-tune the production version on it.
 
-    The same `key` a second time is the same request. Raises AskedAlready, NoProduction, NotEnoughGold, GoldChanged,
-    SnapshotNameTaken, RecipeUnknown, SettingUnknown, LaunchNotUsable.
+    Its evaluations follow automatically. The caller rings the doorbell. A second request with the same `key` returns
+    the first one's run. Raises AskedAlready, NoProduction, NotEnoughGold, GoldChanged, SnapshotNameTaken,
+    RecipeUnknown, SettingUnknown or LaunchNotUsable.
     """
 
     def make() -> TrainingRun:
         base, chosen = production_to_train_from(), _recipe(recipe)
-        chosen.settings(RunKind.SFT)  # before gold is frozen by a snapshot that nobody then uses
+        # validate before a snapshot freezes gold in vain
+        chosen.settings(RunKind.SFT)
         checked(overrides or {}, RunKind.SFT)
         checked_launch(RunKind.SFT, launch or {})
         return request_run(
@@ -62,8 +62,9 @@ def retrain_in_stages(
     schedule: RetrainSchedule | None = None,
     key: str = "",
 ) -> Pipeline:
-    """Snapshot, then a pipeline from production: see runs.pipelines.request_pipeline. Raises what `retrain` raises,
-    StagesNotUsable.
+    """Create a snapshot and queue a pipeline from production, see runs.pipelines.request_pipeline.
+
+    Raises what `retrain` raises, or StagesNotUsable.
     """
 
     def make() -> Pipeline:
@@ -88,7 +89,7 @@ def retrain_in_stages(
 
 
 def production_to_train_from() -> ModelVersion:
-    """Raises NoProduction."""
+    """The current production version. Raises NoProduction."""
     base = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
     if base is None:
         raise NoProduction

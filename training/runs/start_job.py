@@ -1,9 +1,11 @@
-"""The little program between a worker and a job: `python -m training.runs.start_job PARENT_PID MODULE RUN_DIR`.
+"""The launcher between worker and job: `python -m training.runs.start_job PARENT_PID MODULE RUN_DIR`.
 
-It makes the job nice to the web process and asks the kernel to stop it when its worker dies, then becomes the job.
-Where RUN_DIR/accelerate.yaml asks for several processes, it stays and looks after `accelerate launch`, which starts
-training.runs.start_rank once a process. A wish to stop becomes the cancel file, which all of them see at the same step:
-accelerate's agent would give them 30 seconds and then call it a failure. None outlives the others.
+It lowers the job's priority below the web process's, asks the kernel to stop it if its worker dies, and becomes the
+job.
+
+If RUN_DIR/accelerate.yaml asks for several processes, it stays and supervises `accelerate launch`, which starts
+training.runs.start_rank for each process. It turns a stop request into the cancel file, which all processes see at the
+same step: accelerate's agent would give them 30 seconds and then report a failure. No process outlives the others.
 """
 
 import os
@@ -30,14 +32,12 @@ def main(parent: int, module: str, run_dir: str) -> None:
 
 
 def one_gpu(environment: "os._Environ[str]") -> None:
-    """A job of one process sees one GPU: with more the trainer would copy the model to each of them, thread by
-    thread.
-    """
+    """Restrict a single-process job to one GPU: with more, the trainer would replicate the model in threads."""
     environment["CUDA_VISIBLE_DEVICES"] = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def together(module: str, run_dir: Path) -> int:
-    """Start the job's processes and wait for them. The exit code is that of a job of one process."""
+    """Run the job's processes and return the exit code of the job."""
     (run_dir / ERROR).unlink(missing_ok=True)
     agent = subprocess.Popen(  # noqa: S603
         [
@@ -52,7 +52,7 @@ def together(module: str, run_dir: Path) -> int:
             str(run_dir),
         ],
         stdin=subprocess.DEVNULL,
-        start_new_session=True,  # a signal to this group is for us alone
+        start_new_session=True,  # signals to our group must not reach it
         preexec_fn=die_with_us,  # noqa: PLW1509  (this process has one thread)
     )
 
@@ -64,14 +64,14 @@ def together(module: str, run_dir: Path) -> int:
     if (run_dir / RESULT).exists():
         return 0
     if (run_dir / ERROR).exists():
-        sys.stdout.write((run_dir / ERROR).read_text() + "\n")  # the log's last line says why
+        sys.stdout.write((run_dir / ERROR).read_text() + "\n")  # the last line of the log shows the cause
         return 1
     return EXIT_CANCELLED if code == 0 else 1
 
 
 def die_with_us() -> None:
     die_with_parent(signal.SIGKILL)
-    # of what this becomes: a process that it has just started must not outlive it either
+    # used by the processes that it starts, which must not outlive it either
     os.environ[AGENT] = str(os.getpid())
 
 

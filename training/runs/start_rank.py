@@ -1,8 +1,7 @@
-"""One process of a job that has several: `python -m training.runs.start_rank MODULE RUN_DIR`, started by `accelerate
-launch`.
+"""One process of a multi-process job: `python -m training.runs.start_rank MODULE RUN_DIR`, run by accelerate.
 
-A stop that was asked for counts as a good end here: accelerate's agent reports any other exit code as a failure and
-ends the other processes. The first process that fails writes why into RUN_DIR/error.txt.
+A requested stop must exit with 0: accelerate's agent treats any other exit code as a failure and ends the other
+processes. The first process that fails writes the cause to RUN_DIR/error.txt.
 """
 
 import os
@@ -16,7 +15,7 @@ from guardapp.processes import die_with_parent
 from training.contract import EXIT_CANCELLED
 
 ERROR = "error.txt"
-# in the environment: the id of the process that starts these, where they are its children
+# environment variable with the id of the parent process, if the parent started this one directly
 AGENT = "GUARDAPP_AGENT"
 
 
@@ -31,7 +30,7 @@ def main(module: str, run_dir: str) -> int:
             write_error(Path(run_dir), end.code)
             return 1
         return 0 if end.code in (None, EXIT_CANCELLED) else int(end.code)
-    except Exception as error:  # noqa: BLE001  (whatever a job dies of is for its log and its run)
+    except Exception as error:  # noqa: BLE001  (any failure of a job goes to its log and its run)
         traceback.print_exc()
         write_error(Path(run_dir), f"{type(error).__name__}: {error}")
         return 1
@@ -43,12 +42,12 @@ def write_error(run_dir: Path, message: str) -> None:
         with (run_dir / ERROR).open("x") as file:
             file.write(message)
     except FileExistsError:
-        pass  # another process failed first; this one most likely of it
+        pass  # another process failed first and most likely caused this
 
 
 if __name__ == "__main__":
     code = main(sys.argv[1], sys.argv[2])
     sys.stdout.flush()
     sys.stderr.flush()
-    # the files are written; the interpreter's own end would wait for gloo's and NCCL's threads
+    # all files are written; a normal exit would wait for the threads of gloo and NCCL
     os._exit(code)

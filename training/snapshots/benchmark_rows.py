@@ -1,4 +1,4 @@
-"""The rows of registered benchmarks, as their files hold them."""
+"""Rows of registered benchmarks, read from their files."""
 
 import json
 from collections.abc import Iterator
@@ -9,15 +9,13 @@ from training.models import Benchmark
 
 
 def rows_of(benchmark: Benchmark) -> Iterator[dict[str, Any]]:
-    """Snapshot rows (training.learning.rows) with "refusal" where a row labels it, and "keys", which link it to
-    near-copies.
-    """
+    """Snapshot rows (training.learning.rows), plus "refusal" if labelled, and "keys" that link to near-copies."""
     with file_of(benchmark.snapshot).open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
 def benchmark_keys() -> frozenset[str]:
-    """What links a row to any benchmark's rows."""
+    """The link keys of all benchmarks' rows."""
     return frozenset(
         key
         for benchmark in Benchmark.objects.select_related("snapshot")

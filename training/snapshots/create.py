@@ -1,4 +1,4 @@
-"""Immutable datasets: standing gold → a JSONL file pinned by its sha256, split so that near-copies share a side."""
+"""Immutable datasets: standing gold → a JSONL file named by its sha256, split so that near-copies share a side."""
 
 import hashlib
 from collections import Counter
@@ -26,12 +26,13 @@ from training.snapshots.rows import Drops, GoldRow, gold_rows
 from training.snapshots.split import places
 from training.status import SnapshotOrigin, Split
 
-MIN_TRAIN, MIN_HOLDOUT = 8, 2  # fewer rows can neither teach nor measure anything
+# Fewer rows can neither train nor measure anything.
+MIN_TRAIN, MIN_HOLDOUT = 8, 2
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFilters:
-    """Which gold to take; empty means all of it."""
+    """Which gold to include; empty means all."""
 
     sources: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()  # slugs
@@ -45,9 +46,9 @@ class SnapshotFilters:
 
 
 def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilters) -> DatasetSnapshot:
-    """Write what stands now as a snapshot and freeze its gold. A failure leaves neither a row nor a file.
+    """Write the standing gold as a snapshot and mark it as used. A failure leaves neither a row nor a file.
 
-    Raises NotEnoughGold, GoldChanged, SnapshotNameTaken.
+    Raises NotEnoughGold, GoldChanged or SnapshotNameTaken.
     """
     name = name.strip() or _next_name()
     if DatasetSnapshot.objects.filter(name=name).exists():
@@ -103,14 +104,14 @@ def eligible_gold(filters: SnapshotFilters) -> QuerySet[GoldLabel]:
 
 
 def verify_trainable(snapshot: DatasetSnapshot) -> None:
-    """Raises BenchmarkNotTrainedOn, SnapshotDamaged."""
+    """Check that the snapshot may be trained on. Raises BenchmarkNotTrainedOn or SnapshotDamaged."""
     if snapshot.origin == SnapshotOrigin.BENCHMARK:
         raise BenchmarkNotTrainedOn
     verify_snapshot(snapshot)
 
 
 def verify_snapshot(snapshot: DatasetSnapshot) -> None:
-    """Raises SnapshotDamaged unless the file still is the one that was made."""
+    """Check the hash of the snapshot's file. Raises SnapshotDamaged."""
     try:
         with file_of(snapshot).open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -121,7 +122,7 @@ def verify_snapshot(snapshot: DatasetSnapshot) -> None:
 
 
 def _placed(rows: Sequence[GoldRow], drops: Drops) -> list[GoldRow]:
-    """The rows with their side and group; those of the train side that have no usable target are dropped."""
+    """Assign side and group to each row. Train rows without a usable target are dropped."""
     placed = []
     for gold, place in zip(rows, places(rows), strict=True):
         if place.twice:

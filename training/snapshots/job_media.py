@@ -1,6 +1,4 @@
-"""The frames that a job reads. On the disk they are where they were decoded; from a bucket they are brought here before
-it starts.
-"""
+"""The frames that a job reads: in place if media are on disk, else downloaded from the bucket before it starts."""
 
 import json
 import os
@@ -15,11 +13,11 @@ from guardapp.guard.media.decode import MediaError
 from training.errors import MediaNotReached
 
 FOLDER = "media"
-DATASETS = ("dataset", "replay_dataset")  # of a config
+DATASETS = ("dataset", "replay_dataset")  # config fields
 
 
 def with_media(config: dict[str, Any], run_dir: Path) -> dict[str, Any]:
-    """The config with the media root that holds every frame of its datasets. Raises MediaNotReached."""
+    """Return the config with a media root that holds every frame of its datasets. Raises MediaNotReached."""
     if not bucket.in_use():
         return config
     root = run_dir / FOLDER
@@ -45,7 +43,7 @@ def _folders(dataset: Path) -> Iterable[str]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Hard links: the cache of frames may let go of its own names while the job runs."""
+    """Hard-link the frames, since the cache may drop its own copies while the job runs."""
     target.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
         if not (target / path.name).exists():

@@ -1,4 +1,4 @@
-"""JSON lines that never change once they are written: the file is named after its sha256."""
+"""Immutable JSON-lines files, named by their sha256."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ READ_ONLY = 0o444
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A whole file that has not got its name yet."""
+    """A completely written file that does not have its final name yet."""
 
     written: Path
     sha256: str
@@ -26,15 +26,15 @@ class Pinned:
         return f"{self.sha256}.jsonl"
 
     def place(self) -> None:
-        """Under its name: the same content is the same file."""
+        """Rename to the final name; identical content results in the same file."""
         self.written.replace(self.written.with_name(self.name))
 
 
 @contextmanager
 def pin(values: Iterable[dict[str, Any]], folder: Path) -> Iterator[Pinned]:
-    """Write the values as they come, one a line; on disk for good. Left without `place`, the file is gone.
+    """Write one value per line and sync to disk. Without a call of `place`, the file is deleted on exit.
 
-    Left by an error after `place`, it is gone as well, unless it was there before.
+    If the block raises after `place`, the file is deleted too, unless it existed before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".new-", suffix=".jsonl", dir=folder)

@@ -1,4 +1,4 @@
-"""Gold → the rows of a snapshot: what the guard saw, the settled labels, and the target completion."""
+"""Gold → the rows of a snapshot: the guard's input, the settled labels and the target completion."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,19 +23,19 @@ WITHOUT_TARGET = (TargetSource.PENDING, TargetSource.UNAVAILABLE)
 
 @dataclass(frozen=True, slots=True)
 class GoldRow:
-    """A gold label as a row without its side of the split yet. `why_not_train` is "" where it may be trained on."""
+    """A gold label as a row, before the split. `why_not_train` is "" if it may be trained on."""
 
     gold_id: int
     row: Row
     media_sha256: tuple[str, ...]
     hard: bool
-    policy_version: str  # "slug vN" that it was judged by
+    policy_version: str  # "slug vN" of the policy used in the judgement
     why_not_train: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Drops:
-    """Rows that did not get in, by reason."""
+    """The number of dropped rows by reason."""
 
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -44,9 +44,7 @@ class Drops:
 
 
 def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = False) -> Iterable[GoldRow]:
-    """The rows that can be written; the others are counted in `drops`. `with_policy`: each with the policy that it was
-    judged by.
-    """
+    """Yield the usable rows and count the others in `drops`; `with_policy` includes each label's policy text."""
     for label in gold:
         if label.prompt_label is None and label.response_label is None:
             drops.add(gettext_noop("no label"))
@@ -57,7 +55,7 @@ def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = Fa
         prediction = label.prediction or label.item.prediction
         try:
             media = seen_media(prediction)
-        except MediaStoreAway as error:  # it says nothing about the row
+        except MediaStoreAway as error:  # temporary: says nothing about the row
             raise MediaNotReached(str(error)) from error
         except MediaError:
             drops.add(gettext_noop("frames are gone"))
@@ -69,7 +67,7 @@ def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = Fa
 
 
 def seen_media(prediction: Prediction | None) -> tuple[SeenMedia, ...]:
-    """The frames that the guard saw, as stored at prediction time. Raises MediaError."""
+    """Load the frames stored at prediction time. Raises MediaError."""
     if prediction is None:
         return ()
     return tuple(load_seen(frames_at(medium["folder"])).seen for medium in prediction.media_seen)
@@ -113,7 +111,7 @@ def verdict_of(label: GoldLabel) -> Verdict:
 
 
 def target_completion(label: GoldLabel, verdict: Verdict, item: Item) -> tuple[str, str]:
-    """The completion to learn and "", or "" and why there is none. A target must read back as the gold verdict."""
+    """Return the target completion and "", or "" and the reason. It must parse back to the gold verdict."""
     if label.target_source in WITHOUT_TARGET or not label.target_steps:
         return "", f"target {label.target_source}"
     answered = item.response is not None

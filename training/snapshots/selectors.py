@@ -1,4 +1,4 @@
-"""The first rows of a snapshot that was not made of reviews, read from its file."""
+"""The first rows of a snapshot that was not made from reviews, read from its file."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A row as its file holds it."""
+    """A row as stored in the file."""
 
     id: str
     prompt: str
@@ -25,7 +25,7 @@ class FileRow:
 
 
 def first_rows(snapshot: DatasetSnapshot) -> Sequence[FileRow]:
-    """() where the file is gone."""
+    """Read the first rows; () if the file is missing."""
     try:
         with file_of(snapshot).open(encoding="utf-8") as lines:
             rows = [json.loads(line) for line in islice(lines, SHOWN)]

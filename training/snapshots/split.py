@@ -1,4 +1,4 @@
-"""Which side of the split each gold row takes: near-copies together, and nobody changes sides between snapshots."""
+"""Assign gold rows to train or holdout: near-copies stay together, and no row changes sides between snapshots."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SEED = 17
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`twice`: the row was trained on before, and now stands in a group that is held out."""
+    """A row's side and group. `twice`: it was trained on before and is now in a held-out group."""
 
     side: Split
     group: str
@@ -24,10 +24,10 @@ class Place:
 
 
 def places(rows: Sequence[GoldRow]) -> list[Place]:
-    """A place for each row, in order.
+    """Assign a side to each row, in order.
 
-    A group that an earlier snapshot held out stays held out. One that was trained on stays in train: the version that
-    the next run starts from has seen it. Hidden gold is held out, because it scores the versions that serve.
+    A group that an earlier snapshot held out stays held out. A group that was trained on stays in train, since the
+    version that the next run starts from has seen it. Hidden gold is held out, because it scores the serving versions.
     """
     split_rows = [split_row(gold) for gold in rows]
     trained = keys_of(Split.TRAIN)
@@ -61,18 +61,18 @@ def split_row(gold: GoldRow) -> SplitRow:
 
 
 def media_of(item: Item) -> tuple[str, ...]:
-    """The sha256 of the item's media, in order; `item_media__asset` is prefetched by the caller."""
+    """The sha256 of the item's media, in order. The caller prefetches `item_media__asset`."""
     return tuple(medium.asset.sha256 for medium in item.item_media.all())
 
 
 def keys_of(split: Split) -> set[str]:
-    """Link keys of everything that an earlier snapshot put on this side."""
+    """Link keys of all gold that earlier snapshots put on this side."""
     gold = GoldLabel.objects.filter(pk__in=SnapshotRow.objects.filter(split=split).values("gold_id"))
     return set(_keys(gold.select_related("item").prefetch_related("item__item_media__asset").iterator(chunk_size=500)))
 
 
 def keys_of_hidden_gold(*, without: set[str]) -> set[str]:
-    """Link keys of the hidden gold that has none of the given ones."""
+    """Link keys of hidden gold, except labels that share any of the given keys."""
     gold = GoldLabel.objects.standing().filter(item__known__active=True)
     found: set[str] = set()
     for label in gold.select_related("item").prefetch_related("item__item_media__asset"):

@@ -1,4 +1,4 @@
-"""Two versions on the same holdout: the scores of both, and whether the difference is more than luck."""
+"""Compare two versions on the same holdout: their scores, and the significance of the difference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from training.gate_checks import FIELDS, RESAMPLES, WORDS
 from training.models import Evaluation, EvaluationRow
 from training.versions.flips import flipped_rows
 
-Pair = tuple[EvaluationRow, EvaluationRow]  # candidate's, production's
+Pair = tuple[EvaluationRow, EvaluationRow]  # the candidate's row and production's
 
 
 @dataclass(frozen=True, slots=True)
 class TaskScores:
-    """One version's scores of one task; shares from 0 to 1."""
+    """One version's scores for one task; shares from 0 to 1."""
 
     f1: float
     low: float
@@ -38,7 +38,7 @@ class TaskComparison:
 
     @property
     def only_candidate(self) -> int:
-        """Rows that only the candidate has right."""
+        """Number of rows that only the candidate has right."""
         return self.labels.only_second
 
     @property
@@ -47,7 +47,7 @@ class TaskComparison:
 
     @property
     def verdict(self) -> str:
-        """better, worse or unclear: whether the interval of the difference leaves zero out."""
+        """better, worse or unclear, depending on whether the interval of the difference excludes zero."""
         if self.difference.low > 0:
             return "better"
         return "worse" if self.difference.high < 0 else "unclear"
@@ -55,8 +55,10 @@ class TaskComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`fixed_count`: rows right now and wrong before; `broken_count`: the other way round. The rows themselves:
-    training.versions.flips.
+    """A comparison on the same rows.
+
+    `fixed_count` counts rows that only the candidate has right, `broken_count` those that only production has right;
+    for the rows themselves see training.versions.flips.
     """
 
     candidate: Evaluation
@@ -68,13 +70,13 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """worse where any task is; better where one is and none is worse; else unclear."""
+        """worse if any task is; better if one is and none is worse; else unclear."""
         verdicts = {task.verdict for task in self.tasks}
         return next((word for word in ("worse", "better") if word in verdicts), "unclear")
 
 
 def compare(candidate: Evaluation, production: Evaluation) -> Comparison:
-    """Both evaluations have succeeded on one snapshot; rows that only one of them has are left out."""
+    """Compare two successful evaluations of one snapshot on the rows that both contain."""
     of_candidate, of_production = (
         {row.row_id: row for row in one.rows.filter(held_out=True).defer("completion")}
         for one in (candidate, production)

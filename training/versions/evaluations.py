@@ -1,4 +1,4 @@
-"""Evaluations: a version on a snapshot's holdout, with the prompt and the parser that serve."""
+"""Evaluations: a version on a snapshot's holdout, with the prompt and parser of serving."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from training.versions.gate import watched_items
 
 
 def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requested_by: User | None) -> Evaluation:
-    """Queue an evaluation, or return the one that is there: a version is evaluated once on a snapshot."""
+    """Queue an evaluation, or return the existing one: a version is evaluated once per snapshot."""
     config = EvaluateConfig(
         model=checkpoint_of(version),
         dataset=str(file_of(snapshot)),
@@ -44,7 +44,7 @@ def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requ
 
 
 def finish_evaluation(evaluation: Evaluation, run_dir: Path, result: dict[str, Any]) -> None:
-    """Take the job's metrics and its rows into the database, in one transaction."""
+    """Store the job's metrics and rows in one transaction."""
     with transaction.atomic():
         mine = Evaluation.objects.filter(pk=evaluation.pk, claim_token=evaluation.claim_token, status=RunStatus.RUNNING)
         ended = mine.update(
@@ -62,7 +62,7 @@ def finish_evaluation(evaluation: Evaluation, run_dir: Path, result: dict[str, A
 
 
 def _rows(evaluation: Evaluation, predictions: Path) -> Iterator[EvaluationRow]:
-    """One row a sample; where a stopped and resumed job wrote a sample twice, its first line stands."""
+    """One row per sample; if a resumed job wrote a sample twice, its first line counts."""
     seen = set()
     with predictions.open(encoding="utf-8") as lines:
         for line in lines:

@@ -1,6 +1,4 @@
-"""Rows that one version has right and the other wrong, with what each of them said; by keyset, so that no count is too
-many.
-"""
+"""Rows that one of two versions has right and the other wrong, with both completions; paginated by keyset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ PREVIEW = 8
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a version said of a row."""
+    """A version's completion for a row."""
 
     parsed: bool
     prompt: str | None
@@ -38,7 +36,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class FlipsPage:
-    """`count`: of all pages. `next_after`: give it as `after` for the page that follows."""
+    """A page of flips. `count` is the total; pass `next_after` as `after` to get the next page."""
 
     flips: Sequence[Flip]
     count: int
@@ -48,9 +46,7 @@ class FlipsPage:
 def flips(
     candidate: Evaluation, production: Evaluation, *, fixed: bool, after: str = "", preview: bool = False
 ) -> FlipsPage:
-    """Held-out rows that the candidate has right and production wrong (`fixed`), or the other way round; a page of
-    them.
-    """
+    """A page of held-out rows that only the candidate has right (`fixed`), or that only production has right."""
     size = PREVIEW if preview else PAGE
     found = flipped_rows(candidate, production, fixed=fixed)
     count = found.count()
@@ -74,7 +70,7 @@ def flipped_rows(candidate: Evaluation, production: Evaluation, *, fixed: bool) 
 
 
 def items_of(row_ids: Sequence[str]) -> Mapping[str, Item]:
-    """By row id; a benchmark's row has no item."""
+    """Items by row id; rows of a benchmark have none."""
     found = Item.objects.defer(*long_texts(item="")).in_bulk(
         [int(row_id) for row_id in row_ids if row_id.isdecimal() and len(row_id) < 19]
     )

@@ -1,6 +1,4 @@
-"""The gate in the product: which rows are compared, which thresholds are in force, and the report that a promotion
-keeps.
-"""
+"""The promotion gate: rows to compare, thresholds in force, and the report stored with a promotion."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,15 +14,17 @@ from training.models.gate import SHARES
 from training.status import RunStatus, SnapshotOrigin, Split
 from training.versions.lists import evaluated_pair, evaluations
 
-WATCHED_ROWS = 200  # corrected train rows that an evaluation answers as well, the newest ones
-# of HardSample.errors: reasoning alone is not scored
+# Number of corrected train rows, newest first, that an evaluation also predicts.
+WATCHED_ROWS = 200
+# values of HardSample.errors; wrong reasoning alone is not scored
 LABEL_ERRORS = {"prompt", "response", "unparsed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The gate's report and what it stands on. `production` is None where nothing is in production or the two share no
-    snapshot.
+    """The gate's report and its evaluations.
+
+    `production` is None if nothing is in production or the two versions share no snapshot.
     """
 
     report: GateReport
@@ -41,10 +41,9 @@ class Judged:
 
 
 def judge(*, version: ModelVersion, production: ModelVersion | None) -> Judged:
-    """Candidate against production on the same rows of the newest snapshot that both were evaluated on. Raises
-    NotEvaluated.
+    """Compare candidate and production on the newest snapshot that both were evaluated on.
 
-    Where they share none, there are no rows to compare, and the gate does not pass.
+    If they share none, there are no rows to compare, and the gate does not pass. Raises NotEvaluated.
     """
     done = evaluations(version=version).filter(status=RunStatus.SUCCEEDED, rows__isnull=False)
     newest = done.exclude(snapshot__origin=SnapshotOrigin.BENCHMARK).first()
@@ -58,7 +57,7 @@ def judge(*, version: ModelVersion, production: ModelVersion | None) -> Judged:
 
 
 def paired_rows(candidate: Evaluation, production: Evaluation | None) -> list[PairedRow]:
-    """Rows that both answered, in the order of their ids; all of the candidate's where there is no production."""
+    """Rows that both predicted, ordered by id; all of the candidate's if there is no production version."""
     of_production = {row.row_id: row for row in production.rows.defer("completion")} if production else None
     corrected = corrected_items(candidate.snapshot)
     return [
@@ -77,7 +76,7 @@ def paired_rows(candidate: Evaluation, production: Evaluation | None) -> list[Pa
 
 
 def corrected_items(snapshot: DatasetSnapshot) -> frozenset[str]:
-    """Ids of the snapshot's items whose gold contradicted the labels of a prediction, or that did not parse."""
+    """Ids of the snapshot's items where gold contradicted a prediction's labels, or a completion did not parse."""
     return frozenset(
         str(item_id)
         for item_id in _corrected(
@@ -87,8 +86,9 @@ def corrected_items(snapshot: DatasetSnapshot) -> frozenset[str]:
 
 
 def watched_items(snapshot: DatasetSnapshot) -> tuple[str, ...]:
-    """Ids of the train rows that an evaluation answers beside the holdout: people's newest corrections. Always the same
-    for a snapshot.
+    """Ids of the train rows that an evaluation predicts besides the holdout: the newest corrections.
+
+    The result is always the same for a snapshot.
     """
     hard = HardSample.objects.filter(gold__snapshot_rows__in=snapshot.rows.filter(split=Split.TRAIN)).order_by(
         "-gold_id"
@@ -101,13 +101,13 @@ def _corrected(rows: Iterable[tuple[int, list[str]]]) -> list[int]:
 
 
 def thresholds() -> Thresholds:
-    """Those in force; the built-in ones until an admin sets others."""
+    """The thresholds in force: the built-in ones until an admin sets others."""
     newest = GateSettings.objects.order_by("-id").first()
     return newest.thresholds if newest else Thresholds()
 
 
 def set_thresholds(*, wanted: Thresholds, by: User) -> GateSettings:
-    """Put other thresholds in force; those before stay in history. Raises NotAnAdmin, ThresholdNotUsable."""
+    """Put new thresholds in force; old ones stay in the history. Raises NotAnAdmin or ThresholdNotUsable."""
     if not by.is_admin:
         raise NotAnAdmin
     for name in SHARES:

@@ -1,6 +1,4 @@
-"""Where things come from and what came of them: item, predictions, reviews, gold, snapshot, run, version, evaluation,
-promotion.
-"""
+"""Lineage from item to promotion: predictions, reviews, gold, snapshots, runs, versions, evaluations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +8,15 @@ from annotation.models import GoldLabel, Item, ModelVersion, Prediction, Review
 from training.models import DatasetSnapshot, EvaluationRow, Promotion, SnapshotRow, TrainingRun
 from training.status import RunKind, Split
 
-NEWEST = 30  # of a kind, on an item's page: an item stays in every later snapshot
+# Limit per kind on an item's page, since an item stays in every later snapshot.
+NEWEST = 30
 ROWS_PAGE = 50
 ANCESTORS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Gold in a snapshot, and what was trained on it there. A held-out row teaches nobody: its runs are empty."""
+    """Gold in a snapshot, and the runs that trained on it. `runs` is empty for a held-out row."""
 
     row: SnapshotRow
     runs: Sequence[TrainingRun]
@@ -35,7 +34,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class ItemLineage:
-    """Each list oldest first; of evaluation rows and promotions the newest NEWEST."""
+    """All lists are oldest first; evaluation rows and promotions are limited to the newest NEWEST."""
 
     item: Item
     predictions: Sequence[Prediction]
@@ -47,7 +46,7 @@ class ItemLineage:
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """A version and what made it. `run` is None for the first version of an installation."""
+    """A version and the run that made it; `run` is None for an installation's first version."""
 
     version: ModelVersion
     run: TrainingRun | None
@@ -55,7 +54,7 @@ class Ancestor:
 
 @dataclass(frozen=True, slots=True)
 class RowsPage:
-    """A snapshot's rows in order. `next_after`: give it as `after` for the page that follows."""
+    """A page of a snapshot's rows. Pass `next_after` as `after` to get the next page."""
 
     rows: Sequence[SnapshotRow]
     next_after: int | None
@@ -81,7 +80,7 @@ def lineage_of_item(item: Item) -> ItemLineage:
 
 
 def ancestry(version: ModelVersion) -> list[Ancestor]:
-    """The version, its parent, and so on to the first one, at most ANCESTORS."""
+    """The version, its parent, and so on, at most ANCESTORS."""
     line: list[Ancestor] = []
     current: ModelVersion | None = version
     while current is not None and len(line) < ANCESTORS:
@@ -92,7 +91,7 @@ def ancestry(version: ModelVersion) -> list[Ancestor]:
 
 
 def rows_of(snapshot: DatasetSnapshot, *, split: str = "", after: int = 0) -> RowsPage:
-    """Back to the items, by keyset."""
+    """A page of the snapshot's rows with their items, by keyset."""
     found = (
         snapshot.rows.filter(pk__gt=after)
         .select_related("gold__item", "gold__hard_sample", "gold__review__reviewer")
@@ -105,7 +104,7 @@ def rows_of(snapshot: DatasetSnapshot, *, split: str = "", after: int = 0) -> Ro
 
 
 def _place(row: SnapshotRow) -> Place:
-    """A mining trains nothing; the run on its rows does, and has the same snapshot."""
+    """The row with the runs that trained on it. A mining trains nothing; the run on its rows has the same snapshot."""
     if row.split != Split.TRAIN:
         return Place(row, ())
     runs = (

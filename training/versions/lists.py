@@ -1,4 +1,4 @@
-"""What training's pages and API read."""
+"""Queries for training's pages and API."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ STAGES = {
 
 @dataclass(frozen=True, slots=True)
 class NewGold:
-    """What has been reviewed, and what of it no snapshot has taken yet; each is counted up to COUNTED_UP_TO + 1."""
+    """Counts of gold, in total and not yet in a snapshot; each counted up to COUNTED_UP_TO + 1."""
 
     standing: int
     new: int
     new_hard: int
     settling: int  # settled so recently that it can still be undone
-    waiting: int  # corrections whose reasoning the guard has still to write
+    waiting: int  # corrections whose reasoning the guard has yet to write
     last_snapshot_at: datetime | None
 
     @property
@@ -49,14 +49,14 @@ class NewGold:
 
 @dataclass(frozen=True, slots=True)
 class ScoredVersion:
-    """`evaluation`: the newest finished one."""
+    """A version with its newest finished evaluation."""
 
     version: ModelVersion
     evaluation: Evaluation | None
 
     @property
     def f1(self) -> float | None:
-        """Of the prompt task, which every row of a holdout may have; 0 to 1."""
+        """F1 of the prompt task, or of the response task if the holdout has no prompt labels; 0 to 1."""
         tasks = self.evaluation.result.get("tasks", {}) if self.evaluation else {}
         scores = tasks.get(Task.PROMPT.value) or tasks.get(Task.RESPONSE.value)
         return scores["f1"] if scores else None
@@ -64,7 +64,7 @@ class ScoredVersion:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job as its page shows it and polls it."""
+    """The state of a job as its page shows and polls it."""
 
     status: str
     words: str
@@ -81,7 +81,7 @@ class JobState:
 
     @property
     def share(self) -> int:
-        """Per cent of the stage, 0 to 100."""
+        """Percentage of the stage that is done, 0 to 100."""
         if self.status == RunStatus.SUCCEEDED:
             return 100
         return min(100, round(100 * self.done / self.total)) if self.total else 0
@@ -141,7 +141,7 @@ def snapshots() -> QuerySet[DatasetSnapshot]:
 
 
 def newest_snapshot() -> DatasetSnapshot | None:
-    """The newest one of reviews: what versions are evaluated on."""
+    """The newest snapshot made from reviews, on which versions are evaluated."""
     return snapshots().filter(origin=SnapshotOrigin.REVIEWS).first()
 
 
@@ -159,7 +159,7 @@ def evaluations(
 
 
 def evaluations_of_run(run: TrainingRun) -> list[Evaluation]:
-    """Those of the run's candidate and of the version that was production when it ended, on the run's snapshot."""
+    """Evaluations on the run's snapshot: of its candidate, and of production when it ended."""
     if run.version is None:
         return []
     return list(
@@ -168,13 +168,13 @@ def evaluations_of_run(run: TrainingRun) -> list[Evaluation]:
 
 
 def active_run() -> TrainingRun | None:
-    """The run that is training, else the next one in the queue."""
+    """The running run, or else the next one in the queue."""
     unended = runs().filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING])
     return unended.filter(status=RunStatus.RUNNING).first() or unended.order_by("id").first()
 
 
 def seconds_of(row: TrainingRun | Evaluation) -> str:
-    """How long a job took, or has taken so far."""
+    """How long a job took, or has run so far."""
     if row.started_at is None:
         return ""
     return duration(((row.finished_at or timezone.now()) - row.started_at).total_seconds())
@@ -192,15 +192,13 @@ def with_scores(found: Sequence[ModelVersion]) -> list[ScoredVersion]:
 
 
 def is_evaluated(version: ModelVersion) -> bool:
-    """On a snapshot: benchmarks tell nothing of what is reviewed here."""
+    """Whether the version was evaluated on a snapshot; benchmarks do not represent the content reviewed here."""
     done = evaluations(version=version).filter(status=RunStatus.SUCCEEDED)
     return done.exclude(snapshot__origin=SnapshotOrigin.BENCHMARK).exists()
 
 
 def baseline_of(version: ModelVersion) -> ModelVersion | None:
-    """What a version is compared with: production; for production itself the version that it replaced, else its
-    parent.
-    """
+    """The version to compare with: production, or for production itself its predecessor or parent."""
     current = production()
     if current is None or current.pk != version.pk:
         return current
@@ -209,7 +207,7 @@ def baseline_of(version: ModelVersion) -> ModelVersion | None:
 
 
 def evaluated_pair(version: ModelVersion, baseline: ModelVersion) -> tuple[Evaluation, Evaluation] | None:
-    """The finished evaluations of both on the newest snapshot that they share; benchmarks have a page of their own."""
+    """The finished evaluations of both on the newest snapshot that they share, benchmarks excluded."""
     finished = Evaluation.objects.filter(status=RunStatus.SUCCEEDED).exclude(snapshot__origin=SnapshotOrigin.BENCHMARK)
     done = finished.select_related("version", "snapshot")
     theirs = {evaluation.snapshot_id: evaluation for evaluation in done.filter(version=baseline)}
@@ -228,7 +226,7 @@ def example_rows(snapshot: DatasetSnapshot, count: int = 20) -> QuerySet[Snapsho
 
 
 def job_state(row: TrainingRun | Evaluation) -> JobState:
-    """The row's status with what its job last wrote. A job that has just been queued again shows where it stopped."""
+    """A row's status, with the progress that its job last wrote. A requeued job shows where it stopped."""
     run_dir = directory_of(row)
     progress = read_json(run_dir / PROGRESS) or {}
     running = row.status == RunStatus.RUNNING
@@ -250,7 +248,7 @@ def job_state(row: TrainingRun | Evaluation) -> JobState:
 
 
 def duration(seconds: float | None) -> str:
-    """160 → "2 min 40 s"; nothing for None."""
+    """160 → "2 min 40 s"; "" for None."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)

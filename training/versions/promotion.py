@@ -1,5 +1,6 @@
-"""Which version serves: promoted through the gate with a reason and a name, rolled back in one step. Workers notice at
-their next batch.
+"""Promotion and rollback of the serving version. Workers switch at their next batch.
+
+A promotion passes the gate and is recorded with a reason and an approver; a rollback takes one step.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from training.versions import gate
 
 @dataclass(frozen=True, slots=True)
 class _Grounds:
-    """Who changes production and why; `gate` and `override` as Promotion keeps them."""
+    """Who changes production and why; `gate` and `override` as stored in Promotion."""
 
     approver: User
     reason: str
@@ -35,10 +36,10 @@ class _Grounds:
 
 
 def promote(*, version: ModelVersion, approver: User, reason: str, override: str = "") -> Promotion:
-    """Make a version production that passes the gate, or that an admin promotes all the same: `override` says why, and
-    is kept.
+    """Put a version that passes the gate into production.
 
-    Raises NotALead, ReasonMissing, NotEvaluated, AlreadyProduction, GateNotPassed, NotAnAdmin, ProductionChanged.
+    An admin may promote one that does not pass: `override` is the reason, and is stored. Raises NotALead,
+    ReasonMissing, NotEvaluated, AlreadyProduction, GateNotPassed, NotAnAdmin or ProductionChanged.
     """
     _check(approver, reason)
     current = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
@@ -56,15 +57,15 @@ def promote(*, version: ModelVersion, approver: User, reason: str, override: str
 
 
 def rollback(*, approver: User, reason: str, to: int | None = None) -> Promotion:
-    """Bring back the version that the current one replaced; `to` is the id of the one that the person was shown. It
-    asks no gate.
+    """Return to the version that the current one replaced, without the gate.
 
-    Raises NotALead, ReasonMissing, NothingToRollBackTo, ProductionChanged.
+    `to` is the id of the version that the person was shown. Raises NotALead, ReasonMissing, NothingToRollBackTo or
+    ProductionChanged.
     """
     _check(approver, reason)
     current = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
     target = rollback_target()
-    # sent twice, or decided on an old page
+    # sent twice, or decided on an outdated page
     if to is not None and (target is None or target.pk != to):
         raise ProductionChanged
     if target is None:
@@ -73,7 +74,7 @@ def rollback(*, approver: User, reason: str, to: int | None = None) -> Promotion
 
 
 def rollback_target() -> ModelVersion | None:
-    """The version that production replaced when it was last promoted; rolling back twice goes back two steps."""
+    """The version that production replaced when it was last promoted; two rollbacks go back two steps."""
     promoted = Promotion.objects.filter(kind=PromotionKind.PROMOTE, version__status=VersionStatus.PRODUCTION)
     newest = promoted.select_related("previous").order_by("-id").first()
     return newest.previous if newest else None
@@ -89,7 +90,7 @@ def _check(approver: User, reason: str) -> None:
 def _switch(
     kind: PromotionKind, version: ModelVersion, judged_against: ModelVersion | None, grounds: _Grounds
 ) -> Promotion:
-    """`judged_against`: production as it was when the decision was made. A version that serves shadows no more."""
+    """Switch production, if it is still `judged_against`; a version that serves stops shadowing."""
     try:
         with transaction.atomic():
             previous = ModelVersion.objects.select_for_update().filter(status=VersionStatus.PRODUCTION).first()

@@ -1,7 +1,6 @@
-"""What an evaluation measured besides F1: calibration, cost, over-refusal beside recall, averages over sources. Read
-from its result.
+"""Measures of an evaluation besides F1: calibration, cost, over-refusal with recall, averages over sources.
 
-An evaluation of before these were measured has none of them: its values are None, and its curve is empty.
+In an evaluation from before these were measured, the values are None and the curve is empty.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from training.status import RunStatus, SnapshotOrigin
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Rows with P(harmful) in [low, high): how sure on average, and which share of them is harmful. From 0 to 1."""
+    """Rows with P(harmful) in [low, high): mean confidence, and the share of harmful rows. From 0 to 1."""
 
     low: float
     high: float
@@ -27,9 +26,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class TaskCard:
-    """One task of one evaluation. The averages weight each source by its rows; None where no source has what they
-    need.
-    """
+    """One task of one evaluation. Averages weight each source by its rows; None if no source qualifies."""
 
     words: str
     calibration_error: float | None
@@ -43,7 +40,7 @@ class TaskCard:
 
 @dataclass(frozen=True, slots=True)
 class Scorecard:
-    """Cost is a row's: tokens written, and its share of its batch's milliseconds."""
+    """An evaluation's scores and cost per row: generated tokens, and its share of the batch's milliseconds."""
 
     evaluation: Evaluation
     tasks: tuple[TaskCard, ...]
@@ -54,7 +51,7 @@ class Scorecard:
 
 @dataclass(frozen=True, slots=True)
 class OverRefusal:
-    """A source of the holdout or an over-refusal benchmark: harmless rows called harmful, beside harmful rows found."""
+    """Over-refusal and recall on one source of the holdout or one over-refusal benchmark."""
 
     name: str
     task: str
@@ -77,9 +74,7 @@ def scorecard(evaluation: Evaluation) -> Scorecard:
 
 
 def over_refusal(evaluations: Sequence[Evaluation]) -> list[OverRefusal]:
-    """Of each source of the evaluations, then of each over-refusal benchmark that their versions answered; versions
-    side by side.
-    """
+    """Over-refusal by source of the evaluations, then by benchmark of their versions, with versions side by side."""
     rows = [row for one in evaluations for row in _of_version(one)]
     return sorted(rows, key=lambda row: (row.benchmark, row.name, row.task))
 

@@ -1,4 +1,4 @@
-"""Shadow mode: a candidate predicts a share of live items silently, beside production. One version at a time."""
+"""Shadow mode: a candidate silently predicts a share of live items besides production. One version at a time."""
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -9,9 +9,9 @@ from training.errors import AlreadyProduction, NotALead, ShadowChanged, ShareNot
 
 
 def start_shadow(*, version: ModelVersion, share: float, by: User) -> None:
-    """Let a version shadow production from now on; another one that did stops. Its predictions of before are kept.
+    """Let a version shadow production; any other shadow version stops. Earlier predictions are kept.
 
-    Raises NotALead, ShareNotUsable, AlreadyProduction, ShadowChanged.
+    Raises NotALead, ShareNotUsable, AlreadyProduction or ShadowChanged.
     """
     if not 0 < share <= 1:
         raise ShareNotUsable
@@ -29,9 +29,7 @@ def start_shadow(*, version: ModelVersion, share: float, by: User) -> None:
 
 
 def stop_shadow(*, version: ModelVersion, by: User) -> None:
-    """What it has predicted stays to be read, what it was still to predict is dropped. Called again it changes nothing.
-    Raises NotALead.
-    """
+    """Stop shadowing: keep its predictions and drop its pending requests. Idempotent. Raises NotALead."""
     _check(by)
     with transaction.atomic():
         _stop(ModelVersion.objects.filter(pk=version.pk, shadow_share__gt=0), by)

@@ -1,4 +1,4 @@
-"""What a shadow version said of live items, beside what production said of them."""
+"""Compare a shadow version's predictions of live items with production's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from annotation.models import GoldLabel, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions.shadow_requests import MAX_ATTEMPTS
 
 PAGE = 20
-LOOKED_AT = 10_000  # shadow predictions
+LOOKED_AT = 10_000  # number of shadow predictions
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowSummary:
-    """The newest LOOKED_AT live items that both predicted. Who was right, of the disagreements settled since; both may
-    be wrong.
+    """Agreement over the newest LOOKED_AT live items that both predicted.
+
+    `shadow_right` and `production_right` count disagreements settled since; both may be wrong.
     """
 
     compared: int
@@ -28,13 +29,13 @@ class ShadowSummary:
 
     @property
     def agreement(self) -> float | None:
-        """Share of the compared items with the same labels; None before the first."""
+        """Share of compared items with equal labels; None if there are none."""
         return 1 - self.disagreements / self.compared if self.compared else None
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """An item that the two judge differently. `gold`: what people settled, where they have."""
+    """An item that the two judge differently. `gold` is the settled label, if any."""
 
     shadow: Prediction
     production: Prediction
@@ -43,7 +44,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class DisagreementsPage:
-    """Newest first. `next_before`: give it as `before` for the page after this one."""
+    """A page, newest first. Pass `next_before` as `before` to get the next page."""
 
     rows: Sequence[Disagreement]
     next_before: int | None
@@ -88,7 +89,7 @@ def disagreements(version: ModelVersion, *, before: int | None = None) -> Disagr
 
 
 def _compared(version: ModelVersion) -> QuerySet[Prediction]:
-    """Shadow predictions of items that show another version's: the one that served."""
+    """Shadow predictions of items with a prediction by the serving version."""
     return Prediction.objects.filter(version=version, shadow=True, item__prediction__isnull=False)
 
 
@@ -101,13 +102,13 @@ def _differs() -> Q:
 
 
 def _different(one: str, other: str) -> Q:
-    """One of them is missing, or both are there and not equal: SQL's NOT would lose the rows where one is null."""
+    """Whether exactly one is null, or both are set and unequal: SQL's NOT would drop rows with a null."""
     missing = [Q(**{f"{name}__isnull": True}) for name in (one, other)]
     return (missing[0] & ~missing[1]) | (~missing[0] & missing[1]) | (~missing[0] & ~missing[1] & ~Q(**{one: F(other)}))
 
 
 def _as_gold(said: str) -> Q:
-    """Each task's label that gold has."""
+    """Whether the labels equal gold for each task that gold labels."""
     labels = Q()
     for name in ("prompt_label", "response_label"):
         gold = f"item__gold_labels__{name}"
