@@ -1,4 +1,4 @@
-"""Addresses of training's API, from the root: included by guardapp.urls."""
+"""URLs of training's API, included by guardapp.urls at the root."""
 
 from django.urls import path
 

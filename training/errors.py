@@ -1,4 +1,4 @@
-"""What can go wrong in training's services. The docstring or the message is what a person reads."""
+"""Errors of training's services. The docstring or the message is shown to people."""
 
 from django.utils.translation import gettext as _
 

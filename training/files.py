@@ -1,4 +1,4 @@
-"""Where the files of training's rows lie."""
+"""File locations of runs, evaluations and snapshots."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def file_of(snapshot: DatasetSnapshot) -> Path:
 
 
 def log_tail(run_dir: Path, characters: int = LOG_TAIL) -> str:
-    """The end of the job's log, from the start of a line."""
+    """The end of the job's log, starting with a whole line."""
     try:
         with (run_dir / LOG).open("rb") as log:
             size = log.seek(0, os.SEEK_END)

@@ -1,8 +1,7 @@
-"""May a candidate take production's place? The checks of the gate, as plain values in the reader's language: no
-database.
+"""The checks of the promotion gate on plain values, without the database; results in the reader's language.
 
-A check passes, fails, or stays open where the rows are too few to tell. What fails blocks; what is open warns, and
-blocks only where the thresholds say so.
+A check passes, fails, or stays open if there are too few rows. A failed check blocks the promotion; an open one warns,
+and blocks only if the thresholds say so.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,51 +18,51 @@ from guardapp.guard.taxonomy import Harmfulness, Task
 
 FIELDS = {Task.PROMPT: "prompt", Task.RESPONSE: "response"}
 WORDS = {Task.PROMPT: gettext_noop("Prompt harmfulness"), Task.RESPONSE: gettext_noop("Response harmfulness")}
-ROWS = "rows"  # name of the check that asks for enough of them
+ROWS = "rows"  # name of the check for enough rows
 RESAMPLES = 2_000
-CATEGORY_CONFIDENCE = 0.90  # two-sided; non-inferiority looks at one side, at 5%
+# two-sided; non-inferiority tests one side at 5%
+CATEGORY_CONFIDENCE = 0.90
 
 
 class State(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
-    OPEN = "open"  # not enough rows to tell
+    OPEN = "open"  # not enough rows to decide
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Shares from 0 to 1. A cap does not ask more of a candidate than production keeps itself."""
+    """Limits of the checks; shares from 0 to 1. A cap never requires more of a candidate than of production."""
 
-    alpha: float = 0.05  # McNemar: below it a difference is more than luck
-    f1_margin: float = 0.02  # how much F1 may be lower; 0: it must be shown not to be
-    category_margin: float = 0.05  # how much smaller a category's share of right rows may be
+    alpha: float = 0.05  # McNemar: a p-value below this is significant
+    f1_margin: float = 0.02  # tolerated decrease of F1; 0 requires proof of no decrease
+    category_margin: float = 0.05  # tolerated decrease of a category's share of right rows
     false_positive_cap: float = 0.20
     parse_failure_cap: float = 0.02
-    # share of the corrected rows, right in production, that may be wrong again
+    # tolerated share of wrong rows among corrected rows that production has right
     regression_cap: float = 0.02
-    fewest_rows: int = 20  # below it a check stays open
-    open_blocks: bool = False  # a check without enough rows blocks as well
+    fewest_rows: int = 20  # with fewer rows, a check stays open
+    open_blocks: bool = False  # whether an open check blocks as well
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The labels that one version gave a row."""
+    """The labels that one version predicted for a row."""
 
     prompt: str | None
     response: str | None
     parsed: bool
 
     def right(self, gold: Mapping[str, str | None]) -> bool:
-        """Every task that has a gold label is right."""
+        """Whether every task with a gold label is right."""
         return all(getattr(self, field) == label for field, label in gold.items() if label is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class PairedRow:
-    """A row that both answered. `production` is None for all rows where nothing is in production yet.
+    """A row that both predicted. `production` is None for all rows if nothing is in production yet.
 
-    `corrected`: a person's gold contradicted an earlier prediction of it. `held_out` False: only looked at for
-    regressions.
+    `corrected`: gold contradicted an earlier prediction of it. `held_out=False`: used only to detect regressions.
     """
 
     id: str
@@ -77,8 +76,9 @@ class PairedRow:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question to the rows: `needs` says what passes, `detail` what was found. `value` was measured, `limit` is its
-    bound.
+    """The result of one check.
+
+    `needs` describes the requirement and `detail` the finding; `value` was measured, and `limit` is its bound.
     """
 
     name: str
@@ -120,7 +120,7 @@ class GateReport:
 
     @property
     def too_few_rows(self) -> bool:
-        """So few in common that passing says little."""
+        """Whether there are so few common rows that passing means little."""
         return any(check.name == ROWS for check in self.open)
 
     def as_json(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class GateReport:
 
 
 def decide(rows: Sequence[PairedRow], thresholds: Thresholds) -> GateReport:
-    """Every check, in the order in which people read them."""
+    """Run every check, in display order."""
     held_out = [row for row in rows if row.held_out]
     tasks = [task for task in FIELDS if any(row.gold.get(FIELDS[task]) for row in held_out)]
     lost = regressions(rows)
@@ -165,7 +165,7 @@ def _rows(rows: Sequence[PairedRow], limits: Thresholds) -> Check:
 
 
 def _labels(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
-    """Fails where the candidate is right less often than production by more than luck, however few rows show it."""
+    """Fail if the candidate is right significantly less often than production, however few the rows."""
     before, now = _outcomes(rows, task, _production), _outcomes(rows, task, _candidate)
     only_production, only_candidate = _discordant(zip(map(_is_right, before), map(_is_right, now), strict=True))
     test = mcnemar_test(only_production, only_candidate)
@@ -214,7 +214,7 @@ def _f1(rows: Sequence[PairedRow], task: Task, limits: Thresholds) -> Check:
 
 
 def _categories(rows: Sequence[PairedRow], limits: Thresholds) -> list[Check]:
-    """A row with several categories counts in each."""
+    """One check per category; a row with several categories counts in each."""
     codes = sorted({code for row in rows for code in row.categories})
     return [_category(code, [row for row in rows if code in row.categories], limits) for code in codes]
 
@@ -320,8 +320,9 @@ def _cap(name: str, title: str, detail: str, rate: float, limit: float, n: int, 
 
 
 def _not_inferior(difference: float, low: float, high: float, n: int, margin: float, limits: Thresholds) -> State:
-    """Passes where the interval keeps above the margin, fails where the difference itself does not or zero is out of
-    reach.
+    """Pass if the interval is above the margin.
+
+    Fail if the difference itself is below the margin, or the interval excludes zero.
     """
     if n < limits.fewest_rows:
         return State.OPEN
@@ -348,7 +349,7 @@ def _outcomes(rows: Sequence[PairedRow], task: Task, side: Callable[[PairedRow],
 
 
 def _scores(rows: Sequence[PairedRow], task: Task) -> tuple[Scores, Scores | None]:
-    """The candidate's, and production's where there is one."""
+    """The candidate's scores, and production's if there is one."""
     before = score(_outcomes(rows, task, _production)) if rows and rows[0].production else None
     return score(_outcomes(rows, task, _candidate)), before
 
@@ -367,7 +368,7 @@ def _is_right(outcome: Outcome) -> bool:
 
 
 def _discordant(pairs: Iterable[tuple[bool, bool]]) -> tuple[int, int]:
-    """(right only before, right only now)"""
+    """Count (right only before, right only now)."""
     listed = list(pairs)
     return listed.count((True, False)), listed.count((False, True))
 

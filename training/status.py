@@ -1,12 +1,15 @@
-"""The status words of training's rows."""
+"""Status values of training's rows."""
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
 
 class RunStatus(TextChoices):
-    """Of runs, evaluations and pipelines. Writer: training.runs.execute and runs.finish; of a queued run that is
-    cancelled runs.request, of those that wait for one that ended badly and of pipelines runs.followers."""
+    """Status of runs, evaluations and pipelines.
+
+    Written by training.runs.execute and runs.finish; for cancelled queued runs by runs.request; for pipelines and for
+    runs that wait for one that failed by runs.followers.
+    """
 
     QUEUED = "queued", _("Queued")
     RUNNING = "running", _("Running")
@@ -20,7 +23,7 @@ OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 class RunKind(TextChoices):
-    """What a run does; its job is the module training.jobs.<kind>. All but mining make a version."""
+    """What a run does; its job is the module training.jobs.<kind>. Every kind except mining makes a version."""
 
     SFT = "sft", _("Fine-tuning")
     MINE = "mine", _("Mining")
@@ -29,7 +32,7 @@ class RunKind(TextChoices):
 
 
 class Trigger(TextChoices):
-    """What starts a schedule's pipeline."""
+    """What triggers a schedule's pipeline."""
 
     CRON = "cron", _("At a time")
     HARD_SAMPLES = "hard_samples", _("After new hard samples")
@@ -37,7 +40,7 @@ class Trigger(TextChoices):
 
 
 class FiringOutcome(TextChoices):
-    """What came of a schedule's condition being met. Writer: training.schedules.schedules."""
+    """The result of a firing. Written by training.schedules.schedules."""
 
     STARTED = "started", _("Started a pipeline")
     SKIPPED = "skipped", _("Skipped")
@@ -45,7 +48,7 @@ class FiringOutcome(TextChoices):
 
 
 class SnapshotOrigin(TextChoices):
-    """Where a snapshot's rows are from. A benchmark is only measured on."""
+    """The origin of a snapshot's rows. A benchmark is only used for evaluation."""
 
     REVIEWS = "reviews", _("Reviews")
     CORPUS = "corpus", _("Imported corpus")

@@ -15,11 +15,11 @@ _stopping = threading.Event()
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop(**_: object) -> None:
-    """A worker that is asked to end stops its job at the next step; the job's checkpoint waits for the next worker."""
+    """Let a worker that shuts down stop its job at the next step; another worker resumes from the checkpoint."""
     _stopping.set()
 
 
-# a ring that waited longer than that has been followed by others; not less: machines' clocks may be minutes apart
+# A message that is older than this has been followed by others. Not less, since clocks may differ by minutes.
 @shared_task(name="training.tasks.execute", expires=3_600)  # type: ignore[untyped-decorator]
 def execute() -> None:
     while not _stopping.is_set() and execute_next(stopping=_stopping.is_set):
@@ -28,7 +28,7 @@ def execute() -> None:
 
 @shared_task(name="training.tasks.fire_schedule", expires=3_600)  # type: ignore[untyped-decorator]
 def fire_schedule(schedule_id: int) -> None:
-    """Rung by django-celery-beat at a schedule's time."""
+    """Run by django-celery-beat at a schedule's time."""
     firing = fire_by_time(schedule_id=schedule_id)
     if firing is not None and firing.pipeline is not None:
         ring(execute)

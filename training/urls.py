@@ -1,4 +1,4 @@
-"""Addresses of the training pages: included by guardapp.urls under training/."""
+"""URLs of the training pages, included by guardapp.urls under training/."""
 
 from django.urls import path
 

@@ -1,6 +1,4 @@
-"""Guards × benchmarks: what was measured here, what others' outputs score here, and what others have published, never
-mixed.
-"""
+"""Guards × benchmarks: own measurements, imported outputs scored here, and published numbers, never mixed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ Result = Mapping[str, Any]
 
 
 class Origin(StrEnum):
-    """Where a line's numbers are from, in the words of the page."""
+    """The origin of a line's numbers, as shown on the page."""
 
     MEASURED = gettext_noop("measured here")
     IMPORTED = gettext_noop("imported outputs, scored here")
@@ -28,8 +26,10 @@ class Origin(StrEnum):
 
 
 class Scorer(StrEnum):
-    """strict: a completion that does not parse is wrong once. published: as the released scripts count; imported
-    outputs only.
+    """How completions are scored.
+
+    strict: a completion that does not parse counts as wrong once. published: as the released scripts count, for
+    imported outputs only.
     """
 
     STRICT = "strict"
@@ -38,9 +38,7 @@ class Scorer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A benchmark. `rows` and `published_rows`: scored here and in the publication; None where it is not there, or does
-    not say.
-    """
+    """A benchmark. `rows` are scored here and `published_rows` in the publication; None if absent or not stated."""
 
     name: str
     title: str
@@ -51,14 +49,15 @@ class Column:
 
     @property
     def differs(self) -> bool:
-        """Whether numbers from here and published ones are of other rows."""
+        """Whether own and published numbers refer to different rows."""
         return None not in (self.rows, self.published_rows) and self.rows != self.published_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Shares in percent. `f1` None: the benchmark has no positive rows. `low`, `high`: 95% interval, None for published
-    numbers.
+    """Shares in percent. `f1` is None if the benchmark has no positive rows.
+
+    `low` and `high` are the 95% interval, None for published numbers.
     """
 
     f1: float | None
@@ -69,9 +68,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """In percent, weighted by scored rows. `benchmarks` and `rows` are what it is over; 0 where a publication prints
-    it.
-    """
+    """An average in percent, weighted by scored rows. `benchmarks` and `rows` are 0 if it is a published figure."""
 
     f1: float
     benchmarks: int = 0
@@ -80,14 +77,14 @@ class Average:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A guard's row of the board; `cells` in the order of the columns."""
+    """A guard's line on the leaderboard; `cells` are in the order of the columns."""
 
     guard: str
     origin: Origin
     cells: Sequence[Cell | None]
     text: Average | None
     all: Average | None
-    # percent: false positives on the benchmarks that are there to provoke them
+    # percent false positives on the over-refusal benchmarks
     over_refusal: float | None = None
     parse_failures: float | None = None  # percent of all rows
     note: str = ""
@@ -118,8 +115,9 @@ def board(
     evaluations: Iterable[Evaluation],
     outputs: Iterable[ImportedOutputs],
 ) -> Board:
-    """`benchmarks` are those of the task; `evaluations` and `outputs` of other ones are left out, the later of two
-    counts.
+    """Build the leaderboard of a task from its `benchmarks`.
+
+    `evaluations` and `outputs` on other benchmarks are ignored; of several for the same cell, the last one counts.
     """
     columns = _columns(task, benchmarks)
     measured: dict[ModelVersion, dict[str, Cell]] = {}
@@ -139,7 +137,7 @@ def board(
 
 
 def cell(result: Result) -> Cell:
-    """Of the counts and rates of one evaluation or of one file of outputs."""
+    """Convert the counts and rates of an evaluation or of imported outputs."""
     scores = Scores(
         n=result["n"], unparsed=result["unparsed"], tp=result["tp"], fp=result["fp"], fn=result["fn"], tn=result["tn"]
     )
@@ -150,7 +148,7 @@ def cell(result: Result) -> Cell:
 
 
 def _columns(task: Task, benchmarks: Iterable[Benchmark]) -> list[Column]:
-    """Those of the publications first, in their order, then the other registered ones by modality and name."""
+    """Published benchmarks first, in their order, then other registered ones by modality and name."""
     here = {benchmark.name: benchmark for benchmark in benchmarks}
     known = [_known(one, here.get(one.name)) for one in published().benchmarks if one.task is task]
     others = [
@@ -208,7 +206,7 @@ def _line(
 
 
 def _average(scored: Mapping[Column, Scores], wanted: Callable[[Column], bool]) -> Average | None:
-    """F1 means nothing on a benchmark without positive rows: it is left out."""
+    """The average over benchmarks with positive rows; F1 is meaningless for the others."""
     taken = {column.name: scores for column, scores in scored.items() if wanted(column) and scores.positives}
     if not taken:
         return None

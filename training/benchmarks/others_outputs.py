@@ -1,6 +1,4 @@
-"""What other guards said of a benchmark → scores by this product's metrics, and by the published scorer's logic beside
-them.
-"""
+"""Score other guards' completions on a benchmark, by our metrics and as the published scorer does."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -35,10 +33,10 @@ def import_outputs(
     imported_by: User,
     report: ImportReport,
 ) -> ImportedOutputs:
-    """Score a file of completions; the same file again is the row that is there. Raises NoOutputs, FileNotReadable.
+    """Score a file of completions; importing the same file again returns the existing row.
 
-    Gold is the benchmark's own. A row of it without a completion counts wrong, as one that does not parse; a completion
-    of a row that it does not have is a bad row, and so is one whose file states another gold label.
+    Gold is the benchmark's own. A benchmark row without a completion counts as wrong, like one that does not parse. A
+    completion for an unknown row, or with a different gold label, is a bad row. Raises NoOutputs or FileNotReadable.
     """
     gold = {row["id"]: row for row in rows_of(benchmark)}
     completions = _completions(rows, gold, Task(benchmark.task), report)

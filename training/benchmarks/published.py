@@ -1,4 +1,4 @@
-"""What others have published about guards, as data. Kept apart from everything that was measured here."""
+"""Published results of guards, as data. Kept apart from everything measured here."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ FILE = Path(__file__).parent / "guardreasoner.toml"
 
 @dataclass(frozen=True, slots=True)
 class PublishedBenchmark:
-    """`rows`: scored in the publication; None where it does not say."""
+    """`rows` is the number scored in the publication; None if not stated."""
 
     name: str
     title: str
@@ -24,7 +24,7 @@ class PublishedBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class PublishedGuard:
-    """F1 in percent by benchmark name. `text` and `all`: averages weighted by rows, as printed."""
+    """F1 in percent by benchmark name. `text` and `all` are averages weighted by rows, as printed."""
 
     name: str
     task: Task
@@ -36,7 +36,7 @@ class PublishedGuard:
 
 @dataclass(frozen=True, slots=True)
 class PublishedCost:
-    """On one H100: milliseconds and tokens a query."""
+    """Milliseconds and tokens per query on one H100."""
 
     name: str
     ms: float

@@ -1,4 +1,4 @@
-"""Benchmarks: registered once, measured on as often as there are versions."""
+"""Register a benchmark once, then evaluate any number of versions on it."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,13 +24,13 @@ from training.status import SnapshotOrigin, Split
 from training.versions.evaluations import request_evaluation
 
 MIXED = "mixed"
-# what this product's guards are asked; refusal is a label of the v0 text models
+# tasks of this product's guards; refusal is a label of the v0 text models only
 ASKED = (Task.PROMPT, Task.RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFacts:
-    """What a file does not say of itself. `source_sha256` is that of the registered file."""
+    """Facts that a file does not contain. `source_sha256` is that of the registered file."""
 
     name: str
     task: Task
@@ -48,11 +48,10 @@ class _Tally:
 def register_benchmark(
     *, facts: BenchmarkFacts, rows: Iterable[ImportedRow | BadRow], created_by: User, report: ImportReport
 ) -> Benchmark:
-    """Decode the rows, pin them, and give them a name; the same file under the same name again is the benchmark that is
-    there.
+    """Decode the rows, pin them and name them; registering the same file again returns the existing benchmark.
 
-    `report` tells what became of the rows. A failure leaves neither a row nor a file.
-    Raises BenchmarkNameTaken, BenchmarkHasNoRows, FileNotReadable.
+    `report` counts what became of the rows. A failure leaves neither a row nor a file. Raises BenchmarkNameTaken,
+    BenchmarkHasNoRows or FileNotReadable.
     """
     there = Benchmark.objects.filter(name=facts.name).first()
     if there is not None:
@@ -130,7 +129,7 @@ def _counts(facts: BenchmarkFacts, report: ImportReport, tally: _Tally, bad_path
 
 
 def _modality(found: Iterable[str]) -> str:
-    """Pictures with and without words beside them are of one kind; other mixtures are mixed."""
+    """The common modality of all rows. Images with and without text count as images; other mixtures are mixed."""
     kinds = set(found)
     if len(kinds) == 1:
         return kinds.pop()
@@ -138,14 +137,15 @@ def _modality(found: Iterable[str]) -> str:
 
 
 def gold_of(row: Mapping[str, Any], task: Task) -> str:
-    """The label of a benchmark's row that its task scores."""
+    """The label of a benchmark row that its task scores."""
     label = row["refusal"] if task is Task.REFUSAL else row["labels"]["prompt" if task is Task.PROMPT else "response"]
     return str(label)
 
 
 def evaluate_on_benchmarks(*, version: ModelVersion, requested_by: User) -> list[Evaluation]:
-    """Queue the version on every benchmark whose label it is asked for; evaluations that are there stay. The caller
-    rings.
+    """Queue an evaluation on every benchmark with a task that guards answer; existing ones are kept.
+
+    The caller rings the doorbell.
     """
     asked = (
         Benchmark.objects.filter(task__in=[task.value for task in ASKED]).select_related("snapshot").order_by("rows")

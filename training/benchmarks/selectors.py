@@ -1,4 +1,4 @@
-"""What the benchmark pages read."""
+"""Queries for the benchmark pages."""
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 
@@ -18,12 +18,12 @@ def on_benchmarks() -> QuerySet[Evaluation]:
 
 
 def under_way() -> int:
-    """Evaluations on benchmarks that have not ended."""
+    """The number of unfinished evaluations on benchmarks."""
     return on_benchmarks().exclude(status__in=FINISHED).count()
 
 
 def leaderboard(task: Task, scorer: Scorer = Scorer.STRICT) -> Board:
-    """Production first, then the newest version."""
+    """The leaderboard of a task: production first, then versions from newest to oldest."""
     production_first = Case(
         When(version__status=VersionStatus.PRODUCTION, then=Value(0)), default=Value(1), output_field=IntegerField()
     )

@@ -1,7 +1,7 @@
-"""Rows of a benchmark: {"id", "prompt", "response", "media", "prompt_label", "response_label", "refusal_label",
-"categories"}.
+"""Read rows of a benchmark: {"id", "prompt", "response", "media", "prompt_label", …}.
 
-The shape is the dataset row of annotation.ingest.read_rows; here its labels are read too.
+The shape is the dataset row of annotation.ingest.read_rows, with the labels "prompt_label", "response_label" and
+"refusal_label", and "categories".
 """
 
 from collections import Counter
@@ -18,11 +18,11 @@ from training.corpora.values import BadRow, ImportedMedium, ImportedRow
 
 FIELD_BY_TASK = {Task.PROMPT: "prompt_label", Task.RESPONSE: "response_label", Task.REFUSAL: "refusal_label"}
 VALUES = {"prompt_label": Harmfulness, "response_label": Harmfulness, "refusal_label": Refusal}
-SHOWN = 100  # characters of a value in a complaint
+SHOWN = 100  # characters of a value in an error message
 
 
 def task_of(path: Path) -> Task:
-    """What a file scores where nobody says: the response where any row labels one, else the refusal, else the prompt.
+    """Infer the task of a file: response if any row labels one, else refusal, else prompt.
 
     Raises FileNotReadable.
     """
@@ -37,8 +37,9 @@ def task_of(path: Path) -> Task:
 
 
 def benchmark_rows(path: Path, *, task: Task, media_root: Path | None) -> Iterator[ImportedRow | BadRow]:
-    """Stream a file. A row without a label of the task, or with an id that was there, is bad. Raises FileNotReadable,
-    also after rows.
+    """Stream a file. A row with a repeated id or without a label for the task is bad.
+
+    Raises FileNotReadable, also after yielding rows.
     """
     find = files_in_folder(media_root) if media_root is not None else no_files
     seen: set[str] = set()
@@ -55,7 +56,7 @@ def benchmark_rows(path: Path, *, task: Task, media_root: Path | None) -> Iterat
 
 
 def read_benchmark_row(record: Record, *, task: Task, find: MediaFinder) -> ImportedRow | BadRow:
-    """Never raises on a row, whatever it holds."""
+    """Validate one record. Never raises, whatever the row contains."""
     if record.problem:
         return BadRow(record.place, (FieldError("", record.problem),), record.text)
     value = record.value

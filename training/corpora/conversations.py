@@ -1,10 +1,10 @@
-"""One published conversation → its turns. Four shapes are taken; a row's fields say which one it is.
+"""Published conversation formats → turns. The fields of a row determine which of four shapes it has.
 
-messages       [{"role", "content"}], the last of the assistant is the completion; `rejected_response` beside it
+messages       [{"role", "content"}]; the assistant's last is the completion; optional `rejected_response`
                (ms-swift)
-conversations  [{"from", "value"}] and `system`; without `chosen` the last of gpt is the completion (LLaMA-Factory)
-prompt         [{"role", "content"}] with `completion`, or `chosen` and `rejected`: lists of messages (TRL)
-chosen, rejected  one message each, beside conversations, or messages; lists of one are taken too
+conversations  [{"from", "value"}] and `system`; without `chosen`, gpt's last is the completion (LLaMA-Factory)
+prompt         [{"role", "content"}] with `completion`, or with `chosen` and `rejected`: lists of messages (TRL)
+chosen, rejected  one message each, or a list of one, besides conversations or messages
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A row's turns. `rejected` None: the row is no preference."""
+    """A row's turns. `rejected` is None if the row is not a preference."""
 
     system: str
     user: Turn
@@ -39,7 +39,7 @@ class Conversation:
 
 
 def read_conversation(reader: FieldReader) -> Conversation | None:
-    """None where the row is none of these shapes; `reader` then knows why."""
+    """Return the turns, or None after adding the reason to `reader.errors`."""
     field = next((name for name in ("messages", "conversations", "prompt") if name in reader.row), None)
     if field is None:
         reader.errors.append(FieldError(reader.at, NO_CONVERSATION))
@@ -72,7 +72,7 @@ def _turns(reader: FieldReader, name: str) -> list[Turn]:
 
 
 def _answer(reader: FieldReader, name: str) -> Turn | None:
-    """The assistant's message of a field: a text, a message, or a list of one message."""
+    """The assistant's message in a field: a text, a message, or a list of one message."""
     value = reader.row.get(name)
     if value is None:
         return None
@@ -104,7 +104,7 @@ def _turn(reader: FieldReader, value: Any, pointer: str) -> Turn | None:
 
 
 def _text(content: Any) -> str | None:
-    """Content parts become text with placeholders."""
+    """Join content parts into text with placeholders."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):

@@ -1,7 +1,7 @@
-"""Rows of a published corpus: conversations with the guard's own prompt and grammar, to train on.
+"""Rows of a published training corpus: conversations with the guard's own prompt and grammar.
 
-`images` and `videos` are lists of file names, of data: URLs, or of parquet's {"bytes", "path"}. Other columns are left
-alone.
+`images` and `videos` are lists of file names, of data: URLs, or of parquet's {"bytes", "path"}. Other columns are
+ignored.
 """
 
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ class CorpusKind(StrEnum):
 
 
 def corpus_rows(path: Path, *, name: str, kind: CorpusKind, media_root: Path | None) -> Iterator[ImportedRow | BadRow]:
-    """Stream a file. Row ids are the corpus' name and the row's number. Raises FileNotReadable, also after rows."""
+    """Stream a file. Row ids are the corpus name and the row number. Raises FileNotReadable, also after rows."""
     find = files_in_folder(media_root) if media_root is not None else no_files
     for record in records(path):
         yield read_corpus_row(record, name=name, kind=kind, find=find)
 
 
 def read_corpus_row(record: Record, *, name: str, kind: CorpusKind, find: MediaFinder) -> ImportedRow | BadRow:
-    """Never raises on a row, whatever it holds."""
+    """Validate one record. Never raises, whatever the row contains."""
     if record.problem:
         return BadRow(record.place, (FieldError("", record.problem),), record.text)
     if not isinstance(record.value, dict):
@@ -84,7 +84,7 @@ def _block(reader: FieldReader, user: Turn, media: int) -> InputBlock | None:
 
 
 def _verdict(reader: FieldReader, completion: Turn, block: InputBlock) -> Verdict | None:
-    """The labels that the completion states; a response that is there must have one."""
+    """The labels stated by the completion; if there is a response, it must have one."""
     judgement = parse(completion.text, response_expected=block.response is not None)
     if judgement is None:
         reader.refuse(
@@ -98,7 +98,7 @@ def _verdict(reader: FieldReader, completion: Turn, block: InputBlock) -> Verdic
 
 
 def _pair(reader: FieldReader, conversation: Conversation) -> dict[str, Any] | None:
-    """The fields that training.jobs.dpo reads a pair from."""
+    """The pair fields that training.jobs.dpo reads."""
     chosen, rejected = conversation.completion, conversation.rejected
     if rejected is None:
         reader.refuse("rejected", "is missing: a preference row has a rejected completion, or rejected_response.")
@@ -120,7 +120,8 @@ def _media(reader: FieldReader, kind: MediaKind, find: MediaFinder) -> list[Impo
 
 
 def _medium(reader: FieldReader, name: str, entry: Any, find: MediaFinder) -> IncomingMedia | None:
-    if isinstance(entry, dict):  # parquet's picture: its bytes, or only where it was
+    # parquet's image: its bytes, or only its path
+    if isinstance(entry, dict):
         content = entry.get("bytes")
         if isinstance(content, bytes) and content:
             return IncomingMedia(content, f"{reader.at}/{name}")

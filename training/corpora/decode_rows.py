@@ -1,4 +1,4 @@
-"""Rows that were read from a file → rows of a snapshot: their media decoded by the sandbox, a chunk at a time."""
+"""Imported rows → snapshot rows, with their media decoded in the sandbox, chunk by chunk."""
 
 import hashlib
 import tempfile
@@ -18,20 +18,21 @@ from guardapp.guard.verdict import Sample, SeenMedia
 from training.corpora.values import BadRow, ImportedMedium, ImportedRow
 from training.learning.rows import Row
 
-CHUNK = 128  # rows of one decoding child; their decoded frames are on disk, not in memory
+# Rows per decoding child; their decoded frames are on disk, not in memory.
+CHUNK = 128
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedRow:
-    """A row with what links it to near-copies."""
+    """A row with the media hashes that link it to near-copies."""
 
     row: Row
     media_sha256: tuple[str, ...]
 
 
 def decoded_rows(rows: Iterable[ImportedRow | BadRow], *, source: str) -> Iterator[DecodedRow | BadRow]:
-    """In order. A file that cannot be decoded costs its own rows only; `source` is what the snapshot rows name."""
+    """Decode rows in order. A file that fails affects only its own rows; `source` is stored in the snapshot rows."""
     for chunk in chunks(rows, CHUNK):
         with tempfile.TemporaryDirectory() as folder:
             found = _Files(Path(folder))
@@ -50,7 +51,7 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 class _Files:
-    """The media of a chunk: each file once, by its sha256."""
+    """The media of a chunk; each file is decoded once, by its sha256."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,7 +59,7 @@ class _Files:
         self.results: dict[str, Decoded | MediaError] = {}
 
     def add(self, medium: ImportedMedium) -> str:
-        """The sha256, or "" where the file cannot be read any more."""
+        """Add a file and return its sha256, or "" if it cannot be read any more."""
         content = medium.source.content
         try:
             sha256 = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else _sha256(content)

@@ -1,4 +1,4 @@
-"""A corpus of others → a snapshot to train on. Streams: the rows are never all in memory."""
+"""Import a corpus as a snapshot for training, without holding all rows in memory."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -48,11 +48,10 @@ def import_corpus(
     report: ImportReport,
     holdout_share: float = HOLDOUT_SHARE,
 ) -> DatasetSnapshot:
-    """Write the rows as a snapshot; `report` tells as it goes what became of them. A failure leaves neither a row nor a
-    file.
+    """Write the rows as a snapshot and count them in `report`. A failure leaves neither a row nor a file.
 
-    A row that near-copies what a snapshot of reviews holds out, or a benchmark's row, is dropped: training on it would
-    spoil what is measured there. Raises SnapshotNameTaken, NothingToTrainOn, FileNotReadable.
+    Near-copies of rows held out by snapshots of reviews, and of benchmark rows, are dropped: training on them would
+    invalidate those measurements. Raises SnapshotNameTaken, NothingToTrainOn or FileNotReadable.
     """
     if DatasetSnapshot.objects.filter(name=name).exists():
         raise SnapshotNameTaken

@@ -1,6 +1,4 @@
-"""A JSON array, element by element: only brackets and strings are followed here, so a bad element ends where it
-ends.
-"""
+"""Stream a JSON array element by element. It tracks only brackets and strings, so a bad element affects no other."""
 
 import re
 from collections.abc import Iterator
@@ -15,15 +13,17 @@ _DEPTH = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
 class NotAnArray(ValueError):
-    """The file begins as a JSON array and does not go on as one; the message names the line."""
+    """The file starts as a JSON array but does not continue as one; the message names the line."""
 
 
 def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The line that each element starts on, from 1, and its text. Raises NotAnArray: cut off, an element beyond
-    all bounds, or more after its end."""
-    # the window begins where the element does, `at` is how far it has been followed
+    """Yield the line on which each element starts, from 1, and its text.
+
+    Raises NotAnArray if the array is cut off, an element is too long, or something follows the array.
+    """
+    # the window starts at the current element; `at` is the scan position
     window, at, line = b"", 0, 1
-    depth, inside = 0, False  # depth 1: between the elements of the array
+    depth, inside = 0, False  # depth 1: between elements of the array
     while True:
         match = (_INSIDE if inside else _OUTSIDE).search(window, at)
         if match is None:
@@ -36,7 +36,7 @@ def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             continue
         character, at = match[0], match.end()
         if character == b"\\":
-            at += 1  # what it escapes, which may not be read yet
+            at += 1  # skip the escaped character, which may not be read yet
         elif character == b'"':
             inside = not inside
         else:

@@ -1,4 +1,4 @@
-"""Which benchmarks a path holds: one file, a folder of files, or a data set whose manifest.json names them."""
+"""Find the benchmarks of a path: a file, a folder of files, or a data set with a manifest.json."""
 
 import hashlib
 import json
@@ -13,14 +13,15 @@ from training.corpora.benchmark_rows import task_of
 from training.corpora.records import FileNotReadable
 
 MANIFEST = "manifest.json"
-ROLE = "benchmark"  # what the role of a manifest's benchmark file begins with
+ROLE = "benchmark"  # prefix of the role of benchmark files in a manifest
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
-PROVOKING = "xstest"  # its harmless rows are written to be taken for harmful ones
+# Its harmless rows are written to look harmful.
+PROVOKING = "xstest"
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFile:
-    """A file to register. `media_root`: the folder that its rows' media paths start from."""
+    """A file to register. The media paths of its rows are relative to `media_root`."""
 
     path: Path
     name: str
@@ -35,7 +36,7 @@ class BenchmarkFile:
 
 
 def benchmark_files(path: Path) -> Iterator[BenchmarkFile]:
-    """Raises FileNotReadable: nothing there, or a file that is not the one its manifest names."""
+    """Yield the files to register. Raises FileNotReadable for a missing file or one that differs from its manifest."""
     if path.is_file():
         yield _file(path, media_root_near(path))
     elif (path / MANIFEST).is_file():
@@ -50,15 +51,16 @@ def benchmark_files(path: Path) -> Iterator[BenchmarkFile]:
 
 
 def media_root_near(file: Path) -> Path:
-    """Rows name their media relative to the data set: the nearest folder, from the file's own upwards, that has a
-    `media` folder.
+    """The nearest folder with a `media` subfolder, starting from the file's own.
+
+    Rows name their media relative to the data set.
     """
     nearby = [file.resolve().parent, *list(file.resolve().parents)[1:3]]
     return next((folder for folder in nearby if (folder / "media").is_dir()), nearby[0])
 
 
 def sha256_of(path: Path) -> str:
-    """Raises FileNotReadable."""
+    """Hex digest of a file. Raises FileNotReadable."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -89,5 +91,5 @@ def _of_manifest(folder: Path) -> Iterator[BenchmarkFile]:
 
 
 def slug(path: Path) -> str:
-    """A file's name as a benchmark's name."""
+    """Turn a file name into a benchmark name."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.partition(".")[0]).strip("-")[:80]

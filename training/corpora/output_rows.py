@@ -1,6 +1,4 @@
-"""What another guard said of a benchmark's rows: {"id", "output_text"}, and where it is there "label", "benchmark" and
-"model".
-"""
+"""Read another guard's completions: {"id", "output_text"} and optional "label", "benchmark" and "model"."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ MAX_ID = 300
 
 @dataclass(frozen=True, slots=True)
 class OutputRow:
-    """One completion. `label`, `benchmark` and `guard` are the file's own claims, "" where it makes none."""
+    """One completion. `label`, `benchmark` and `guard` are the file's own statements, "" if absent."""
 
     place: Place
     id: str
@@ -27,12 +25,12 @@ class OutputRow:
 
 
 def output_rows(path: Path) -> Iterator[OutputRow | BadRow]:
-    """Stream a file. Raises FileNotReadable, also after rows."""
+    """Stream a file. Raises FileNotReadable, also after yielding rows."""
     yield from map(read_output_row, records(path))
 
 
 def read_output_row(record: Record) -> OutputRow | BadRow:
-    """An empty completion is a row like others: the guard said nothing."""
+    """Validate one record. An empty completion is valid: the guard generated nothing."""
     if record.problem:
         return BadRow(record.place, (FieldError("", record.problem),), record.text)
     if not isinstance(record.value, dict):

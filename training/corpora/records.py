@@ -1,7 +1,7 @@
-"""Rows of a file as they stand, streamed: JSON lines, a JSON array, or parquet, told by the first bytes; gzip around
-the first two.
+"""Stream the raw rows of a file: JSON lines, a JSON array or parquet, detected by the first bytes.
 
-Memory does not grow with the file. A row that is no JSON is a record with a problem, and takes no other row with it.
+The first two may be gzipped. Memory use does not grow with the file. A row that is not JSON becomes a record with a
+problem and does not affect other rows.
 """
 
 import codecs
@@ -27,14 +27,14 @@ class FileNotReadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands, from 1: JSON lines have lines, parquet has rows, an array has both."""
+    """The position of a row, from 1: JSON lines have lines, parquet has rows, an array has both."""
 
     line: int = 0
     row: int = 0
 
     @property
     def number(self) -> int:
-        """Its own in the file."""
+        """The row's number in the file."""
         return self.row or self.line
 
     def __str__(self) -> str:
@@ -43,16 +43,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row."""
+    """One raw row."""
 
     place: Place
     value: Any = None
     problem: str = ""
-    text: str = ""  # the row as it stands, where it is no JSON
+    text: str = ""  # the raw text, if it is not JSON
 
 
 def records(path: Path) -> Iterator[Record]:
-    """Raises FileNotReadable, also after rows."""
+    """Stream the rows of a file. Raises FileNotReadable, also after yielding rows."""
     try:
         with path.open("rb") as stream:
             magic = stream.read(len(PARQUET_MAGIC))
@@ -73,7 +73,7 @@ def records(path: Path) -> Iterator[Record]:
                     for line, text in enumerate(bounded_lines(stream), start=1)
                     if text.strip()
                 )
-    except (OSError, EOFError, NotAnArray) as error:  # a broken gzip file is one of the first two
+    except (OSError, EOFError, NotAnArray) as error:  # a broken gzip file raises one of the first two
         raise FileNotReadable(f"{path.name}: {error}") from error
 
 
@@ -90,7 +90,7 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _first_character(stream: IO[bytes]) -> bytes:
-    """The first character that is no blank; the stream stays where it was."""
+    """Peek at the first non-blank character, leaving the position unchanged."""
     start = stream.tell()
     while (character := stream.read(1)).isspace():
         pass
@@ -111,7 +111,7 @@ def _record(place: Place, text: bytes) -> Record:
 
 def _parquet(path: Path) -> Iterator[Record]:
     try:
-        # the marked exception: it comes with the extra "train", the web needs none
+        # a marked exception to top-level imports: it belongs to the extra "train", which the web does not need
         from pyarrow import ArrowException, parquet
     except ImportError:
         raise FileNotReadable(

@@ -1,6 +1,4 @@
-"""What became of the rows of an imported file. Bad rows are kept as they stand, in a file that can be mended and sent
-again.
-"""
+"""What became of the rows of an imported file. Bad rows are saved unchanged, to be corrected and imported again."""
 
 import json
 import tempfile
@@ -12,12 +10,12 @@ from typing import IO, Any, Self
 
 from training.corpora.values import BadRow
 
-SHOWN = 100  # bad rows held in memory; the file has all of them
+SHOWN = 100  # bad rows kept in memory; the file has all of them
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """`dropped`: rows that could be read and were left out, by reason. `bad`: the first bad rows."""
+    """Counts of rows. `dropped`: valid rows that were left out, by reason. `bad`: the first bad rows."""
 
     taken: int = 0
     bad_count: int = 0
@@ -37,7 +35,7 @@ class ImportReport:
 
 
 class BadRows:
-    """A file of bad rows, begun with the first of them. Left without `place`, it is gone."""
+    """A file of bad rows, created at the first one. Without a call of `place`, it is deleted on exit."""
 
     def __init__(self, folder: Path, report: ImportReport) -> None:
         self.folder = folder
@@ -56,7 +54,7 @@ class BadRows:
         )
 
     def place(self, name: str) -> None:
-        """Under a name in the folder; nothing where no row was bad."""
+        """Give the file its final name; does nothing without bad rows."""
         if self.stream is not None:
             self.stream.close()
             Path(self.stream.name).replace(self.folder / name)
@@ -71,5 +69,5 @@ class BadRows:
 
 
 def _in_words(value: Any) -> str:
-    """What parquet holds and JSON does not."""
+    """Represent parquet values that JSON lacks."""
     return f"<{len(value):,} bytes>" if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""What the importers of training read: rows whose media are still files, and rows that cannot be used."""
+"""Values of the importers: rows with undecoded media, and rows that cannot be used."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from training.corpora.records import Place
 
 @dataclass(frozen=True, slots=True)
 class ImportedMedium:
-    """An untrusted file; `kind` is what the row says it is, None where it does not say."""
+    """An untrusted file; `kind` is the kind that the row states, None if it states none."""
 
     source: IncomingMedia
     kind: MediaKind | None = None
@@ -19,9 +19,7 @@ class ImportedMedium:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRow:
-    """A row that could be read. `place` and `value` are for a complaint that comes later, when its media are
-    decoded.
-    """
+    """A valid row. `place` and `value` serve error messages when its media are decoded later."""
 
     place: Place
     id: str
@@ -36,7 +34,7 @@ class ImportedRow:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be used: where it is, why, and the row as it stands."""
+    """A row that cannot be used: its position, the reasons, and the raw row."""
 
     place: Place
     errors: tuple[FieldError, ...]

@@ -1,9 +1,10 @@
-"""One folder that holds everything: database, media, models, snapshots, runs. Made while the product runs, restored
-while it stands still.
+"""Back up everything to one folder: database, media, models, snapshots, runs. Restore while nothing runs.
 
-Media that lies in a bucket is copied out of it, unless it is asked to stay there; it is restored to where media lies
-then, bucket or disk. The database is copied first. What its rows name was written before them and is not changed
-afterwards, so the files that are copied next are at least those that the copy of the database needs.
+A backup can be made while the product runs. Media in a bucket are copied unless they are to stay there; a restore puts
+them where media are configured then, in a bucket or on disk.
+
+The database is copied first. The files that its rows name were written before the rows and never change, so that the
+files copied afterwards include all that the database copy needs.
 """
 
 import hashlib
@@ -46,14 +47,14 @@ class RestoreNotPossible(TrainingError):
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """`bytes` of `files` files beside the database."""
+    """Size of the copied files besides the database."""
 
     files: int
     bytes: int
 
 
 def folders() -> dict[str, Path]:
-    """By their names in the backup."""
+    """Source folders by their names in the backup."""
     return {
         MEDIA: Path(settings.MEDIA_ROOT),
         "models": Path(settings.MODELS_DIR),
@@ -63,7 +64,7 @@ def folders() -> dict[str, Path]:
 
 
 def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
-    """Make `target`, which must not be there yet; it appears whole or not at all. `without_media`: the bucket keeps it.
+    """Create `target`, which must not exist yet; it appears atomically. `without_media` leaves media in the bucket.
 
     Raises BackupNotPossible.
     """
@@ -110,10 +111,9 @@ def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
 
 
 def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
-    """Put a backup in the place of what is here; `replace` allows that to be more than nothing. The caller migrates
-    afterwards.
+    """Replace this installation by a backup; `replace` allows it to be non-empty. The caller migrates afterwards.
 
-    Every file is checked before anything is touched. Raises RestoreNotPossible.
+    Every file is verified before anything is changed. Raises RestoreNotPossible.
     """
     manifest = _manifest(source)
     vendor = _vendor(RestoreNotPossible)
@@ -188,7 +188,7 @@ def _known_migrations() -> set[str]:
 
 
 def _copy_sqlite(target: Path) -> None:
-    """SQLite's own online copy: whole whatever is written meanwhile."""
+    """Use SQLite's online backup, which is consistent despite concurrent writes."""
     connection.ensure_connection()
     with sqlite3.connect(target) as copy:
         connection.connection.backup(copy)
@@ -207,7 +207,8 @@ def _restore_sqlite(source: Path) -> None:
     if said != "ok":
         fresh.unlink()
         raise RestoreNotPossible(f"The database in the backup is damaged: {said}")
-    for ending in ("-wal", "-shm"):  # of the one that goes: they would be read into the new one
+    # files of the old database, which would be applied to the new one
+    for ending in ("-wal", "-shm"):
         place.with_name(place.name + ending).unlink(missing_ok=True)
     fresh.replace(place)
 
@@ -233,8 +234,9 @@ def _restore_postgresql(source: Path) -> None:
 
 
 def _run(error: type[TrainingError], *command: str) -> None:
-    """One of PostgreSQL's own programs on our database; the password goes by the environment, where no process list
-    shows it.
+    """Run one of PostgreSQL's client programs on our database.
+
+    The password is passed in the environment, where no process list shows it.
     """
     database = connection.settings_dict
     names = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD", "PGDATABASE": "NAME"}
@@ -252,8 +254,9 @@ _RESTORE: dict[str, Callable[[Path], None]] = {"sqlite": _restore_sqlite, "postg
 
 
 def _copy_folder(source: Path, target: Path) -> Iterator[tuple[Path, str]]:
-    """What was copied, and its sha256. A file that is gone when its turn comes was nobody's; links lead out and are
-    left.
+    """Copy a folder, yielding each file and its sha256.
+
+    Files that vanish in the meantime are unreferenced and skipped; links are skipped because they lead outside.
     """
     for path in sorted(source.rglob("*")) if source.is_dir() else ():
         if path.is_symlink() or not path.is_file():

@@ -1,4 +1,4 @@
-"""Media between the bucket and a backup's folder."""
+"""Copy media between the bucket and a backup folder."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MIMES = {".png": "image/png", ".json": "application/json"}
 
 
 def copy_from_bucket(target: Path) -> Iterator[tuple[Path, str]]:
-    """What was copied, and its sha256. Raises MediaError."""
+    """Copy from the bucket, yielding each file and its sha256. Raises MediaError."""
     for folder in FOLDERS:
         for name in bucket.names(folder):
             bucket.fetch(name, target / name, limit=DEFAULT_LIMITS.max_bytes)
@@ -22,7 +22,7 @@ def copy_from_bucket(target: Path) -> Iterator[tuple[Path, str]]:
 
 
 def copy_to_bucket(source: Path) -> None:
-    """Manifests of frames go last, as they say that a folder is whole. Raises MediaError."""
+    """Copy to the bucket, frame manifests last, since they mark a folder as complete. Raises MediaError."""
     files = (path for path in source.rglob("*") if path.is_file())
     for path in sorted(files, key=lambda path: (path.suffix == ".json", path)):
         bucket.put(str(path.relative_to(source)), path, _mime(path))

@@ -1,6 +1,8 @@
-"""The whole loop, unattended and through the services that the pages use: ingest, predict, review, snapshot, train,
-evaluate, promote, export. The reviewer is a program that knows the gold labels and decides nothing else: it accepts the
-guard where its labels are right, and flips them where they are not, without writing any reasoning."""
+"""Run the whole loop unattended, through the same services as the pages.
+
+Ingest, predict, review, snapshot, train, evaluate, promote, export. The reviewer is a program that knows the gold
+labels: it accepts a prediction whose labels are right and flips wrong labels, without writing any reasoning.
+"""
 
 import json
 import time
@@ -47,12 +49,12 @@ Say = Callable[[str], None]
 
 
 class DemoFailed(Exception):
-    """A stage of the loop did not end well; the message says which and why."""
+    """A stage of the loop failed; the message says which and why."""
 
 
 @dataclass(slots=True)
 class Stages:
-    """How long each stage took, in seconds."""
+    """Measures the duration of each stage in seconds."""
 
     say: Say
     seconds: dict[str, float] = field(default_factory=dict)
@@ -66,7 +68,7 @@ class Stages:
 
 
 def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], say: Say) -> dict[str, Any]:
-    """Run every stage. The numbers of the last line that the command prints. Raises DemoFailed."""
+    """Run every stage and return the figures that the command prints. Raises DemoFailed."""
     stages = Stages(say)
     lead, reviewer = _person("demo-lead", Role.LEAD), _person("demo-reviewer", Role.REVIEWER)
     before = ensure_production_version()
@@ -117,7 +119,7 @@ def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], say: Say)
 
 
 def measure(version: ModelVersion, rows: Path, run_dir: Path) -> dict[str, Any]:
-    """The version's scores on rows that nobody reviewed, by the evaluation job that the product uses."""
+    """Score a version on rows that nobody reviewed, with the product's evaluation job."""
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(
         run_dir / CONFIG,
@@ -144,7 +146,7 @@ def measure(version: ModelVersion, rows: Path, run_dir: Path) -> dict[str, Any]:
 
 
 def _unrelated(ids: frozenset[str], work: Path, versions: Sequence[ModelVersion]) -> dict[str, Any]:
-    """The same scores on the untouched rows that resemble no reviewed one."""
+    """The same scores on untouched rows that resemble no reviewed one."""
     before, after = (
         [line for line in read_lines(work / f"measure-{version.name}" / PREDICTIONS) if line["id"] in ids]
         for version in versions
@@ -179,7 +181,7 @@ def _predict(version: ModelVersion, say: Say) -> None:
 
 
 def _review(rows: Sequence[DemoRow], reviewer: User) -> int:
-    """Take what the queue gives, decide by the gold labels. How many were corrected."""
+    """Review the queue by gold labels and return the number of corrections."""
     gold = {row.external_id: row.label for row in rows}
     queue, corrected = ReviewQueue.objects.get(slug=DEFAULT_QUEUE), 0
     while (assignment := assign_next(reviewer=reviewer, queue=queue)) is not None:
@@ -237,9 +239,7 @@ def _write_untouched(rows: Sequence[DemoRow], path: Path) -> Path:
 
 
 def _promote(candidate: ModelVersion, lead: User, reason: str) -> str:
-    """Through the gate; where that does not pass, over it by an admin, since the demonstration goes on whatever was
-    learnt.
-    """
+    """Promote through the gate, or let an admin override it: the demonstration continues in any case."""
     try:
         promote(version=candidate, approver=lead, reason=reason)
     except GateNotPassed as refused:
@@ -250,7 +250,7 @@ def _promote(candidate: ModelVersion, lead: User, reason: str) -> str:
 
 
 def _serves(version: ModelVersion) -> None:
-    """A worker's next batch is answered by the promoted version."""
+    """Check that a worker's next batch uses the promoted version."""
     if ensure_production_version() != version or engine_for(ensure_production_version()).name != checkpoint_of(version):
         raise DemoFailed(f"{version.name} was promoted, and another version answers.")
 

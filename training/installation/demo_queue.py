@@ -1,6 +1,4 @@
-"""The queue that a new installation shows: made by the project's own generator, of topics that the starter never
-trained on.
-"""
+"""The demo queue of a new installation, generated from topics that the starter guard was not trained on."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ FILE_ENDINGS = {"image": ".png", "video": ".mp4"}
 
 
 def load_demo(*, count: int) -> int:
-    """Ingest `count` generated items through the ordinary service, modalities mixed. Returns how many are new."""
+    """Ingest `count` generated items of mixed modalities through the usual service. Returns the number of new ones."""
     images, videos = round(count * IMAGE_SHARE), round(count * VIDEO_SHARE)
     with tempfile.TemporaryDirectory() as folder:
         items = [

@@ -1,12 +1,12 @@
-"""Rows for the demonstration: labelled ones of one domain, half of them to be reviewed, the others never touched.
+"""Rows for the demonstration: labelled rows of one domain, half to be reviewed, the rest for measurement only.
 
-Both halves are random draws of one stream, as the reviewed and the coming items of a queue are. No group of the
-product's own split (guard.splits) stands in both, and both hold as many harmful as unharmful prompts, so that calling
-everything harmful gives an F1 of 0.67.
+Both halves are random draws from one stream, like the past and future items of a queue. No group of the product's split
+(guard.splits) is in both, and each half has as many harmful as unharmful prompts, so that calling everything harmful
+gives an F1 of 0.67.
 
-A test suite like HateCheck says one sentence about many groups of people. So `unrelated` names the untouched rows that
-share no family with a reviewed row, where rows whose words overlap by FAMILY_OVERLAP or more are one family: the scores
-on those are given as well.
+A test suite like HateCheck applies one sentence to many groups of people. `unrelated` therefore names the untouched
+rows that share no family with a reviewed row, where rows whose words overlap by at least FAMILY_OVERLAP form a family;
+the scores on these are reported too.
 """
 
 import gzip
@@ -29,7 +29,7 @@ GENERATED_SEED = 90_417  # of rows that no version of the starter was trained on
 
 
 class NotEnoughRows(ValueError):
-    """The domain has not as many labelled rows as were asked for; the message says how many there are."""
+    """The domain has fewer labelled rows than requested; the message says how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DemoRows:
 
 
 def demo_rows(data: Path, count: int) -> DemoRows:
-    """`count` rows to review and as many to measure on. Raises NotEnoughRows."""
+    """Draw `count` rows to review and as many to measure on. Raises NotEnoughRows."""
     path = data / "benchmarks_open" / f"{DOMAIN}.jsonl.gz"
     if path.exists():
         return _halves(f"{DOMAIN} (open benchmark)", list(_benchmark(path)), count)
@@ -70,7 +70,7 @@ def _generated(count: int) -> Iterator[DemoRow]:
 
 
 def _halves(domain: str, rows: list[DemoRow], count: int) -> DemoRows:
-    """The first rows of each label in a random order, one row a group; every other one is to be reviewed."""
+    """Take the first rows of each label in random order, one per group, alternating between the halves."""
     once = list({group_key(row.prompt, None, ()): row for row in rows}.values())
     Random(SEED).shuffle(once)
     chosen = [row for label in Harmfulness for row in [row for row in once if row.label is label][: 2 * (count // 2)]]
@@ -97,7 +97,7 @@ def _unrelated(reviewed: Sequence[DemoRow], untouched: Sequence[DemoRow]) -> fro
 
 
 def families(rows: Sequence[DemoRow]) -> list[list[DemoRow]]:
-    """The connected components of near-copies, in the order of their first rows."""
+    """The connected components of near-copies, ordered by their first rows."""
     words = [frozenset(normalise_text(row.prompt).split()) for row in rows]
     parent = list(range(len(rows)))
 

@@ -1,4 +1,4 @@
-"""What every start makes sure of. Each step does nothing where nothing is to do."""
+"""Preparations at every start. Each step does nothing if there is nothing to do."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,7 +21,7 @@ DEFAULT_DEMO_ITEMS = 60
 
 
 def prepare(say: Callable[[str], None]) -> None:
-    """Database, static files, first accounts, first guard; `say` gets the lines that a person should see."""
+    """Prepare database, static files, first accounts and first guard; `say` receives lines for the console."""
     say(f"data folder {settings.DATA_DIR}")
     say("bringing the database up to date")
     call_command("migrate", verbosity=0, interactive=False)
@@ -45,12 +45,12 @@ def demo_items_wanted() -> int:
 
 
 def demo_is_wanted() -> bool:
-    """Only where nothing has come in yet."""
+    """Only if no items exist yet."""
     return demo_items_wanted() > 0 and not Item.objects.exists()
 
 
 def collect_static_files() -> bool:
-    """False where those that were collected last are still right: comparing takes far less time than compressing."""
+    """Collect static files unless they are up to date; comparing is much faster than compressing."""
     stamp = Path(settings.STATIC_ROOT) / FINGERPRINT
     present = _fingerprint()
     if stamp.exists() and stamp.read_text() == present:

@@ -1,4 +1,4 @@
-"""How the import commands say what became of a file."""
+"""Console output of the import commands."""
 
 from django.core.management.base import OutputWrapper
 

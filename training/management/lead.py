@@ -1,4 +1,4 @@
-"""In whose name a command acts."""
+"""The person in whose name a command acts."""
 
 from argparse import ArgumentParser
 
@@ -13,7 +13,7 @@ def add_by(parser: ArgumentParser) -> None:
 
 
 def lead_named(username: str | None) -> User:
-    """Raises CommandError."""
+    """Return that lead, or the first admin. Raises CommandError."""
     leads = User.objects.filter(is_active=True, role__in=[Role.LEAD, Role.ADMIN])
     if username is None:
         found = leads.filter(role=Role.ADMIN).order_by("id").first() or leads.order_by("id").first()

@@ -1,4 +1,4 @@
-"""training's rows: snapshots, runs, pipelines, schedules, benchmarks, evaluations, promotions."""
+"""Training's models: snapshots, runs, pipelines, schedules, benchmarks, evaluations, promotions."""
 
 from training.models.benchmarks import Benchmark, ImportedOutputs
 from training.models.gate import GateSettings

@@ -1,4 +1,4 @@
-"""Public sets that guards are measured on, and what other guards said of them."""
+"""Public benchmarks, and other guards' completions on them."""
 
 from django.db import models
 from django.db.models import Q
@@ -14,10 +14,9 @@ TASKS = {Task.PROMPT: _("Prompt harmfulness"), Task.RESPONSE: _("Response harmfu
 
 
 class Benchmark(models.Model):
-    """A snapshot that is only measured on: its rows lie in the snapshot's file, its evaluations are those of the
-    snapshot.
+    """A snapshot used only for evaluation: its rows are in the snapshot's file, its evaluations are the snapshot's.
 
-    Path, sha256, who registered it and when are the snapshot's.
+    So are its path, its sha256, the person who registered it and the time.
     """
 
     name = models.SlugField(max_length=80, unique=True)
@@ -49,11 +48,9 @@ class Benchmark(models.Model):
 
 
 class ImportedOutputs(models.Model):
-    """Append-only: another guard's completions on a benchmark, as this product scores them; the newest of a guard
-    counts.
+    """Append-only: another guard's completions on a benchmark, scored here; the newest of a guard counts.
 
-    result: {"strict": {…}, "published": {…}, "missing": rows without a completion, "bad_rows": lines that could not be
-    used}.
+    result: {"strict": {…}, "published": {…}, "missing": rows without a completion, "bad_rows": unusable lines}.
     """
 
     benchmark = models.ForeignKey(Benchmark, on_delete=models.PROTECT, related_name="imported_outputs")

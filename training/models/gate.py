@@ -1,4 +1,4 @@
-"""What the gate asks of a candidate."""
+"""Thresholds of the promotion gate."""
 
 from django.db import models
 from django.db.models import Q
@@ -11,9 +11,7 @@ SHARES = ("alpha", "f1_margin", "category_margin", "false_positive_cap", "parse_
 
 
 class GateSettings(models.Model):
-    """The gate's thresholds, append-only: the newest row is in force, and history says who changed what. The fields:
-    gate.Thresholds.
-    """
+    """The gate's thresholds, append-only: the newest row is in force. For the fields see gate_checks.Thresholds."""
 
     alpha = models.FloatField(default=0.05)
     f1_margin = models.FloatField(default=0.02)

@@ -11,7 +11,7 @@ from training.status import PromotionKind, RunKind, RunStatus
 
 
 class JobRow(models.Model):
-    """What a run and an evaluation share: both are a subprocess (training.contract) that a worker looks after."""
+    """Common fields of runs and evaluations: both are a subprocess (training.contract) supervised by a worker."""
 
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.QUEUED)
     config = models.JSONField(default=dict, help_text="the job's config.json")
@@ -20,7 +20,7 @@ class JobRow(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
-    # the worker's hold: a stale one is taken over and the job resumed
+    # the worker's claim: an expired one is taken over and the job resumed
     claim_token = models.UUIDField(null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -33,13 +33,12 @@ class JobRow(models.Model):
 
 
 class TrainingRun(JobRow):
-    """One job of a kind on a snapshot: all but mining make a candidate.
+    """A job on a snapshot. Every kind except mining makes a candidate.
 
     `config` holds the settings from the start; its places are filled in when the job starts. `recipe_text` is the
     recipe as TOML with the run's own settings. `launch`: {"processes", "strategy": none, ddp, fsdp, zero2, zero3}.
-    `after` is the run that must have succeeded first; `base_version` is then the version that comes of it, from when it
-    is there. `mined_from`: the mining whose kept rows are the dataset instead of the snapshot's. `rows_sha256` pins the
-    rows.jsonl that a mining kept.
+    `after` is the run that must succeed first; once it has, `base_version` is the version that it made. `mined_from` is
+    the mining whose kept rows are the dataset instead of the snapshot's. `rows_sha256` pins a mining's rows.jsonl.
     """
 
     name = models.CharField(max_length=100, unique=True)
@@ -74,9 +73,7 @@ class TrainingRun(JobRow):
 
 
 class TrainingRequest(models.Model):
-    """The key that a form or a program sends along, so that the same request sent twice starts one thing. See
-    runs.idempotency.
-    """
+    """An idempotency key sent by a form or a program, see runs.idempotency."""
 
     key = models.CharField(max_length=64, unique=True)
     run = models.ForeignKey(TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
@@ -88,7 +85,7 @@ class TrainingRequest(models.Model):
 
 
 class Evaluation(JobRow):
-    """A version on a snapshot's holdout. `result` holds the metrics that the job wrote."""
+    """A version on a snapshot's holdout. `result` holds the job's metrics."""
 
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="evaluations")
     snapshot = models.ForeignKey(DatasetSnapshot, on_delete=models.PROTECT, related_name="evaluations")
@@ -109,7 +106,7 @@ class Evaluation(JobRow):
 
 
 class EvaluationRow(models.Model):
-    """What a version said of one row: a held-out one, or a corrected train row that is watched for regressions."""
+    """A version's completion for one row: held out, or a corrected train row watched for regressions."""
 
     evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="rows")
     row_id = models.CharField(max_length=300)
@@ -129,9 +126,9 @@ class EvaluationRow(models.Model):
 
 
 class Promotion(models.Model):
-    """Append-only: who made which version production, instead of which, and why.
+    """Append-only: who put which version into production, which one it replaced, and why.
 
-    `gate`: what the gate said then (training.gate_checks.GateReport as JSON); empty for a rollback, which asks nobody.
+    `gate` is the report at that time (training.gate_checks.GateReport as JSON), empty for a rollback.
     """
 
     kind = models.CharField(max_length=16, choices=PromotionKind)

@@ -1,4 +1,4 @@
-"""Pipelines of runs, and what starts them by itself."""
+"""Pipelines of runs, and schedules that start them."""
 
 from django.db import models
 from django.db.models import Q
@@ -11,10 +11,10 @@ from training.status import OPEN, FiringOutcome, RunStatus, Trigger
 
 
 class RetrainSchedule(models.Model):
-    """When to start a pipeline by itself. It never promotes: a lead decides on what comes of it.
+    """When to start a pipeline automatically. It never promotes: a lead decides about the result.
 
-    `cron` belongs to the trigger of that name, `hard_samples` to hard_samples, `agreement_*` to agreement. `overrides`:
-    {kind of run: {setting: value}}. `attempted_at` fences: of two workers that look at once, one fires.
+    `cron`, `hard_samples` and `agreement_*` are parameters of the triggers of those names. `overrides`: {kind of run:
+    {setting: value}}. `attempted_at` is a fence: if two workers check at once, only one fires.
     """
 
     name = models.CharField(max_length=100, unique=True)
@@ -57,10 +57,9 @@ class RetrainSchedule(models.Model):
 
 
 class Pipeline(models.Model):
-    """Runs that follow each other on one snapshot, the stages of a recipe; the last version is evaluated beside
-    production.
+    """A sequence of runs on one snapshot, the stages of a recipe; the last version is evaluated against production.
 
-    stages: [{"kind", "config"}] as they were asked for. Writer of `status`: training.runs.pipelines, from the runs.
+    stages: [{"kind", "overrides"}] as requested. `status` is derived from the runs in training.runs.followers.
     """
 
     name = models.CharField(max_length=100, unique=True)
@@ -94,7 +93,7 @@ class Pipeline(models.Model):
 
 
 class Firing(models.Model):
-    """Append-only: a schedule's condition was met. What came of it, and why nothing where nothing came."""
+    """Append-only: a schedule's condition was met, with the result, or the reason why nothing was started."""
 
     schedule = models.ForeignKey(RetrainSchedule, on_delete=models.CASCADE, related_name="firings")
     at = models.DateTimeField(default=timezone.now)

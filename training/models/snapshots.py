@@ -9,7 +9,7 @@ from training.status import SnapshotOrigin, Split
 
 
 class DatasetSnapshot(models.Model):
-    """A JSONL file (training.learning.rows) pinned by its sha256. Neither the file nor its rows change after creation.
+    """A JSONL file (training.learning.rows) pinned by its sha256. Neither the file nor its rows ever change.
 
     counts: {"train", "holdout", "hard", "by_modality": {…}, "by_source": {…}, "dropped": {reason: n}}.
     """
@@ -32,7 +32,7 @@ class DatasetSnapshot(models.Model):
 
 
 class SnapshotRow(models.Model):
-    """Which gold stands in which snapshot, on which side of the split."""
+    """A gold label in a snapshot, and its side of the split."""
 
     snapshot = models.ForeignKey(DatasetSnapshot, on_delete=models.CASCADE, related_name="rows")
     gold = models.ForeignKey(GoldLabel, on_delete=models.PROTECT, related_name="snapshot_rows")

@@ -1,4 +1,4 @@
-"""A dry run: rows, steps, memory and time of a training before it starts. Neither Django nor torch."""
+"""A dry run: estimate rows, steps, memory and time of a training. Needs neither Django nor torch."""
 
 from training.plan.counting import RowsPlanned
 from training.plan.memory import Memory, read_checkpoint

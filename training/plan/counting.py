@@ -1,4 +1,4 @@
-"""Which rows of a dataset a stage would use, drop as too long or leave out, by modality and split."""
+"""Count by modality and split the rows that a stage would use, drop as too long, or leave out."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -10,19 +10,19 @@ from training.learning.rows import Row, read_rows
 from training.plan.tokens import TokenCounter
 from training.recipes import Config
 
-# of a larger dataset every so many-th row is measured, and stands for its neighbours
+# in larger datasets, every nth row is measured and represents its neighbours
 MEASURED_ROWS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class RowsPlanned:
-    """Rows of one modality and split. `tokens` counts those of the used rows, once."""
+    """Rows of one modality and split. `tokens` is the total of the used rows."""
 
     modality: str
     split: str
     rows: int
     used: int
-    dropped: int  # longer than the stage takes
+    dropped: int  # longer than the stage's limit
     left_out: int  # another split, or nothing to learn from
     tokens: int
     longest: int
@@ -41,9 +41,10 @@ Eligible = Callable[[Row], bool]
 
 
 def count_rows(config: Config, counter: TokenCounter, *, mined_later: bool = False) -> tuple[RowsPlanned, ...]:
-    """`mined_later`: the dataset is what a mining will keep of it, so any row with gold may be in it.
+    """Count the rows of the config's dataset.
 
-    Raises RowNotReadable, OSError.
+    `mined_later` means that a mining will select from it first, so that any row with gold may be included. Raises
+    RowNotReadable or OSError.
     """
     total = sum(1 for _ in _lines(Path(config.dataset)))
     every = max(1, total // MEASURED_ROWS)
@@ -100,7 +101,7 @@ def _has_gold(row: Row) -> bool:
 
 
 def _pair(row: Row) -> tuple[str, ...]:
-    """A right and a wrong completion, where the row has them."""
+    """A right and a wrong completion, if the row has them."""
     if row.extra.get("chosen") and row.extra.get("rejected"):
         return (row.extra["chosen"], row.extra["rejected"])
     by_right: Mapping[bool, list[str]] = {True: [], False: []}
@@ -110,16 +111,14 @@ def _pair(row: Row) -> tuple[str, ...]:
 
 
 def _limit(config: Config) -> int:
-    """Tokens that a row may have; 0: no limit."""
+    """The limit on a row's tokens; 0 for none."""
     if isinstance(config, MineConfig):
         return 0
     return config.max_prompt_tokens if isinstance(config, GrpoConfig) else config.cutoff_tokens
 
 
 def _tokens(config: Config, row: Row, counter: TokenCounter) -> int:
-    """What the limit is for: prompt and completion where both are trained on, the prompt where completions are
-    drawn.
-    """
+    """The tokens that count towards the limit: prompt and completion, or only the prompt if completions are sampled."""
     prompt = counter.prompt(row.sample)
     if isinstance(config, SftConfig):
         return prompt + counter.completion(row.completion)
@@ -129,7 +128,7 @@ def _tokens(config: Config, row: Row, counter: TokenCounter) -> int:
 
 
 def totals(rows: Iterable[RowsPlanned]) -> Counter[str]:
-    """Of all modalities and splits: used, dropped, left_out, tokens, longest."""
+    """Totals over all modalities and splits: used, dropped, left_out, tokens, longest."""
     counted: Counter[str] = Counter()
     for part in rows:
         counted.update(

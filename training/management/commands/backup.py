@@ -1,4 +1,4 @@
-"""`manage.py backup DIR`: database, media, models, snapshots and runs in one folder. The product may go on running."""
+"""`manage.py backup DIR`: copy database, media, models, snapshots and runs to a folder while the product runs."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from training.installation.backup import BackupNotPossible, back_up
 
 
 class Command(BaseCommand):
-    help = "Copy everything that this installation keeps into a new folder."
+    help = "Copy all data of this installation to a new folder."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path, help="the folder to make; it must not be there yet")
+        parser.add_argument("folder", type=Path, help="the folder to create; it must not exist yet")
         parser.add_argument(
             "--without-media", action="store_true", help="leave media in its bucket, which has copies of its own"
         )

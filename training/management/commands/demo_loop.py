@@ -1,4 +1,4 @@
-"""manage.py demo_loop: the whole loop unattended, in a data folder of its own that is gone afterwards."""
+"""`manage.py demo_loop`: run the whole loop unattended, in a temporary data folder."""
 
 import json
 import os
@@ -53,7 +53,7 @@ class Command(BaseCommand):
                 self._in_folder(Path(folder), options)
 
     def _in_folder(self, folder: Path, options: dict[str, Any]) -> None:
-        """The same command with settings that know only this folder: no row of the installation is read or written."""
+        """Run the command with settings that see only this folder, so that the installation's data are not touched."""
         environment = {
             name: value
             for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""manage.py export_metrics RUN --to FOLDER: a run's metrics for TensorBoard or Weights & Biases."""
+"""`manage.py export_metrics RUN --to FOLDER`: export a run's metrics to TensorBoard or Weights & Biases."""
 
 from argparse import ArgumentParser
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""manage.py import_corpus FILE --name NAME: a published corpus as a snapshot to train on."""
+"""`manage.py import_corpus FILE --name NAME`: import a published corpus as a snapshot for training."""
 
 from argparse import ArgumentParser
 from pathlib import Path

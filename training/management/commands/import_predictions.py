@@ -1,4 +1,4 @@
-"""manage.py import_predictions FILE …: what other guards said of a benchmark, scored here."""
+"""`manage.py import_predictions FILE …`: import and score other guards' completions on benchmarks."""
 
 from argparse import ArgumentParser
 from itertools import islice
@@ -19,7 +19,8 @@ from training.management.bad_rows import say_bad_rows
 from training.management.lead import add_by, lead_named
 from training.models import Benchmark, ImportedOutputs
 
-LOOKED_AT = 100  # rows, for the benchmark and the guard that a file names
+# Rows read to find the benchmark and the guard that a file names.
+LOOKED_AT = 100
 
 
 class Command(BaseCommand):

@@ -1,4 +1,4 @@
-"""manage.py plan_run --recipe omni-v2 --snapshot NAME: what a training would do, before it does it."""
+"""`manage.py plan_run --recipe omni-v2 --snapshot NAME`: dry run of a training."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -18,7 +18,7 @@ from training.recipes.launch import STRATEGIES, LaunchNotUsable
 
 
 class Command(BaseCommand):
-    help = "Print rows, steps, memory and time of a training. Nothing is started."
+    help = "Estimate the rows, steps, memory and time of a training without starting it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--recipe", default=DEFAULT, help="a preset (default: %(default)s)")
@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
 
 def _read(path: Path) -> Recipe:
-    """Raises CommandError, SettingUnknown, RecipeUnknown."""
+    """Read a TOML recipe. Raises CommandError, SettingUnknown or RecipeUnknown."""
     try:
         return from_toml(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""manage.py register_benchmark PATH: a file, a folder of files, or a data set with a manifest."""
+"""`manage.py register_benchmark PATH`: register a file, a folder of files, or a data set with a manifest."""
 
 from argparse import ArgumentParser
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""`manage.py restore DIR`: what `manage.py backup` made takes the place of what is here. Nothing of the product may run
-meanwhile.
-"""
+"""`manage.py restore DIR`: replace this installation by a backup, while no part of the product runs."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py setup`: what a team set-up runs once after each upgrade, before its web and worker processes start."""
+"""`manage.py setup`: prepare a team installation, once after each upgrade and before its processes start."""
 
 from typing import Any
 

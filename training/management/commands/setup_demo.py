@@ -1,4 +1,4 @@
-"""`manage.py setup_demo`: the demo queue, made by the project itself."""
+"""`manage.py setup_demo`: create the generated demo queue."""
 
 from argparse import ArgumentParser
 from typing import Any

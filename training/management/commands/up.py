@@ -1,4 +1,4 @@
-"""`manage.py up`: the whole product on one machine, until Ctrl+C."""
+"""`manage.py up`: run the whole product on one machine until Ctrl+C."""
 
 import http.client
 import sys
@@ -18,8 +18,9 @@ from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, ref
 from training.installation.first_start import demo_is_wanted, prepare
 
 BROKER_WAIT_S = 5.0
-LOOK_EVERY_S = 1.0  # at the web process, until it answers
-REPORT_EVERY_S = 5.0  # on the guard's backlog, while there is one at the start
+LOOK_EVERY_S = 1.0  # interval of checks until the web process answers
+# Interval of reports on the guard's initial backlog.
+REPORT_EVERY_S = 5.0
 
 
 class Command(BaseCommand):
@@ -60,9 +61,7 @@ class Command(BaseCommand):
 
 
 class Watch:
-    """What the console says while everything runs: when the web answers, and how far the guard is with what was
-    waiting.
-    """
+    """Console messages while everything runs: when the web answers, and progress on the initial backlog."""
 
     def __init__(self, plan: Plan, command: Command) -> None:
         self.plan = plan
