@@ -1,6 +1,4 @@
-"""The API of training: snapshots and promotions, and what its other parts share. Every operation needs the scope
-`train`.
-"""
+"""The API of snapshots and promotions, and the common parts of training's API, which needs the scope `train`."""
 
 import hashlib
 from collections.abc import Iterator
@@ -77,7 +75,7 @@ class PromoteView(TrainView):
 
 @contextmanager
 def fields_named() -> Iterator[None]:
-    """What a service refuses about one field of the body, as a 422 that points at the field."""
+    """Turn a service's refusal of one field into a 422 that points at the field."""
     try:
         yield
     except RecipeUnknown as error:
@@ -97,7 +95,7 @@ def ring_after_commit() -> None:
 
 
 def key_of(request: Request) -> str:
-    """The Idempotency-Key, if there is one. Keys belong to their sender: two programs may use the same one."""
+    """The Idempotency-Key, or "". Keys are hashed with their sender, since two programs may use the same one."""
     given = request.headers.get("Idempotency-Key", "")
     if not given:
         return ""
@@ -110,7 +108,7 @@ def snapshot_of(snapshot_id: int) -> DatasetSnapshot:
 
 
 def version_of(version_id: int | None) -> ModelVersion:
-    """The version of that id; None means production."""
+    """The version with this id; None means production."""
     if version_id is None:
         current = lists.production()
         if current is None:

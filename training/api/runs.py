@@ -259,7 +259,7 @@ class ClonePipelineView(TrainView):
 
 
 def _page(request: Request, rows: QuerySet[Any], **choices: list[str]) -> tuple[list[Any], int | None]:
-    """A page of rows by the parameters, and the id that the next page is asked for with."""
+    """Return a page of rows filtered by the parameters, and the id for requesting the next page."""
     for name, known in choices.items():
         value = asked_for(request, name)
         if value and value not in known:

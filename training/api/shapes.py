@@ -1,4 +1,4 @@
-"""The shapes of training's API: snapshots and promotions."""
+"""Request and response shapes of training's API: snapshots and promotions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The shapes of training's API: runs, their rollouts, and pipelines."""
+"""Request and response shapes of training's API: runs, their rollouts, and pipelines."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ LAUNCH = 'e.g. {"processes": 4, "strategy": "zero2"}; empty: one process'
 
 
 class RecipeFields(serializers.Serializer[Any]):
-    """What a run and a pipeline are both told."""
+    """The common fields of run and pipeline requests."""
 
     snapshot = serializers.IntegerField(
         default=None, allow_null=True, help_text="null: take a new one of everything that is settled"
@@ -29,7 +29,7 @@ class RecipeFields(serializers.Serializer[Any]):
     launch = serializers.DictField(default=dict, help_text=LAUNCH)
 
     def to_recipe(self) -> Recipe:
-        """Raises RecipeUnknown, SettingUnknown."""
+        """The requested recipe. Raises RecipeUnknown or SettingUnknown."""
         given = self.validated_data
         return from_toml(given["recipe_toml"]) if given["recipe_toml"] else recipe_named(given["recipe"])
 

@@ -1,4 +1,4 @@
-"""The shapes of training's API: schedules."""
+"""Request and response shapes of training's API: schedules."""
 
 from typing import Any
 

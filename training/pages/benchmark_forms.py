@@ -1,4 +1,4 @@
-"""What the benchmark page sends."""
+"""Forms of the benchmark page."""
 
 from typing import Any
 
@@ -10,11 +10,12 @@ from annotation.models import ModelVersion
 from training.models.benchmarks import TASKS
 
 AS_CHOICES = [(task.value, words) for task, words in TASKS.items()]
-MAX_UPLOAD_BYTES = 32 * 1024 * 1024  # its media are decoded while the person waits
+# The media in the rows are decoded while the person waits.
+MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 
 
 class RegisterForm(forms.Form):
-    """A JSONL file, plain or gzip; media as data: URLs in the rows."""
+    """A JSONL file, plain or gzipped, with media as data: URLs."""
 
     file = forms.FileField(
         error_messages={

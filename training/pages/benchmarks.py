@@ -1,4 +1,4 @@
-"""The leaderboard, and what fills it: benchmarks registered from a file, and versions evaluated on all of them."""
+"""The leaderboard; registering a benchmark from a file; evaluating a version on all benchmarks."""
 
 import csv
 import tempfile
@@ -60,7 +60,7 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def leaderboard_csv(request: HttpRequest) -> HttpResponse:
-    """One line a guard and benchmark, of all tasks; shares in percent."""
+    """One line per guard and benchmark, for all tasks; shares in percent."""
     answer = HttpResponse(
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="leaderboard.csv"'},
@@ -98,7 +98,7 @@ def leaderboard_csv(request: HttpRequest) -> HttpResponse:
 @require_POST
 @leads_only
 def register(request: HttpRequest) -> HttpResponse:
-    """A benchmark from an uploaded file. Paths of the server are for manage.py register_benchmark alone."""
+    """Register an uploaded file as a benchmark. Server paths are only for manage.py register_benchmark."""
     form = RegisterForm(request.POST, request.FILES)
     if not form.is_valid():
         return _page(request, form, None, status=422)
@@ -184,7 +184,7 @@ def _word(words: type[Word], value: str | None, default: Word) -> Word:
 
 
 def _scoring(line: Line, scorer: Scorer) -> str:
-    """Only imported outputs are scored both ways; a publication's scoring is its own."""
+    """Only imported outputs are scored both ways; published numbers keep their own scoring."""
     return {"measured here": Scorer.STRICT.value, "published": "as published"}.get(line.origin.value, scorer.value)
 
 
@@ -193,5 +193,5 @@ def _rounded(share: float | None) -> str:
 
 
 def _safe(cell: str) -> str:
-    """A cell that a spreadsheet does not take for a formula."""
+    """Escape a cell that a spreadsheet would take for a formula."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

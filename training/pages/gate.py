@@ -26,7 +26,7 @@ SETTINGS_SHOWN = 20
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def gate(request: HttpRequest) -> HttpResponse:
-    """Leads read the thresholds, admins set them."""
+    """Show the thresholds to leads, and let admins change them."""
     form = ThresholdsForm(request.POST if request.method == "POST" else None, initial=asdict(thresholds()))
     if (
         form.is_valid()
@@ -43,7 +43,7 @@ def gate(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def version_flips(request: HttpRequest, version_id: int, side: str) -> HttpResponse:
-    """All rows that got better, or worse."""
+    """All rows that the candidate fixed, or broke."""
     found = get_object_or_404(lists.versions(), pk=version_id)
     baseline = lists.baseline_of(found)
     pair = lists.evaluated_pair(found, baseline) if baseline else None
@@ -67,7 +67,7 @@ def version_flips(request: HttpRequest, version_id: int, side: str) -> HttpRespo
 @require_safe
 @leads_only
 def shadow(request: HttpRequest, version_id: int) -> HttpResponse:
-    """What a version said of live items that production judges differently."""
+    """Live items on which a shadow version and production disagree."""
     found = get_object_or_404(lists.versions(), pk=version_id)
     if not has_shadowed(found):
         raise Http404(_("This version has never shadowed production."))

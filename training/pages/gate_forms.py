@@ -1,4 +1,4 @@
-"""What the pages of the gate and of shadow mode send."""
+"""Forms of the gate and of shadow mode."""
 
 from django import forms
 
@@ -7,13 +7,13 @@ from training.pages.home_forms import ReasonForm
 
 
 class PromoteForm(ReasonForm):
-    """`override`: why an admin promotes the version although the gate has not passed."""
+    """`override`: why an admin promotes the version although the gate did not pass."""
 
     override = forms.CharField(required=False, max_length=2_000)
 
 
 class ThresholdsForm(forms.Form):
-    """The gate's thresholds, in shares from 0 to 1."""
+    """The gate's thresholds, as shares from 0 to 1."""
 
     alpha = forms.FloatField(min_value=0, max_value=1)
     f1_margin = forms.FloatField(min_value=0, max_value=1)
@@ -29,7 +29,7 @@ class ThresholdsForm(forms.Form):
 
 
 class ShadowForm(forms.Form):
-    """In per cent; 0 stops it."""
+    """The share of live items in percent; 0 stops shadowing."""
 
     percent = forms.FloatField(min_value=0, max_value=100)
 

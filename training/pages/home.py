@@ -1,4 +1,4 @@
-"""The training home: what was reviewed since the last snapshot, and the one press that retrains."""
+"""The training home: gold since the last snapshot, and the button that retrains."""
 
 import uuid
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_POST
 @leads_only
 def start(request: HttpRequest) -> HttpResponse:
-    """Retrain: snapshot, run, and the evaluations that follow it."""
+    """Retrain: a snapshot, a run, and its evaluations."""
     form = RetrainForm(request.POST)
     if not form.is_valid():
         messages.error(request, first_error(form))
@@ -62,7 +62,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 def _started(form: RetrainForm, lead: User) -> TrainingRun:
-    """The fine-tuning, or the first run of all stages. `overrides` are of the fine-tuning."""
+    """Start the fine-tuning, or all stages, and return the first run. `overrides` apply to the fine-tuning."""
     shared: Mapping[str, Any] = {
         "requested_by": lead,
         "recipe": form.recipe_name(),

@@ -1,4 +1,4 @@
-"""What the training pages send."""
+"""Forms of the training pages."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from training.snapshots.create import SnapshotFilters
 
 
 class RetrainForm(forms.Form):
-    """Which recipe, on which gold, and the settings that people change most. Empty means: as the recipe says.
+    """Recipe, choice of gold, and the settings changed most often; empty fields keep the recipe's values.
 
-    `key` is new for each page: a form that is sent twice starts one thing.
+    `key` is new for each page, so that a form sent twice starts one thing.
     """
 
     recipe = forms.ChoiceField(
@@ -38,7 +38,7 @@ class RetrainForm(forms.Form):
 
 
 class CloneForm(forms.Form):
-    """The settings that a copy may have of its own."""
+    """The settings that a copy can change."""
 
     epochs = forms.FloatField(required=False, min_value=0.01, max_value=1_000)
     learning_rate = forms.FloatField(required=False, min_value=1e-9, max_value=1)
@@ -48,7 +48,7 @@ class CloneForm(forms.Form):
 
 
 class RolloutsForm(forms.Form):
-    """Which completions of a run to read."""
+    """Which completions of a run to show."""
 
     step = forms.IntegerField(required=False, min_value=0)
     page = forms.IntegerField(required=False, min_value=1, max_value=100_000)
@@ -61,7 +61,7 @@ class ReasonForm(forms.Form):
 
 
 class RollbackForm(ReasonForm):
-    """`to`: the version that the page offered."""
+    """`to`: the version offered on the page."""
 
     to = forms.IntegerField(required=False)
 

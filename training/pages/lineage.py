@@ -1,4 +1,4 @@
-"""Lineage, both ways: from an item to what was learnt from it, and from a snapshot back to its items."""
+"""Lineage pages: from an item to what was trained on it, and from a snapshot to its items."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render

@@ -1,4 +1,4 @@
-"""What the recipe page sends: which recipe, in which form, and what to start with it."""
+"""Forms of the recipe page: the recipe, as fields or TOML, and what to start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ CUSTOM = Recipe("custom", "Custom", "", {})
 
 
 class StartForm(forms.Form):
-    """What to start, from what, on what. `key` makes a form that is sent twice start one thing."""
+    """What to start, from which version, on which data. `key` makes sure that a form sent twice starts one thing."""
 
     what = forms.ChoiceField(
         label=_("What"), choices=[(PIPELINE, _("All stages, one after the other")), *RunKind.choices]
@@ -77,9 +77,9 @@ class StartForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A recipe as a person is editing it, and what is wrong with it: `problem` of the whole, `errors` by field.
+    """A recipe being edited, with its errors: `problem` concerns the whole, `errors` single fields.
 
-    `preset` is what the fields are compared with; `texts` stand in the fields, `text` is the TOML.
+    `preset` is what the fields are compared with, `texts` are their contents, and `text` is the TOML.
     """
 
     recipe: Recipe
@@ -98,7 +98,7 @@ class Asked:
         return shown(self.preset, [kind for kind in CONFIGS if kind in self.recipe.stages], self.texts, self.errors)
 
     def in_mode(self, mode: str) -> "Asked":
-        """The same recipe in the other form. Only where nothing is wrong."""
+        """The same recipe in the other form; only if it has no errors."""
         return replace(self, mode=mode, text=to_toml(self.recipe), texts=texts_of(self.recipe))
 
 
@@ -107,13 +107,13 @@ def as_preset(recipe: Recipe) -> Asked:
 
 
 def as_written(text: str) -> Asked:
-    """Raises SettingUnknown, RecipeUnknown."""
+    """Parse a recipe written as TOML. Raises SettingUnknown or RecipeUnknown."""
     recipe = from_toml(text.replace("\r\n", "\n"))
     return Asked(recipe, RECIPES.get(recipe.preset, CUSTOM), mode=TOML, text=text, texts=texts_of(recipe))
 
 
 def asked(data: Mapping[str, str]) -> Asked:
-    """What a person sent, in whichever form."""
+    """Read the submitted recipe, as fields or as TOML."""
     preset = RECIPES.get(data.get("preset", ""), CUSTOM)
     if data.get("mode") == TOML:
         text = data.get("text", "")

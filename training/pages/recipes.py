@@ -1,4 +1,4 @@
-"""Recipes: the presets side by side, one of them edited as a form or as TOML, planned and started."""
+"""Recipes: compare the presets, edit one as a form or TOML, plan it, start it."""
 
 import uuid
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from training.versions.lists import runs
 @require_safe
 @leads_only
 def recipes(request: HttpRequest) -> HttpResponse:
-    """The presets side by side, a stage at a time."""
+    """The presets side by side, one stage at a time."""
     stage = request.GET.get("stage", "")
     kind = stage if stage in CONFIGS else "sft"
     return render(
@@ -53,7 +53,7 @@ def recipes(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def edit(request: HttpRequest) -> HttpResponse:
-    """`?preset=` or `?run=` says what to begin with; a POST says in `do` what to do with what it carries."""
+    """Edit a recipe: `?preset=` or `?run=` selects the start, and `do` in a POST the action."""
     if request.method == "POST":
         return _posted(request)
     if request.GET.get("run", "").isdecimal():
@@ -63,7 +63,7 @@ def edit(request: HttpRequest) -> HttpResponse:
 
 
 def _again(request: HttpRequest, run: TrainingRun) -> HttpResponse:
-    """A run's recipe with its own settings, to change and start again."""
+    """Show a run's recipe with its own settings, to change and start again."""
     try:
         begun = as_written(run.recipe_text).in_mode(FORM)
     except (SettingUnknown, RecipeUnknown):
@@ -113,7 +113,7 @@ def _plan(given: Asked, start: StartForm) -> Plan:
 
 
 def _started(given: Asked, start: StartForm, lead: User) -> TrainingRun:
-    """The run, or the first one of the pipeline."""
+    """Start the run or pipeline, and return the first run."""
     chosen = start.cleaned_data
     shared: Mapping[str, Any] = {
         "snapshot": chosen["snapshot"],

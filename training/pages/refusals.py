@@ -1,4 +1,4 @@
-"""What the actions of the training pages share: a service that may refuse, and the bell for the workers."""
+"""Common parts of the training pages' actions: service errors as messages, and the doorbell for the workers."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,12 +14,12 @@ from training.recipes.launch import LaunchNotUsable
 from training.tasks import execute
 
 Made = TypeVar("Made")
-# what services refuse with a sentence for the person who asked
+# errors of services whose message is meant for the person who asked
 REFUSALS = (ServiceError, SettingUnknown, RecipeUnknown, LaunchNotUsable, RowNotReadable)
 
 
 def attempt(request: HttpRequest, action: Callable[[], Made]) -> Made | None:
-    """The service's answer; where it refuses, its reason as a message and None."""
+    """Return the service's result; if it refuses, show its reason as a message and return None."""
     try:
         return action()
     except REFUSALS as error:

@@ -1,4 +1,4 @@
-"""A run's figures to take away: as its job wrote them, as CSV, and for TensorBoard."""
+"""Downloads of a run's metrics: as logged, as CSV, and for TensorBoard."""
 
 import csv
 import tempfile
@@ -22,7 +22,7 @@ from training.progress.tensorboard import event_file_name, write_events
 @require_safe
 @leads_only
 def metrics_file(request: HttpRequest, run_id: int) -> HttpResponseBase:
-    """metrics.jsonl as the job wrote it."""
+    """metrics.jsonl as written by the job."""
     found = get_object_or_404(TrainingRun, pk=run_id)
     path = directory_of(found) / METRICS
     if not path.exists():
@@ -35,7 +35,7 @@ def metrics_file(request: HttpRequest, run_id: int) -> HttpResponseBase:
 @require_safe
 @leads_only
 def metrics_csv(request: HttpRequest, run_id: int, chart: str = "") -> HttpResponseBase:
-    """Every logged step of one chart's figures, or of all of them."""
+    """Every logged step with the figures of one chart, or of all charts."""
     found = get_object_or_404(TrainingRun, pk=run_id)
     drawn = chart_named(found.kind, chart)
     if chart and drawn is None:
@@ -54,7 +54,7 @@ def metrics_csv(request: HttpRequest, run_id: int, chart: str = "") -> HttpRespo
 @require_safe
 @leads_only
 def metrics_events(request: HttpRequest, run_id: int) -> HttpResponseBase:
-    """A TensorBoard event file; `wandb sync` reads it too."""
+    """A TensorBoard event file, which `wandb sync` reads too."""
     found = get_object_or_404(TrainingRun, pk=run_id)
     lines = _lines(found)
     if not lines:

@@ -1,4 +1,4 @@
-"""A run: its page, what the page polls, and cancel, resume, copy."""
+"""A run: its page, its polled state, and cancelling, resuming and copying it."""
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -51,7 +51,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 @never_cache
 @leads_only
 def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
-    """What the run page polls. `cursor` says how far the page has read; the answer has only what came after."""
+    """The state polled by the run page. `cursor` is how far the page has read; only newer figures are returned."""
     found = get_object_or_404(TrainingRun, pk=run_id)
     evaluations = lists.evaluations_of_run(found)
     cursor = request.GET.get("cursor", "")
@@ -78,7 +78,7 @@ def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
 @never_cache
 @leads_only
 def hazards(request: HttpRequest, run_id: int) -> HttpResponse:
-    """The warnings as they are now, for the place of the run page that holds them."""
+    """The current warnings, as a fragment of the run page."""
     found = get_object_or_404(TrainingRun, pk=run_id)
     return render(request, "training/runs/hazards.html", {"hazards": run_values.hazards_of(found)})
 
@@ -87,7 +87,7 @@ def hazards(request: HttpRequest, run_id: int) -> HttpResponse:
 @never_cache
 @leads_only
 def rollouts(request: HttpRequest, run_id: int) -> HttpResponse:
-    """Completions to read: of `step` (the newest without one), `page` by page."""
+    """Completions of `step` (default: the newest), paginated by `page`."""
     found, form = get_object_or_404(TrainingRun, pk=run_id), RolloutsForm(request.GET)
     if not run_values.has_rollouts(found):
         raise Http404(_("This run draws no rollouts."))
@@ -117,7 +117,7 @@ def resume(request: HttpRequest, run_id: int) -> HttpResponse:
 @require_POST
 @leads_only
 def clone_pipeline(request: HttpRequest, run_id: int) -> HttpResponse:
-    """All stages of the run's pipeline again, on the same snapshot and from the same base."""
+    """Run all stages of the run's pipeline again, with the same snapshot and base."""
     found = get_object_or_404(lists.runs(), pk=run_id, pipeline__isnull=False)
     assert found.pipeline is not None
     pipeline = found.pipeline

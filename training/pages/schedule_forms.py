@@ -1,4 +1,4 @@
-"""What the schedule page sends."""
+"""The form of the schedule page."""
 
 import json
 import tomllib
@@ -16,8 +16,9 @@ from training.status import Trigger
 
 
 class ScheduleForm(forms.Form):
-    """A schedule; the fields of other triggers than its own are kept and do nothing. `settings` differ from the recipe,
-    as TOML.
+    """A schedule; fields of other triggers are stored without effect.
+
+    `settings` are the differences from the recipe, as TOML.
     """
 
     name = forms.CharField(label=_("Name"), max_length=100)
@@ -105,7 +106,7 @@ def initial_of(schedule: RetrainSchedule) -> dict[str, Any]:
 
 
 def _toml(overrides: Mapping[str, Mapping[str, Any]]) -> str:
-    """JSON's words are TOML's for these kinds of values."""
+    """JSON's literals are valid TOML for these types."""
     return "\n".join(
         "\n".join([f"[{kind}]", *(f"{name} = {json.dumps(value)}" for name, value in settings.items())])
         for kind, settings in overrides.items()

@@ -1,4 +1,4 @@
-"""Schedules: what starts a pipeline by itself, how near each is to it, and what came of the last time."""
+"""Schedules: their triggers, how close each is to firing, and the result of the last firing."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +17,7 @@ from training.schedules.triggers import fire_now
 from training.status import FiringOutcome
 
 FIRINGS_SHOWN = 20
-# where the service's word is not the form's
+# fields that have other names in the form
 FIELDS = {"overrides": "settings", "launch": "strategy"}
 
 
@@ -39,7 +39,7 @@ def schedules(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def schedule(request: HttpRequest, schedule_id: int | None = None) -> HttpResponse:
-    """Make one, or change the one of this id."""
+    """Create a schedule, or change the one with this id."""
     found = get_object_or_404(selectors.schedules(), pk=schedule_id) if schedule_id else None
     if request.method != "POST":
         return _page(request, ScheduleForm(initial=initial_of(found) if found else None), found)

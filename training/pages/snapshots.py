@@ -1,4 +1,4 @@
-"""Snapshots: taken, looked at, trained on."""
+"""Snapshots: create one, view it, train on it."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -20,7 +20,7 @@ from training.versions import lists
 @require_POST
 @leads_only
 def take_snapshot(request: HttpRequest) -> HttpResponse:
-    """A snapshot without a run."""
+    """Create a snapshot without a run."""
     form = RetrainForm(request.POST)
     if not form.is_valid():
         messages.error(request, first_error(form))
@@ -52,7 +52,7 @@ def snapshot(request: HttpRequest, snapshot_id: int) -> HttpResponse:
 @require_POST
 @leads_only
 def train_on(request: HttpRequest, snapshot_id: int) -> HttpResponse:
-    """A run from production on a snapshot that is there."""
+    """Start a run from production on an existing snapshot."""
     found = get_object_or_404(DatasetSnapshot, pk=snapshot_id)
     base = lists.production()
     if base is None:

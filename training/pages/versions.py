@@ -1,4 +1,4 @@
-"""Versions: compared with production, evaluated, promoted, rolled back."""
+"""Versions: compare with production, evaluate, promote, roll back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,7 +47,7 @@ def versions(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def version(request: HttpRequest, version_id: int) -> HttpResponse:
-    """A version beside production: on the newest snapshot that both were evaluated on."""
+    """Compare a version with production on the newest snapshot that both were evaluated on."""
     found = get_object_or_404(lists.versions(), pk=version_id)
     baseline = lists.baseline_of(found)
     pair = lists.evaluated_pair(found, baseline) if baseline else None
@@ -80,7 +80,7 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
 
 
 def _gate(version: ModelVersion, promotions: Sequence[Promotion]) -> dict[str, Any]:
-    """What the gate says now; of production, what it said when that was promoted. Empty where it was never asked."""
+    """The gate's current report; for production, the report of its promotion. Empty if there is none."""
     if version.status == VersionStatus.PRODUCTION:
         return next((one.gate for one in promotions if one.gate), {})
     try:
@@ -90,7 +90,7 @@ def _gate(version: ModelVersion, promotions: Sequence[Promotion]) -> dict[str, A
 
 
 def _items(ids: Sequence[str]) -> list[tuple[str, Item | None]]:
-    """Where an item is gone, its id is left."""
+    """Pair each id with its item, or None if the item is gone."""
     items = items_of(ids)
     return [(row_id, items.get(row_id)) for row_id in ids]
 
@@ -98,7 +98,7 @@ def _items(ids: Sequence[str]) -> list[tuple[str, Item | None]]:
 @require_POST
 @leads_only
 def evaluate(request: HttpRequest, version_id: int) -> HttpResponse:
-    """The version and what it is compared with, both on the newest snapshot."""
+    """Evaluate the version and its baseline on the newest snapshot."""
     found, newest = get_object_or_404(ModelVersion, pk=version_id), lists.newest_snapshot()
     if newest is None:
         messages.error(request, _("There is no snapshot to evaluate on yet."))
@@ -114,7 +114,7 @@ def evaluate(request: HttpRequest, version_id: int) -> HttpResponse:
 @require_POST
 @leads_only
 def set_policy(request: HttpRequest, version_id: int) -> HttpResponse:
-    """Whether the policy goes into this guard's prompt, from its next batch on."""
+    """Set whether this guard gets the policy in its prompt, from its next batch on."""
     found = get_object_or_404(ModelVersion, pk=version_id)
     found.takes_policy = "takes_policy" in request.POST
     found.save(update_fields=["takes_policy"])

@@ -1,15 +1,15 @@
-"""How much memory a training takes on each device: a sum of known parts and one rough rule for activations.
+"""Estimate a training's memory per device: the sum of known parts, and a rule of thumb for activations.
 
-| part          | bytes                                                                                        |
-|---------------|----------------------------------------------------------------------------------------------|
-| weights       | 4 a parameter (float32 master weights, frozen ones too), and 2 a parameter more with bf16    |
-| gradients     | 4 a trained parameter, and 4 more with ddp (the buckets that are averaged)                   |
-| AdamW moments | 8 a trained parameter                                                                        |
-| activations   | 34 · hidden size a token and layer in 16 bits, twice that in 32 (attention scores are not kept) |
-|               | with gradient checkpointing: each layer's input, and one whole layer                         |
-| logits        | 12 a vocabulary entry and position of the completion (logits, softmax, gradient)             |
+| part          | bytes                                                                                          |
+|---------------|------------------------------------------------------------------------------------------------|
+| weights       | 4 per parameter (float32 master weights, frozen ones too), and 2 more with bf16                |
+| gradients     | 4 per trained parameter, and 4 more with ddp (the buckets for averaging)                       |
+| AdamW moments | 8 per trained parameter                                                                        |
+| activations   | 34 · hidden size per token and layer in 16 bits, twice that in 32 (attention scores not kept)  |
+|               | with gradient checkpointing: each layer's input, and one whole layer                           |
+| logits        | 12 per vocabulary entry and completion position (logits, softmax, gradient)                    |
 
-fsdp and zero3 divide weights, gradients and moments by the processes, zero2 gradients and moments.
+fsdp and zero3 shard weights, gradients and moments over the processes, zero2 gradients and moments.
 """
 
 import json
@@ -28,16 +28,17 @@ from training.recipes.launch import Launch
 
 ACTIVATION_BYTES = 34
 LOGIT_BYTES = 12
-COMPLETION_SHARE = 0.35  # of a row's tokens, where only the row's length is known
+# of a row's tokens, if only the row's length is known
+COMPLETION_SHARE = 0.35
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A guard's sizes, read from its files without loading it."""
+    """The dimensions of a guard, read from its files without loading it."""
 
     parameters: int
     vision_parameters: int
-    # (rows, columns) of the layers that an adapter is put on
+    # (rows, columns) of the layers that LoRA adapts
     adaptable: tuple[tuple[int, int], ...]
     hidden: int
     layers: int
@@ -46,7 +47,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes on each device."""
+    """Bytes per device."""
 
     weights: int
     gradients: int
@@ -62,7 +63,7 @@ class Memory:
 
 
 def read_checkpoint(folder: str) -> Checkpoint | None:
-    """None for a hub id, or where the files do not say."""
+    """Read the dimensions; None for a hub id, or if the files do not contain them."""
     path = Path(folder)
     try:
         config = json.loads((path / "config.json").read_text())
@@ -88,8 +89,9 @@ def read_checkpoint(folder: str) -> Checkpoint | None:
 
 
 def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes of the weights: a safetensors file begins with the length of its header and the header as
-    JSON.
+    """Names and shapes of the weights, from the JSON headers of the safetensors files.
+
+    Each file starts with the length of its header.
     """
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
@@ -98,7 +100,10 @@ def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 def estimate(config: Config, checkpoint: Checkpoint, launch: Launch, *, longest: int) -> Memory | None:
-    """`longest`: tokens of the longest row that is used. None for a mining, which an engine runs."""
+    """Estimate a training's memory; None for a mining, which runs in an engine.
+
+    `longest` is the number of tokens of the longest row used.
+    """
     if isinstance(config, MineConfig):
         return None
     trained = _trained(config, checkpoint)
@@ -130,8 +135,8 @@ def _trained(config: Any, checkpoint: Checkpoint) -> int:
 
 
 def _batch(config: Any, longest: int) -> tuple[int, int, int]:
-    """(rows of a forward pass, their tokens, completion tokens among them), the longest rows taken."""
-    if hasattr(config, "max_new_tokens"):  # completions are drawn
+    """(rows per forward pass, tokens per row, completion tokens among them), for the longest rows."""
+    if hasattr(config, "max_new_tokens"):  # completions are sampled
         return config.micro_batch, longest + config.max_new_tokens, config.max_new_tokens
     completion = max(1, round(longest * COMPLETION_SHARE))
     # a pair is two rows

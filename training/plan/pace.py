@@ -1,6 +1,4 @@
-"""A dry run: what a recipe's stages would do on a snapshot, at the pace that earlier runs of this installation
-measured.
-"""
+"""Plan a recipe's stages on a snapshot, at the pace measured by earlier runs of this installation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +17,7 @@ from training.snapshots.create import verify_snapshot
 from training.status import RunKind, RunStatus
 
 RUNS_LOOKED_AT = 50
-# what each kind counts, and under which name its result.json holds it
+# by kind of run: the unit, and its key in result.json
 MEASURED = {
     RunKind.SFT: ("tokens", "tokens"),
     RunKind.DPO: ("tokens", "tokens"),
@@ -37,9 +35,9 @@ def plan_stages(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     launch: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The plan of these stages in this order; () are all of the recipe's. Nothing is written or started.
+    """Plan these stages in this order; () means all of the recipe's. Nothing is written or started.
 
-    Raises RecipeUnknown, SettingUnknown, LaunchNotUsable, SnapshotDamaged.
+    Raises RecipeUnknown, SettingUnknown, LaunchNotUsable or SnapshotDamaged.
     """
     verify_snapshot(snapshot)
     chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
@@ -56,7 +54,7 @@ def plan_stages(
 
 
 def paces(kind: str, base: ModelVersion) -> list[Pace]:
-    """What succeeded runs of the kind measured on a model of this size, newest first."""
+    """The pace of succeeded runs of this kind on a model of this size, newest first."""
     size = _parameters(base)
     runs = (
         TrainingRun.objects.filter(kind=kind, status=RunStatus.SUCCEEDED)

@@ -1,4 +1,4 @@
-"""The plan of one or several stages, before anything runs."""
+"""The plan of one or more stages before anything runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from training.recipes.launch import Launch
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """What a stage would do. `at_most`: its rows are what a mining will keep, so these are upper bounds."""
+    """What a stage would do. `at_most`: a mining selects its rows first, so the figures are upper bounds."""
 
     kind: str
     config: Config
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """Of all stages together; None where one of them is not known."""
+        """The time of all stages; None if that of any stage is unknown."""
         known = [stage.seconds for stage in self.stages if stage.seconds is not None]
         return sum(known) if len(known) == len(self.stages) else None
 
@@ -54,9 +54,9 @@ def plan(
     launches: Mapping[str, Launch] | None = None,
     paces: Mapping[str, Sequence[Pace]] | None = None,
 ) -> Plan:
-    """A dry run of the stages in their order, by kind; a stage behind "mine" trains on what the mining keeps.
+    """Plan the stages in order, by kind; a stage after "mine" trains on the rows that the mining keeps.
 
-    Raises RowNotReadable, OSError where a dataset cannot be read.
+    Raises RowNotReadable, or OSError if a dataset cannot be read.
     """
     stages = []
     mined = False

@@ -1,4 +1,4 @@
-"""How many steps a stage takes, what it works through, and how long that would take at the pace of earlier runs."""
+"""The steps of a stage, its amount of work, and the time at the pace of earlier runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ TOKENS, ROLLOUTS = "tokens", "rollouts"
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What an earlier run of this kind from this base measured: units a second, with so many processes."""
+    """The pace measured by an earlier run of this kind and base: units per second with this number of processes."""
 
-    unit: str  # tokens, rollouts
+    unit: str  # tokens or rollouts
     per_second: float
     run: str
     processes: int = 1
@@ -25,7 +25,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """`amount` tokens are trained on, or rollouts drawn, in all epochs together."""
+    """The work of a stage: `amount` is the number of tokens trained on or rollouts sampled, over all epochs."""
 
     steps: int
     unit: str
@@ -33,7 +33,7 @@ class Work:
 
 
 def work_of(config: Config, launch: Launch, *, rows: int, tokens: int, extra_rows: int = 0) -> Work:
-    """`rows` of `tokens` together, and `extra_rows` (replay) of the same mean length."""
+    """The work for `rows` with `tokens` in total, and `extra_rows` (replay) of the same mean length."""
     if isinstance(config, MineConfig):
         return Work(ceil(rows / config.batch_size), ROLLOUTS, rows * config.rollouts)
     if isinstance(config, GrpoConfig):
@@ -46,9 +46,7 @@ def work_of(config: Config, launch: Launch, *, rows: int, tokens: int, extra_row
 
 
 def _steps(config: SftConfig | DpoConfig, rows: int, processes: int) -> int:
-    """As the trainer counts: batches of each process, accumulated; the last ones of an epoch make a step of their
-    own.
-    """
+    """Count steps as the trainer does: accumulated batches per process, and a step for an epoch's remainder."""
     if config.max_steps > 0:
         return config.max_steps
     batches = ceil(rows / (config.batch_size * processes))
@@ -57,7 +55,7 @@ def _steps(config: SftConfig | DpoConfig, rows: int, processes: int) -> int:
 
 def _grpo(config: GrpoConfig, rows: int) -> Work:
     prompts = rows + (round(rows * config.concat_share / (1 - config.concat_share)) if config.concat_share < 1 else 0)
-    # an epoch is filled up to whole blocks
+    # an epoch is padded to whole blocks
     block = max(config.prompts_per_batch, config.update_batch // config.group_size)
     updates_an_epoch = ceil(prompts / block) * block * config.group_size * config.num_iterations / config.update_batch
     steps = config.max_steps if config.max_steps > 0 else ceil(config.epochs * updates_an_epoch)
@@ -65,8 +63,9 @@ def _grpo(config: GrpoConfig, rows: int) -> Work:
 
 
 def seconds_of(work: Work, paces: Sequence[Pace], launch: Launch) -> tuple[float | None, str]:
-    """(seconds or None, where that is from). Of several paces the one with as many processes is taken, else the
-    newest.
+    """Return (seconds or None, explanation).
+
+    Prefers a pace with the same number of processes, else takes the newest.
     """
     fitting = [pace for pace in paces if pace.unit == work.unit and pace.per_second > 0]
     if not fitting:

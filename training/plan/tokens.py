@@ -1,7 +1,6 @@
-"""How long rows are in tokens, without torch: the checkpoint's own tokenizer where it is there, a guess where it is
-not.
+"""Lengths of rows in tokens, without torch: by the checkpoint's tokenizer if available, else estimated.
 
-Pictures and frames are measured by their files' headers: one token a square of patch size × merge size.
+Images and frames are measured by their file headers: one token per square of patch size × merge size.
 """
 
 import json
@@ -19,22 +18,23 @@ from guardapp.guard.verdict import Sample, SeenMedia
 
 try:
     import tokenizers
-except ImportError:  # a web server without the training packages guesses
+except ImportError:  # a web server without the training packages estimates
     tokenizers = None  # type: ignore[assignment]
 
 CHARACTERS_A_TOKEN = 4
 GUESSED_FRAME_TOKENS = 64
-TIMESTAMP_TOKENS = 8  # the words and the borders around one group of frames
+TIMESTAMP_TOKENS = 8  # the text and delimiters around one group of frames
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True, slots=True)
 class MediaUnits:
-    """What makes a token of a picture or of a clip. A frame whose sides are no multiples of `square` is resized into
-    the limits.
+    """How images and frames become tokens.
+
+    A frame whose sides are not multiples of `square` is resized to the pixel limits.
     """
 
-    square: int = 0  # pixels on a side that make one token; 0: not known
+    square: int = 0  # side in pixels of the square for one token; 0 if unknown
     frames_together: int = 2
     least: float = 0  # pixels
     most: float = float("inf")
@@ -48,7 +48,7 @@ class MediaUnits:
 
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
-    """`measured`: by the checkpoint's tokenizer, else by characters."""
+    """Counts tokens. `measured`: with the checkpoint's tokenizer; otherwise by the number of characters."""
 
     tokenizer: Any | None = None
     image: MediaUnits = MediaUnits()
@@ -60,7 +60,7 @@ class TokenCounter:
 
     @classmethod
     def of(cls, checkpoint: str) -> "TokenCounter":
-        """Of a checkpoint folder; for a hub id or a folder without a tokenizer it guesses."""
+        """The counter of a checkpoint folder; it estimates for a hub id or a folder without a tokenizer."""
         folder = Path(checkpoint)
         path = folder / "tokenizer.json"
         tokenizer = tokenizers.Tokenizer.from_file(str(path)) if tokenizers is not None and path.exists() else None
@@ -79,7 +79,7 @@ class TokenCounter:
         return self.text(messages + "<|im_start|>assistant\n") + sum(self.media(medium) for medium in sample.media)
 
     def completion(self, words: str) -> int:
-        return self.text(words) + 1  # the end of the turn
+        return self.text(words) + 1  # the end-of-turn token
 
     def longest(self, completions: Iterable[str]) -> int:
         return max((self.completion(words) for words in completions), default=0)
@@ -92,7 +92,7 @@ class TokenCounter:
 
 
 def _frame_tokens(medium: SeenMedia, units: MediaUnits) -> int:
-    """Tokens of one frame: all frames of a clip have one size."""
+    """Tokens of one frame; all frames of a clip have the same size."""
     if not units.square:
         return GUESSED_FRAME_TOKENS
     try:

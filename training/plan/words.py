@@ -1,4 +1,4 @@
-"""A plan as lines of text."""
+"""A plan as lines of text for the console."""
 
 from collections.abc import Iterator
 

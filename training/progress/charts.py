@@ -1,6 +1,4 @@
-"""Which figures of metrics.jsonl a run's page draws, by kind of run. The words stand here once, for chart, table and
-CSV.
-"""
+"""The charts of a run's page by kind of run, with the labels for chart, table and CSV."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from training.progress.metrics_file import finite
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line of a chart. `colour`: 1 to 4 of the charts' colours."""
+    """One line of a chart. `colour` is 1 to 4 of the chart palette."""
 
     field: str  # in metrics.jsonl
     words: str
@@ -22,9 +20,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`unit` is the axis' title. `low` and `high` are the axis' ends, where it has any of its own. `about` says how to
-    read it.
-    """
+    """A chart. `unit` is the axis title, `low` and `high` are fixed axis limits, `about` explains the figure."""
 
     key: str
     title: str
@@ -157,11 +153,11 @@ def chart_named(kind: str, key: str) -> Chart | None:
 
 
 def fields_of(kind: str) -> tuple[str, ...]:
-    """What a page of this kind asks of each line; the step first."""
+    """The fields that the page of this kind needs from each line, starting with the step."""
     return ("step", *dict.fromkeys(field for chart in charts_of(kind) for field in chart.fields))
 
 
 def rows_of(kind: str, lines: Sequence[Mapping[str, Any]]) -> list[list[float | int | None]]:
-    """Of each line the figures of `fields_of(kind)`, None where it has none."""
+    """The values of `fields_of(kind)` for each line, None where missing."""
     names = fields_of(kind)
     return [[finite(line.get(name)) for name in names] for line in lines]

@@ -1,6 +1,6 @@
-"""What goes wrong silently in training, read off the last lines of metrics.jsonl (spec recipes.md, sections 5 and 6).
+"""Detect silent training failures from the last lines of metrics.jsonl (spec recipes.md, sections 5 and 6).
 
-A hazard is a warning, never a verdict: it says what the figures show and what to try.
+A hazard is only a warning: it states what the figures show and what to try.
 """
 
 import math
@@ -10,17 +10,21 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-WINDOW = 40  # lines that a trend is judged by: the first half against the second
-RECENT = 10  # lines that a level is judged by
-FEWEST = 6  # fewer lines say nothing
+# Lines for a trend, which compares the first half with the second.
+WINDOW = 40
+# Lines for a level.
+RECENT = 10
+FEWEST = 6  # fewer lines are inconclusive
 
-LONGER = 1.2  # completions are this many times as long as before
-FLAT = 0.02  # a change of the pass rate below it is none
-# mean share of a group's variance that its largest row has; one against all others in a group of 8 is 0.875
+# Completions count as longer when their length grew by this factor.
+LONGER = 1.2
+# A smaller change of the pass rate counts as none.
+FLAT = 0.02
+# Mean share of a group's variance that its largest row has; one against all others in a group of 8 gives 0.875.
 DOMINATED = 0.8
 SATURATED = 0.8  # mean share of groups without a difference
 PARSE_RISE, PARSE_LEVEL = 0.05, 0.1
-CLIP_SHRUNK = 0.9  # the range in force against the first one seen
+CLIP_SHRUNK = 0.9  # the current range relative to the first
 CLIP_CLOSED = 0.005
 MOSTLY_CLIPPED = 0.5
 
@@ -31,12 +35,12 @@ Line = Mapping[str, Any]
 class Hazard:
     key: str
     title: str
-    shows: str  # what the figures are
-    advice: str  # what to do
+    shows: str  # the figures
+    advice: str  # what to try
 
 
 def hazards(lines: Sequence[Line]) -> list[Hazard]:
-    """Those that the newest lines of a run show, gravest first. `lines`: one a step, in order."""
+    """The hazards in the newest lines of a run, most severe first. `lines` has one line per step, in order."""
     return [found for check in CHECKS if (found := check(lines[-WINDOW:])) is not None]
 
 
@@ -147,7 +151,7 @@ def parse_failures_rise(lines: Sequence[Line]) -> Hazard | None:
 
 
 def clipping_idle(lines: Sequence[Line]) -> Hazard | None:
-    """The range of dynamic clipping shrinks, and yet nothing is clipped: each batch is used once, so the ratio is 1."""
+    """Dynamic clipping shrinks the range but clips nothing: each batch is used once, so the ratio is 1."""
     ranges = _numbers(lines, "clip_high")
     if (
         len(ranges) < FEWEST
@@ -202,13 +206,13 @@ def _numbers(lines: Sequence[Line], name: str) -> list[float]:
 
 
 def _level(lines: Sequence[Line], name: str) -> float | None:
-    """The mean of the last RECENT lines; None where there are too few."""
+    """The mean of the last RECENT lines; None if there are too few."""
     values = _numbers(lines, name)
     return sum(values[-RECENT:]) / len(values[-RECENT:]) if len(values) >= FEWEST else None
 
 
 def _trend(lines: Sequence[Line], name: str) -> tuple[float, float] | None:
-    """The means of the first and of the second half; None where there are too few lines."""
+    """The means of the first and second half; None if there are too few lines."""
     values = _numbers(lines, name)
     if len(values) < FEWEST:
         return None

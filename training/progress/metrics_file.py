@@ -1,4 +1,4 @@
-"""metrics.jsonl as the pages read it: from where they stopped, thinned to what a chart can show, never half a line."""
+"""Read metrics.jsonl for the pages: from a cursor, thinned for charts, complete lines only."""
 
 import json
 import math
@@ -13,10 +13,10 @@ Thing = TypeVar("Thing")
 
 
 def lines_after(path: Path, cursor: int) -> tuple[list[Line], int]:
-    """The whole lines that were written after byte `cursor`, and the cursor behind them.
+    """Return the complete lines after byte `cursor`, and the new cursor.
 
-    A line that a killed job left in half is passed over. A cursor behind the file's end (the file was replaced) reads
-    it whole.
+    A partial line left by a killed job is skipped. If the cursor is beyond the end (the file was replaced), the whole
+    file is read.
     """
     try:
         with path.open("rb") as file:
@@ -31,7 +31,7 @@ def lines_after(path: Path, cursor: int) -> tuple[list[Line], int]:
 
 
 def last_lines(path: Path, size: int = TAIL_BYTES) -> list[Line]:
-    """The whole lines among the file's last `size` bytes."""
+    """The complete lines in the file's last `size` bytes."""
     try:
         total = path.stat().st_size
     except FileNotFoundError:
@@ -44,13 +44,13 @@ def last_lines(path: Path, size: int = TAIL_BYTES) -> list[Line]:
 
 
 def by_step(lines: Iterable[Line]) -> list[Line]:
-    """One line a step, in order. After a resume the later line of a step stands."""
+    """One line per step, in order. After a resume, the later line of a step counts."""
     newest = {int(line["step"]): line for line in lines if isinstance(line.get("step"), int | float)}
     return [newest[step] for step in sorted(newest)]
 
 
 def thinned(rows: Sequence[Thing], most: int = CURVE_POINTS) -> list[Thing]:
-    """At most `most` of the rows, evenly, the last one among them."""
+    """Select at most `most` rows evenly, including the last."""
     if len(rows) <= most:
         return list(rows)
     stride = len(rows) / most
@@ -58,7 +58,7 @@ def thinned(rows: Sequence[Thing], most: int = CURVE_POINTS) -> list[Thing]:
 
 
 def finite(value: Any) -> float | int | None:
-    """A number that JSON and a chart can take; None for NaN, infinity and what is no number."""
+    """A number that JSON and charts can represent; None for NaN, infinity and other values."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value

@@ -1,4 +1,4 @@
-"""Training's figures for Prometheus."""
+"""Training's metrics for Prometheus."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,4 @@
-"""Where each value of a run's config is from: its recipe, the person who asked for the run, the machine, or the job's
-default.
-"""
+"""The source of each value of a run's config: recipe, person, machine, or the job's default."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass
@@ -18,7 +16,7 @@ BY_JOB = gettext_noop("the job's default")
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """`instead_of`: what recipe or default say, where the run has another value."""
+    """A value and its source. `instead_of` is the recipe's or default value, if the run overrides it."""
 
     name: str
     value: Value
@@ -27,7 +25,7 @@ class Sourced:
 
 
 def sourced(kind: str, recipe: str, config: Mapping[str, Any]) -> list[Sourced]:
-    """Every value of a run's config, in the config's order. A recipe that is not known any more has no say."""
+    """Every value of a run's config, in the config's order. An unknown recipe is ignored."""
     known, preset = fields_of(kind), RECIPES.get(recipe)
     stage = preset.stages.get(kind, {}) if preset else {}
     found = []

@@ -1,6 +1,6 @@
-"""Completions to read: rollouts.jsonl of a GRPO run and mined.jsonl of a mining, a page of groups at a time.
+"""Read rollouts.jsonl of a GRPO run and mined.jsonl of a mining, one page of groups at a time.
 
-Both files may grow to gigabytes, so they are streamed, and of a line that is not shown no more than its start is read.
+Both files can grow to gigabytes, so they are streamed, and lines that are not shown are read only at their start.
 """
 
 import json
@@ -12,7 +12,8 @@ from typing import Any
 
 GROUPS_A_PAGE = 8
 STEP = re.compile(rb'"step": ?(\d+)')
-START = 40  # bytes of a line in which its step stands
+# The step is within this many bytes of the start of a line.
+START = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Group:
     row_id: str
     prompt: str
     completions: tuple[Completion, ...]
-    kept: bool | None = None  # of a mining: whether its rule kept the row
+    kept: bool | None = None  # for a mining: whether its rule kept the row
 
     @property
     def right(self) -> int:
@@ -43,7 +44,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """One page. `steps` are those that the file has; of a mining there are none."""
+    """A page of groups. `steps` are those in the file, empty for a mining."""
 
     groups: tuple[Group, ...] = ()
     steps: tuple[int, ...] = ()
@@ -61,7 +62,7 @@ class Rollouts:
 
 
 def sampled(path: Path, step: int | None, page: int) -> Rollouts:
-    """The groups of a step of rollouts.jsonl; without a step, or with one that is not there, of the newest."""
+    """The groups of one step of rollouts.jsonl; the newest if the step is None or missing."""
     steps = tuple(sorted({found for found, _ in _lines_with_step(path)}))
     if not steps:
         return Rollouts()
@@ -82,7 +83,7 @@ def sampled(path: Path, step: int | None, page: int) -> Rollouts:
 
 
 def mined(path: Path, page: int) -> Rollouts:
-    """The rows of mined.jsonl in the order in which they were mined."""
+    """The rows of mined.jsonl in file order."""
     shown, first = [], (page - 1) * GROUPS_A_PAGE
     more = False
     for number, content in enumerate(_contents(path)):
@@ -127,7 +128,7 @@ def _lines_with_step(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _contents(path: Path) -> Iterator[bytes]:
-    """The whole lines of a file that a job may be writing to."""
+    """The complete lines of a file that a job may still be writing."""
     try:
         with path.open("rb") as file:
             yield from (content for content in file if content.endswith(b"\n"))
@@ -136,7 +137,7 @@ def _contents(path: Path) -> Iterator[bytes]:
 
 
 def _line(content: bytes) -> dict[str, Any] | None:
-    """None for what a killed job left in half."""
+    """Parse a line; None for the partial line of a killed job."""
     try:
         line = json.loads(content)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the page of one run shows beside its row: charts, hazards, rollouts, settings, environment, disk, pipeline."""
+"""Data of a run's page: charts, hazards, rollouts, settings, environment, disk usage, pipeline."""
 
 import os
 import time
@@ -21,12 +21,12 @@ from training.recipes import RecipeUnknown, SettingUnknown, from_toml
 from training.status import RunKind, RunStatus
 from training.versions.lists import duration
 
-QUIET_S = 60  # a heartbeat older than this is worth a warning
+QUIET_S = 60  # a warning is shown if the heartbeat is older
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """New figures of a run: `rows` as training.progress.charts.rows_of gives them, `cursor` for the next question."""
+    """New figures of a run: `rows` as in training.progress.charts.rows_of, and the `cursor` for the next request."""
 
     kind: str
     rows: list[list[float | int | None]]
@@ -34,13 +34,13 @@ class Curve:
 
     @property
     def latest(self) -> dict[str, float | int | None]:
-        """The newest figures by name; {} where nothing is logged yet."""
+        """The newest figures by name; {} if nothing is logged yet."""
         return dict(zip(fields_of(self.kind), self.rows[-1], strict=True)) if self.rows else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Bytes. `model`: the finished one, which has left the run directory."""
+    """Disk usage in bytes. `model` is the finished model, outside the run directory."""
 
     run: int
     checkpoints: int
@@ -49,7 +49,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One run or evaluation of a pipeline."""
+    """A run or evaluation of a pipeline."""
 
     words: str
     job: TrainingRun | Evaluation
@@ -61,7 +61,7 @@ class Link:
 
 
 def curve(run: TrainingRun, cursor: int = 0) -> Curve:
-    """What metrics.jsonl has after `cursor`, at most CURVE_POINTS steps of it."""
+    """The figures after `cursor`, at most CURVE_POINTS steps."""
     lines, reached = lines_after(directory_of(run) / METRICS, cursor)
     return Curve(run.kind, rows_of(run.kind, thinned(by_step(lines))), reached)
 
@@ -80,7 +80,7 @@ def has_rollouts(run: TrainingRun) -> bool:
 
 
 def heartbeat_age(run: TrainingRun) -> float | None:
-    """Seconds since the job last wrote its progress; None where it has not, or does not run."""
+    """Seconds since the job last wrote its progress; None if it has not, or is not running."""
     if run.status != RunStatus.RUNNING:
         return None
     try:
@@ -99,16 +99,16 @@ def is_quiet(run: TrainingRun) -> bool:
 
 
 def settings_of(run: TrainingRun) -> list[Sourced]:
-    """Compared with the preset that the run's recipe was made from."""
+    """The run's settings compared with the preset that its recipe is based on."""
     try:
         preset = from_toml(run.recipe_text).preset or run.recipe
-    except (RecipeUnknown, SettingUnknown):  # a preset or a setting that this version of the product no longer has
+    except (RecipeUnknown, SettingUnknown):  # the preset or a setting no longer exists
         preset = run.recipe
     return sourced(run.kind, preset, run.config)
 
 
 def environment_of(run: TrainingRun) -> dict[str, Any]:
-    """environment.json, {} where the job has not started yet."""
+    """Read environment.json; {} if the job has not started yet."""
     found = read_json(directory_of(run) / ENVIRONMENT)
     return found if isinstance(found, dict) else {}
 
@@ -120,7 +120,7 @@ def disk_of(run: TrainingRun) -> Disk:
 
 
 def pipeline_of(run: TrainingRun) -> list[Link]:
-    """The runs that follow each other, then the evaluations of what the last one made; [] for a run on its own."""
+    """The runs in order, then the evaluation of the last version; [] for a run outside a pipeline."""
     if run.pipeline_id is None:
         return []
     runs = list(TrainingRun.objects.filter(pipeline=run.pipeline_id).select_related("version").order_by("id"))
@@ -135,7 +135,7 @@ def pipeline_of(run: TrainingRun) -> list[Link]:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files below; what a job removes meanwhile counts nothing."""
+    """Total bytes of the files below; files removed in the meantime are ignored."""
     total, waiting = 0, [folder]
     while waiting:
         try:

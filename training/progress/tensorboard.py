@@ -1,7 +1,7 @@
-"""metrics.jsonl as a TensorBoard event file, which Weights & Biases imports as well (`wandb sync FOLDER`).
+"""Write metrics.jsonl as a TensorBoard event file, which `wandb sync FOLDER` imports too.
 
 An event file is a sequence of records: length (uint64), its checksum, an Event message, its checksum. The messages are
-few and fixed, so they are written here, field by field, without a protobuf package.
+few and fixed, so they are encoded here field by field, without a protobuf package.
 """
 
 import struct
@@ -15,8 +15,9 @@ NOT_CHARTED = ("step", "seconds")
 
 
 def write_events(path: Path, lines: Iterable[Mapping[str, Any]], *, began: float) -> int:
-    """One event a metrics line with all its numbers; `began` is the Unix time that its "seconds" count from. Returns
-    how many.
+    """Write one event per metrics line with all of its numbers, and return the number of events.
+
+    `began` is the Unix time from which the lines' "seconds" count.
     """
     written = 0
     with path.open("wb") as file:
@@ -28,7 +29,7 @@ def write_events(path: Path, lines: Iterable[Mapping[str, Any]], *, began: float
 
 
 def event_file_name(run: str, began: float) -> str:
-    """TensorBoard takes files with `tfevents` in their name."""
+    """TensorBoard reads files with `tfevents` in their name."""
     return f"events.out.tfevents.{began:.0f}.{run}"
 
 
@@ -59,7 +60,7 @@ def _bytes(field: int, value: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; all but the last byte have the eighth bit set."""
+    """Encode a base-128 varint: seven bits per byte, lowest first; every byte except the last has the high bit set."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -1,5 +1,6 @@
-"""Schedules: made, changed and removed. One by time has a row of django-celery-beat, which rings
-training.tasks.fire_schedule.
+"""Create, change and remove schedules.
+
+A cron schedule has a row of django-celery-beat, which runs training.tasks.fire_schedule.
 """
 
 import json
@@ -28,7 +29,7 @@ CRON_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 @dataclass(frozen=True, slots=True)
 class ScheduleInput:
-    """What a person says of a schedule; the fields of other triggers than its own are kept and do nothing."""
+    """A schedule as entered; fields that belong to other triggers are stored and have no effect."""
 
     name: str
     trigger: str
@@ -45,7 +46,7 @@ class ScheduleInput:
 
 
 def save_schedule(*, given: ScheduleInput, person: User, schedule: RetrainSchedule | None = None) -> RetrainSchedule:
-    """Make a schedule, or change the given one. Raises ScheduleNotValid, ScheduleNameTaken."""
+    """Create a schedule, or change the given one. Raises ScheduleNotValid or ScheduleNameTaken."""
     _check(given)
     namesake = RetrainSchedule.objects.filter(name=given.name.strip()).first()
     if namesake is not None and namesake != schedule:
@@ -67,7 +68,7 @@ def switch_schedule(*, schedule: RetrainSchedule, enabled: bool) -> None:
 
 
 def delete_schedule(*, schedule: RetrainSchedule) -> None:
-    """Its pipelines stay."""
+    """Delete the schedule; its pipelines are kept."""
     with transaction.atomic():
         beat = schedule.beat
         schedule.delete()
@@ -75,13 +76,13 @@ def delete_schedule(*, schedule: RetrainSchedule) -> None:
 
 
 def forget_old_bells() -> None:
-    """beat keeps the settings' bells as rows: those that an upgrade took out of the settings go."""
+    """Delete beat's rows for tasks that an upgrade has removed from CELERY_BEAT_SCHEDULE."""
     ours = PeriodicTask.objects.filter(task__regex=r"^(annotation|training)\.tasks\.").exclude(task=FIRE)
     ours.exclude(name__in=settings.CELERY_BEAT_SCHEDULE).delete()
 
 
 def _tell_beat(schedule: RetrainSchedule) -> None:
-    """One row of django-celery-beat for a schedule by time, none for the others; beat sees it within seconds."""
+    """Sync django-celery-beat: one row for a cron schedule, none for others. beat notices within seconds."""
     if schedule.trigger != Trigger.CRON:
         beat, schedule.beat = schedule.beat, None
         schedule.save(update_fields=["beat"])

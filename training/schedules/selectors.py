@@ -1,4 +1,4 @@
-"""What schedules look at, and how near each is to starting a pipeline."""
+"""Conditions of schedules, and how close each is to being met."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from training.status import OPEN, FiringOutcome, RunStatus, Trigger
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The serving version against the newest settled gold. `labels` fewer than asked for say nothing yet."""
+    """The serving version's agreement with the newest settled gold; inconclusive with fewer labels than requested."""
 
     labels: int
     agreed: int
@@ -28,8 +28,9 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How near a schedule is to starting: `words` for people; `met` where its condition holds now; `next_at` of one by
-    time.
+    """How close a schedule is to starting.
+
+    `words` is a description, `met` whether its condition holds now, `next_at` the next time of a cron schedule.
     """
 
     words: str
@@ -54,31 +55,32 @@ def open_pipeline(schedule: RetrainSchedule) -> Pipeline | None:
 
 
 def rests_until(schedule: RetrainSchedule) -> datetime | None:
-    """When `min_hours` have passed since it last started a pipeline; None where it never has."""
+    """The end of `min_hours` since it last started a pipeline; None if it never has."""
     started = firings(schedule).filter(outcome=FiringOutcome.STARTED).first()
     return started.at + timedelta(hours=schedule.min_hours) if started else None
 
 
 def trained_until() -> datetime:
-    """When the newest snapshot of gold was taken that a run trains on, has trained on, or waits for."""
+    """The time of the newest snapshot of gold with a run that has not failed or been cancelled."""
     trained = Q(runs__isnull=False) & ~Q(runs__status__in=[RunStatus.FAILED, RunStatus.CANCELLED])
     newest = DatasetSnapshot.objects.filter(trained, rows__isnull=False).order_by("-created_at").first()
     return newest.created_at if newest else datetime.min.replace(tzinfo=UTC)
 
 
 def gold_to_train() -> QuerySet[GoldLabel]:
-    """Standing gold that has settled since then."""
+    """Standing gold settled since then."""
     return GoldLabel.objects.standing().filter(settled_at__gt=trained_until(), settled_at__lte=clock.now())
 
 
 def new_hard_samples(*, most: int = COUNTED_UP_TO) -> int:
-    """Counted up to `most` + 1."""
+    """The number of new hard samples, counted up to `most` + 1."""
     return count_some(gold_to_train().filter(hard_sample__isnull=False), most)
 
 
 def agreement(window: int) -> Agreement:
-    """Over the newest `window` settled gold labels of items that the version in production predicted: both labels as
-    gold has them.
+    """Agreement on the newest `window` gold labels of items that the production version predicted.
+
+    Both labels must equal gold's.
     """
     gold = GoldLabel.objects.standing().filter(
         settled_at__lte=clock.now(), prediction__version__status=VersionStatus.PRODUCTION
@@ -91,7 +93,7 @@ def agreement(window: int) -> Agreement:
 
 
 def standing(schedule: RetrainSchedule) -> Standing:
-    """What its condition shows now; whether it is enabled, busy or resting is another question."""
+    """The current state of the condition, regardless of whether the schedule is enabled, busy or resting."""
     if schedule.trigger == Trigger.HARD_SAMPLES:
         count = new_hard_samples(most=max(COUNTED_UP_TO, schedule.hard_samples))
         words = _("%(n)s of %(needed)s new hard samples") % {"n": count, "needed": schedule.hard_samples}
@@ -117,7 +119,7 @@ def _of_agreement(schedule: RetrainSchedule) -> Standing:
 
 
 def next_time(schedule: RetrainSchedule) -> datetime | None:
-    """Of a schedule by time that is enabled."""
+    """The next time of an enabled cron schedule."""
     if schedule.beat is None or schedule.beat.crontab is None or not schedule.enabled:
         return None
     now = clock.now()

@@ -1,6 +1,4 @@
-"""Schedules that start their pipelines: by time (beat rings), or because a condition is met (looked at every few
-minutes).
-"""
+"""Fire schedules: at their time (from beat), or when a periodic check finds their condition met."""
 
 import logging
 from datetime import timedelta
@@ -17,14 +15,16 @@ from training.runs.retrain import retrain_in_stages
 from training.schedules.selectors import gold_to_train, open_pipeline, rests_until, standing
 from training.status import FiringOutcome, Trigger
 
-TWICE = timedelta(seconds=50)  # beat's message may come twice, and two workers may look at once
-PATIENCE = timedelta(hours=1)  # before a condition that could not start a pipeline is tried again
+# beat may deliver a message twice, and two workers may check at once.
+TWICE = timedelta(seconds=50)
+# Delay before retrying a schedule that could not start a pipeline.
+PATIENCE = timedelta(hours=1)
 
 log = logging.getLogger(__name__)
 
 
 def look_at_schedules() -> list[Pipeline]:
-    """Start what is due of the schedules that wait for a condition. Returns the new pipelines; the caller rings."""
+    """Start the condition-based schedules that are due and return their pipelines. The caller rings the doorbell."""
     started = []
     for schedule in RetrainSchedule.objects.filter(enabled=True).exclude(trigger=Trigger.CRON).order_by("id"):
         found = standing(schedule)
@@ -36,14 +36,15 @@ def look_at_schedules() -> list[Pipeline]:
 
 
 def fire_by_time(*, schedule_id: int) -> Firing | None:
-    """What beat rings for. None where the schedule is gone, switched off, or has been fired this minute already."""
+    """Fire a cron schedule. None if it is gone, disabled, or has already fired this minute."""
     schedule = RetrainSchedule.objects.filter(pk=schedule_id, enabled=True, trigger=Trigger.CRON).first()
     return _fire(schedule, f"It is time: {schedule.cron} ({schedule.time_zone})", pause=TWICE) if schedule else None
 
 
 def fire_now(*, schedule: RetrainSchedule, asked_by: str) -> Firing | None:
-    """A person starts it, whatever its condition says and also where it is switched off; never beside its own open
-    pipeline.
+    """Start a schedule by hand, regardless of its condition or whether it is enabled.
+
+    It never starts while its own pipeline is open.
     """
     return _fire(schedule, f"{asked_by} asked for it", pause=TWICE, by_hand=True)
 
@@ -54,9 +55,7 @@ def resting(schedule: RetrainSchedule) -> bool:
 
 
 def _fire(schedule: RetrainSchedule, why: str, *, pause: timedelta, by_hand: bool = False) -> Firing | None:
-    """Claim the schedule, start its pipeline, and write down what came of it. None where another worker has just
-    tried.
-    """
+    """Claim the schedule, start its pipeline and record the result. None if another worker has just tried."""
     now = timezone.now()
     free = Q(attempted_at__isnull=True) | Q(attempted_at__lte=now - pause)
     if RetrainSchedule.objects.filter(free, pk=schedule.pk).update(attempted_at=now) != 1:
@@ -81,7 +80,7 @@ def _fire(schedule: RetrainSchedule, why: str, *, pause: timedelta, by_hand: boo
 
 
 def _not_now(schedule: RetrainSchedule, *, by_hand: bool) -> str:
-    """Why nothing is started although the condition is met; "" where nothing is in the way."""
+    """Why nothing is started although the condition is met; "" if nothing prevents it."""
     present = open_pipeline(schedule)
     if present is not None:
         return f"{present} of this schedule is still under way."

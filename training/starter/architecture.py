@@ -1,6 +1,6 @@
-"""The starter guard before training: tokenizer, processor and an untrained Qwen3-VL of about seven million parameters.
+"""The untrained starter guard: tokenizer, processor and a Qwen3-VL of about seven million parameters.
 
-The architecture is the real one (`Qwen3VLForConditionalGeneration`), only small, so that every stage of the product
+The architecture is the real one (`Qwen3VLForConditionalGeneration`) at a small size, so that every stage of the product
 runs on it unchanged. Source of the layout: the Qwen3-VL configuration classes of transformers 5.19.
 """
 
@@ -24,12 +24,12 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageP
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE
 from training.starter.reasoning import PHRASES
 
-VOCABULARY = 8192  # entries, special ones included
+VOCABULARY = 8192  # entries, including special tokens
 CONTEXT_TOKENS = 8192
-# pixels a patch side, patches merged a side, frames a patch
+# pixels per patch side, patches merged per side, frames per patch
 PATCH, MERGE, TEMPORAL_PATCH = 16, 2, 2
-IMAGE_PIXELS = (32 * 32, 256 * 256)  # fewest and most pixels of an image
-FRAME_PIXELS = (32 * 32, 128 * 128)  # fewest and most pixels of one video frame
+IMAGE_PIXELS = (32 * 32, 256 * 256)  # minimum and maximum pixels of an image
+FRAME_PIXELS = (32 * 32, 128 * 128)  # minimum and maximum pixels of a video frame
 MAX_FRAMES = 16
 
 EMBEDDING_SPREAD = 0.12  # standard deviation of the untrained embedding
@@ -46,8 +46,8 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-# Fixed text of every prompt and completion. As whole tokens it costs a few positions instead of more than a hundred,
-# which is what makes training on one core affordable. Plain (not special) tokens: decoding keeps them.
+# Fixed text of every prompt and completion. As whole tokens it takes a few positions instead of over a hundred, which
+# makes training on one core affordable. The tokens are plain, not special, so that decoding keeps them.
 FIXED_TEXT = (
     "<think>",
     "</think>",
@@ -63,7 +63,7 @@ CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
 
 def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
-    """A byte-level BPE of VOCABULARY entries, split by Qwen's own expression; no text is out of its vocabulary."""
+    """Train a byte-level BPE of VOCABULARY entries, split by Qwen's expression; no text is out of vocabulary."""
     bpe = Tokenizer(models.BPE())
     bpe.normalizer = normalizers.NFC()
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -95,7 +95,7 @@ def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
 
 
 def build_processor(tokenizer: Qwen2Tokenizer) -> Qwen3VLProcessor:
-    """Tokenizer, image and video processor. Frames arrive already sampled (`do_sample_frames=False`)."""
+    """Combine tokenizer, image and video processor. Frames arrive already sampled (`do_sample_frames=False`)."""
     half = [0.5, 0.5, 0.5]
     image = Qwen2VLImageProcessor(
         patch_size=PATCH,
@@ -124,7 +124,7 @@ def build_processor(tokenizer: Qwen2Tokenizer) -> Qwen3VLProcessor:
 
 
 def build_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen3VLForConditionalGeneration:
-    """Random weights, float32, tied embeddings; the same seed gives the same weights."""
+    """Create a model with random float32 weights and tied embeddings, determined by the seed."""
     token = tokenizer.convert_tokens_to_ids
     config = Qwen3VLConfig(
         text_config={
@@ -180,11 +180,11 @@ def build_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen3VLForConditionalGe
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _spread_weights(model: Qwen3VLForConditionalGeneration) -> None:
-    """Draw the weights wider than the library's 0.02, which is meant for wide models and small learning rates.
+    """Initialise the weights wider than the library's 0.02, which suits wide models and small learning rates.
 
-    Adam moves every entry by about the learning rate each step, those of rare words too, and all in one direction: from
-    0.02 their embeddings soon look alike, and the guard cannot tell words apart. Matrices get unit gain, those that
-    write into the residual stream less by its depth, and the last norm keeps the logits as small as they were.
+    Adam moves every entry by about the learning rate per step, including those of rare words, all in one direction:
+    starting from 0.02, their embeddings soon become similar, and the guard cannot tell words apart. Matrices get unit
+    gain, reduced by the depth for those that write into the residual stream; the last norm keeps the logits small.
     """
     for tower, depth in (
         (model.model.language_model, model.config.text_config.num_hidden_layers),
@@ -199,5 +199,5 @@ def _spread_weights(model: Qwen3VLForConditionalGeneration) -> None:
 
 
 def parameters(model: torch.nn.Module) -> int:
-    """Number of distinct parameters (tied ones count once)."""
+    """The number of distinct parameters; tied ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,7 +1,7 @@
-"""TF-IDF with logistic regression on the very rows that the starter guard is trained on: the bar it has to clear.
+"""Baseline for the starter guard: TF-IDF with logistic regression on the same training rows.
 
-`python -m training.starter.baseline --data DATA_DIR --rows RUN_DIR/rows.jsonl` prints JSON. One classifier a task; of a
-small choice of settings the one with the best F1 on a tenth of the training rows is taken, then fitted on all of them.
+`python -m training.starter.baseline --data DATA_DIR --rows RUN_DIR/rows.jsonl` prints JSON. There is one classifier per
+task; from a few settings, the one with the best F1 on a tenth of the training rows is chosen and fitted on all of them.
 """
 
 import argparse
@@ -22,12 +22,12 @@ Texts = tuple[list[str], list[bool]]
 
 
 def input_text(prompt: str, response: str | None) -> str:
-    """The same words that the guard reads, without the fixed ones."""
+    """The text that the guard reads, without the fixed parts."""
     return prompt if response is None else f"{prompt}\n\nAI assistant:\n{response}"
 
 
 def training_texts(rows: Sequence[dict[str, Any]], label: str) -> Texts:
-    """Texts and gold of the text rows that carry the label ("prompt" or "response")."""
+    """Texts and gold labels of the text rows that have the label ("prompt" or "response")."""
     picked = [row for row in rows if not row["media"] and row["labels"][label]]
     with_response = label == "response"
     return (
@@ -37,7 +37,7 @@ def training_texts(rows: Sequence[dict[str, Any]], label: str) -> Texts:
 
 
 def fit(texts: Texts, seed: int) -> tuple[Pipeline, dict[str, Any]]:
-    """The best of a small choice of settings, fitted on all rows."""
+    """Choose the best of a few settings and fit it on all rows."""
     held = [number % 10 == 0 for number in range(len(texts[0]))]
     train = [pair for pair, hold in zip(zip(*texts, strict=True), held, strict=True) if not hold]
     tune = [pair for pair, hold in zip(zip(*texts, strict=True), held, strict=True) if hold]
@@ -59,19 +59,20 @@ def _pipeline(choice: dict[str, Any], seed: int) -> Pipeline:
 
 
 class Teacher:
-    """The baseline of one task, fitted on `rows`: how likely harmful the words of a text make it."""
+    """The baseline of one task, fitted on `rows`, as an estimate of how harmful the words of a text are."""
 
     def __init__(self, rows: Sequence[dict[str, Any]], label: str, seed: int) -> None:
         self._model = fit(training_texts(rows, label), seed)[0]
 
     def harmful(self, texts: Sequence[str]) -> list[float]:
-        """Probabilities, 0 to 1, one for each text."""
+        """Return the probability of harm for each text, 0 to 1."""
         return [float(share) for share in self._model.predict_proba(list(texts))[:, 1]] if texts else []
 
 
 def run(data: Path, rows: list[dict[str, Any]], held_out: list[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """Counts on every text benchmark and on the held-out text rows: {"settings", "benchmarks": {name: Counts},
-    "held_out"}.
+    """Evaluate on every text benchmark and on the held-out text rows.
+
+    Returns {"settings", "benchmarks": {name: Counts}, "held_out"}.
     """
     results: dict[str, Counts] = {}
     settings: dict[str, Any] = {}

@@ -1,8 +1,8 @@
 """Build the starter guard: `python -m training.starter.build --data DATA_DIR --out guardapp/starter --seed 17`.
 
-Generates the rows, trains the tokenizer, makes an untrained Qwen3-VL, trains it with the project's own SFT job stage by
-stage, scores it with the project's own evaluation job beside TF-IDF + logistic regression on the same rows, and writes
-weights, processor, results.json and MODEL_CARD.md. Stopped at any moment, the same command goes on where it was.
+Generates the rows, trains the tokenizer, creates an untrained Qwen3-VL, trains it stage by stage with the project's SFT
+job, scores it with the project's evaluation job and against TF-IDF + logistic regression on the same rows, and writes
+weights, processor, results.json and MODEL_CARD.md. If interrupted, the same command continues.
 """
 
 import argparse
@@ -41,15 +41,15 @@ LARGEST_WEIGHTS = 16 * 1024**2  # bytes
 
 
 class JobFailed(RuntimeError):
-    """A training or evaluation job of the build ended with an error; its log.txt says which."""
+    """A training or evaluation job of the build failed; see its log.txt."""
 
 
 class WeightsTooLarge(RuntimeError):
-    """The weights are larger than what the project keeps in its repository."""
+    """The weights are larger than the limit for the project's repository."""
 
 
 def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[Stage, ...], held_out: HeldOut) -> None:
-    """All steps, each skipped where its files are there already. `data` None: generated rows only, no benchmarks."""
+    """Run all steps, skipping those whose files exist. `data=None` uses generated rows only, without benchmarks."""
     media_root = work / "media"
     media_root.mkdir(parents=True, exist_ok=True)
     for stage in stages:
@@ -83,17 +83,17 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
 
 
 def first_stages(stages: tuple[Stage, ...], work: Path) -> list[Path]:
-    """The rows that the tokenizer is trained on, and that mixed rows are put together from."""
+    """The rows on which the tokenizer is trained and from which mixed rows are assembled."""
     return [work / f"{stage.name}.jsonl" for stage in stages[:TOKENIZER_STAGES]]
 
 
 def run_figures(run: Path) -> dict[str, Any]:
-    """What the run's job reported, without the path that it began from: that means nothing on another machine."""
+    """The run's reported figures, without the base model's path, which is meaningless on another machine."""
     return {name: value for name, value in (read_json(run / RESULT) or {}).items() if name != "base_model"}
 
 
 def prepare_base(folder: Path, row_files: list[Path], seed: int) -> None:
-    """The tokenizer trained on the texts of all stages, and untrained weights."""
+    """Train the tokenizer on the texts of these rows, and create untrained weights."""
     texts = [
         text
         for path in row_files
@@ -110,7 +110,7 @@ def prepare_base(folder: Path, row_files: list[Path], seed: int) -> None:
 
 
 def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> Path:
-    """Run the SFT job of one stage; the folder of its model."""
+    """Run the SFT job of one stage and return its model folder."""
     run = work / stage.name
     config = SftConfig(
         base_model=str(base),
@@ -138,13 +138,16 @@ def train(stage: Stage, base: Path, work: Path, media_root: Path, seed: int) -> 
 
 
 def multiplies_bf16() -> bool:
-    """Whether the CPU has instructions for bfloat16. Where it has none they are emulated, at a tenth of the speed of
-    float32 (measured on one AVX2 core: 6 against 80 GFLOP/s)."""
+    """Whether the CPU supports bfloat16 instructions.
+
+    Without them, bfloat16 is emulated at a tenth of the speed of float32 (measured on one AVX2 core: 6 instead of 80
+    GFLOP/s).
+    """
     return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
 def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int, batch_size: int) -> Path:
-    """Run the evaluation job on held-out rows and benchmarks; its run directory, which belongs to this one model."""
+    """Run the evaluation job on held-out rows and benchmarks, and return its run directory."""
     config = EvaluateConfig(
         model=str(model),
         dataset=str(work / "holdout.jsonl"),
@@ -160,7 +163,7 @@ def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int, ba
 
 
 def run_job(module: str, run: Path, config: dict[str, Any]) -> None:
-    """Start a job as the product does: its own process, talking through the run directory. Raises JobFailed."""
+    """Run a job like the product does: in its own process, through a run directory. Raises JobFailed."""
     if (run / RESULT).exists():
         return
     run.mkdir(parents=True, exist_ok=True)
@@ -172,7 +175,7 @@ def run_job(module: str, run: Path, config: dict[str, Any]) -> None:
 
 
 def run_program(module: str, run: Path) -> int:
-    """`python -m module run`, its output in run/log.txt. Returns the exit code."""
+    """Run `python -m module run` with its output in run/log.txt, and return the exit code."""
     with (run / "log.txt").open("a", encoding="utf-8") as output:
         return subprocess.run(  # noqa: S603
             [sys.executable, "-m", module, str(run)],

@@ -1,4 +1,4 @@
-"""Rows → the files of a build: snapshot JSONL for the jobs, and frames decoded by the product's own media code."""
+"""Rows → the files of a build: snapshot JSONL for the jobs, and frames decoded by the product's media code."""
 
 import json
 import shutil
@@ -19,13 +19,13 @@ from training.starter.rows_open import open_prose, open_rows
 from training.starter.rows_text import generate
 from training.starter.scoring import PROMPT_BENCHMARKS, RESPONSE_BENCHMARKS, cases
 
-HELD_OUT_SEED = 1000  # added to the build's seed for rows that are only scored
+HELD_OUT_SEED = 1000  # offset of the build's seed for held-out rows
 
 
 def train_rows(
     data: Path | None, stage: Stage, seed: int, media_root: Path, earlier: Sequence[dict[str, Any]] = ()
 ) -> list[Row]:
-    """The rows of one stage. `data` None leaves the open sets out; `earlier` are the lines of the stages before it."""
+    """The rows of one stage. `data=None` omits the open sets; `earlier` are the rows of the previous stages."""
     own = seed + stage.seed_step
     keep = Random(own)
     rows = [
@@ -54,7 +54,7 @@ def train_rows(
 
 
 def held_out_rows(sizes: HeldOut, seed: int, media_root: Path) -> list[Row]:
-    """Rows to score: source "unseen-text", "seen-image" and so on."""
+    """Rows for scoring, with sources like "unseen-text" and "seen-image"."""
     rows: list[Row] = []
     for unseen in (True, False):
         name = "unseen" if unseen else "seen"
@@ -77,7 +77,7 @@ def held_out_rows(sizes: HeldOut, seed: int, media_root: Path) -> list[Row]:
 
 
 def benchmark_rows(data: Path) -> list[Row]:
-    """The open text benchmarks as rows; the source is the benchmark, and only its own task has a label."""
+    """The open text benchmarks as rows; the source is the benchmark, and only its own task is labelled."""
     rows = []
     for name in (*PROMPT_BENCHMARKS, *RESPONSE_BENCHMARKS):
         for case in cases(data, name):
@@ -96,7 +96,7 @@ def write_rows(rows: Iterable[Row], path: Path, media_root: Path) -> None:
 
 
 def _with_media(values: Iterable[dict[str, Any]], kind: str, media_root: Path, split: str) -> Iterator[Row]:
-    """Draw each row's file and decode it as the product would. The file itself is not kept."""
+    """Render each row's file and decode it as the product would. The file itself is not kept."""
     kept = list(values)
     folder = media_root / "source"
     folder.mkdir(parents=True, exist_ok=True)

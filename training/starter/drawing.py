@@ -1,6 +1,4 @@
-"""Pictures of the starter's media rows: short texts in big letters, lists under a title, simple objects. Pillow
-only.
-"""
+"""Draw the images of the starter's media rows with Pillow: large text, titled lists, simple objects."""
 
 from random import Random
 from typing import Any
@@ -12,15 +10,15 @@ from training.starter.grammar import lexicon
 Colour = tuple[int, int, int]
 _DARK = ((0, 0, 0), (20, 20, 60), (90, 0, 0), (0, 60, 0), (60, 0, 60), (40, 40, 40))
 _LIGHT = ((255, 255, 255), (255, 255, 210), (220, 240, 255), (255, 230, 230), (230, 255, 230), (235, 235, 235))
-GRID_LINE = 32  # pixels from line to line: one patch of the guard after merging
+GRID_LINE = 32  # pixels between lines: one patch of the guard after merging
 GRID_FONT, GRID_LEFT, GRID_TOP = 18, 4, 5  # pixels
 TITLES = ("how to", "guide", "steps", "today", "notice", "idea", "plan", "")
 
 
 def draw_text(text: str, look: dict[str, Any], size: tuple[int, int]) -> Image.Image:
-    """The text on a plain ground: on the grid where the look says so, else as large as fits.
+    """Draw the text on a plain background: on the grid if the look says so, else as large as possible.
 
-    `look` is {"seed", "style", "title"}, with "grid" or without, and settles everything else.
+    `look` is {"seed", "style", "title"}, optionally with "grid"; it determines everything else.
     """
     random = Random(f"look-{look['seed']}")
     ground, ink = _colours(random)
@@ -41,19 +39,20 @@ def draw_text(text: str, look: dict[str, Any], size: tuple[int, int]) -> Image.I
 
 
 def grid_height(text: str, look: dict[str, Any]) -> int:
-    """Height in pixels of a picture with the text's lines on the grid, at least 128."""
+    """Height in pixels of an image with the text's lines on the grid, at least 128."""
     return GRID_LINE * max(4, len(_lines(text, look)))
 
 
 def draw_object(name: str, look: dict[str, Any], size: tuple[int, int]) -> Image.Image:
-    """One simple object somewhere on a plain ground."""
+    """Draw one simple object at a random position on a plain background."""
     random = Random(f"look-{look['seed']}")
     picture = Image.new("RGB", size, random.choice(_LIGHT))
     side = random.randint(min(size) // 2, min(size) - 8)
     left, top = random.randint(2, size[0] - side - 2), random.randint(2, size[1] - side - 2)
     pen = ImageDraw.Draw(picture)
 
-    def at(*points: list[int]) -> list[tuple[int, int]]:  # of a square of 64
+    # coordinates within a square of 64
+    def at(*points: list[int]) -> list[tuple[int, int]]:
         return [(left + x * side // 64, top + y * side // 64) for x, y in points]
 
     for shape, points, colour in lexicon("objects")[name]:
@@ -70,7 +69,7 @@ def draw_object(name: str, look: dict[str, Any], size: tuple[int, int]) -> Image
 
 
 def blank(look: dict[str, Any], size: tuple[int, int]) -> Image.Image:
-    """The ground alone, in the colour that the same look gives to a text."""
+    """The background alone, in the colour that the same look gives to a text."""
     return Image.new("RGB", size, _colours(Random(f"look-{look['seed']}"))[0])
 
 
@@ -80,7 +79,7 @@ def _colours(random: Random) -> tuple[Colour, Colour]:
 
 
 def _lines(text: str, look: dict[str, Any]) -> list[str]:
-    """One or two words a line; the list style puts a title above and numbers below."""
+    """Put one or two words on a line; the list style adds a title above and numbers below."""
     text = text.upper() if look["style"] in ("upper", "list") else text.capitalize()
     words = text.split(" ")
     lines: list[str] = []
@@ -103,7 +102,7 @@ def _largest_font(
 
 
 def _font(points: int) -> ImageFont.FreeTypeFont:
-    """The font that Pillow carries (Aileron), so that no system font is needed."""
+    """The font included in Pillow (Aileron), so that no system font is needed."""
     font = ImageFont.load_default(points)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise TypeError("Pillow was built without FreeType: pictures with text cannot be drawn.")

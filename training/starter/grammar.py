@@ -1,4 +1,4 @@
-"""The small template language of the lexicon files: "(a|b)" is a choice, "{name}" a slot. Imports nothing heavy."""
+"""The template language of the lexicon files: "(a|b)" is a choice, "{name}" a slot. No heavy imports."""
 
 import re
 import tomllib
@@ -16,29 +16,27 @@ LEXICON = Path(__file__).with_name("lexicon")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What rows are about. `acts` follow "to", `nouns` name the thing; `code` is the hazard category, "" where
-    harmless.
-    """
+    """The topic of a row. `acts` follow "to", `nouns` name the thing; `code` is the category, "" if harmless."""
 
     name: str
     code: str
     acts: tuple[str, ...]
     nouns: tuple[str, ...]
     says: tuple[str, ...]  # sentences of a helpful answer (harmless topics)
-    # never in training rows: measures what the guard does on topics that it never saw
+    # excluded from training rows, to measure generalisation to unseen topics
     held_out: bool
 
 
 @cache
 def lexicon(name: str) -> dict[str, Any]:
-    """One lexicon file, by its name without the ending."""
+    """Load a lexicon file by its stem."""
     with (LEXICON / f"{name}.toml").open("rb") as file:
         return tomllib.load(file)
 
 
 @cache
 def topics(*, harmful: bool, held_out: bool) -> tuple[Topic, ...]:
-    """The topics of one kind, either those for training or the held-out ones."""
+    """The topics of one kind, either for training or held out."""
     files = ("harmful_crime", "harmful_other") if harmful else ("benign",)
     entries = [entry for file in files for entry in lexicon(file)["topic"]]
     return tuple(
@@ -56,7 +54,7 @@ def topics(*, harmful: bool, held_out: bool) -> tuple[Topic, ...]:
 
 
 def expand(template: str, random: Random, **slots: str) -> str:
-    """Settle every choice, innermost first, fill the slots and tidy the spaces. Slot values are taken as they are."""
+    """Resolve every choice, innermost first, fill the slots and tidy spaces. Slot values are inserted verbatim."""
     text = template
     while (choice := _CHOICE.search(text)) is not None:
         text = text[: choice.start()] + random.choice(choice[1].split("|")) + text[choice.end() :]

@@ -1,4 +1,4 @@
-"""Surface noise that keeps the number of words, so that a quoted span can be found again afterwards."""
+"""Surface noise that preserves the number of words, so that a quoted span can still be located."""
 
 import re
 from random import Random
@@ -9,12 +9,13 @@ _MARKS = re.compile(r"[\"\n<>|]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _NEGATIONS = frozenset({"no", "not", "never", "nobody", "without", "nor", "none"})
 QUOTE_WORDS = 4
-THINNEST = 0.3  # largest share of words that `thin` leaves out
+THINNEST = 0.3  # the largest share of words that `thin` removes
 
 
 def perturb(text: str, random: Random) -> str:
-    """Lower case, capitals, dropped marks, typing slips and, rarely, disguised spelling. Words are separated by single
-    spaces.
+    """Change case, drop punctuation, add typos and, rarely, disguised spelling.
+
+    Words must be separated by single spaces.
     """
     draw = random.random()
     if draw < 0.45:
@@ -36,7 +37,7 @@ def perturb(text: str, random: Random) -> str:
 
 
 def _slip(word: str, random: Random) -> str:
-    """One typing slip: two letters swapped, one lost or one doubled."""
+    """Add one typo: two letters swapped, one lost or one doubled."""
     if len(word) < 4 or not word.isalpha():
         return word
     at = random.randrange(1, len(word) - 1)
@@ -53,14 +54,14 @@ def _disguise(word: str, random: Random) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text in their order; a text without an end mark is one."""
+    """Split a text into sentences; a text without an end mark is one sentence."""
     return [sentence for part in _SENTENCE_END.split(text) if (sentence := part.strip())]
 
 
 def thin(text: str, random: Random) -> str:
-    """The text with up to THINNEST of its words left out and its sentences in another order.
+    """Remove up to THINNEST of the words and shuffle the sentences.
 
-    Negations stay, since a text without them means the opposite, and so does the text's only word.
+    Negations are kept, since a text without them means the opposite, and a text's only word is kept.
     """
     shuffled = sentences(text)
     random.shuffle(shuffled)
@@ -76,8 +77,9 @@ def _negates(word: str) -> bool:
 
 
 def span_of(text: str, evidence: str) -> tuple[int, int]:
-    """Word positions [start, end) of the evidence in the text; the last words of the first sentence where it is not
-    found.
+    """Word positions [start, end) of the evidence in the text.
+
+    If it is not found, those of the last words of the first sentence.
     """
     before, found, _ = text.partition(evidence)
     if found and evidence.strip():
@@ -88,6 +90,6 @@ def span_of(text: str, evidence: str) -> tuple[int, int]:
 
 
 def quote(text: str, span: tuple[int, int]) -> str:
-    """The words of a span, at most QUOTE_WORDS, fit to stand between quotation marks."""
+    """The words of a span, at most QUOTE_WORDS, cleaned for use as a quotation."""
     words = [word for word in text.split(" ")[span[0] : min(span[1], span[0] + QUOTE_WORDS)] if word]
     return _MARKS.sub(" ", " ".join(words)).strip(_EDGES) or "this text"

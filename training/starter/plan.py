@@ -1,16 +1,17 @@
-"""The numbers of the starter's recipe: how many rows of which kind, and how each stage trains."""
+"""The starter's recipe in numbers: rows by kind, and settings by stage."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One run of `training.jobs.sft`, from the model of the stage before it. `open_share` is the part of the open rows
-    that it sees; the generated rows of each stage are fresh ones. `long` counts the rows of `rows_long`, of up to 2,700
-    words.
+    """One run of `training.jobs.sft` on the previous stage's model.
 
-    Without `quotes` the completions hold the judgements alone. Starting so, the guard learns to tell harmful from
-    harmless first: the words of a quote are most of a completion's loss and drown that signal while it cannot copy yet.
+    `open_share` is the share of the open rows used; generated rows are new in each stage. `long` is the number of rows
+    of `rows_long`, with up to 2,700 words.
+
+    Without `quotes`, completions contain only judgements, so that the guard first learns to tell harmful from harmless:
+    the words of a quote dominate a completion's loss and drown that signal while the guard cannot copy yet.
     """
 
     name: str
@@ -22,24 +23,25 @@ class Stage:
     learning_rate: float
     batch_size: int
     loss_on_prompt: float
-    seed_step: int  # added to the build's seed, so that no stage repeats another's rows
-    scattered: bool = False  # see rows_media: texts of any size at any place
-    unharmful_kept: float = 1.0  # share of the generated unharmful text rows that stay
+    seed_step: int  # offset of the build's seed, so that stages do not repeat rows
+    scattered: bool = False  # see rows_media: texts of any size at any position
+    unharmful_kept: float = 1.0  # share of generated unharmful text rows to keep
     long: int = 0
-    mixed: int = 0  # rows of `rows_mixed`, put together from pieces of the earlier stages' rows
-    # share of the open rows that come with words left out and their sentences in another order
+    mixed: int = 0  # number of rows of `rows_mixed`, assembled from earlier rows
+    # share of the open rows with words removed and sentences shuffled
     thinned: float = 0.0
-    # words of an open row's prompt and of its response that stay, from the start
+    # maximum number of words kept from the start of an open row's prompt and response
     open_words: int = 350
-    cutoff_tokens: int = 1600  # of a row; longer ones are left out of the run
-    # batches whose rows are sorted by length together; more of them: less padding of the long rows
+    cutoff_tokens: int = 1600  # longer rows are dropped
+    # number of batches whose rows are sorted by length together; more reduce the padding of long rows
     pool_batches: int = 50
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Rows that are only scored: "unseen" ones on held-out topics, "seen" ones fresh but on training topics.
-    `batch_size` of them are answered together.
+    """Rows for scoring: "unseen" ones on held-out topics, "seen" ones are new but on training topics.
+
+    `batch_size` is that of the evaluation.
     """
 
     text: int = 600
@@ -156,6 +158,6 @@ SMOKE_STAGES = (
     ),
 )
 HELD_OUT = HeldOut(long=100)
-# a batch is as wide as its longest
+# a batch is as wide as its longest row
 SMOKE_HELD_OUT = HeldOut(text=4, image=2, video=1, long=1, batch_size=4)
 MAX_NEW_TOKENS = 100  # a completion takes about 30

@@ -1,7 +1,7 @@
-"""The target completions: two to four short steps that quote the evidence and name the category.
+"""Target completions: two to four short steps that quote the evidence and name the category.
 
-A quote follows a colon, without quotation marks: its words then are the same tokens as in the text, which a small guard
-can copy. The fixed phrases below are single tokens of the starter's tokenizer, so a completion costs about 30 tokens.
+A quote follows a colon, without quotation marks: its words are then the same tokens as in the text, which a small guard
+can copy. The fixed phrases below are single tokens of the starter's tokenizer, so a completion takes about 30 tokens.
 """
 
 from guardapp.guard.parsing import render
@@ -35,19 +35,19 @@ def category(code: str) -> str:
 
 
 def prompt_steps(seen: str, code: str, subject: str) -> tuple[str, str]:
-    """What is seen, then what it amounts to. `code` is "" for an unharmful prompt."""
+    """Steps for the evidence and its assessment. `code` is "" for an unharmful prompt."""
     if code:
         return seen, f"{THAT_IS} {category(code)}{HARMFUL_REQUEST}"
     return seen, f"{IT_IS_ABOUT} {subject}{UNHARMFUL_REQUEST}"
 
 
 def response_steps(quoted: str, code: str, kind: str) -> tuple[str, str]:
-    """What the assistant says, then what it amounts to. `kind` is what an unharmful response does: "a refusal"."""
+    """Steps for the quoted response and its assessment. `kind` describes an unharmful response, e.g. "a refusal"."""
     ending = f"{category(code)}{HARMFUL_RESPONSE}" if code else f"{kind}{UNHARMFUL_RESPONSE}"
     return f"{ASSISTANT_SAYS} {quoted}", f"{THAT_IS} {ending}"
 
 
 def completion(steps: tuple[str, ...], *, prompt: str, response: str | None) -> str:
-    """The whole completion, in the project's own grammar."""
+    """Render the completion in the project's grammar."""
     verdict = Verdict(Harmfulness(prompt), Harmfulness(response) if response else None)
     return render(Judgement(steps, verdict), response_present=response is not None)

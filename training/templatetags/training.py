@@ -1,4 +1,4 @@
-"""Figures of training as the pages write them."""
+"""Template filters for training's figures."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ register = template.Library()
 
 @register.filter
 def figure_of(figures: Mapping[str, float | int | None] | None, name: str) -> str:
-    """One figure of a logged step; nothing where it has none."""
+    """One figure of a logged step; "" if missing."""
     return figure((figures or {}).get(name))
 
 
 @register.filter
 def figure(value: float | int | None) -> str:
-    """Three digits that count: 0.125, 1234, 2.0e-06. static/js/charts/run-figures.js writes the same."""
+    """Format with three significant digits: 0.125, 1234, 2.0e-06. static/js/charts/run-figures.js does the same."""
     if value is None:
         return ""
     size = abs(value)
@@ -32,7 +32,7 @@ def figure(value: float | int | None) -> str:
 
 @register.filter
 def about_time(seconds: float | None) -> str:
-    """A planned stage's time: "about 12 min", "not known"."""
+    """A planned stage's time: "about 12 min" or "not known"."""
     return duration(seconds)
 
 
