@@ -1,12 +1,12 @@
-"""What the console does in a second: ingestion, next, submit and export, over HTTP at 10,000 text items.
+"""Throughput of the console over HTTP with 10,000 text items: ingestion, next, submit and export.
 
     python -m benchmarks.console [--items 10000] [--submits 1000]
 
-Starts the product's own web server and broker (the supervisor's commands, two web workers) on a fresh data folder with
-SQLite, and calls the API with a key over connections that are kept open. Client and server share the machine's cores.
+Starts the product's own web server and broker (the supervisor's commands, two web workers) on a new data folder with
+SQLite, and calls the API with a key over persistent connections. Client and server share the machine's cores.
 
-Two things do not go over HTTP, and are not measured: predictions are inserted as rows (no guard runs: a completion, two
-steps and four rollouts an item), and the reviews beyond `--submits` are made by calling the review services in this
+Two things do not go over HTTP and are not measured: predictions are inserted as rows (no guard runs: a completion, two
+steps and four rollouts per item), and reviews beyond `--submits` are made by calling the review services in this
 process. The last line is one JSON object.
 """
 
@@ -53,7 +53,7 @@ WORDS = (
 
 
 class Api:
-    """One connection that is kept open, and the key."""
+    """A persistent connection with an API key."""
 
     def __init__(self, port: int, key: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
@@ -81,7 +81,7 @@ class Api:
 def product(
     folder: Path, port: int, *, names: Sequence[str] = ("broker", "web"), web_threads: int = 4
 ) -> Iterator[None]:
-    """The broker and the web server, or the programs named, as the supervisor starts them; stopped at the end."""
+    """Run the broker and web server, or the named programs, as the supervisor would; stop them at the end."""
     from guardapp.supervisor.programs import Plan, programs
 
     plan = Plan(
@@ -109,7 +109,7 @@ def product(
         for process in running:
             try:
                 process.wait(timeout=30)
-            except subprocess.TimeoutExpired:  # a worker ends its task first
+            except subprocess.TimeoutExpired:  # a worker finishes its task first
                 process.kill()
                 process.wait()
 
@@ -152,7 +152,10 @@ T = TypeVar("T")
 
 
 def seconds_to_send(batches: Iterable[T], sender: Callable[[], Callable[[T], None]]) -> float:
-    """Until CONNECTIONS threads, each with a sender of its own, have sent all batches. Raises what a sender raised."""
+    """Return the seconds that CONNECTIONS threads, each with its own sender, need for all batches.
+
+    Raises what a sender raised.
+    """
     waiting, lock = iter(batches), threading.Lock()
 
     def work() -> None:
@@ -172,7 +175,7 @@ def seconds_to_send(batches: Iterable[T], sender: Callable[[], Callable[[T], Non
 
 
 def ingest(port: int, key: str, items: int) -> float:
-    """Items a second, batches of 1,000 over two connections."""
+    """Items per second, in batches of 1,000 over two connections."""
     bodies = [
         json.dumps([text_row(number) for number in range(start, start + BATCH)]).encode()
         for start in range(0, items, BATCH)
@@ -194,7 +197,7 @@ LABELS = {"prompt_label": "unharmful", "response_label": "unharmful"}
 
 
 def judgement_row() -> tuple[str, list[str], list[dict[str, Any]]]:
-    """Completion, steps and four rollouts of a prediction that calls prompt and response unharmful."""
+    """Completion, steps and four rollouts of a prediction that judges prompt and response unharmful."""
     from guardapp.guard.parsing import render
     from guardapp.guard.taxonomy import Harmfulness
     from guardapp.guard.verdict import Judgement, Verdict
@@ -212,7 +215,7 @@ def judgement_row() -> tuple[str, list[str], list[dict[str, Any]]]:
 
 
 def insert_predictions() -> None:
-    """A prediction for each item, as rows."""
+    """Insert a prediction for each item."""
     from django.db.models import OuterRef, Subquery
 
     from annotation.models import Item, Prediction
@@ -243,7 +246,7 @@ def insert_predictions() -> None:
 
 
 def review_over_http(port: int, key: str, submits: int) -> dict[str, float]:
-    """Milliseconds of next and of submit, one reviewer, one connection."""
+    """Latencies of next and submit in milliseconds, for one reviewer on one connection."""
     api = Api(port, key)
     decision = json.dumps({"kind": "accepted", "prompt_label": "unharmful", "response_label": "unharmful"}).encode()
     taken: dict[str, list[float]] = {"next": [], "submit": []}
@@ -266,7 +269,7 @@ def review_over_http(port: int, key: str, submits: int) -> dict[str, float]:
 
 
 def review_the_rest() -> None:
-    """The remaining items, through the services, many in one transaction."""
+    """Review the remaining items through the services, many in each transaction."""
     from django.db import transaction
 
     from annotation.models import ReviewQueue, User
@@ -290,7 +293,7 @@ def review_the_rest() -> None:
 
 
 def export(port: int, key: str, items: int) -> dict[str, float]:
-    """Rows a second of each format: the median of EXPORTS rounds."""
+    """Rows per second of each format: the median of EXPORTS rounds."""
     api, rates = Api(port, key), dict[str, list[float]]()
     for _ in range(EXPORTS):
         for name in ("canonical", "trl", "sharegpt"):

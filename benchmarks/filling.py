@@ -1,8 +1,8 @@
-"""Very many items in PostgreSQL quickly: INSERT … SELECT of rows as ingestion, the guard and reviewers leave them.
+"""Fill PostgreSQL with very many items quickly: INSERT … SELECT of rows as the product would leave them.
 
 Two of five items are reviewed and settled, by fifty people in turn; the others wait in four queues, five eighths of
-them in "default". Every table that a review touches is as full as it would be. Left out are fingerprints and what
-training writes.
+them in "default". Every table that a review touches is as full as in production. Fingerprints and training's tables are
+left out.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 PEOPLE = 50
 QUEUES = ("default", "fraud", "threats", "appeals-desk")
-SECONDS_BETWEEN = 2  # from one item's arrival to the next one's
+SECONDS_BETWEEN = 2  # between the arrivals of two items
 
 ITEMS = """
 INSERT INTO annotation_item (
@@ -78,12 +78,12 @@ SELECT created_at + after * interval '1 second', told.kind, CASE WHEN by_person 
 FROM annotation_review, (VALUES (-20, 'assigned', true), (0, 'reviewed', true), (0, 'gold_settled', false)) AS told (after, kind, by_person)
 WHERE item_id BETWEEN %(first)s AND %(last)s
 """
-NUMBERED = ("item", "prediction")  # whose ids the filling gives
+NUMBERED = ("item", "prediction")  # tables whose ids are assigned here
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the rows refer to."""
+    """Ids and values that the rows refer to."""
 
     version: int
     policy: int
@@ -95,9 +95,7 @@ class Ground:
 
 
 def fill(ground: Ground, first: int, last: int) -> None:
-    """Items `first` to `last`, whose numbers are their ids; then what autovacuum would do, so that the planner knows
-    the tables.
-    """
+    """Insert items `first` to `last`, whose numbers are their ids, and run VACUUM ANALYZE like autovacuum."""
     given: dict[str, Any] = {
         "first": first,
         "last": last,
@@ -112,7 +110,7 @@ def fill(ground: Ground, first: int, last: int) -> None:
         "rollouts": ground.rollouts,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        # the references are right by construction: do not look up each
+        # the references are correct by construction, so skip checking each
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("SET LOCAL synchronous_commit = off")
         for statement in (ITEMS, PREDICTIONS, ASSIGNMENTS, REVIEWS, GOLD, EVENTS_OF_ALL, EVENTS_OF_REVIEWED):

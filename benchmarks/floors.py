@@ -1,4 +1,4 @@
-"""What PostgreSQL does with nothing in between: the floors that benchmarks.platform measures beside the product."""
+"""Baselines in plain PostgreSQL, which benchmarks.platform measures alongside the product."""
 
 import time
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Floor:
         self._connection = connection
 
     def make_equal_table(self) -> None:
-        """The items once more, with the same checks and indexes; filled before they are built, which is faster."""
+        """Copy the items to a table with the same checks and indexes, built after filling, which is faster."""
         run = self._connection.execute
         run(f"CREATE TABLE {FLOOR} (LIKE annotation_item INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         run(f"INSERT INTO {FLOOR} SELECT * FROM annotation_item")
@@ -48,7 +48,7 @@ class Floor:
         assert run(count, [FLOOR]).fetchone() == run(count, ["annotation_item"]).fetchone()
 
     def copy_in(self, first: int, last: int) -> float:
-        """Seconds that COPY takes for items with these ids, which lie ready in memory."""
+        """Seconds of a COPY of the items with these ids from memory."""
         with self._connection.cursor() as cursor:
             with cursor.copy(
                 f"COPY (SELECT * FROM annotation_item WHERE id BETWEEN {first} AND {last}) TO STDOUT"
@@ -63,7 +63,7 @@ class Floor:
         return taken
 
     def copy_out(self, path: Path) -> tuple[int, float]:
-        """Rows, and seconds that COPY TO of the joined data takes into a file."""
+        """Number of rows, and seconds of a COPY TO of the joined data to a file."""
         started, rows = time.perf_counter(), 0
         with path.open("wb") as target, self._connection.cursor() as cursor, cursor.copy(JOINED) as lines:
             for block in lines:
@@ -72,7 +72,7 @@ class Floor:
         return rows, time.perf_counter() - started
 
     def take_next(self, queue: int) -> float:
-        """Milliseconds of a bare SELECT … FOR UPDATE SKIP LOCKED and the update that takes the item, committed."""
+        """Milliseconds of a bare SELECT … FOR UPDATE SKIP LOCKED with the update that takes the item, committed."""
         started = time.perf_counter()
         with self._connection.transaction():
             found = self._connection.execute(NEXT, [queue]).fetchone()

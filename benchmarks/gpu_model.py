@@ -1,6 +1,4 @@
-"""Untrained guards of the starter's architecture, larger: `Qwen3VLForConditionalGeneration` with the starter's
-tokenizer and processor.
-"""
+"""Larger untrained guards of the starter's architecture, with the starter's tokenizer and processor."""
 
 import copy
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from training.starter.architecture import build_model, build_processor, paramete
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The numbers that differ from the starter's; heads stay 64 wide, so that the rotary layout fits as it is."""
+    """The dimensions that differ from the starter's; heads stay 64 wide, so that the rotary layout still fits."""
 
     layers: int
     width: int
@@ -34,7 +32,7 @@ SIZES = {
 
 
 def write_base(tokenizer: Any, size: Size, folder: Path, seed: int) -> int:
-    """Random weights with their processor, loadable by the jobs; the number of parameters."""
+    """Write random weights with their processor, loadable by the jobs, and return the number of parameters."""
     starter = build_model(tokenizer, seed)
     config = copy.deepcopy(starter.config)
     text, vision = config.text_config, config.vision_config

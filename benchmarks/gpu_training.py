@@ -1,17 +1,16 @@
-"""Train, reinforce and evaluate a mid-size guard on one GPU, without network: what the machine does in a second, and
-what F1 gains.
+"""Train (SFT and GRPO) and evaluate a mid-size guard on one GPU, offline: training speed and gain in F1.
 
     python -m benchmarks.gpu_training --work runs/gpu [--data ../shared/data] [--size mid] [--minutes 25]
     python -m benchmarks.gpu_training --work runs/gpu-toy --toy        # the same steps on any CPU, in a minute or two
 
 Rows: the starter's generated text, image and video rows, and with --data the open training sets of tier A. The guard
-has the starter's architecture at `--size`, from random weights. Supervised fine-tuning, GRPO and evaluation are the
-project's own jobs, started as the product starts them. How many steps fit into `--minutes` is measured by a short run
-of each first. Stopped at any moment, the same command goes on. The last line is one JSON object.
+has the starter's architecture at `--size`, with random weights. SFT, GRPO and evaluation are the project's own jobs,
+started like the product does. A short run of each job measures how many steps fit into `--minutes`. If interrupted, the
+same command continues. The last line is one JSON object.
 
-MFU: training FLOPs of the text model (trl's count: 6 a parameter and token, and attention) over what the card can do in
-bfloat16; the vision tower is left out, so it is a little too low, and for GRPO so is the drawing, so it is much too low
-there. On a CPU it is null.
+MFU: training FLOPs of the text model (trl's count: 6 per parameter and token, and attention) relative to the card's
+bfloat16 peak. The vision tower is not counted, so it is slightly too low; for GRPO the sampling is not counted either,
+so it is far too low. On a CPU it is null.
 """
 
 import argparse
@@ -38,16 +37,16 @@ from training.starter.dataset import held_out_rows, train_rows, write_rows
 from training.starter.plan import STAGES, HeldOut
 
 SEED = 29
-QUOTING = 1  # the starter's stage whose rows have whole completions
-PARAMETERS = "parameters.json"  # in the folder of the untrained guard, written last
+QUOTING = 1  # the starter's stage whose rows have full completions
+PARAMETERS = "parameters.json"  # in the folder of the untrained guard; written last
 MAX_NEW_TOKENS = 160
-TRIAL_STEPS = {"sft": 30, "grpo": 6}  # of the short runs that measure the pace
+TRIAL_STEPS = {"sft": 30, "grpo": 6}  # steps of the short runs that measure the pace
 Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of everything. `minutes` 0: the trial runs' steps are all."""
+    """The amount of everything. `minutes=0` stops after the trial runs."""
 
     size: str
     minutes: float
@@ -86,7 +85,7 @@ SFT_SHARE, GRPO_SHARE = 0.45, 0.25  # of the minutes; the rest is for rows, tria
 
 
 class Machine:
-    """The folder of one run, and the jobs in it."""
+    """The folder of a run, and its jobs."""
 
     def __init__(self, work: Path, plan: Plan, data: Path | None) -> None:
         self.work = work
@@ -97,7 +96,7 @@ class Machine:
         self.media_root.mkdir(parents=True, exist_ok=True)
 
     def rows(self) -> Figures:
-        """train.jsonl and holdout.jsonl, and the untrained guard in base/."""
+        """Write train.jsonl, holdout.jsonl and the untrained guard in base/."""
         if not (self.work / "holdout.jsonl").exists():
             plan = self.plan
             stage = replace(STAGES[QUOTING], text=plan.text, image=plan.image, video=plan.video)
@@ -192,7 +191,7 @@ class Machine:
         return run
 
     def steps(self, kind: str, trial: Path, share: float) -> int:
-        """How many steps of the trial's pace fit into that share of the minutes."""
+        """How many steps at the trial's pace fit into this share of the minutes."""
         lines = read_lines(trial / METRICS)
         a_step = (lines[-1]["seconds"] - lines[0]["seconds"]) / max(1, lines[-1]["step"] - lines[0]["step"])
         return (
@@ -202,8 +201,9 @@ class Machine:
         )
 
     def speed(self, run: Path, *, trained_rows: int) -> Figures:
-        """Tokens a second from the first to the last logged step, and MFU. `trained_rows` a step, for the mean sequence
-        length.
+        """Tokens per second from the first to the last logged step, and MFU.
+
+        `trained_rows` is the number of rows per step, for the mean sequence length.
         """
         lines = read_lines(run / METRICS)
         first, last = lines[0], lines[-1]

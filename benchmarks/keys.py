@@ -1,7 +1,7 @@
-"""What a reviewer at the keyboard waits for, in a real Chromium: from a key press to the next item on screen.
+"""Latency for a reviewer at the keyboard, in a real Chromium: from a key press to the next item on screen.
 
-A time runs from the key's event in the page to the moment after the frame that shows the next item's heading was
-painted, both by the page's own clock. Browser and server share the machine's cores.
+A time runs from the key event in the page until the frame with the next item's heading has been painted, both by the
+page's own clock. Browser and server share the machine's cores.
 """
 
 import gzip
@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PASSWORD = "a long bench passphrase"
-PAUSE_S = 0.6  # between two keys: a fast reader; the next item is fetched meanwhile
+# Between two keys, like a fast reader; the next item is prefetched in the meantime.
+PAUSE_S = 0.6
 PATIENCE_S = 15
 WATCH = """() => {
   window.taken = [];
@@ -31,15 +32,15 @@ WATCH = """() => {
   };
   requestAnimationFrame(look);
 }"""
-# a layout shift within half a second of a key counts as asked for by the metric's definition; here nothing may move
-# after it either
+# By the metric's definition, a layout shift within half a second of a key counts as intended; here, nothing may move
+# then either.
 SHIFTS = """window.shifts = 0;
 new PerformanceObserver((list) => { for (const one of list.getEntries()) window.shifts += one.value; })
   .observe({ type: "layout-shift", buffered: true });"""
 
 
 def measure_keys(port: int, username: str, reviews: int) -> dict[str, float]:
-    """Accept `reviews` items of the queue "default" one after the other with the key "a"."""
+    """Accept `reviews` items of the queue "default", one after another, with the key "a"."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = _signed_in(browser, f"http://127.0.0.1:{port}", username)
@@ -72,9 +73,7 @@ def _signed_in(browser: Browser, base: str, username: str) -> Page:
 
 
 def _weight(page: Page) -> float:
-    """Kilobytes (1,000 bytes) of the review page with all that a first visit loads, each file as gzip makes it; media
-    left out.
-    """
+    """Size in kB (1,000 bytes) of the review page with everything that a first visit loads except media, gzipped."""
     loaded: set[str] = set()
 
     def note(response: Response) -> None:
@@ -91,7 +90,7 @@ def _weight(page: Page) -> float:
 
 
 def _review(page: Page, reviews: int) -> list[float]:
-    """Milliseconds of each key."""
+    """Latency of each key in milliseconds."""
     page.wait_for_selector("[role=tab]")
     page.evaluate(WATCH)
     for number in range(reviews):

@@ -1,20 +1,20 @@
-"""The same reviewer's path on Label Studio and on guardapp, in one run on the same cores.
+"""The same review workflow on Label Studio and on guardapp, in one run on the same cores.
 
     python -m benchmarks.peer --label-studio VENV/bin/label-studio [--items 10000] [--submits 200]
 
-Both are installed from the package registry and started as their own documentation says, each on a fresh folder with
-SQLite; one runs at a time. Label Studio: `label-studio start`, called with its token. Ours: `benchmarks.console`,
-unchanged. The rows are the same texts, and both reviewers see a model's judgement beside each text and accept it.
+Both are installed from the package registry and started as their documentation says, each in a new folder with SQLite;
+one runs at a time. Label Studio: `label-studio start`, called with its token. Ours: `benchmarks.console`, unchanged.
+The rows are the same texts, and both reviewers see a model's judgement next to each text and accept it.
 
 | figure | Label Studio | guardapp |
 |---|---|---|
-| ingest | `POST /api/projects/N/import`, 1,000 tasks a call, two connections | `POST /api/v1/items`, likewise |
+| ingest | `POST /api/projects/N/import`, 1,000 tasks per call, two connections | `POST /api/v1/items`, likewise |
 | next | `GET /api/projects/N/next` | `POST /api/v1/queues/default/next` |
 | submit | `POST /api/tasks/N/annotations/` | `POST /api/v1/assignments/TOKEN/submit` |
 | export | `GET /api/projects/N/export?exportType=JSON` (every task annotated) | `GET /api/v1/export` |
 
-A ratio above 1 says that ours is faster: medians of milliseconds, theirs over ours; rates, ours over theirs.
-The last line is one JSON object.
+A ratio above 1 means that ours is faster: medians of milliseconds are theirs over ours; rates are ours over theirs. The
+last line is one JSON object.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from typing import Any
 from benchmarks.console import BATCH, EXPORTS, say, seconds_to_send, text_row
 
 NAME, PASSWORD, TOKEN = "bench@example.org", "a-password-of-this-run", "b0b1b2b3b4b5b6b7b8b9b0b1b2b3b4b5b6b7b8b9"
-# Two choices, as a reviewer of ours decides on the prompt and on the response.
+# Two choices, since our reviewer decides on the prompt and on the response.
 LABEL_CONFIG = """<View>
   <Text name="prompt" value="$prompt"/>
   <Choices name="prompt_label" toName="prompt" choice="single" required="true">
@@ -54,7 +54,7 @@ START_SECONDS = 300  # its first start runs some hundred migrations
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Rows a second, and the medians of milliseconds."""
+    """Rates in rows per second, and medians in milliseconds."""
 
     ingest: float
     next: float
@@ -63,13 +63,13 @@ class Figures:
 
 
 class LabelStudio:
-    """One connection that is kept open, with the token of the only user."""
+    """A persistent connection with the token of the only user."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer's JSON. Raises RuntimeError where it is not a success."""
+        """Return the JSON answer. Raises RuntimeError unless it is a success."""
         headers = {"Authorization": f"Token {TOKEN}", "Content-Type": "application/json"}
         self._connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = self._connection.getresponse()
@@ -84,7 +84,7 @@ class LabelStudio:
 
 @contextmanager
 def serving(program: Path, folder: Path) -> Iterator[int]:
-    """Label Studio as a newcomer starts it; the port that it serves. Stopped at the end."""
+    """Run Label Studio as a newcomer would, and yield its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -141,7 +141,7 @@ def task(number: int) -> dict[str, Any]:
 
 
 def judgement() -> list[dict[str, Any]]:
-    """Both judged unharmful, in the shape of its annotations and predictions."""
+    """Both judged unharmful, as Label Studio annotations or predictions."""
     return [
         {"from_name": f"{part}_label", "to_name": part, "type": "choices", "value": {"choices": ["unharmful"]}}
         for part in ("prompt", "response")
@@ -149,7 +149,7 @@ def judgement() -> list[dict[str, Any]]:
 
 
 def ingest(port: int, project: int, items: int) -> float:
-    """Tasks a second."""
+    """Tasks per second."""
     batches = [[task(number) for number in range(start, start + BATCH)] for start in range(0, items, BATCH)]
 
     def sender() -> Callable[[list[Any]], None]:
@@ -166,7 +166,7 @@ def ingest(port: int, project: int, items: int) -> float:
 
 
 def add_predictions(port: int, project: int, items: int) -> None:
-    """A prediction for each task, not measured."""
+    """Add a prediction to each task; not measured."""
     studio = LabelStudio(port)
     tasks: list[int] = []
     for page in range(1, items // BATCH + 1):
@@ -184,7 +184,7 @@ def add_predictions(port: int, project: int, items: int) -> None:
 
 
 def review(port: int, project: int, submits: int) -> tuple[float, float]:
-    """Median milliseconds of next and of submit."""
+    """Median milliseconds of next and submit."""
     studio, taken = LabelStudio(port), []
     for _ in range(submits):
         started = time.perf_counter()
@@ -200,7 +200,7 @@ def review(port: int, project: int, submits: int) -> tuple[float, float]:
 
 
 def export(port: int, items: int) -> float:
-    """Rows a second of a project whose tasks all have an annotation and a prediction: the median of EXPORTS rounds."""
+    """Rows per second for a project with annotations and predictions on all tasks: the median of EXPORTS rounds."""
     studio = LabelStudio(port)
     project = studio.project("decided")
     for start in range(0, items, BATCH):

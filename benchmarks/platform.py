@@ -1,25 +1,25 @@
-"""A platform's load on PostgreSQL at a million items, beside what PostgreSQL itself does in the same run.
+"""Platform load on PostgreSQL with a million items, compared with plain PostgreSQL in the same run.
 
     python -m benchmarks.platform [--items 1000000] [--sustain 300] [--rounds 7] [--submits 300] [--reviewing 60]
     [--offered 1000]
 
-Makes a database of its own on the server at GUARDAPP_TEST_POSTGRES and drops it at the end; rows are filled in by SQL
+Creates its own database on the server at GUARDAPP_TEST_POSTGRES and drops it at the end; rows are filled in by SQL
 (benchmarks/filling.py). Clients, servers, workers and PostgreSQL share the machine's cores. The last line is one JSON
 object:
 
-ingest_vs_copy           rows a second of `ingest_jsonl` (what manage.py ingest runs: JSON read and checked, idempotent,
-                         a result a row, an event a row, a commit a thousand) over COPY of the very same rows into an
-                         equal table with equal indexes and as many rows; the median of rounds that take turns
-next_vs_skip_locked      p95 of review.leases.assign_next over p95 of a bare SELECT … FOR UPDATE SKIP LOCKED with its
-                         UPDATE, in turns
-submit_p95_ms            POST …/submit by one person on one kept connection
-export_vs_copy_to        rows a second of `manage.py export --files jsonl` (canonical records, gzip, SHA-256), from the
-                         asking to the last file, over COPY … TO of the joined columns into a file, once before and
-                         once after
-export_peak_mb           the most memory that the export's process held
-reviewers_50_p95_ms      next and submit of 50 people with a key and a connection each, who take a second for a decision
-sustained_ingest_per_s   items a second taken by POST /api/v1/items in batches of 100, of --offered a second, while the
-                         guard predicts and the other workers run
+    ingest_vs_copy           rows per second of `ingest_jsonl` (used by manage.py ingest: JSON validated, idempotent, a
+                             result and an event per row, a commit per thousand) relative to COPY of the same rows into
+                             an equal table with equal indexes and size; the median of alternating rounds
+    next_vs_skip_locked      p95 of review.leases.assign_next relative to p95 of a bare SELECT … FOR UPDATE SKIP LOCKED
+                             with its UPDATE, alternating
+    submit_p95_ms            POST …/submit by one person on one persistent connection
+    export_vs_copy_to        rows per second of `manage.py export --files jsonl` (canonical records, gzip, SHA-256),
+                             from the request to the last file, relative to COPY … TO of the joined columns, measured
+                             once before and once after
+    export_peak_mb           peak memory of the export's process
+    reviewers_50_p95_ms      next and submit of 50 people with own keys and connections and a second per decision
+    sustained_ingest_per_s   items per second accepted by POST /api/v1/items in batches of 100, with --offered items per
+                             second sent, while the guard predicts and the other workers run
 """
 
 import argparse
@@ -56,7 +56,7 @@ def p95(values: list[float]) -> float:
 
 
 def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
-    """`rows` a round. The first round warms both sides up and does not count."""
+    """Compare ingestion with COPY, `rows` per round. The first round is a warm-up and does not count."""
     from django.db.models import Max
 
     from annotation.ingest.jsonl import ingest_jsonl
@@ -134,9 +134,7 @@ def export_beside_copy_to(bare: Floor, folder: Path) -> dict[str, float]:
 
 
 def megabytes_held(pid: int) -> float:
-    """The most that a process has held so far, by the kernel's count (Linux). What wait4 tells counts its parent's,
-    too.
-    """
+    """Peak memory of a process as reported by the kernel (Linux). wait4 would include its parent's."""
     try:
         told = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -146,7 +144,7 @@ def megabytes_held(pid: int) -> float:
 
 
 def reviewers_over_http(port: int, seconds: float) -> dict[str, float]:
-    """`REVIEWERS` people at once; each has a key and a connection of their own."""
+    """Simulate `REVIEWERS` concurrent people, each with a key and a connection."""
     from annotation.models import User
     from annotation.people.api_keys import create_key
     from annotation.status import ApiScope
@@ -181,8 +179,9 @@ def reviewers_over_http(port: int, seconds: float) -> dict[str, float]:
 
 
 def sustained_ingest(port: int, key: str, seconds: float, offered: float) -> dict[str, float]:
-    """Batches leave on a clock, `offered` items a second; who is late sends at once. The guard must have predicted
-    meanwhile.
+    """Send batches at a fixed rate of `offered` items per second; a late sender sends at once.
+
+    The guard must have predicted in the meantime.
     """
     from annotation.models import Prediction
 
@@ -223,7 +222,7 @@ def sustained_ingest(port: int, key: str, seconds: float, offered: float) -> dic
 
 
 def at_once(works: list[Callable[[], None]]) -> None:
-    """Each in a thread of its own; the first failure is raised at the end."""
+    """Run each in its own thread, and raise the first failure at the end."""
     failures: list[BaseException] = []
 
     def guarded(work: Callable[[], None]) -> None:
@@ -242,7 +241,7 @@ def at_once(works: list[Callable[[], None]]) -> None:
 
 
 def wait_for_a_prediction(log: Path) -> None:
-    """The inference worker has loaded the guard and found what waits."""
+    """Wait until the inference worker has loaded the guard and found work."""
     from annotation.models import Prediction
 
     before, deadline = Prediction.objects.count(), time.monotonic() + 180

@@ -2,11 +2,11 @@
 
     python -m benchmarks.scale [--items 1000 100000 1000000] [--keys-at 100000] [--keys 100] [--submits 300]
 
-Makes a database of its own on the server at GUARDAPP_TEST_POSTGRES and drops it at the end. Rows are filled in by SQL
-(benchmarks/filling.py), then measured through the product's own web server: at each size next and submit by the API and
-the page with the counts of all queues as a lead sees it; at one size a reviewer in a real Chromium who accepts item
-after item with a key. The tally of the queues is renewed at each size, as a worker does every quarter of a minute. The
-last line is one JSON object.
+Creates its own database on the server at GUARDAPP_TEST_POSTGRES and drops it at the end. Rows are filled in by SQL
+(benchmarks/filling.py), then measured through the product's own web server: at each size, next and submit by the API
+and a lead's page with the counts of all queues; at one size, a reviewer in a real Chromium who accepts item after item
+with a key. The tallies of the queues are renewed at each size, as a worker does every 15 seconds. The last line is one
+JSON object.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from benchmarks.console import make_key, product, review_over_http, say
 from benchmarks.keys import PASSWORD, chromium_is_there, measure_keys
 
 POSTGRES = os.environ.get("GUARDAPP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432")
-COUNTED = 200  # times that the page with the counts is asked for
+COUNTED = 200  # number of requests for the page with the counts
 READER = "reviewer-7"
 
 
 @contextmanager
 def database() -> Iterator[str]:
-    """The address of an empty database, dropped at the end."""
+    """Create an empty database, yield its address, and drop it at the end."""
     name = f"guardapp_bench_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(f"{POSTGRES}/postgres", autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}"')
@@ -47,7 +47,7 @@ def database() -> Iterator[str]:
 
 
 def prepare() -> tuple[str, str]:
-    """Schema, people and queues. Returns an API key and a session of a lead."""
+    """Create the schema, people and queues. Returns an API key and a lead's session cookie."""
     from django.conf import settings
     from django.contrib.auth.hashers import make_password
     from django.core.management import call_command
@@ -134,7 +134,7 @@ def run(sizes: list[int], keys_at: int, keys: int, submits: int, folder: Path) -
 
 
 def keys_of_a_reader(port: int, keys: int) -> dict[str, float]:
-    """The figures of benchmarks.keys; each key must have become a review."""
+    """The figures of benchmarks.keys, after checking that each key became a review."""
     from annotation.models import Review
 
     wanted = Review.objects.count() + keys

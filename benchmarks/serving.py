@@ -1,19 +1,20 @@
-"""What moderation costs over the bare engine, and the three engines against each other: `make bench-serving`.
+"""Overhead of moderation over the bare engine, and a comparison of the three engines: `make bench-serving`.
 
     python -m benchmarks.serving [--rows 384] [--rounds 3]
 
-Starts the product's own web server, guard process and broker (the supervisor's commands and the default settings) on a
-fresh data folder and sends `POST /v1/moderations` with a key, one text a request, from 1, 8, 32 and 128 clients that
-wait for each answer. The bare engine is the same guard in a process of its own that gets the same texts all at once,
-sorts them by length and generates 32 together. Endpoint at 32 clients and bare engine take turns, `--rounds` times;
-medians are compared. What moderation wants people to see is opened as items, and taken away between the passes.
-Clients, web, guard and engine share the machine's cores, the guard and the engine have one torch thread each.
+Starts the product's own web server, guard process and broker (the supervisor's commands and default settings) in a new
+data folder and sends `POST /v1/moderations` with a key, one text per request, from 1, 8, 32 and 128 clients that wait
+for each answer. The bare engine is the same guard in its own process; it gets the same texts all at once, sorts them by
+length and generates 32 together. Endpoint at 32 clients and bare engine alternate for `--rounds` rounds, and medians
+are compared. Content that moderation sends to people is opened as items, which are deleted between the passes. Clients,
+web, guard and engine share the machine's cores; the guard and the engine have one torch thread each.
 
-Where `.venv-vllm` is (`make test-vllm` makes it), vLLM answers the same texts too, in its own process and as a server.
+If `.venv-vllm` exists (`make test-vllm` creates it), vLLM answers the same texts too, in-process and as a server.
 
-The last line is one JSON object: `throughput_vs_engine` at 32 clients, requests a second and milliseconds by the number
-of clients, `cpu_ms` of web and guard for one request, `cpu_vs_engine` (the bare engine's processor time for a row over
-the guard's for a request: it compares on a busy machine too), `engines` in rows a second (null: not installed).
+The last line is one JSON object: `throughput_vs_engine` at 32 clients, requests per second and milliseconds by the
+number of clients, `cpu_ms` of web and guard per request, `cpu_vs_engine` (the bare engine's CPU time per row relative
+to the guard's per request, which is comparable on a busy machine too), `engines` in rows per second (null: not
+installed).
 """
 
 import argparse
@@ -48,7 +49,7 @@ Result = dict[str, Any]
 
 
 class BareEngine:
-    """An engine in a process of its own, loaded and waiting."""
+    """An engine in its own process, loaded and waiting."""
 
     def __init__(self, kind: str, python: str = sys.executable) -> None:
         environment = os.environ | {
@@ -68,7 +69,7 @@ class BareEngine:
             text=True,
             env=environment,
         )
-        self.cpu_ms: list[float] = []  # for one row, of each pass
+        self.cpu_ms: list[float] = []  # per row, for each pass
         self._answer()
 
     def ask(self, prompts: Sequence[str], mode: str) -> Result:
@@ -78,7 +79,7 @@ class BareEngine:
         return self._answer()
 
     def rate(self, prompts: Sequence[str], mode: str = "full") -> float:
-        """Rows a second."""
+        """Rows per second."""
         found = self.ask(prompts, mode)
         self.cpu_ms.append(1_000 * float(found["cpu_s"]) / len(prompts))
         return len(prompts) / float(found["seconds"])
@@ -105,7 +106,7 @@ class Site:
     processes: dict[str, psutil.Process]
 
     def put(self, prompts: Sequence[str], clients: int, mode: str = "full") -> Result:
-        """All prompts, one a request."""
+        """Send all prompts, one per request."""
         bodies = [json.dumps({"model": MODELS[mode], "input": prompt}) for prompt in prompts]
         asked = {"port": self.port, "path": PATH, "key": self.key, "clients": clients, "bodies": bodies}
         before = self._cpu_seconds()
@@ -139,7 +140,7 @@ class Site:
 
 
 def _forget_items() -> None:
-    """The same content opens one item only: each pass shall open its own."""
+    """Delete the items: the same content opens only one item, and each pass must open its own."""
     from annotation.models import Item
     from annotation.moderation.moderate import SOURCE
 
@@ -148,7 +149,7 @@ def _forget_items() -> None:
 
 @contextmanager
 def product(folder: Path) -> Iterator[Site]:
-    """Broker, web and guard as the supervisor starts them, with the default settings."""
+    """Run broker, web and guard as the supervisor would, with the default settings."""
     from guardapp.supervisor.programs import programs
     from tests.test_supervisor import free_port
     from training.management.commands.up import plan_from_environment
@@ -172,7 +173,7 @@ def product(folder: Path) -> Iterator[Site]:
 
 
 def warm_up(site: Site, prompts: Sequence[str]) -> None:
-    """Until the guard is loaded and every web process has answered."""
+    """Wait until the guard is loaded and every web process has answered."""
     deadline = time.monotonic() + 300
     while True:
         try:
@@ -184,7 +185,7 @@ def warm_up(site: Site, prompts: Sequence[str]) -> None:
 
 
 def endpoint(engine: BareEngine, prompts: Sequence[str], rounds: int, folder: Path) -> Result:
-    """The endpoint against the bare engine at 32 clients, then at the other numbers of clients."""
+    """Compare the endpoint with the bare engine at 32 clients, then measure other numbers of clients."""
     with product(folder) as site:
         warm_up(site, prompts)
         engine.rate(prompts[:32])
@@ -214,7 +215,7 @@ def endpoint(engine: BareEngine, prompts: Sequence[str], rounds: int, folder: Pa
 
 
 def in_turns(rounds: int, ours: Callable[[], Result], theirs: Callable[[], float]) -> tuple[list[Result], list[float]]:
-    """Each goes first in every second round."""
+    """Alternate which of the two goes first."""
     passes, rates = [], []
     for number in range(rounds):
         if number % 2:
@@ -232,8 +233,9 @@ def middle(passes: Sequence[Result]) -> Result:
 
 
 def vllm_engines(prompts: Sequence[str], folder: Path) -> dict[str, float | None]:
-    """Rows a second of vLLM in its own process and of `vllm serve`; the second pass counts, since the first one
-    compiles and caches.
+    """Rows per second of an in-process vLLM and of `vllm serve`.
+
+    The second pass counts, since the first one compiles and fills caches.
     """
     if not VLLM_PYTHON.exists():
         say(f"{VLLM_PYTHON.parent.parent.name} is not there (make test-vllm makes it): vLLM is left out")
@@ -250,7 +252,7 @@ def vllm_engines(prompts: Sequence[str], folder: Path) -> dict[str, float | None
 
 def _second_pass(engine: BareEngine, prompts: Sequence[str]) -> float:
     engine.rate(prompts)
-    rate = engine.rate([f"{prompt} " for prompt in prompts])  # not from the prefix cache
+    rate = engine.rate([f"{prompt} " for prompt in prompts])  # changed, to miss the prefix cache
     engine.close()
     say(f"vLLM: {rate:.1f} rows/s")
     return round(rate, 2)

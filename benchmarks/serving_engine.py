@@ -1,9 +1,8 @@
-"""One engine alone, in a process of its own that is told when to work: `python -m benchmarks.serving_engine KIND
-CHECKPOINT`.
+"""A single engine in its own process: `python -m benchmarks.serving_engine KIND CHECKPOINT`.
 
-KIND is `transformers`, `vllm` (offline, in vLLM's environment) or the address of a `vllm serve`. A line {"prompts":
-[…], "mode"} on stdin is answered by a line {"seconds", "cpu_s", "tokens", "labels": [of each prompt]}; the first line
-out says that the engine is loaded.
+KIND is `transformers`, `vllm` (offline, in vLLM's environment) or the address of a `vllm serve`. For a line {"prompts":
+[…], "mode"} on stdin it prints a line {"seconds", "cpu_s", "tokens", "labels": [one per prompt]}; the first line
+printed means that the engine is loaded.
 """
 
 import json
@@ -48,7 +47,7 @@ def measured(engine: Engine, asked: dict[str, Any]) -> dict[str, Any]:
 
 def main(kind: str, checkpoint: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # vLLM and the processes that it starts print to standard output
+    os.dup2(2, 1)  # vLLM and its processes print to standard output
     engine = loaded(kind, checkpoint)
     print(json.dumps({"loaded": engine.name}), file=answers, flush=True)
     for line in sys.stdin:

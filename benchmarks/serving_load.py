@@ -1,12 +1,11 @@
-"""Many clients that each send one request after the other over a connection kept open: `python -m
-benchmarks.serving_load`.
+"""Concurrent clients with persistent connections: `python -m benchmarks.serving_load`.
 
 Reads one JSON object from stdin, {"port", "path", "key", "clients", "bodies": [text, …]}, sends every body once, and
-prints one: {"seconds", "ms": [of each answered request], "refused": how often 429 or 503 was answered and waited for,
-"failed": [what else came]}.
+prints one: {"seconds", "ms": [per answered request], "refused": number of 429 and 503 answers that were retried,
+"failed": [other answers]}.
 
-A request is a write and a read of a few hundred bytes: the program takes few of the seconds that the measured one
-needs.
+A request is a write and a read of a few hundred bytes, so that this program takes little of the CPU time of the program
+under test.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ REFUSED = (429, 503)
 
 @dataclass
 class Load:
-    """What the clients share."""
+    """State shared by the clients."""
 
     port: int
     path: str
@@ -59,7 +58,7 @@ class Load:
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers by lower-case name, body; the server says Content-Length."""
+    """Read status, headers by lower-case name, and body; the server sends Content-Length."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     return int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))

@@ -1,18 +1,17 @@
-"""What training costs beside stock TRL and plain `generate`, on the starter guard and one thread: `make
-bench-training`.
+"""Cost of training relative to stock TRL and plain `generate`, for the starter guard on one thread.
 
     python -m benchmarks.training [--model guardapp/starter] [--rounds 3]
 
-Ours and stock take turns, `--rounds` times each, on the same generated text rows with the same settings, and medians
-are compared. Seconds are the processor's: all runs on one thread, so on an idle core they are the clock's, and on a
-busy one they still compare.
+Also `make bench-training`. Ours and stock alternate for `--rounds` rounds on the same generated text rows with the same
+settings, and medians are compared. Seconds are CPU time: all runs use one thread, so that on an idle core it equals
+wall time, and on a busy one it is still comparable.
 
-* `sft_vs_trl`, `grpo_vs_trl`: optimizer steps a second of the project's jobs, run as they are with their reports, over
-  those of trl's own trainers, from the end of the first step to that of the last. Text only: with pictures or video
-  stock TRL crashes or is wrong.
-* `reward_rows_per_s`: completions parsed, held against gold labels and rewarded (omni-v2) in a second.
-* `mining_vs_generate`: rollouts a second of the mining job over plain batched `generate` of the same rows, sorted by
-  length too; both with the loading of the guard.
+* `sft_vs_trl`, `grpo_vs_trl`: optimizer steps per second of the project's jobs, including their reports, relative to
+  trl's own trainers, from the end of the first step to that of the last. Text only: with images or video, stock TRL
+  crashes or is wrong.
+* `reward_rows_per_s`: completions parsed, graded against gold labels and rewarded (omni-v2) per second.
+* `mining_vs_generate`: rollouts per second of the mining job relative to plain batched `generate` of the same rows,
+  also sorted by length; both include loading the guard.
 
 The last line is one JSON object.
 """
@@ -43,12 +42,12 @@ from training.learning.rows import Row
 from training.starter.rows_text import generate
 
 SEED = 23
-ROLLOUTS = 4  # a mined row
+ROLLOUTS = 4  # per mined row
 Result = dict[str, Any]
 
 
 def text_rows(count: int) -> list[Row]:
-    """Generated rows of the starter's kind, most of them with a response."""
+    """Generated rows like the starter's, most of them with a response."""
     return [
         Row(
             Sample(value["id"], value["prompt"], value["response"]),
@@ -63,7 +62,7 @@ def text_rows(count: int) -> list[Row]:
 
 
 class Bench:
-    """Runs each job on the same rows in fresh run directories."""
+    """Runs each job on the same rows in new run directories."""
 
     def __init__(self, folder: Path, model: str, rows: Sequence[Row]) -> None:
         self.folder = folder
@@ -74,7 +73,7 @@ class Bench:
         self.runs = 0
 
     def run(self, job: Callable[[Path], int], config: SftConfig | GrpoConfig | MineConfig) -> float:
-        """Processor seconds of the whole job."""
+        """CPU seconds of the whole job."""
         self.runs += 1
         run_dir = self.folder / f"run-{self.runs}"
         run_dir.mkdir()
@@ -84,7 +83,7 @@ class Bench:
         return time.process_time() - began
 
     def steps(self, job: Callable[[Path], int], config: SftConfig | GrpoConfig) -> float:
-        """Optimizer steps a second."""
+        """Optimizer steps per second."""
         self.run(job, config)
         return stock.steps_a_second()
 
@@ -139,7 +138,7 @@ class Bench:
         return lambda: ROLLOUTS * len(ranked) / self.run(mine.main, config), lambda: stock.generate(config, ranked)
 
     def reward(self) -> float:
-        """Of right, wrong, wordy and broken completions, in rows a second."""
+        """Rows per second for right, wrong, verbose and broken completions."""
         cases = []
         for row in self.rows:
             wrong = row.completion.replace("Request: harmful", "Request: unharmful")
@@ -159,7 +158,7 @@ class Bench:
 
 
 def in_turns(name: str, rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> Result:
-    """Both sides' medians and their ratio; each goes first in every second round."""
+    """Both sides' medians and their ratio; they alternate in going first."""
     found: dict[str, list[float]] = {"ours": [], "stock": []}
     for number in range(rounds):
         sides = [("ours", ours), ("stock", theirs)]

@@ -1,6 +1,4 @@
-"""Stock TRL and plain `generate` on the rows and settings of the project's own jobs, for benchmarks.training to compare
-with.
-"""
+"""Stock TRL and plain `generate` on the rows and settings of the project's jobs, for benchmarks.training."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,11 +22,9 @@ from training.learning.trainers import vision_tower
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """Processor seconds at the end of each step, of whichever trainer runs: transformers gives each its default
-    callbacks.
-    """
+    """Records the CPU seconds at the end of each step, for any trainer: transformers adds its default callbacks."""
 
-    ends: list[float] = []  # of the run in progress
+    ends: list[float] = []  # of the current run
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.ends.clear()
@@ -41,12 +37,12 @@ DEFAULT_CALLBACKS.append(Clock)
 
 
 def steps_a_second() -> float:
-    """Of the last run, from the end of its first step to the end of its last."""
+    """Steps per second of the last run, from the end of its first step to the end of its last."""
     return (len(Clock.ends) - 1) / (Clock.ends[-1] - Clock.ends[0])
 
 
 def frozen(checkpoint: str) -> Any:
-    """The model with its vision tower frozen, as the jobs' configs have it."""
+    """Load the model with its vision tower frozen, as in the jobs' configs."""
     model = load_model(checkpoint, dtype=torch.float32)
     for parameter in vision_tower(model).parameters():
         parameter.requires_grad = False
@@ -76,7 +72,7 @@ def shared(config: SftConfig | GrpoConfig, folder: Path) -> dict[str, Any]:
 
 
 def sft(config: SftConfig, rows: Sequence[Row], folder: Path) -> float:
-    """trl.SFTTrainer on the same token ids, with loss on the completions only."""
+    """trl.SFTTrainer on the same token ids, with the loss on completions only."""
     processor = load_processor(config.base_model)
     encoded = [encode(processor, row.sample, row.completion) for row in rows]
     dataset = Dataset.from_dict(
@@ -138,9 +134,7 @@ def grpo(config: GrpoConfig, rows: Sequence[Row], folder: Path) -> float:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def generate(config: MineConfig, rows: Sequence[Row]) -> float:
-    """Rollouts a second of `model.generate` with `num_return_sequences`; loading, encoding and decoding are
-    included.
-    """
+    """Rollouts per second of `model.generate` with `num_return_sequences`, including loading, encoding and decoding."""
     began, drawn = time.process_time(), 0
     processor = load_processor(config.model)
     tokenizer = processor.tokenizer

@@ -1,12 +1,11 @@
-"""The same pages and endpoints under several web servers: requests a second, p95 and memory. PostgreSQL, two processes
-each.
+"""The same pages and endpoints on several web servers: requests per second, p95 and memory, on PostgreSQL.
 
     python -m benchmarks.web_servers [--seconds 4] [--rounds 2] [--servers gthread granian uvicorn]
 
-Each server has two worker processes with 16 threads and takes its turn in every round; figures are the best round's.
-Measured are /healthz, next with submit (sixteen reviewers with a key each), moderation that waits 100 ms for the guard
-(24 callers, while two others ask /healthz), and whether a streamed response is answered before its end. The guard is a
-canned answer behind its real wire. Clients, server, guard and PostgreSQL share the machine's cores. granian is no
+Each server has two worker processes with 16 threads and takes its turn in every round; figures are the best round's. It
+measures /healthz, next with submit (sixteen reviewers with a key each), moderation that waits 100 ms for the guard (24
+callers, while two others request /healthz), and whether a streamed request is answered before its end. The guard is a
+canned answer over its real protocol. Clients, server, guard and PostgreSQL share the machine's cores. granian is not a
 dependency: `pip install granian==2.8.7`. The last line is one JSON object.
 """
 
@@ -101,7 +100,7 @@ def commands(port: int) -> dict[str, list[str]]:
 
 
 class Client:
-    """A connection that is kept open, and a key."""
+    """A persistent connection with an API key."""
 
     def __init__(self, port: int, key: str) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -132,7 +131,7 @@ def moderate(client: Client) -> list[float]:
 
 
 def load(port: int, keys: list[str], ask: Ask, clients: int, seconds: float) -> dict[str, float]:
-    """Requests a second and p95 in milliseconds of that many clients."""
+    """Requests per second and p95 in milliseconds for this number of clients."""
     taken: list[float] = []
     until = time.perf_counter() + seconds
 
@@ -153,7 +152,7 @@ def load(port: int, keys: list[str], ask: Ask, clients: int, seconds: float) -> 
 
 
 def streams(port: int, key: str) -> bool:
-    """A piece is answered before the next is sent."""
+    """Whether a piece is answered before the next is sent."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
         head = (
             f"POST /api/v1/moderate/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
@@ -175,7 +174,7 @@ def streams(port: int, key: str) -> bool:
 
 @contextmanager
 def serving(name: str, port: int, folder: Path) -> Iterator[int]:
-    """The server's process group; ended at the end."""
+    """Run the server in its own process group, yield its id, and stop it at the end."""
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(commands(port)[name], stdout=log, stderr=log, start_new_session=True)
     try:
@@ -200,7 +199,7 @@ def serving(name: str, port: int, folder: Path) -> Iterator[int]:
 
 
 def memory_mb(group: int) -> float:
-    """Proportional set size of the group, MiB."""
+    """Proportional set size of the process group in MiB."""
     total = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -249,7 +248,7 @@ def canned_guard() -> Iterator[str]:
 
 
 def prepare() -> list[str]:
-    """Items to review, and the keys of their reviewers."""
+    """Create items to review, and return their reviewers' keys."""
     from django.core.management import call_command
 
     from annotation.ingest.jsonl import ingest_jsonl
@@ -284,7 +283,7 @@ def measured(name: str, port: int, keys: list[str], folder: Path, seconds: float
 
 
 def better(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Of two rounds, the higher rate with its p95; memory of the larger."""
+    """Of two rounds, the higher rate with its p95, and the larger memory."""
     loads = ("health", "review", "moderation", "health_beside_moderation")
     rates = {name: max((one[name], other[name]), key=lambda found: found["per_s"]) for name in loads}
     return {

@@ -1,1 +1,1 @@
-"""Catalogues of what people read: `python -m translating` renews them. See docs/translating.md."""
+"""Translation catalogues: `python -m translating` updates them. See docs/translating.md."""

@@ -1,4 +1,4 @@
-"""Renew the catalogues of every language but the first, and name what has no translation yet."""
+"""Update the catalogues of every language except the first, and list texts without a translation."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The catalogues of a language: read, renewed with the texts as they stand, and compiled."""
+"""The catalogues of a language: read them, update them with the current texts, compile them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,8 +30,9 @@ def compiled(language: str, domain: str) -> Catalog:
 
 
 def renew(language: str, domain: str) -> Catalog:
-    """The .po gets every text of the code, new ones without a translation, and loses the others; the .mo is made from
-    it.
+    """Update the .po file with every text of the code and compile the .mo file.
+
+    New texts have no translation yet; texts that the code no longer has are removed.
     """
     path = file_of(language, domain, "po")
     known = (
@@ -50,7 +51,7 @@ def renew(language: str, domain: str) -> Catalog:
         )
     )
     texts = DOMAINS[domain]()
-    texts.creation_date = known.creation_date  # a file changes only where a text does
+    texts.creation_date = known.creation_date  # a file changes only if a text does
     known.update(texts, no_fuzzy_matching=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -61,10 +62,10 @@ def renew(language: str, domain: str) -> Catalog:
 
 
 def missing(catalogue: Catalog) -> list[str]:
-    """Texts without a translation, or with a doubtful one."""
+    """Texts without a translation, or with a fuzzy one."""
     return [str(message.id) for message in catalogue if message.id and (message.fuzzy or not all(forms_of(message)))]
 
 
 def forms_of(message: Message) -> tuple[str, ...]:
-    """The translation, or that of the singular and the plural."""
+    """The translation, or those of the singular and plural."""
     return tuple(message.string or ("",)) if not isinstance(message.string, str) else (message.string,)

@@ -1,4 +1,4 @@
-"""Finds what people read where it stands: in Python, in the docstrings of errors, in templates, in scripts."""
+"""Extract translatable texts from Python, error docstrings, templates and scripts."""
 
 import ast
 import io
@@ -43,7 +43,7 @@ def _of_python() -> Iterator[Text]:
 
 
 def _of_errors() -> Iterator[Text]:
-    """The docstring of an error is its message, unless it makes one of its own."""
+    """The docstring of an error is its message, unless its class has an `__init__`."""
     classes = [
         (path, node)
         for path in _python_files()

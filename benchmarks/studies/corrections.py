@@ -1,17 +1,16 @@
-"""How much better a guard gets from 0, 100, 300 and 1,000 corrected items, picked by disagreement or at random, on rows
-nobody touched.
+"""Gain of a guard from 0, 100, 300 and 1,000 corrected items, picked by disagreement or at random.
 
     python -m benchmarks.studies.corrections --data DATA --work runs/corrections --out docs/studies [--model GUARD]
-    [--seeds 17 18 19]
-    python -m benchmarks.studies.corrections … --shared                      # only what all runs need: greedy answers,
+                                             [--seeds 17 18 19]
+    python -m benchmarks.studies.corrections … --shared                      # only the shared parts: greedy answers,
                                                                              rollouts, targets
-    python -m benchmarks.studies.corrections … --arm random-100 --seed 17    # one run alone
-    python -m benchmarks.studies.corrections … --report                      # only the table, from what is there
+    python -m benchmarks.studies.corrections … --arm random-100 --seed 17    # a single run
+    python -m benchmarks.studies.corrections … --report                      # only the table, from existing results
 
-Each arm and seed is one fine-tuning by the product's recipe and one evaluation, in a folder of its own under --work;
-what is done is not done again, and a killed run goes on where it was. The reviewer is simulated: it is the benchmark's
-gold label, accepts an item that the guard gets right and flips one that it gets wrong. Picking by disagreement looks at
-the guard's own rollouts and at no label. Writes corrections.json and corrections.md.
+It is measured on rows that nobody reviewed. Each arm and seed is one fine-tuning with the product's recipe and one
+evaluation, in its own folder under --work; finished parts are not repeated, and a killed run resumes. The reviewer is
+simulated by the benchmark's gold labels: it accepts an item that the guard gets right and flips one that it gets wrong.
+Picking by disagreement uses the guard's own rollouts and no labels. Writes corrections.json and corrections.md.
 """
 
 import argparse
@@ -56,8 +55,9 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything. `max_steps` is of each run, whatever its items; -1: as many as the recipe's epochs
-    take.
+    """The amount of everything.
+
+    `max_steps` applies to each run, whatever its number of items; -1 uses the recipe's epochs.
     """
 
     sizes: Sizes
@@ -78,23 +78,26 @@ TOY = Scale(Sizes(pool=12, related=4, unrelated=4), counts=(4, 8), rollouts=2, m
 
 
 class Study:
-    """The folder of one study: rows, what the guard says of them, targets, runs."""
+    """The folder of a study: rows, the guard's completions, targets, runs."""
 
     def __init__(self, work: Path, model: str, scale: Scale) -> None:
         self.work = work
         self.model = model
         self.scale = scale
         self.dataset = work / "rows.jsonl"
-        self.media_root = work / "media"  # empty: the rows are texts
+        self.media_root = work / "media"  # empty: all rows are text
 
     def prepare(self, data: Path) -> None:
-        """rows.jsonl, the same for all arms and seeds. Raises NotEnoughRows."""
+        """Write rows.jsonl, the same for all arms and seeds. Raises NotEnoughRows."""
         self.media_root.mkdir(parents=True, exist_ok=True)
         if not self.dataset.exists():
             write_lines(self.dataset, as_rows(parts(read_cases(data), self.scale.sizes)), self.media_root)
 
     def share(self) -> None:
-        """The starting guard's greedy answers and rollouts, and a target for each row of the pool. Raises JobFailed."""
+        """Compute the starting guard's greedy answers and rollouts, and a target for each pool row.
+
+        Raises JobFailed.
+        """
         run_job("training.jobs.evaluate", self.work / START, self._evaluation(self.model, split=""))
         run_job(
             "training.jobs.mine",
@@ -122,7 +125,7 @@ class Study:
         )
 
     def run(self, arm: Arm, seed: int) -> None:
-        """Train and evaluate one arm with one seed, or what is left of it. Raises JobFailed, NothingToTrainOn."""
+        """Train and evaluate one arm with one seed, resuming if needed. Raises JobFailed or NothingToTrainOn."""
         folder = self.folder(arm, seed)
         folder.mkdir(parents=True, exist_ok=True)
         if not write_lines(
@@ -151,7 +154,7 @@ class Study:
         return self.work / f"{arm.name}-{seed}"
 
     def found(self, arm: Arm, seed: int) -> Run | None:
-        """What a run answered on the untouched rows; None where it has not ended."""
+        """A run's answers on the untouched rows; None if it has not finished."""
         evaluation = self.folder(arm, seed) / "evaluate"
         if not (evaluation / RESULT).exists():
             return None
@@ -164,7 +167,7 @@ class Study:
         return Run(counts, Answers(seed, {line["id"]: line for line in read_lines(evaluation / PREDICTIONS)}))
 
     def start(self) -> Run | None:
-        """What the guard answered before any correction. It answers greedily: one run stands for all seeds."""
+        """The starting guard's answers. They are greedy, so that one run stands for all seeds."""
         if not (self.work / START / RESULT).exists():
             return None
         untouched = {key: line for key, line in self.greedy.items() if key not in self.pool}

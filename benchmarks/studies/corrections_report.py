@@ -1,8 +1,7 @@
-"""Answers of the corrections study → figures with intervals, tables, and two sentences that claim no more than the
-intervals do.
+"""Answers of the corrections study → figures with intervals, tables, and two conclusions that they support.
 
-Intervals are 95% percentile bootstraps that draw rows (the same ones for all arms: differences are paired) and seeds
-anew.
+Intervals are 95% percentile bootstraps over rows and seeds. The rows are the same for all arms, so that differences are
+paired.
 """
 
 import json
@@ -15,7 +14,7 @@ from typing import Any
 from benchmarks.studies.corrections_rows import RELATED, UNRELATED
 from benchmarks.studies.learning_report import RESAMPLES, Answers, Estimate, estimates
 
-Way = tuple[int, bool]  # items, whether picked by disagreement
+Way = tuple[int, bool]  # number of items, whether picked by disagreement
 BEFORE = "0"
 PARTS = {
     "all": ((RELATED, UNRELATED), "all untouched rows"),
@@ -40,7 +39,7 @@ CAVEATS = (
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Items reviewed, those whose label was changed, and those that had a target to train on."""
+    """Numbers of items: reviewed, with a changed label, and with a target to train on."""
 
     picked: int
     flipped: int
@@ -53,7 +52,7 @@ class Run:
     answers: Answers  # on the untouched rows
 
 
-Figures = dict[str, dict[str, Estimate]]  # by name of the arm; measures as learning_report has them
+Figures = dict[str, dict[str, Estimate]]  # by name of the arm; the measures of learning_report
 
 
 def report(
@@ -66,7 +65,7 @@ def report(
     setting: Mapping[str, Any],
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
-    """Write corrections.json and corrections.md; arms without all their runs are named as missing."""
+    """Write corrections.json and corrections.md; arms without all of their runs are listed as missing."""
     done = {way: runs for way, runs in found.items() if runs}
     gains = {part: gains_over_start(start, done, sources, resamples) for part, (sources, _) in PARTS.items()}
     choices = {part: by_choice(done, sources, resamples) for part, (sources, _) in PARTS.items()}
@@ -166,7 +165,7 @@ def as_markdown(
 
 
 def what_items_do(gains: Mapping[str, Figures], done: Mapping[Way, Sequence[Run]]) -> str:
-    """One sentence on the largest number of items, each way and part; "" where there is nothing to compare."""
+    """One sentence on the largest number of items, for each way and part; "" if nothing can be compared."""
     most = max((count for count, _ in done), default=0)
     told = [
         f"{_told(of_arm['f1_prompt_gain'])} on {PARTS[part][1]} with `{name(way)}` ({_cell(of_arm['f1_prompt_gain'])})"
@@ -179,7 +178,7 @@ def what_items_do(gains: Mapping[str, Figures], done: Mapping[Way, Sequence[Run]
 
 
 def what_picking_does(choices: Mapping[str, Mapping[int, Estimate]]) -> str:
-    """One sentence on all untouched rows; "" where no number of items has both ways."""
+    """One sentence on all untouched rows; "" if no number of items has both ways."""
     told = [f"{_told(estimate)} with {count} items ({_cell(estimate)})" for count, estimate in choices["all"].items()]
     return (
         f"Against picking at random, F1 on all untouched rows after picking by disagreement is {_listed(told)}."
@@ -189,7 +188,7 @@ def what_picking_does(choices: Mapping[str, Mapping[int, Estimate]]) -> str:
 
 
 def _told(difference: Estimate) -> str:
-    """A difference is named only where the interval leaves 0 out."""
+    """Name a difference only if its interval excludes 0."""
     return "higher" if difference.low > 0 else "lower" if difference.high < 0 else "not shown to differ"
 
 

@@ -1,10 +1,10 @@
-"""Rows of the corrections study: a pool to correct, and untouched rows, some worded like the pool's and some not.
+"""Rows of the corrections study: a pool to correct, and untouched rows with similar or different wording.
 
-HateCheck says one sentence about many groups of people. A family is what is left of that when the words that stand for
-one group of people are masked: rows whose words overlap by FAMILY_OVERLAP or more, and all that such rows link.
-`unrelated` rows are of families that are wholly kept from the pool; `related` rows are a random draw of the families
-that the pool is drawn from. No group of the product's own split (guard.splits) has two rows among them all. Every part
-holds as many harmful as unharmful rows: calling all of them harmful gives an F1 of 0.67.
+HateCheck applies one sentence to many groups of people. A family is a connected component of rows whose words overlap
+by at least FAMILY_OVERLAP, after the words for one group of people are masked. `unrelated` rows are from families that
+are entirely excluded from the pool; `related` rows are a random draw from the pool's families. No group of the
+product's split (guard.splits) has two rows among them all. Every part has as many harmful as unharmful rows: calling
+all of them harmful gives an F1 of 0.67.
 """
 
 import gzip
@@ -23,7 +23,7 @@ from training.learning.rows import Row
 
 SEED = 17
 POOL, RELATED, UNRELATED = "pool", "related", "unrelated"
-# a word of so many rows, such a share of them about one group of people, stands for that group
+# A word stands for a group of people if it is in at least this many rows and this share of them is about that group.
 TARGET_SHARE, TARGET_ROWS = 0.9, 5
 LABELS = tuple(Harmfulness)
 
@@ -39,7 +39,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A labelled row of the benchmark. `target`: the group of people that it is about; "" where it names none."""
+    """A labelled row of the benchmark. `target` is the group of people that it is about, "" if it names none."""
 
     row: DemoRow
     target: str
@@ -63,7 +63,7 @@ def parts(cases: Sequence[Case], sizes: Sizes) -> dict[str, list[DemoRow]]:
 
 
 def masked(cases: Sequence[Case]) -> list[DemoRow]:
-    """The rows with words that stand for one group of people replaced by one and the same word."""
+    """Replace words that stand for one group of people by the same placeholder."""
     rows_of: Counter[str] = Counter()
     targets_of: dict[str, Counter[str]] = defaultdict(Counter)
     for case in cases:
@@ -82,7 +82,7 @@ def masked(cases: Sequence[Case]) -> list[DemoRow]:
 
 
 def read_cases(data: Path) -> list[Case]:
-    """The benchmark of a data folder. Raises NotEnoughRows where it is not there."""
+    """Read the benchmark of a data folder. Raises NotEnoughRows if it is missing."""
     path = data / "benchmarks_open" / f"{DOMAIN}.jsonl.gz"
     if not path.exists():
         raise NotEnoughRows(f"--data {data}: benchmarks_open/{path.name} is not there.")
@@ -98,7 +98,7 @@ def read_cases(data: Path) -> list[Case]:
 
 
 def as_rows(chosen: Mapping[str, Sequence[DemoRow]]) -> list[Row]:
-    """Rows for the jobs: the pool is the train side, the part is the source."""
+    """Rows for the jobs: the pool is the train side, and the part is the source."""
     return [
         Row(
             Sample(row.external_id, row.prompt),
@@ -113,9 +113,9 @@ def as_rows(chosen: Mapping[str, Sequence[DemoRow]]) -> list[Row]:
 
 
 def pick(disagreement: Mapping[str, float], count: int, *, by_disagreement: bool, seed: int) -> list[str]:
-    """`count` ids: in a random order, or those of highest disagreement first and equals in that random order.
+    """Pick `count` ids: at random, or by highest disagreement with ties in random order.
 
-    The fewer of one seed are among the more.
+    For one seed, a smaller pick is a subset of a larger one.
     """
     ids = sorted(disagreement)
     Random(seed).shuffle(ids)

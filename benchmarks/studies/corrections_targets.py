@@ -1,9 +1,8 @@
-"""What the simulated reviewer leaves behind: gold labels, and the reasoning that the product would train on.
+"""The simulated reviewer's results: gold labels, and the reasoning that the product would train on.
 
-The reviewer is the benchmark's gold label and nothing else. As in the product (annotation.review.gold): where the
-guard's greedy answer has the gold label it is accepted with its reasoning; where it has not, the label is flipped and
-nothing is written, and the target is the first stored rollout that reached gold, else what `write_reasoning` gets the
-guard to write, tried once. Nothing is written by rule.
+The reviewer knows only the benchmark's gold label. As in the product (annotation.review.gold), a correct greedy answer
+is accepted with its reasoning. Otherwise the label is flipped without writing anything, and the target is the first
+stored rollout that reached gold, or else one attempt of `write_reasoning`. No reasoning is written by rule.
 """
 
 import json
@@ -29,7 +28,7 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """The guard that writes what is missing."""
+    """The guard that writes missing reasoning."""
 
     model: str
     max_new_tokens: int
@@ -37,8 +36,10 @@ class Writer:
 
 
 def disagreement(greedy: Line, mined: Line) -> float:
-    """The product's number, of a line of predictions.jsonl and one of mined.jsonl: the share of rollouts that say
-    something else than the greedy answer, 0 to 1; one that does not parse says something else."""
+    """The product's disagreement, from a line of predictions.jsonl and one of mined.jsonl.
+
+    It is the share of rollouts that differ from the greedy answer, 0 to 1; one that does not parse differs.
+    """
     said = (greedy["parsed"], greedy["predicted"]["prompt"])
     return sum((rollout["parsed"], rollout["prompt"]) != said for rollout in mined["rollouts"]) / len(mined["rollouts"])
 
@@ -51,8 +52,9 @@ def flipped(greedy: Line) -> bool:
 def write_targets(
     path: Path, rows: Sequence[Row], greedy: Mapping[str, Line], mined: Mapping[str, Line], writer: Writer
 ) -> None:
-    """Append a line for each row that `path` lacks: {"id", "flipped", "source", "completion"}; "unavailable" has an
-    empty completion.
+    """Append a line for each row missing from `path`: {"id", "flipped", "source", "completion"}.
+
+    The completion is empty if the source is "unavailable".
     """
     present = {line["id"] for line in read_lines(path)}
     waiting: list[Row] = []
@@ -70,7 +72,7 @@ def write_targets(
 
 
 def at_once(row: Row, greedy: Line, mined: Line) -> Target | None:
-    """The accepted reasoning, or that of the first rollout that reached gold; None where neither has a step."""
+    """The accepted reasoning, or that of the first rollout that reached gold; None if neither has steps."""
     own = [(rollout["completion"], TargetSource.OWN_ROLLOUT) for rollout in mined["rollouts"] if rollout["right"]]
     for completion, source in own if flipped(greedy) else [(greedy["completion"], TargetSource.ACCEPTED), *own]:
         judgement = parse(completion, response_expected=False)
@@ -80,14 +82,14 @@ def at_once(row: Row, greedy: Line, mined: Line) -> Target | None:
 
 
 def chosen_rows(rows: Mapping[str, Row], ids: Iterable[str], targets: Mapping[str, Line]) -> Iterator[Row]:
-    """Train rows of the picked ids that have a target."""
+    """Train rows for the picked ids that have a target."""
     for key in ids:
         if targets[key]["completion"]:
             yield replace(rows[key], completion=targets[key]["completion"], target_source=targets[key]["source"])
 
 
 def write_lines(path: Path, rows: Iterable[Row], media_root: Path) -> int:
-    """A data set for the jobs, whole or not at all. How many rows it has."""
+    """Atomically write a dataset for the jobs, and return its number of rows."""
     lines = [json.dumps(row.as_json(media_root), ensure_ascii=False) + "\n" for row in rows]
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_text("".join(lines), encoding="utf-8")
@@ -98,7 +100,7 @@ def write_lines(path: Path, rows: Iterable[Row], media_root: Path) -> int:
 def _written(
     rows: Sequence[Row], present: set[str], greedy: Mapping[str, Line], writer: Writer
 ) -> Iterator[tuple[Row, Target | None]]:
-    """Batch by batch, the same batches at every start."""
+    """Write the reasoning batch by batch, in the same batches at every start."""
     engine = HfEngine(writer.model, threads=1, batch_size=COMPLETIONS_A_BATCH)
     for start in range(0, len(rows), ROWS_A_BATCH):
         batch = rows[start : start + ROWS_A_BATCH]

@@ -1,16 +1,16 @@
-"""What GRPO adds to supervised fine-tuning on a small guard, arm by arm, on topics that no training row is about.
+"""What GRPO adds to supervised fine-tuning on a small guard, by arm, on topics without training rows.
 
-    python -m benchmarks.studies.learning --model UNDER_TRAINED_GUARD --work runs/learning --out docs/studies [--seeds
-    17 18 19]
-    python -m benchmarks.studies.learning … --arm vl --seed 17     # one job alone
-    python -m benchmarks.studies.learning … --report               # only the table, from what is there
+    python -m benchmarks.studies.learning --model UNDER_TRAINED_GUARD --work runs/learning --out docs/studies
+                                          [--seeds 17 18 19]
+    python -m benchmarks.studies.learning … --arm vl --seed 17     # a single run
+    python -m benchmarks.studies.learning … --report               # only the table, from existing results
 
-Each arm and seed is one run of the project's own jobs (training, then evaluation) in a folder of its own under --work,
-about two minutes on one core; what is done is not done again, and a killed run goes on where it was. All arms start
-from the same guard, see the same generated rows (training topics, texts and pictures) and draw as many completions; the
-evaluation rows are the starter's held-out topics. Writes learning.json and learning.md.
+Each arm and seed is one run of the project's own jobs (training, then evaluation) in its own folder under --work, about
+two minutes on one core; finished parts are not repeated, and a killed run resumes. All arms start from the same guard,
+see the same generated rows (training topics, text and images) and sample as many completions; the evaluation rows are
+the starter's held-out topics. Writes learning.json and learning.md.
 
-The guard must be under-trained: from a finished one every group is all right, and nothing is left to learn.
+The guard must be under-trained: with a finished one, all completions of a group are right and nothing is left to learn.
 """
 
 import argparse
@@ -29,15 +29,16 @@ from training.starter.dataset import held_out_rows, train_rows, write_rows
 from training.starter.plan import STAGES, HeldOut
 
 log = logging.getLogger("benchmarks.studies.learning")
-ROWS_SEED = 4017  # of the study's rows: other ones than the starter was trained on
-QUOTING = 1  # the starter's stage whose rows have whole completions
+ROWS_SEED = 4017  # of the study's rows, which the starter was not trained on
+QUOTING = 1  # the starter's stage whose rows have full completions
 BASELINE = "sft"
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to train on. `reward` "" trains no further; "sft" goes on with supervised fine-tuning on the same
-    rows.
+    """One way of training further.
+
+    `reward` "" means no further training; "sft" continues supervised fine-tuning on the same rows.
     """
 
     name: str
@@ -73,16 +74,17 @@ ARMS = (
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything one job gets."""
+    """The size of one job."""
 
     text: int
     image: int
     held_out: HeldOut
-    prompts: int  # a rollout batch
+    prompts: int  # per rollout batch
     group_size: int
-    steps: int  # two from each rollout batch, so that the ratio leaves 1 and clipping can act
+    # Two per rollout batch, so that the ratio leaves 1 and clipping can act.
+    steps: int
     max_new_tokens: int
-    # the papers' 1e-6 and 5e-6 move a guard of billions of parameters; this one learnt from nothing at 1e-3
+    # The papers' 1e-6 and 5e-6 suit guards with billions of parameters; this one was trained from scratch at 1e-3.
     learning_rate: float = 1e-4
 
 
@@ -101,7 +103,7 @@ TOY = Scale(
 
 
 class Study:
-    """The folder of one study: rows, jobs, answers."""
+    """The folder of a study: rows, jobs, answers."""
 
     def __init__(self, work: Path, model: str, scale: Scale) -> None:
         self.work = work
@@ -110,7 +112,7 @@ class Study:
         self.media_root = work / "media"
 
     def prepare(self) -> None:
-        """train.jsonl and holdout.jsonl: the same for all arms and seeds."""
+        """Write train.jsonl and holdout.jsonl, the same for all arms and seeds."""
         self.media_root.mkdir(parents=True, exist_ok=True)
         if (self.work / "holdout.jsonl").exists():
             return
@@ -124,7 +126,7 @@ class Study:
         write_rows(unseen, self.work / "holdout.jsonl", self.media_root)
 
     def run(self, arm: Arm, seed: int) -> None:
-        """Train and evaluate one arm with one seed, or what is left of it. Raises JobFailed."""
+        """Train and evaluate one arm with one seed, resuming if needed. Raises JobFailed."""
         folder = self.folder(arm, seed)
         model = self.model
         if arm.reward:
@@ -154,7 +156,7 @@ class Study:
     def config(self, arm: Arm, seed: int) -> SftConfig | GrpoConfig:
         dataset, scale = str(self.work / "train.jsonl"), self.scale
         completions = scale.prompts * scale.group_size
-        if arm.reward == "sft":  # as many optimizer steps, on as many rows as GRPO has prompts
+        if arm.reward == "sft":  # as many optimizer steps, and as many rows as GRPO has prompts
             return SftConfig(
                 self.model,
                 dataset,
@@ -191,11 +193,11 @@ class Study:
         )
 
     def folder(self, arm: Arm, seed: int) -> Path:
-        """The baseline answers greedily and is not trained: one seed stands for all."""
+        """The folder of a run. The baseline is greedy and untrained, so that one seed stands for all."""
         return self.work / (arm.name if not arm.reward else f"{arm.name}-{seed}")
 
     def answers(self, arm: Arm, seed: int) -> Answers | None:
-        """What the arm answered on the held-out rows; None where its job has not ended."""
+        """The arm's answers on the held-out rows; None if its job has not finished."""
         evaluation = self.folder(arm, seed) / "evaluate"
         if not (evaluation / "result.json").exists():
             return None

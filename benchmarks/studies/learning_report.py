@@ -1,8 +1,7 @@
-"""Answers of the study's arms → figures with intervals, a table, and sentences that claim no more than the intervals
-do.
+"""Answers of the study's arms → figures with intervals, a table, and conclusions that they support.
 
-Intervals are 95% percentile bootstraps that draw rows (the same ones for all arms: differences are paired) and seeds
-anew.
+Intervals are 95% percentile bootstraps over rows and seeds. The rows are the same for all arms, so that differences are
+paired.
 """
 
 import json
@@ -64,7 +63,7 @@ def report(
     command: str,
     setting: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write learning.json and learning.md; arms without a finished job are named as missing."""
+    """Write learning.json and learning.md; arms without a finished job are listed as missing."""
     figures = estimates(found, baseline)
     missing = {name: seeds - len(answers) for name, answers in found.items() if len(answers) < seeds}
     value = {
@@ -85,8 +84,9 @@ def report(
 def estimates(
     found: Mapping[str, Sequence[Answers]], baseline: str, *, resamples: int = RESAMPLES
 ) -> dict[str, dict[str, Estimate]]:
-    """By arm and measure: F1 of both tasks, tokens, share of parse failures; `…_gain` is the difference from the
-    baseline.
+    """Estimates by arm and measure: F1 of both tasks, tokens, share of parse failures.
+
+    `…_gain` is the difference from the baseline.
     """
     done = {name: answers for name, answers in found.items() if answers}
     if not done:
@@ -112,8 +112,9 @@ def estimates(
 
 
 def measures(answers: Sequence[Answers], rows: Sequence[str], weights: Table) -> dict[str, tuple[Table, Table]]:
-    """Each measure by seed, shape (seeds,), and with rows resampled, shape (resamples, seeds). `weights`: (resamples,
-    rows).
+    """Each measure by seed, shape (seeds,), and over resampled rows, shape (resamples, seeds).
+
+    `weights` has shape (resamples, rows).
     """
     lines = [[one.lines[row] for row in rows] for one in answers]
     drawn = np.concatenate([np.ones((1, len(rows))), weights])
@@ -128,19 +129,19 @@ def measures(answers: Sequence[Answers], rows: Sequence[str], weights: Table) ->
 
 
 def _column(lines: Sequence[Sequence[Line]], value: Callable[[Line], float]) -> Table:
-    """(rows, seeds)."""
+    """Collect values into shape (rows, seeds)."""
     return np.array([[float(value(line)) for line in of_seed] for of_seed in lines]).T
 
 
 def _hit(line: Line, *, task: Task) -> bool:
-    """A true positive, as strict scoring counts."""
+    """Whether this is a true positive under strict scoring."""
     return (
         bool(line["gold"][FIELD_BY_TASK[task]]) and (one := outcome(line, task)).gold_positive and one.called_positive
     )
 
 
 def _error(line: Line, *, task: Task) -> bool:
-    """A false positive or false negative; what does not parse is one of them."""
+    """Whether this is a false positive or false negative; a completion that does not parse is one of them."""
     return bool(line["gold"][FIELD_BY_TASK[task]]) and (one := outcome(line, task)).gold_positive != one.called_positive
 
 
@@ -186,7 +187,7 @@ def as_markdown(
 
 
 def verdicts(name: str, of_arm: Mapping[str, Estimate]) -> list[str]:
-    """One sentence a task; a difference is named only where the interval leaves 0 out."""
+    """One sentence per task; a difference is named only if its interval excludes 0."""
     sentences = []
     for measure, task in TASKS.items():
         gain = of_arm.get(f"{measure}_gain")

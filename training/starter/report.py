@@ -1,6 +1,4 @@
-"""results.json and MODEL_CARD.md of a build, from its rows, predictions and the baseline. Every number is computed
-here.
-"""
+"""Compute results.json and MODEL_CARD.md of a build from its rows, predictions and the baseline."""
 
 from collections import Counter
 from pathlib import Path
@@ -41,7 +39,7 @@ def results(
     weights_bytes: int,
     parameters: int,
 ) -> dict[str, Any]:
-    """Everything that the card states, as JSON values."""
+    """Return every figure of the card, as JSON values."""
     answers = {line["id"]: line for line in predictions}
     by_source: dict[str, Rows] = {}
     for row in held_out:
@@ -80,9 +78,7 @@ def results(
 
 
 def _held_out(rows: Rows, answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """`same_first_step` is the share of rows whose first step is, word for word, the written one: what was seen, and
-    when.
-    """
+    """Scores of one held-out source. `same_first_step`: share of rows whose first step equals the target's."""
     same = sum(_first_step(answers[row["id"]]["completion"]) == _first_step(row["completion"]) for row in rows)
     return {
         "rows": len(rows),
@@ -110,7 +106,7 @@ def _first_step(completion: str) -> str:
 
 
 def model_card(found: dict[str, Any]) -> str:
-    """The card's text: the template beside this file, with the tables filled in."""
+    """Render the card: the template next to this file with the tables filled in."""
     minutes = sum(run["seconds"] for run in found["runs"].values()) / 60
     tokens = sum(run["tokens"] for run in found["runs"].values()) / 1e6
     values = {
@@ -196,7 +192,7 @@ def _benchmark_table(found: dict[str, Any]) -> str:
 
 
 def _losses(found: dict[str, Any]) -> str:
-    """Plain words on where the baseline is ahead."""
+    """One sentence naming the benchmarks on which the baseline is ahead."""
     behind = [name for name, one in found.get("benchmarks", {}).items() if one["starter"]["f1"] < one["tfidf"]["f1"]]
     return (
         f"By F1 it does not beat the baseline on: {', '.join(behind)}."
@@ -206,7 +202,7 @@ def _losses(found: dict[str, Any]) -> str:
 
 
 def _false_alarms(found: dict[str, Any]) -> str:
-    """Plain words on where it calls more harmless rows harmful than the baseline does."""
+    """One sentence naming the benchmarks with a higher false-positive rate than the baseline's."""
     rates = {
         name: (one["starter"]["false_positive_rate"], one["tfidf"]["false_positive_rate"])
         for name, one in found.get("benchmarks", {}).items()

@@ -1,8 +1,7 @@
-"""Long text rows of the starter guard: up to MOST_WORDS words around a harmful or a harmless core. Same seed, same
-rows.
+"""Long text rows of the starter guard: up to MOST_WORDS words around a harmful or harmless core, seeded.
 
-Without them the guard knows no position beyond a page, and its completions break there. The words around the core are
-harmless, and harmful cores are as common as in short rows, so that length alone says nothing.
+Without them the guard knows no position beyond a page, and its completions fail there. The padding is harmless, and
+harmful cores are as common as in short rows, so that length does not predict the label.
 """
 
 import math
@@ -15,7 +14,7 @@ from training.starter.grammar import lexicon, pick, topics
 from training.starter.rows_text import Answer, Prompt, everyday_sentence, make_answer, make_prompt, text_row
 
 FEWEST_WORDS, MOST_WORDS = 150, 2_700
-# share of sentences after which a new paragraph begins, in texts that have paragraphs
+# probability of a new paragraph after a sentence, in texts that have paragraphs
 PARAGRAPH = 0.15
 Sentence = Callable[[], str]
 
@@ -23,10 +22,10 @@ Sentence = Callable[[], str]
 def generate_long(
     seed: int, count: int, *, held_out_topics: bool, quotes: bool = True, prose: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
-    """`count` rows in the shape of `rows_text.generate`, of FEWEST_WORDS to MOST_WORDS words; half of the lengths are
-    drawn evenly, half by their logarithm, which takes the shorter ones more often.
+    """Generate `count` rows like `rows_text.generate`, of FEWEST_WORDS to MOST_WORDS words.
 
-    `prose` are further harmless sentences for the padding, for example those of `rows_open.open_prose`.
+    Half of the lengths are uniform, half log-uniform, which favours shorter ones. `prose` are additional harmless
+    sentences for the padding, for example from `rows_open.open_prose`.
     """
     for number in range(count):
         random = Random(f"long-{seed}-{number}-{held_out_topics}")
@@ -59,7 +58,7 @@ def _length(random: Random) -> int:
 
 
 def _core(random: Random, held_out: bool) -> tuple[Prompt, Answer | None]:
-    """A prompt alone, or one with an answer that is harmful as often as not."""
+    """A prompt alone, or a prompt with an answer that is harmful half of the time."""
     if random.random() < 0.5:
         return make_prompt(random, held_out=held_out), None
     harmful = random.random() < 0.5
@@ -71,7 +70,7 @@ def _core(random: Random, held_out: bool) -> tuple[Prompt, Answer | None]:
 
 
 def _sentences(random: Random, held_out: bool, prose: Sequence[str]) -> Sentence:
-    """A source of harmless sentences with a mixture of its own: each row's padding has another tone."""
+    """A source of harmless sentences with its own mixture, so that the style of the padding varies by row."""
     from_prose = random.random() if prose else 0.0
 
     def sentence() -> str:
@@ -85,7 +84,7 @@ def _sentences(random: Random, held_out: bool, prose: Sequence[str]) -> Sentence
 
 
 def _prose(words: int, sentence: Sentence) -> list[str]:
-    """Sentences of at most `words` words together, short of it by less than one sentence."""
+    """Sentences totalling at most `words` words, less than one sentence short of it."""
     found: list[str] = []
     while (size := len((one := sentence()).split())) <= words:
         found.append(one)
@@ -94,19 +93,19 @@ def _prose(words: int, sentence: Sentence) -> list[str]:
 
 
 def _among(prompt: Prompt, words: int, sentence: Sentence, random: Random) -> Prompt:
-    """The prompt somewhere in padding, often at its start or its end, where people put what they want."""
+    """Put the prompt somewhere in padding, often at the start or end, where people put their request."""
     around = _prose(words - len(prompt.text.split()), sentence)
     place = random.choice([0, len(around), random.randint(0, len(around))])
     return replace(prompt, text=_join([*around[:place], prompt.text, *around[place:]], random))
 
 
 def _repeated(prompt: Prompt, words: int, sentence: Sentence, random: Random) -> Prompt:
-    """The prompt again and again: repetition is no sign of either label."""
+    """Repeat the prompt: repetition must not indicate either label."""
     return replace(prompt, text=" ".join([prompt.text] * max(1, words // len(prompt.text.split()))))
 
 
 def _monotonous(prompt: Prompt, words: int, sentence: Sentence, random: Random) -> Prompt:
-    """One to three harmless sentences, over and over."""
+    """Repeat one to three harmless sentences."""
     pattern = [sentence() for _ in range(random.randint(1, 3))]
     topic = replace(prompt.topic, name="everyday talk", code="")
     text = " ".join(pattern * max(1, words // sum(len(one.split()) for one in pattern)))
@@ -114,7 +113,7 @@ def _monotonous(prompt: Prompt, words: int, sentence: Sentence, random: Random) 
 
 
 def _longer(answer: Answer, words: int, sentence: Sentence, random: Random) -> Answer:
-    """The answer, then more of what answers say: its label is that of its first sentences."""
+    """Extend the answer with further harmless sentences; its first sentences determine the label."""
     says = random.choice(topics(harmful=False, held_out=False)).says
 
     def further() -> str:
@@ -125,7 +124,7 @@ def _longer(answer: Answer, words: int, sentence: Sentence, random: Random) -> A
 
 
 def _join(parts: list[str], random: Random) -> str:
-    """The sentences as one text, in half of the cases with paragraphs."""
+    """Join the sentences, with paragraphs in half of the cases."""
     if random.random() < 0.5:
         return " ".join(parts)
     return "".join(part + (" \n\n" if random.random() < PARAGRAPH else " ") for part in parts).strip()

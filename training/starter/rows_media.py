@@ -1,6 +1,6 @@
-"""Image and video rows of the starter guard, and the files they need. Imports neither torch nor transformers.
+"""Image and video rows of the starter guard, and their files. Imports neither torch nor transformers.
 
-`generate_media` gives the rows; `render_image` and `render_clip` draw what a row describes under its "media" key.
+`generate_media` yields the rows; `render_image` and `render_clip` draw the content described in a row's "media".
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from training.starter.perturb import QUOTE_WORDS, quote
 from training.starter.reasoning import completion, prompt_steps, response_steps
 from training.starter.rows_text import Answer, Prompt, comply, help_out, refuse, request
 
-CLIP_FPS = 8  # frames a second of a rendered clip
+CLIP_FPS = 8  # frames per second of a rendered clip
 CLIP_SIDES = ((96, 96), (128, 128))  # pixels
 IMAGE_SIDES = ((128, 128), (128, 128), (192, 192), (192, 128))
 _SAFE_OBJECT_SUBJECT = "a picture of an object"
@@ -27,7 +27,7 @@ _SAFE_OBJECT_SUBJECT = "a picture of an object"
 def generate_media(
     seed: int, count: int, *, held_out_topics: bool, kind: str, scattered: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """`count` rows of kind "image" or "video", shaped as those of `rows_text.generate` plus "kind" and "media"."""
+    """Generate `count` rows of kind "image" or "video", like those of `rows_text.generate` plus "kind" and "media"."""
     for number in range(count):
         random = Random(f"{kind}-{seed}-{number}-{held_out_topics}")
         identifier = f"starter/{'held-out-' if held_out_topics else ''}{kind}/{seed}/{number}"
@@ -36,12 +36,12 @@ def generate_media(
 
 
 def render_image(row: dict[str, Any], path: Path) -> None:
-    """Draw the row's picture; the ending of `path` settles the format."""
+    """Draw the row's image; the suffix of `path` selects the format."""
     _still(row["media"]).save(path)
 
 
 def render_clip(row: dict[str, Any], path: Path) -> None:
-    """Write the row's clip as MP4 (H.264 where the build of FFmpeg has it, else MPEG-4)."""
+    """Write the row's clip as MP4 (H.264 if FFmpeg was built with it, else MPEG-4)."""
     media = row["media"]
     shown, empty = _still(media), blank(media["look"], tuple(media["size"]))
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -65,7 +65,7 @@ def _still(media: dict[str, Any]) -> Image.Image:
 
 
 def _text_row(identifier: str, kind: str, random: Random, held_out: bool, scattered: bool) -> dict[str, Any]:
-    """A picture or clip of a short text; the text decides, unless the prompt beside it is harmful itself."""
+    """An image or clip of a short text, which determines the label unless the prompt itself is harmful."""
     wanted_harmful = random.random() < 0.5
     entries = [
         entry
@@ -97,7 +97,7 @@ def _text_row(identifier: str, kind: str, random: Random, held_out: bool, scatte
 
 
 def _object_row(identifier: str, kind: str, random: Random, held_out: bool, scattered: bool) -> dict[str, Any]:
-    """A picture or clip of an object; here the prompt decides."""
+    """An image or clip of an object; the prompt determines the label."""
     words = lexicon("media")
     names = words["objects"]["held_out"] if held_out else words["objects"]["harmless"] + 2 * words["objects"]["weapons"]
     name = random.choice(names)
@@ -142,7 +142,7 @@ def _row(
 
 
 def _media(kind: str, random: Random, scattered: bool, *, text: str = "", thing: str = "") -> dict[str, Any]:
-    """What is drawn: plain values, so that a row can be stored as JSON and drawn again. Times are in seconds."""
+    """Describe what to draw in plain values, so that a row can be stored as JSON and redrawn. Times are in seconds."""
     style = random.choice(["upper", "upper", "upper", "upper", "plain", "list"])
     look = {
         "seed": random.getrandbits(32),

@@ -1,10 +1,9 @@
-"""Rows put together from pieces of earlier training rows: sentences torn out of what they stood in and set among
-others.
+"""Rows assembled from pieces of earlier training rows: sentences taken out of their context and put among others.
 
-The guard learns a frame before it learns a word: harm in no frame that it knows it takes for harmless, and ordinary
-prose for a harmless response. A piece among strange pieces leaves nothing to learn but its words, and the same prose
-comes as a harmless and as a harmful response here: what was asked makes the difference. Same seed and rows, same rows;
-imports neither torch nor transformers.
+The guard learns frames before words: it judges harm in an unknown frame as harmless, and ordinary prose as a harmless
+response. A piece among unrelated pieces leaves only its words to learn from, and the same prose occurs as a harmless
+and as a harmful response: the request makes the difference. Determined by seed and rows; imports neither torch nor
+transformers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,38 +15,41 @@ from training.starter.grammar import Topic
 from training.starter.perturb import sentences
 from training.starter.rows_text import Answer, Prompt, text_row
 
-PIECES = (1, 1, 2, 2, 3, 4, 6, 9, 15)  # harmless ones beside the harmful, or in all; drawn evenly
+# Numbers of pieces besides the harmful ones, or in all; drawn uniformly.
+PIECES = (1, 1, 2, 2, 3, 4, 6, 9, 15)
 MOST_PIECE_WORDS = 20
 WITH_RESPONSE = 0.45  # share of the rows
-# the baseline's probability of the label from which on a mixed prompt stays: a harmful row's pieces are not all harmful
+# Minimum probability of the label, by the baseline, for keeping a mixed prompt: not all pieces of harmful rows are
+# harmful.
 SURE = 0.55
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     text: str
-    code: str  # category of the row that it comes from; "" where that is unharmful
+    code: str  # category of the row that it comes from; "" if that is unharmful
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Pieces by what they come from."""
+    """Pieces by origin."""
 
     harmless: Sequence[Piece]  # of unharmful prompts
     harmful: Sequence[Piece]  # of harmful prompts
-    prompts: Sequence[Piece]  # whole ones that are unharmful
-    requests: Sequence[Piece]  # whole ones that are harmful
+    prompts: Sequence[Piece]  # whole unharmful prompts
+    requests: Sequence[Piece]  # whole harmful prompts
     prose: Sequence[Piece]  # of unharmful responses to unharmful prompts
     declining: Sequence[Piece]  # of unharmful responses to harmful prompts
     complying: Sequence[Piece]  # of harmful responses
 
 
 def mixed_rows(rows: Sequence[dict[str, Any]], count: int, seed: int, *, quotes: bool) -> Iterator[dict[str, Any]]:
-    """`count` rows in the shape of `rows_text.generate` from the rows of earlier stages (snapshot lines), prompts alone
-    first. About half of the prompts, and of the responses, are harmful.
+    """Generate `count` rows like `rows_text.generate` from rows of earlier stages (snapshot lines).
 
-    The words beside pictures are among the pieces, under a label that the picture may have earned: noise, in the
-    shipped weights too."""
+    Rows without a response come first. About half of the prompts and half of the responses are harmful. Prompts of
+    media rows are among the pieces, although their label may be due to the image: a source of noise, in the shipped
+    weights too.
+    """
     found = pool(rows)
     prompts = list(_prompts(found, rows, count - round(count * WITH_RESPONSE), seed))
     for number in range(count):
@@ -57,7 +59,7 @@ def mixed_rows(rows: Sequence[dict[str, Any]], count: int, seed: int, *, quotes:
 
 
 def pool(rows: Sequence[dict[str, Any]]) -> Pool:
-    """The pieces of snapshot lines, each text once."""
+    """The distinct pieces of snapshot lines."""
     kinds: dict[str, dict[str, Piece]] = {name: {} for name in Pool.__slots__}
     for row in rows:
         asks, complies = (row["labels"][task] == "harmful" for task in ("prompt", "response"))
@@ -79,8 +81,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _prompts(found: Pool, rows: Sequence[dict[str, Any]], count: int, seed: int) -> Iterator[Prompt]:
-    """Half of them with one or two harmful pieces; those whose label the words do not bear out are drawn again."""
-    from training.starter.baseline import Teacher  # scikit-learn comes with the extra "dev" alone
+    """Prompts, half of them with one or two harmful pieces; those that the baseline does not confirm are redrawn."""
+    from training.starter.baseline import Teacher  # scikit-learn is only in the extra "dev"
 
     teacher = Teacher(rows, "prompt", seed)
     for harmful in (True, False):
@@ -104,7 +106,7 @@ def _prompt(found: Pool, random: Random, *, harmful: bool) -> Prompt:
 
 
 def _exchange(found: Pool, random: Random) -> tuple[Prompt, Answer]:
-    """Something asked, then an answer whose label follows from both."""
+    """A request and an answer whose label depends on both."""
     count = random.choice(PIECES)
     if random.random() < 0.6:
         prompt = _said_alone(random.choice(found.requests))

@@ -1,7 +1,6 @@
-"""Rows of the open training sets (train_tier "A" of the data folder's manifest), with target completions written by
-rule.
+"""Rows of the open training sets (train_tier "A" in the data folder's manifest), with rule-based completions.
 
-Nothing is read but DATA_DIR/manifest.json and the named files of DATA_DIR/train_permissive.
+Reads only DATA_DIR/manifest.json and the files of DATA_DIR/train_permissive that it names.
 """
 
 import gzip
@@ -17,11 +16,12 @@ from training.starter.perturb import sentences, thin
 from training.starter.rows_text import MOST_WORDS as GENERATED_WORDS
 from training.starter.rows_text import Answer, Prompt, advise, comply, refuse, text_row
 
-MOST_WORDS = 350  # of an open row's text: the longest are cut, never the quoted start
-# sets whose harmless rows are whole sentences
+# Limit on an open row's text; the longest are cut after the quoted start.
+MOST_WORDS = 350
+# sets whose harmless rows are complete sentences
 PROSE = ("gsm8k", "self_instruct", "cyberseceval_frr")
-# Words of the held-out topics: an open row that holds one is left out of training, so that held-out results stay
-# honest.
+# Words of the held-out topics. Open rows that contain one are excluded from training, so that held-out results stay
+# valid.
 HELD_OUT_WORDS = (
     "arson",
     "burn down",
@@ -51,7 +51,7 @@ HELD_OUT_WORDS = (
     "origami",
     "bird",
 )
-# First match wins. A rough naming of categories for rows that bring none of ours.
+# The first match wins. A rough assignment of categories to rows without ours.
 CATEGORY_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("S4", ("child porn", "minor", "child abuse", "paedo", "pedo")),
     ("S11", ("suicid", "self-harm", "self harm", "eating disorder")),
@@ -143,10 +143,10 @@ def read_set(path: Path) -> Iterator[dict[str, Any]]:
 def open_rows(
     data: Path, seed: int, *, quotes: bool, thinned: float = 0.0, most_words: int = MOST_WORDS
 ) -> Iterator[dict[str, Any]]:
-    """The text rows of every tier A set, in the shape of `rows_text.generate`, plus "source".
+    """The text rows of every tier A set, like those of `rows_text.generate`, plus "source".
 
-    A share of `thinned` comes without some words and with its sentences in another order: what is left of its evidence
-    are the words themselves, so that they are learnt and not the frames that they stand in.
+    A share of `thinned` has words removed and sentences shuffled, so that only the words remain as evidence and the
+    guard learns them instead of their frames.
     """
     for source, row in _texts(data):
         random = Random(f"open-{seed}-{row['id']}")
@@ -163,7 +163,7 @@ def open_rows(
 
 
 def open_prose(data: Path) -> tuple[str, ...]:
-    """Harmless sentences of the open sets: what long rows are padded with besides the lexicon's."""
+    """Harmless sentences of the open sets, used for padding long rows besides the lexicon's."""
     texts = [
         row[side]
         for source, row in _texts(data)
@@ -182,7 +182,7 @@ def touches_held_out(text: str) -> bool:
 
 
 def _texts(data: Path) -> Iterator[tuple[OpenSet, dict[str, Any]]]:
-    """The text rows that touch no held-out topic, each with its set."""
+    """The text rows that contain no held-out topic, each with its set."""
     for source in open_sets(data):
         for row in read_set(source.path):
             if row["modality"] == "text" and not touches_held_out(row["prompt"] or ""):
@@ -208,7 +208,7 @@ def _prompt(source: str, row: dict[str, Any], most_words: int, thinning: Random 
     }.get(source, "harm")
     code = category_of(source, text) if row["prompt_label"] == "harmful" else ""
     topic = Topic(subject, code, (), (), (), held_out=False)
-    # a lost word can bring two others together
+    # removing a word may join two others into a held-out phrase
     if thinning is not None and not touches_held_out(thinner := thin(text, thinning)):
         text = thinner
     words = text.rstrip(" .?!").split(" ")

@@ -1,8 +1,8 @@
-"""Text rows of the starter guard, generated from the lexicon: same seed, same rows. Imports neither torch nor
-transformers.
+"""Text rows of the starter guard, generated from the lexicon and a seed. Imports neither torch nor transformers.
 
-Harmful and harmless rows share their frames and many of their words, so that neither a word nor a frame decides alone:
-"how can I kill a process", "how do shops prevent shoplifting", "I hate mosquitoes", "nobody should hurt {group}".
+Harmful and harmless rows share their frames and many of their words, so that neither a word nor a frame alone decides
+the label: "how can I kill a process", "how do shops prevent shoplifting", "I hate mosquitoes", "nobody should hurt
+{group}".
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from training.starter.perturb import perturb, quote, span_of
 from training.starter.reasoning import REQUEST_SAYS, completion, prompt_steps, response_steps
 
 HELD_OUT_GROUPS = ("sikhs", "poles", "deaf people", "asylum seekers", "lesbians", "turks")
-MOST_WORDS = 700  # of a prompt or a response in a generated row
+MOST_WORDS = 700  # limit for a prompt or response in a generated row
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt with what is known of it. `code` is "" where it is unharmful; `subject` completes "It is about …"."""
+    """A prompt and its facts. `code` is "" if it is unharmful; `subject` completes "It is about …"."""
 
     text: str
     evidence: str
@@ -33,7 +33,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An assistant's response; `code` is "" where it is unharmful, `kind` then says what it does."""
+    """An assistant's response. `code` is "" if it is unharmful; `kind` then describes it."""
 
     text: str
     evidence: str
@@ -42,10 +42,10 @@ class Answer:
 
 
 def generate(seed: int, count: int, *, held_out_topics: bool, quotes: bool = True) -> Iterator[dict[str, Any]]:
-    """`count` rows {"id", "prompt", "response", "prompt_label", "response_label", "categories", "topic", "completion"}.
+    """Generate `count` rows with the keys listed in `text_row`.
 
-    `held_out_topics` takes the topics (and groups of people) that no training row is about, and only those.
-    Without `quotes` the completions leave out the steps that quote: what is left are the judgements.
+    `held_out_topics` uses only the topics (and groups of people) that occur in no training row. Without `quotes`, the
+    completions omit the steps that quote, leaving only the judgements.
     """
     for number in range(count):
         random = Random(f"text-{seed}-{number}-{held_out_topics}")
@@ -69,9 +69,10 @@ def text_row(
     quotes: bool = True,
     most_words: int = MOST_WORDS,
 ) -> dict[str, Any]:
-    """One row with its target completion; the texts get surface noise and the quotes follow it.
+    """Make a row with its target completion; surface noise is added to the texts and carried over to the quotes.
 
-    Of the prompt and of the response the first `most_words` words stay.
+    Only the first `most_words` words of the prompt and of the response are kept. Keys: "id", "prompt", "response",
+    "prompt_label", "response_label", "categories", "topic", "completion".
     """
     text, quoted = _with_noise(prompt.text, prompt.evidence, random, most_words)
     steps: tuple[str, ...] = prompt_steps(f"{REQUEST_SAYS} {quoted}", prompt.code, prompt.subject)
@@ -105,18 +106,17 @@ def _with_noise(text: str, evidence: str, random: Random, most_words: int) -> tu
     return noisy, quote(noisy, span)
 
 
-# prompts
 
 
 def make_prompt(random: Random, *, held_out: bool) -> Prompt:
-    """Draw one of the kinds of prompt below by its share."""
+    """Draw one of the kinds of prompts in PROMPTS by its share."""
     makers, shares = zip(*PROMPTS, strict=True)
     maker: Callable[[Random, bool], Prompt] = random.choices(makers, shares)[0]
     return maker(random, held_out)
 
 
 def request(random: Random, *, harmful: bool, held_out: bool) -> Prompt:
-    """A request to do something, plain or wrapped in a role play, a fiction or small talk."""
+    """A request to do something, plain or wrapped in role play, fiction or small talk."""
     frames = lexicon("frames")
     topic = random.choice(topics(harmful=harmful, held_out=held_out))
     act, noun = pick(topic.acts, random), pick(topic.nouns, random)
@@ -178,14 +178,14 @@ def _people(random: Random, held_out: bool) -> dict[str, str]:
 
 
 def everyday(random: Random, held_out: bool) -> Prompt:
-    """Messages, forum posts and news of one to many sentences, none of them harmful."""
+    """Harmless messages, forum posts and news of one to many sentences."""
     topic = Topic("everyday talk", "", (), (), (), held_out=False)
     sentences = [everyday_sentence(random, held_out) for _ in range(random.choice([1, 1, 1, 2, 3, 4, 6, 9, 14, 40]))]
     return Prompt(" ".join(sentences), " ".join(sentences[0].split(" ")[:5]), "", "everyday talk", topic)
 
 
 def everyday_sentence(random: Random, held_out: bool) -> str:
-    """A harmless sentence: everyday talk mostly, or a good word on a harmless topic or on people."""
+    """A harmless sentence, mostly everyday talk, or something positive about a harmless topic or about people."""
     draw = random.random()
     if draw < 0.75:
         return pick(lexicon("frames")["everyday"], random)
@@ -195,7 +195,7 @@ def everyday_sentence(random: Random, held_out: bool) -> str:
 
 
 def among_sentences(text: str, random: Random, *, most: int) -> str:
-    """The text with harmless sentences before and after it."""
+    """Surround the text with harmless sentences."""
 
     def around() -> list[str]:
         return [pick(lexicon("frames")["everyday"], random) for _ in range(random.randint(0, most))]
@@ -220,11 +220,10 @@ PROMPTS: tuple[tuple[Callable[[Random, bool], Prompt], float], ...] = (
 )
 
 
-# responses
 
 
 def make_answer(prompt: Prompt, random: Random) -> Answer:
-    """A response that fits or does not fit its prompt: its label depends on both."""
+    """A response that may or may not fit its prompt; its label depends on both."""
     draw = random.random()
     if prompt.code:
         return (
@@ -238,7 +237,7 @@ def make_answer(prompt: Prompt, random: Random) -> Answer:
 
 
 def comply(prompt: Prompt, random: Random) -> Answer:
-    """Goes along with a harmful prompt. Some answers hold mild words only: then the prompt makes them harmful."""
+    """Comply with a harmful prompt. Some answers contain only mild words, and only the prompt makes them harmful."""
     says, frames = lexicon("harmful_other")["says"], lexicon("frames")
     slots = {"act": prompt.act or "do it", "noun": prompt.noun or "it"}
     own = says.get(prompt.code, says["any"])
@@ -282,7 +281,7 @@ def help_out(prompt: Prompt, random: Random) -> Answer:
 
 
 def abuse(random: Random) -> Answer:
-    """Hate, threats or sexual content that nobody asked for."""
+    """Unprompted hate, threats or sexual content."""
     kind, code = random.choice([("hateful", "S10"), ("hateful", "S10"), ("threats", "S1"), ("sexual", "S12")])
     bad = pick(lexicon("hate")[kind], random, **_people(random, held_out=False))
     around = [pick(lexicon("frames")["filler"], random) for _ in range(random.choice([0, 0, 1, 2]))]
@@ -290,12 +289,12 @@ def abuse(random: Random) -> Answer:
 
 
 def _length(random: Random) -> int:
-    """Further sentences of an answer; a few answers are long."""
+    """The number of further sentences of an answer; a few answers are long."""
     return random.choice([0, 0, 1, 1, 2, 2, 3, 4, 6, 9]) if random.random() < 0.97 else random.randint(20, 60)
 
 
 def _capital(sentences: list[str]) -> list[str]:
-    """Each sentence once, with a capital."""
+    """Capitalise the sentences and remove duplicates."""
     return list(dict.fromkeys(sentence[:1].upper() + sentence[1:] for sentence in sentences))
 
 

@@ -1,4 +1,4 @@
-"""What is scored, and the counts: benchmark rows of the open hold-out files, F1 with harmful as the positive class."""
+"""Benchmark rows of the open holdout files, and F1 with harmful as the positive class."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ RESPONSE_BENCHMARKS = ("harmbench_response", "xstest_response_harmful", "safe_rl
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One scored row. `gold` is True where the prompt (or the response, for a response benchmark) is harmful."""
+    """One scored row. `gold` is True if the prompt (or the response, for a response benchmark) is harmful."""
 
     id: str
     prompt: str
@@ -29,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A confusion table; harmful is positive. A prediction of None (not parsed) counts as wrong."""
+    """A confusion matrix with harmful as the positive class. None (not parsed) counts as wrong."""
 
     tp: int
     fp: int
@@ -64,7 +64,7 @@ def count(gold: list[bool], predicted: list[bool | None]) -> Counts:
 
 
 def cases(data: Path, benchmark: str) -> list[Case]:
-    """The rows of one open benchmark that carry the label of its task."""
+    """The rows of an open benchmark that have a label for its task."""
     on_response = benchmark in RESPONSE_BENCHMARKS
     label = "response_label" if on_response else "prompt_label"
     rows = read_set(data / "benchmarks_open" / f"{benchmark}.jsonl.gz")
@@ -76,7 +76,7 @@ def cases(data: Path, benchmark: str) -> list[Case]:
 
 
 def weighted_f1(results: dict[str, Counts]) -> float:
-    """F1 averaged over benchmarks, weighted by their rows, in percent (the convention of the published tables)."""
+    """F1 in percent, averaged over benchmarks weighted by rows, as in the published tables."""
     rows = {name: counts.tp + counts.fp + counts.fn + counts.tn for name, counts in results.items()}
     total = sum((counts.as_json()["f1"] or 0.0) * rows[name] for name, counts in results.items())
     return round(total / max(1, sum(rows.values())), 2)
