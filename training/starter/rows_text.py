@@ -106,8 +106,6 @@ def _with_noise(text: str, evidence: str, random: Random, most_words: int) -> tu
     return noisy, quote(noisy, span)
 
 
-
-
 def make_prompt(random: Random, *, held_out: bool) -> Prompt:
     """Draw one of the kinds of prompts in PROMPTS by its share."""
     makers, shares = zip(*PROMPTS, strict=True)
@@ -218,8 +216,6 @@ PROMPTS: tuple[tuple[Callable[[Random, bool], Prompt], float], ...] = (
     (_statement("recovery", "", "feelings and support"), 0.02),
     (everyday, 0.11),
 )
-
-
 
 
 def make_answer(prompt: Prompt, random: Random) -> Answer:
