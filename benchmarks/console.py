@@ -109,7 +109,8 @@ def product(
         for process in running:
             try:
                 process.wait(timeout=30)
-            except subprocess.TimeoutExpired:  # a worker finishes its task first
+            except subprocess.TimeoutExpired:
+                # a worker finishes its task first
                 process.kill()
                 process.wait()
 

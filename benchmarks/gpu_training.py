@@ -37,8 +37,10 @@ from training.starter.dataset import held_out_rows, train_rows, write_rows
 from training.starter.plan import STAGES, HeldOut
 
 SEED = 29
-QUOTING = 1  # the starter's stage whose rows have full completions
-PARAMETERS = "parameters.json"  # in the folder of the untrained guard; written last
+# the starter's stage whose rows have full completions
+QUOTING = 1
+# in the folder of the untrained guard; written last
+PARAMETERS = "parameters.json"
 MAX_NEW_TOKENS = 160
 TRIAL_STEPS = {"sft": 30, "grpo": 6}  # steps of the short runs that measure the pace
 Figures = dict[str, Any]
@@ -81,7 +83,8 @@ TOY = Plan(
     prompts=2,
     group_size=2,
 )
-SFT_SHARE, GRPO_SHARE = 0.45, 0.25  # of the minutes; the rest is for rows, trials and evaluations
+# of the minutes; the rest is for rows, trials and evaluations
+SFT_SHARE, GRPO_SHARE = 0.45, 0.25
 
 
 class Machine:

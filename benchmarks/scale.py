@@ -30,7 +30,8 @@ from benchmarks.console import make_key, product, review_over_http, say
 from benchmarks.keys import PASSWORD, chromium_is_there, measure_keys
 
 POSTGRES = os.environ.get("GUARDAPP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432")
-COUNTED = 200  # number of requests for the page with the counts
+# number of requests for the page with the counts
+COUNTED = 200
 READER = "reviewer-7"
 
 

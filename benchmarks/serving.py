@@ -252,7 +252,8 @@ def vllm_engines(prompts: Sequence[str], folder: Path) -> dict[str, float | None
 
 def _second_pass(engine: BareEngine, prompts: Sequence[str]) -> float:
     engine.rate(prompts)
-    rate = engine.rate([f"{prompt} " for prompt in prompts])  # changed, to miss the prefix cache
+    # changed, to miss the prefix cache
+    rate = engine.rate([f"{prompt} " for prompt in prompts])
     engine.close()
     say(f"vLLM: {rate:.1f} rows/s")
     return round(rate, 2)

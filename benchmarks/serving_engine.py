@@ -47,7 +47,8 @@ def measured(engine: Engine, asked: dict[str, Any]) -> dict[str, Any]:
 
 def main(kind: str, checkpoint: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # vLLM and its processes print to standard output
+    # vLLM and its processes print to standard output
+    os.dup2(2, 1)
     engine = loaded(kind, checkpoint)
     print(json.dumps({"loaded": engine.name}), file=answers, flush=True)
     for line in sys.stdin:

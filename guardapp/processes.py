@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>; kept across execve but not across fork
+# <linux/prctl.h>; kept across execve but not across fork
+PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
@@ -16,5 +17,6 @@ def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
     if sys.platform != "linux":
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
-    if parent is not None and os.getppid() != parent:  # it ended before the request was made
+    # the parent may have ended before the request was made
+    if parent is not None and os.getppid() != parent:
         sys.exit(os.EX_TEMPFAIL)

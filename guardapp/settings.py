@@ -84,7 +84,8 @@ def _secret_key() -> str:
         return given
     kept = DATA_DIR / "secret_key"
     if not kept.exists():
-        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, delete=False) as made:  # mode 0600
+        # mode 0600
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, delete=False) as made:
             made.write(secrets.token_urlsafe(50))
         try:
             # atomic: if several processes create one, the first wins
@@ -279,10 +280,12 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # a silent broker counts as down
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_RESULT_EXPIRES = None  # results are not stored, so beat has nothing to clean up
+# results are not stored, so beat has nothing to clean up
+CELERY_RESULT_EXPIRES = None
 # retraining schedules are rows in the database; the entries below become rows too
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BEAT_SCHEDULE = {  # doorbells: each task finds its work in the database
+# doorbells: each task finds its work in the database
+CELERY_BEAT_SCHEDULE = {
     "predict": {"task": "annotation.tasks.predict", "schedule": timedelta(seconds=60)},
     "complete-targets": {"task": "annotation.tasks.complete_targets", "schedule": timedelta(seconds=60)},
     "regenerate": {"task": "annotation.tasks.regenerate", "schedule": timedelta(seconds=60)},

@@ -21,7 +21,8 @@ def start_tracing(service: str, exporter: Any = None) -> None:
     global _tracer  # noqa: PLW0603  (one provider a process)
     if _tracer is not None or not env.boolean("GUARDAPP_TRACES", False):
         return
-    from opentelemetry import trace  # an extra: loaded only if traces are enabled
+    # an extra: loaded only if traces are enabled
+    from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
     from opentelemetry.instrumentation.django import DjangoInstrumentor

@@ -34,7 +34,8 @@ def _beat(pulse: Path) -> None:
     while True:
         try:
             pulse.touch()
-        except OSError:  # a full disk must not end a worker
+        except OSError:
+            # a full disk must not end a worker
             pass
         time.sleep(EVERY_S)
 

@@ -8,7 +8,8 @@ class TrainingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from annotation.prometheus import SOURCES  # models can be imported from here on
+        # models can be imported from here on
+        from annotation.prometheus import SOURCES
         from training.progress.prometheus import runs
 
         if runs not in SOURCES:

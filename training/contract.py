@@ -28,7 +28,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-EXIT_CANCELLED = 75  # EX_TEMPFAIL: stopped on request, can be resumed
+# EX_TEMPFAIL: stopped on request, can be resumed
+EXIT_CANCELLED = 75
 
 CONFIG = "config.json"
 PROGRESS = "progress.json"

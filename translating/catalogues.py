@@ -51,7 +51,8 @@ def renew(language: str, domain: str) -> Catalog:
         )
     )
     texts = DOMAINS[domain]()
-    texts.creation_date = known.creation_date  # a file changes only if a text does
+    # a file changes only if a text does
+    texts.creation_date = known.creation_date
     known.update(texts, no_fuzzy_matching=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:

@@ -33,7 +33,8 @@ from training.starter.build import run_job
 
 log = logging.getLogger("benchmarks.studies.corrections")
 STARTER = Path(__file__).resolve().parents[2] / "guardapp" / "starter"
-SHARED_SEED = 17  # of the rollouts and targets, which all runs share
+# of the rollouts and targets, which all runs share
+SHARED_SEED = 17
 START = "start"
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from benchmarks.studies.corrections_rows import RELATED, UNRELATED
 from benchmarks.studies.learning_report import RESAMPLES, Answers, Estimate, estimates
 
-Way = tuple[int, bool]  # number of items, whether picked by disagreement
+# number of items, whether picked by disagreement
+Way = tuple[int, bool]
 BEFORE = "0"
 PARTS = {
     "all": ((RELATED, UNRELATED), "all untouched rows"),
@@ -52,7 +53,8 @@ class Run:
     answers: Answers  # on the untouched rows
 
 
-Figures = dict[str, dict[str, Estimate]]  # by name of the arm; the measures of learning_report
+# by name of the arm; the measures of learning_report
+Figures = dict[str, dict[str, Estimate]]
 
 
 def report(

@@ -29,8 +29,10 @@ from training.starter.dataset import held_out_rows, train_rows, write_rows
 from training.starter.plan import STAGES, HeldOut
 
 log = logging.getLogger("benchmarks.studies.learning")
-ROWS_SEED = 4017  # of the study's rows, which the starter was not trained on
-QUOTING = 1  # the starter's stage whose rows have full completions
+# of the study's rows, which the starter was not trained on
+ROWS_SEED = 4017
+# the starter's stage whose rows have full completions
+QUOTING = 1
 BASELINE = "sft"
 
 
@@ -156,7 +158,8 @@ class Study:
     def config(self, arm: Arm, seed: int) -> SftConfig | GrpoConfig:
         dataset, scale = str(self.work / "train.jsonl"), self.scale
         completions = scale.prompts * scale.group_size
-        if arm.reward == "sft":  # as many optimizer steps, and as many rows as GRPO has prompts
+        # as many optimizer steps, and as many rows as GRPO has prompts
+        if arm.reward == "sft":
             return SftConfig(
                 self.model,
                 dataset,

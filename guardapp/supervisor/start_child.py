@@ -18,7 +18,8 @@ def main(parent: int, command: Sequence[str]) -> None:
         # SIGKILL rather than SIGTERM: a worker that first finished its task would outlive its broker. Claims make a
         # kill harmless.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # the supervisor died before the request was made
+        # the supervisor may have died before the request was made
+        if os.getppid() != parent:
             sys.exit(os.EX_TEMPFAIL)
     os.execvp(command[0], list(command))  # noqa: S606
 

@@ -73,7 +73,8 @@ class Supervisor:
             for child in group:
                 if child.running:
                     self.say(child.program.name, f"did not end within {self.grace_s:.0f} s: killed")
-                child.signal(signal.SIGKILL)  # including the rest of its process group
+                # kill it if needed, and the rest of its process group
+                child.signal(signal.SIGKILL)
             _wait(group, KILL_WAIT_S)
 
     @contextmanager

@@ -36,7 +36,8 @@ def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             continue
         character, at = match[0], match.end()
         if character == b"\\":
-            at += 1  # skip the escaped character, which may not be read yet
+            # skip the escaped character, which may not be read yet
+            at += 1
         elif character == b'"':
             inside = not inside
         else:

@@ -13,7 +13,8 @@ from training.corpora.benchmark_rows import task_of
 from training.corpora.records import FileNotReadable
 
 MANIFEST = "manifest.json"
-ROLE = "benchmark"  # prefix of the role of benchmark files in a manifest
+# prefix of the role of benchmark files in a manifest
+ROLE = "benchmark"
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 # Its harmless rows are written to look harmful.
 PROVOKING = "xstest"

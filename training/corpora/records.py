@@ -73,7 +73,8 @@ def records(path: Path) -> Iterator[Record]:
                     for line, text in enumerate(bounded_lines(stream), start=1)
                     if text.strip()
                 )
-    except (OSError, EOFError, NotAnArray) as error:  # a broken gzip file raises one of the first two
+    except (OSError, EOFError, NotAnArray) as error:
+        # a broken gzip file raises one of the first two
         raise FileNotReadable(f"{path.name}: {error}") from error
 
 

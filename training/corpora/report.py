@@ -10,7 +10,8 @@ from typing import IO, Any, Self
 
 from training.corpora.values import BadRow
 
-SHOWN = 100  # bad rows kept in memory; the file has all of them
+# bad rows kept in memory; the file has all of them
+SHOWN = 100
 
 
 @dataclass(slots=True)

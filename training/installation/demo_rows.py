@@ -25,7 +25,8 @@ from training.starter.rows_text import generate
 DOMAIN = "hatecheck"
 FAMILY_OVERLAP = 0.6  # Jaccard overlap of two rows' words
 SEED = 17
-GENERATED_SEED = 90_417  # of rows that no version of the starter was trained on
+# of rows that no version of the starter was trained on
+GENERATED_SEED = 90_417
 
 
 class NotEnoughRows(ValueError):

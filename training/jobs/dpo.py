@@ -61,7 +61,8 @@ def main(run_dir: Path) -> int:
     if config.threads:
         torch.set_num_threads(config.threads)
 
-    arguments = trainer_arguments(as_sft(config), run_dir)  # synchronises the processes
+    # synchronises the processes
+    arguments = trainer_arguments(as_sft(config), run_dir)
     refuse_shares(arguments)
     heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)

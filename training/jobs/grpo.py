@@ -50,12 +50,14 @@ def main(run_dir: Path) -> int:
     if config.threads:
         torch.set_num_threads(config.threads)
 
-    arguments = trainer_arguments(config, run_dir, batches)  # synchronises the processes
+    # synchronises the processes
+    arguments = trainer_arguments(config, run_dir, batches)
     write_environment(run_dir)
     heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)
     model = load_model(config.base_model, dtype=torch.float32)
-    with arguments.main_process_first():  # the first draws the merged pictures
+    # the first draws the merged pictures
+    with arguments.main_process_first():
         rows = graded_rows(config, run_dir)
     prompts = measured_prompts(processor, rows, config, heartbeat)
     if prompts is None:

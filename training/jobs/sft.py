@@ -54,7 +54,8 @@ def main(run_dir: Path) -> int:
         torch.set_num_threads(config.threads)
     write_environment(run_dir)
 
-    arguments = trainer_arguments(config, run_dir)  # synchronises the processes
+    # synchronises the processes
+    arguments = trainer_arguments(config, run_dir)
     heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)
     model = load_model(config.base_model, dtype=torch.float32)

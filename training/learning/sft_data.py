@@ -98,7 +98,8 @@ def token_weights(encoded: Encoded, *, row_weight: float, loss_on_prompt: float)
     weights = torch.full((len(encoded),), loss_on_prompt)
     weights[encoded.media_types != 0] = 0.0
     weights[encoded.prompt_tokens :] = 1.0
-    weights[0] = 0.0  # nothing predicts the first token
+    # nothing predicts the first token
+    weights[0] = 0.0
     return weights * row_weight
 
 
@@ -128,7 +129,8 @@ class GuardCollator:
             return pack(encoded, weights, line_tokens=self.line_tokens, pad_token_id=self.pad_token_id)
         batch = collate(encoded, pad_token_id=self.pad_token_id, side="right")
         batch["loss_weights"] = torch.zeros(batch["input_ids"].shape, dtype=torch.float32)
-        for line, weight in zip(batch["loss_weights"], weights, strict=False):  # a filler has none
+        # not strict: fillers have no weights
+        for line, weight in zip(batch["loss_weights"], weights, strict=False):
             line[: len(weight)] = weight
         return batch
 

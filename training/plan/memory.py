@@ -136,7 +136,8 @@ def _trained(config: Any, checkpoint: Checkpoint) -> int:
 
 def _batch(config: Any, longest: int) -> tuple[int, int, int]:
     """(rows per forward pass, tokens per row, completion tokens among them), for the longest rows."""
-    if hasattr(config, "max_new_tokens"):  # completions are sampled
+    # with sampled completions
+    if hasattr(config, "max_new_tokens"):
         return config.micro_batch, longest + config.max_new_tokens, config.max_new_tokens
     completion = max(1, round(longest * COMPLETION_SHARE))
     # a pair is two rows

@@ -18,12 +18,14 @@ from guardapp.guard.verdict import Sample, SeenMedia
 
 try:
     import tokenizers
-except ImportError:  # a web server without the training packages estimates
+except ImportError:
+    # a web server without the training packages estimates
     tokenizers = None  # type: ignore[assignment]
 
 CHARACTERS_A_TOKEN = 4
 GUESSED_FRAME_TOKENS = 64
-TIMESTAMP_TOKENS = 8  # the text and delimiters around one group of frames
+# the text and delimiters around one group of frames
+TIMESTAMP_TOKENS = 8
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
@@ -79,7 +81,8 @@ class TokenCounter:
         return self.text(messages + "<|im_start|>assistant\n") + sum(self.media(medium) for medium in sample.media)
 
     def completion(self, words: str) -> int:
-        return self.text(words) + 1  # the end-of-turn token
+        # plus the end-of-turn token
+        return self.text(words) + 1
 
     def longest(self, completions: Iterable[str]) -> int:
         return max((self.completion(words) for words in completions), default=0)

@@ -102,7 +102,8 @@ def settings_of(run: TrainingRun) -> list[Sourced]:
     """The run's settings compared with the preset that its recipe is based on."""
     try:
         preset = from_toml(run.recipe_text).preset or run.recipe
-    except (RecipeUnknown, SettingUnknown):  # the preset or a setting no longer exists
+    except (RecipeUnknown, SettingUnknown):
+        # the preset or a setting no longer exists
         preset = run.recipe
     return sourced(run.kind, preset, run.config)
 

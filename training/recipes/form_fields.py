@@ -156,7 +156,8 @@ def _preset(recipe: Recipe, kind: str, name: str) -> Setting:
     if known is not None:
         return known
     default = fields_of(kind)[name].default
-    assert default is not MISSING  # only places have none
+    # only places have none
+    assert default is not MISSING
     return Setting(default, JOB_DEFAULT)
 
 

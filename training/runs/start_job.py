@@ -64,7 +64,8 @@ def together(module: str, run_dir: Path) -> int:
     if (run_dir / RESULT).exists():
         return 0
     if (run_dir / ERROR).exists():
-        sys.stdout.write((run_dir / ERROR).read_text() + "\n")  # the last line of the log shows the cause
+        # the last line of the log shows the cause
+        sys.stdout.write((run_dir / ERROR).read_text() + "\n")
         return 1
     return EXIT_CANCELLED if code == 0 else 1
 

@@ -42,7 +42,8 @@ def write_error(run_dir: Path, message: str) -> None:
         with (run_dir / ERROR).open("x") as file:
             file.write(message)
     except FileExistsError:
-        pass  # another process failed first and most likely caused this
+        # another process failed first and most likely caused this
+        pass
 
 
 if __name__ == "__main__":

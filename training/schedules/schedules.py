@@ -95,7 +95,8 @@ def _tell_beat(schedule: RetrainSchedule) -> None:
         setattr(crontab, name, value)
     crontab.save()
     beat.crontab, beat.enabled, beat.description = crontab, schedule.enabled, f"Retraining: {schedule.name}"
-    beat.last_run_at = None  # a changed time counts from now on
+    # a changed time counts from now on
+    beat.last_run_at = None
     beat.save()
     schedule.beat = beat
     schedule.save(update_fields=["beat"])

@@ -55,7 +55,8 @@ def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = Fa
         prediction = label.prediction or label.item.prediction
         try:
             media = seen_media(prediction)
-        except MediaStoreAway as error:  # temporary: says nothing about the row
+        except MediaStoreAway as error:
+            # temporary: says nothing about the row
             raise MediaNotReached(str(error)) from error
         except MediaError:
             drops.add(gettext_noop("frames are gone"))

@@ -10,7 +10,8 @@ from training.starter.grammar import lexicon
 Colour = tuple[int, int, int]
 _DARK = ((0, 0, 0), (20, 20, 60), (90, 0, 0), (0, 60, 0), (60, 0, 60), (40, 40, 40))
 _LIGHT = ((255, 255, 255), (255, 255, 210), (220, 240, 255), (255, 230, 230), (230, 255, 230), (235, 235, 235))
-GRID_LINE = 32  # pixels between lines: one patch of the guard after merging
+# pixels between lines: one patch of the guard after merging
+GRID_LINE = 32
 GRID_FONT, GRID_LEFT, GRID_TOP = 18, 4, 5  # pixels
 TITLES = ("how to", "guide", "steps", "today", "notice", "idea", "plan", "")
 

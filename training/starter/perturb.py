@@ -9,7 +9,8 @@ _MARKS = re.compile(r"[\"\n<>|]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _NEGATIONS = frozenset({"no", "not", "never", "nobody", "without", "nor", "none"})
 QUOTE_WORDS = 4
-THINNEST = 0.3  # the largest share of words that `thin` removes
+# the largest share of words that `thin` removes
+THINNEST = 0.3
 
 
 def perturb(text: str, random: Random) -> str:

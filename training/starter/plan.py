@@ -140,7 +140,8 @@ STAGES = (
         pool_batches=2_000,
     ),
 )
-TOKENIZER_STAGES = 2  # the tokenizer is trained on the rows of the first stages
+# the tokenizer is trained on the rows of the first stages
+TOKENIZER_STAGES = 2
 SMOKE_STAGES = (
     Stage(
         "smoke",

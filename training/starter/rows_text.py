@@ -15,7 +15,8 @@ from training.starter.perturb import perturb, quote, span_of
 from training.starter.reasoning import REQUEST_SAYS, completion, prompt_steps, response_steps
 
 HELD_OUT_GROUPS = ("sikhs", "poles", "deaf people", "asylum seekers", "lesbians", "turks")
-MOST_WORDS = 700  # limit for a prompt or response in a generated row
+# limit for a prompt or response in a generated row
+MOST_WORDS = 700
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 from guardapp.guard.engine import CheckpointNotUsable
 from guardapp.guard.engines.http_servers import TRANSIENT, ServerRefused, Servers, exchange
 
-ADAPTER = "adapter"  # the adapter's folder inside the checkpoint that it is merged into
+# the adapter's folder inside the checkpoint that it is merged into
+ADAPTER = "adapter"
 CONFIG = "adapter_config.json"
-OURS = "guardapp:"  # prefix of the names of all adapters loaded from here
+# prefix of the names of all adapters loaded from here
+OURS = "guardapp:"
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 
@@ -56,7 +58,8 @@ def put_on(adapter: Adapter, servers: Servers) -> list[str]:
                 )
                 took.append(url)
             except (OSError, http.client.HTTPException, *TRANSIENT, ServerRefused) as error:
-                if adapter.name in servers.models().get(url, {}):  # another process was faster
+                # another process may have been faster
+                if adapter.name in servers.models().get(url, {}):
                     took.append(url)
                 else:
                     said.append(str(error))

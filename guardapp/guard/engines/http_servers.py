@@ -132,6 +132,7 @@ def exchange(
         raise ServerRefused(f"{url} answered {answer.status}: {content[:500].decode(errors='replace')}", answer.status)
     try:
         found = json.loads(content)
-    except ValueError:  # vLLM answers in plain text after loading an adapter
+    except ValueError:
+        # vLLM answers in plain text after loading an adapter
         return {}
     return found if isinstance(found, dict) else {}

@@ -18,7 +18,8 @@ from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages,
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
 
-TOP_TOKENS = 5  # per position; the two labels are nearly always among them
+# per position; the two labels are nearly always among them
+TOP_TOKENS = 5
 CHAT = "/v1/chat/completions"
 NOT_KNOWN = 404  # the request names an unknown model
 # the layout of guardapp.guard.parsing.render, with any reasoning before it

@@ -111,7 +111,8 @@ def _boxes_run_past_end(source: Path) -> bool:
             length = int.from_bytes(header[:4], "big")
             if length == 1:
                 length = int.from_bytes(header[8:16], "big")
-            if length == 0:  # the box extends to the end of the file
+            # length 0: the box extends to the end of the file
+            if length == 0:
                 return False
             if length < 8 or not header[4:8].isalnum():
                 return False

@@ -13,7 +13,8 @@ from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
 
 FORMATS = {
-    "image/jpeg": ("JPEG", "MPO"),  # phones write MPO: a JPEG followed by a second picture
+    # phones write MPO: a JPEG followed by a second picture
+    "image/jpeg": ("JPEG", "MPO"),
     "image/png": ("PNG",),
     "image/webp": ("WEBP",),
     "image/gif": ("GIF",),

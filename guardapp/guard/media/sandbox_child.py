@@ -113,7 +113,8 @@ def die_with(parent: int) -> None:
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it exited before prctl
+    # the parent may have exited before prctl
+    if os.getppid() != parent:
         sys.exit(1)
 
 

@@ -88,7 +88,8 @@ def _video(head: bytes) -> tuple[MediaKind, str] | None:
     brands = _brands(head)
     if brands and brands[0] not in REFUSED_BRANDS:
         return MediaKind.VIDEO, "video/quicktime" if brands[0] == b"qt  " else "video/mp4"
-    if head[4:8] in (b"moov", b"mdat", b"wide"):  # QuickTime older than the ftyp box
+    # QuickTime older than the ftyp box
+    if head[4:8] in (b"moov", b"mdat", b"wide"):
         return MediaKind.VIDEO, "video/quicktime"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         if b"webm" in head[:64]:

@@ -95,7 +95,8 @@ def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, 
     an index is trusted. After a seek in an open-GOP file it is off by the leading frames; such files do not get here.
     """
     try:
-        import decord  # heavy, and without a wheel for some platforms
+        # heavy, and without a wheel for some platforms
+        import decord
     except (ImportError, OSError):
         return
     times = clip.times
@@ -103,7 +104,8 @@ def _decord(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[float, 
         video = decord.VideoReader(str(clip.source), ctx=decord.cpu(0), width=size[0], height=size[1], num_threads=1)
         if len(video) != len(times):
             return
-        tolerance = max(1e-3, clip.duration_s * 1e-6)  # decord stores times as 32-bit floats
+        # decord stores times as 32-bit floats
+        tolerance = max(1e-3, clip.duration_s * 1e-6)
         if any(
             abs(float(video.get_frame_timestamp(index)[0]) - (times[index] - times[0])) > tolerance for index in picked
         ):

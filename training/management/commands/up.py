@@ -18,7 +18,8 @@ from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, ref
 from training.installation.first_start import demo_is_wanted, prepare
 
 BROKER_WAIT_S = 5.0
-LOOK_EVERY_S = 1.0  # interval of checks until the web process answers
+# interval of checks until the web process answers
+LOOK_EVERY_S = 1.0
 # Interval of reports on the guard's initial backlog.
 REPORT_EVERY_S = 5.0
 

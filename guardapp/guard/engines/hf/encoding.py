@@ -19,7 +19,8 @@ from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages,
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Sample, SeenMedia
 
-CHARACTERS_A_TOKEN = 4  # Rough estimates, used only to group samples of similar length.
+# Rough estimates, used only to group samples of similar length.
+CHARACTERS_A_TOKEN = 4
 TOKENS_A_FRAME = 64
 PIXEL_KEYS = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
 

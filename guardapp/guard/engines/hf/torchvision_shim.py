@@ -20,7 +20,8 @@ import torch
 import transformers.utils
 
 _BOX_OPERATORS = ("nms", "qnms")
-_declared: list[Any] = []  # the library must stay referenced, or its schemas are dropped
+# the library must stay referenced, or its schemas are dropped
+_declared: list[Any] = []
 
 
 def ensure_torchvision() -> Literal["native", "shim", "absent"]:

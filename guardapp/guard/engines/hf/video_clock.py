@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from guardapp.guard.verdict import SeenMedia
 
-MILLISECONDS = 1000  # frame numbers are milliseconds, which makes any timestamp exact
+# frame numbers are milliseconds, which makes any timestamp exact
+MILLISECONDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
