@@ -12,7 +12,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
-from guardapp.guard.measures.scores import Outcome, Scores, paired_bootstrap, score
+from guardapp.guard.measures.bootstrap import paired_bootstrap
+from guardapp.guard.measures.scores import Outcome, Scores, score
 from guardapp.guard.measures.significance import mcnemar_test, paired_share
 from guardapp.guard.taxonomy import Harmfulness, Task
 

@@ -13,7 +13,7 @@ import orjson
 from orjson import Fragment
 
 from annotation.exporting.projection import Drop, completion_of, texts_of
-from annotation.exporting.reviewed_rows import ExportedReview, Json, ReviewedRow, moment
+from annotation.exporting.values import ExportedReview, Json, ReviewedRow, moment
 from annotation.status import StepMark
 
 VALUE_OF_MARK = {StepMark.RIGHT.value: 1, StepMark.UNSURE.value: 0, StepMark.WRONG.value: -1}

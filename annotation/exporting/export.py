@@ -12,7 +12,8 @@ from django.conf import settings
 
 from annotation.exporting.formats import FORMATS, ExportFormat, projection_of
 from annotation.exporting.projection import Drop, Projection
-from annotation.exporting.reviewed_rows import ExportedMedia, ReviewedRow, holds_media, reviewed_rows
+from annotation.exporting.reviewed_rows import holds_media, reviewed_rows
+from annotation.exporting.values import ExportedMedia, ReviewedRow
 from annotation.media.files import original
 from annotation.models import Event, User
 from annotation.status import EventKind

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import TextChoices
 
-from annotation.exporting.reviewed_rows import ReviewedRow
+from annotation.exporting.values import ReviewedRow
 from annotation.status import TargetSource
 from guardapp.guard.parsing import render_labels
 from guardapp.guard.prompting import Message, chat_messages, message_texts

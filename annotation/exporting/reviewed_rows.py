@@ -3,18 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from django.db import connection, transaction
 from django.db.models import F, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from annotation.database.kept_statements import Select
 from annotation.database.lists import count_some
+from annotation.exporting.values import ExportedMedia, ExportedReview, ReviewedRow
 from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review, User
 from annotation.predictions.policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
@@ -22,103 +20,6 @@ from guardapp.guard.taxonomy import MediaKind, Modality
 CHUNK = 900  # gold labels: SQLite takes 999 parameters, and so many stay in a processor's cache
 LAST_ID = 2**63 - 1
 TEXT = Modality.TEXT.value
-
-Json = str | None  # JSON as the database holds it: copied into an export without being read
-Moment = str  # as the database writes it, for `moment`; in UTC
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedMedia:
-    """`store_path` is relative to the media root; `uri` is the name that exports and archives use."""
-
-    kind: MediaKind
-    sha256: str
-    mime: str
-    store_path: str
-
-    @property
-    def uri(self) -> str:
-        return f"media/{self.sha256}.{EXTENSIONS.get(self.mime, 'bin')}"
-
-
-EXTENSIONS = {
-    "image/jpeg": "jpg",
-    "image/png": "png",
-    "image/gif": "gif",
-    "image/webp": "webp",
-    "image/avif": "avif",
-    "video/mp4": "mp4",
-    "video/quicktime": "mov",
-    "video/webm": "webm",
-    "video/x-matroska": "mkv",
-}
-
-
-@dataclass(slots=True)
-class ExportedReview:
-    """A standing review. The person is named by pseudonym only. Not frozen, as the row below: many thousands are made a
-    second.
-    """
-
-    pseudonym: str
-    kind: str
-    prompt_label: str | None
-    response_label: str | None
-    categories: Json
-    severity: int | None
-    confidence: int | None
-    note: str
-    steps: str
-    seconds: float
-    mode: str
-    lane: str
-    created_at: Moment
-    reason: str
-    error_kinds: str
-
-
-@dataclass(slots=True)
-class ReviewedRow:
-    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query
-    below.
-    """
-
-    policy: tuple[Any, ...]  # slug and number
-    prompt_policy: str | None  # the policy that stood in the guard's prompt
-    version: str | None
-    reviews: list[ExportedReview]
-    media: list[ExportedMedia]
-    gold_id: int
-    item_id: int
-    source: str
-    external_id: str
-    modality: str
-    prompt: str
-    response: str | None
-    prompt_label: str | None
-    response_label: str | None
-    categories: Json
-    gold_source: str
-    policy_version_id: int
-    target_steps: str
-    target_source: str
-    created_at: Moment
-    hard_errors: Json
-    version_id: int | None
-    completion: str | None
-    parsed: bool | None
-    guard_steps: Json
-    guard_prompt_label: str | None
-    guard_response_label: str | None
-    guard_categories: Json
-    rollouts: Json
-    disagreement: float | None
-    media_seen: Json
-    prompt_policy_id: int | None
-
-    def steps(self) -> tuple[str, ...]:
-        """The target reasoning."""
-        return tuple(orjson.loads(self.target_steps))
 
 
 def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
@@ -289,11 +190,6 @@ def _media_of(item_ids: Sequence[int]) -> dict[int, list[ExportedMedia]]:
 def _policy_in_prompt(version_id: int | None) -> str | None:
     # a policy version is immutable, so this can be kept for the life of the process
     return None if version_id is None else policy_text(PolicyVersion.objects.get(pk=version_id))
-
-
-def moment(stored: Moment) -> datetime:
-    """SQLite's do not say that they are in UTC, and PostgreSQL's do."""
-    return datetime.fromisoformat(stored)
 
 
 def _raw(name: str) -> Any:

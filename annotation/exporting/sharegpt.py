@@ -3,7 +3,7 @@
 from typing import Any
 
 from annotation.exporting.projection import Drop, completion_of, texts_of
-from annotation.exporting.reviewed_rows import ReviewedRow
+from annotation.exporting.values import ReviewedRow
 from guardapp.guard.taxonomy import MediaKind
 
 IMAGE, VIDEO = "<image>", "<video>"

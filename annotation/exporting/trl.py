@@ -8,7 +8,7 @@ because Arrow gives a column one type, and a text-only chat template would print
 from typing import Any
 
 from annotation.exporting.projection import Drop, completion_of, messages_of, texts_of
-from annotation.exporting.reviewed_rows import ReviewedRow
+from annotation.exporting.values import ReviewedRow
 from guardapp.guard.taxonomy import MediaKind
 
 

@@ -4,18 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from guardapp.guard.measures.calibration import reliability
-from guardapp.guard.measures.scores import (
-    POSITIVE,
-    Outcome,
-    Scores,
-    average_precision,
-    bootstrap_f1,
-    expected_calibration_error,
-    score,
-    scores_by_benchmark,
-    weighted_average,
-)
+from guardapp.guard.measures.bootstrap import bootstrap_f1
+from guardapp.guard.measures.calibration import average_precision, expected_calibration_error, reliability
+from guardapp.guard.measures.scores import POSITIVE, Outcome, Scores, score, scores_by_benchmark, weighted_average
 from guardapp.guard.taxonomy import Harmfulness, Modality, Task
 
 FIELD_BY_TASK = {Task.PROMPT: "prompt", Task.RESPONSE: "response"}

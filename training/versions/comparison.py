@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guardapp.guard.measures.scores import Outcome, PairedDifference, paired_bootstrap
+from guardapp.guard.measures.bootstrap import PairedDifference, paired_bootstrap
+from guardapp.guard.measures.scores import Outcome
 from guardapp.guard.measures.significance import McNemar, mcnemar_test
 from guardapp.guard.taxonomy import Harmfulness, Task
 from training.gate_checks import FIELDS, RESAMPLES, WORDS

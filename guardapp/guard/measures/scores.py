@@ -1,4 +1,4 @@
-"""Scores of labels against gold: F1 and related measures, and significance of a difference.
+"""Scores of labels against gold: F1 and related measures.
 
 Strict scoring: a row whose completion did not parse, or has no label for the task, counts as wrong exactly once. Shares
 are from 0 to 1; `percent` converts them to the two-decimal percentages of the published tables.
@@ -7,12 +7,9 @@ are from 0 to 1; `percent` converts them to the two-decimal percentages of the p
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 from guardapp.guard.taxonomy import Harmfulness, Modality, Refusal, Task
 
@@ -30,14 +27,6 @@ _PUBLISHED_LABEL = {
 }
 # The published scorer reads only this many characters from the end.
 PUBLISHED_TAIL = 300
-
-
-class NotPaired(ValueError):
-    """A paired comparison needs the same rows in the same order: tasks, gold labels or lengths differ."""
-
-
-class ScoresNotProbabilities(ValueError):
-    """Scores must be between 0 and 1, one for each gold label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,111 +163,6 @@ def published_scorer(task: Task, rows: Iterable[tuple[Label, str]]) -> Scores:
     return Scores(n, unparsed, cells[True, True], cells[False, True], cells[True, False], cells[False, False])
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate and its percentile bootstrap interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class PairedDifference:
-    """F1 of the second minus F1 of the first, with its interval.
-
-    `not_better` is the share of resamples in which the difference is at most 0.
-    """
-
-    difference: float
-    low: float
-    high: float
-    not_better: float
-
-
-def bootstrap_f1(
-    outcomes: Iterable[Outcome], *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> Interval:
-    """Percentile bootstrap over rows.
-
-    F1 depends only on the four counts, so that resampling rows amounts to a multinomial draw of counts.
-    """
-    scores = score(outcomes)
-    counts = np.array([scores.tp, scores.fp, scores.fn, scores.tn])
-    drawn = _resample(counts, resamples, seed)
-    low, high = _percentiles(_f1(drawn[:, 0], drawn[:, 1], drawn[:, 2]), confidence)
-    return Interval(scores.f1, low, high)
-
-
-def paired_bootstrap(
-    first: Sequence[Outcome],
-    second: Sequence[Outcome],
-    *,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> PairedDifference:
-    """Test whether F1 differs between two guards on the same rows; rows are resampled with both predictions.
-
-    Raises NotPaired.
-    """
-    _check_paired(first, second)
-    # axes: gold positive, first called positive, second called positive
-    counts = np.zeros((2, 2, 2), dtype=np.int64)
-    for a, b in zip(first, second, strict=True):
-        counts[int(a.gold_positive), int(a.called_positive), int(b.called_positive)] += 1
-    drawn = _resample(counts.ravel(), resamples, seed).reshape(-1, 2, 2, 2)
-    of_first, of_second = drawn.sum(axis=3), drawn.sum(axis=2)
-    differences = _f1_of(of_second) - _f1_of(of_first)
-    low, high = _percentiles(differences, confidence)
-    return PairedDifference(score(second).f1 - score(first).f1, low, high, float(np.mean(differences <= 0)))
-
-
-def mcnemar(first: Sequence[Outcome], second: Sequence[Outcome]) -> float:
-    """Exact two-sided p-value of the hypothesis that both guards are right equally often. Raises NotPaired."""
-    _check_paired(first, second)
-    right = [(a.predicted == a.gold, b.predicted == b.gold) for a, b in zip(first, second, strict=True)]
-    return mcnemar_exact(right.count((True, False)), right.count((False, True)))
-
-
-def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided binomial p-value of the discordant rows (only one guard is right); 1.0 without discordant rows."""
-    n = only_first + only_second
-    term, tail = 1, 1
-    for i in range(min(only_first, only_second)):
-        term = term * (n - i) // (i + 1)
-        tail += term
-    return min(1.0, float(2 * tail / (1 << n)))
-
-
-def expected_calibration_error(scores: Sequence[float], positive: Sequence[bool], *, bins: int = 15) -> float:
-    """Mean over rows of |mean P(positive) - share of positives| in bins of equal width; 0.0 without rows.
-
-    Source: Naeini et al. 2015, binary form. Raises ScoresNotProbabilities.
-    """
-    p, y = _checked(scores, positive)
-    if not len(p):
-        return 0.0
-    index = np.minimum((p * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(index, weights=p - y, minlength=bins)
-    return float(np.abs(gaps).sum() / len(p))
-
-
-def average_precision(scores: Sequence[float], positive: Sequence[bool]) -> float:
-    """Area under the precision-recall curve as a step function, without interpolation; ties share a threshold.
-
-    Returns 0.0 without positives. Raises ScoresNotProbabilities.
-    """
-    p, y = _checked(scores, positive)
-    if not y.sum():
-        return 0.0
-    order = np.argsort(-p, kind="stable")
-    p, y = p[order], y[order]
-    last = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
-    hits = np.cumsum(y)[last]
-    return float(np.sum(np.diff(hits, prepend=0.0) * hits / (last + 1)) / y.sum())
-
-
 def _scores_by(outcomes: Iterable[Outcome], keys: Callable[[Outcome], tuple[Key, ...]]) -> dict[Key, Scores]:
     rows: dict[Key, list[Outcome]] = defaultdict(list)
     for row in outcomes:
@@ -289,39 +173,3 @@ def _scores_by(outcomes: Iterable[Outcome], keys: Callable[[Outcome], tuple[Key,
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
-
-
-def _check_paired(first: Sequence[Outcome], second: Sequence[Outcome]) -> None:
-    if [(row.task, row.gold) for row in first] != [(row.task, row.gold) for row in second]:
-        raise NotPaired(NotPaired.__doc__)
-
-
-def _resample(counts: npt.NDArray[np.int64], resamples: int, seed: int) -> npt.NDArray[np.int64]:
-    n = int(counts.sum())
-    if n == 0:
-        return np.zeros((resamples, len(counts)), dtype=np.int64)
-    return np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
-
-
-def _f1_of(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """F1 by resample. `cells` has shape (resamples, gold positive, called positive)."""
-    return _f1(cells[:, 1, 1], cells[:, 0, 1], cells[:, 1, 0])
-
-
-def _f1(tp: npt.NDArray[np.int64], fp: npt.NDArray[np.int64], fn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    shares: npt.NDArray[np.float64] = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
-    return shares
-
-
-def _percentiles(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def _checked(
-    scores: Sequence[float], positive: Sequence[bool]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    p, y = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.float64)
-    if len(p) != len(y) or not np.all((p >= 0) & (p <= 1)):
-        raise ScoresNotProbabilities(ScoresNotProbabilities.__doc__)
-    return p, y

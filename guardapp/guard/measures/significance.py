@@ -7,8 +7,6 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from guardapp.guard.measures.scores import mcnemar_exact
-
 # Discordant rows. Beyond this, the chi² approximation agrees and is much cheaper.
 EXACT_UP_TO = 1_000
 
@@ -55,6 +53,16 @@ def mcnemar_test(only_first: int, only_second: int) -> McNemar:
         return McNemar(only_first, only_second, mcnemar_exact(only_first, only_second), None)
     statistic = mcnemar_chi2(only_first, only_second)
     return McNemar(only_first, only_second, chi2_tail(statistic), statistic)
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """Two-sided binomial p-value of the discordant rows (only one guard is right); 1.0 without discordant rows."""
+    n = only_first + only_second
+    term, tail = 1, 1
+    for i in range(min(only_first, only_second)):
+        term = term * (n - i) // (i + 1)
+        tail += term
+    return min(1.0, float(2 * tail / (1 << n)))
 
 
 def mcnemar_chi2(only_first: int, only_second: int) -> float:

@@ -7,19 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score
 
+from guardapp.guard.measures.bootstrap import NotPaired, bootstrap_f1, mcnemar, paired_bootstrap
+from guardapp.guard.measures.calibration import ScoresNotProbabilities, average_precision, expected_calibration_error
 from guardapp.guard.measures.scores import (
     POSITIVE,
     Label,
-    NotPaired,
     Outcome,
     Scores,
-    ScoresNotProbabilities,
-    average_precision,
-    bootstrap_f1,
-    expected_calibration_error,
-    mcnemar,
-    mcnemar_exact,
-    paired_bootstrap,
     percent,
     published_scorer,
     score,
@@ -29,6 +23,7 @@ from guardapp.guard.measures.scores import (
     scores_by_task,
     weighted_average,
 )
+from guardapp.guard.measures.significance import mcnemar_exact
 from guardapp.guard.parsing import parse_v0
 from guardapp.guard.taxonomy import Harmfulness, Modality, Refusal, Task
 from tests.guard.reference_data import needs_reference_data, read_lines, reference

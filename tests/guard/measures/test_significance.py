@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardapp.guard.measures.calibration import reliability
-from guardapp.guard.measures.scores import ScoresNotProbabilities, expected_calibration_error, mcnemar_exact
+from guardapp.guard.measures.calibration import ScoresNotProbabilities, expected_calibration_error, reliability
 from guardapp.guard.measures.significance import (
     EXACT_UP_TO,
     NotPairedCounts,
     chi2_tail,
     mcnemar_chi2,
+    mcnemar_exact,
     mcnemar_test,
     paired_share,
     rows_to_show,
