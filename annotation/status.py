@@ -45,7 +45,7 @@ class VersionStatus(TextChoices):
 
 
 class AssignmentState(TextChoices):
-    """Writer: review.leases and review.submit."""
+    """Writer: review.assign, review.leases and review.submit."""
 
     ACTIVE = "active", _("Active")
     SUBMITTED = "submitted", _("Submitted")

@@ -274,8 +274,8 @@ def review_the_rest() -> None:
     from django.db import transaction
 
     from annotation.models import ReviewQueue, User
+    from annotation.review.assign import assign_next
     from annotation.review.decision import Decision
-    from annotation.review.leases import assign_next
     from annotation.review.submit import submit_review
     from annotation.status import ReviewKind
     from guardapp.guard.taxonomy import Harmfulness

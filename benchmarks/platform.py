@@ -10,7 +10,7 @@ object:
     ingest_vs_copy           rows per second of `ingest_jsonl` (used by manage.py ingest: JSON validated, idempotent, a
                              result and an event per row, a commit per thousand) relative to COPY of the same rows into
                              an equal table with equal indexes and size; the median of alternating rounds
-    next_vs_skip_locked      p95 of review.leases.assign_next relative to p95 of a bare SELECT … FOR UPDATE SKIP LOCKED
+    next_vs_skip_locked      p95 of review.assign.assign_next relative to p95 of a bare SELECT … FOR UPDATE SKIP LOCKED
                              with its UPDATE, alternating
     submit_p95_ms            POST …/submit by one person on one persistent connection
     export_vs_copy_to        rows per second of `manage.py export --files jsonl` (canonical records, gzip, SHA-256),
@@ -82,7 +82,7 @@ def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
 def next_beside_skip_locked(bare: Floor, leases: int) -> dict[str, float]:
     from annotation.models import ReviewQueue, User
     from annotation.review.decision import Decision
-    from annotation.review.leases import assign_next
+    from annotation.review.assign import assign_next
     from annotation.review.submit import submit_review
     from annotation.status import ReviewKind
     from guardapp.guard.taxonomy import Harmfulness

@@ -13,7 +13,7 @@ from annotation.api.authentication import needs_scope
 from annotation.ingest.values import FieldError
 from annotation.items.item_values import assignment_of
 from annotation.queues.access import queue_of
-from annotation.review import drafts, leases, submit
+from annotation.review import assign, drafts, leases, reveal, submit
 from annotation.status import ApiScope, AssignmentState
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
@@ -43,7 +43,7 @@ class NextView(ReviewingView):
         queue = queue_of(actor_of(request), slug)
         if queue is None:
             raise Http404(f"There is no queue {slug!r}.")
-        assignment = leases.assign_next(reviewer=actor_of(request), queue=queue)
+        assignment = assign.assign_next(reviewer=actor_of(request), queue=queue)
         return Response(status=204) if assignment is None else Response(assignment_of(assignment))
 
 
@@ -82,7 +82,7 @@ class RevealView(ReviewingView):
     def post(self, request: Request, token: uuid.UUID) -> Response:
         own = shapes.RevealInput(data=request.data)
         own.is_valid(raise_exception=True)
-        return Response(assignment_of(leases.reveal(reviewer=actor_of(request), token=token, **own.validated_data)))
+        return Response(assignment_of(reveal.reveal(reviewer=actor_of(request), token=token, **own.validated_data)))
 
 
 class SkipView(ReviewingView):

@@ -21,7 +21,7 @@ from guardapp.guard.taxonomy import Harmfulness
 def sides_of(assignment: Assignment) -> list[Review]:
     """The reviews that the holder is to judge between, oldest first; none where they do not adjudicate.
 
-    A lead who is one of the sides is never given the item: review.leases.assign_escalated.
+    A lead who is one of the sides is never given the item: review.assign.assign_escalated.
     """
     adjudicates = assignment.reviewer.is_lead and assignment.item.status == ItemStatus.ESCALATED
     return standing_reviews(assignment.item) if adjudicates else []

@@ -19,10 +19,11 @@ from annotation.errors import (
 )
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.review.assign import lease_again
 from annotation.review.decision import Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft
 from annotation.review.gold import settle, slots_left, standing_reviews, withdraw
-from annotation.review.leases import active_assignment, end, give_back_slot, lease_again
+from annotation.review.leases import active_assignment, end, give_back_slot
 from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus
 
 __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]

@@ -30,9 +30,9 @@ from annotation.policies.publish import CategoryText, categories_of, publish_ver
 from annotation.predictions.fingerprints import store_fingerprints
 from annotation.queues.counts import renew_tallies
 from annotation.review.appeals import open_appeal
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
 from annotation.review.hidden_gold import make_known
-from annotation.review.leases import assign_next
 from annotation.review.submit import escalate, submit_review
 from annotation.status import ApiScope, DeliveryState, ItemStatus, ReviewKind, Role, WebhookEvent
 from annotation.urls import urlpatterns as annotation_pages

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotation.models import GoldLabel, Item, Review
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision, StepReview
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import GoldSource, ReviewKind, Role, StepMark, TargetSource
 from guardapp.guard.taxonomy import Harmfulness

@@ -25,8 +25,9 @@ from annotation.items.item_values import item_with_all, page_of_items  # noqa: E
 from annotation.items.search import ItemSearch  # noqa: E402
 from annotation.models import GoldLabel, Item, ReviewQueue, User  # noqa: E402
 from annotation.predictions.claims import claim_pending, release_stale_claims  # noqa: E402
+from annotation.review.assign import assign_next  # noqa: E402
 from annotation.review.decision import Decision  # noqa: E402
-from annotation.review.leases import assign_next, release_expired  # noqa: E402
+from annotation.review.leases import release_expired  # noqa: E402
 from annotation.review.lists import escalated_items, last_reviews  # noqa: E402
 from annotation.review.page_values import life_of  # noqa: E402
 from annotation.review.submit import submit_review  # noqa: E402

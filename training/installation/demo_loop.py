@@ -23,8 +23,8 @@ from annotation.models import GoldLabel, Item, ModelVersion, ReviewQueue, User
 from annotation.predictions.loaded_engine import checkpoint_of, engine_for, ensure_production_version
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.target_reasoning import complete_targets
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision, same_labels
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import ReviewKind, Role
 from guardapp.guard.measures.scores import score

@@ -14,7 +14,7 @@ from annotation.database.kept_statements import Delete, NotReusable, Select, Sta
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewerGroup
 from annotation.queues.access import queue_of, queues_of
 from annotation.queues.conditions import Conditions
-from annotation.review.leases import _waiting, assign_next
+from annotation.review.assign import _waiting, assign_next
 from annotation.status import AssignmentState, EventKind, Role
 from tests.factories import default_queue, make_item, make_user
 

@@ -18,8 +18,8 @@ from annotation.exporting.export import ExportRequest, export_lines, summarise
 from annotation.exporting.formats import ExportFormat
 from annotation.models import Assignment, Event, GoldLabel, Item, User
 from annotation.predictions.policy import policy_text
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision, StepReview
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review, undo_last
 from annotation.status import ApiScope, EventKind, ReviewKind, StepMark, TargetSource
 from guardapp.guard.parsing import parse, render

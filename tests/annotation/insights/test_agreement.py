@@ -15,9 +15,10 @@ from annotation.insights.agreement import (
     scores_of_versions,
 )
 from annotation.models import Item, KnownItem, Prediction, Review, User
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
 from annotation.review.hidden_gold import make_known
-from annotation.review.leases import assign_next, store_first_verdict
+from annotation.review.reveal import store_first_verdict
 from annotation.review.submit import skip, submit_review
 from annotation.status import ReviewKind, ReviewMode, Role
 from guardapp.guard.taxonomy import Harmfulness

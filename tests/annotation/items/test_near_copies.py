@@ -11,7 +11,7 @@ from pytest_django import Settings
 from annotation.items.bulk_decision import BulkLeadsOnly, BulkUndone, decide_many, undo_many
 from annotation.models import BulkDecision, Fingerprint, GoldLabel, Item, Prediction, User
 from annotation.predictions.fingerprints import near_items, store_fingerprints
-from annotation.review.leases import assign_next
+from annotation.review.assign import assign_next
 from annotation.status import GoldSource, ItemStatus, Role
 from guardapp.guard.media.decode import PRESETS, Job, decode_many
 from guardapp.guard.taxonomy import Harmfulness

@@ -32,8 +32,9 @@ from annotation.models import (
 )
 from annotation.operations import retention
 from annotation.operations.retention import CLASSES, prune
+from annotation.review.assign import assign_next
 from annotation.review.hidden_gold import make_known
-from annotation.review.leases import assign_next, release_expired
+from annotation.review.leases import release_expired
 from annotation.status import DeliveryState, EventKind, ExportState, ItemStatus, RegenerationState, Role, VersionStatus
 from guardapp import env
 from tests.annotation.exporting.test_export import FLIPPED, review

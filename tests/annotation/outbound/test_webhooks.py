@@ -23,8 +23,8 @@ from pytest_django import Settings
 from annotation.models import Delivery, Event, Webhook
 from annotation.outbound.safe_requests import AddressNotAllowed, NotDelivered, check_url, post
 from annotation.outbound.webhooks import PAUSES_S, announce, deliver_due, replay, save_webhook
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import DeliveryState, EventKind, ReviewKind, Role, WebhookEvent
 from guardapp.guard.taxonomy import Harmfulness

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from annotation.models import ApiKey, Item, User
 from annotation.people.api_keys import create_key
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.leases import assign_next
 from annotation.review.submit import escalate, submit_review
 from annotation.status import ApiScope, ItemStatus, ReviewKind, ReviewMode, Role
 from guardapp.guard.taxonomy import Harmfulness

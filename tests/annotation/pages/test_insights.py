@@ -13,9 +13,9 @@ from annotation.insights.days import count_days
 from annotation.insights.tables import SECTIONS, backlog, throughput
 from annotation.models import Item, KnownItem, QueueTally, Review, ReviewQueue, ReviewRetraction
 from annotation.queues.counts import LIVE_UP_TO, renew_tallies
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
 from annotation.review.exposure import record_exposure
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import ErrorKind, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from annotation.items import lists
 from annotation.models import Appeal, GoldLabel, Item, ReviewQueue, SavedFilter, User
-from annotation.review.leases import assign_next
+from annotation.review.assign import assign_next
 from annotation.status import ItemStatus, ReviewMode, Role
 from tests.factories import default_queue, make_item, make_user
 

@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 from annotation.models import Appeal, GoldLabel, Item, PolicyVersion, User
 from annotation.people.api_keys import create_key
 from annotation.policies.publish import stale_gold
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import ApiScope, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness

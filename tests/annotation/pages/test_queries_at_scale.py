@@ -37,11 +37,11 @@ from annotation.models import (
     Webhook,
 )
 from annotation.review.appeals import open_appeal
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
 from annotation.review.exposure import record_exposure
 from annotation.review.flags import toggle_flag
 from annotation.review.hidden_gold import make_known
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import ExportLayout, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness, Task

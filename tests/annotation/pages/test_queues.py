@@ -5,7 +5,7 @@ from django.test import Client
 
 from annotation.models import Item, ReviewerGroup, ReviewQueue, RoutingRule, User
 from annotation.queues.access import ReviewsBegun, queues_of, save_queue
-from annotation.review.leases import assign_next
+from annotation.review.assign import assign_next
 from annotation.status import Role
 from tests.factories import default_queue, make_item, make_user
 

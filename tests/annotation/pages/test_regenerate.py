@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Assignment, Regeneration, User
-from annotation.review.leases import assign_next
+from annotation.review.assign import assign_next
 from annotation.status import RegenerationState, ReviewMode
 from tests.factories import default_queue, make_item, make_user
 

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Assignment, Draft, Review, User
+from annotation.review.assign import assign_next
 from annotation.review.drafts import save_draft
-from annotation.review.leases import assign_next
 from annotation.status import AssignmentState, ItemStatus, ReviewKind, ReviewMode, Role
 from tests.factories import default_queue, make_item, make_user
 

@@ -17,8 +17,8 @@ from annotation.policies.publish import (
     send_to_review,
     stale_gold,
 )
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review
 from annotation.status import ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness

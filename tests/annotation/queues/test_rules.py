@@ -11,7 +11,7 @@ from annotation.models import Item, Prediction, QueueTally, ReviewQueue, Routing
 from annotation.queues.conditions import ConditionNotValid, Conditions
 from annotation.queues.counts import renew_tallies, tally_is_enough
 from annotation.queues.rules import enabled_rules, move_rule, place, preview, reroute_some, route_again, save_rule
-from annotation.review.leases import assign_next
+from annotation.review.assign import assign_next
 from annotation.status import Lane, QueueOrder, Role
 from tests.factories import default_queue, make_item, make_user
 

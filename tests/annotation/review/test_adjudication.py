@@ -14,8 +14,8 @@ from annotation.insights.agreement import agreement
 from annotation.models import Assignment, GoldLabel, HardSample, Item, Review, User
 from annotation.review.adjudication import adjudicate, decision_for_side
 from annotation.review.adjudication_values import Dispute, dispute_of
+from annotation.review.assign import assign_escalated, assign_next
 from annotation.review.decision import Decision, StepReview
-from annotation.review.leases import assign_escalated, assign_next
 from annotation.review.submit import escalate, submit_review, undo_last
 from annotation.status import (
     AssignmentState,

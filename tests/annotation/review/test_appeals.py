@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from annotation.models import Appeal, Assignment, GoldLabel, Item, User
 from annotation.review.appeals import AppealOpenAlready, AppealReasonMissing, NothingToAppeal, open_appeal
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.leases import assign_next
 from annotation.review.submit import submit_review, undo_last
 from annotation.status import AppealState, GoldSource, ItemStatus, ReviewKind
 from guardapp.guard.taxonomy import Harmfulness

@@ -7,10 +7,11 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Assignment, Exposure, GoldLabel, Item, KnownItem, Review, User
+from annotation.review.assign import assign_next, take_again
 from annotation.review.decision import Decision
 from annotation.review.exposure import record_exposure, shift_of, take_break
 from annotation.review.hidden_gold import KnownAlready, NotSettled, is_right, make_known, retire_known
-from annotation.review.leases import assign_next, release_expired, take_again
+from annotation.review.leases import release_expired
 from annotation.review.page_values import review_page
 from annotation.review.submit import escalate, skip, submit_review, undo_last
 from annotation.status import EventKind, ItemStatus, ReviewKind, Role

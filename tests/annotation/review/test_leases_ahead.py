@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from annotation.errors import LeaseExpired
 from annotation.models import Assignment, GoldLabel, Item
+from annotation.review.assign import assign_next, drawn_mode, lease_ahead
 from annotation.review.decision import Decision
-from annotation.review.leases import assign_next, drawn_mode, lease_ahead, store_first_verdict
+from annotation.review.reveal import store_first_verdict
 from annotation.review.submit import submit_review, undo_last
 from annotation.status import AssignmentState, ItemStatus, ReviewKind, ReviewMode
 from guardapp.guard.taxonomy import Harmfulness

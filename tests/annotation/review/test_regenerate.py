@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from annotation.errors import LeaseExpired
 from annotation.models import Assignment, Item, ModelVersion, Regeneration
-from annotation.review.leases import assign_next, store_first_verdict
+from annotation.review.assign import assign_next
 from annotation.review.regenerate import JudgementNotShown, Regenerated, ask, opening, regenerate_next
+from annotation.review.reveal import store_first_verdict
 from annotation.status import RegenerationState, ReviewMode
 from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.verdict import Decoding, Rollout, Sample

@@ -9,8 +9,8 @@ from annotation.errors import DecisionNotValid
 from annotation.exporting.canonical import canonical
 from annotation.exporting.reviewed_rows import reviewed_rows
 from annotation.models import Assignment, Review
+from annotation.review.assign import assign_next
 from annotation.review.decision import Decision, StepReview
-from annotation.review.leases import assign_next
 from annotation.review.step_links import Link
 from annotation.review.submit import submit_review
 from annotation.status import ErrorKind, ReviewKind

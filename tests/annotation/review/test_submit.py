@@ -21,9 +21,10 @@ from annotation.errors import (
 )
 from annotation.models import Assignment, Draft, Event, GoldLabel, HardSample, Item, Review, User
 from annotation.review import gold
+from annotation.review.assign import assign_escalated, assign_next, take_again
 from annotation.review.decision import Decision, StepReview
 from annotation.review.drafts import save_draft
-from annotation.review.leases import assign_escalated, assign_next, extend_lease, release_expired, take_again
+from annotation.review.leases import extend_lease, release_expired
 from annotation.review.lists import held_escalated
 from annotation.review.submit import escalate, skip, submit_review, undo_last, undo_review
 from annotation.status import (

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from annotation.models import Assignment, BulkDecision, Exposure, GoldLabel, Item, Review, User
 from annotation.predictions.fingerprints import store_fingerprints
-from annotation.review.leases import assign_next
+from annotation.review.assign import assign_next
 from annotation.status import Role
 from tests.factories import default_policy, default_queue, make_item, make_user
 

@@ -5,8 +5,8 @@ from django.test import Client
 
 from annotation.models import Assignment, Review, User
 from annotation.people.keymap import ACTIONS
+from annotation.review.assign import assign_next
 from annotation.review.flags import flagged_items
-from annotation.review.leases import assign_next
 from tests.factories import default_queue, make_item, make_user
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,236 @@
+"""Which item a person is given next, and in which mode."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from annotation.database import clock
+from annotation.database.kept_statements import Select
+from annotation.errors import ItemTaken
+from annotation.models import Assignment, Item, KnownItem, Review, ReviewQueue, User
+from annotation.queues.conditions import Conditions
+from annotation.review.exposure import SEVERE, cools_down, for_person, over_limits
+from annotation.review.hidden_gold import draw_known
+from annotation.review.lease_insert import first_for_lease, lease_first, store_lease, take_first
+from annotation.review.leases import WHOLE_BY_ID, assignment_by_token, open_assignment, release_expired
+from annotation.status import REOPENABLE, AssignmentState, ItemStatus, Lane, ReviewMode
+
+
+def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
+    """The item that this person should see now: the one they hold already, else one leased ahead, else the queue's
+    next.
+
+    None: the queue is empty.
+
+    Never an item to more people than the queue's reviews_per_item (the database refuses), never twice to one person.
+    """
+    now = clock.now()
+    with transaction.atomic():
+        stands = _how_it_stands(reviewer, queue, now)
+        if stands.held is not None:
+            held = WHOLE_BY_ID.rows(assignment=stands.held)[0]
+            return held if held.opened_at else open_assignment(held, now)
+        if stands.expired:
+            release_expired(now=now, queue=queue)
+        return _lease_next(queue, reviewer, now, opened=True, cool_down=stands.cool_down)
+
+
+def lease_ahead(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
+    """The item that comes after the one in hand, held early so that its page and media can be fetched. At most one a
+    person.
+    """
+    now = clock.now()
+    with transaction.atomic():
+        ahead = _active(reviewer, queue, now).filter(opened_at__isnull=True).first()
+        if ahead is not None:
+            return ahead
+        return _lease_next(queue, reviewer, now, opened=False, cool_down=cools_down(reviewer))
+
+
+def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | None:
+    """The oldest escalated item that this lead has not decided on themselves, or the one given. None: there is none, or
+    not for them.
+    """
+    now = clock.now()
+    with transaction.atomic():
+        release_expired(now=now)
+        escalated = (
+            Item.objects.filter(status=ItemStatus.ESCALATED, free_slots__gt=0).exclude(_seen_by(lead.pk)).order_by("id")
+        )
+        taken = take_first(escalated if item is None else escalated.filter(pk=item.pk))
+        return None if taken is None else _lease(taken, taken.queue, lead, now, mode=ReviewMode.OPEN)
+
+
+def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
+    """A new hold on the item of an expired one, if nobody else took it meanwhile. Raises ItemTaken,
+    AssignmentNotFound.
+    """
+    now = clock.now()
+    open_to_them = [ItemStatus.READY, ItemStatus.ESCALATED] if reviewer.is_lead else [ItemStatus.READY]
+    with transaction.atomic():
+        old = assignment_by_token(reviewer, token)
+        if old.state == AssignmentState.ACTIVE and old.expires_at > now:
+            return old
+        held = Assignment.objects.filter(
+            item=old.item_id, reviewer=reviewer, state=AssignmentState.ACTIVE, expires_at__gt=now
+        )
+        # asked twice, or in another tab
+        for again in held.select_related("item", "item__prediction", "queue"):
+            return again
+        release_expired(now=now, queue=old.queue)
+        if old.known is not None:
+            return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, known=old.known)
+        item = take_first(
+            Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0).exclude(
+                _seen_by(reviewer.pk)
+            )
+        )
+        if item is None:
+            raise ItemTaken
+        return _lease(item, old.queue, reviewer, now, mode=old.review_mode)
+
+
+def lease_again(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -> Assignment:
+    """A hold on an item whose slot the caller has not given back (undo), in the mode of the undone review."""
+    earlier = (
+        Assignment.objects.filter(item=item, reviewer=reviewer, state=AssignmentState.UNDONE).order_by("-id").first()
+    )
+    return _lease(
+        item,
+        queue,
+        reviewer,
+        now,
+        mode=ReviewMode(earlier.mode) if earlier and earlier.mode else None,
+        known=earlier.known if earlier else None,
+    )
+
+
+def drawn_mode(item: Item, queue: ReviewQueue, reviewer: User) -> ReviewMode:
+    """The queue's mode, or blind: for a sticky random share, and for everybody after the first where the queue says
+    so.
+    """
+    draw = int.from_bytes(hashlib.sha256(f"blind:{item.pk}:{item.round}:{reviewer.pk}".encode()).digest()[:8])
+    if draw < queue.blind_share * 2**64:
+        return ReviewMode.BLIND
+    reviewed = (
+        queue.second_reviews_blind
+        and queue.reviews_per_item > 1
+        and Review.objects.filter(item=item, assignment__round=item.round, retraction__isnull=True)
+        .exclude(reviewer=reviewer)
+        .exists()
+    )
+    return ReviewMode.BLIND if reviewed else ReviewMode(queue.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What must be known before a lease, asked in one round trip: this is what every next item waits for."""
+
+    held: int | None  # the lease to show again
+    expired: bool  # some lease of the queue has run out
+    cool_down: bool
+
+
+# of what is held: what was opened before what was leased ahead; of the opened the newest, an undone review is what the
+# person wants now
+_STANDING = """
+SELECT (SELECT id FROM annotation_assignment WHERE reviewer_id = %s AND queue_id = %s
+        AND state = 'active' AND expires_at > %s
+        ORDER BY opened_at DESC NULLS LAST, id DESC LIMIT 1),
+    EXISTS (SELECT 1 FROM annotation_assignment WHERE queue_id = %s AND state = 'active' AND expires_at <= %s),
+    coalesce(sum(seconds), 0), coalesce(sum(CASE WHEN severity >= %s THEN 1 ELSE 0 END), 0)
+FROM annotation_exposure WHERE reviewer_id = %s AND day = %s"""
+
+
+def _how_it_stands(reviewer: User, queue: ReviewQueue, now: datetime) -> _Standing:
+    at, day = connection.ops.adapt_datetimefield_value(now), connection.ops.adapt_datefield_value(now.date())
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, [reviewer.pk, queue.pk, at, queue.pk, at, SEVERE, reviewer.pk, day])
+        held, expired, unblurred_s, severe = cursor.fetchone()
+    return _Standing(held, bool(expired), over_limits(reviewer, unblurred_s=unblurred_s, severe=severe))
+
+
+def _active(reviewer: User, queue: ReviewQueue, now: datetime) -> QuerySet[Assignment]:
+    held = Assignment.objects.filter(reviewer=reviewer, queue=queue, state=AssignmentState.ACTIVE, expires_at__gt=now)
+    return held.select_related("item", "item__prediction", "queue")
+
+
+def _lease_next(
+    queue: ReviewQueue, reviewer: User, now: datetime, *, opened: bool, cool_down: bool
+) -> Assignment | None:
+    """Hidden gold for the queue's share of leases, else the next item that may go to this person."""
+    if not queue.open:
+        return None
+    known = draw_known(queue=queue, reviewer=reviewer) if queue.known_share else None
+    if known is not None:
+        return _lease(known.item, queue, reviewer, now, opened=opened, known=known)
+    waiting = _waiting(Conditions.of(queue.filters), tuple(reviewer.opted_out), cool_down)
+    lease = lease_first(
+        waiting,
+        queue=queue.pk,
+        reviewer=reviewer.pk,
+        lease=Assignment(
+            queue=queue,
+            reviewer=reviewer,
+            created_at=now,
+            expires_at=now + timedelta(minutes=queue.lease_minutes),
+            mode=ReviewMode(queue.mode),
+            opened_at=now if opened else None,
+        ),
+    )
+    if lease is not None and (mode := drawn_mode(lease.item, queue, reviewer)) != lease.mode:
+        lease.mode = mode
+        lease.save(update_fields=["mode"])
+    return lease
+
+
+@lru_cache(maxsize=256)
+def _waiting(conditions: Conditions, opted_out: tuple[str, ...], cool_down: bool) -> Select[Item]:
+    """The first that a queue with such filters serves to such a person."""
+
+    def build(queue: int, reviewer: int) -> QuerySet[Item]:
+        waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
+        served = waiting.annotate(**conditions.annotations()).filter(conditions.as_query()).exclude(_seen_by(reviewer))
+        return first_for_lease(for_person(served, opted_out=opted_out, cool_down=cool_down).order_by("-priority", "id"))
+
+    return Select(build)
+
+
+def _seen_by(reviewer: int) -> Exists:
+    # asked of each candidate by the index of (item, reviewer): NOT IN would read the person's whole history each time
+    # in this round; an appeal goes to nobody who has judged the item before
+    seen = Assignment.objects.filter(
+        Q(round=OuterRef("round")) | Q(item__lane=Lane.APPEAL), item=OuterRef("pk"), reviewer=reviewer
+    )
+    return Exists(seen.exclude(state__in=REOPENABLE))
+
+
+def _lease(
+    item: Item,
+    queue: ReviewQueue,
+    reviewer: User,
+    now: datetime,
+    *,
+    mode: ReviewMode | None = None,
+    opened: bool = True,
+    known: KnownItem | None = None,
+) -> Assignment:
+    return store_lease(
+        Assignment(
+            item=item,
+            queue=queue,
+            reviewer=reviewer,
+            created_at=now,
+            expires_at=now + timedelta(minutes=queue.lease_minutes),
+            round=item.round,
+            mode=mode or drawn_mode(item, queue, reviewer),
+            opened_at=now if opened else None,
+            known=known,
+            takes_slot=known is None,
+        )
+    )
