@@ -9,7 +9,8 @@ from django.db.models import F
 from annotation.database.kept_statements import Select
 from annotation.items.search import ItemSearch
 from annotation.models import Assignment, Draft, GoldLabel, Item, Prediction
-from annotation.review.page_values import draft_first, judgement_shown
+from annotation.review.drafts import draft_first
+from annotation.review.page_values import judgement_shown
 
 PAGE = 100
 _DRAFT = Select(lambda item, reviewer: Draft.objects.filter(item=item, reviewer=reviewer))

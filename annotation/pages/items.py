@@ -11,7 +11,8 @@ from annotation.items import lists
 from annotation.models import GoldLabel, Item
 from annotation.pages.item_filters import filter_context, search_for
 from annotation.predictions.claims import ItemHasNotFailed, retry_failed
-from annotation.review.page_values import life_of, may_see_judgement, may_see_reviews, media_of, shown_metadata
+from annotation.review.item_life import life_of, may_see_judgement, may_see_reviews, shown_metadata
+from annotation.review.page_values import media_of
 from annotation.status import AppealState
 from annotation.tasks import predict
 from annotation.web.permissions import is_htmx, leads_only, person

@@ -24,11 +24,11 @@ from annotation.review import submit as work
 from annotation.review.adjudication import adjudicate, sides_of
 from annotation.review.adjudication_values import dispute_of
 from annotation.review.assign import assign_escalated, assign_next, lease_ahead, take_again
-from annotation.review.drafts import save_draft
+from annotation.review.drafts import draft_first, save_draft
 from annotation.review.flags import toggle_flag
 from annotation.review.leases import extend_lease, open_ahead
 from annotation.review.lists import assignment_of, held_escalated
-from annotation.review.page_values import ReviewPage, draft_first, judgement_shown, review_page
+from annotation.review.page_values import ReviewPage, judgement_shown, review_page
 from annotation.review.reveal import store_first_verdict
 from annotation.status import ItemStatus
 from annotation.web.permissions import is_htmx, leads_only, person

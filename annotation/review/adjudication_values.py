@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from annotation.database.lists import count_some
 from annotation.models import Assignment, Item, Prediction, Review
 from annotation.review.adjudication import sides_of
-from annotation.review.page_values import Step, draft_of, reviewed_steps
+from annotation.review.drafts import draft_of
+from annotation.review.page_values import Step, reviewed_steps
 from annotation.status import AssignmentState, ErrorKind, ItemStatus, ReviewKind, ReviewMode, StepMark
 
 GUARD, OWN = "guard", "own"

@@ -1,13 +1,16 @@
 """Drafts: unfinished reviews that survive a closed tab, a crash and a lost lease."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.errors import AssignmentNotFound, DecisionNotValid
-from annotation.models import Assignment, Draft, User
+from annotation.models import Assignment, Draft, Item, User
+from annotation.review.step_links import Link
+from annotation.status import ReviewMode
 
 MAX_DRAFT_CHARACTERS = 200_000
 
@@ -26,3 +29,43 @@ def save_draft(*, reviewer: User, token: uuid.UUID, payload: dict[str, Any]) -> 
     return Draft.objects.update_or_create(
         item_id=item_id, reviewer=reviewer, defaults={"payload": payload, "saved_at": timezone.now()}
     )[0]
+
+
+def draft_first(assignment: Assignment) -> dict[str, Any]:
+    """The verdict that the person gave before the reveal, where they gave one. Only one mode of queue asks for it."""
+    if assignment.review_mode != ReviewMode.DECIDE_FIRST:
+        return {}
+    return dict(draft_of(assignment.item, assignment.reviewer).get("first") or {})
+
+
+def draft_of(item: Item, reviewer: User) -> dict[str, Any]:
+    payload = Draft.objects.filter(item=item, reviewer=reviewer).values_list("payload", flat=True).first()
+    return _readable(payload) if payload else {}
+
+
+def _readable(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left
+    out.
+    """
+    steps, categories, first, kinds = (payload.get(name) for name in ("steps", "categories", "first", "error_kinds"))
+    rows = [row for row in steps if isinstance(row, dict)] if isinstance(steps, list) else []
+    words = {name: value for name, value in payload.items() if isinstance(value, (str, int))}
+    return {
+        **words,
+        "first": first if isinstance(first, dict) else {},
+        "steps": [
+            {name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")}
+            | {"links": _links(row)}
+            for row in rows
+        ],
+        "categories": [code for code in categories if isinstance(code, str)] if isinstance(categories, list) else [],
+        "error_kinds": [kind for kind in kinds if isinstance(kind, str)] if isinstance(kinds, list) else [],
+    }
+
+
+def _links(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = row.get("links")
+    try:
+        return [Link.of(link).as_json() for link in given] if isinstance(given, list) else []
+    except DecisionNotValid:
+        return []

@@ -1,4 +1,4 @@
-"""Reading what the review page and the item page show."""
+"""What the review page shows."""
 
 import json
 from collections import Counter
@@ -10,12 +10,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from annotation.errors import DecisionNotValid
 from annotation.models import (
     Assignment,
-    Draft,
     Event,
-    GoldLabel,
     Item,
     MediaAsset,
     PolicyCategory,
@@ -26,17 +23,16 @@ from annotation.models import (
 )
 from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.queues.overdue import late_by
+from annotation.review.drafts import draft_of
 from annotation.review.exposure import Shift, shift_of
 from annotation.review.flags import is_flagged
 from annotation.review.presence import others_at
-from annotation.review.step_links import Link
-from annotation.status import ErrorKind, EventKind, ItemStatus, ReviewMode
+from annotation.status import ErrorKind, EventKind, ReviewMode
 from guardapp.guard.word_diff import Segment, word_diff
 
 NO_LABEL = gettext_noop("none")
 MOST_COUNTED = 1_000  # waiting items: beyond it the page says "1,000 or more"
 UNPARSED = "unparsed"
-KNOWN_LABELS = "labels"  # where importers of corpora keep the answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,28 +217,6 @@ def judgement_shown(assignment: Assignment, payload: Mapping[str, Any]) -> bool:
     return Review.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id).exists()
 
 
-def may_see_judgement(user: User, item: Item) -> bool:
-    """On the item page: leads always; reviewers where it cannot sway a verdict of theirs any more."""
-    if user.is_lead or item.queue.mode == ReviewMode.OPEN:
-        return True
-    return item.queue.mode != ReviewMode.BLIND and Review.objects.filter(item=item, reviewer=user).exists()
-
-
-def may_see_reviews(user: User, item: Item) -> bool:
-    """Other people's reviews, on the item page: not while the person may still have to judge the item on their own."""
-    return (
-        user.is_lead or item.status == ItemStatus.REVIEWED or Review.objects.filter(item=item, reviewer=user).exists()
-    )
-
-
-def shown_metadata(user: User, item: Item) -> dict[str, Any]:
-    """What the sender said of the item. The labels that a corpus gave it are for leads, and only once people have
-    decided.
-    """
-    decided = user.is_lead and item.status == ItemStatus.REVIEWED
-    return {name: value for name, value in item.metadata.items() if decided or name != KNOWN_LABELS}
-
-
 def media_of(item: Item, prediction: Prediction | None) -> tuple[Medium, ...]:
     seen = list(prediction.media_seen) if prediction is not None else []
     links = item.item_media.select_related("asset").order_by("position")
@@ -256,82 +230,6 @@ def tallies(prediction: Prediction | None) -> tuple[Tally, ...]:
         return ()
     tasks = ["prompt"] if prediction.item.response is None else ["prompt", "response"]
     return tuple(_tally(task, prediction.rollouts) for task in tasks)
-
-
-def draft_first(assignment: Assignment) -> dict[str, Any]:
-    """The verdict that the person gave before the reveal, where they gave one. Only one mode of queue asks for it."""
-    if assignment.review_mode != ReviewMode.DECIDE_FIRST:
-        return {}
-    return dict(draft_of(assignment.item, assignment.reviewer).get("first") or {})
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One event of an item's life with the row it tells of."""
-
-    event: Event
-    words: str
-    prediction: Prediction | None = None
-    review: Review | None = None
-    steps: tuple[Step, ...] = ()
-    gold: GoldLabel | None = None
-
-
-def life_of(item: Item) -> list[Moment]:
-    """Everything that happened to the item, oldest first."""
-    predictions = {p.version.name: p for p in item.predictions.select_related("version")}
-    reviews = {r.pk: r for r in item.reviews.select_related("reviewer", "prediction", "upholds__reviewer")}
-    golds = {g.created_at: g for g in item.gold_labels.select_related("hard_sample")}
-    words = dict(EventKind.choices)
-    moments = []
-    for event in item.events.select_related("actor").order_by("id"):
-        review = reviews.get(event.detail.get("review", 0)) if event.kind == EventKind.REVIEWED else None
-        moments.append(
-            Moment(
-                event=event,
-                words=str(words.get(event.kind, event.kind)),
-                prediction=predictions.get(event.detail.get("version", ""))
-                if event.kind == EventKind.PREDICTED
-                else None,
-                review=review,
-                steps=reviewed_steps(review) if review else (),
-                gold=golds.get(event.at) if event.kind == EventKind.GOLD_SETTLED else None,
-            )
-        )
-    return moments
-
-
-def draft_of(item: Item, reviewer: User) -> dict[str, Any]:
-    payload = Draft.objects.filter(item=item, reviewer=reviewer).values_list("payload", flat=True).first()
-    return _readable(payload) if payload else {}
-
-
-def _readable(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left
-    out.
-    """
-    steps, categories, first, kinds = (payload.get(name) for name in ("steps", "categories", "first", "error_kinds"))
-    rows = [row for row in steps if isinstance(row, dict)] if isinstance(steps, list) else []
-    words = {name: value for name, value in payload.items() if isinstance(value, (str, int))}
-    return {
-        **words,
-        "first": first if isinstance(first, dict) else {},
-        "steps": [
-            {name: row.get(name) if isinstance(row.get(name), str) else None for name in ("text", "mark", "edit")}
-            | {"links": _links(row)}
-            for row in rows
-        ],
-        "categories": [code for code in categories if isinstance(code, str)] if isinstance(categories, list) else [],
-        "error_kinds": [kind for kind in kinds if isinstance(kind, str)] if isinstance(kinds, list) else [],
-    }
-
-
-def _links(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    given = row.get("links")
-    try:
-        return [Link.of(link).as_json() for link in given] if isinstance(given, list) else []
-    except DecisionNotValid:
-        return []
 
 
 def _medium(number: int, asset: MediaAsset, seen: Mapping[str, Any]) -> Medium:

@@ -23,8 +23,9 @@ from annotation.predictions.claims import kept as renewed
 from annotation.predictions.policy import policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, labels_of, sample_of
 from annotation.review.decision import MAX_STEPS
+from annotation.review.drafts import draft_first
 from annotation.review.leases import active_assignment
-from annotation.review.page_values import draft_first, judgement_shown
+from annotation.review.page_values import judgement_shown
 from annotation.status import RegenerationState
 from guardapp.guard.engine import Engine
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P

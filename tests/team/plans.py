@@ -27,9 +27,9 @@ from annotation.models import GoldLabel, Item, ReviewQueue, User  # noqa: E402
 from annotation.predictions.claims import claim_pending, release_stale_claims  # noqa: E402
 from annotation.review.assign import assign_next  # noqa: E402
 from annotation.review.decision import Decision  # noqa: E402
+from annotation.review.item_life import life_of  # noqa: E402
 from annotation.review.leases import release_expired  # noqa: E402
 from annotation.review.lists import escalated_items, last_reviews  # noqa: E402
-from annotation.review.page_values import life_of  # noqa: E402
 from annotation.review.submit import submit_review  # noqa: E402
 from annotation.status import ItemStatus, ReviewKind  # noqa: E402
 from benchmarks import filling  # noqa: E402
