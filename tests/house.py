@@ -41,7 +41,7 @@ annotation/review annotation/exporting annotation/moderation
 annotation/items annotation/insights annotation/policies annotation/operations
 annotation/tasks annotation/templatetags
 annotation/web
-annotation/api annotation/pages
+annotation/api annotation/pages annotation/pages/review
 annotation/pages/people annotation/management/commands
 annotation/urls annotation/api_urls annotation/apps
 

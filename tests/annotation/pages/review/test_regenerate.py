@@ -20,7 +20,7 @@ EDIT = {"step-1-edit": "The user asks for a toy.", "step-1-mark": "wrong"}
 @pytest.fixture(autouse=True)
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr("annotation.pages.regenerate.ring", lambda task: names.append(task.name))
+    monkeypatch.setattr("annotation.pages.review.regenerate.ring", lambda task: names.append(task.name))
     return names
 
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from annotation.doorbell import ring
 from annotation.errors import LeaseExpired, ServiceError
 from annotation.models import Assignment, Regeneration
-from annotation.pages.review import decision_form, held_assignment
+from annotation.pages.review.held import decision_form, held_assignment
 from annotation.review.decision import corrected_steps
 from annotation.review.regenerate import ask
 from annotation.tasks import write_again

@@ -1,0 +1,181 @@
+"""What ends a hold: submit, skip, escalate; and the reveal before, the undo after."""
+
+import uuid
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from annotation.database import clock
+from annotation.errors import DecisionNotValid, LeaseExpired, ServiceError
+from annotation.models import Assignment
+from annotation.pages.review.form import AdjudicationForm, DecisionForm
+from annotation.pages.review.held import decision_form, held_assignment, keep_draft, meter_exposure
+from annotation.pages.review.responses import (
+    ESCALATED,
+    back_url,
+    lease_gone,
+    not_valid,
+    notice,
+    page_response,
+    retarget,
+)
+from annotation.review import submit as work
+from annotation.review.adjudication import adjudicate
+from annotation.review.assign import assign_escalated, assign_next
+from annotation.review.drafts import save_draft
+from annotation.review.leases import open_ahead
+from annotation.review.reveal import store_first_verdict
+from annotation.web.permissions import is_htmx, person
+
+
+@require_POST
+def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    assignment = held_assignment(request, token)
+    form, first = decision_form(request, assignment)
+    if not form.is_valid():
+        return not_valid(request, assignment, form.problems())
+    if _too_fast(request, assignment):
+        return _asked_back(request, assignment)
+    meter_exposure(request, assignment)
+    try:
+        _decide(request, token, form)
+    except DecisionNotValid as error:
+        return not_valid(request, assignment, [f"{error.field.replace('_', ' ').capitalize()} {error.message}"])
+    except LeaseExpired:
+        save_draft(reviewer=assignment.reviewer, token=token, payload=form.draft() | {"first": first})
+        return lease_gone(request, assignment)
+    except ServiceError as error:
+        return notice(request, assignment, str(error), status=409)
+    return _next(request, assignment, _("Submitted."))
+
+
+@require_POST
+def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    return _leave(
+        request, token, lambda assignment: work.skip(reviewer=assignment.reviewer, token=token), _("Skipped.")
+    )
+
+
+@require_POST
+def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """With a reason: hand the item to a lead. Without one: ask for it."""
+    reason = request.POST.get("reason", "")
+    if not reason.strip():
+        assignment = held_assignment(request, token)
+        keep_draft(request, assignment)
+        return render(request, "annotation/review/escalate.html", {"assignment": assignment}, status=422)
+    return _leave(
+        request,
+        token,
+        lambda assignment: work.escalate(reviewer=assignment.reviewer, token=token, reason=reason),
+        _("Escalated."),
+    )
+
+
+@require_POST
+def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """decide first: keep the person's own verdict, then show the guard's."""
+    assignment = held_assignment(request, token)
+    form, first = decision_form(request, assignment)
+    if not form.is_valid():
+        return not_valid(request, assignment, form.problems())
+    payload = form.draft()
+    first = first or {name: payload[name] for name in ("prompt_label", "response_label")}
+    try:
+        store_first_verdict(
+            reviewer=assignment.reviewer,
+            token=token,
+            prompt_label=first["prompt_label"],
+            response_label=first["response_label"],
+        )
+    except LeaseExpired:
+        keep_draft(request, assignment)
+        return lease_gone(request, assignment)
+    save_draft(reviewer=assignment.reviewer, token=token, payload=payload | {"first": first})
+    return (
+        page_response(request, held_assignment(request, token))
+        if is_htmx(request)
+        else redirect(back_url(request, assignment))
+    )
+
+
+@require_POST
+def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
+    """Take back the newest review, or the one named."""
+    reviewer = person(request)
+    try:
+        again = (
+            work.undo_last(reviewer=reviewer)
+            if review_id is None
+            else work.undo_review(reviewer=reviewer, review_id=review_id)
+        )
+    except ServiceError as error:
+        if is_htmx(request):
+            return retarget(render(request, "annotation/review/notice.html", {"text": str(error)}, status=409))
+        messages.error(request, str(error))
+        return redirect("home")
+    if is_htmx(request):
+        return page_response(request, held_assignment(request, again.token), announce=_("Undone. Your work is back."))
+    return redirect("review", slug=again.queue.slug)
+
+
+def _decide(request: HttpRequest, token: uuid.UUID, form: DecisionForm) -> None:
+    key, decision = request.POST.get("idempotency_key", ""), form.decision()
+    if isinstance(form, AdjudicationForm):
+        adjudicate(lead=person(request), token=token, idempotency_key=key, decision=decision, upholds=form.side)
+    else:
+        work.submit_review(reviewer=person(request), token=token, idempotency_key=key, decision=decision)
+
+
+def _too_fast(request: HttpRequest, assignment: Assignment) -> bool:
+    """Decided faster than the queue thinks possible, and not confirmed yet."""
+    taken = (clock.now() - (assignment.opened_at or assignment.created_at)).total_seconds()
+    return taken < assignment.queue.fewest_seconds and request.POST.get("confirm_fast") != "yes"
+
+
+def _asked_back(request: HttpRequest, assignment: Assignment) -> HttpResponse:
+    keep_draft(request, assignment)
+    context = {"fast": assignment.queue.fewest_seconds}
+    if is_htmx(request):
+        return retarget(render(request, "annotation/review/fast.html", context, status=422))
+    words = _("That took less than %(seconds)s seconds. Look once more, then submit again.")
+    return page_response(
+        request, assignment, problems=[words % {"seconds": assignment.queue.fewest_seconds}], status=422
+    )
+
+
+def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], None], words: str) -> HttpResponse:
+    assignment = held_assignment(request, token)
+    meter_exposure(request, assignment)
+    try:
+        act(assignment)
+    except LeaseExpired:
+        keep_draft(request, assignment)
+        return lease_gone(request, assignment)
+    return _next(request, assignment, words)
+
+
+def _next(request: HttpRequest, done: Assignment, words: str) -> HttpResponse:
+    if _shows_next(request, done):
+        return HttpResponse(status=204)
+    if not is_htmx(request):
+        messages.success(request, words)
+        return redirect(back_url(request, done))
+    if request.POST.get("back") == ESCALATED and done.reviewer.is_lead:
+        return page_response(request, assign_escalated(lead=done.reviewer), announce=words)
+    return page_response(
+        request, assign_next(reviewer=done.reviewer, queue=done.queue), queue=done.queue, announce=words
+    )
+
+
+def _shows_next(request: HttpRequest, done: Assignment) -> bool:
+    """The page shows the item leased ahead already and names it: then it needs no other page."""
+    try:
+        token = uuid.UUID(request.POST.get("opens", ""))
+    except ValueError:
+        return False
+    return open_ahead(reviewer=done.reviewer, token=token)

@@ -1,0 +1,74 @@
+"""While an item is held: its draft, its heartbeat, its flag, and taking it again."""
+
+import uuid
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from annotation.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
+from annotation.pages.review.held import held_assignment, keep_draft, meter_exposure
+from annotation.pages.review.responses import back_url, notice, page_response, seconds_left
+from annotation.review import exposure, presence
+from annotation.review.assign import take_again
+from annotation.review.flags import toggle_flag
+from annotation.review.leases import extend_lease
+from annotation.web.permissions import is_htmx, person
+
+
+@require_POST
+def flag(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """Put the item on the person's list for later, or take it off."""
+    assignment = held_assignment(request, token)
+    flagged = toggle_flag(user=assignment.reviewer, item=assignment.item)
+    if is_htmx(request):
+        return render(request, "annotation/review/flag.html", {"flagged": flagged, "token": token})
+    return redirect(back_url(request, assignment))
+
+
+@require_POST
+def draft(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """Autosave."""
+    try:
+        keep_draft(request, held_assignment(request, token))
+    except DecisionNotValid as error:
+        return JsonResponse({"detail": str(error)}, status=422)
+    return JsonResponse({"saved": True})
+
+
+@require_POST
+def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    try:
+        assignment = extend_lease(reviewer=person(request), token=token)
+    except AssignmentNotFound:
+        raise Http404 from None
+    except LeaseExpired as error:
+        return JsonResponse({"detail": str(error)}, status=409)
+    meter_exposure(request, assignment)
+    presence.seen(user=assignment.reviewer, item=assignment.item)
+    here = [other.get_username() for other in presence.others_at(user=assignment.reviewer, item=assignment.item)]
+    shift = exposure.shift_of(assignment.reviewer)
+    return JsonResponse(
+        {
+            "seconds_left": seconds_left(assignment),
+            "here": here,
+            "break_due": shift.break_due,
+            "cools_down": shift.cools_down,
+        }
+    )
+
+
+@require_POST
+def retake(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """Hold the item again after the lease ran out; the draft is still there."""
+    try:
+        again = take_again(reviewer=person(request), token=token)
+    except AssignmentNotFound:
+        raise Http404 from None
+    except ServiceError as error:
+        return notice(request, held_assignment(request, token), str(error), status=409)
+    return (
+        page_response(request, held_assignment(request, again.token))
+        if is_htmx(request)
+        else redirect(back_url(request, again))
+    )
