@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.database.lists import long_texts
 from annotation.errors import ServiceError
-from annotation.insights.agreement import score_of_serving
+from annotation.insights.hidden_gold import score_of_serving
 from annotation.models import Item, KnownItem
 from annotation.review.hidden_gold import make_known, retire_known
 from annotation.web.permissions import leads_only, person

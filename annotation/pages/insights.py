@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from annotation.insights.tables import SECTIONS, Cell
+from annotation.insights.sections import SECTIONS
+from annotation.insights.table import Cell
 from annotation.web.permissions import leads_only
 
 SPANS = (7, 30, 90, 365)  # days

@@ -6,14 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation.insights.agreement import (
-    agreement,
-    error_kinds,
-    moves_after_reveal,
-    paces,
-    scores_of_people,
-    scores_of_versions,
-)
+from annotation.insights.agreement import agreement
+from annotation.insights.guard import error_kinds
+from annotation.insights.hidden_gold import scores_of_people, scores_of_versions
+from annotation.insights.reviewers import moves_after_reveal, paces
 from annotation.models import Item, KnownItem, Prediction, Review, User
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision

@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from annotation.insights.days import count_days
-from annotation.insights.tables import SECTIONS, backlog, throughput
+from annotation.insights.flow import backlog, throughput
+from annotation.insights.sections import SECTIONS
 from annotation.models import Item, KnownItem, QueueTally, Review, ReviewQueue, ReviewRetraction
 from annotation.queues.counts import LIVE_UP_TO, renew_tallies
 from annotation.review.assign import assign_next

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from annotation.insights.tables import SECTIONS
+from annotation.insights.sections import SECTIONS
 from annotation.items.bulk_decision import decide_many
 from annotation.models import (
     Appeal,

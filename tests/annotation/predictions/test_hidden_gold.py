@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.insights.agreement import score_of_serving
+from annotation.insights.hidden_gold import score_of_serving
 from annotation.models import Item, KnownItem, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions import loaded_engine
 from annotation.predictions.hidden_gold import predict_known

@@ -1,0 +1,101 @@
+"""The guard against people: drift by week and category, and the errors that reviewers named."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from django.utils.translation import gettext as _
+
+from annotation.insights.table import MOST_REVIEWS, Cell, Insight, share, week_of, weeks_since
+from annotation.models import GoldLabel, Review
+from annotation.status import ErrorKind
+
+MOST_CATEGORIES = 6  # lines of one picture
+MOST_GOLD = 20_000  # gold labels that one picture is made of, spread over its weeks
+
+
+def drift(since: datetime) -> Insight:
+    """The guard against settled gold, week by week."""
+    weeks: dict[date, Counter[str]] = defaultdict(Counter)
+    for at, gold, said, _categories in _against_gold(since):
+        weeks[week_of(at)][f"{gold}/{said if said == gold else 'other'}"] += 1
+    rows: list[Sequence[Cell]] = []
+    for week, counts in sorted(weeks.items()):
+        right, missed = counts["harmful/harmful"], counts["harmful/other"]
+        fine, over = counts["unharmful/unharmful"], counts["unharmful/other"]
+        rows.append((str(week), share(missed, right + missed), share(over, fine + over), counts.total()))
+    return Insight(
+        "drift",
+        _("The guard against people"),
+        _(
+            "By week of the gold label: the share of harmful items that the guard missed, "
+            "and of unharmful ones that it called harmful or could not parse."
+        ),
+        (_("week"), _("missed"), _("over-refused"), _("items")),
+        rows,
+        "line",
+        (1, 2),
+        (1, 2),
+    )
+
+
+def drift_by_category(since: datetime) -> Insight:
+    """The commonest categories of gold: the share that the guard got wrong, by week."""
+    wrong: dict[tuple[date, str], list[bool]] = defaultdict(list)
+    totals: Counter[str] = Counter()
+    for at, gold, said, categories in _against_gold(since):
+        for code in categories:
+            wrong[week_of(at), code].append(said != gold)
+            totals[code] += 1
+    codes = [code for code, _times in totals.most_common(MOST_CATEGORIES)]
+    weeks = sorted({week for week, _code in wrong})
+    rows = [(str(week), *(share(sum(wrong[week, code]), len(wrong[week, code])) for code in codes)) for week in weeks]
+    drawn = tuple(range(1, len(codes) + 1))
+    return Insight(
+        "drift-by-category",
+        _("The guard's errors by category"),
+        _("Share of gold labels of a category whose prompt label the guard got wrong, by week."),
+        (_("week"), *codes),
+        rows,
+        "line",
+        drawn,
+        drawn,
+    )
+
+
+def errors(since: datetime) -> Insight:
+    found = error_kinds(since=since)
+    versions = sorted(found)
+    return Insight(
+        "errors",
+        _("What was wrong with the guard"),
+        _("Reviews that named an error, by kind and version."),
+        (_("error"), *versions),
+        [(str(kind.label), *(found[version][kind] for version in versions)) for kind in ErrorKind],
+        "bar",
+        tuple(range(1, len(versions) + 1)),
+    )
+
+
+def _against_gold(since: datetime) -> Iterable[tuple[datetime, str | None, str | None, list[str]]]:
+    """Of each week the newest: a share of some thousands says what that of all would."""
+    gold = (
+        GoldLabel.objects.standing()
+        .filter(prediction__isnull=False, prompt_label__isnull=False)
+        .order_by("-settled_at")
+    )
+    columns = gold.values_list("settled_at", "prompt_label", "prediction__prompt_label", "categories")
+    weeks = weeks_since(since)
+    for begin, end in weeks:
+        yield from columns.filter(settled_at__gte=begin, settled_at__lt=end)[: MOST_GOLD // len(weeks)]
+
+
+def error_kinds(*, since: datetime) -> dict[str, Counter[str]]:
+    """What was wrong with the guard, as reviewers marked it: {version: {kind: reviews}}."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, prediction__isnull=False).exclude(
+        error_kinds=[]
+    )
+    for kinds, version in rows.order_by("-id").values_list("error_kinds", "prediction__version__name")[:MOST_REVIEWS]:
+        found[version or ""].update(kind for kind in kinds if kind in ErrorKind.values)
+    return dict(found)
