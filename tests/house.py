@@ -41,6 +41,7 @@ annotation/review annotation/exporting annotation/moderation
 annotation/items annotation/insights annotation/policies annotation/operations
 annotation/tasks annotation/templatetags
 annotation/web
+annotation/api/shapes
 annotation/api annotation/pages annotation/pages/review
 annotation/pages/people annotation/management/commands
 annotation/urls annotation/api_urls annotation/apps
@@ -56,6 +57,7 @@ training/versions training/corpora
 training/runs training/progress training/benchmarks
 training/plan training/schedules
 training/installation training/tasks training/templatetags
+training/api/shapes
 training/api training/pages training/management
 training/management/commands
 training/urls training/api_urls training/apps

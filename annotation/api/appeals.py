@@ -6,8 +6,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api import shapes
 from annotation.api.authentication import needs_scope
+from annotation.api.shapes import reviews as shapes
 from annotation.models import Item
 from annotation.review.appeals import open_appeal
 from annotation.status import ApiScope

@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api import shapes
 from annotation.api.authentication import needs_scope
+from annotation.api.shapes import exports as shapes
 from annotation.doorbell import ring
 from annotation.exporting.export import (
     ExportRequest,

@@ -16,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api import shapes
 from annotation.api.authentication import needs_scope
+from annotation.api.shapes import items as shapes
 from annotation.doorbell import ring
 from annotation.ingest.read_media import MediaFinder, files_of_upload, no_files, with_fetching
 from annotation.ingest.read_rows import read_row

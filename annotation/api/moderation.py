@@ -15,10 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api import shapes_moderation
 from annotation.api.authentication import needs_scope
 from annotation.api.exports import TakesAnyAccept
 from annotation.api.openai_shape import as_openai, mode_of
+from annotation.api.shapes import moderation as shapes
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
 from annotation.ingest.values import MAX_TEXT_CHARACTERS, FieldError
@@ -53,8 +53,8 @@ class ModerateView(APIView):
 
     @extend_schema(
         operation_id="moderate",
-        request=shapes_moderation.ModerateInput,
-        responses=answers({200: shapes_moderation.ModerateOutput}, 422, 429, 503),
+        request=shapes.ModerateInput,
+        responses=answers({200: shapes.ModerateOutput}, 422, 429, 503),
         description="Thresholds decide on allow, review or block; for review an item is opened in a queue. 429 "
         "and 503 say in "
         "Retry-After when to ask again.",
@@ -97,8 +97,8 @@ class OpenAIView(APIView):
 
     @extend_schema(
         operation_id="openai_moderations",
-        request=shapes_moderation.OpenAIInput,
-        responses=answers({200: shapes_moderation.OpenAIOutput}, 404, 422, 429, 503),
+        request=shapes.OpenAIInput,
+        responses=answers({200: shapes.OpenAIOutput}, 404, 422, 429, 503),
         description="OpenAI's moderation endpoint: point its client here. Beside its names the categories "
         "hold the policy's "
         "codes, and `harmful` for all harm.",
@@ -135,7 +135,7 @@ class StreamView(APIView):
     @extend_schema(
         operation_id="moderate_stream",
         request={"application/x-ndjson": OpenApiTypes.STR},
-        responses=answers({}, 422) | {(200, "application/x-ndjson"): shapes_moderation.StreamLine},
+        responses=answers({}, 422) | {(200, "application/x-ndjson"): shapes.StreamLine},
         description="Lines of JSON both ways. First {prompt, mode, every, deadline_ms}, then {text} for each piece of "
         "the response as "
         f"it is written. Each {EVERY} characters (`every`) are answered by a line; a block is the last one, and "
@@ -245,8 +245,8 @@ def _refuse(errors: list[FieldError]) -> None:
 
 def _mode(body: dict[str, Any], errors: list[FieldError], default: Mode = Mode.FULL) -> Mode:
     given = body.get("mode", default.value)
-    if given not in shapes_moderation.MODES:
-        errors.append(FieldError("/mode", f"is none of {', '.join(shapes_moderation.MODES)}."))
+    if given not in shapes.MODES:
+        errors.append(FieldError("/mode", f"is none of {', '.join(shapes.MODES)}."))
         return default
     return Mode(given)
 

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api import shapes
 from annotation.api.authentication import needs_scope
+from annotation.api.shapes import reviews as shapes
 from annotation.ingest.values import FieldError
 from annotation.items.item_values import assignment_of
 from annotation.queues.access import queue_of

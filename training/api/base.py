@@ -21,7 +21,7 @@ from annotation.status import ApiScope
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
 from annotation.web.requests import actor_of
-from training.api import shapes
+from training.api.shapes import snapshots as shapes
 from training.errors import ScheduleNotValid, StagesNotUsable
 from training.models import DatasetSnapshot
 from training.recipes import RecipeUnknown, SettingUnknown

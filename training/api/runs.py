@@ -11,7 +11,6 @@ from annotation.ingest.values import FieldError
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
 from annotation.web.requests import actor_of, asked_for
-from training.api import shapes_runs
 from training.api.base import (
     SAME_REQUEST,
     TrainView,
@@ -22,6 +21,7 @@ from training.api.base import (
     snapshot_of,
     version_of,
 )
+from training.api.shapes import runs as shapes
 from training.models import Pipeline, TrainingRun
 from training.progress import run_values
 from training.runs import pipelines
@@ -40,30 +40,30 @@ class RunsView(TrainView):
     @extend_schema(
         operation_id="runs_list",
         parameters=[OpenApiParameter("kind", str, enum=RunKind.values), STATUS, BEFORE],
-        responses=answers({200: shapes_runs.RunPage}, 422),
+        responses=answers({200: shapes.RunPage}, 422),
     )
     def get(self, request: Request) -> Response:
         page, following = _page(request, lists.runs(), kind=RunKind.values, status=RunStatus.values)
-        return Response({"runs": [shapes_runs.run_json(run) for run in page], "next": following})
+        return Response({"runs": [shapes.run_json(run) for run in page], "next": following})
 
     @extend_schema(
         operation_id="runs_create",
-        request=shapes_runs.RunInput,
+        request=shapes.RunInput,
         parameters=[SAME_REQUEST],
-        responses=answers({202: shapes_runs.RunShape}, 400, 404, 409, 422),
+        responses=answers({202: shapes.RunShape}, 400, 404, 409, 422),
         description="Queue a run. A fine-tuning without `snapshot` takes a new one first; evaluations "
         "follow by themselves.",
     )
     def post(self, request: Request) -> Response:
-        given = shapes_runs.RunInput(data=request.data)
+        given = shapes.RunInput(data=request.data)
         given.is_valid(raise_exception=True)
         with fields_named():
             run = _asked_run(request, given)
         ring_after_commit()
-        return Response(shapes_runs.run_json(run), status=202)
+        return Response(shapes.run_json(run), status=202)
 
 
-def _asked_run(request: Request, given: shapes_runs.RunInput) -> TrainingRun:
+def _asked_run(request: Request, given: shapes.RunInput) -> TrainingRun:
     asked, recipe = given.validated_data, given.to_recipe()
     if asked["snapshot"] is None:
         if asked["kind"] != RunKind.SFT or asked["base_version"] or asked["after"] or asked["mined_from"]:
@@ -98,47 +98,47 @@ def _asked_run(request: Request, given: shapes_runs.RunInput) -> TrainingRun:
 
 
 class RunView(TrainView):
-    @extend_schema(operation_id="runs_read", responses=answers({200: shapes_runs.RunShape}, 404))
+    @extend_schema(operation_id="runs_read", responses=answers({200: shapes.RunShape}, 404))
     def get(self, request: Request, run_id: int) -> Response:
-        return Response(shapes_runs.run_json(_run(run_id)))
+        return Response(shapes.run_json(_run(run_id)))
 
 
 class CancelView(TrainView):
     @extend_schema(
         operation_id="runs_cancel",
         request=None,
-        responses=answers({202: shapes_runs.RunShape}, 404, 409),
+        responses=answers({202: shapes.RunShape}, 404, 409),
         description="A queued run ends at once, a running one at its next step, with a checkpoint.",
     )
     def post(self, request: Request, run_id: int) -> Response:
         cancel_run(run=_run(run_id))
-        return Response(shapes_runs.run_json(_run(run_id)), status=202)
+        return Response(shapes.run_json(_run(run_id)), status=202)
 
 
 class ResumeView(TrainView):
     @extend_schema(
         operation_id="runs_resume",
         request=None,
-        responses=answers({202: shapes_runs.RunShape}, 404, 409),
+        responses=answers({202: shapes.RunShape}, 404, 409),
         description="Queue a failed or cancelled run again: it goes on from its newest checkpoint, and its "
         "followers after it.",
     )
     def post(self, request: Request, run_id: int) -> Response:
         resume_run(run=_run(run_id))
         ring_after_commit()
-        return Response(shapes_runs.run_json(_run(run_id)), status=202)
+        return Response(shapes.run_json(_run(run_id)), status=202)
 
 
 class CloneView(TrainView):
     @extend_schema(
         operation_id="runs_clone",
-        request=shapes_runs.CloneRunInput,
+        request=shapes.CloneRunInput,
         parameters=[SAME_REQUEST],
-        responses=answers({202: shapes_runs.RunShape}, 404, 409, 422),
+        responses=answers({202: shapes.RunShape}, 404, 409, 422),
         description="A new run of the same kind, rows and settings.",
     )
     def post(self, request: Request, run_id: int) -> Response:
-        given, original = shapes_runs.CloneRunInput(data=request.data), _run(run_id)
+        given, original = shapes.CloneRunInput(data=request.data), _run(run_id)
         given.is_valid(raise_exception=True)
         with fields_named():
             run = once(
@@ -149,7 +149,7 @@ class CloneView(TrainView):
                 ),
             )
         ring_after_commit()
-        return Response(shapes_runs.run_json(run), status=202)
+        return Response(shapes.run_json(run), status=202)
 
 
 class RolloutsView(TrainView):
@@ -159,43 +159,43 @@ class RolloutsView(TrainView):
             OpenApiParameter("step", int, description="of GRPO; default: the newest"),
             OpenApiParameter("page", int),
         ],
-        responses=answers({200: shapes_runs.RolloutsShape}, 404, 422),
+        responses=answers({200: shapes.RolloutsShape}, 404, 422),
         description="Completions that a mining or a GRPO run drew.",
     )
     def get(self, request: Request, run_id: int) -> Response:
         step, page = _number(request, "step"), _number(request, "page") or 1
-        return Response(shapes_runs.rollouts_json(run_values.rollouts_of(_run(run_id), step, page)))
+        return Response(shapes.rollouts_json(run_values.rollouts_of(_run(run_id), step, page)))
 
 
 class PipelinesView(TrainView):
     @extend_schema(
         operation_id="pipelines_list",
         parameters=[STATUS, BEFORE],
-        responses=answers({200: shapes_runs.PipelinePage}, 422),
+        responses=answers({200: shapes.PipelinePage}, 422),
     )
     def get(self, request: Request) -> Response:
         page, following = _page(request, lists.pipelines(), status=RunStatus.values)
-        return Response({"pipelines": [shapes_runs.pipeline_json(pipeline) for pipeline in page], "next": following})
+        return Response({"pipelines": [shapes.pipeline_json(pipeline) for pipeline in page], "next": following})
 
     @extend_schema(
         operation_id="pipelines_create",
-        request=shapes_runs.PipelineInput,
+        request=shapes.PipelineInput,
         parameters=[SAME_REQUEST],
-        responses=answers({202: shapes_runs.PipelineShape}, 400, 404, 409, 422),
+        responses=answers({202: shapes.PipelineShape}, 400, 404, 409, 422),
         description="Queue the stages of a recipe, each waiting for the one before; the last version is "
         "evaluated beside "
         "production. Nothing is promoted.",
     )
     def post(self, request: Request) -> Response:
-        given = shapes_runs.PipelineInput(data=request.data)
+        given = shapes.PipelineInput(data=request.data)
         given.is_valid(raise_exception=True)
         with fields_named():
             pipeline = _asked_pipeline(request, given)
         ring_after_commit()
-        return Response(shapes_runs.pipeline_json(pipeline), status=202)
+        return Response(shapes.pipeline_json(pipeline), status=202)
 
 
-def _asked_pipeline(request: Request, given: shapes_runs.PipelineInput) -> Pipeline:
+def _asked_pipeline(request: Request, given: shapes.PipelineInput) -> Pipeline:
     asked, recipe = given.validated_data, given.to_recipe()
     shared: dict[str, Any] = {
         "requested_by": actor_of(request),
@@ -219,32 +219,32 @@ def _asked_pipeline(request: Request, given: shapes_runs.PipelineInput) -> Pipel
 
 
 class PipelineView(TrainView):
-    @extend_schema(operation_id="pipelines_read", responses=answers({200: shapes_runs.PipelineShape}, 404))
+    @extend_schema(operation_id="pipelines_read", responses=answers({200: shapes.PipelineShape}, 404))
     def get(self, request: Request, pipeline_id: int) -> Response:
-        return Response(shapes_runs.pipeline_json(_pipeline(pipeline_id)))
+        return Response(shapes.pipeline_json(_pipeline(pipeline_id)))
 
 
 class CancelPipelineView(TrainView):
     @extend_schema(
         operation_id="pipelines_cancel",
         request=None,
-        responses=answers({202: shapes_runs.PipelineShape}, 404, 409),
+        responses=answers({202: shapes.PipelineShape}, 404, 409),
         description="Its present run is cancelled, and with it those that wait for it.",
     )
     def post(self, request: Request, pipeline_id: int) -> Response:
         pipelines.cancel_pipeline(pipeline=_pipeline(pipeline_id))
-        return Response(shapes_runs.pipeline_json(_pipeline(pipeline_id)), status=202)
+        return Response(shapes.pipeline_json(_pipeline(pipeline_id)), status=202)
 
 
 class ClonePipelineView(TrainView):
     @extend_schema(
         operation_id="pipelines_clone",
-        request=shapes_runs.ClonePipelineInput,
+        request=shapes.ClonePipelineInput,
         parameters=[SAME_REQUEST],
-        responses=answers({202: shapes_runs.PipelineShape}, 404, 409, 422),
+        responses=answers({202: shapes.PipelineShape}, 404, 409, 422),
     )
     def post(self, request: Request, pipeline_id: int) -> Response:
-        given, original = shapes_runs.ClonePipelineInput(data=request.data), _pipeline(pipeline_id)
+        given, original = shapes.ClonePipelineInput(data=request.data), _pipeline(pipeline_id)
         given.is_valid(raise_exception=True)
         with fields_named():
             pipeline = once(
@@ -255,7 +255,7 @@ class ClonePipelineView(TrainView):
                 ),
             )
         ring_after_commit()
-        return Response(shapes_runs.pipeline_json(pipeline), status=202)
+        return Response(shapes.pipeline_json(pipeline), status=202)
 
 
 def _page(request: Request, rows: QuerySet[Any], **choices: list[str]) -> tuple[list[Any], int | None]:

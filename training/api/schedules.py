@@ -6,8 +6,8 @@ from rest_framework.response import Response
 
 from annotation.web.openapi import answers
 from annotation.web.requests import actor_of
-from training.api import shapes_schedules
 from training.api.base import TrainView, fields_named, found, ring_after_commit
+from training.api.shapes import schedules as shapes
 from training.errors import AskedAlready
 from training.models import RetrainSchedule
 from training.schedules.schedules import delete_schedule, save_schedule
@@ -16,33 +16,33 @@ from training.schedules.triggers import fire_now
 
 
 class SchedulesView(TrainView):
-    @extend_schema(operation_id="schedules_list", responses=answers({200: shapes_schedules.ScheduleList}))
+    @extend_schema(operation_id="schedules_list", responses=answers({200: shapes.ScheduleList}))
     def get(self, request: Request) -> Response:
-        return Response({"schedules": [shapes_schedules.schedule_json(schedule) for schedule in schedules()]})
+        return Response({"schedules": [shapes.schedule_json(schedule) for schedule in schedules()]})
 
     @extend_schema(
         operation_id="schedules_create",
-        request=shapes_schedules.ScheduleInput,
-        responses=answers({201: shapes_schedules.ScheduleShape}, 400, 409, 422),
+        request=shapes.ScheduleInput,
+        responses=answers({201: shapes.ScheduleShape}, 400, 409, 422),
         description="Start a pipeline by itself: at a time, after new hard samples, or when agreement drops. It "
         "never promotes.",
     )
     def post(self, request: Request) -> Response:
-        return Response(shapes_schedules.schedule_json(_saved(request, None)), status=201)
+        return Response(shapes.schedule_json(_saved(request, None)), status=201)
 
 
 class ScheduleView(TrainView):
-    @extend_schema(operation_id="schedules_read", responses=answers({200: shapes_schedules.ScheduleShape}, 404))
+    @extend_schema(operation_id="schedules_read", responses=answers({200: shapes.ScheduleShape}, 404))
     def get(self, request: Request, schedule_id: int) -> Response:
-        return Response(shapes_schedules.schedule_json(_schedule(schedule_id)))
+        return Response(shapes.schedule_json(_schedule(schedule_id)))
 
     @extend_schema(
         operation_id="schedules_replace",
-        request=shapes_schedules.ScheduleInput,
-        responses=answers({200: shapes_schedules.ScheduleShape}, 400, 404, 409, 422),
+        request=shapes.ScheduleInput,
+        responses=answers({200: shapes.ScheduleShape}, 400, 404, 409, 422),
     )
     def put(self, request: Request, schedule_id: int) -> Response:
-        return Response(shapes_schedules.schedule_json(_saved(request, _schedule(schedule_id))))
+        return Response(shapes.schedule_json(_saved(request, _schedule(schedule_id))))
 
     @extend_schema(
         operation_id="schedules_delete", responses=answers({204: None}, 404), description="Its pipelines stay."
@@ -56,7 +56,7 @@ class FireView(TrainView):
     @extend_schema(
         operation_id="schedules_fire",
         request=None,
-        responses=answers({202: shapes_schedules.FiringShape}, 404, 409),
+        responses=answers({202: shapes.FiringShape}, 404, 409),
         description="Start its pipeline now, whatever its condition says. The answer says what came of it.",
     )
     def post(self, request: Request, schedule_id: int) -> Response:
@@ -64,11 +64,11 @@ class FireView(TrainView):
         if firing is None:
             raise AskedAlready
         ring_after_commit()
-        return Response(shapes_schedules.firing_json(firing), status=202)
+        return Response(shapes.firing_json(firing), status=202)
 
 
 def _saved(request: Request, schedule: RetrainSchedule | None) -> RetrainSchedule:
-    given = shapes_schedules.ScheduleInput(data=request.data)
+    given = shapes.ScheduleInput(data=request.data)
     given.is_valid(raise_exception=True)
     with fields_named():
         return save_schedule(given=given.to_given(), person=actor_of(request), schedule=schedule)

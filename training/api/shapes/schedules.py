@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from training.api.shapes_runs import LAUNCH, Json
+from training.api.shapes.runs import LAUNCH, Json
 from training.models import Firing, RetrainSchedule
 from training.recipes import DEFAULT
 from training.schedules.schedules import ScheduleInput as Given

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation.api.shapes import LABELS
+from annotation.api.shapes.items import LABELS
 from annotation.moderation.read_contents import MAX_CONTENTS
 from guardapp.guard.actions import Action
 from guardapp.guard.judging import Mode
