@@ -81,8 +81,8 @@ def ingest_beside_copy(bare: Floor, rounds: int, rows: int) -> dict[str, float]:
 
 def next_beside_skip_locked(bare: Floor, leases: int) -> dict[str, float]:
     from annotation.models import ReviewQueue, User
-    from annotation.review.decision import Decision
     from annotation.review.assign import assign_next
+    from annotation.review.decision import Decision
     from annotation.review.submit import submit_review
     from annotation.status import ReviewKind
     from guardapp.guard.taxonomy import Harmfulness

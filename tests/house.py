@@ -47,7 +47,7 @@ annotation/pages/people annotation/management/commands
 annotation/urls annotation/api_urls annotation/apps
 
 training/status training/contract
-training/gate_checks
+training/gate
 training/recipes training/models training/errors
 training/files training/learning
 training/learning/grpo

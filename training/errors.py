@@ -3,7 +3,7 @@
 from django.utils.translation import gettext as _
 
 from annotation.errors import ServiceError
-from training.gate_checks import GateReport
+from training.gate.values import GateReport
 
 
 class TrainingError(ServiceError):

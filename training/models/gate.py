@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from annotation.models import User
-from training.gate_checks import Thresholds
+from training.gate.values import Thresholds
 
 SHARES = ("alpha", "f1_margin", "category_margin", "false_positive_cap", "parse_failure_cap", "regression_cap")
 

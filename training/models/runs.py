@@ -128,7 +128,7 @@ class EvaluationRow(models.Model):
 class Promotion(models.Model):
     """Append-only: who put which version into production, which one it replaced, and why.
 
-    `gate` is the report at that time (training.gate_checks.GateReport as JSON), empty for a rollback.
+    `gate` is the report at that time (training.gate.values.GateReport as JSON), empty for a rollback.
     """
 
     kind = models.CharField(max_length=16, choices=PromotionKind)

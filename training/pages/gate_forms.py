@@ -2,7 +2,7 @@
 
 from django import forms
 
-from training.gate_checks import Thresholds
+from training.gate.values import Thresholds
 from training.pages.home_forms import ReasonForm
 
 

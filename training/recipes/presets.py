@@ -1,10 +1,10 @@
 """The presets, with the source of every value: the papers' tables (GuardReasoner-VL and -Omni) and released scripts."""
 
+from training.recipes.starter import STARTER_SFT
 from training.recipes.translatable import gettext_noop
-from training.recipes.values import Recipe, Setting, Value
+from training.recipes.values import Recipe, Setting, Stage, settings_from
 
 OURS = "ours"
-OURS_CPU = "ours, for two CPU cores"
 PAPER_VL = "GuardReasoner-VL"
 PAPER_OMNI_V1 = "GuardReasoner-Omni, 148k rows"
 PAPER_OMNI_V2 = "GuardReasoner-Omni, 181k rows"
@@ -15,19 +15,13 @@ PER_PROMPT = "counted there in prompts: times the group size"
 SWIFT = "ms-swift's default, which the released script keeps"
 NOT_FOUND = "not found in paper or code: ours"
 
-Stage = dict[str, Setting]
-
-
-def _all(source: str, **values: Value) -> Stage:
-    return {name: Setting(value, source) for name, value in values.items()}
-
 
 def _sft(source: str, *, epochs: float, cutoff: int, warmup: Setting, freeze: Setting, **more: Setting) -> Stage:
     """The common part of the three published recipes (global batch 192 = 8 rows × 24 accumulated on one process)."""
     return {
-        **_all(source, learning_rate=5e-5, lr_scheduler="cosine"),
+        **settings_from(source, learning_rate=5e-5, lr_scheduler="cosine"),
         "warmup_ratio": warmup,
-        **_all(
+        **settings_from(
             source,
             epochs=epochs,
             batch_size=8,
@@ -38,26 +32,29 @@ def _sft(source: str, *, epochs: float, cutoff: int, warmup: Setting, freeze: Se
         ),
         "weight_decay": Setting(0.0, NOT_FOUND),
         "freeze_vision": freeze,
-        **_all(OURS, gradient_checkpointing=True, save_bf16=True),
+        **settings_from(OURS, gradient_checkpointing=True, save_bf16=True),
         **more,
     }
 
 
 def _mine(source: str, *, rollouts: int, keep: str, max_new_tokens: Setting) -> Stage:
-    return {**_all(source, rollouts=rollouts, keep=keep, temperature=1.0, top_p=0.95), "max_new_tokens": max_new_tokens}
+    return {
+        **settings_from(source, rollouts=rollouts, keep=keep, temperature=1.0, top_p=0.95),
+        "max_new_tokens": max_new_tokens,
+    }
 
 
 def _grpo(own: Stage) -> Stage:
     """A GRPO stage, with settings that make a large checkpoint fit."""
-    return _all(OURS, micro_batch=8, gradient_checkpointing=True, bf16=True, save_bf16=True) | own
+    return settings_from(OURS, micro_batch=8, gradient_checkpointing=True, bf16=True, save_bf16=True) | own
 
 
 def _vl_grpo(reward: str) -> Stage:
     return _grpo(
         {
-            **_all(PAPER_VL, reward=reward, group_size=16, prompts_per_batch=512),
+            **settings_from(PAPER_VL, reward=reward, group_size=16, prompts_per_batch=512),
             "update_batch": Setting(256 * 16, f"{PAPER_VL} (256, {PER_PROMPT})"),
-            **_all(
+            **settings_from(
                 PAPER_VL,
                 learning_rate=1e-6,
                 weight_decay=1e-2,
@@ -66,7 +63,7 @@ def _vl_grpo(reward: str) -> Stage:
                 clip_schedule="product",
                 concat_share=0.2,
             ),
-            **_all(
+            **settings_from(
                 NOT_FOUND,
                 lr_scheduler="constant",
                 max_grad_norm=1.0,
@@ -84,76 +81,6 @@ def _vl_grpo(reward: str) -> Stage:
     )
 
 
-STARTER_SFT = Recipe(
-    "starter-sft",
-    "Starter",
-    gettext_noop("Corrections on the guard that ships with the project, on a CPU."),
-    {
-        "sft": _all(
-            OURS_CPU,
-            learning_rate=6e-4,
-            lr_scheduler="cosine",
-            warmup_ratio=0.05,
-            epochs=8.0,
-            batch_size=16,
-            gradient_accumulation=1,
-            cutoff_tokens=2048,
-            weight_decay=0.01,
-            max_grad_norm=1.0,
-            freeze_vision=True,
-            bf16=False,
-            save_bf16=True,
-            save_every=50,
-            log_every=2,
-        ),
-        "mine": _all(
-            OURS_CPU, rollouts=4, keep="any_wrong", temperature=1.0, top_p=0.95, max_new_tokens=256, batch_size=32
-        ),
-        "grpo": _all(
-            OURS_CPU,
-            reward="omni-v2",
-            group_size=8,
-            prompts_per_batch=8,
-            update_batch=64,
-            micro_batch=16,
-            epochs=1.0,
-            learning_rate=1e-4,
-            lr_scheduler="constant",
-            warmup_ratio=0.0,
-            weight_decay=0.0,
-            max_grad_norm=1.0,
-            temperature=1.0,
-            top_p=0.95,
-            max_prompt_tokens=1792,
-            max_new_tokens=256,
-            clip_low=0.2,
-            clip_high=0.2,
-            loss="token_mean",
-            freeze_vision=True,
-            bf16=False,
-            save_bf16=True,
-            save_every=20,
-        ),
-        "dpo": _all(
-            OURS_CPU,
-            beta=0.1,
-            sft_weight=1.0,
-            weight_spread=0.2,
-            epochs=2.0,
-            learning_rate=5e-5,
-            lr_scheduler="cosine",
-            warmup_ratio=0.05,
-            batch_size=8,
-            gradient_accumulation=1,
-            cutoff_tokens=2048,
-            freeze_vision=True,
-            bf16=False,
-            save_bf16=True,
-            save_every=50,
-            log_every=2,
-        ),
-    },
-)
 OMNI_V1 = Recipe(
     "omni-v1",
     "GuardReasoner-Omni v1",
@@ -171,9 +98,9 @@ OMNI_V1 = Recipe(
         ),
         "grpo": _grpo(
             {
-                **_all(PAPER_OMNI_V1, reward="omni-v1", group_size=16, prompts_per_batch=256),
+                **settings_from(PAPER_OMNI_V1, reward="omni-v1", group_size=16, prompts_per_batch=256),
                 "update_batch": Setting(128 * 16, f"{CODE_OMNI_V1} (128, {PER_PROMPT})"),
-                **_all(
+                **settings_from(
                     PAPER_OMNI_V1,
                     learning_rate=2e-6,
                     weight_decay=1e-2,
@@ -184,7 +111,7 @@ OMNI_V1 = Recipe(
                     max_prompt_tokens=22_528,
                     max_new_tokens=2048,
                 ),
-                **_all(
+                **settings_from(
                     CODE_OMNI_V1,
                     save_every=4,
                     temperature=1.0,
@@ -220,7 +147,7 @@ OMNI_V2 = Recipe(
         ),
         "grpo": _grpo(
             {
-                **_all(
+                **settings_from(
                     PAPER_OMNI_V2,
                     reward="omni-v2",
                     group_size=8,
@@ -232,8 +159,8 @@ OMNI_V2 = Recipe(
                     max_new_tokens=4096,
                     epochs=2.0,
                 ),
-                **_all(CODE_OMNI_V2, temperature=1.0, top_p=0.95, micro_batch=1, save_every=112, log_every=4),
-                **_all(
+                **settings_from(CODE_OMNI_V2, temperature=1.0, top_p=0.95, micro_batch=1, save_every=112, log_every=4),
+                **settings_from(
                     SWIFT,
                     lr_scheduler="cosine",
                     weight_decay=0.1,
@@ -276,7 +203,7 @@ HS_DPO = Recipe(
     {
         "mine": _mine(PAPER_V0, rollouts=4, keep="mixed", max_new_tokens=Setting(2048, NOT_FOUND)),
         "dpo": {
-            **_all(
+            **settings_from(
                 PAPER_V0,
                 beta=0.01,
                 sft_weight=2.0,
@@ -287,7 +214,7 @@ HS_DPO = Recipe(
                 batch_size=8,
                 gradient_accumulation=32,
             ),
-            **_all(
+            **settings_from(
                 NOT_FOUND,
                 warmup_ratio=0.03,
                 weight_decay=0.0,
@@ -295,7 +222,7 @@ HS_DPO = Recipe(
                 cutoff_tokens=4096,
                 freeze_vision=True,
             ),
-            **_all(OURS, bf16=True, gradient_checkpointing=True, save_bf16=True),
+            **settings_from(OURS, bf16=True, gradient_checkpointing=True, save_bf16=True),
         },
     },
 )

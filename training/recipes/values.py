@@ -45,3 +45,10 @@ class Recipe:
 
     def values(self, kind: str) -> dict[str, Value]:
         return {name: setting.value for name, setting in self.settings(kind).items()}
+
+
+Stage = dict[str, Setting]
+
+
+def settings_from(source: str, **values: Value) -> Stage:
+    return {name: Setting(value, source) for name, value in values.items()}

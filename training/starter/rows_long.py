@@ -10,8 +10,10 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from training.starter.answers import Answer, make_answer
 from training.starter.grammar import lexicon, pick, topics
-from training.starter.rows_text import Answer, Prompt, everyday_sentence, make_answer, make_prompt, text_row
+from training.starter.prompts import Prompt, everyday_sentence, make_prompt
+from training.starter.rows_text import text_row
 
 FEWEST_WORDS, MOST_WORDS = 150, 2_700
 # probability of a new paragraph after a sentence, in texts that have paragraphs

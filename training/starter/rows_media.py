@@ -12,11 +12,12 @@ from typing import Any
 import av
 from PIL import Image
 
+from training.starter.answers import Answer, comply, help_out, refuse
 from training.starter.drawing import TITLES, blank, draw_object, draw_text, grid_height
 from training.starter.grammar import Topic, expand, lexicon, pick
 from training.starter.perturb import QUOTE_WORDS, quote
+from training.starter.prompts import Prompt, request
 from training.starter.reasoning import completion, prompt_steps, response_steps
-from training.starter.rows_text import Answer, Prompt, comply, help_out, refuse, request
 
 CLIP_FPS = 8  # frames per second of a rendered clip
 CLIP_SIDES = ((96, 96), (128, 128))  # pixels

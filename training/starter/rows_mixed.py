@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from training.starter.answers import Answer
 from training.starter.grammar import Topic
 from training.starter.perturb import sentences
-from training.starter.rows_text import Answer, Prompt, text_row
+from training.starter.prompts import Prompt
+from training.starter.rows_text import text_row
 
 # Numbers of pieces besides the harmful ones, or in all; drawn uniformly.
 PIECES = (1, 1, 2, 2, 3, 4, 6, 9, 15)

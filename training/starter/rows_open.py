@@ -11,10 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from training.starter.answers import Answer, advise, comply, refuse
 from training.starter.grammar import Topic
 from training.starter.perturb import sentences, thin
+from training.starter.prompts import Prompt
 from training.starter.rows_text import MOST_WORDS as GENERATED_WORDS
-from training.starter.rows_text import Answer, Prompt, advise, comply, refuse, text_row
+from training.starter.rows_text import text_row
 
 # Limit on an open row's text; the longest are cut after the quoted start.
 MOST_WORDS = 350

@@ -7,7 +7,8 @@ from guardapp.guard.measures.bootstrap import PairedDifference, paired_bootstrap
 from guardapp.guard.measures.scores import Outcome
 from guardapp.guard.measures.significance import McNemar, mcnemar_test
 from guardapp.guard.taxonomy import Harmfulness, Task
-from training.gate_checks import FIELDS, RESAMPLES, WORDS
+from training.gate.checks import RESAMPLES
+from training.gate.values import FIELDS, WORDS
 from training.models import Evaluation, EvaluationRow
 from training.versions.flips import flipped_rows
 

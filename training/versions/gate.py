@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 
 from annotation.models import HardSample, ModelVersion, User
 from training.errors import NotAnAdmin, NotEvaluated, ThresholdNotUsable
-from training.gate_checks import Answer, GateReport, PairedRow, Thresholds, decide
+from training.gate.checks import decide
+from training.gate.values import Answer, GateReport, PairedRow, Thresholds
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow, GateSettings
 from training.models.gate import SHARES
 from training.status import RunStatus, SnapshotOrigin, Split

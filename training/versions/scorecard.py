@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardapp.guard.taxonomy import Task
-from training.gate_checks import WORDS
+from training.gate.values import WORDS
 from training.models import Evaluation
 from training.status import RunStatus, SnapshotOrigin
 

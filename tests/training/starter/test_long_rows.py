@@ -11,9 +11,9 @@ from guardapp.guard.parsing import parse
 from training.starter.grammar import topics
 from training.starter.perturb import sentences, thin
 from training.starter.plan import STAGES
+from training.starter.prompts import HELD_OUT_GROUPS
 from training.starter.rows_long import FEWEST_WORDS, MOST_WORDS, generate_long
 from training.starter.rows_open import open_prose, open_rows, touches_held_out
-from training.starter.rows_text import HELD_OUT_GROUPS
 
 OPEN: list[dict[str, str | None]] = [
     {

@@ -12,8 +12,9 @@ from PIL import Image
 from guardapp.guard.parsing import parse
 from training.starter.grammar import expand, lexicon, topics
 from training.starter.perturb import perturb, quote, span_of
+from training.starter.prompts import HELD_OUT_GROUPS
 from training.starter.rows_media import CLIP_FPS, generate_media, render_clip, render_image
-from training.starter.rows_text import HELD_OUT_GROUPS, generate
+from training.starter.rows_text import generate
 from training.starter.scoring import Counts, count, weighted_f1
 
 

@@ -19,7 +19,7 @@ from training.errors import (
     ReasonMissing,
     ThresholdNotUsable,
 )
-from training.gate_checks import Thresholds
+from training.gate.values import Thresholds
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow, GateSettings, Promotion
 from training.status import PromotionKind, SnapshotOrigin, Split
 from training.versions.evaluations import request_evaluation

@@ -8,6 +8,7 @@ from transformers import GenerationConfig
 
 from guardapp.guard.engines.hf.encoding import Encoded, collate
 from guardapp.guard.engines.hf.shared_prompt import read_once
+from training.contract import GrpoConfig
 
 
 def draw_groups(
@@ -54,3 +55,23 @@ def _draw(
     output = model.generate(**read_once(model, inputs, group_size), generation_config=config)
     drawn: list[list[int]] = output[:, inputs["input_ids"].shape[1] :].tolist()
     return drawn
+
+
+def generation_settings(
+    config: GrpoConfig, *, end_ids: Sequence[int], padding_id: int, suppressed_ids: Sequence[int]
+) -> dict[str, Any]:
+    """Name every setting, so that the temperature and penalties which a checkpoint brings are ignored.
+
+    `suppressed_ids`: media placeholders. A sampled one would have no pixels behind it.
+    """
+    return {
+        "max_new_tokens": config.max_new_tokens,
+        "do_sample": True,
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "top_k": 0,
+        "repetition_penalty": 1.0,
+        "eos_token_id": end_ids,
+        "pad_token_id": padding_id,
+        "suppress_tokens": suppressed_ids,
+    }

@@ -26,8 +26,9 @@ from guardapp.guard.rl.clipping import ClipRange
 from training.contract import GrpoConfig
 from training.learning.grpo.batches import Batches
 from training.learning.grpo.data import PromptOrder, Prompts
-from training.learning.grpo.loss import clipped_policy_loss, completion_logps, row_weights
-from training.learning.grpo.sampling import draw_groups
+from training.learning.grpo.loss import clipped_policy_loss, completion_logps
+from training.learning.grpo.passes import forward_passes
+from training.learning.grpo.sampling import draw_groups, generation_settings
 from training.learning.grpo.scoring import Grader, Scored, group_advantages, rollout_metrics
 
 # in a checkpoint folder: the rollouts that the next updates still use
@@ -66,19 +67,12 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         super().__init__(reward_funcs=[grader], **keywords)
         grader.end_ids = frozenset(self.eos_token_ids)
         self.grader = grader
-        # ignore the temperature and penalties that the checkpoint brings
-        self.generation_kwargs = {
-            "max_new_tokens": config.max_new_tokens,
-            "do_sample": True,
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-            "top_k": 0,
-            "repetition_penalty": 1.0,
-            "eos_token_id": self.eos_token_ids,
-            "pad_token_id": self._tokenizer.pad_token_id,
-            # a sampled placeholder would have no pixels
-            "suppress_tokens": [self.model.config.image_token_id, self.model.config.video_token_id],
-        }
+        self.generation_kwargs = generation_settings(
+            config,
+            end_ids=self.eos_token_ids,
+            padding_id=self._tokenizer.pad_token_id,
+            suppressed_ids=[self.model.config.image_token_id, self.model.config.video_token_id],
+        )
         self.generation_config = GenerationConfig(**self.generation_kwargs, disable_compile=True)
 
     def _get_train_sampler(self, dataset: Any = None) -> PromptOrder:
@@ -97,7 +91,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         position = int(self._step) % (self.batches.per_rollout * self.num_iterations)
         if position == 0:
             drawn = shuffle_sequence_dict(self._generate_and_score_completions(generation_batch))
-            self._passes = self._forward_passes(drawn)
+            self._passes = forward_passes(drawn, self.batches, self.config, self.accelerator.gather)
         inputs: dict[str, torch.Tensor] = self._passes[position % self.batches.per_rollout]
         return inputs
 
@@ -182,33 +176,6 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         return [Image.open(frame.path).convert("RGB") for frame in frames] or None
 
     # --- updating from a rollout batch ---
-
-    def _forward_passes(self, drawn: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-        """Split a shuffled rollout batch into the forward passes of its updates, grouped by length.
-
-        If configured, groups without any advantage are skipped; a pass keeps at least one row, which then has weight 0.
-        """
-        passes: list[dict[str, torch.Tensor]] = []
-        rows = len(drawn["advantages"])
-        lengths = drawn["prompt_mask"].sum(dim=1) + drawn["completion_mask"].sum(dim=1)
-        kept = drawn["advantages"] != 0 if self.config.skip_zero_advantage else torch.ones(rows, dtype=torch.bool)
-        kept = kept.to(lengths.device)
-        for update in torch.arange(rows, device=lengths.device).chunk(self.batches.updates):
-            tokens = drawn["completion_mask"][update].sum(dim=1)
-            token_mean = self.config.loss == "token_mean"
-            mine = tokens[kept[update]].sum() if token_mean else kept[update].sum()
-            # gradients are averaged over the processes and over the rollout batches of a larger update
-            total = self.accelerator.gather(mine.float()).mean().item() * self.batches.rollouts
-            weights = torch.zeros(rows, device=lengths.device)
-            weights[update] = row_weights(tokens, kept[update], token_mean=token_mean, total=total)
-            ranked = update[kept[update]]
-            ranked = ranked[lengths[ranked].argsort()]
-            for part in ranked.tensor_split(self.batches.per_rollout // self.batches.updates):
-                picked = part if len(part) else update[:1]
-                passes.append(
-                    {key: values[picked] for key, values in drawn.items() if values.ndim} | {"weight": weights[picked]}
-                )
-        return passes
 
     def _get_per_token_logps_and_entropies(
         self,

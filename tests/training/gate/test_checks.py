@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from training.gate_checks import Answer, Check, PairedRow, State, Thresholds, decide, regressions
+from training.gate.checks import decide, regressions
+from training.gate.values import Answer, Check, PairedRow, State, Thresholds
 
 H, U = "harmful", "unharmful"
 LIMITS = Thresholds()
