@@ -9,21 +9,25 @@ from django.conf import settings
 from annotation.media.files import decoded, frames_folder
 from annotation.models import Item, ItemMedia, MediaAsset, PolicyVersion
 from guardapp.guard.media.decode import Decoded, MediaError
+from guardapp.guard.taxonomy import DEFAULT_CODES
 from guardapp.guard.verdict import SeenMedia
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """An item's media in order, the rows that a prediction keeps of it (`Prediction.media_seen`), and the policy beside
-    it.
+    """An item's media in order, the rows that a prediction keeps of it (`Prediction.media_seen`), the policy beside it,
+    and the category codes that are read from what the guard says of it.
     """
 
     media: tuple[SeenMedia, ...]
     rows: tuple[dict[str, Any], ...]
     policy: PolicyVersion | None = None
+    codes: frozenset[str] = DEFAULT_CODES
 
 
-def evidence_of(items: Sequence[Item], policy: PolicyVersion | None = None) -> dict[int, Evidence | MediaError]:
+def evidence_of(
+    items: Sequence[Item], policy: PolicyVersion | None, codes: frozenset[str]
+) -> dict[int, Evidence | MediaError]:
     """By item id: its evidence, or the error of its first file that cannot be shown. A bad file costs only its own
     items.
     """
@@ -33,12 +37,13 @@ def evidence_of(items: Sequence[Item], policy: PolicyVersion | None = None) -> d
     distinct = {asset.sha256: asset for row in assets.values() for asset in row}
     found = decoded(list(distinct.values()))
     return {
-        item_id: _evidence([(asset, found[asset.sha256]) for asset in row], policy) for item_id, row in assets.items()
+        item_id: _evidence([(asset, found[asset.sha256]) for asset in row], policy, codes)
+        for item_id, row in assets.items()
     }
 
 
 def _evidence(
-    row: list[tuple[MediaAsset, Decoded | MediaError]], policy: PolicyVersion | None
+    row: list[tuple[MediaAsset, Decoded | MediaError]], policy: PolicyVersion | None, codes: frozenset[str]
 ) -> Evidence | MediaError:
     media: list[SeenMedia] = []
     rows: list[dict[str, Any]] = []
@@ -56,4 +61,4 @@ def _evidence(
                 "height": shown.height,
             }
         )
-    return Evidence(tuple(media), tuple(rows), policy)
+    return Evidence(tuple(media), tuple(rows), policy, codes)

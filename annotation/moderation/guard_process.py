@@ -20,7 +20,7 @@ from annotation.models import ModelVersion
 from annotation.moderation.guard_client import ContentNotReadable
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.predictions.loaded_engine import engine_for, engine_or_former, production_version
-from annotation.predictions.policy import policy_for, policy_text
+from annotation.predictions.policy import policy_codes, policy_for, policy_text
 from annotation.predictions.predict import ENGINE_FAILURES
 from annotation.predictions.shared_device import DeviceLent, leave, on_device
 from guardapp.guard.batching import Batcher, More, TooLate
@@ -99,10 +99,10 @@ class Guarding:
         with self._loading:
             version, engine = engine_or_former(production_version(), self._engine_of)
         policy = policy_for(version)
-        text = policy_text(policy) if policy else None
+        text, codes = policy_text(policy) if policy else None, policy_codes(policy)
 
         def told(asks: Sequence[Ask]) -> list[Ask]:
-            return [replace(ask, sample=replace(ask.sample, policy_text=text)) for ask in asks]
+            return [replace(ask, sample=replace(ask.sample, policy_text=text, codes=codes)) for ask in asks]
 
         for number, judged in judge_as_they_come(
             engine, told(asks), lambda room: told(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS

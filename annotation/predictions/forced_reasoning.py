@@ -17,13 +17,13 @@ one that names exactly the gold categories wins, then the earlier one. Nothing i
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from annotation.status import TargetSource
 from guardapp.guard.engine import Engine
 from guardapp.guard.steps import categories_named
-from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness
+from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 FRESH = 8
@@ -36,13 +36,13 @@ _STATED = re.compile(r"\b(request|response) is (harmful|unharmful)\b", re.IGNORE
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One row that lacks reasoning. `wrong_steps`: what the reviewer marked wrong; `seen_steps`: what the guard said
-    before.
+    before; `categories`: names by code.
     """
 
     sample: Sample
     prompt: str
     response: str | None
-    categories: tuple[str, ...] = ()
+    categories: Mapping[str, str] = field(default_factory=dict)
     wrong_steps: frozenset[str] = frozenset()
     seen_steps: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ def conclusion(row: Wanted) -> str:
     """The gold verdict as a step, for example "That is Hate (S10), so the request is harmful. The response is
     unharmful."
     """
-    named = [f"{CATEGORY_BY_CODE[code].name} ({code})" for code in row.categories if code in CATEGORY_BY_CODE]
+    named = [f"{name} ({code})" for code, name in row.categories.items()]
     if row.prompt == Harmfulness.HARMFUL:
         about_request = (
             f"That is {', '.join(named)}, so the request is harmful." if named else "The request is harmful."
@@ -131,7 +131,8 @@ def _best(row: Wanted, candidates: Sequence[tuple[str, ...]], source: TargetSour
     sound = [steps for steps in candidates if row.wrong_steps.isdisjoint(steps)]
     if not sound:
         return None
-    return Target(min(sound, key=lambda steps: set(categories_named(steps)) != set(row.categories)), source)
+    codes = row.sample.codes.union(row.categories)
+    return Target(min(sound, key=lambda steps: set(categories_named(steps, codes)) != set(row.categories)), source)
 
 
 def _ends_right(row: Wanted, steps: Sequence[str]) -> bool:

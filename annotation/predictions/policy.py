@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from annotation.database.kept_statements import Select
 from annotation.models import ModelVersion, PolicyCategory, PolicyVersion
+from guardapp.guard.taxonomy import DEFAULT_CODES
 
 _NEWEST = Select(
     lambda: PolicyVersion.objects.filter(policy__slug="default").order_by("-number").select_related("policy")[:1]
@@ -26,6 +27,23 @@ def policy_categories(version: PolicyVersion) -> tuple[PolicyCategory, ...]:
 def _categories(version_id: int) -> tuple[PolicyCategory, ...]:
     # a policy version is immutable, so this can be kept for the life of the process
     return tuple(PolicyCategory.objects.filter(version_id=version_id))
+
+
+def policy_codes(version: PolicyVersion | None) -> frozenset[str]:
+    """The codes that are read from completions of a prompt with this policy version in it; None: no policy in it, so
+    the active version's.
+
+    Codes of earlier versions and of the built-in categories stay readable: a guard goes on naming what it learned after
+    a lead has taken it off the policy.
+    """
+    version = version or _NEWEST.first()
+    return DEFAULT_CODES if version is None else _codes(version.policy_id, version.number)
+
+
+@lru_cache(maxsize=64)
+def _codes(policy_id: int, number: int) -> frozenset[str]:
+    until_then = PolicyCategory.objects.filter(version__policy=policy_id, version__number__lte=number)
+    return DEFAULT_CODES.union(until_then.values_list("code", flat=True))
 
 
 def policy_for(guard: ModelVersion) -> PolicyVersion | None:

@@ -15,7 +15,7 @@ from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Event, Item, ModelVersion, Prediction
 from annotation.predictions.claims import Claim, Failure, claim_pending, give_back, kept, renew
 from annotation.predictions.fingerprints import store_fingerprints
-from annotation.predictions.policy import policy_for, policy_text
+from annotation.predictions.policy import policy_codes, policy_for, policy_text
 from annotation.predictions.shadow_requests import request_shadow
 from annotation.queues.rules import enabled_rules, place
 from annotation.status import EventKind, ItemStatus
@@ -79,7 +79,8 @@ def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Pre
 def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequence[Item]) -> tuple[int, int]:
     evidence: dict[int, Evidence] = {}
     failures: dict[int, Failure] = {}
-    for item_id, shown in evidence_of(items, policy_for(version)).items():
+    policy = policy_for(version)
+    for item_id, shown in evidence_of(items, policy, policy_codes(policy)).items():
         if isinstance(shown, MediaError):
             # a full disk or a store that is away says nothing about the item; all else would end the same however often
             # it is tried
@@ -136,6 +137,7 @@ def sample_of(item: Item, evidence: Evidence) -> Sample:
         response=item.response,
         media=evidence.media,
         policy_text=policy_text(evidence.policy) if evidence.policy else None,
+        codes=evidence.codes,
     )
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Item, ModelVersion, Prediction
-from annotation.predictions.policy import policy_for
+from annotation.predictions.policy import policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, Answer, answer_greedily, prediction_row, sample_of
 from annotation.predictions.shadow_requests import ShadowClaim, claim_shadow, give_back_shadow, shadow_version, waiting
 from annotation.status import ItemStatus
@@ -52,7 +52,8 @@ def answer_requests(engine: Engine, version: ModelVersion, claim: ShadowClaim, *
     if not claim.requests:
         return Shadowed()
     items = [request.item for request in claim.requests]
-    shown = evidence_of(items, policy_for(version))
+    policy = policy_for(version)
+    shown = evidence_of(items, policy, policy_codes(policy))
     evidence = {item_id: found for item_id, found in shown.items() if isinstance(found, Evidence)}
     errors = {item_id: str(found) for item_id, found in shown.items() if not isinstance(found, Evidence)}
     answers, failed = _ask(engine, [item for item in items if item.pk in evidence], evidence)

@@ -19,11 +19,11 @@ from annotation.database import clock
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import GoldLabel, ModelVersion, Prediction
 from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
-from annotation.predictions.policy import policy_for
+from annotation.predictions.policy import policy_categories, policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, sample_of
 from annotation.status import StepMark, TargetSource
 from guardapp.guard.engine import Engine
-from guardapp.guard.parsing import parse
+from guardapp.guard.parsing import parse_steps
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ def reasoning_from_rollouts(prediction: Prediction, labels: Labels) -> tuple[str
     """Steps of the first stored rollout that reached the gold labels, prompt and response both; None where none did."""
     for rollout in prediction.rollouts:
         if rollout["parsed"] and (rollout["prompt_label"], rollout["response_label"]) == labels:
-            judgement = parse(rollout["completion"], response_expected=labels[1] is not None)
-            if judgement is not None and judgement.steps:
-                return judgement.steps
+            steps = parse_steps(rollout["completion"])
+            if steps:
+                return steps
     return None
 
 
@@ -84,7 +84,7 @@ def _claim(limit: int) -> tuple[list[GoldLabel], datetime]:
     with transaction.atomic():
         ids = list(_waiting().order_by("id").select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
         _waiting().filter(pk__in=ids).update(target_claimed_until=until, target_attempts=F("target_attempts") + 1)
-    held = _held(ids, until).select_related("item", "review", "prediction").order_by("id")
+    held = _held(ids, until).select_related("item", "review", "prediction", "policy_version").order_by("id")
     return list(held), until
 
 
@@ -124,11 +124,13 @@ def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Want
     """By gold id. Left out: rows whose media cannot be shown, and rows without a prompt label, which no completion can
     state.
     """
-    evidence = evidence_of([row.item for row in batch], policy_for(version))
+    policy = policy_for(version)
+    evidence = evidence_of([row.item for row in batch], policy, policy_codes(policy))
     wanted: dict[int, Wanted] = {}
     for row in batch:
         shown = evidence[row.item_id]
         if isinstance(shown, Evidence) and row.prompt_label is not None:
+            names = {category.code: category.name for category in policy_categories(row.policy_version)}
             wrong = frozenset(
                 step["text"] for step in row.review.steps if step["mark"] == StepMark.WRONG and step["text"]
             )
@@ -136,7 +138,7 @@ def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Want
                 sample_of(row.item, shown),
                 row.prompt_label,
                 row.response_label,
-                tuple(row.categories),
+                {code: names.get(code, code) for code in row.categories},
                 wrong,
                 tuple(row.prediction.steps) if row.prediction else (),
             )

@@ -20,7 +20,7 @@ from annotation.errors import DecisionNotValid, ServiceError
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import ModelVersion, Regeneration, User
 from annotation.predictions.claims import kept as renewed
-from annotation.predictions.policy import policy_for
+from annotation.predictions.policy import policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, labels_of, sample_of
 from annotation.review.decision import MAX_STEPS
 from annotation.review.drafts import draft_first
@@ -130,7 +130,8 @@ def _claim() -> RegenerationClaim | None:
 
 def _answer(engine: Engine, version: ModelVersion, row: Regeneration) -> Rollout | str:
     """The completion, or why there is none; "" where another attempt may help."""
-    shown = evidence_of([row.item], policy_for(version))[row.item_id]
+    policy = policy_for(version)
+    shown = evidence_of([row.item], policy, policy_codes(policy))[row.item_id]
     if not isinstance(shown, Evidence):
         return "" if isinstance(shown, MediaStorageFailed) else str(shown)
     try:

@@ -16,7 +16,7 @@ import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  
 from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
 from annotation.status import TargetSource
 from guardapp.guard.engines.hf.engine import HfEngine
-from guardapp.guard.parsing import parse, render
+from guardapp.guard.parsing import parse_steps, render
 from guardapp.guard.verdict import Judgement
 from training.learning.json_lines import append_line, read_lines
 from training.learning.rows import Row
@@ -75,9 +75,8 @@ def at_once(row: Row, greedy: Line, mined: Line) -> Target | None:
     """The accepted reasoning, or that of the first rollout that reached gold; None if neither has steps."""
     own = [(rollout["completion"], TargetSource.OWN_ROLLOUT) for rollout in mined["rollouts"] if rollout["right"]]
     for completion, source in own if flipped(greedy) else [(greedy["completion"], TargetSource.ACCEPTED), *own]:
-        judgement = parse(completion, response_expected=False)
-        if judgement is not None and judgement.steps:
-            return Target(judgement.steps, source)
+        if steps := parse_steps(completion):
+            return Target(steps, source)
     return None
 
 
@@ -119,8 +118,7 @@ def _written(
 
 
 def _steps(greedy: Line) -> tuple[str, ...]:
-    judgement = parse(greedy["completion"], response_expected=False)
-    return judgement.steps if judgement else ()
+    return parse_steps(greedy["completion"])
 
 
 def _line(row: Row, greedy: Line, target: Target | None) -> dict[str, Any]:

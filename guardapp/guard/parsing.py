@@ -36,8 +36,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from guardapp.guard.steps import categories_named, clean_step, split_steps
-from guardapp.guard.taxonomy import CATEGORY_BY_CODE, Harmfulness, Refusal
-from guardapp.guard.verdict import Judgement, Verdict
+from guardapp.guard.taxonomy import Harmfulness, Refusal
+from guardapp.guard.verdict import Judgement, Sample, Verdict
 
 _THINK, _THINK_END, _RESULT, _RESULT_END = "<think>", "</think>", "<result>", "</result>"
 _RESULT_FOLLOWS = re.compile(r"</think>\s*<result>")
@@ -84,13 +84,17 @@ class _Reading(NamedTuple):
     spans: LabelSpans
 
 
-def parse(
-    completion: str, *, response_expected: bool = True, codes: Collection[str] = CATEGORY_BY_CODE
-) -> Judgement | None:
+def parse_answer(completion: str, sample: Sample) -> Judgement | None:
+    """`parse` a completion of this sample."""
+    return parse(completion, response_expected=sample.response is not None, codes=sample.codes)
+
+
+def parse(completion: str, *, codes: Collection[str], response_expected: bool = True) -> Judgement | None:
     """Parse a completion in the VL/Omni grammar. Return None if it does not parse (see the table above).
 
     With `response_expected=False` (the sample has no response), any response label is ignored. `codes` are the hazard
-    codes that count as categories when a step names them.
+    codes that count as categories when a step names them. They have no default: a caller that forgot the codes of its
+    policy would miss every category that a lead added.
     """
     reading = _read(completion)
     if reading is None:
@@ -106,6 +110,12 @@ def parse_labels(completion: str, *, response_expected: bool = True) -> Verdict 
     if reading is None:
         return None
     return Verdict(reading.prompt, reading.response if response_expected else None)
+
+
+def parse_steps(completion: str) -> tuple[str, ...]:
+    """The steps that `parse` reads; () where it would give None."""
+    reading = _read(completion)
+    return () if reading is None else split_steps(reading.reasoning)
 
 
 def render(judgement: Judgement, *, response_present: bool) -> str:
@@ -149,7 +159,7 @@ def label_positions(completion: str) -> LabelSpans:
     return LabelSpans() if reading is None else reading.spans
 
 
-def parse_v0(completion: str, *, codes: Collection[str] = CATEGORY_BY_CODE) -> Judgement | None:
+def parse_v0(completion: str, *, codes: Collection[str]) -> Judgement | None:
     """Parse a completion of the GuardReasoner v0 text models (1B, 3B, 8B). Return None without a prompt label.
 
     Those models conclude each task on its own line (`Request: harmful`) and mostly repeat the labels under `Answers:`

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Collection, Iterable
 
-from guardapp.guard.taxonomy import CATEGORY_BY_CODE
-
 # Tried in this order: the first kind found at the start of a line divides the text.
 _MARKERS = (
     # "Step 1: …", "## Reasoning Step 1", "**Step 2.** …", "## Conclusion: …"; "Step 2 shows that" is prose
@@ -58,7 +56,7 @@ def split_steps(reasoning: str) -> tuple[str, ...]:
     return paragraphs if len(paragraphs) > 1 else _clean(lines)
 
 
-def categories_named(steps: Iterable[str], codes: Collection[str] = CATEGORY_BY_CODE) -> tuple[str, ...]:
+def categories_named(steps: Iterable[str], codes: Collection[str]) -> tuple[str, ...]:
     """Hazard codes that the steps name in parentheses, "(S10)" or "(S1, S10)", in order of first mention.
 
     Every word in the parentheses must be a code, so "(Galaxy S10)" names none. A code in a negated sentence counts too:

@@ -80,3 +80,4 @@ DEFAULT_CATEGORIES: tuple[Category, ...] = (
 )
 
 CATEGORY_BY_CODE: dict[str, Category] = {category.code: category for category in DEFAULT_CATEGORIES}
+DEFAULT_CODES: frozenset[str] = frozenset(CATEGORY_BY_CODE)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality, Refusal
+from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, MediaKind, Modality, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Sample:
     """The guard's input: the person's prompt, the assistant's response or None, and media.
 
     `policy_text` is the policy for guards that take one in the prompt; None for all others, including released
-    checkpoints.
+    checkpoints. `codes` are the category codes recognised in completions of this sample.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Sample:
     response: str | None = None
     media: tuple[SeenMedia, ...] = ()
     policy_text: str | None = None
+    codes: frozenset[str] = DEFAULT_CODES
 
     @property
     def modality(self) -> Modality:

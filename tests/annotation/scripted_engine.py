@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from guardapp.guard.engine import EngineError
-from guardapp.guard.parsing import parse
+from guardapp.guard.parsing import parse_answer
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 HARMFUL = (
@@ -55,7 +55,7 @@ class ScriptedEngine:
         ]
 
     def _rollout(self, sample: Sample, completion: str) -> Rollout:
-        judgement = parse(completion, response_expected=sample.response is not None)
+        judgement = parse_answer(completion, sample)
         return Rollout(
             completion, judgement, tokens=len(completion.split()), prompt_score=self.score if judgement else None
         )

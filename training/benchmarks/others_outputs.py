@@ -1,6 +1,7 @@
 """Score other guards' completions on a benchmark, by our metrics and as the published scorer does."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from annotation.ingest.values import FieldError
@@ -20,7 +21,11 @@ from training.snapshots.benchmark_rows import rows_of
 
 RESAMPLES, SEED = 10_000, 17
 Gold = Mapping[str, Mapping[str, Any]]  # the benchmark's rows by id
-GRAMMARS: Mapping[str, Callable[[str], Judgement | None]] = {"v0": parse_v0, "omni": parse}
+# only labels are scored: whatever categories the steps name, nobody asks
+GRAMMARS: Mapping[str, Callable[[str], Judgement | None]] = {
+    "v0": partial(parse_v0, codes=()),
+    "omni": partial(parse, codes=()),
+}
 
 
 def import_outputs(

@@ -4,7 +4,7 @@
 ignored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -30,25 +30,34 @@ class CorpusKind(StrEnum):
     PREFERENCE = "preference"
 
 
-def corpus_rows(path: Path, *, name: str, kind: CorpusKind, media_root: Path | None) -> Iterator[ImportedRow | BadRow]:
-    """Stream a file. Row ids are the corpus name and the row number. Raises FileNotReadable, also after rows."""
+def corpus_rows(
+    path: Path, *, name: str, kind: CorpusKind, media_root: Path | None, codes: Collection[str]
+) -> Iterator[ImportedRow | BadRow]:
+    """Stream a file. Row ids are the corpus name and the row number; `codes` are the policy's category codes.
+
+    Raises FileNotReadable, also after rows.
+    """
     find = files_in_folder(media_root) if media_root is not None else no_files
     for record in records(path):
-        yield read_corpus_row(record, name=name, kind=kind, find=find)
+        yield read_corpus_row(record, name=name, kind=kind, find=find, codes=codes)
 
 
-def read_corpus_row(record: Record, *, name: str, kind: CorpusKind, find: MediaFinder) -> ImportedRow | BadRow:
+def read_corpus_row(
+    record: Record, *, name: str, kind: CorpusKind, find: MediaFinder, codes: Collection[str]
+) -> ImportedRow | BadRow:
     """Validate one record. Never raises, whatever the row contains."""
     if record.problem:
         return BadRow(record.place, (FieldError("", record.problem),), record.text)
     if not isinstance(record.value, dict):
         return BadRow(record.place, (FieldError("", "is not an object."),), record.value)
     reader = FieldReader(record.value, [])
-    row = _read(reader, record, name, kind, find)
+    row = _read(reader, record, name, kind, find, codes)
     return BadRow(record.place, tuple(reader.errors), record.value) if row is None or reader.errors else row
 
 
-def _read(reader: FieldReader, record: Record, name: str, kind: CorpusKind, find: MediaFinder) -> ImportedRow | None:
+def _read(
+    reader: FieldReader, record: Record, name: str, kind: CorpusKind, find: MediaFinder, codes: Collection[str]
+) -> ImportedRow | None:
     conversation = read_conversation(reader)
     if conversation is None:
         return None
@@ -56,7 +65,7 @@ def _read(reader: FieldReader, record: Record, name: str, kind: CorpusKind, find
     block = _block(reader, conversation.user, sum(len(reader.sequence(field)) for field in FIELD_BY_KIND.values()))
     if block is None or reader.errors:
         return None
-    verdict = _verdict(reader, conversation.completion, block)
+    verdict = _verdict(reader, conversation.completion, block, codes)
     media = _in_order(reader, conversation.user, block, by_kind)
     preference = _pair(reader, conversation) if kind is CorpusKind.PREFERENCE else {}
     if verdict is None or media is None or preference is None:
@@ -83,9 +92,9 @@ def _block(reader: FieldReader, user: Turn, media: int) -> InputBlock | None:
     return None
 
 
-def _verdict(reader: FieldReader, completion: Turn, block: InputBlock) -> Verdict | None:
+def _verdict(reader: FieldReader, completion: Turn, block: InputBlock, codes: Collection[str]) -> Verdict | None:
     """The labels stated by the completion; if there is a response, it must have one."""
-    judgement = parse(completion.text, response_expected=block.response is not None)
+    judgement = parse(completion.text, response_expected=block.response is not None, codes=codes)
     if judgement is None:
         reader.refuse(
             completion.pointer, "does not parse: <think>…</think>, then <result> with a Request label, is needed."

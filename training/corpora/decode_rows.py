@@ -12,6 +12,7 @@ from django.conf import settings
 
 from annotation.ingest.values import FieldError
 from annotation.media.files import frames_folder, share_frames
+from annotation.predictions.policy import policy_codes
 from guardapp.guard.media.decode import PRESETS, Decoded, Job, MediaError, decode_many
 from guardapp.guard.splits import group_key
 from guardapp.guard.verdict import Sample, SeenMedia
@@ -33,6 +34,7 @@ class DecodedRow:
 
 def decoded_rows(rows: Iterable[ImportedRow | BadRow], *, source: str) -> Iterator[DecodedRow | BadRow]:
     """Decode rows in order. A file that fails affects only its own rows; `source` is stored in the snapshot rows."""
+    codes = policy_codes(None)
     for chunk in chunks(rows, CHUNK):
         with tempfile.TemporaryDirectory() as folder:
             found = _Files(Path(folder))
@@ -41,7 +43,7 @@ def decoded_rows(rows: Iterable[ImportedRow | BadRow], *, source: str) -> Iterat
             ]
             found.decode()
             for row, sha256s in zip(chunk, hashes, strict=True):
-                yield row if isinstance(row, BadRow) else _decoded(row, found, sha256s, source)
+                yield row if isinstance(row, BadRow) else _decoded(row, found, sha256s, source, codes)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -81,7 +83,9 @@ class _Files:
                     share_frames(frames_folder(sha256))
 
 
-def _decoded(row: ImportedRow, found: _Files, sha256s: Sequence[str], source: str) -> DecodedRow | BadRow:
+def _decoded(
+    row: ImportedRow, found: _Files, sha256s: Sequence[str], source: str, codes: frozenset[str]
+) -> DecodedRow | BadRow:
     seen: list[SeenMedia] = []
     for medium, sha256 in zip(row.media, sha256s, strict=True):
         result = found.results.get(sha256)
@@ -92,7 +96,7 @@ def _decoded(row: ImportedRow, found: _Files, sha256s: Sequence[str], source: st
             detail = f"is of kind {result.seen.kind} ({result.mime}), the row says {medium.kind}."
             return BadRow(row.place, (FieldError(medium.source.pointer, detail),), row.value)
         seen.append(result.seen)
-    sample = Sample(row.id, row.prompt, row.response, tuple(seen))
+    sample = Sample(row.id, row.prompt, row.response, tuple(seen), codes=codes)
     group = group_key(row.prompt, row.response, sha256s)
     return DecodedRow(
         Row(sample, row.verdict, row.completion, group=group, source=source, target_source="imported", extra=row.extra),

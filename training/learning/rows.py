@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from guardapp.guard.taxonomy import Harmfulness, MediaKind
+from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, MediaKind
 from guardapp.guard.verdict import Frame, Sample, SeenMedia, Verdict
 
 FIELDS = frozenset(
@@ -25,6 +25,7 @@ FIELDS = frozenset(
         "target_source",
         "weight",
         "policy",
+        "codes",
     }
 )
 
@@ -43,8 +44,9 @@ class Row:
 
     As JSON: {"id", "split": "train"|"holdout", "group", "modality", "prompt", "response", "media": [{"kind", "fps",
     "frames": [{"path", "timestamp_s"}]}], "completion", "labels": {"prompt", "response"}, "categories", "source",
-    "target_source", "weight", "policy": the policy text, only if the guard is given one}. Frame paths are relative to
-    the media root. Further fields of a line are kept in `extra`.
+    "target_source", "weight", "policy": the policy text, only if the guard is given one, "codes": the category codes
+    recognised in completions, only if they are not the built-in ones}. Frame paths are relative to the media root.
+    Further fields of a line are kept in `extra`.
     """
 
     sample: Sample
@@ -83,6 +85,7 @@ class Row:
             "target_source": self.target_source,
             "weight": self.weight,
             **({} if self.sample.policy_text is None else {"policy": self.sample.policy_text}),
+            **({} if self.sample.codes == DEFAULT_CODES else {"codes": sorted(self.sample.codes)}),
             **self.extra,
         }
 
@@ -105,6 +108,7 @@ def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
             response=value["response"],
             media=media,
             policy_text=value.get("policy"),
+            codes=frozenset(value.get("codes", DEFAULT_CODES)),
         ),
         verdict=Verdict(
             prompt=Harmfulness(labels["prompt"]) if labels.get("prompt") else None,

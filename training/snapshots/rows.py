@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 
 from annotation.media.files import frames_at
 from annotation.models import GoldLabel, Item, Prediction
-from annotation.predictions.policy import policy_text
+from annotation.predictions.policy import policy_codes, policy_text
 from annotation.status import TargetSource
 from guardapp.guard.media.decode import MediaError, load_seen
 from guardapp.guard.media.errors import MediaStoreAway
@@ -45,6 +45,7 @@ class Drops:
 
 def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = False) -> Iterable[GoldRow]:
     """Yield the usable rows and count the others in `drops`; `with_policy` includes each label's policy text."""
+    active = policy_codes(None)
     for label in gold:
         if label.prompt_label is None and label.response_label is None:
             drops.add(gettext_noop("no label"))
@@ -64,7 +65,11 @@ def gold_rows(gold: Iterable[GoldLabel], drops: Drops, *, with_policy: bool = Fa
         if len(media) != len(label.item.item_media.all()):
             drops.add(gettext_noop("the guard saw no media"))
             continue
-        yield _gold_row(label, media, with_policy=with_policy)
+        if with_policy:
+            text, codes = policy_text(label.policy_version), policy_codes(label.policy_version)
+        else:
+            text, codes = None, active
+        yield _gold_row(label, media, text, codes)
 
 
 def seen_media(prediction: Prediction | None) -> tuple[SeenMedia, ...]:
@@ -74,7 +79,7 @@ def seen_media(prediction: Prediction | None) -> tuple[SeenMedia, ...]:
     return tuple(load_seen(frames_at(medium["folder"])).seen for medium in prediction.media_seen)
 
 
-def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], *, with_policy: bool) -> GoldRow:
+def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], policy: str | None, codes: frozenset[str]) -> GoldRow:
     item = label.item
     verdict = verdict_of(label)
     completion, why_not = target_completion(label, verdict, item)
@@ -84,7 +89,8 @@ def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], *, with_policy: bo
             prompt=item.prompt,
             response=item.response,
             media=media,
-            policy_text=policy_text(label.policy_version) if with_policy else None,
+            policy_text=policy,
+            codes=codes,
         ),
         verdict=verdict,
         completion=completion,
@@ -120,7 +126,7 @@ def target_completion(label: GoldLabel, verdict: Verdict, item: Item) -> tuple[s
         completion = render(Judgement(tuple(label.target_steps), verdict), response_present=answered)
     except PromptLabelMissing:
         return "", gettext_noop("no prompt label")
-    read = parse(completion, response_expected=answered)
+    read = parse(completion, response_expected=answered, codes=verdict.categories)
     if (
         read is None
         or not read.steps

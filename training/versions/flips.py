@@ -7,7 +7,7 @@ from django.db.models import QuerySet, Subquery
 
 from annotation.database.lists import long_texts
 from annotation.models import Item
-from guardapp.guard.parsing import parse
+from guardapp.guard.parsing import parse_steps
 from training.models import Evaluation, EvaluationRow
 
 PAGE = 20
@@ -78,11 +78,10 @@ def items_of(row_ids: Sequence[str]) -> Mapping[str, Item]:
 
 
 def said(row: EvaluationRow) -> Said:
-    judgement = parse(row.completion)
     return Said(
         row.parsed,
         row.predicted.get("prompt"),
         row.predicted.get("response"),
-        judgement.steps if judgement else (),
+        parse_steps(row.completion),
         row.completion,
     )

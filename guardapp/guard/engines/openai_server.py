@@ -13,7 +13,7 @@ from guardapp.guard.engines.adapters import Adapter, put_on
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.http_servers import ServerRefused, Servers
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
-from guardapp.guard.parsing import parse
+from guardapp.guard.parsing import parse_answer
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages, harmless
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
@@ -119,7 +119,7 @@ class OpenAIServerEngine:
         scores = label_scores(completion, len(prefix), tokens)
         return Rollout(
             completion=completion,
-            judgement=parse(completion, response_expected=sample.response is not None),
+            judgement=parse_answer(completion, sample),
             tokens=len(tokens),
             finished=choice["finish_reason"] == "stop",
             prompt_score=scores.prompt,

@@ -15,7 +15,7 @@ from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, PromptStyle, rende
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.openai_server import RESULT_LAYOUT
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
-from guardapp.guard.parsing import parse
+from guardapp.guard.parsing import parse_answer
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
 
@@ -114,7 +114,7 @@ def _rollout(sample: Sample, prefix: str, output: Any) -> Rollout:
     scores = label_scores(completion, len(prefix), tokens)
     return Rollout(
         completion=completion,
-        judgement=parse(completion, response_expected=sample.response is not None),
+        judgement=parse_answer(completion, sample),
         tokens=len(output.token_ids),
         finished=output.finish_reason == "stop",
         prompt_score=scores.prompt,

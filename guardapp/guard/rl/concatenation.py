@@ -106,6 +106,7 @@ def concatenated(first: Labelled, second: Labelled, merged: SeenMedia | None) ->
             response=joined_text(responses) if responses else None,
             media=(merged,) if merged else (),
             policy_text=one.policy_text,
+            codes=one.codes | other.codes,
         ),
         Verdict(
             prompt=joined_label([first.verdict.prompt, second.verdict.prompt]),

@@ -24,7 +24,7 @@ from annotation.review.submit import submit_review, undo_last
 from annotation.status import ApiScope, EventKind, ReviewKind, StepMark, TargetSource
 from guardapp.guard.parsing import parse, render
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE
-from guardapp.guard.taxonomy import Harmfulness
+from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness
 from guardapp.guard.verdict import Judgement, Verdict
 from tests.annotation.conftest import KeyedClient
 from tests.factories import default_policy, default_queue, make_item, make_user
@@ -104,7 +104,7 @@ def test_the_target_is_what_training_would_learn_and_the_guards_parser_reads_it_
     assert trl["completion"] == [{"role": "assistant", "content": target}]
     assert shared["conversations"][1] == {"from": "gpt", "value": target}
     assert canonical["target"]["completion"] == target
-    read = parse(target, response_expected=False)
+    read = parse(target, response_expected=False, codes=DEFAULT_CODES)
     assert read is not None
     assert read.verdict.prompt is UNHARMFUL
 

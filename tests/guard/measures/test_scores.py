@@ -25,7 +25,7 @@ from guardapp.guard.measures.scores import (
 )
 from guardapp.guard.measures.significance import mcnemar_exact
 from guardapp.guard.parsing import parse_v0
-from guardapp.guard.taxonomy import Harmfulness, Modality, Refusal, Task
+from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, Modality, Refusal, Task
 from tests.guard.reference_data import needs_reference_data, read_lines, reference
 
 HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
@@ -137,7 +137,7 @@ def test_labels_beside_predictions_are_those_of_the_benchmark() -> None:
 
 
 def _label(task: Task, completion: str) -> Label | None:
-    judgement = parse_v0(completion)
+    judgement = parse_v0(completion, codes=DEFAULT_CODES)
     if judgement is None:
         return None
     verdict = judgement.verdict

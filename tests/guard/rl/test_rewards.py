@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from guardapp.guard.parsing import has_published_format, parse, parse_labels
 from guardapp.guard.rl.rewards import LENGTH_FLOOR, REWARDS, Graded, NothingToGrade, RewardUnknown, grade, reward_named
-from guardapp.guard.taxonomy import Harmfulness
+from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness
 from guardapp.guard.verdict import Verdict
 
 HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
@@ -159,7 +159,7 @@ def test_grading(text: str, response_present: bool, gold: Verdict, expected: tup
 )
 def test_labels_alone_are_those_of_the_whole_parse(text: str, response_expected: bool) -> None:
     whole, labels = (
-        parse(text, response_expected=response_expected),
+        parse(text, response_expected=response_expected, codes=DEFAULT_CODES),
         parse_labels(text, response_expected=response_expected),
     )
     assert (whole is None) == (labels is None)

@@ -11,7 +11,7 @@ from PIL import Image
 from annotation.models import User
 from annotation.status import Role
 from guardapp.guard.parsing import parse
-from guardapp.guard.taxonomy import Task
+from guardapp.guard.taxonomy import DEFAULT_CODES, Task
 from tests.factories import make_user
 from tests.guard.media.samples import make_video
 from tests.training.corpora.test_records import BENIGN, HARMFUL, sft, write
@@ -47,7 +47,9 @@ def corpus(
     path: Path, lead: User, *, rows: list[Any], name: str = "corpus", kind: str = "sft", holdout_share: float = 0.0
 ) -> tuple[DatasetSnapshot, ImportReport]:
     report = ImportReport()
-    found = corpus_rows(write(path / f"{name}.jsonl", rows), name=name, kind=CorpusKind(kind), media_root=path)
+    found = corpus_rows(
+        write(path / f"{name}.jsonl", rows), name=name, kind=CorpusKind(kind), media_root=path, codes=DEFAULT_CODES
+    )
     made = import_corpus(rows=found, name=name, kind=kind, created_by=lead, report=report, holdout_share=holdout_share)
     return made, report
 
@@ -89,7 +91,7 @@ def test_rows_on_one_line_are_told_apart(lead: User, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64), "red").save(tmp_path / "a.png")
     path = tmp_path / "rows.json"
     path.write_text(json.dumps([sft(), sft(question("this", "<image>"), images=["a.png"]), sft(question("that"))]))
-    rows = corpus_rows(path, name="c", kind=CorpusKind.SFT, media_root=tmp_path)
+    rows = corpus_rows(path, name="c", kind=CorpusKind.SFT, media_root=tmp_path, codes=DEFAULT_CODES)
     snapshot = import_corpus(rows=rows, name="c", kind="sft", created_by=lead, report=ImportReport(), holdout_share=0.0)
     assert [(row["id"], len(row["media"])) for row in lines(snapshot)] == [("c/1", 0), ("c/2", 1), ("c/3", 0)]
 
@@ -169,7 +171,7 @@ def test_the_command_says_what_became_of_the_rows(
     assert "vl: 2 rows to train on, 0 held out, 1 bad" in out and "line 1, row 2: messages must be a list" in err
     snapshot = DatasetSnapshot.objects.get(name="vl")
     assert snapshot.created_by == lead
-    assert all(parse(row["completion"]) for row in lines(snapshot))
+    assert all(parse(row["completion"], codes=DEFAULT_CODES) for row in lines(snapshot))
 
 
 @pytest.mark.parametrize(

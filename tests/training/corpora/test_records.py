@@ -15,7 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from guardapp.guard.prompting import INSTRUCTION
-from guardapp.guard.taxonomy import Harmfulness, MediaKind
+from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, MediaKind
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
 from training.corpora.json_array import CHUNK, NotAnArray, elements
 from training.corpora.records import FileNotReadable, records
@@ -43,7 +43,7 @@ def write(path: Path, rows: list[Any]) -> Path:
 
 
 def read(path: Path, kind: CorpusKind = CorpusKind.SFT, media_root: Path | None = None) -> list[ImportedRow | BadRow]:
-    return list(corpus_rows(path, name="c", kind=kind, media_root=media_root))
+    return list(corpus_rows(path, name="c", kind=kind, media_root=media_root, codes=DEFAULT_CODES))
 
 
 def one(
@@ -224,7 +224,7 @@ import django
 django.setup()
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
 rows, bad, peaks = 0, 0, []
-for row in corpus_rows(Path(sys.argv[1]), name="c", kind=CorpusKind.SFT, media_root=None):
+for row in corpus_rows(Path(sys.argv[1]), name="c", kind=CorpusKind.SFT, media_root=None, codes=()):
     rows += 1
     bad += hasattr(row, "errors")
     if rows in (2_000, 60_000):

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from guardapp.guard.taxonomy import DEFAULT_CODES
+from tests.annotation.scripted_engine import HARMFUL, ScriptedEngine
 from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, EXIT_CANCELLED, PREDICTIONS, read_json, write_json
 from training.jobs import evaluate, sft
@@ -24,6 +26,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = sft_run(tmp_path_factory.mktemp("trained") / "run", rows=32, max_steps=90)
     assert run_here(sft.main, run_dir) == 0
     return run_dir / "model"
+
+
+def test_a_category_that_a_lead_added_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job knows no policy: the rows bring its codes."""
+    says = HARMFUL.replace("Violent crimes (S1)", "Knives (KNIVES)")
+    monkeypatch.setattr(evaluate, "guard_engine", lambda config, batch_size: ScriptedEngine(lambda *_: says))
+    run_dir = evaluate_run(tmp_path / "run", Path("none"), rows=2)
+    plain, added = mixed_rows(tmp_path / "run" / "media", 2)
+    added = replace(added, sample=replace(added.sample, codes=DEFAULT_CODES | {"KNIVES"}))
+    write_rows(run_dir / "rows.jsonl", [plain, added], run_dir / "media")
+    assert run_here(evaluate.main, run_dir) == 0
+    found = {line["id"]: line["predicted_categories"] for line in read_lines(run_dir / PREDICTIONS)}
+    assert found == {plain.sample.id: [], added.sample.id: ["KNIVES"]}
 
 
 def numbers(run_dir: Path) -> dict[str, Any]:

@@ -254,7 +254,9 @@ def test_a_benchmark_has_a_snapshot_page_that_offers_no_training(page: Client, l
 
 
 def test_an_imported_corpus_has_a_snapshot_page(page: Client, lead: User, tmp_path: Path) -> None:
-    rows = corpus_rows(write(tmp_path / "rows.jsonl", [sft(), {}]), name="vl", kind=CorpusKind.SFT, media_root=None)
+    rows = corpus_rows(
+        write(tmp_path / "rows.jsonl", [sft(), {}]), name="vl", kind=CorpusKind.SFT, media_root=None, codes=()
+    )
     made = import_corpus(rows=rows, name="vl", kind="sft", created_by=lead, report=ImportReport(), holdout_share=0.0)
     html = page.get(reverse("training:snapshot", args=[made.pk])).content.decode()
     assert "How do I bake bread?" in html and "Train on it" in html and made.counts["bad_path"] in html

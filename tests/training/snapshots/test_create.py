@@ -10,11 +10,13 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from annotation.models import Event, GoldLabel, KnownItem
+from annotation.policies.publish import CategoryText, categories_of, publish_version
 from annotation.review import gold as gold_services
 from annotation.status import Role, TargetSource
 from guardapp.guard.parsing import parse
 from guardapp.guard.splits import normalise_text
-from tests.factories import make_user
+from guardapp.guard.taxonomy import DEFAULT_CODES
+from tests.factories import default_policy, make_user
 from tests.training.rows import make_gold, make_much_gold, make_snapshot
 from training.errors import GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
 from training.files import file_of
@@ -35,7 +37,23 @@ def test_a_snapshot_is_a_file_that_jobs_can_read_and_its_sha256() -> None:
     assert len(rows) == snapshot.counts["train"] + snapshot.counts["holdout"] == 40
     assert snapshot.counts["holdout"] >= 2
     verify_snapshot(snapshot)
-    assert all(parse(row.completion, response_expected=False) for row in rows if row.split == "train")
+    assert all(
+        parse(row.completion, response_expected=False, codes=DEFAULT_CODES) for row in rows if row.split == "train"
+    )
+
+
+def test_a_row_carries_the_codes_of_its_policy_where_a_lead_added_some() -> None:
+    lead, policy = make_user(Role.LEAD), default_policy()
+    make_much_gold(lead, 40)
+    before = create_snapshot(created_by=lead, filters=EVERYTHING)
+    added = [*categories_of(policy), CategoryText("KNIVES", "Knives", "Blades.")]
+    publish_version(policy=policy.policy, text="", categories=added, change="Knives.", by=lead, based_on=1)
+    after = create_snapshot(created_by=lead, filters=EVERYTHING)
+    plain, carrying = (
+        {row.sample.codes for row in read_rows(file_of(snapshot), Path("/"))} for snapshot in (before, after)
+    )
+    assert (plain, carrying) == ({DEFAULT_CODES}, {DEFAULT_CODES | {"KNIVES"}})
+    assert "codes" not in file_of(before).read_text()
 
 
 def test_near_copies_share_a_side() -> None:

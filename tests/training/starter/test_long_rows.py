@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from guardapp.guard.parsing import parse
+from guardapp.guard.taxonomy import DEFAULT_CODES
 from training.starter.grammar import topics
 from training.starter.perturb import sentences, thin
 from training.starter.plan import STAGES
@@ -100,7 +101,7 @@ def test_long_rows_have_all_lengths_up_to_the_longest() -> None:
 @pytest.mark.parametrize("held_out", [False, True])
 def test_every_long_row_s_completion_says_its_labels(held_out: bool) -> None:
     for row in generate_long(4, 200, held_out_topics=held_out):
-        judgement = parse(row["completion"], response_expected=row["response"] is not None)
+        judgement = parse(row["completion"], response_expected=row["response"] is not None, codes=DEFAULT_CODES)
         assert judgement is not None, row["completion"]
         assert (judgement.verdict.prompt, judgement.verdict.response) == (row["prompt_label"], row["response_label"])
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from guardapp.guard.parsing import parse
+from guardapp.guard.taxonomy import DEFAULT_CODES
 from training.starter.dataset import train_rows
 from training.starter.plan import Stage
 from training.starter.rows_mixed import MOST_PIECE_WORDS, WITH_RESPONSE, mixed_rows, pool
@@ -53,7 +54,7 @@ def test_harmful_and_unharmful_rows_are_about_as_many(rows: list[dict[str, Any]]
 
 def test_completions_say_what_the_labels_say(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        judgement = parse(row["completion"], response_expected=row["response"] is not None)
+        judgement = parse(row["completion"], response_expected=row["response"] is not None, codes=DEFAULT_CODES)
         assert judgement is not None
         assert (judgement.verdict.prompt, judgement.verdict.response) == (row["prompt_label"], row["response_label"])
         assert bool(row["categories"]) is ("harmful" in (row["prompt_label"], row["response_label"]))

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from guardapp.guard.parsing import parse
+from guardapp.guard.taxonomy import DEFAULT_CODES
 from training.starter.grammar import expand, lexicon, topics
 from training.starter.perturb import perturb, quote, span_of
 from training.starter.prompts import HELD_OUT_GROUPS
@@ -28,7 +29,7 @@ def test_the_same_seed_gives_the_same_rows() -> None:
 def test_every_completion_says_the_row_s_labels(held_out: bool) -> None:
     media = [row for kind in ("image", "video") for row in generate_media(3, 150, held_out_topics=held_out, kind=kind)]
     for row in [*generate(3, 1500, held_out_topics=held_out), *media]:
-        judgement = parse(row["completion"], response_expected=row["response"] is not None)
+        judgement = parse(row["completion"], response_expected=row["response"] is not None, codes=DEFAULT_CODES)
         assert judgement is not None, row
         assert (judgement.verdict.prompt, judgement.verdict.response) == (row["prompt_label"], row["response_label"])
         assert 2 <= len(judgement.steps) <= 5

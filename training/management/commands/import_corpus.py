@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from annotation.predictions.policy import policy_codes
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
 from training.corpora.import_corpus import HOLDOUT_SHARE, import_corpus
 from training.corpora.manifest import media_root_near
@@ -53,7 +54,13 @@ class Command(BaseCommand):
         if not 0 <= holdout < 1:
             raise CommandError("--holdout must be at least 0 and below 1.")
         report = ImportReport(progress=self._show)
-        rows = corpus_rows(file, name=name, kind=CorpusKind(kind), media_root=media_root or media_root_near(file))
+        rows = corpus_rows(
+            file,
+            name=name,
+            kind=CorpusKind(kind),
+            media_root=media_root or media_root_near(file),
+            codes=policy_codes(None),
+        )
         try:
             snapshot = import_corpus(
                 rows=rows, name=name, kind=kind, created_by=lead_named(by), report=report, holdout_share=holdout

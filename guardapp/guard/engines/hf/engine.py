@@ -17,7 +17,7 @@ from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, Encoded, PromptSty
 from guardapp.guard.engines.hf.grouped_attention import use_grouped_attention
 from guardapp.guard.engines.hf.label_scores import LabelReader
 from guardapp.guard.engines.hf.shared_prompt import read_once
-from guardapp.guard.parsing import parse
+from guardapp.guard.parsing import parse_answer
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 SEEDS = 2**63
@@ -259,7 +259,7 @@ class HfEngine:
         scores = self.labels.scores(completion, prefix, written, watched)
         return Rollout(
             completion=completion,
-            judgement=parse(completion, response_expected=sample.response is not None),
+            judgement=parse_answer(completion, sample),
             tokens=len(tokens),
             finished=bool(ends),
             prompt_score=scores.prompt,
