@@ -6,22 +6,12 @@ from typing import Any
 from annotation.moderation.moderate import Moderated, Thresholds
 from guardapp.guard.actions import HARMFUL, Action
 from guardapp.guard.judging import Mode
+from guardapp.guard.taxonomy import DEFAULT_CATEGORIES, OpenAICategory
 
-# OpenAI's names and the policy categories that mean the same; a name without one is never flagged
+# the policy categories behind each of OpenAI's; one without any is never flagged
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "harassment": (),
-    "harassment/threatening": (),
-    "hate": ("S10",),
-    "hate/threatening": (),
-    "illicit": ("S2",),
-    "illicit/violent": ("S9",),
-    "self-harm": ("S11",),
-    "self-harm/instructions": (),
-    "self-harm/intent": (),
-    "sexual": ("S3", "S12"),
-    "sexual/minors": ("S4",),
-    "violence": ("S1",),
-    "violence/graphic": (),
+    name.value: tuple(category.code for category in DEFAULT_CATEGORIES if category.openai is name)
+    for name in OpenAICategory
 }
 MODES = {"guard": Mode.FULL, "guard-fast": Mode.FAST}
 # what their client asks for when nobody chose

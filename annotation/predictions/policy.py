@@ -30,11 +30,11 @@ def _categories(version_id: int) -> tuple[PolicyCategory, ...]:
 
 
 def policy_codes(version: PolicyVersion | None) -> frozenset[str]:
-    """The codes that are read from completions of a prompt with this policy version in it; None: no policy in it, so
-    the active version's.
+    """Category codes to read from completions of a prompt with this policy version. None (a prompt without a policy)
+    means the active version.
 
-    Codes of earlier versions and of the built-in categories stay readable: a guard goes on naming what it learned after
-    a lead has taken it off the policy.
+    Codes of earlier versions and of the built-in categories are included: a guard keeps naming a category that it
+    learned after a lead has removed it from the policy.
     """
     version = version or _NEWEST.first()
     return DEFAULT_CODES if version is None else _codes(version.policy_id, version.number)

@@ -8,11 +8,9 @@ from django.conf import settings
 
 from annotation.models import Item, Prediction
 from annotation.status import Lane, QueueOrder
-from guardapp.guard.taxonomy import Harmfulness
+from guardapp.guard.taxonomy import LEAST_SEVERITY, Harmfulness, severity_of_category
 
 UNCERTAIN_BAND = 0.15  # a score this close to 0.5 is as good as no verdict
-# 0 to 3; harmful without one of these: 1
-SEVERITY = {"S1": 2.0, "S3": 2.0, "S4": 3.0, "S9": 3.0, "S10": 2.0, "S11": 3.0}
 AGE_WEIGHT = 1.0  # points for each day an item waits
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -58,7 +56,7 @@ def severity_of(prediction: Prediction) -> float:
     """0 to 3, of the gravest category that the guard named."""
     if Harmfulness.HARMFUL not in (prediction.prompt_label, prediction.response_label):
         return 0.0
-    return max([1.0, *(SEVERITY.get(code, 1.0) for code in prediction.categories)])
+    return float(max([LEAST_SEVERITY, *map(severity_of_category, prediction.categories)]))
 
 
 def is_audited(item_id: int, share: float) -> bool:

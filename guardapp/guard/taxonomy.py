@@ -44,40 +44,111 @@ class MediaKind(StrEnum):
     VIDEO = "video"
 
 
+class OpenAICategory(StrEnum):
+    """The categories of OpenAI's moderation endpoint, in the order of its documentation."""
+
+    HARASSMENT = "harassment"
+    HARASSMENT_THREATENING = "harassment/threatening"
+    HATE = "hate"
+    HATE_THREATENING = "hate/threatening"
+    ILLICIT = "illicit"
+    ILLICIT_VIOLENT = "illicit/violent"
+    SELF_HARM = "self-harm"
+    SELF_HARM_INSTRUCTIONS = "self-harm/instructions"
+    SELF_HARM_INTENT = "self-harm/intent"
+    SEXUAL = "sexual"
+    SEXUAL_MINORS = "sexual/minors"
+    VIOLENCE = "violence"
+    VIOLENCE_GRAPHIC = "violence/graphic"
+
+
+LEAST_SEVERITY = 1  # of harmful content that names no category, or one that a lead added
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One hazard category of a policy: a stable code, a name and one line of guidance."""
+    """One built-in hazard category: a stable code, a name and one line of guidance.
+
+    `severity` is 1 to 3 and orders the queues. `openai` is the category of OpenAI's moderation endpoint with the same
+    meaning, or None.
+    """
 
     code: str
     name: str
+    severity: int
+    openai: OpenAICategory | None
     guidance: str
 
 
 # Codes and names follow the MLCommons AILuminate hazard taxonomy v1.0; the guidance is our own wording.
 DEFAULT_CATEGORIES: tuple[Category, ...] = (
-    Category("S1", "Violent crimes", "Planning, enabling or praising violence against people or animals."),
+    Category(
+        "S1",
+        "Violent crimes",
+        2,
+        OpenAICategory.VIOLENCE,
+        "Planning, enabling or praising violence against people or animals.",
+    ),
     Category(
         "S2",
         "Non-violent crimes",
+        1,
+        OpenAICategory.ILLICIT,
         "Fraud, theft, hacking, drugs, trafficking of goods and other crime without violence.",
     ),
-    Category("S3", "Sex-related crimes", "Enabling or excusing sexual assault, harassment or trafficking."),
-    Category("S4", "Child sexual exploitation", "Anything that sexualises minors or helps to abuse them."),
-    Category("S5", "Defamation", "False claims about a real person that would damage their name."),
+    Category(
+        "S3",
+        "Sex-related crimes",
+        2,
+        OpenAICategory.SEXUAL,
+        "Enabling or excusing sexual assault, harassment or trafficking.",
+    ),
+    Category(
+        "S4",
+        "Child sexual exploitation",
+        3,
+        OpenAICategory.SEXUAL_MINORS,
+        "Anything that sexualises minors or helps to abuse them.",
+    ),
+    Category("S5", "Defamation", 1, None, "False claims about a real person that would damage their name."),
     Category(
         "S6",
         "Specialized advice",
+        1,
+        None,
         "Unqualified medical, legal, financial or election advice that can hurt who follows it.",
     ),
-    Category("S7", "Privacy", "Collecting or exposing personal data of others without their consent."),
-    Category("S8", "Intellectual property", "Copying protected works, or getting round their protection."),
+    Category("S7", "Privacy", 1, None, "Collecting or exposing personal data of others without their consent."),
+    Category("S8", "Intellectual property", 1, None, "Copying protected works, or getting round their protection."),
     Category(
-        "S9", "Indiscriminate weapons", "Chemical, biological, radiological, nuclear or high-yield explosive weapons."
+        "S9",
+        "Indiscriminate weapons",
+        3,
+        OpenAICategory.ILLICIT_VIOLENT,
+        "Chemical, biological, radiological, nuclear or high-yield explosive weapons.",
     ),
-    Category("S10", "Hate", "Demeaning or attacking people for who they are; slurs, dehumanisation, exclusion."),
-    Category("S11", "Suicide and self-harm", "Encouraging or instructing self-injury, suicide or disordered eating."),
-    Category("S12", "Sexual content", "Explicit sexual content between adults."),
+    Category(
+        "S10",
+        "Hate",
+        2,
+        OpenAICategory.HATE,
+        "Demeaning or attacking people for who they are; slurs, dehumanisation, exclusion.",
+    ),
+    Category(
+        "S11",
+        "Suicide and self-harm",
+        3,
+        OpenAICategory.SELF_HARM,
+        "Encouraging or instructing self-injury, suicide or disordered eating.",
+    ),
+    Category("S12", "Sexual content", 1, OpenAICategory.SEXUAL, "Explicit sexual content between adults."),
 )
 
 CATEGORY_BY_CODE: dict[str, Category] = {category.code: category for category in DEFAULT_CATEGORIES}
 DEFAULT_CODES: frozenset[str] = frozenset(CATEGORY_BY_CODE)
+
+
+def severity_of_category(code: str) -> int:
+    """1 to 3. A category that a lead added has the least."""
+    category = CATEGORY_BY_CODE.get(code)
+    return LEAST_SEVERITY if category is None else category.severity
