@@ -28,7 +28,7 @@ from annotation.predictions.hidden_gold import predict_known
 from annotation.predictions.policy import policy_codes
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.shadow import predict_shadow
-from annotation.review.leases import assign_next
+from annotation.review.assign import assign_next
 from annotation.review.page_values import review_page
 from annotation.status import ApiScope, ItemStatus, Role, VersionStatus
 from guardapp.guard.taxonomy import DEFAULT_CODES
