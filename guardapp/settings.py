@@ -124,6 +124,8 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "annotation.web.chunked_body_middleware.ChunkedBodyMiddleware",
+    "annotation.web.clean_text_middleware.CleanTextMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "annotation.web.language_middleware.LanguageMiddleware",

@@ -29,7 +29,7 @@ from annotation.models import ApiKey, Item
 from annotation.status import ApiScope
 from annotation.tasks import predict
 from annotation.web.openapi import answers
-from annotation.web.orjson_format import OrjsonParser, read_json
+from annotation.web.orjson_format import RowsParser, read_rows
 from annotation.web.problems import BodyNotValid, BodyTooLarge
 from annotation.web.requests import actor_of, asked_for
 
@@ -81,7 +81,7 @@ def search_of(request: Request) -> ItemSearch:
 
 
 class ItemsView(APIView):
-    parser_classes = [OrjsonParser, MultiPartParser]
+    parser_classes = [RowsParser, MultiPartParser]
 
     def get_permissions(self) -> Sequence[Any]:
         return [needs_scope(ApiScope.ITEMS_READ if self.request.method in ("GET", "HEAD") else ApiScope.ITEMS_WRITE)()]
@@ -164,7 +164,7 @@ def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
         written = upload.read() if upload is not None else body.get("items")
         if not written:
             raise BodyNotValid("The part `items` is missing.", [FieldError("/items", "is missing: the rows as JSON.")])
-        body, find = read_json(written), with_fetching(files_of_upload(files))
+        body, find = read_rows(written), with_fetching(files_of_upload(files))
     if isinstance(body, dict) and "items" in body:
         unknown = [FieldError(f"/{name}", "is not known beside items.") for name in body if name != "items"]
         if unknown or not isinstance(body["items"], list):

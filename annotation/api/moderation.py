@@ -129,6 +129,7 @@ class OpenAIView(APIView):
 
 
 class StreamView(APIView):
+    streams_body = True
     permission_classes = [needs_scope(ApiScope.MODERATE)]
     content_negotiation_class = TakesAnyAccept
 

@@ -2,17 +2,15 @@
 them.
 """
 
-import gzip
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
-
-import orjson
+from typing import Any, Protocol
 
 from annotation.ingest.read_media import MediaFinder, files_in_folder, no_files
 from annotation.ingest.read_rows import read_row
+from annotation.ingest.row_files import FileRow, row_of_line
 from annotation.ingest.store_items import CHUNK, DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, RowProblem, RowStatus
 from annotation.models import ApiKey, User
@@ -49,9 +47,9 @@ class IngestReport:
             self.rejected.append((line, errors))
 
 
-def ingest_jsonl(
+def ingest_rows(
     *,
-    lines: Iterable[bytes],
+    rows: Iterable[FileRow],
     source: str = DEFAULT_SOURCE,
     key: ApiKey | None = None,
     actor: User | None = None,
@@ -59,39 +57,40 @@ def ingest_jsonl(
     queue: str = DEFAULT_QUEUE,
     progress: Callable[[IngestReport], None] | None = None,
 ) -> IngestReport:
-    """Each chunk of at most 1,000 rows is committed by itself, so a file that breaks off can be sent again. Raises
-    QueueNotFound.
+    """Store the rows of a file, each chunk of at most 1,000 in a transaction of its own: a file may be sent again.
 
     `source` is for rows that name none. `media_root`: the folder that the rows' media paths are in; without it rows may
-    carry media as data: URLs only. `progress` is called after each chunk.
+    carry media as data: URLs only. `progress` is called after each chunk. Raises QueueNotFound, FileNotReadable.
     """
     find = files_in_folder(media_root) if media_root is not None else no_files
     report = IngestReport()
-    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-    while chunk := _chunk(numbered):
-        rows = [_read_line(line, source, find) for _, line in chunk]
-        for (number, _), result in zip(chunk, ingest_items(rows=rows, key=key, actor=actor, queue=queue), strict=True):
+    given = iter(rows)
+    while chunk := _chunk(given):
+        read = [_read(row, source, find) for row in chunk]
+        results = ingest_items(rows=read, key=key, actor=actor, queue=queue)
+        for row, result in zip(chunk, results, strict=True):
             if result.status is RowStatus.CREATED:
                 report.created += 1
             elif result.status is RowStatus.EXISTS:
                 report.exists += 1
             else:
-                report.reject(number, result.errors)
+                report.reject(row.number, result.errors)
         if progress is not None:
             progress(report)
     return report
 
 
-def lines_of_file(path: Path) -> Iterator[bytes]:
-    """The lines of a plain or gzip-compressed file, told by its first bytes."""
-    with path.open("rb") as plain:
-        packed = plain.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        plain.seek(0)
-        if packed:
-            with gzip.open(plain) as unpacked:
-                yield from bounded_lines(unpacked)
-        else:
-            yield from bounded_lines(plain)
+def ingest_jsonl(*, lines: Iterable[bytes], **options: Any) -> IngestReport:
+    """`ingest_rows` of lines that are JSON, one row each; blank ones are left out."""
+    return ingest_rows(rows=_of_lines(lines), **options)
+
+
+def _of_lines(lines: Iterable[bytes]) -> Iterator[FileRow]:
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MAX_LINE_BYTES:
+            yield FileRow(number, problem=f"is longer than {MAX_LINE_BYTES:,} bytes.")
+        elif line.strip():
+            yield row_of_line(number, line)
 
 
 def bounded_lines(stream: Lines) -> Iterator[bytes]:
@@ -102,23 +101,19 @@ def bounded_lines(stream: Lines) -> Iterator[bytes]:
             line = stream.readline(MAX_LINE_BYTES + 1)
 
 
-def _chunk(numbered: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    """The next CHUNK lines; fewer where they are long."""
-    chunk: list[tuple[int, bytes]] = []
+def _chunk(rows: Iterator[FileRow]) -> list[FileRow]:
+    """The next CHUNK rows; fewer where they are long."""
+    chunk: list[FileRow] = []
     held = 0
-    for number, line in islice(numbered, CHUNK):
-        chunk.append((number, line))
-        held += len(line)
+    for row in islice(rows, CHUNK):
+        chunk.append(row)
+        held += row.size
         if held > MAX_LINE_BYTES:
             break
     return chunk
 
 
-def _read_line(line: bytes, source: str, find: MediaFinder) -> IncomingItem | RowProblem:
-    if len(line) > MAX_LINE_BYTES:
-        return RowProblem("", (FieldError("", f"is longer than {MAX_LINE_BYTES:,} bytes."),))
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return RowProblem("", (FieldError("", f"is not JSON: {error}"),))
-    return read_row(row, default_source=source, find=find)
+def _read(row: FileRow, source: str, find: MediaFinder) -> IncomingItem | RowProblem:
+    if row.problem:
+        return RowProblem("", (FieldError("", row.problem),))
+    return read_row(row.value, default_source=source, find=find)

@@ -9,6 +9,7 @@ import orjson
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from annotation.database.storable import why_not_json, why_not_text
 from annotation.ingest.language_codes import language_code
 from annotation.ingest.values import MAX_METADATA_BYTES, MAX_TEXT_CHARACTERS, FieldError
 from guardapp.guard.taxonomy import Modality
@@ -57,12 +58,8 @@ class FieldReader:
         if len(value) > limit:
             self.refuse(name, f"has {len(value):,} characters, the limit is {limit:,}.")
             return ""
-        if "\x00" in value:
-            self.refuse(
-                name,
-                f"holds a NUL character (U+0000) at position {value.index(chr(0))}. Remove it: it cannot be "
-                "stored as text.",
-            )
+        if why := why_not_text(value):
+            self.refuse(name, why)
             return ""
         return value
 
@@ -87,15 +84,12 @@ class FieldReader:
 
     def fits(self, name: str, value: object) -> None:
         """Check a value that is kept as JSON: its size, and that a database can hold it."""
-        try:
-            written = orjson.dumps(value)
-        except orjson.JSONEncodeError:
-            self.refuse(name, "is nested too deep.")
+        if found := why_not_json(value):
+            self.refuse(f"{name}{found.pointer}", found.detail)
             return
+        written = orjson.dumps(value)
         if len(written) > MAX_METADATA_BYTES:
             self.refuse(name, f"is {len(written):,} bytes of JSON, the limit is {MAX_METADATA_BYTES:,}.")
-        elif b"\\u0000" in written:
-            self.refuse(name, "holds a NUL character (U+0000). Remove it: it cannot be stored as text.")
 
     def sequence(self, name: str) -> list[Any]:
         value = self.row.get(name)

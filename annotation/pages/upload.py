@@ -1,12 +1,6 @@
 """A JSONL file from the browser."""
 
-import gzip
-import zlib
-from collections.abc import Iterable
-from typing import cast
-
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -15,7 +9,8 @@ from django.views.decorators.http import require_http_methods
 
 from annotation.doorbell import ring
 from annotation.errors import MediaNotReached
-from annotation.ingest.jsonl import GZIP_MAGIC, IngestReport, Lines, bounded_lines, ingest_jsonl
+from annotation.ingest.jsonl import IngestReport, ingest_rows
+from annotation.ingest.row_files import FileNotReadable, rows_of_file
 from annotation.models import ReviewQueue
 from annotation.tasks import predict
 from annotation.web.permissions import leads_only, person
@@ -32,18 +27,10 @@ def upload(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         queue = form.cleaned_data["queue"]
         try:
-            report = ingest_jsonl(
-                lines=_lines(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug
+            report = ingest_rows(
+                rows=rows_of_file(form.cleaned_data["file"]), source="upload", actor=person(request), queue=queue.slug
             )
-        except (gzip.BadGzipFile, zlib.error, EOFError):
-            form.add_error(
-                "file",
-                _(
-                    "This gzip file is broken or cut off. Lines read so far are stored; pack it again "
-                    "and send it again."
-                ),
-            )
-        except MediaNotReached as error:
+        except (FileNotReadable, MediaNotReached) as error:
             form.add_error("file", str(error))
         if report is not None and report.created:
             ring(predict)
@@ -54,12 +41,6 @@ def upload(request: HttpRequest) -> HttpResponse:
         "rejected": _shown(report),
     }
     return render(request, "annotation/ingest/upload.html", context, status=422 if form.errors else 200)
-
-
-def _lines(file: "UploadedFile[bytes]") -> Iterable[bytes]:
-    packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    file.seek(0)
-    return bounded_lines(gzip.GzipFile(fileobj=file) if packed else cast(Lines, file))
 
 
 def _shown(report: IngestReport | None) -> list[tuple[int, list[str]]]:

@@ -9,6 +9,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
+from annotation.ingest.row_json import read_json_rows
 from annotation.web.problems import BodyTooLarge
 
 MOST_DISCARDED_BYTES = 256 * 1024 * 1024
@@ -45,7 +46,20 @@ class OrjsonParser(BaseParser):
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise BodyTooLarge
+        return self.read(body)
+
+    def read(self, body: bytes) -> Any:
         return read_json(body)
+
+
+class RowsParser(OrjsonParser):
+    """For bodies of rows, each of which gets its own answer: what is wrong with one row does not refuse the others.
+
+    NaN, half surrogates and bytes that are not UTF-8 come through; annotation.database.storable names them.
+    """
+
+    def read(self, body: bytes) -> Any:
+        return read_rows(body)
 
 
 def discard(stream: IO[Any]) -> None:
@@ -62,4 +76,12 @@ def read_json(body: bytes | str) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        raise ParseError(f"The body is not JSON: {error}") from error
+
+
+def read_rows(body: bytes | str) -> Any:
+    """JSON of rows, as annotation.ingest.row_json reads it. Raises ParseError."""
+    try:
+        return read_json_rows(body)
+    except ValueError as error:
         raise ParseError(f"The body is not JSON: {error}") from error

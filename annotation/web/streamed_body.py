@@ -5,15 +5,15 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from annotation.web.chunked_body_middleware import is_chunked
+
 
 def lines_of(request: HttpRequest, *, longest: int) -> Iterator[bytes]:
     """Without empty ones; a line over `longest` bytes comes in pieces. Live where the body is sent in chunks and
     gunicorn serves.
     """
     body = request.META["wsgi.input"]
-    chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower() and request.META.get(
-        "wsgi.input_terminated"
-    )
+    chunked = is_chunked(request)
     reader = getattr(body, "reader", None)
     if chunked and hasattr(reader, "buf"):
         yield from _lines_of_chunks(reader, longest)

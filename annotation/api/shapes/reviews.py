@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import orjson
 from rest_framework import serializers
 
 from annotation.api.shapes.items import LABELS, ContentShape, PredictionShape
+from annotation.database.storable import why_not_json
 from annotation.review.decision import Decision, StepReview
 from annotation.review.step_links import Link
 from annotation.status import AppealState, AssignmentState, ErrorKind, ReviewKind, ReviewMode, StepMark
@@ -113,8 +113,8 @@ class DraftInput(serializers.Serializer[Any]):
     payload = serializers.DictField(help_text="the unfinished review, as the client wants it back")
 
     def validate_payload(self, payload: dict[str, Any]) -> dict[str, Any]:
-        if b"\\u0000" in orjson.dumps(payload):
-            raise serializers.ValidationError("holds a NUL character (U+0000). Remove it: it cannot be stored as text.")
+        if found := why_not_json(payload):
+            raise serializers.ValidationError(f"{found.pointer} {found.detail}".strip())
         return payload
 
 

@@ -8,13 +8,17 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.doorbell import ring
 from annotation.errors import MediaNotReached
-from annotation.ingest.jsonl import IngestReport, ingest_jsonl, lines_of_file
+from annotation.ingest.jsonl import IngestReport, ingest_rows
+from annotation.ingest.row_files import FileNotReadable, rows_of_file
 from annotation.ingest.store_items import DEFAULT_QUEUE, QueueNotFound
 from annotation.tasks import predict
 
 
 class Command(BaseCommand):
-    help = "Ingest the rows of a JSONL file (plain or .gz). Safe to repeat: rows that are there already are left alone."
+    help = (
+        "Ingest the rows of a file: JSON lines, a JSON array or CSV, plain, .gz or .zip. "
+        "Safe to repeat: rows that are there already are left alone."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
@@ -32,14 +36,15 @@ class Command(BaseCommand):
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
         try:
-            report = ingest_jsonl(
-                lines=lines_of_file(file),
-                source=source or file.name.partition(".")[0],
-                media_root=media_root or _media_root_near(file),
-                queue=queue,
-                progress=self._show,
-            )
-        except (QueueNotFound, MediaNotReached) as error:
+            with file.open("rb") as stream:
+                report = ingest_rows(
+                    rows=rows_of_file(stream),
+                    source=source or file.name.partition(".")[0],
+                    media_root=media_root or _media_root_near(file),
+                    queue=queue,
+                    progress=self._show,
+                )
+        except (QueueNotFound, MediaNotReached, FileNotReadable) as error:
             raise CommandError(str(error)) from error
         for line, errors in report.rejected:
             said = " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in errors)

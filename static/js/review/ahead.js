@@ -2,11 +2,14 @@
 // sending again safe, and what could not be sent yet is kept in this browser until it is: see docs/adr/0006.
 import { announce } from "../shell/announce.js";
 import { withToken } from "../shell/csrf.js";
+import { setAside, show as showAside } from "./aside.js";
 import { takeSeconds } from "./exposure.js";
 
 const KEEPALIVE_MOST = 60_000; // characters; browsers refuse a larger body that is to outlive its page
 const IDLE_MS = 50; // the frame that shows an item comes before the request for the next one
 const PAUSES_S = [1, 2, 4, 8, 15];
+const AWAY = [502, 503, 504, 507]; // a part of the server is away: that ends, an error of the program does not
+const SAME_ERRORS = 3; // after so many equal ones a letter is set aside
 let next = null; // {token, fresh: its page} of the item leased ahead
 let sending = Promise.resolve();
 let waiting = 0; // decisions that the server has not got yet
@@ -66,17 +69,27 @@ async function post(letter) {
 
 const pause = (seconds) => new Promise((done) => { setTimeout(done, seconds * 1000); });
 
-// The server's answer, however long that takes; from then on the letter is no longer kept.
+// The server's answer, however long that takes; from then on the letter is no longer kept. An error that stays the same sets it aside.
 async function deliver(letter) {
+  let [before, same] = [0, 0];
   for (let turn = 0; ; turn += 1) {
     try {
       const answer = await post(letter);
       if (answer.status < 500 && answer.status !== 401 && answer.status !== 403) {
         const html = await answer.text();
         forget(letter);
+        if (turn) say("");
         return { ok: answer.ok, html };
       }
-    } catch { /* no connection: again below */ }
+      same = answer.status === before ? same + 1 : 1;
+      before = answer.status;
+      if (same >= SAME_ERRORS && answer.status >= 500 && !AWAY.includes(answer.status)) {
+        forget(letter);
+        say("");
+        setAside(letter, answer.status, again);
+        return { ok: true, html: "" };
+      }
+    } catch { same = 0; /* no connection: again below */ }
     say(gettext("Not sent yet: trying again"));
     await pause(PAUSES_S[Math.min(turn, PAUSES_S.length - 1)]);
   }
@@ -95,6 +108,11 @@ async function replay(letter) {
   const { ok, html } = await deliver({ ...letter, fields });
   if (!ok) tell(html);
   else if (form()?.getAttribute("action").split("/")[2] === letter.url.split("/")[2]) show(parsed(html)); // its item is on screen
+}
+
+function again(letter) {
+  keep(letter);
+  queue(() => replay(letter));
 }
 
 function parsed(html) {
@@ -143,7 +161,8 @@ document.addEventListener("htmx:confirm", (event) => {
     data.set("unblurred", takeSeconds());
     data.set("opens", next.token);
     const fields = [...data.entries()].filter(([, value]) => typeof value === "string");
-    const letter = { key: data.get("idempotency_key"), at: Date.now(), url: event.detail.path, fields };
+    const item = main().dataset.item || "";
+    const letter = { key: data.get("idempotency_key"), at: Date.now(), url: event.detail.path, fields, item };
     const { fresh } = next;
     const before = main();
     next = null;
@@ -170,5 +189,6 @@ document.addEventListener("item:arrived", () => {
 });
 window.addEventListener("beforeunload", (event) => { if (kept().length) event.preventDefault(); });
 
+showAside(again);
 for (const letter of kept()) queue(() => replay(letter));
 sending.then(lookSoon);

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from annotation.ingest import jsonl
 from annotation.ingest.insert import Candidate, insert_new
-from annotation.ingest.jsonl import ingest_jsonl, lines_of_file
+from annotation.ingest.jsonl import bounded_lines, ingest_jsonl
 from annotation.ingest.read_rows import read_row
 from annotation.ingest.store_items import QueueNotFound, ingest_items
 from annotation.ingest.values import IncomingItem, RowProblem, RowStatus
@@ -209,7 +209,8 @@ def test_a_line_that_never_ends_is_refused_and_never_held(
     content = b"x" * 100_000 + b"\n" + b'{"external_id": "after", "prompt": "Hello."}\n'
     file = tmp_path / "rows.jsonl"
     file.write_bytes(gzip.compress(content) if packed else content)
-    lines = list(lines_of_file(file))
+    with gzip.open(file) if packed else file.open("rb") as stream:
+        lines = list(bounded_lines(stream))
     assert [len(line) for line in lines] == [1_001, 45]
     report = ingest_jsonl(lines=lines)
     assert ([line for line, _ in report.rejected], report.created) == ([1], 1)

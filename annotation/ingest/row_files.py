@@ -1,0 +1,232 @@
+"""Files of rows, told by their content and not by their name.
+
+Taken: JSON lines, a JSON array or object, CSV with a header line and any common delimiter; in UTF-8 or UTF-16, with or
+without a byte order mark, with any line end; plain, gzip-compressed, or as members of a ZIP archive.
+"""
+
+import csv
+import gzip
+import io
+import json
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from django.utils.translation import gettext as _
+
+from annotation.errors import ServiceError
+from annotation.ingest.row_json import encoding_of, read_json_rows
+
+MAX_ROW_CHARACTERS = 64 * 1024 * 1024
+MAX_MEMBERS = 1_000
+JUDGED_LINES = 50
+HEAD_BYTES = 1 << 16
+PIECE_CHARACTERS = 1 << 16
+GZIP_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"PK\x03\x04"
+OTHER_FILES = {b"PAR1": "Parquet", b"%PDF": "PDF", b"\xd0\xcf\x11\xe0": "Excel", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR"}
+DELIMITERS = ",;\t|"
+# what other tools call the columns; every other column goes to the row's metadata
+COLUMNS = {"id": "external_id", "text": "prompt", "content": "prompt", "comment": "prompt", "body": "prompt"}
+OWN_COLUMNS = ("external_id", "source", "prompt", "response", "modality", "language", "reported_at")
+BROKEN = (gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile)
+
+
+class FileNotReadable(ServiceError):
+    """This is not a file of rows. Send JSON lines, a JSON array, or CSV with a header line."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A row of a file: its line (of CSV and JSON lines) or its number from 1, and its value or why it has none.
+
+    `size`: about how many characters it was written with.
+    """
+
+    number: int
+    value: Any = None
+    problem: str = ""
+    size: int = 0
+
+
+def rows_of_file(file: IO[bytes]) -> Iterator[FileRow]:
+    """Rows one after another; the file is never held as a whole. It must be seekable.
+
+    Raises FileNotReadable, at the start where the file is no file of rows, or later where an archive is damaged.
+    """
+    try:
+        yield from _rows(file, packed=False)
+    except BROKEN as error:
+        raise FileNotReadable(
+            _("This archive is broken or cut off. Rows read so far are stored; pack it again and send it again.")
+        ) from error
+
+
+def _rows(file: IO[bytes], *, packed: bool) -> Iterator[FileRow]:
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if head.startswith((GZIP_MAGIC, ZIP_MAGIC)) and packed:
+        raise FileNotReadable(_("This archive holds another archive. Unpack it once and send what is inside."))
+    if head.startswith(GZIP_MAGIC):
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield from _rows(unpacked, packed=True)  # type: ignore[arg-type]
+    elif head.startswith(ZIP_MAGIC):
+        yield from _members(file)
+    else:
+        yield from _of_text(file, head)
+
+
+def _members(file: IO[bytes]) -> Iterator[FileRow]:
+    with zipfile.ZipFile(file) as archive:
+        members = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
+        if len(members) > MAX_MEMBERS:
+            words = _("This archive holds %(count)s files, the limit is %(most)s.")
+            raise FileNotReadable(words % {"count": len(members), "most": MAX_MEMBERS})
+        for member in members:
+            with archive.open(member) as unpacked:
+                try:
+                    yield from _rows(unpacked, packed=True)
+                except FileNotReadable as error:
+                    yield FileRow(0, problem=f"{member.filename[:200]}: {error}")
+                except (RuntimeError, NotImplementedError) as error:  # encrypted, or a compression of its own
+                    yield FileRow(0, problem=f"{member.filename[:200]}: {error}")
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _of_text(file: IO[bytes], head: bytes) -> Iterator[FileRow]:
+    encoding, mark = encoding_of(head)
+    beginning = head[mark:].decode(encoding, "replace").lstrip()
+    if not beginning:
+        raise FileNotReadable(_("This file is empty. Choose one with at least one row."))
+    other = next((name for magic, name in OTHER_FILES.items() if head.startswith(magic)), "")
+    if other or "\x00" in beginning[:1_000]:
+        words = _("This is a %(kind)s file. Send JSON lines, a JSON array, or CSV with a header line.")
+        raise FileNotReadable(words % {"kind": other or _("binary")})
+    file.read(mark)
+    errors = "surrogateescape" if encoding == "utf-8" else "replace"
+    text = io.TextIOWrapper(file, encoding, errors, newline="" if beginning[0] not in "[{" else None)
+    try:
+        if beginning[0] == "{" and _is_lines(beginning):
+            yield from _of_lines(text)
+        elif beginning[0] in "[{":
+            yield from _of_values(text)
+        else:
+            yield from _of_csv(text, beginning)
+    finally:
+        text.detach()
+
+
+def _is_lines(beginning: str) -> bool:
+    """Whether each line is a row by itself, and not an object over many lines: any whole line that is JSON says so."""
+    *whole, last = beginning.splitlines()
+    if not whole and len(last) >= HEAD_BYTES // 4:  # the first line is longer than what was read
+        return True
+    for line in [*whole[:JUDGED_LINES], last]:
+        try:
+            if isinstance(json.loads(line), dict):
+                return True
+        except (ValueError, RecursionError):
+            continue
+    return False
+
+
+def _of_lines(text: io.TextIOWrapper) -> Iterator[FileRow]:
+    number = 0
+    while line := text.readline(MAX_ROW_CHARACTERS + 1):
+        number += 1
+        if len(line) > MAX_ROW_CHARACTERS:
+            yield FileRow(number, problem=f"is longer than {MAX_ROW_CHARACTERS:,} characters.")
+            while line and not line.endswith("\n"):
+                line = text.readline(MAX_ROW_CHARACTERS)
+        elif line.strip():
+            yield row_of_line(number, line)
+
+
+def row_of_line(number: int, line: bytes | str) -> FileRow:
+    try:
+        return FileRow(number, read_json_rows(line), size=len(line))
+    except ValueError as error:
+        return FileRow(number, problem=f"is not JSON: {error}")
+
+
+def _of_values(text: io.TextIOWrapper) -> Iterator[FileRow]:
+    """The elements of a JSON array, or JSON objects over several lines, one after another; {"items": […]} is unpacked.
+
+    After a place that is not JSON nobody can tell where the next row begins, so that is the last one.
+    """
+    read, held, number = json.JSONDecoder().raw_decode, "", 0
+    wanted, opened = PIECE_CHARACTERS, False
+    while True:
+        held = held.lstrip(" \t\r\n,") if opened or number else held.lstrip()
+        if not opened and not number and held.startswith("["):
+            held, opened = held[1:], True
+            continue
+        if opened and held.startswith("]"):
+            return
+        piece = ""
+        try:
+            if not held:
+                raise ValueError("there is more to come")
+            value, end = read(held)
+        except (ValueError, RecursionError) as error:
+            piece = text.read(wanted)
+            wanted = min(wanted * 2, MAX_ROW_CHARACTERS)
+            if piece and len(held) <= MAX_ROW_CHARACTERS:
+                held += piece
+                continue
+            if held.strip() or opened:
+                yield FileRow(number + 1, problem=f"is not JSON: {error}. Nothing after it was read.")
+            return
+        held, wanted = held[end:], PIECE_CHARACTERS
+        inner = value.get("items") if isinstance(value, dict) and not opened and set(value) == {"items"} else None
+        for one in inner if isinstance(inner, list) else [value]:
+            number += 1
+            yield FileRow(number, one, size=end)
+
+
+def _of_csv(text: io.TextIOWrapper, beginning: str) -> Iterator[FileRow]:
+    header = beginning.replace("\r", "\n").split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    csv.field_size_limit(MAX_ROW_CHARACTERS)
+    reader = csv.reader(text, delimiter=delimiter)
+    columns = _columns(next(reader, []))
+    while True:
+        before = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield FileRow(before, problem=f"is not CSV: {error}.")
+            continue
+        if any(cell.strip() for cell in cells):
+            yield _of_cells(before, columns, cells)
+
+
+def _columns(header: Iterable[str]) -> list[str]:
+    """The field of each column. Raises FileNotReadable where the header names no text, or a field twice."""
+    names = [COLUMNS.get(name.strip().lower(), name.strip()) for name in header]
+    names = [name.lower() if name.lower() in OWN_COLUMNS else name for name in names]
+    if not {"prompt", "response"} & set(names):
+        words = _(
+            "The first line names no column with text: %(names)s. Call the columns external_id, prompt, response."
+        )
+        raise FileNotReadable(words % {"names": ", ".join(names)[:200]})
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        words = _("The column %(name)s is there twice. Rename one of them.")
+        raise FileNotReadable(words % {"name": twice[0]})
+    return names
+
+
+def _of_cells(number: int, columns: list[str], cells: list[str]) -> FileRow:
+    if len(cells) > len(columns):
+        words = f"has {len(cells)} cells where the header has {len(columns)}. Put text with the delimiter into quotes."
+        return FileRow(number, problem=words)
+    filled = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+    row: dict[str, Any] = {name: filled.pop(name) for name in OWN_COLUMNS if name in filled}
+    return FileRow(number, row | ({"metadata": filled} if filled else {}), size=sum(map(len, cells)))
