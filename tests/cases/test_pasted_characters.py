@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from annotation.models import Appeal, Assignment, Draft, Event, Item, PolicyVersion, Review, SavedFilter, User
 from annotation.people.api_keys import create_key
-from annotation.review.decision import Decision
 from annotation.review.assign import assign_next
+from annotation.review.decision import Decision
 from annotation.review.submit import submit_review
 from annotation.status import ApiScope, EventKind, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
