@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='modelversion',
             name='checkpoint',
-            field=models.CharField(help_text='local folder or hub id; services.serving reads it', max_length=500),
+            field=models.CharField(help_text='local folder or hub id; predictions.loaded_engine reads it', max_length=500),
         ),
     ]

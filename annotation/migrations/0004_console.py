@@ -261,7 +261,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='reviewqueue',
             name='filters',
-            field=models.JSONField(blank=True, default=dict, help_text='what of it is served: see services.queues'),
+            field=models.JSONField(blank=True, default=dict, help_text='what of it is served: see queues.access'),
         ),
         migrations.AddField(
             model_name='reviewqueue',

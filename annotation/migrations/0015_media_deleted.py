@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='mediaasset',
             name='deleted_at',
-            field=models.DateTimeField(blank=True, help_text='when the bytes went: services.retention', null=True),
+            field=models.DateTimeField(blank=True, help_text='when the bytes went: operations.retention', null=True),
         ),
     ]
