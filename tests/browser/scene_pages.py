@@ -156,6 +156,10 @@ def everything(lead: User) -> dict[str, object]:
     }
 
 
+# modules of annotation.pages whose pages every reviewer opens
+REVIEWERS_PAGES = {"review", "home", "items", "account", "keymap", "near_copies"}
+
+
 def pages(values: dict[str, object], lead: User) -> list[Shown]:
     """Every address of both resolvers that a GET answers with HTML. Fails on one that answers otherwise without being
     known for it.
@@ -183,12 +187,8 @@ def pages(values: dict[str, object], lead: User) -> list[Shown]:
 
 def _patterns() -> Iterator[tuple[str, str, URLPattern]]:
     for pattern in annotation_pages:
-        module = pattern.callback.__module__.rpartition(".")[2]
-        yield (
-            str(pattern.name),
-            "review" if module in ("review", "pages", "items", "care", "keymap", "similar") else "lead",
-            pattern,
-        )
+        modules = set(pattern.callback.__module__.split("."))
+        yield str(pattern.name), "review" if modules & REVIEWERS_PAGES else "lead", pattern
     for pattern in training_pages:
         yield f"training:{pattern.name}", "training", pattern
 
