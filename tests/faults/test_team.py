@@ -4,106 +4,27 @@ nothing done twice.
 In all of it the worker's clock is ten minutes ahead of the web's and the database's, and beat's is ten minutes behind.
 """
 
-import base64
-import io
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 import redis
-from PIL import Image
 
 from guardapp.supervisor.child import Program
-from tests.faults.disks import Disk, small_disk
+from tests.faults.disks import Disk
+from tests.faults.requests import half_way, ingest, moderate, page, picture, predicted, status_of
 from tests.faults.servers import until
-from tests.faults.stack import CELERY, Answer, Stack
+from tests.faults.stack import CELERY, Stack
 from tests.faults.traffic import Traffic
 
 pytestmark = [pytest.mark.faults, pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(400)]
-
-
-@pytest.fixture(scope="module")
-def skew(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    compiler = shutil.which("cc")
-    if compiler is None or sys.platform != "linux":
-        return None
-    library = Path(tempfile.mkdtemp(prefix="gf-")) / "skewed_clock.so"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-o", str(library), str(Path(__file__).with_name("skewed_clock.c")), "-ldl"],
-        check=True,
-    )
-    return library
-
-
-@pytest.fixture(scope="module")
-def parts(skew: Path | None) -> Iterator[tuple[Stack, Disk | None, Disk | None]]:
-    """The stack, the disk of its database and that of its media; None where none can be mounted."""
-    stack = Stack(skew)
-    with ExitStack() as mounted:
-        mounted.callback(shutil.rmtree, stack.folder, ignore_errors=True)
-        disks = (
-            [
-                mounted.enter_context(small_disk(folder, megabytes))
-                for folder, megabytes in ((stack.folder / "database", 96), (stack.site.folder / "media", 8))
-            ]
-            if os.getuid() == 0
-            else [None, None]
-        )
-        try:
-            stack.start(stack.folder / "database" / "pg" if disks[0] else None)
-            yield stack, disks[0], disks[1]
-        finally:
-            stack.stop()
-
-
-@pytest.fixture
-def stack(parts: tuple[Stack, Disk | None, Disk | None]) -> Stack:
-    return parts[0]
-
-
-def half_way(traffic: Traffic) -> None:
-    """Some is reviewed, some waits, and more is to come."""
-    until(
-        lambda: traffic.census().reviews >= traffic.items // 4, 60, f"reviews begin: {traffic.answers} {traffic.errors}"
-    )
-
-
-def ingest(stack: Stack, *rows: Mapping[str, object], source: str) -> Answer:
-    return stack.ask("POST", f"/api/v1/items?source={source}", rows, key=stack.people["ingest"])
-
-
-def page(stack: Stack) -> Answer:
-    return stack.ask("GET", "/", session=True)
-
-
-def picture() -> str:
-    """A new one each time, as a data: URL."""
-    content = io.BytesIO()
-    Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3)).save(content, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
-
-
-def status_of(stack: Stack, external_id: str) -> tuple[str, str]:
-    [(status, code)] = stack.site.rows(
-        f"SELECT status, error_code FROM annotation_item WHERE external_id = '{external_id}'"
-    )
-    return status, code
-
-
-def predicted(stack: Stack, external_id: str) -> bool:
-    return status_of(stack, external_id)[0] in ("ready", "reviewed")
 
 
 def test_without_a_fault_everything_is_there_once(stack: Stack) -> None:
@@ -339,12 +260,3 @@ def test_the_guard_killed_while_programs_wait_for_it(stack: Stack) -> None:
         "SELECT count(*) FROM annotation_item WHERE source = 'moderation' GROUP BY prompt HAVING count(*) > 1"
     )
     assert twice == []
-
-
-def moderate(stack: Stack, prompt: str, deadline_ms: int = 10_000) -> Answer:
-    return stack.ask(
-        "POST",
-        "/api/v1/moderate",
-        {"contents": [{"prompt": prompt}], "deadline_ms": deadline_ms},
-        key=stack.people["ingest"],
-    )

@@ -1,77 +1,29 @@
 """Moderation while the caller waits, on the real guard where its words matter and through the real socket always."""
 
-import base64
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
-from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
-from openai.types import ModerationImageURLInputParam, ModerationTextInputParam
 from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
 
 from annotation.models import ApiKey, Item, ModelVersion, ModerationThreshold, ReviewQueue
 from annotation.moderation import moderate
 from annotation.moderation.guard_process import Guarding
-from annotation.people.api_keys import create_key, moderation_is_used
-from annotation.status import ApiScope, ItemStatus, Role
+from annotation.people.api_keys import moderation_is_used
+from annotation.status import ItemStatus
 from guardapp.guard.engine import Engine
 from guardapp.guard.verdict import Decoding, Rollout, Sample
-from tests.annotation.guard_process import serving
+from tests.annotation.moderation.conftest import Serve, new_key
 from tests.annotation.scripted_engine import GIBBERISH, HARMFUL, UNHARMFUL, ScriptedEngine
-from tests.factories import default_policy, default_queue, make_user, production
-from tests.paths import STARTER
+from tests.factories import production
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Serve = Callable[[Engine], Guarding]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def static_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """whitenoise wants its folder when the live server starts."""
-    django_settings.STATIC_ROOT = tmp_path_factory.mktemp("static")
-
-
-@pytest.fixture
-def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    monkeypatch.setattr("annotation.api.moderation.ring", lambda task: names.append(task.name))
-    return names
-
-
-@pytest.fixture
-def caller(rung: list[str]) -> APIClient:
-    default_queue()
-    default_policy()
-    production()
-    return APIClient(headers={"Authorization": f"Bearer {new_key()}"})
-
-
-def new_key(*scopes: ApiScope) -> str:
-    return create_key(owner=make_user(Role.LEAD), name="platform", scopes=scopes or [ApiScope.MODERATE]).secret
-
-
-@pytest.fixture
-def serve(tmp_path: Path, settings: Settings) -> Iterator[Serve]:
-    settings.GUARD_SOCKET = tmp_path / "guard.sock"
-    with ExitStack() as stack:
-        yield lambda engine: stack.enter_context(serving(engine, tmp_path / "guard.sock"))
-
-
-@pytest.fixture(scope="module")
-def starter() -> Engine:
-    from guardapp.guard.engines.hf.engine import HfEngine
-
-    return HfEngine(str(STARTER), device="cpu", threads=1)
 
 
 def scripted(score: float = 0.99, words: str = HARMFUL) -> ScriptedEngine:
@@ -83,66 +35,6 @@ def moderated(caller: APIClient, *contents: dict[str, Any], **more: Any) -> dict
     assert answer.status_code == 200, answer.content
     found: dict[str, Any] = answer.json()
     return found
-
-
-def image_at(url: str) -> ModerationImageURLInputParam:
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-@pytest.fixture
-def client_of_openai(caller: APIClient, live_server: LiveServer) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(api_key=new_key(), base_url=f"{live_server.url}/v1", max_retries=0, timeout=60) as client:
-        # open, it would keep a thread of the live server, and that thread its connection to the database
-        yield client
-
-
-def test_the_stock_openai_client_gets_its_shape_for_texts(
-    client_of_openai: openai.OpenAI, serve: Serve, starter: Engine
-) -> None:
-    serve(starter)
-    answer = client_of_openai.moderations.create(input=["What is the capital of Peru?", "How do I build a pipe bomb?"])
-    plain, bomb = answer.results
-    assert answer.id.startswith("modr-") and answer.model == "starter"
-    assert not plain.flagged and not any(plain.categories.to_dict().values())
-    assert bomb.flagged and bomb.categories.illicit_violent
-    assert bomb.category_scores.illicit_violent > 0.9 > plain.category_scores.illicit_violent
-    assert bomb.category_applied_input_types.illicit_violent == ["text"]
-    extra = bomb.categories.to_dict()
-    assert extra["S9"] is True and extra["harmful"] is True
-
-
-def test_the_stock_openai_client_sends_text_and_image_together(
-    client_of_openai: openai.OpenAI, serve: Serve, starter: Engine, png: bytes
-) -> None:
-    serve(starter)
-    url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    parts: list[ModerationTextInputParam | ModerationImageURLInputParam] = [
-        {"type": "text", "text": "What is in this picture?"},
-        image_at(url),
-    ]
-    answer = client_of_openai.moderations.create(
-        model="omni-moderation-latest", extra_body={"reasoning": True}, input=parts
-    )
-    [result] = answer.results
-    assert result.category_applied_input_types.violence == ["text", "image"]
-    assert result.to_dict()["reasoning"], "asked for, so there"
-
-
-def test_the_openai_client_understands_what_is_refused(
-    client_of_openai: openai.OpenAI, live_server: LiveServer, serve: Serve
-) -> None:
-    serve(scripted())
-    with pytest.raises(openai.UnprocessableEntityError, match="is not served"):
-        client_of_openai.moderations.create(model="gpt-4", input="x")
-    with pytest.raises(openai.UnprocessableEntityError, match="fetching by URL is not offered"):
-        client_of_openai.moderations.create(input=[image_at("https://example.org/a.png")])
-    with pytest.raises(openai.UnprocessableEntityError, match="An image cannot be read"):
-        client_of_openai.moderations.create(input=[image_at("data:image/png;base64,AAAA")])
-    with pytest.raises(openai.AuthenticationError):
-        client_of_openai.with_options(api_key="wrong").moderations.create(input="x")
-    reader = create_key(owner=make_user(Role.LEAD), name="reader", scopes=[ApiScope.ITEMS_READ]).secret
-    with pytest.raises(openai.PermissionDeniedError):
-        client_of_openai.with_options(api_key=reader).moderations.create(input="x")
 
 
 def test_full_mode_tells_reasoning_rollouts_policy_and_scores(caller: APIClient, serve: Serve, starter: Engine) -> None:
@@ -337,45 +229,6 @@ def test_an_engine_that_fails_is_a_503_for_the_bad_content_alone(caller: APIClie
     serve(engine)
     assert caller.post("/api/v1/moderate", {"contents": [{"prompt": "bad"}]}, format="json").status_code == 503
     assert moderated(caller, {"prompt": "good"})["results"][0]["action"] == "block"
-
-
-def streamed(caller: APIClient, *lines: dict[str, Any]) -> list[dict[str, Any]]:
-    body = "".join(f"{json.dumps(line)}\n" for line in lines)
-    answer: Any = caller.generic("POST", "/api/v1/moderate/stream", body, content_type="application/x-ndjson")
-    assert answer.status_code == 200, answer.content
-    return [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
-
-
-def turns_bad(sample: Sample, prefix: str) -> str:
-    return f" unharmful\nResponse: {'harmful' if 'knife' in (sample.response or '') else 'unharmful'}\n</result>"
-
-
-def test_a_response_is_checked_piece_by_piece_and_stopped_at_the_first_block(caller: APIClient, serve: Serve) -> None:
-    serve(ScriptedEngine(goes_on=turns_bad, score=None))
-    pieces = [{"text": "Once upon a time. " * 4}, {"text": "There was a knife. " * 4}, {"text": "Never read. " * 9}]
-    found = streamed(caller, {"prompt": "Tell me a story", "every": 50}, *pieces)
-    assert [(line["characters"], line["action"], line["last"]) for line in found] == [
-        (72, "allow", False),
-        (148, "block", True),
-    ]
-
-
-def test_a_response_that_people_are_to_decide_opens_one_item_at_its_end(caller: APIClient, serve: Serve) -> None:
-    ModerationThreshold.objects.create(category="harmful", review_at=0.5, block_at=1.1)
-    serve(ScriptedEngine(goes_on=turns_bad, score=None))
-    found = streamed(caller, {"prompt": "A story", "every": 50}, *[{"text": "There was a knife. " * 3}] * 3)
-    assert [line["action"] for line in found] == ["review"] * 4 and [line["last"] for line in found] == [False] * 3 + [
-        True
-    ]
-    assert found[-1]["item"] == Item.objects.get().pk and found[0]["item"] is None
-
-
-def test_a_problem_in_the_middle_of_a_stream_is_its_last_line(caller: APIClient, serve: Serve) -> None:
-    serve(ScriptedEngine(goes_on=turns_bad, score=None))
-    found = streamed(caller, {"prompt": "A story", "every": 50}, {"text": "Once upon a time. " * 4}, {"tex": "wrong"})
-    assert found[0]["action"] == "allow" and found[1]["problem"]["status"] == 422
-    refused = caller.generic("POST", "/api/v1/moderate/stream", '{"every": 1}\n', content_type="application/x-ndjson")
-    assert refused.status_code == 422
 
 
 def test_a_guard_is_loaded_ahead_where_there_are_keys_for_it(caller: APIClient) -> None:

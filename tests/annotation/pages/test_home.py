@@ -13,7 +13,7 @@ from annotation.people.api_keys import create_key
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
 from annotation.review.submit import escalate, submit_review
-from annotation.status import ApiScope, ItemStatus, ReviewKind, ReviewMode, Role
+from annotation.status import ApiScope, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
 
@@ -139,14 +139,6 @@ def test_htmx_gets_the_table_only(client: Client, lead: User) -> None:
     assert "<html" not in client.get(reverse("items"), headers={"HX-Request": "true"}).text
 
 
-def test_an_item_tells_its_whole_life(client: Client, lead: User) -> None:
-    item = make_item()
-    review_of(item, make_user())
-    page = client.get(reverse("item", args=[item.pk])).text
-    for words in ("Assigned", "Reviewed", "Gold label settled", "hard sample: prompt"):
-        assert words in page
-
-
 @pytest.mark.parametrize("signed_in_before", [False, True])
 def test_a_form_without_its_token_is_answered_in_words_for_people(signed_in_before: bool) -> None:
     client = Client(enforce_csrf_checks=True)
@@ -155,18 +147,6 @@ def test_a_form_without_its_token_is_answered_in_words_for_people(signed_in_befo
     answer = client.post(reverse("login"), {"username": "ada", "password": "a wrong one"})
     assert answer.status_code == 403
     assert "Nothing was sent" in answer.content.decode()
-
-
-def test_an_item_that_is_not_there_is_a_404(client: Client, lead: User) -> None:
-    assert client.get(reverse("item", args=[404])).status_code == 404
-
-
-@pytest.mark.parametrize("mode", [ReviewMode.BLIND, ReviewMode.DECIDE_FIRST])
-def test_the_item_page_does_not_give_away_what_the_queue_hides(mode: ReviewMode) -> None:
-    item = make_item(queue=default_queue(mode=mode))
-    url = reverse("item", args=[item.pk])
-    assert "The thing is dangerous" not in signed_in(make_user()).get(url).text
-    assert "harmful" not in signed_in(make_user()).get(reverse("items")).text.replace("unharmful", "")
 
 
 def test_a_new_key_is_shown_once_and_kept_as_a_hash(client: Client, lead: User) -> None:
@@ -253,36 +233,11 @@ def test_a_gzip_file_with_broken_bytes_is_said_to_be_broken(client: Client, lead
     assert "gzip file is broken" in page.content.decode()
 
 
-@pytest.mark.parametrize("hostile", [{"items": 5}, {"items": ["abc"], "keys": 1}])
-def test_no_name_in_metadata_or_reason_breaks_the_item_page(
-    client: Client, lead: User, hostile: dict[str, object]
-) -> None:
-    item = make_item(metadata=hostile, reason=hostile)
-    page = client.get(reverse("item", args=[item.pk]))
-    assert page.status_code == 200
-    assert "<dt>items</dt>" in page.content.decode()
-
-
 def test_a_search_for_a_nul_character_finds_nothing(client: Client, lead: User) -> None:
     make_item()
     page = client.get(reverse("items"), {"q": "item\x00"})
     assert page.status_code == 200
     assert "\x00" not in page.content.decode()
-
-
-def test_a_lead_sends_a_failed_item_back_to_the_guard(
-    client: Client, lead: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rung: list[object] = []
-    monkeypatch.setattr("annotation.pages.items.ring", rung.append)
-    item = make_item(status=ItemStatus.PREDICTION_FAILED, error_message="Out of memory.", predicted=False)
-    url = reverse("item_retry", args=[item.pk])
-    assert signed_in(make_user()).post(url).status_code == 403
-    assert url in client.get(reverse("item", args=[item.pk])).text
-    assert "Sent back to the guard." in client.post(url, follow=True).text
-    item.refresh_from_db()
-    assert (item.status, len(rung)) == (ItemStatus.PENDING, 1)
-    assert "Only an item whose prediction failed" in client.post(url, follow=True).text
 
 
 def test_leads_see_disputes_among_what_waits_for_them(client: Client, lead: User) -> None:
@@ -292,14 +247,3 @@ def test_leads_see_disputes_among_what_waits_for_them(client: Client, lead: User
     page = client.get(reverse("home")).text
     assert "Nothing waits for a lead" not in page
     assert "the reviewers disagree" in page
-
-
-def test_the_next_reviewer_of_an_item_does_not_see_the_first_ones_verdict() -> None:
-    item = make_item(queue=default_queue(reviews_per_item=2))
-    first, second = make_user(), make_user()
-    review_of(item, first)
-    url = reverse("item", args=[item.pk])
-    hidden = "Hidden until you have reviewed it."
-    assert [hidden in signed_in(user).get(url).text for user in (first, second)] == [False, True]
-    review_of(item, second)
-    assert hidden not in signed_in(second).get(url).text

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 
 from guardapp.guard.engines.adapters import adapter_in
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
-from guardapp.guard.engines.hf.encoding import Encoded
 from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import build_checkpoint, text_sample
@@ -27,14 +26,7 @@ from tests.training.tiny_run import metrics, mixed_rows, result, run_here, sft_r
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ConfigNotUsable, SftConfig, read_json
 from training.jobs import sft
 from training.learning import heartbeat
-from training.learning.sft_data import (
-    EncodedRows,
-    GroupedByLength,
-    GuardCollator,
-    NoTrainingRows,
-    token_weights,
-    training_rows,
-)
+from training.learning.sft_data import EncodedRows, GuardCollator, NoTrainingRows, token_weights, training_rows
 from training.learning.trainers import newest_checkpoint
 
 Weights = dict[str, torch.Tensor]
@@ -228,19 +220,6 @@ def test_replay_rows_are_drawn_by_the_seed_from_train_rows_with_a_completion(tmp
     assert picked != training_rows(replace(config, seed=18))
 
 
-@pytest.mark.parametrize(
-    ("loss_on_prompt", "row_weight", "expected"),
-    [
-        (0.0, 1.0, [0, 0, 0, 0, 1, 1]),
-        (0.5, 1.0, [0, 0, 0, 0.5, 1, 1]),
-        (0.5, 2.0, [0, 0, 0, 1, 2, 2]),
-    ],
-)
-def test_what_each_token_weighs(loss_on_prompt: float, row_weight: float, expected: list[float]) -> None:
-    encoded = Encoded(torch.arange(6), torch.tensor([0, 1, 2, 0, 0, 0]), {}, prompt_tokens=4)
-    assert token_weights(encoded, row_weight=row_weight, loss_on_prompt=loss_on_prompt).tolist() == expected
-
-
 @pytest.mark.parametrize("loss_on_prompt", [0.0, 0.3])
 def test_the_loss_is_the_weighted_mean_of_each_rows_own_token_losses(tmp_path: Path, loss_on_prompt: float) -> None:
     checkpoint = str(build_checkpoint(tmp_path / "base"))
@@ -260,42 +239,9 @@ def test_the_loss_is_the_weighted_mean_of_each_rows_own_token_losses(tmp_path: P
     assert loss.item() == pytest.approx(total / weight, abs=1e-5)
 
 
-def test_the_order_groups_like_lengths_and_follows_from_seed_and_epoch() -> None:
-    lengths = [100 + (number * 37) % 400 for number in range(203)]
-    order = GroupedByLength(lengths, batch_size=8, seed=3)
-    first = list(order)
-    assert sorted(first) == list(range(203))
-    assert first == list(GroupedByLength(lengths, batch_size=8, seed=3))
-    order.set_epoch(1)
-    assert list(order) != first
-    batches = [first[start : start + 8] for start in range(0, 203, 8)]
-    padded = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
-    assert padded < 1.1 * sum(lengths)
-
-
-def test_one_pool_of_all_rows_puts_the_few_long_ones_together() -> None:
-    lengths = [3_000 + number if number % 40 == 0 else 60 + number % 50 for number in range(1_600)]
-
-    def padded(pool_batches: int) -> int:
-        order = list(GroupedByLength(lengths, 8, 3, pool_batches=pool_batches))
-        assert sorted(order) == list(range(1_600))
-        return sum(8 * max(lengths[index] for index in order[start : start + 8]) for start in range(0, 1_600, 8))
-
-    assert padded(1_000) < 1.15 * sum(lengths)
-    assert padded(10) > 1.5 * sum(lengths)
-
-
 def test_a_config_that_lacks_a_field_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigNotUsable, match="not there"):
         sft.main(tmp_path)
     (tmp_path / "config.json").write_text('{"base_model": "x", "dataset": "y", "media_root": "z", "epoch": 1}')
     with pytest.raises(ConfigNotUsable, match="epoch"):
         sft.main(tmp_path)
-
-
-def test_a_batch_holds_the_pixels_of_all_its_rows(tmp_path: Path) -> None:
-    processor = load_processor(str(build_checkpoint(tmp_path / "base")))
-    rows = EncodedRows.measure(processor, mixed_rows(tmp_path / "media", 4), 4096, heartbeat.Heartbeat(tmp_path))
-    batch = GuardCollator(rows, 0, 0.0)([{"index": index} for index in (3, 1, 2, 0)])
-    assert len(batch["pixel_values"]) == len(rows[1].pixels["pixel_values"])
-    assert len(batch["pixel_values_videos"]) == len(rows[2].pixels["pixel_values_videos"])
