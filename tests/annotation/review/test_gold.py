@@ -11,13 +11,10 @@ from annotation.errors import (
 from annotation.models import GoldLabel, HardSample, User
 from annotation.review.decision import Decision, StepReview
 from annotation.status import ItemStatus, ReviewKind, StepMark, TargetSource
-from tests.annotation.review.test_submit import FLIP, HARMFUL, UNHARMFUL, held, submit
+from tests.annotation.review.test_submit import FLIP, HARMFUL, STEPS, UNHARMFUL, held, submit
 from tests.factories import default_queue, make_item, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-STEPS = ("The user asks for a thing.", "The thing is dangerous (S1).")
 
 
 def test_accepting_makes_gold_with_the_guards_own_reasoning() -> None:

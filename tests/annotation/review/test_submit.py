@@ -24,13 +24,13 @@ from annotation.review.drafts import save_draft
 from annotation.review.submit import skip, submit_review, undo_last, undo_review
 from annotation.status import AssignmentState, EventKind, ReviewKind, ReviewMode, TargetSource
 from guardapp.guard.taxonomy import Harmfulness
-from tests.annotation.review.test_gold import STEPS
 from tests.factories import default_queue, make_item, make_user
 
 pytestmark = pytest.mark.django_db
 HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
 ACCEPT = Decision(kind=ReviewKind.ACCEPTED, prompt_label=HARMFUL)
 FLIP = Decision(kind=ReviewKind.CORRECTED, prompt_label=UNHARMFUL)
+STEPS = ("The user asks for a thing.", "The thing is dangerous (S1).")
 
 
 def held(reviewer: User) -> Assignment:
