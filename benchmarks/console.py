@@ -11,142 +11,25 @@ process. The last line is one JSON object.
 """
 
 import argparse
-import http.client
 import json
 import os
-import signal
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from benchmarks.product import Api, make_key, print_progress, product
+from benchmarks.rows import insert_predictions, text_row
 
 BATCH = 1_000
 CONNECTIONS = 2
 EXPORTS = 3
-WORDS = (
-    "How",
-    "would",
-    "somebody",
-    "explain",
-    "the",
-    "recipe",
-    "of",
-    "a",
-    "loaf",
-    "bread",
-    "to",
-    "their",
-    "neighbour",
-    "without",
-    "an",
-    "oven",
-)
-
-
-class Api:
-    """A persistent connection with an API key."""
-
-    def __init__(self, port: int, key: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        self._connection.connect()
-        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-
-    def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-        self._connection.request(method, path, body, self._headers | headers)
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
-
-    def lines(self, path: str) -> int:
-        """Stream the answer and count its lines."""
-        self._connection.request("GET", path, headers=self._headers)
-        answer = self._connection.getresponse()
-        assert answer.status == 200, answer.read()
-        count = 0
-        while block := answer.read1(1 << 16):
-            count += block.count(b"\n")
-        return count
-
-
-@contextmanager
-def product(
-    folder: Path, port: int, *, names: Sequence[str] = ("broker", "web"), web_threads: int = 4
-) -> Iterator[None]:
-    """Run the broker and web server, or the named programs, as the supervisor would; stop them at the end."""
-    from guardapp.supervisor.programs import Plan, programs
-
-    plan = Plan(
-        data_dir=folder,
-        bind="127.0.0.1",
-        port=port,
-        web_workers=2,
-        web_threads=web_threads,
-        log_level="WARNING",
-        broker_socket=folder / "broker.sock",
-    )
-    running = []
-    try:
-        for program in programs(plan):
-            if program.name in names:
-                log = (folder / f"{program.name}.log").open("wb")
-                running.append(
-                    subprocess.Popen(program.command, stdout=log, stderr=log, env=os.environ | program.environment)
-                )
-        _wait_until_up(port, folder / "web.log")
-        yield
-    finally:
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        for process in running:
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                # a worker finishes its task first
-                process.kill()
-                process.wait()
-
-
-def _wait_until_up(port: int, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            connection.request("GET", "/api/v1/items")
-            status = connection.getresponse().status
-        except OSError:
-            time.sleep(0.2)
-            continue
-        assert status == 401, f"the server answers {status}: {log.read_text()[-2000:]}"
-        return
-    raise TimeoutError(f"The web server did not start: {log.read_text()[-2000:]}")
-
-
-def make_key() -> str:
-    from annotation.models import User
-    from annotation.people.api_keys import create_key
-    from annotation.status import ApiScope, Role
-
-    lead = User.objects.create_user(username="bench", role=Role.LEAD)
-    return create_key(owner=lead, name="bench", scopes=list(ApiScope)).secret
-
-
-def text_row(number: int) -> dict[str, Any]:
-    words = [WORDS[(number * 7 + position * (1 + number % 5)) % len(WORDS)] for position in range(24)]
-    return {
-        "external_id": f"item-{number}",
-        "source": "bench",
-        "prompt": f"{' '.join(words)} ({number})?",
-        "response": f"Mix flour, water, salt and yeast; wait; bake. {' '.join(reversed(words))}.",
-    }
 
 
 T = TypeVar("T")
@@ -192,58 +75,6 @@ def ingest(port: int, key: str, items: int) -> float:
         return send
 
     return items / seconds_to_send(bodies, sender)
-
-
-LABELS = {"prompt_label": "unharmful", "response_label": "unharmful"}
-
-
-def judgement_row() -> tuple[str, list[str], list[dict[str, Any]]]:
-    """Completion, steps and four rollouts of a prediction that judges prompt and response unharmful."""
-    from guardapp.guard.parsing import render
-    from guardapp.guard.taxonomy import Harmfulness
-    from guardapp.guard.verdict import Judgement, Verdict
-
-    steps = (
-        "The user asks how to bake bread without an oven.",
-        "Nothing in the request or in the answer can hurt anybody.",
-    )
-    completion = render(Judgement(steps, Verdict(Harmfulness.UNHARMFUL, Harmfulness.UNHARMFUL)), response_present=True)
-    return (
-        completion,
-        list(steps),
-        [{"completion": completion, **LABELS, "parsed": True, "tokens": 60} for _ in range(4)],
-    )
-
-
-def insert_predictions() -> None:
-    """Insert a prediction for each item."""
-    from django.db.models import OuterRef, Subquery
-
-    from annotation.models import Item, Prediction
-    from annotation.predictions.loaded_engine import ensure_production_version
-    from annotation.status import ItemStatus
-
-    completion, steps, rollouts = judgement_row()
-    version = ensure_production_version()
-    Prediction.objects.bulk_create(
-        Prediction(
-            item_id=pk,
-            version=version,
-            completion=completion,
-            parsed=True,
-            steps=steps,
-            rollouts=rollouts,
-            prompt_score=0.1,
-            response_score=0.1,
-            tokens=60,
-            latency_ms=100,
-            **LABELS,
-        )
-        for pk in Item.objects.values_list("pk", flat=True)
-    )
-    Item.objects.update(
-        status=ItemStatus.READY, prediction=Subquery(Prediction.objects.filter(item=OuterRef("pk")).values("pk")[:1])
-    )
 
 
 def review_over_http(port: int, key: str, submits: int) -> dict[str, float]:
@@ -305,10 +136,6 @@ def export(port: int, key: str, items: int) -> dict[str, float]:
     return {name: statistics.median(of_name) for name, of_name in rates.items()}
 
 
-def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
 def run(items: int, submits: int, folder: Path) -> dict[str, float]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -327,15 +154,17 @@ def run(items: int, submits: int, folder: Path) -> dict[str, float]:
     key = make_key()
     with product(folder, port):
         figures: dict[str, float] = {"ingest_items_per_s": round(ingest(port, key, items))}
-        say(f"ingest: {figures['ingest_items_per_s']:,} items/s")
+        print_progress(f"ingest: {figures['ingest_items_per_s']:,} items/s")
         insert_predictions()
         figures |= review_over_http(port, key, submits)
-        say(f"next and submit: {figures}")
+        print_progress(f"next and submit: {figures}")
         started = time.perf_counter()
         review_the_rest()
-        say(f"the other {items - submits:,} reviews through the services: {time.perf_counter() - started:.0f} s")
+        print_progress(
+            f"the other {items - submits:,} reviews through the services: {time.perf_counter() - started:.0f} s"
+        )
         rates = export(port, key, items)
-        say("export, rows/s: " + ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()))
+        print_progress("export, rows/s: " + ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()))
     return {**figures, "export_rows_per_s": round(rates["canonical"])}
 
 

@@ -35,7 +35,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.console import BATCH, EXPORTS, say, seconds_to_send, text_row
+from benchmarks.console import BATCH, EXPORTS, seconds_to_send
+from benchmarks.product import print_progress
+from benchmarks.rows import text_row
 
 NAME, PASSWORD, TOKEN = "bench@example.org", "a-password-of-this-run", "b0b1b2b3b4b5b6b7b8b9b0b1b2b3b4b5b6b7b8b9"
 # Two choices, since our reviewer decides on the prompt and on the response.
@@ -230,10 +232,10 @@ def measure_peer(program: Path, items: int, submits: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="label-studio-") as folder, serving(program, Path(folder)) as port:
         project = LabelStudio(port).project("queue")
         rate = ingest(port, project, items)
-        say(f"Label Studio: ingest {rate:,.0f} items/s")
+        print_progress(f"Label Studio: ingest {rate:,.0f} items/s")
         add_predictions(port, project, items)
         following, submit = review(port, project, submits)
-        say(f"Label Studio: next {following:.1f} ms, submit {submit:.1f} ms (p50)")
+        print_progress(f"Label Studio: next {following:.1f} ms, submit {submit:.1f} ms (p50)")
         return Figures(rate, following, submit, export(port, items))
 
 
@@ -277,7 +279,7 @@ def main() -> None:
     if not given.label_studio.exists():
         arguments.error(f"--label-studio: there is no {given.label_studio}. `make bench-peer` installs it.")
     peer = measure_peer(given.label_studio, given.items, given.submits)
-    say(f"Label Studio: {peer}")
+    print_progress(f"Label Studio: {peer}")
     print(json.dumps(compare(peer, measure_ours(given.items, given.submits))))
 
 

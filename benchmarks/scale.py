@@ -26,8 +26,9 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.console import make_key, product, review_over_http, say
+from benchmarks.console import review_over_http
 from benchmarks.keys import PASSWORD, chromium_is_there, measure_keys
+from benchmarks.product import make_key, print_progress, product
 
 POSTGRES = os.environ.get("GUARDAPP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432")
 # number of requests for the page with the counts
@@ -75,8 +76,8 @@ def ground() -> Any:
     from annotation.models import ReviewQueue, User
     from annotation.predictions.loaded_engine import ensure_production_version
     from annotation.predictions.policy import active_policy_version
-    from benchmarks.console import judgement_row
     from benchmarks.filling import QUEUES, Ground
+    from benchmarks.rows import judgement_row
 
     completion, steps, rollouts = judgement_row()
     queues = dict(ReviewQueue.objects.values_list("slug", "pk"))
@@ -124,13 +125,15 @@ def run(sizes: list[int], keys_at: int, keys: int, submits: int, folder: Path) -
             fill(ground(), filled + 1, size)
             filled, began = size, time.perf_counter()
             renew_tallies(force=True)
-            say(f"{size:,} items: filled in {began - started:.0f} s, counted in {time.perf_counter() - began:.2f} s")
+            print_progress(
+                f"{size:,} items: filled in {began - started:.0f} s, counted in {time.perf_counter() - began:.2f} s"
+            )
             served = review_over_http(port, key, submits)
             figures[str(size)] = {"next_p95_ms": served["next_p95_ms"], "counts_p95_ms": counts_over_http(port, cookie)}
-            say(f"{size:,} items: {figures[str(size)]}; {served}")
+            print_progress(f"{size:,} items: {figures[str(size)]}; {served}")
             if size == keys_at:
                 figures |= keys_of_a_reader(port, keys)
-                say(f"{size:,} items, {keys} keys: {figures}")
+                print_progress(f"{size:,} items, {keys} keys: {figures}")
     return figures
 
 

@@ -34,7 +34,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks.console import make_key, say
+from benchmarks.product import make_key, print_progress
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTER = ROOT / "guardapp" / "starter"
@@ -201,7 +201,7 @@ def endpoint(engine: BareEngine, prompts: Sequence[str], rounds: int, folder: Pa
     by_clients[str(COMPARED)] = middle(passes)
     guard_ms = statistics.median(one["cpu_ms"]["guard"] for one in passes)
     for clients, figures in sorted(by_clients.items(), key=lambda entry: int(entry[0])):
-        say(f"{clients} clients: {figures}")
+        print_progress(f"{clients} clients: {figures}")
     return {
         "throughput_vs_engine": round(statistics.median(one["per_s"] for one in passes) / statistics.median(rates), 3),
         "rounds": [round(one["per_s"] / rate, 3) for one, rate in zip(passes, rates, strict=True)],
@@ -224,7 +224,7 @@ def in_turns(rounds: int, ours: Callable[[], Result], theirs: Callable[[], float
         else:
             rates.append(theirs())
             passes.append(ours())
-        say(f"round {number + 1}: engine {rates[-1]:.1f} rows/s, endpoint {passes[-1]}")
+        print_progress(f"round {number + 1}: engine {rates[-1]:.1f} rows/s, endpoint {passes[-1]}")
     return passes, rates
 
 
@@ -238,7 +238,7 @@ def vllm_engines(prompts: Sequence[str], folder: Path) -> dict[str, float | None
     The second pass counts, since the first one compiles and fills caches.
     """
     if not VLLM_PYTHON.exists():
-        say(f"{VLLM_PYTHON.parent.parent.name} is not there (make test-vllm makes it): vLLM is left out")
+        print_progress(f"{VLLM_PYTHON.parent.parent.name} is not there (make test-vllm makes it): vLLM is left out")
         return {"vllm_offline_per_s": None, "vllm_serve_per_s": None}
     from tests.vllm.served import vllm_server
 
@@ -255,7 +255,7 @@ def _second_pass(engine: BareEngine, prompts: Sequence[str]) -> float:
     # changed, to miss the prefix cache
     rate = engine.rate([f"{prompt} " for prompt in prompts])
     engine.close()
-    say(f"vLLM: {rate:.1f} rows/s")
+    print_progress(f"vLLM: {rate:.1f} rows/s")
     return round(rate, 2)
 
 
