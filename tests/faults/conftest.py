@@ -1,4 +1,4 @@
-"""Assertions of the helpers show their values, too."""
+"""The stack that faults are done to. Assertions of the helpers show their values, too."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.disks import Disk, small_disk
-from tests.faults.stack import Stack
-
 pytest.register_assert_rewrite("tests.faults.traffic", "tests.faults.stack", "tests.faults.servers")
+
+from tests.faults.disks import Disk, small_disk  # noqa: E402
+from tests.faults.stack import Stack  # noqa: E402
 
 
 @pytest.fixture(scope="module")
