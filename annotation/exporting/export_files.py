@@ -12,18 +12,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
 import orjson
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
 
 from annotation.database import clock
+from annotation.database.claims import Claim
 from annotation.database.read_ahead import read_ahead
 from annotation.errors import ServiceError
 from annotation.exporting.export import ExportRequest, Tally, lines_of, record_export
@@ -31,28 +29,17 @@ from annotation.exporting.formats import ExportFormat, UnknownFormat, columns_of
 from annotation.exporting.reviewed_rows import holds_media, reviewed_rows, standing_gold
 from annotation.exporting.write_file import SUFFIX, ParquetMissing, writer_for
 from annotation.models import Export, ExportFile, User
-from annotation.predictions.claims import kept
+from annotation.models.claims import EXPORT_CLAIMS
 from annotation.status import ExportLayout, ExportState
 
 logger = logging.getLogger(__name__)
 
 ROWS_A_FILE = 50_000
-MAX_ATTEMPTS = 3  # to write one file
-UNFINISHED = (ExportState.QUEUED, ExportState.RUNNING)
+UNFINISHED = EXPORT_CLAIMS.open
 
 
 class LayoutNotPossible(ServiceError):
     """This server cannot write Parquet: pyarrow is not installed. Ask for JSON lines."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportClaim:
-    token: UUID
-    row: Export
-
-    def rows(self) -> QuerySet[Export]:
-        """The row, while it is still held."""
-        return Export.objects.filter(pk=self.row.pk, claim_token=self.token, state=ExportState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,32 +95,26 @@ def write_next(*, export: Export | None = None) -> bool:
     """Write the next file of the oldest unfinished export, or of the one given. False: there was nothing to do."""
     _give_up()
     claim = _claim(export)
-    if claim is None:
+    if not claim.rows:
         return False
     try:
-        with kept(claim):
-            written = _write(claim.row)
+        with claim.kept():
+            written = _write(claim.rows[0])
     except UnknownFormat as error:
         # another attempt would not know it either
-        claim.rows().update(
-            state=ExportState.FAILED,
-            error=str(error),
-            claim_token=None,
-            claimed_until=None,
-            finished_at=clock.now(),
-        )
+        claim.give_back(state=ExportState.FAILED, error=str(error), finished_at=clock.now())
         return True
     except (OSError, RuntimeError, ValueError) as error:
-        # a full disk, a field that Parquet does not know: again when the claim ran out
-        logger.exception("Export %s could not write its next file", claim.row.pk)
-        claim.rows().update(error=f"{type(error).__name__}: {error}"[:2_000])
+        # a full disk, a field that Parquet does not know: again when the claim has run out
+        logger.exception("Export %s could not write its next file", claim.rows[0].pk)
+        claim.held().update(error=f"{type(error).__name__}: {error}"[:2_000])
         return False
     _store(claim, written)
     return True
 
 
 def exports_wait() -> bool:
-    return _waiting().exists()
+    return Export.objects.filter(EXPORT_CLAIMS.free()).exists()
 
 
 def folder_of(export: Export) -> Path:
@@ -162,29 +143,11 @@ def delete_files(*, export: Export) -> None:
     shutil.rmtree(folder_of(export), ignore_errors=True)
 
 
-def _waiting() -> QuerySet[Export]:
-    """What nobody works on: given back after a file, or held by a worker that is gone."""
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=clock.now())
-    return Export.objects.filter(free, state__in=UNFINISHED)
-
-
-def _claim(export: Export | None) -> ExportClaim | None:
-    token = uuid4()
-    open_rows = _waiting().filter(attempts__lt=MAX_ATTEMPTS)
+def _claim(export: Export | None) -> Claim[Export]:
+    open_rows = Export.objects.filter(EXPORT_CLAIMS.fresh())
     if export is not None:
         open_rows = open_rows.filter(pk=export.pk)
-    with transaction.atomic():
-        first = open_rows.order_by("id").select_for_update(skip_locked=True).first()
-        if first is None:
-            return None
-        open_rows.filter(pk=first.pk).update(
-            state=ExportState.RUNNING,
-            claim_token=token,
-            attempts=F("attempts") + 1,
-            claimed_until=clock.now() + timedelta(seconds=settings.CLAIM_SECONDS),
-        )
-    row = Export.objects.filter(pk=first.pk, claim_token=token).first()
-    return None if row is None else ExportClaim(token, row)
+    return EXPORT_CLAIMS.take(open_rows.order_by("id"))
 
 
 def _write(export: Export) -> _Written:
@@ -223,23 +186,21 @@ def _blocks(export: Export, taken: _Taken) -> Iterator[bytes]:
                 return
 
 
-def _store(claim: ExportClaim, written: _Written) -> None:
+def _store(claim: Claim[Export], written: _Written) -> None:
     """Take the file into the record, if it is still ours to write."""
-    now, export, tally = clock.now(), claim.row, written.tally
+    now, export, tally = clock.now(), claim.rows[0], written.tally
     values = (
         {"state": ExportState.RUNNING, "finished_at": None}
         if written.more
         else {"state": ExportState.DONE, "finished_at": now}
     )
     with transaction.atomic():
-        held = claim.rows().update(
+        held = claim.give_back(
             done_up_to=written.up_to,
             rows=export.rows + tally.rows,
             dropped=dict(Counter(export.dropped) + tally.dropped),
             attempts=0,
             error="",
-            claim_token=None,
-            claimed_until=None,
             **values,
         )
         if held and (tally.rows or not export.files.exists()):
@@ -263,8 +224,6 @@ def _store(claim: ExportClaim, written: _Written) -> None:
 
 def _give_up() -> int:
     """Exports of which one file could not be written in its attempts. Returns how many FAILED."""
-    return (
-        _waiting()
-        .filter(attempts__gte=MAX_ATTEMPTS)
-        .update(state=ExportState.FAILED, claim_token=None, claimed_until=None, finished_at=clock.now())
+    return Export.objects.filter(EXPORT_CLAIMS.worn_out()).update(
+        state=ExportState.FAILED, finished_at=clock.now(), **EXPORT_CLAIMS.freed
     )

@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 from django.db import transaction
-from django.db.models import F
 from django.utils.translation import gettext as _
 
 from annotation import prometheus
@@ -21,10 +20,10 @@ from annotation.database import clock
 from annotation.database.kept_statements import Select
 from annotation.errors import ServiceError
 from annotation.models import Delivery, Event, User, Webhook
+from annotation.models.claims import DELIVERY_CLAIMS
 from annotation.outbound.safe_requests import Answer, NotDelivered, check_url, post
 from annotation.status import DeliveryState, EventKind, WebhookEvent
 
-HOLD = timedelta(minutes=2)  # on a message that is being sent; a worker that dies lets it go then
 # between tries; about a day and a quarter, then it has failed
 PAUSES_S = (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 JITTER = 0.2  # share of a pause, up or down
@@ -51,9 +50,7 @@ def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
     nothing is left.
     """
     deadline = time.monotonic() + seconds
-    due = list(
-        Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=clock.now()).order_by("due_at")[: limit + 1]
-    )
+    due = list(Delivery.objects.filter(DELIVERY_CLAIMS.free()).order_by("due_at")[: limit + 1])
     for number, delivery in enumerate(due):
         if number == limit or time.monotonic() > deadline:
             return True
@@ -128,11 +125,10 @@ def body_of(delivery: Delivery) -> bytes:
 
 def _deliver(delivery: Delivery) -> None:
     """Unless somebody else sends it."""
-    waiting = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.WAITING, due_at=delivery.due_at)
-    held_until = clock.now() + HOLD
-    if waiting.update(due_at=held_until, attempts=F("attempts") + 1) != 1:
+    claim = DELIVERY_CLAIMS.take_row(delivery)
+    if claim is None:
         return
-    mine = Delivery.objects.filter(pk=delivery.pk, due_at=held_until)
+    mine = claim.held()
     webhook = Webhook.objects.get(pk=delivery.webhook_id)
     if not webhook.active:
         mine.update(state=DeliveryState.FAILED, error="The webhook is switched off.", ended_at=clock.now())

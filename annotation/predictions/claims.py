@@ -1,59 +1,28 @@
-"""The inference worker's hold on items: taken by a conditional update, renewed, given back, and fenced by its token.
+"""The inference worker's claims on items, and what becomes of items that could not be predicted.
 
-A worker that dies leaves its items claimed; when the claim runs out they come back. An item has MAX_ATTEMPTS claims,
-then it is PREDICTION_FAILED, where people see it. Each attempt holds fewer items at once, the last one only the item
-itself: an item that kills its worker cannot use up its neighbours' attempts.
+An item has as many claims as ITEM_CLAIMS says, then it is PREDICTION_FAILED, where people see it.
 """
 
-import logging
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
-from uuid import UUID, uuid4
 
-from django.conf import settings
-from django.db import DatabaseError, connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import transaction
+from django.db.models import F
 
 from annotation.database import clock
+from annotation.database.claims import Claim
 from annotation.errors import ServiceError
 from annotation.models import Event, Item, User
+from annotation.models.claims import ITEM_CLAIMS
 from annotation.status import EventKind, ItemStatus
 
-logger = logging.getLogger(__name__)
-
-MAX_ATTEMPTS = 3
 # of an item that waits for a disk or a store: the others are not held up behind it
 REST = timedelta(seconds=10)
-SHRINK = 8  # each attempt holds this many times fewer items
 WORKER_DIED = "worker_died"
-LONGEST_HOLD_S = 3_600.0  # a worker that is silent for longer hangs: its claim is let go
 
 
 class ItemHasNotFailed(ServiceError):
     """Only an item whose prediction failed can be sent back to the guard."""
-
-
-class Holding(Protocol):
-    """What a worker holds; `rows` are those that it still holds."""
-
-    def rows(self) -> QuerySet[Any]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Items that this worker holds. Another holder of one has another token."""
-
-    token: UUID
-    items: tuple[Item, ...]
-
-    def rows(self) -> QuerySet[Item]:
-        """Those that are still held."""
-        return Item.objects.filter(claim_token=self.token, status=ItemStatus.PREDICTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,72 +36,26 @@ class Failure:
     blameless: bool = False
 
 
-def claim_pending(*, limit: int) -> Claim:
+def claim_pending(*, limit: int) -> Claim[Item]:
     """Hold the next pending items, highest priority first; none where nothing is pending."""
-    token, now = uuid4(), clock.now()
-    rested = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-    pending = Item.objects.filter(rested, status=ItemStatus.PENDING).order_by(F("priority").desc(), "id")
-    with transaction.atomic():
-        first = pending.select_for_update(skip_locked=True).first()
-        if first is None:
-            return Claim(token, ())
-        alike = pending.filter(attempts=first.attempts).select_for_update(skip_locked=True)
-        ids = list(alike.values_list("pk", flat=True)[: _size(first.attempts, limit)])
-        Item.objects.filter(pk__in=ids, status=ItemStatus.PENDING).update(
-            status=ItemStatus.PREDICTING, claim_token=token, claimed_until=_until(now), attempts=F("attempts") + 1
-        )
-    held = Item.objects.filter(claim_token=token, status=ItemStatus.PREDICTING).order_by(F("priority").desc(), "id")
-    return Claim(token, tuple(held))
+    return ITEM_CLAIMS.take(Item.objects.filter(ITEM_CLAIMS.free()).order_by(F("priority").desc(), "id"), limit=limit)
 
 
-def renew(*, claim: Holding) -> None:
-    claim.rows().update(claimed_until=_until(clock.now()))
-
-
-@contextmanager
-def kept(claim: Holding) -> Iterator[None]:
-    """Renew the claim from a thread while the body runs: one answer of a large guard may take longer than a claim
-    holds.
-    """
-    done = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(claim, done), name="claim-keeper", daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        done.set()
-        keeper.join()
-
-
-def _keep(claim: Holding, done: threading.Event) -> None:
-    deadline = time.monotonic() + LONGEST_HOLD_S
-    try:
-        while not done.wait(settings.CLAIM_SECONDS / 3) and time.monotonic() < deadline:
-            try:
-                renew(claim=claim)
-            except DatabaseError as error:
-                logger.warning("A claim could not be renewed (%s); it is tried again", error)
-    finally:
-        connection.close()
-
-
-def give_back(*, claim: Claim, failures: dict[int, Failure]) -> int:
+def give_back(*, claim: Claim[Item], failures: dict[int, Failure]) -> int:
     """End the claim on items that failed, by item id. Returns how many are PREDICTION_FAILED now; the others wait
     again.
     """
     now = clock.now()
     with transaction.atomic():
-        held = list(claim.rows().filter(pk__in=failures).select_for_update())
+        held = list(claim.held().filter(pk__in=failures).select_for_update())
         for item in held:
             failure = failures[item.pk]
             item.attempts -= failure.blameless
-            final = failure.permanent or item.attempts >= MAX_ATTEMPTS
+            final = failure.permanent or item.attempts >= ITEM_CLAIMS.most_attempts
             item.status = ItemStatus.PREDICTION_FAILED if final else ItemStatus.PENDING
-            item.claim_token, item.claimed_until = None, now + REST if failure.blameless and not final else None
+            ITEM_CLAIMS.clear(item, until=now + REST if failure.blameless and not final else None)
             item.error_code, item.error_message = failure.code, failure.message
-        Item.objects.bulk_update(
-            held, ["status", "attempts", "claim_token", "claimed_until", "error_code", "error_message"]
-        )
+        Item.objects.bulk_update(held, ["status", "attempts", *ITEM_CLAIMS.columns, "error_code", "error_message"])
         return _record_failed([item for item in held if item.status == ItemStatus.PREDICTION_FAILED], now)
 
 
@@ -140,20 +63,18 @@ def release_stale_claims() -> int:
     """Bring back items whose worker died or stalled. Returns how many claims were ended."""
     now = clock.now()
     with transaction.atomic():
-        stale = Item.objects.filter(status=ItemStatus.PREDICTING, claimed_until__lt=now)
-        worn_out = list(stale.filter(attempts__gte=MAX_ATTEMPTS).select_for_update(skip_locked=True))
-        released = stale.filter(attempts__lt=MAX_ATTEMPTS).update(
-            status=ItemStatus.PENDING, claim_token=None, claimed_until=None
-        )
+        stale = Item.objects.filter(ITEM_CLAIMS.run_out(now))
+        most = ITEM_CLAIMS.most_attempts
+        worn_out = list(stale.filter(attempts__gte=most).select_for_update(skip_locked=True))
+        released = stale.filter(attempts__lt=most).update(status=ItemStatus.PENDING, **ITEM_CLAIMS.freed)
         for item in worn_out:
             item.error_code = WORKER_DIED
             item.error_message = f"The worker stopped or stalled on this item {item.attempts} times."
         Item.objects.filter(pk__in=[item.pk for item in worn_out]).update(
             status=ItemStatus.PREDICTION_FAILED,
-            claim_token=None,
-            claimed_until=None,
             error_code=WORKER_DIED,
-            error_message=f"The worker stopped or stalled on this item {MAX_ATTEMPTS} times.",
+            error_message=f"The worker stopped or stalled on this item {most} times.",
+            **ITEM_CLAIMS.freed,
         )
         return released + _record_failed(worn_out, now)
 
@@ -182,11 +103,3 @@ def _record_failed(items: list[Item], now: datetime) -> int:
         ]
     )
     return len(items)
-
-
-def _size(attempts: int, limit: int) -> int:
-    return 1 if attempts + 1 >= MAX_ATTEMPTS else max(1, limit // SHRINK**attempts)
-
-
-def _until(now: datetime) -> datetime:
-    return now + timedelta(seconds=settings.CLAIM_SECONDS)

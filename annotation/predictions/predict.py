@@ -11,9 +11,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation import prometheus
+from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Event, Item, ModelVersion, Prediction
-from annotation.predictions.claims import Claim, Failure, claim_pending, give_back, kept, renew
+from annotation.models.claims import ITEM_CLAIMS
+from annotation.predictions.claims import Failure, claim_pending, give_back
 from annotation.predictions.fingerprints import store_fingerprints
 from annotation.predictions.policy import policy_codes, policy_for, policy_text
 from annotation.predictions.shadow_requests import request_shadow
@@ -38,8 +40,7 @@ STORED_FIELDS = [
     "severity",
     "free_slots",
     "prediction",
-    "claim_token",
-    "claimed_until",
+    *ITEM_CLAIMS.columns,
     "error_code",
     "error_message",
 ]
@@ -67,16 +68,16 @@ def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Pre
     """Predict the next pending items, at most `limit`. Each ends ready for review, waiting again, or visibly failed."""
     claim = claim_pending(limit=limit)
     count = failed = 0
-    for start in range(0, len(claim.items), MICRO_BATCH):
+    for start in range(0, len(claim.rows), MICRO_BATCH):
         if start:
-            renew(claim=claim)
-        with kept(claim):
-            done, lost = _predict(engine, version, claim, claim.items[start : start + MICRO_BATCH])
+            claim.renew()
+        with claim.kept():
+            done, lost = _predict(engine, version, claim, claim.rows[start : start + MICRO_BATCH])
         count, failed = count + done, failed + lost
-    return Predicted(len(claim.items), count, failed)
+    return Predicted(len(claim.rows), count, failed)
 
 
-def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequence[Item]) -> tuple[int, int]:
+def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: Sequence[Item]) -> tuple[int, int]:
     evidence: dict[int, Evidence] = {}
     failures: dict[int, Failure] = {}
     policy = policy_for(version)
@@ -105,7 +106,7 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim, items: Sequenc
 
 
 def _ask(
-    engine: Engine, claim: Claim, items: Sequence[Item], evidence: dict[int, Evidence]
+    engine: Engine, claim: Claim[Item], items: Sequence[Item], evidence: dict[int, Evidence]
 ) -> tuple[dict[int, Answer], dict[int, Failure]]:
     """Answers by item id. Where the batch fails each item is asked alone, so that a bad one takes no neighbour with
     it.
@@ -123,7 +124,7 @@ def _ask(
     answers: dict[int, Answer] = {}
     failures: dict[int, Failure] = {}
     for item in items:
-        renew(claim=claim)
+        claim.renew()
         answered, failed = _ask(engine, claim, [item], evidence)
         answers |= answered
         failures |= failed
@@ -169,11 +170,11 @@ def _generate(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
     ]
 
 
-def _store(version: ModelVersion, claim: Claim, answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
+def _store(version: ModelVersion, claim: Claim[Item], answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
     """Write what is still ours to write. An answer to an item that this version has predicted before is dropped."""
     now = timezone.now()
     with transaction.atomic():
-        held = list(claim.rows().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
+        held = list(claim.held().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
         rules = enabled_rules()
         # it serves now, and has rollouts to show
         Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()
@@ -187,7 +188,7 @@ def _store(version: ModelVersion, claim: Claim, answers: dict[int, Answer], evid
             prediction = known[item.pk]
             item.status, item.prediction = ItemStatus.READY, prediction
             place(item=item, prediction=prediction, version=version.name, rules=rules)
-            item.claim_token = item.claimed_until = None
+            ITEM_CLAIMS.clear(item)
             item.error_code = item.error_message = ""
         Item.objects.bulk_update(held, STORED_FIELDS)
         Event.objects.bulk_create(

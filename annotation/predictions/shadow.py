@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
-from annotation.models import Item, ModelVersion, Prediction
+from annotation.models import Item, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions.policy import policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, Answer, answer_greedily, prediction_row, sample_of
-from annotation.predictions.shadow_requests import ShadowClaim, claim_shadow, give_back_shadow, shadow_version, waiting
+from annotation.predictions.shadow_requests import claim_shadow, give_back_shadow, shadow_version, waiting
 from annotation.status import ItemStatus
 from guardapp.guard.engine import Engine
 
@@ -47,11 +48,13 @@ def predict_shadow(*, engine_of: Callable[[ModelVersion], Engine]) -> Shadowed:
     return answer_requests(engine, version, claim)
 
 
-def answer_requests(engine: Engine, version: ModelVersion, claim: ShadowClaim, *, shadow: bool = True) -> Shadowed:
+def answer_requests(
+    engine: Engine, version: ModelVersion, claim: Claim[ShadowRequest], *, shadow: bool = True
+) -> Shadowed:
     """Predict what is held, store it, and end its requests. `shadow`: as Prediction keeps it."""
-    if not claim.requests:
+    if not claim.rows:
         return Shadowed()
-    items = [request.item for request in claim.requests]
+    items = [request.item for request in claim.rows]
     policy = policy_for(version)
     shown = evidence_of(items, policy, policy_codes(policy))
     evidence = {item_id: found for item_id, found in shown.items() if isinstance(found, Evidence)}
@@ -84,7 +87,7 @@ def _ask(
 
 def _store(
     version: ModelVersion,
-    claim: ShadowClaim,
+    claim: Claim[ShadowRequest],
     answers: dict[int, Answer],
     evidence: dict[int, Evidence],
     *,
@@ -94,7 +97,7 @@ def _store(
     prediction.
     """
     with transaction.atomic():
-        held = list(claim.rows().filter(item_id__in=answers).select_for_update(of=("self",)).select_related("item"))
+        held = list(claim.held().filter(item_id__in=answers).select_for_update(of=("self",)).select_related("item"))
         known = set(
             Prediction.objects.filter(version=version, item__in=[request.item_id for request in held]).values_list(
                 "item_id", flat=True
@@ -106,5 +109,5 @@ def _store(
             if request.item_id not in known
         ]
         Prediction.objects.bulk_create(fresh)
-        claim.rows().filter(pk__in=[request.pk for request in held]).delete()
+        claim.held().filter(pk__in=[request.pk for request in held]).delete()
     return len(fresh)

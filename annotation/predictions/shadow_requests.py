@@ -6,31 +6,12 @@ worker dies.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import UUID, uuid4
 
-from django.conf import settings
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 
-from annotation.database import clock
+from annotation.database.claims import Claim
 from annotation.models import Item, ModelVersion, ShadowRequest
-
-MAX_ATTEMPTS = 3
-HOLD = 10  # claims hold this many times longer than those of items: nobody waits for them
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowClaim:
-    """Requests that this worker holds. Another holder of one has another token."""
-
-    token: UUID
-    requests: tuple[ShadowRequest, ...]
-
-    def rows(self) -> QuerySet[ShadowRequest]:
-        """Those that are still held."""
-        return ShadowRequest.objects.filter(claim_token=self.token)
+from annotation.models.claims import SHADOW_CLAIMS
 
 
 def shadow_version() -> ModelVersion | None:
@@ -63,34 +44,17 @@ def request_shadow(*, items: Sequence[Item]) -> None:
 
 def waiting(version: ModelVersion) -> QuerySet[ShadowRequest]:
     """Requests that nobody works on and that are not worn out."""
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=clock.now())
-    return ShadowRequest.objects.filter(free, version=version, attempts__lt=MAX_ATTEMPTS)
+    return ShadowRequest.objects.filter(SHADOW_CLAIMS.fresh(), version=version)
 
 
-def claim_shadow(*, version: ModelVersion, limit: int) -> ShadowClaim:
+def claim_shadow(*, version: ModelVersion, limit: int) -> Claim[ShadowRequest]:
     """Hold the next requests. One that failed before comes alone, so that it takes no neighbour with it."""
-    token = uuid4()
-    with transaction.atomic():
-        first = waiting(version).order_by("attempts", "id").select_for_update(skip_locked=True).first()
-        if first is None:
-            return ShadowClaim(token, ())
-        alike = waiting(version).filter(attempts=first.attempts).order_by("id").select_for_update(skip_locked=True)
-        ids = list(alike.values_list("pk", flat=True)[: 1 if first.attempts else limit])
-        waiting(version).filter(pk__in=ids).update(
-            claim_token=token,
-            claimed_until=_until(),
-            attempts=F("attempts") + 1,
-            error="The worker stopped or stalled on it.",
-        )
-    held = ShadowRequest.objects.filter(claim_token=token).select_related("item").order_by("id")
-    return ShadowClaim(token, tuple(held))
+    return SHADOW_CLAIMS.take(
+        waiting(version).order_by("attempts", "id"), limit=limit, error="The worker stopped or stalled on it."
+    )
 
 
-def give_back_shadow(*, claim: ShadowClaim, errors: dict[int, str]) -> None:
-    """End the claim on what failed, by item id. After MAX_ATTEMPTS a request rests and says why."""
+def give_back_shadow(*, claim: Claim[ShadowRequest], errors: dict[int, str]) -> None:
+    """End the claim on what failed, by item id. A request that is worn out rests and says why."""
     for item_id, error in errors.items():
-        claim.rows().filter(item_id=item_id).update(claim_token=None, claimed_until=None, error=error[:2_000])
-
-
-def _until() -> datetime:
-    return clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
+        claim.held().filter(item_id=item_id).update(error=error[:2_000], **SHADOW_CLAIMS.freed)

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
 from annotation.database import clock
+from annotation.database.claims import Claim
 from annotation.models import DeviceLoan, DeviceUse
+from annotation.models.claims import LOAN_CLAIMS
 from annotation.predictions.loaded_engine import release_engines
 
 LOOK_EVERY_S = 2.0
@@ -135,23 +137,14 @@ def _look() -> None:
         logger.info("The guard has left %s: it is lent", settings.SHARED_DEVICE)
 
 
-def borrow(*, holder: str) -> UUID | None:
+def borrow(*, holder: str) -> Claim[DeviceLoan] | None:
     """Take the shared device for a training job; None where another job has it. It may be used once `is_free`."""
-    now, token = clock.now(), uuid4()
+    holder = holder[:200]
     loan, made = DeviceLoan.objects.get_or_create(
-        device=settings.SHARED_DEVICE, defaults={"holder": holder[:200], "token": token, "until": _until()}
+        device=settings.SHARED_DEVICE,
+        defaults={"holder": holder, "token": uuid4(), "until": LOAN_CLAIMS.end(clock.now())},
     )
-    if made:
-        return token
-    taken = DeviceLoan.objects.filter(pk=loan.pk, until__lte=now).update(
-        holder=holder[:200], token=token, until=_until()
-    )
-    return token if taken else None
-
-
-def renew(token: UUID) -> bool:
-    """False where the loan ran out and somebody else has the device."""
-    return DeviceLoan.objects.filter(token=token).update(until=_until()) == 1
+    return LOAN_CLAIMS.of(loan) if made else LOAN_CLAIMS.take_row(loan, holder=holder)
 
 
 def is_free() -> bool:
@@ -159,9 +152,5 @@ def is_free() -> bool:
     return not DeviceUse.objects.filter(device=settings.SHARED_DEVICE, seen_at__gt=clock.now() - DEAD_AFTER).exists()
 
 
-def give_back(token: UUID) -> None:
-    DeviceLoan.objects.filter(token=token).delete()
-
-
-def _until() -> Any:
-    return clock.now() + timedelta(seconds=settings.CLAIM_SECONDS)
+def give_back(loan: Claim[DeviceLoan]) -> None:
+    loan.held().delete()

@@ -2,22 +2,21 @@
 
 The guard's own rollouts that are stored with the prediction come first, at once, when the gold label settles
 (`reasoning_from_rollouts`). Else the gold row waits and the inference worker has the guard write it
-(`complete_targets`, how: predictions.forced_reasoning). After MAX_ATTEMPTS the target is UNAVAILABLE: training leaves
+(`complete_targets`, how: predictions.forced_reasoning). Once it is worn out the target is UNAVAILABLE: training leaves
 the row out, and it still counts in evaluation.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
 
-from annotation.database import clock
+from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import GoldLabel, ModelVersion, Prediction
+from annotation.models.claims import TARGET_CLAIMS
 from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
 from annotation.predictions.policy import policy_categories, policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, sample_of
@@ -28,10 +27,7 @@ from guardapp.guard.parsing import parse_steps
 logger = logging.getLogger(__name__)
 
 Labels = tuple[str | None, str | None]  # prompt, response
-MAX_ATTEMPTS = 3
 MICRO_BATCH = 8  # rows between two renewals of the claim
-# claims hold this many times longer than those of items: several rounds of rollouts, and nobody waits for them
-HOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +52,22 @@ def reasoning_from_rollouts(prediction: Prediction, labels: Labels) -> tuple[str
 def complete_targets(*, engine: Engine, version: ModelVersion, limit: int) -> Completed:
     """Have the guard write the reasoning that standing gold rows lack, at most `limit` of them."""
     unavailable = _give_up()
-    claimed, until = _claim(limit)
+    waiting = GoldLabel.objects.standing().filter(TARGET_CLAIMS.free()).order_by("id")
+    claim = TARGET_CLAIMS.take(waiting, limit=limit)
     completed = 0
-    for start in range(0, len(claimed), MICRO_BATCH):
-        until = _renew(claimed[start:], until)
-        batch = claimed[start : start + MICRO_BATCH]
-        completed += _store(batch, _write(engine, version, batch), until)
-    return Completed(len(claimed), completed, unavailable + (_give_up() if claimed else 0))
-
-
-def _waiting() -> QuerySet[GoldLabel]:
-    """Standing rows without a target that nobody is working on."""
-    free = Q(target_claimed_until__isnull=True) | Q(target_claimed_until__lt=clock.now())
-    return GoldLabel.objects.standing().filter(free, target_source=TargetSource.PENDING)
+    for start in range(0, len(claim.rows), MICRO_BATCH):
+        claim.renew()
+        batch = claim.rows[start : start + MICRO_BATCH]
+        completed += _store(claim, batch, _write(engine, version, batch))
+    return Completed(len(claim.rows), completed, unavailable + (_give_up() if claim.rows else 0))
 
 
 def _give_up() -> int:
     return (
-        _waiting()
-        .filter(target_attempts__gte=MAX_ATTEMPTS)
-        .update(target_source=TargetSource.UNAVAILABLE, target_claimed_until=None)
+        GoldLabel.objects.standing()
+        .filter(TARGET_CLAIMS.worn_out())
+        .update(target_source=TargetSource.UNAVAILABLE, **TARGET_CLAIMS.freed)
     )
-
-
-def _claim(limit: int) -> tuple[list[GoldLabel], datetime]:
-    until = clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
-    with transaction.atomic():
-        ids = list(_waiting().order_by("id").select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
-        _waiting().filter(pk__in=ids).update(target_claimed_until=until, target_attempts=F("target_attempts") + 1)
-    held = _held(ids, until).select_related("item", "review", "prediction", "policy_version").order_by("id")
-    return list(held), until
-
-
-def _held(ids: Sequence[int], until: datetime) -> QuerySet[GoldLabel]:
-    """The end of the claim, exact to the microsecond, is its fencing token."""
-    return GoldLabel.objects.filter(
-        pk__in=ids, target_claimed_until=until, target_source=TargetSource.PENDING, withdrawn_at__isnull=True
-    )
-
-
-def _renew(rows: Sequence[GoldLabel], until: datetime) -> datetime:
-    renewed = clock.now() + timedelta(seconds=HOLD * settings.CLAIM_SECONDS)
-    _held([row.pk for row in rows], until).update(target_claimed_until=renewed)
-    return renewed
 
 
 def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Target]:
@@ -145,13 +114,14 @@ def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Want
     return wanted
 
 
-def _store(batch: Sequence[GoldLabel], targets: dict[int, Target], until: datetime) -> int:
+def _store(claim: Claim[GoldLabel], batch: Sequence[GoldLabel], targets: dict[int, Target]) -> int:
     """Write what is still held and end the claim on the batch. Returns how many targets were written."""
     written = 0
     with transaction.atomic():
+        held = claim.held(batch)
         for key, target in targets.items():
-            written += _held([key], until).update(
-                target_steps=list(target.steps), target_source=target.source, target_claimed_until=None
+            written += held.filter(pk=key, withdrawn_at__isnull=True).update(
+                target_steps=list(target.steps), target_source=target.source, **TARGET_CLAIMS.freed
             )
-        _held([row.pk for row in batch], until).update(target_claimed_until=None)
+        held.update(**TARGET_CLAIMS.freed)
     return written

@@ -1,25 +1,24 @@
 """Regenerate from here: a reviewer keeps the first steps as they left them, and the guard writes the rest again.
 
 A request is a row. The inference worker holds one at a time, so a killed worker costs one answer: when its claim runs
-out another takes the row, at most MAX_ATTEMPTS times.
+out another takes the row, until it is worn out.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.database import clock
+from annotation.database.claims import Claim
 from annotation.errors import DecisionNotValid, ServiceError
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import ModelVersion, Regeneration, User
-from annotation.predictions.claims import kept as renewed
+from annotation.models.claims import REGENERATION_CLAIMS
 from annotation.predictions.policy import policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, labels_of, sample_of
 from annotation.review.decision import MAX_STEPS
@@ -35,9 +34,6 @@ from guardapp.guard.verdict import Decoding, Rollout
 
 logger = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-UNFINISHED = (RegenerationState.QUEUED, RegenerationState.RUNNING)
-
 
 class JudgementNotShown(ServiceError):
     """The guard's reasoning is not shown to you here, so there is nothing to write again."""
@@ -50,16 +46,6 @@ class Regenerated:
     claimed: int = 0
     done: int = 0
     failed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RegenerationClaim:
-    token: UUID
-    row: Regeneration
-
-    def rows(self) -> QuerySet[Regeneration]:
-        """The row, while it is still held."""
-        return Regeneration.objects.filter(pk=self.row.pk, claim_token=self.token, state=RegenerationState.RUNNING)
 
 
 def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
@@ -79,53 +65,33 @@ def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
         prediction = assignment.item.prediction
         if prediction is None or not judgement_shown(assignment, {"first": draft_first(assignment)}):
             raise JudgementNotShown
-        Regeneration.objects.filter(item=assignment.item, reviewer=reviewer, state__in=UNFINISHED).delete()
+        Regeneration.objects.filter(
+            item=assignment.item, reviewer=reviewer, state__in=REGENERATION_CLAIMS.open
+        ).delete()
         return Regeneration.objects.create(
             item=assignment.item, prediction=prediction, reviewer=reviewer, kept=steps, created_at=now
         )
 
 
 def regenerations_wait() -> bool:
-    return _waiting(clock.now()).exists()
+    return Regeneration.objects.filter(REGENERATION_CLAIMS.free()).exists()
 
 
 def regenerate_next(*, engine: Engine, version: ModelVersion, limit: int) -> Regenerated:
     """Answer the oldest requests, at most `limit`, one at a time."""
     claimed = done = 0
     failed = _give_up()
-    while claimed < limit and (claim := _claim()) is not None:
+    while claimed < limit and (claim := _claim()).rows:
         claimed += 1
-        with renewed(claim):
-            result = _answer(engine, version, claim.row)
+        with claim.kept():
+            result = _answer(engine, version, claim.rows[0])
         done += _store(claim, result)
         failed += _give_up()
     return Regenerated(claimed, done, failed)
 
 
-def _waiting(now: datetime) -> QuerySet[Regeneration]:
-    """What nobody works on: never claimed, given back, or held by a worker that is gone."""
-    gone = Q(state=RegenerationState.RUNNING, claimed_until__lt=now)
-    return Regeneration.objects.filter(Q(state=RegenerationState.QUEUED) | gone)
-
-
-def _claim() -> RegenerationClaim | None:
-    token, now = uuid4(), clock.now()
-    open_rows = _waiting(now).filter(attempts__lt=MAX_ATTEMPTS)
-    with transaction.atomic():
-        first = open_rows.order_by("attempts", "id").select_for_update(skip_locked=True).first()
-        if (
-            first is None
-            or open_rows.filter(pk=first.pk).update(
-                state=RegenerationState.RUNNING,
-                claim_token=token,
-                attempts=F("attempts") + 1,
-                claimed_until=now + timedelta(seconds=settings.CLAIM_SECONDS),
-            )
-            != 1
-        ):
-            return None
-    row = Regeneration.objects.select_related("item", "prediction").filter(pk=first.pk, claim_token=token).first()
-    return None if row is None else RegenerationClaim(token, row)
+def _claim() -> Claim[Regeneration]:
+    return REGENERATION_CLAIMS.take(Regeneration.objects.filter(REGENERATION_CLAIMS.fresh()).order_by("attempts", "id"))
 
 
 def _answer(engine: Engine, version: ModelVersion, row: Regeneration) -> Rollout | str:
@@ -167,17 +133,16 @@ def _decoding(row: Regeneration) -> Decoding:
     return Decoding(max_new_tokens=settings.MAX_NEW_TOKENS)
 
 
-def _store(claim: RegenerationClaim, result: Rollout | str) -> int:
+def _store(claim: Claim[Regeneration], result: Rollout | str) -> int:
     """Write what is still ours to write. 1: an answer was stored."""
     now = clock.now()
-    free = {"claim_token": None, "claimed_until": None}
     if isinstance(result, str):
         if result:
-            claim.rows().update(state=RegenerationState.FAILED, error=result[:2_000], finished_at=now, **free)
+            claim.give_back(state=RegenerationState.FAILED, error=result[:2_000], finished_at=now)
         else:
-            claim.rows().update(state=RegenerationState.QUEUED, **free)
+            claim.give_back(state=RegenerationState.QUEUED)
         return 0
-    kept = list(claim.row.kept)
+    kept = list(claim.rows[0].kept)
     judgement = result.judgement
     tail = list(judgement.steps[len(kept) :]) if judgement is not None else []
     prompt_label, response_label = labels_of(result)
@@ -187,11 +152,9 @@ def _store(claim: RegenerationClaim, result: Rollout | str) -> int:
             if judgement is None
             else "The guard wrote no further step."
         )
-        claim.rows().update(
-            state=RegenerationState.FAILED, completion=result.completion, error=error, finished_at=now, **free
-        )
+        claim.give_back(state=RegenerationState.FAILED, completion=result.completion, error=error, finished_at=now)
         return 0
-    return claim.rows().update(
+    return claim.give_back(
         state=RegenerationState.DONE,
         completion=result.completion,
         steps=[*kept, *tail],
@@ -199,21 +162,14 @@ def _store(claim: RegenerationClaim, result: Rollout | str) -> int:
         response_label=response_label,
         error="",
         finished_at=now,
-        **free,
     )
 
 
 def _give_up() -> int:
     """Rows that used up their attempts. Returns how many FAILED."""
-    now = clock.now()
-    return (
-        _waiting(now)
-        .filter(attempts__gte=MAX_ATTEMPTS)
-        .update(
-            state=RegenerationState.FAILED,
-            claim_token=None,
-            claimed_until=None,
-            finished_at=now,
-            error=f"The guard could not write it in {MAX_ATTEMPTS} attempts.",
-        )
+    return Regeneration.objects.filter(REGENERATION_CLAIMS.worn_out()).update(
+        state=RegenerationState.FAILED,
+        finished_at=clock.now(),
+        error=f"The guard could not write it in {REGENERATION_CLAIMS.most_attempts} attempts.",
+        **REGENERATION_CLAIMS.freed,
     )

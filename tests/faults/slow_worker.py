@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import django
@@ -11,7 +12,8 @@ from guardapp.celery import app
 
 django.setup()
 
-from annotation.outbound import webhooks  # noqa: E402  (Django must be set up first)
+from annotation.models.claims import DELIVERY_CLAIMS  # noqa: E402  (Django must be set up first)
+from annotation.outbound import webhooks  # noqa: E402
 from annotation.predictions import loaded_engine  # noqa: E402
 from guardapp.guard.engine import Engine  # noqa: E402
 from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
@@ -39,4 +41,4 @@ if every := os.environ.get("BELLS_EVERY"):  # seconds: tests are impatient
         for name, bell in app.conf.beat_schedule.items()
         if bell["task"].startswith("annotation.")
     }
-    webhooks.HOLD = timedelta(seconds=3)
+    vars(webhooks)["DELIVERY_CLAIMS"] = replace(DELIVERY_CLAIMS, lasts=timedelta(seconds=3))

@@ -6,10 +6,8 @@ claim expires, the next task takes over the row, and the job resumes from its ne
 
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
@@ -19,11 +17,14 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from annotation.database import clock
+from annotation.database.claims import Claim, Claims
+from annotation.models import DeviceLoan
 from annotation.predictions import shared_device
 from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, RESULT, read_json, write_json
 from training.errors import TrainingError
 from training.files import directory_of, log_tail
-from training.models import Evaluation, TrainingRun
+from training.models import TrainingRun
+from training.models.claims import EVALUATION_CLAIMS, RUN_CLAIMS
 from training.recipes.launch import LaunchNotUsable
 from training.runs import job_process
 from training.runs.finish import finish_run
@@ -33,10 +34,7 @@ from training.runs.job_process import Limits
 from training.status import RunStatus
 from training.versions.evaluations import finish_evaluation
 
-# A job that crashes its worker, or hangs, is not retried for ever.
-MAX_ATTEMPTS = 5
 LIMITS = Limits()
-JobRow = TrainingRun | Evaluation
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +54,16 @@ class Ended(StrEnum):
 class Kind:
     """The differences between runs and evaluations. `ready` selects queued rows that may start now."""
 
-    rows: type[TrainingRun] | type[Evaluation]
+    claims: Claims[Any]
     module: Callable[[Any], str]
     ready: Q
     prepare: Callable[[Any, Path], dict[str, Any]]
     finish: Callable[[Any, Path, dict[str, Any]], None]
 
 
-EVALUATIONS = Kind(Evaluation, lambda _: "training.jobs.evaluate", Q(), prepare_evaluation, finish_evaluation)
+EVALUATIONS = Kind(EVALUATION_CLAIMS, lambda _: "training.jobs.evaluate", Q(), prepare_evaluation, finish_evaluation)
 RUNS = Kind(
-    TrainingRun,
+    RUN_CLAIMS,
     lambda run: f"training.jobs.{run.kind}",
     Q(after__isnull=True) | Q(after__status=RunStatus.SUCCEEDED),
     prepare_run,
@@ -92,20 +90,9 @@ def execute_next(*, stopping: Callable[[], bool] = never, limits: Limits = LIMIT
 
 def claim(kind: Kind) -> Any | None:
     """Claim the oldest queued row that is ready, or one whose worker let its claim expire."""
-    now = clock.now()
-    free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, claimed_until__lt=now)
-    for row in kind.rows._default_manager.filter(kind.ready, free).order_by("id")[:5]:
-        token = uuid.uuid4()
-        taken = kind.rows._default_manager.filter(free, pk=row.pk).update(
-            status=RunStatus.RUNNING,
-            claim_token=token,
-            claimed_until=_until(now),
-            attempts=F("attempts") + 1,
-            started_at=row.started_at or now,
-            finished_at=None,
-            error="",
-        )
-        if taken == 1:
+    rows, now = kind.claims.model._default_manager, clock.now()
+    for row in rows.filter(kind.ready, kind.claims.free(now)).order_by("id")[:5]:
+        if kind.claims.take_row(row, started_at=row.started_at or now, finished_at=None, error=""):
             row.refresh_from_db()
             if isinstance(row, TrainingRun):
                 settle(row.pipeline_id)
@@ -113,14 +100,11 @@ def claim(kind: Kind) -> Any | None:
     return None
 
 
-def _until(now: Any) -> Any:
-    return now + timedelta(seconds=settings.CLAIM_SECONDS)
-
-
 def _execute(kind: Kind, row: Any, stopping: Callable[[], bool], limits: Limits) -> None:
     run_dir = directory_of(row)
-    if row.attempts > MAX_ATTEMPTS:
-        _end(row, RunStatus.FAILED, f"Given up: it did not come to an end in {MAX_ATTEMPTS} attempts. See the log.")
+    if row.attempts > kind.claims.most_attempts:
+        most = kind.claims.most_attempts
+        _end(kind, row, RunStatus.FAILED, f"Given up: it did not come to an end in {most} attempts. See the log.")
         return
     with job_process.held(run_dir, wait_s=1.0) as lock:
         if lock is not None:
@@ -139,7 +123,7 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
     try:
         write_json(run_dir / CONFIG, kind.prepare(row, run_dir))
     except (TrainingError, LaunchNotUsable) as error:
-        _end(row, RunStatus.FAILED, str(error))
+        _end(kind, row, RunStatus.FAILED, str(error))
         return
     ended = Ended.DONE if (run_dir / RESULT).exists() else _on_device(kind, row, run_dir, lock, stopping, limits)
     log.info("%s: %s", row, ended)
@@ -148,19 +132,19 @@ def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable
             kind.finish(row, run_dir, read_json(run_dir / RESULT) or {})
         except (TrainingError, OSError, KeyError, ValueError) as error:
             _end(
+                kind,
                 row,
                 RunStatus.FAILED,
                 f"The job ended well, but its result could not be taken: {type(error).__name__}: {error}",
             )
     elif ended is Ended.CANCELLED:
-        _end(row, RunStatus.CANCELLED, "")
+        _end(kind, row, RunStatus.CANCELLED, "")
     elif ended is Ended.FAILED:
-        _end(row, RunStatus.FAILED, _why(run_dir))
+        _end(kind, row, RunStatus.FAILED, _why(run_dir))
     elif ended is Ended.STOPPED:
-        type(row)._default_manager.filter(pk=row.pk, claim_token=row.claim_token).update(attempts=F("attempts") - 1)
-        _end(row, RunStatus.QUEUED, "")
+        _end(kind, row, RunStatus.QUEUED, "", attempts=F("attempts") - 1)
     elif ended is Ended.HUNG:
-        _end(row, RunStatus.QUEUED, f"No heartbeat for {limits.hung:.0f} s: stopped and queued again.")
+        _end(kind, row, RunStatus.QUEUED, f"No heartbeat for {limits.hung:.0f} s: stopped and queued again.")
 
 
 def _on_device(
@@ -172,19 +156,19 @@ def _on_device(
     """
     if not settings.SHARED_DEVICE:
         return _watch(kind, row, run_dir, lock, stopping, limits)
-    mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
-    loan: uuid.UUID | None = None
+    claim = kind.claims.of(row)
+    loan: Claim[DeviceLoan] | None = None
     try:
         while True:
-            if loan is None or not shared_device.renew(loan):
+            if loan is None or not loan.renew():
                 loan = shared_device.borrow(holder=str(row))
             if loan is not None and shared_device.is_free():
                 break
-            if mine.filter(cancel_requested_at__isnull=False).exists():
+            if _cancelled(claim):
                 return Ended.CANCELLED
             if stopping():
                 return Ended.STOPPED
-            if mine.update(claimed_until=_until(clock.now())) != 1:
+            if not claim.renew():
                 return Ended.LOST
             time.sleep(limits.poll)
         return _watch(kind, row, run_dir, lock, stopping, limits, loan)
@@ -200,7 +184,7 @@ def _watch(
     lock: IO[str],
     stopping: Callable[[], bool],
     limits: Limits,
-    loan: uuid.UUID | None = None,
+    loan: Claim[DeviceLoan] | None = None,
 ) -> Ended:
     """Start the job and supervise it until it ends.
 
@@ -208,25 +192,25 @@ def _watch(
     """
     job = job_process.start(kind.module(row), run_dir, lock)
     started = time.time()
-    mine = kind.rows._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
-    mine.update(pid=job.pid)
+    claim = kind.claims.of(row)
+    claim.held().update(pid=job.pid)
     renewed, cancelled_at = started, 0.0
     try:
         while job.poll() is None:
             time.sleep(limits.poll)
             now = time.time()
             if now - renewed > settings.CLAIM_SECONDS / 4:
-                if mine.update(claimed_until=_until(clock.now())) != 1:
+                if not claim.renew():
                     return Ended.LOST
                 # this worker was suspended for so long that the guards have taken the device back
-                if loan is not None and not shared_device.renew(loan):
+                if loan is not None and not loan.renew():
                     job_process.stop(job, limits.kill)
                     return Ended.STOPPED
                 renewed = now
             if stopping():
                 job_process.stop(job, limits.kill)
                 return Ended.DONE if (run_dir / RESULT).exists() else Ended.STOPPED
-            if not cancelled_at and mine.filter(cancel_requested_at__isnull=False).exists():
+            if not cancelled_at and _cancelled(claim):
                 (run_dir / CANCEL).touch()
                 cancelled_at = now
             if cancelled_at and now - cancelled_at > limits.cancel:
@@ -237,9 +221,11 @@ def _watch(
     finally:
         if job.poll() is None:
             job_process.stop(job, limits.kill)
-    return _verdict(
-        job.returncode, run_dir, cancelled=bool(cancelled_at) or mine.filter(cancel_requested_at__isnull=False).exists()
-    )
+    return _verdict(job.returncode, run_dir, cancelled=bool(cancelled_at) or _cancelled(claim))
+
+
+def _cancelled(claim: Claim[Any]) -> bool:
+    return claim.held().filter(cancel_requested_at__isnull=False).exists()
 
 
 def _verdict(code: int, run_dir: Path, *, cancelled: bool) -> Ended:
@@ -256,21 +242,10 @@ def _why(run_dir: Path) -> str:
     return f"{lines[-1] if lines else 'The job wrote nothing before it ended.'}"[:500]
 
 
-def _end(row: Any, status: RunStatus, error: str) -> None:
-    """Record the end of this worker's claim, unless another worker holds the row by now."""
-    done = status != RunStatus.QUEUED
+def _end(kind: Kind, row: Any, status: RunStatus, error: str, **also: Any) -> None:
+    """Give the row back, unless another worker holds it by now."""
+    finished_at = None if status == RunStatus.QUEUED else clock.now()
     with transaction.atomic():
-        ended = (
-            type(row)
-            ._default_manager.filter(pk=row.pk, claim_token=row.claim_token)
-            .update(
-                status=status,
-                error=error,
-                finished_at=clock.now() if done else None,
-                claim_token=None,
-                claimed_until=None,
-                pid=None,
-            )
-        )
+        ended = kind.claims.of(row).give_back(status=status, error=error, finished_at=finished_at, pid=None, **also)
         if ended == 1 and isinstance(row, TrainingRun):
             run_ended(row, status)

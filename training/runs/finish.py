@@ -14,6 +14,7 @@ from annotation.predictions.loaded_engine import stored_checkpoint
 from annotation.status import VersionStatus
 from training.contract import CHECKPOINTS, MODEL, ROWS
 from training.models import TrainingRun
+from training.models.claims import RUN_CLAIMS
 from training.runs.followers import cancel_followers, followers, hand_on, run_ended
 from training.runs.job_config import sha256_of
 from training.snapshots.job_media import forget_media
@@ -85,20 +86,10 @@ def _finish_mining(run: TrainingRun, run_dir: Path, result: dict[str, Any]) -> N
 
 def _succeeded(run: TrainingRun, result: dict[str, Any], **columns: Any) -> bool:
     """Mark the run as succeeded. False if another worker holds it now."""
-    mine = TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token, status=RunStatus.RUNNING)
-    return (
-        mine.update(
-            status=RunStatus.SUCCEEDED,
-            result=result,
-            error="",
-            finished_at=timezone.now(),
-            claim_token=None,
-            claimed_until=None,
-            pid=None,
-            **columns,
-        )
-        == 1
+    ended = RUN_CLAIMS.of(run).give_back(
+        status=RunStatus.SUCCEEDED, result=result, error="", finished_at=timezone.now(), pid=None, **columns
     )
+    return ended == 1
 
 
 def _evaluate_beside_production(run: TrainingRun, version: ModelVersion) -> None:

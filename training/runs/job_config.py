@@ -15,6 +15,7 @@ from training.contract import ROWS
 from training.errors import EngineNotInstalled, MediaNotReached, MinedRowsDamaged, MiningNotFinished
 from training.files import directory_of, file_of
 from training.models import DatasetSnapshot, Evaluation, TrainingRun
+from training.models.claims import RUN_CLAIMS
 from training.recipes.launch import gpus_here, launch_from, write_launch
 from training.runs.known_rollouts import write_known
 from training.snapshots.create import verify_snapshot
@@ -39,7 +40,7 @@ def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
         verify_mined_rows(run.mined_from)
     config = with_media(config, run_dir)
     write_launch(run_dir, launch_from(run.launch), config, gpus=gpus_here())
-    TrainingRun.objects.filter(pk=run.pk, claim_token=run.claim_token).update(config=config)
+    RUN_CLAIMS.of(run).held().update(config=config)
     return config
 
 

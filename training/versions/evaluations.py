@@ -15,6 +15,7 @@ from annotation.predictions.loaded_engine import checkpoint_of
 from training.contract import PREDICTIONS, EvaluateConfig
 from training.files import file_of
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow
+from training.models.claims import EVALUATION_CLAIMS
 from training.snapshots.job_media import forget_media
 from training.status import RunStatus
 from training.versions.gate import watched_items
@@ -46,15 +47,8 @@ def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requ
 def finish_evaluation(evaluation: Evaluation, run_dir: Path, result: dict[str, Any]) -> None:
     """Store the job's metrics and rows in one transaction."""
     with transaction.atomic():
-        mine = Evaluation.objects.filter(pk=evaluation.pk, claim_token=evaluation.claim_token, status=RunStatus.RUNNING)
-        ended = mine.update(
-            status=RunStatus.SUCCEEDED,
-            result=result,
-            error="",
-            finished_at=timezone.now(),
-            claim_token=None,
-            claimed_until=None,
-            pid=None,
+        ended = EVALUATION_CLAIMS.of(evaluation).give_back(
+            status=RunStatus.SUCCEEDED, result=result, error="", finished_at=timezone.now(), pid=None
         )
         if ended == 1:
             EvaluationRow.objects.bulk_create(_rows(evaluation, run_dir / PREDICTIONS), batch_size=500)

@@ -7,7 +7,7 @@ from django.db.models import F, Q, QuerySet
 
 from annotation.database.lists import count_some, long_texts
 from annotation.models import GoldLabel, ModelVersion, Prediction, ShadowRequest
-from annotation.predictions.shadow_requests import MAX_ATTEMPTS
+from annotation.models.claims import SHADOW_CLAIMS
 
 PAGE = 20
 LOOKED_AT = 10_000  # number of shadow predictions
@@ -66,8 +66,8 @@ def shadow_summary(version: ModelVersion) -> ShadowSummary:
         disagreements=different.count(),
         shadow_right=shadow_right,
         production_right=production_right,
-        waiting=count_some(requests.filter(attempts__lt=MAX_ATTEMPTS)),
-        worn_out=count_some(requests.filter(attempts__gte=MAX_ATTEMPTS)),
+        waiting=count_some(requests.filter(attempts__lt=SHADOW_CLAIMS.most_attempts)),
+        worn_out=count_some(requests.filter(attempts__gte=SHADOW_CLAIMS.most_attempts)),
     )
 
 

@@ -127,8 +127,8 @@ def test_an_audited_item_goes_to_people_as_audit_whatever_the_guard_says(
 def test_two_workers_never_hold_the_same_item() -> None:
     pending(5)
     first, second = claim_pending(limit=3), claim_pending(limit=3)
-    assert (len(first.items), len(second.items)) == (3, 2)
-    assert not {item.pk for item in first.items} & {item.pk for item in second.items}
+    assert (len(first.rows), len(second.rows)) == (3, 2)
+    assert not {item.pk for item in first.rows} & {item.pk for item in second.rows}
 
 
 def test_a_stale_claim_comes_back_and_the_late_answer_is_dropped(version: ModelVersion) -> None:
@@ -156,14 +156,14 @@ def test_a_claim_that_has_not_run_out_is_left_alone() -> None:
 def test_three_dead_workers_make_an_item_visibly_failed() -> None:
     [item] = pending()
     for _ in range(3):
-        assert len(claim_pending(limit=8).items) == 1
+        assert len(claim_pending(limit=8).rows) == 1
         run_out(item)
         release_stale_claims()
     item.refresh_from_db()
     assert (item.status, item.attempts, item.error_code) == (ItemStatus.PREDICTION_FAILED, 3, "worker_died")
     assert "3 times" in item.error_message
     assert item.events.filter(kind=EventKind.PREDICTION_FAILED).count() == 1
-    assert claim_pending(limit=8).items == ()
+    assert claim_pending(limit=8).rows == ()
 
 
 def test_an_item_that_kills_its_worker_does_not_use_up_its_neighbours_attempts(version: ModelVersion) -> None:
@@ -171,13 +171,13 @@ def test_an_item_that_kills_its_worker_does_not_use_up_its_neighbours_attempts(v
     killer = items[7]
     for _ in range(100):
         claim = claim_pending(limit=32)
-        if not claim.items:
+        if not claim.rows:
             break
-        if killer in claim.items:  # the worker dies: nothing is given back
-            Item.objects.filter(claim_token=claim.token).update(claimed_until=timezone.now() - timedelta(seconds=1))
+        if killer in claim.rows:  # the worker dies: nothing is given back
+            claim.held().update(claimed_until=timezone.now() - timedelta(seconds=1))
             release_stale_claims()
         else:
-            Item.objects.filter(claim_token=claim.token).update(status=ItemStatus.READY, claim_token=None)
+            claim.held().update(status=ItemStatus.READY, claim_token=None)
     assert list(Item.objects.filter(status=ItemStatus.PREDICTION_FAILED)) == [killer]
     assert Item.objects.filter(status=ItemStatus.READY).count() == 39
 
@@ -225,7 +225,7 @@ def test_giving_back_what_was_lost_changes_nothing() -> None:
     other = claim_pending(limit=1)
     give_back(claim=claim, failures={})
     item.refresh_from_db()
-    assert item.claim_token == other.token
+    assert item.claim_token == other.fence
 
 
 def test_claims_are_renewed_while_a_large_batch_is_worked_on(version: ModelVersion) -> None:

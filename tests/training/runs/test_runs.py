@@ -22,6 +22,7 @@ from training.contract import CHECKPOINTS, EXIT_CANCELLED, RESULT
 from training.errors import RunNotCancellable, RunNotResumable, SnapshotDamaged
 from training.files import directory_of, file_of, log_tail
 from training.models import DatasetSnapshot, Evaluation, TrainingRun
+from training.models.claims import RUN_CLAIMS
 from training.recipes import SettingUnknown
 from training.runs import execute, job_process
 from training.runs.execute import EVALUATIONS, RUNS, claim, execute_next
@@ -150,7 +151,7 @@ def test_a_hung_job_is_ended_and_queued_again_until_it_is_given_up(snapshot: Dat
     execute_next(limits=hurried)
     run.refresh_from_db()
     assert run.status == RunStatus.QUEUED and "No heartbeat" in run.error
-    TrainingRun.objects.update(attempts=execute.MAX_ATTEMPTS)
+    TrainingRun.objects.update(attempts=RUN_CLAIMS.most_attempts)
     execute_next(limits=hurried)
     run.refresh_from_db()
     assert run.status == RunStatus.FAILED and "Given up" in run.error
@@ -207,7 +208,7 @@ def test_a_worker_that_lost_its_claim_writes_nothing(snapshot: DatasetSnapshot) 
     held = claim(RUNS)
     TrainingRun.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
     claim(RUNS)
-    execute._end(held, RunStatus.FAILED, "late")
+    execute._end(RUNS, held, RunStatus.FAILED, "late")
     run.refresh_from_db()
     assert (run.status, run.error) == (RunStatus.RUNNING, "")
 

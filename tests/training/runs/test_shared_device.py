@@ -107,16 +107,16 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
 def test_a_trainer_that_dies_gives_the_card_back_when_its_loan_runs_out(guard: None, settings: Settings) -> None:
     ask_guard(ASKED)
     settings.CLAIM_SECONDS = 2
-    token = shared_device.borrow(holder="run-1")
-    assert token is not None and shared_device.borrow(holder="run-2") is None
+    loan = shared_device.borrow(holder="run-1")
+    assert loan is not None and shared_device.borrow(holder="run-2") is None
     until(shared_device.is_free)
     with pytest.raises(GuardNotReady):
         ask_guard(ASKED)
     # nobody renews the loan: the guard is loaded again before anybody asks
     until(lambda: loaded_engine._loaded is not None)
     assert ask_guard(ASKED)[0].version
-    assert shared_device.borrow(holder="run-2") is not None and not shared_device.renew(token)
-    shared_device.give_back(token)  # of no effect: it is another's now
+    assert shared_device.borrow(holder="run-2") is not None and not loan.renew()
+    shared_device.give_back(loan)  # of no effect: it is another's now
     assert DeviceLoan.objects.get().holder == "run-2"
 
 

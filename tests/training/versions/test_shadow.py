@@ -129,10 +129,10 @@ def test_a_worker_that_dies_leaves_its_items_to_the_next_and_none_is_predicted_t
     start_shadow(version=candidate, share=1.0, by=lead)
     arrive(3)
     dead = claim_shadow(version=candidate, limit=3)
-    assert len(dead.requests) == 3 and not shadow_wanted()  # held
+    assert len(dead.rows) == 3 and not shadow_wanted()  # held
     ShadowRequest.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
     assert follow(ScriptedEngine()) == 3
-    assert not dead.rows().exists() and Prediction.objects.filter(version=candidate).count() == 3
+    assert not dead.held().exists() and Prediction.objects.filter(version=candidate).count() == 3
 
 
 def test_a_late_answer_of_a_lost_claim_is_dropped(candidate: ModelVersion, lead: User) -> None:
