@@ -62,7 +62,7 @@ def text_rows(count: int) -> list[Row]:
 
 
 class Bench:
-    """Runs each job on the same rows in new run directories."""
+    """Run each job on the same rows in new run directories."""
 
     def __init__(self, folder: Path, model: str, rows: Sequence[Row]) -> None:
         self.folder = folder

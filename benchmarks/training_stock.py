@@ -22,7 +22,7 @@ from training.learning.trainers import vision_tower
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """Records the CPU seconds at the end of each step, for any trainer: transformers adds its default callbacks."""
+    """Record the CPU seconds at the end of each step, for any trainer: transformers adds its default callbacks."""
 
     ends: list[float] = []  # of the current run
 

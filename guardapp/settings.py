@@ -182,8 +182,8 @@ elif _database["ENGINE"].endswith("postgresql"):
 DATABASE_POOL = env.integer("GUARDAPP_DATABASE_POOL", 0)
 if DATABASE_POOL and _database["ENGINE"].endswith("postgresql"):
     # Pages and endpoints hold a connection for milliseconds; a request that waits for the guard or sends a file returns
-    # its connection to the pool (annotation.database.pool). If the database is down, a request fails after 5 s, and the
-    # pool resets its growing pauses between attempts as soon.
+    # its connection to the pool (annotation.database.pool). If the database is down, a request fails after 5 s, and so
+    # does an attempt of the pool to reconnect, whose pauses would otherwise keep growing.
     _database |= {
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,

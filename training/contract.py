@@ -261,7 +261,7 @@ def read_config(run_dir: Path, kind: type[Config]) -> Config:
     """Read the job's config. Raises ConfigNotUsable."""
     value = read_json(run_dir / CONFIG)
     if not isinstance(value, dict):
-        raise ConfigNotUsable(f"{run_dir / CONFIG} is not there.")
+        raise ConfigNotUsable(f"{run_dir / CONFIG} does not exist.")
     try:
         return kind(**value)
     except TypeError as error:

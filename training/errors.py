@@ -86,7 +86,7 @@ class ShareNotUsable(TrainingError):
 
 
 class ShadowChanged(TrainingError):
-    """Another version was set to shadow meanwhile. Look again before you decide."""
+    """Another version was set to shadow in the meantime. Look again before you decide."""
 
 
 class AlreadyProduction(TrainingError):
@@ -94,11 +94,11 @@ class AlreadyProduction(TrainingError):
 
 
 class NothingToRollBackTo(TrainingError):
-    """No promotion stands before the version in production."""
+    """There is no earlier version to roll back to."""
 
 
 class ProductionChanged(TrainingError):
-    """Production has changed meanwhile. Look again before you decide."""
+    """Production has changed in the meantime. Look again before you decide."""
 
 
 class NoProduction(TrainingError):
@@ -118,7 +118,7 @@ class BenchmarkHasNoRows(TrainingError):
 
 
 class BenchmarkNotTrainedOn(TrainingError):
-    """A benchmark is measured on, and never trained on."""
+    """Benchmarks are for evaluation only and are never trained on."""
 
 
 class NoOutputs(TrainingError):
@@ -126,7 +126,7 @@ class NoOutputs(TrainingError):
 
 
 class AskedAlready(TrainingError):
-    """This has been asked for a moment ago and is being prepared. It appears among the runs."""
+    """This was requested a moment ago and is being prepared. It will appear among the runs."""
 
 
 class NotATraining(TrainingError):
@@ -142,9 +142,7 @@ class MiningNotFinished(TrainingError):
 
 
 class MinedRowsDamaged(TrainingError):
-    """The rows that the mining kept are missing or no longer have the sha256 that they were kept with. They are not
-    used: mine again.
-    """
+    """The rows kept by the mining are missing, or their sha256 has changed. They are not used: mine again."""
 
 
 class StagesNotUsable(TrainingError):
@@ -168,6 +166,4 @@ class ScheduleNameTaken(TrainingError):
 
 
 class EngineNotInstalled(TrainingError):
-    """vLLM is not installed where the training worker runs. Install it there (vllm 0.32), or choose the engine
-    transformers.
-    """
+    """vLLM is not installed where the training worker runs. Install vllm 0.32 there, or choose transformers."""

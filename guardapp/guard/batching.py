@@ -12,7 +12,7 @@ from guardapp.guard.judging import Ask
 
 # How long a batch that nobody can join waits to reach the size of the last one. A lone caller never waits.
 GATHER_S = 0.02
-# After this, nobody joins a running batch any more, so that the worker picks its next batch from the queue's head.
+# After this, nobody joins a running batch any more: `answer` checks for a new version only when a batch starts.
 LONGEST_JOINED_S = 10.0
 # Weight of the last batch in the moving average of the seconds per answer.
 SMOOTHING = 0.2
@@ -45,7 +45,7 @@ class _Waiting(Generic[A]):
 
 
 class Batcher(Generic[A]):
-    """Collects asks into batches and runs them in worker threads.
+    """A queue of asks that worker threads answer in batches.
 
     `answer` receives at most `size` asks with the same `sampled` and yields (number of the ask, answer) as answers
     finish. While it runs it may call `more(room)` for waiting asks of the same kind; their numbers continue the

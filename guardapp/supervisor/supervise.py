@@ -24,7 +24,7 @@ class CannotStart(Exception):
 
 
 class Supervisor:
-    """Runs in the main thread, one per process. `say` receives lines for the console."""
+    """A set of supervised programs. Run it in the main thread, one per process. `say` receives console lines."""
 
     def __init__(
         self, programs: Sequence[Program], *, log_dir: Path, cwd: Path, say: Say, grace_s: float = GRACE_S

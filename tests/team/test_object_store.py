@@ -177,7 +177,7 @@ def test_a_store_that_is_away_is_told_on_the_item_which_waits_and_is_predicted_w
         assert time.monotonic() - began < 30
         item.refresh_from_db()
         assert (item.status, item.attempts, item.error_code) == (ItemStatus.PENDING, 0, "media_store_away")
-        assert "tried again by itself" in item.error_message and settings.OBJECT_STORE.url in item.error_message
+        assert "retried automatically" in item.error_message and settings.OBJECT_STORE.url in item.error_message
         key = create_key(owner=make_user(Role.LEAD), name="x", scopes=[ApiScope.ITEMS_WRITE]).secret
         rows = {"external_id": "two", "prompt": "x", "media": ["data:image/png;base64,iVBORw0KGgoAAAANSUhEUg=="]}
         refused = APIClient(headers={"Authorization": f"Bearer {key}"}).post("/api/v1/items", rows, format="json")

@@ -153,7 +153,7 @@ def test_a_promoted_adapter_is_loaded_while_vllm_serves_and_a_broken_one_leaves_
     version, same = loaded_engine.engine_or_former(wrong)
     assert version == adapted and same is engine
     wrong.refresh_from_db()
-    assert "taken by no server" in wrong.load_error
+    assert "not accepted by any server" in wrong.load_error
 
     version, engine = loaded_engine.engine_or_former(base)  # rolled back
     assert version == adapted  # not before the pause is over

@@ -34,7 +34,7 @@ SAME_REQUEST = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="New for each request. The same key again starts nothing and answers with what the first "
+    description="Use a new key for each request. A repeated key starts nothing and returns what the first "
     "request started.",
 )
 
@@ -48,7 +48,7 @@ class SnapshotsView(TrainView):
         operation_id="snapshots_create",
         request=shapes.SnapshotInput,
         responses=answers({201: shapes.SnapshotShape}, 400, 409, 422),
-        description="Freeze what is settled now as a dataset, split without leaks.",
+        description="Create an immutable dataset of the gold settled so far, split without leakage.",
     )
     def post(self, request: Request) -> Response:
         given = shapes.SnapshotInput(data=request.data)
@@ -64,7 +64,7 @@ class PromoteView(TrainView):
         operation_id="versions_promote",
         request=shapes.PromoteInput,
         responses=answers({200: shapes.PromotionShape}, 400, 404, 409, 422),
-        description="Make a version production that passes the gate. The key's owner is kept as the approver.",
+        description="Put a version that passes the gate into production. The key's owner is recorded as the approver.",
     )
     def post(self, request: Request, version_id: int) -> Response:
         given = shapes.PromoteInput(data=request.data)

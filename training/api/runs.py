@@ -32,7 +32,7 @@ from training.status import RunKind, RunStatus
 from training.versions import lists
 
 PAGE = 50
-BEFORE = OpenApiParameter("before", int, description=f"id; {PAGE} older ones are given, newest first")
+BEFORE = OpenApiParameter("before", int, description=f"an id: returns up to {PAGE} older ones, newest first")
 STATUS = OpenApiParameter("status", str, enum=RunStatus.values)
 
 
@@ -51,8 +51,8 @@ class RunsView(TrainView):
         request=shapes.RunInput,
         parameters=[SAME_REQUEST],
         responses=answers({202: shapes.RunShape}, 400, 404, 409, 422),
-        description="Queue a run. A fine-tuning without `snapshot` takes a new one first; evaluations "
-        "follow by themselves.",
+        description="Queue a run. A fine-tuning without `snapshot` creates a new one first; evaluations follow "
+        "automatically.",
     )
     def post(self, request: Request) -> Response:
         given = shapes.RunInput(data=request.data)
@@ -68,7 +68,7 @@ def _asked_run(request: Request, given: shapes.RunInput) -> TrainingRun:
     if asked["snapshot"] is None:
         if asked["kind"] != RunKind.SFT or asked["base_version"] or asked["after"] or asked["mined_from"]:
             raise BodyNotValid(
-                "Only a fine-tuning of production takes a new snapshot by itself.",
+                "Only a fine-tuning of production can create a new snapshot.",
                 [FieldError("/snapshot", "is missing.")],
             )
         return retrain(
@@ -120,8 +120,8 @@ class ResumeView(TrainView):
         operation_id="runs_resume",
         request=None,
         responses=answers({202: shapes.RunShape}, 404, 409),
-        description="Queue a failed or cancelled run again: it goes on from its newest checkpoint, and its "
-        "followers after it.",
+        description="Queue a failed or cancelled run again: it resumes from its newest checkpoint, followed by "
+        "the runs that wait for it.",
     )
     def post(self, request: Request, run_id: int) -> Response:
         resume_run(run=_run(run_id))
@@ -135,7 +135,7 @@ class CloneView(TrainView):
         request=shapes.CloneRunInput,
         parameters=[SAME_REQUEST],
         responses=answers({202: shapes.RunShape}, 404, 409, 422),
-        description="A new run of the same kind, rows and settings.",
+        description="Queue a copy of the same kind, with the same rows and settings.",
     )
     def post(self, request: Request, run_id: int) -> Response:
         given, original = shapes.CloneRunInput(data=request.data), _run(run_id)
@@ -156,11 +156,11 @@ class RolloutsView(TrainView):
     @extend_schema(
         operation_id="runs_rollouts",
         parameters=[
-            OpenApiParameter("step", int, description="of GRPO; default: the newest"),
+            OpenApiParameter("step", int, description="for GRPO; default: the newest"),
             OpenApiParameter("page", int),
         ],
         responses=answers({200: shapes.RolloutsShape}, 404, 422),
-        description="Completions that a mining or a GRPO run drew.",
+        description="Completions sampled by a mining or a GRPO run.",
     )
     def get(self, request: Request, run_id: int) -> Response:
         step, page = _number(request, "step"), _number(request, "page") or 1
@@ -182,9 +182,8 @@ class PipelinesView(TrainView):
         request=shapes.PipelineInput,
         parameters=[SAME_REQUEST],
         responses=answers({202: shapes.PipelineShape}, 400, 404, 409, 422),
-        description="Queue the stages of a recipe, each waiting for the one before; the last version is "
-        "evaluated beside "
-        "production. Nothing is promoted.",
+        description="Queue the stages of a recipe, each waiting for the one before; the last version is evaluated "
+        "against production. Nothing is promoted.",
     )
     def post(self, request: Request) -> Response:
         given = shapes.PipelineInput(data=request.data)
@@ -207,7 +206,7 @@ def _asked_pipeline(request: Request, given: shapes.PipelineInput) -> Pipeline:
     if asked["snapshot"] is None:
         if asked["base_version"]:
             raise BodyNotValid(
-                "Only from production a new snapshot is taken by itself.", [FieldError("/snapshot", "is missing.")]
+                "Only a pipeline from production can create a new snapshot.", [FieldError("/snapshot", "is missing.")]
             )
         return retrain_in_stages(**shared, key=key_of(request))
     snapshot, base = snapshot_of(asked["snapshot"]), version_of(asked["base_version"])
@@ -229,7 +228,7 @@ class CancelPipelineView(TrainView):
         operation_id="pipelines_cancel",
         request=None,
         responses=answers({202: shapes.PipelineShape}, 404, 409),
-        description="Its present run is cancelled, and with it those that wait for it.",
+        description="Cancel its current run and the runs that wait for it.",
     )
     def post(self, request: Request, pipeline_id: int) -> Response:
         pipelines.cancel_pipeline(pipeline=_pipeline(pipeline_id))
@@ -263,7 +262,9 @@ def _page(request: Request, rows: QuerySet[Any], **choices: list[str]) -> tuple[
     for name, known in choices.items():
         value = asked_for(request, name)
         if value and value not in known:
-            raise BodyNotValid(f"There is no such {name}.", [FieldError(f"/{name}", f"is none of {', '.join(known)}.")])
+            raise BodyNotValid(
+                f"There is no such {name}.", [FieldError(f"/{name}", f"is not one of {', '.join(known)}.")]
+            )
         rows = rows.filter(**{name: value}) if value else rows
     before = _number(request, "before")
     page = list((rows if before is None else rows.filter(pk__lt=before))[: PAGE + 1])
@@ -276,7 +277,7 @@ def _number(request: Request, name: str) -> int | None:
         return None
     if not value.isdecimal() or len(value) > 18 or int(value) < 1:
         raise BodyNotValid(
-            "A parameter cannot be taken.", [FieldError(f"/{name}", "must be a whole number of at least 1.")]
+            "A parameter is not valid.", [FieldError(f"/{name}", "must be a whole number of at least 1.")]
         )
     return int(value)
 

@@ -24,8 +24,8 @@ class SchedulesView(TrainView):
         operation_id="schedules_create",
         request=shapes.ScheduleInput,
         responses=answers({201: shapes.ScheduleShape}, 400, 409, 422),
-        description="Start a pipeline by itself: at a time, after new hard samples, or when agreement drops. It "
-        "never promotes.",
+        description="Start pipelines automatically: at a time, after new hard samples, or when agreement drops. "
+        "Nothing is promoted.",
     )
     def post(self, request: Request) -> Response:
         return Response(shapes.schedule_json(_saved(request, None)), status=201)
@@ -45,7 +45,7 @@ class ScheduleView(TrainView):
         return Response(shapes.schedule_json(_saved(request, _schedule(schedule_id))))
 
     @extend_schema(
-        operation_id="schedules_delete", responses=answers({204: None}, 404), description="Its pipelines stay."
+        operation_id="schedules_delete", responses=answers({204: None}, 404), description="Its pipelines are kept."
     )
     def delete(self, request: Request, schedule_id: int) -> Response:
         delete_schedule(schedule=_schedule(schedule_id))
@@ -57,7 +57,7 @@ class FireView(TrainView):
         operation_id="schedules_fire",
         request=None,
         responses=answers({202: shapes.FiringShape}, 404, 409),
-        description="Start its pipeline now, whatever its condition says. The answer says what came of it.",
+        description="Start its pipeline now, regardless of its condition. The response contains the outcome.",
     )
     def post(self, request: Request, schedule_id: int) -> Response:
         firing = fire_now(schedule=_schedule(schedule_id), asked_by=actor_of(request).get_username())

@@ -56,11 +56,10 @@ def read_conversation(reader: FieldReader) -> Conversation | None:
     if len(users) != 1 or users[0].role != "user":
         reader.refuse(
             field,
-            "must hold one message of the user, this has the roles "
-            f"{', '.join(turn.role for turn in users) or 'none'}.",
+            f"must have one user message, this has the roles {', '.join(turn.role for turn in users) or 'none'}.",
         )
     elif chosen is None:
-        reader.refuse(field, "has no message of the assistant to learn.")
+        reader.refuse(field, "has no assistant message to learn.")
     else:
         return Conversation(system, users[0], chosen, rejected)
     return None
@@ -83,7 +82,7 @@ def _answer(reader: FieldReader, name: str) -> Turn | None:
         value = value[0]
     turn = Turn("assistant", value, name) if isinstance(value, str) else _turn(reader, value, name)
     if turn is not None and turn.role != "assistant":
-        reader.refuse(name, f"must be a message of the assistant, this is of the {turn.role}.")
+        reader.refuse(name, f"must be an assistant message, this is from the {turn.role}.")
     return turn
 
 

@@ -50,7 +50,7 @@ def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             if depth == 0:
                 if (window[at:] + stream.read(CHUNK)).strip():
                     raise NotAnArray(
-                        f"something stands after the array, which ends with the row that starts on line {line}."
+                        f"something follows the array, which ends with the row that starts on line {line}."
                     )
                 return
             if depth == 1 and character in b"[,":

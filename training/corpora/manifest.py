@@ -47,7 +47,7 @@ def benchmark_files(path: Path) -> Iterator[BenchmarkFile]:
             yield _file(file, media_root_near(file))
     else:
         raise FileNotReadable(
-            f"{path} is no file, and no folder with a {MANIFEST} or files ending in {', '.join(ENDINGS)}."
+            f"{path} is neither a file nor a folder with a {MANIFEST} or files ending in {', '.join(ENDINGS)}."
         )
 
 
@@ -82,12 +82,12 @@ def _of_manifest(folder: Path) -> Iterator[BenchmarkFile]:
         wanted = [entry for entry in entries if str(entry.get("role", "")).startswith(ROLE)]
         places = [(folder / entry["path"], entry["sha256"], str(entry.get("license", ""))[:300]) for entry in wanted]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileNotReadable(f"{folder / MANIFEST} is no manifest: {type(error).__name__}: {error}") from error
+        raise FileNotReadable(f"{folder / MANIFEST} is not a manifest: {type(error).__name__}: {error}") from error
     for path, sha256, licence in places:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise FileNotReadable(f"{folder / MANIFEST} names {path}, which is outside its folder.")
         if sha256_of(path) != sha256:
-            raise FileNotReadable(f"{path} has not the sha256 that {MANIFEST} states.")
+            raise FileNotReadable(f"{path} does not have the sha256 stated in {MANIFEST}.")
         yield _file(path, folder, sha256=sha256, licence=licence)
 
 

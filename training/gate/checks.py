@@ -148,7 +148,7 @@ def _regressions(rows: Sequence[PairedRow], lost: Sequence[str], limits: Thresho
     state = State.OPEN if share is None else State.FAILED if share > limits.regression_cap else State.PASSED
     corrected = sum(row.corrected for row in rows)
     if learnt:
-        words = _("%(lost)s of %(rows)s that people corrected and production has right since are wrong again.")
+        words = _("Of %(rows)s corrected by people and right in production, %(lost)s are wrong again.")
         detail = words % {"lost": len(lost), "rows": _counted(learnt)}
     else:
         words = _("Production has none of the %(rows)s that people corrected right yet: there is nothing to lose.")

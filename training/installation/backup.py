@@ -69,9 +69,9 @@ def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
     Raises BackupNotPossible.
     """
     if without_media and not bucket.in_use():
-        raise BackupNotPossible("Media lies on this disk and nowhere else, so it cannot be left out.")
+        raise BackupNotPossible("Media are only on this disk, so they cannot be left out.")
     if target.exists():
-        raise BackupNotPossible(f"{target} is there already.")
+        raise BackupNotPossible(f"{target} already exists.")
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / FILES).mkdir(parents=True)
@@ -120,7 +120,7 @@ def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
     if manifest["database"] != vendor:
         raise RestoreNotPossible(f"The backup is of {manifest['database']}, this installation has {vendor}.")
     if not replace and _in_use():
-        raise RestoreNotPossible("This installation is not empty. Restore into a new one, or say --replace.")
+        raise RestoreNotPossible("This installation is not empty. Restore into a new one, or use --replace.")
     say("checking the backup")
     for name, digest in manifest["sha256"].items():
         if not (source / name).is_file() or _sha256(source / name) != digest:
@@ -150,7 +150,7 @@ def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
 
 def _vendor(error: type[TrainingError]) -> str:
     if connection.vendor not in DATABASE:
-        raise error(f"Backups of {connection.vendor} are not made.")
+        raise error(f"Backups of {connection.vendor} are not supported.")
     return connection.vendor
 
 
@@ -162,7 +162,7 @@ def _manifest(source: Path) -> dict[str, Any]:
         unknown = sorted(set(manifest["migrations"]) - _known_migrations())
         names = [Path(name) for name in manifest["sha256"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RestoreNotPossible(f"{source} is no backup ({type(error).__name__}).") from error
+        raise RestoreNotPossible(f"{source} is not a backup ({type(error).__name__}).") from error
     if any(name.is_absolute() or ".." in name.parts for name in names):
         raise RestoreNotPossible("The backup names files outside itself.")
     if unknown:

@@ -54,7 +54,7 @@ class DemoFailed(Exception):
 
 @dataclass(slots=True)
 class Stages:
-    """Measures the duration of each stage in seconds."""
+    """The duration of each stage in seconds."""
 
     say: Say
     seconds: dict[str, float] = field(default_factory=dict)

@@ -69,7 +69,7 @@ def main(run_dir: Path) -> int:
         and any(prompts.has_video(row) for row in range(len(prompts)))
     ):
         raise ConfigNotUsable(
-            "generation='vllm_server' with several processes takes no video rows: take 'vllm_colocate'."
+            "generation='vllm_server' with several processes does not support video rows: use 'vllm_colocate'."
         )
 
     trainer = build_trainer(config, arguments, model, prompts, batches, heartbeat)

@@ -15,7 +15,7 @@ INTERVAL_S = 2.0
 
 
 class Heartbeat:
-    """Writes progress.json at most every `INTERVAL_S` seconds (at once for a new stage) and records stop requests.
+    """Write progress.json at most every `INTERVAL_S` seconds (at once for a new stage), and record stop requests.
 
     With several processes, only the first one writes.
     """

@@ -100,7 +100,7 @@ def write_result(run_dir: Path, result: dict[str, Any]) -> None:
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]
-    """Sends heartbeats, writes metrics.jsonl and stops at the next step on request."""
+    """Send heartbeats, write metrics.jsonl, and stop at the next step on request."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self.heartbeat = heartbeat

@@ -9,7 +9,7 @@ from annotation.status import Role
 
 
 def add_by(parser: ArgumentParser) -> None:
-    parser.add_argument("--by", metavar="USERNAME", help="a lead, in whose name it is done (default: the first admin)")
+    parser.add_argument("--by", metavar="USERNAME", help="the lead in whose name it is done (default: the first admin)")
 
 
 def lead_named(username: str | None) -> User:

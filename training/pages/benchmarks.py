@@ -139,7 +139,7 @@ def evaluate_on_all(request: HttpRequest) -> HttpResponse:
         )
         messages.success(request, words % {"version": version.name, "n": len(asked)})
     else:
-        messages.error(request, _("There is no benchmark yet that a version can be asked. Register one first."))
+        messages.error(request, _("There is no benchmark yet that versions can be evaluated on. Register one first."))
     return redirect("training:benchmarks")
 
 

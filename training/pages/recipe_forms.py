@@ -38,7 +38,7 @@ class StartForm(forms.Form):
         required=False,
         label=_("Rows of a mining"),
         empty_label=_("all train rows of the snapshot"),
-        help_text=_("For GRPO or DPO alone."),
+        help_text=_("Only for GRPO or DPO."),
     )
     processes = forms.IntegerField(label=_("Processes"), min_value=1, max_value=4_096, initial=1)
     strategy = forms.ChoiceField(label=_("Strategy"), choices=[(name, name) for name in STRATEGIES])

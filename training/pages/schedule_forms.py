@@ -39,7 +39,7 @@ class ScheduleForm(forms.Form):
         max_value=1_000_000,
         initial=50,
         label=_("New hard samples"),
-        help_text=_("Start when so many have settled since the last training."),
+        help_text=_("Start when this many have settled since the last training."),
     )
     agreement_below = forms.FloatField(
         min_value=0.0001,
@@ -56,7 +56,7 @@ class ScheduleForm(forms.Form):
         max_value=10_000,
         initial=12,
         label=_("Hours of rest"),
-        help_text=_("At least so many between two pipelines of this schedule."),
+        help_text=_("The minimum between two pipelines of this schedule."),
     )
     recipe = forms.ChoiceField(
         label=_("Recipe"), choices=[(recipe.name, recipe.title) for recipe in RECIPES.values()], initial=DEFAULT
@@ -74,11 +74,11 @@ class ScheduleForm(forms.Form):
         try:
             table = tomllib.loads(self.cleaned_data["settings"].replace("\r\n", "\n"))
         except tomllib.TOMLDecodeError as error:
-            raise forms.ValidationError(_("This is no TOML: %(error)s") % {"error": error}) from error
+            raise forms.ValidationError(_("This is not valid TOML: %(error)s") % {"error": error}) from error
         for kind, section in table.items():
             if not isinstance(section, dict):
                 raise forms.ValidationError(
-                    _("%(kind)s stands alone: write [sft], [mine], [grpo] or [dpo] above it.") % {"kind": kind}
+                    _("%(kind)s is outside a section: write [sft], [mine], [grpo] or [dpo] above it.") % {"kind": kind}
                 )
         return table
 

@@ -134,7 +134,7 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
     if done is not None:
         messages.success(
             request,
-            _("%(version)s is in production. Workers serve it from their next batch on.") % {"version": found.name},
+            _("%(version)s is in production. Workers serve it from their next batch.") % {"version": found.name},
         )
     return redirect("training:version", found.pk)
 

@@ -69,16 +69,16 @@ def seconds_of(work: Work, paces: Sequence[Pace], launch: Launch) -> tuple[float
     """
     fitting = [pace for pace in paces if pace.unit == work.unit and pace.per_second > 0]
     if not fitting:
-        return None, _("not known: no earlier run of this kind from this version measured its %(unit)s a second") % {
+        return None, _("unknown: no earlier run of this kind from this version measured its %(unit)s per second") % {
             "unit": _(work.unit)
         }
     same = [pace for pace in fitting if pace.processes == launch.processes]
     pace = (same or fitting)[0]
-    words = _("%(speed)s %(unit)s a second, as %(run)s measured")
+    words = _("%(speed)s %(unit)s per second, as measured by %(run)s")
     if not same:
         words = _(
-            "%(speed)s %(unit)s a second, as %(run)s measured with %(processes)s process(es), where this "
-            "one has %(here)s"
+            "%(speed)s %(unit)s per second, as measured by %(run)s with %(processes)s process(es); this one has "
+            "%(here)s"
         )
     return work.amount / pace.per_second, words % {
         "speed": f"{pace.per_second:,.1f}",

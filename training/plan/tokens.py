@@ -50,7 +50,7 @@ class MediaUnits:
 
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
-    """Counts tokens. `measured`: with the checkpoint's tokenizer; otherwise by the number of characters."""
+    """A counter of tokens. `measured`: with the checkpoint's tokenizer; otherwise by the number of characters."""
 
     tokenizer: Any | None = None
     image: MediaUnits = MediaUnits()

@@ -37,15 +37,15 @@ class Chart:
 
 LEARNING_RATE = Chart("lr", _("Learning rate"), (Series("lr", _("learning rate")),))
 GRADIENT = Chart(
-    "grad_norm", _("Gradient norm"), (Series("grad_norm", _("gradient norm")),), about=_("before it is cut")
+    "grad_norm", _("Gradient norm"), (Series("grad_norm", _("gradient norm")),), about=_("before clipping")
 )
-SPEED = Chart("speed", _("Speed"), (Series("tokens_per_s", _("tokens a second")),), _("tokens/s"), 0)
+SPEED = Chart("speed", _("Speed"), (Series("tokens_per_s", _("tokens per second")),), _("tokens/s"), 0)
 PASS_RATE = Chart("pass_rate", _("Pass rate"), (Series("pass_rate", _("right completions")),), _("share"), 0, 1)
 PARSE_FAILURES = Chart(
     "parse_failures", _("Parse failures"), (Series("parse_failure_rate", _("did not parse")),), _("share"), 0
 )
 ROLLOUT_SPEED = Chart(
-    "rollout_speed", _("Rollouts a second"), (Series("rollouts_per_s", _("rollouts a second")),), _("rollouts/s"), 0
+    "rollout_speed", _("Rollouts per second"), (Series("rollouts_per_s", _("rollouts per second")),), _("rollouts/s"), 0
 )
 
 CHARTS: Mapping[str, tuple[Chart, ...]] = {
@@ -62,7 +62,7 @@ CHARTS: Mapping[str, tuple[Chart, ...]] = {
         ROLLOUT_SPEED,
         Chart(
             "reused",
-            _("Rollouts used again"),
+            _("Reused rollouts"),
             (Series("reused", _("not drawn again")),),
             about=_("drawn before by the same version"),
         ),
@@ -72,7 +72,7 @@ CHARTS: Mapping[str, tuple[Chart, ...]] = {
             "reward",
             _("Reward"),
             (Series("reward", _("mean")), Series("reward_std", _("spread"), 2)),
-            about=_("mean, and spread inside groups"),
+            about=_("mean, and spread within groups"),
         ),
         Chart(
             "parts",
@@ -94,7 +94,7 @@ CHARTS: Mapping[str, tuple[Chart, ...]] = {
         PARSE_FAILURES,
         Chart(
             "clip_range",
-            _("Clip range in force"),
+            _("Current clip range"),
             (Series("clip_high", _("high")), Series("clip_low", _("low"), 2)),
             _("ratio − 1"),
             0,
@@ -114,13 +114,13 @@ CHARTS: Mapping[str, tuple[Chart, ...]] = {
         ),
         Chart(
             "dominance",
-            _("Largest completion's part of its group's spread"),
+            _("Largest share of one completion in its group's variance"),
             (Series("advantage_max_share", _("mean over groups")),),
             _("share"),
             0,
             1,
         ),
-        Chart("entropy", _("Entropy"), (Series("entropy", _("entropy")),), _("nats a token"), 0),
+        Chart("entropy", _("Entropy"), (Series("entropy", _("entropy")),), _("nats per token"), 0),
         Chart("loss", _("Loss"), (Series("loss", _("loss")),)),
         LEARNING_RATE,
         GRADIENT,
@@ -137,7 +137,7 @@ CHARTS: Mapping[str, tuple[Chart, ...]] = {
             ),
         ),
         Chart("margin", _("Margin"), (Series("margin", _("right over wrong")),), about=_("of the implicit rewards")),
-        Chart("accuracy", _("Pairs told apart"), (Series("accuracy", _("right preferred")),), _("share"), 0, 1),
+        Chart("accuracy", _("Preference accuracy"), (Series("accuracy", _("right preferred")),), _("share"), 0, 1),
         LEARNING_RATE,
         GRADIENT,
     ),

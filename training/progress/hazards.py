@@ -58,7 +58,7 @@ def not_finite(lines: Sequence[Line]) -> Hazard | None:
         return None
     return Hazard(
         "not_finite",
-        _("Loss or gradient is no number"),
+        _("Loss or gradient is not a number"),
         _("First seen at step %(step)s.") % {"step": broken.get("step")},
         _("Nothing is learned any more. Cancel, then run again with a lower learning rate or max_grad_norm."),
     )
@@ -96,7 +96,7 @@ def longer_not_better(lines: Sequence[Line]) -> Hazard | None:
     wrong = _level(lines, "saturated_wrong")
     why = (
         " "
-        + _("%(share)s of the groups are all wrong: there an exploration reward pays for length alone.")
+        + _("%(share)s of the groups are all wrong: for these, an exploration reward pays only for length.")
         % {"share": _percent(wrong)}
         if wrong
         else ""
@@ -113,7 +113,7 @@ def longer_not_better(lines: Sequence[Line]) -> Hazard | None:
         }
         + why,
         _(
-            "Read some rollouts. Then use a reward that charges for length (omni-v2), leave all-wrong rows out, or "
+            "Read some rollouts. Then use a reward that penalises length (omni-v2), leave all-wrong rows out, or "
             "lower max_new_tokens."
         ),
     )
@@ -182,8 +182,8 @@ def clip_range_closed(lines: Sequence[Line]) -> Hazard | None:
         _("It is %(range)s, and %(clipped)s of the tokens are clipped: hardly anything is learned from here on.")
         % {"range": f"{in_force:.4f}", "clipped": _percent(clipped)},
         _(
-            "Set a clip_floor, or clip_schedule = linear; the product schedule is near zero for the last 70 "
-            "% of a long run."
+            "Set a clip_floor, or clip_schedule = linear; the product schedule is near zero for the last 70% of "
+            "a long run."
         ),
     )
 

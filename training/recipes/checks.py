@@ -84,7 +84,7 @@ def config_of(kind: str) -> type[Config]:
     try:
         return CONFIGS[kind]
     except KeyError:
-        raise RecipeUnknown(f"{kind!r} is no kind of run. Known: {', '.join(CONFIGS)}.") from None
+        raise RecipeUnknown(f"{kind!r} is not a kind of run. Known: {', '.join(CONFIGS)}.") from None
 
 
 def fields_of(kind: str) -> dict[str, Field[Any]]:
@@ -103,7 +103,7 @@ def checked(overrides: Mapping[str, Any], kind: str = "sft") -> dict[str, Value]
     values: dict[str, Value] = {}
     for name, value in overrides.items():
         if name not in known:
-            raise SettingUnknown(f"{name} is no setting of a {kind} run. Known: {', '.join(sorted(known))}.")
+            raise SettingUnknown(f"{name} is not a setting of a {kind} run. Known: {', '.join(sorted(known))}.")
         values[name] = _checked(name, value, known[name].type)
     return values
 
@@ -177,5 +177,5 @@ def _check_grpo(config: GrpoConfig) -> None:
 def _divides(name: str, value: int, by: str, unit: int) -> None:
     if value % unit:
         raise SettingUnknown(
-            f"{name}={value} is no multiple of {by}={unit}: choose {max(1, round(value / unit)) * unit}."
+            f"{name}={value} is not a multiple of {by}={unit}: choose {max(1, round(value / unit)) * unit}."
         )

@@ -74,7 +74,7 @@ def launch_from(value: Mapping[str, Any]) -> Launch:
     known = [field.name for field in fields(Launch)]
     for name in value:
         if name not in known:
-            raise LaunchNotUsable(f"{name} is no setting of a launch. Known: {', '.join(known)}.")
+            raise LaunchNotUsable(f"{name} is not a setting of a launch. Known: {', '.join(known)}.")
     return Launch(**value)
 
 
@@ -84,7 +84,7 @@ def check_launch(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> Non
         return
     if "base_model" not in config:
         raise LaunchNotUsable(
-            f"strategy={launch.strategy!r}: only trainings have several processes; a mining has none."
+            f"strategy={launch.strategy!r}: only training runs can have several processes, not a mining."
         )
     here = launch.processes // launch.machines
     if launch.strategy != "ddp" and not gpus:
@@ -97,12 +97,12 @@ def check_launch(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> Non
         )
     if launch.strategy in SHARDED and config.get("packing"):
         raise LaunchNotUsable(
-            f"strategy={launch.strategy!r} with packing: there each batch needs media: turn packing off."
+            f"strategy={launch.strategy!r} with packing: it needs media in each batch: turn packing off."
         )
     if launch.strategy in SHARDED and config.get("lora_rank"):
         raise LaunchNotUsable(
             f"strategy={launch.strategy!r} with lora_rank={config['lora_rank']}: an adapter cannot be merged into "
-            "a model in shares: choose ddp or zero2."
+            "a sharded model: choose ddp or zero2."
         )
 
 
@@ -173,7 +173,7 @@ def _family(config: Mapping[str, Any]) -> str:
         family = "unknown"
     if family not in DECODER_LAYERS:
         raise LaunchNotUsable(
-            f"base_model: {path} does not name a family that fsdp knows ({', '.join(DECODER_LAYERS)})."
+            f"base_model: {path} does not name a family that fsdp supports ({', '.join(DECODER_LAYERS)})."
         )
     return family
 

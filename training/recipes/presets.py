@@ -192,7 +192,7 @@ VL = Recipe(
 VL_ECO = Recipe(
     "vl-eco",
     "GuardReasoner-VL-Eco",
-    gettext_noop("As VL, with the reward that keeps reasoning short; for a GPU."),
+    gettext_noop("Like VL, with the reward that keeps reasoning short; for a GPU."),
     _VL_STAGES | {"grpo": _vl_grpo("vl-eco")},
     _VL_SHARDING,
 )

@@ -50,7 +50,7 @@ def from_toml(text: str) -> Recipe:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingUnknown(f"This is no TOML: {error}") from error
+        raise SettingUnknown(f"This is not valid TOML: {error}") from error
     base = _base(table, text)
     stages = {kind: dict(settings) for kind, settings in base.stages.items()}
     for name, section in table.items():
@@ -58,7 +58,7 @@ def from_toml(text: str) -> Recipe:
             continue
         if name not in CONFIGS and name != SHARDING:
             raise SettingUnknown(
-                f"{_where(text, name)}{name} is no part of a recipe. Known: "
+                f"{_where(text, name)}{name} is not part of a recipe. Known: "
                 f"{', '.join((*HEADINGS, *CONFIGS, SHARDING))}."
             )
         if not isinstance(section, dict):
@@ -104,7 +104,7 @@ def _stage(kind: str, section: Mapping[str, Any], base: Recipe, text: str) -> di
 def _sharding(section: Mapping[str, Any], base: Recipe, text: str) -> dict[str, Setting]:
     for kind, value in section.items():
         if kind not in CONFIGS:
-            raise SettingUnknown(f"{_where(text, kind, SHARDING)}{kind} is no stage. Known: {', '.join(CONFIGS)}.")
+            raise SettingUnknown(f"{_where(text, kind, SHARDING)}{kind} is not a stage. Known: {', '.join(CONFIGS)}.")
         if value not in STRATEGIES:
             raise SettingUnknown(
                 f"{_where(text, kind, SHARDING)}{kind}={value!r} is not one of {', '.join(STRATEGIES)}."

@@ -1,4 +1,4 @@
-"""Marks a recipe's translatable words without Django, since jobs and studies read recipes too."""
+"""Mark a recipe's translatable words without Django, since jobs and studies read recipes too."""
 
 
 def gettext_noop(text: str) -> str:

@@ -105,7 +105,7 @@ def checked_stages(stages: Sequence[str]) -> tuple[RunKind, ...]:
     unknown = [stage for stage in stages if stage not in RunKind.values]
     if unknown:
         raise StagesNotUsable(
-            _("%(unknown)s is no stage. Known: %(known)s.")
+            _("%(unknown)s is not a stage. Known: %(known)s.")
             % {"unknown": repr(unknown[0]), "known": ", ".join(RunKind.values)}
         )
     kinds = tuple(RunKind(stage) for stage in stages)

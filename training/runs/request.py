@@ -127,7 +127,7 @@ def check_order(*, kind: str, after: TrainingRun | None, mined_from: TrainingRun
     """Check what the run depends on. Raises NotATraining or PredecessorEnded."""
     if mined_from is not None and mined_from.kind != RunKind.MINE:
         raise NotATraining(
-            _("%(run)s is no mining: choose one whose kept rows this run trains on.") % {"run": mined_from}
+            _("%(run)s is not a mining: choose one whose kept rows this run trains on.") % {"run": mined_from}
         )
     if mined_from is not None and kind == RunKind.MINE:
         raise NotATraining(_("A mining reads a snapshot, not the rows that another mining kept."))

@@ -112,7 +112,7 @@ def _forget(beat: PeriodicTask | None) -> None:
 
 def _check(given: ScheduleInput) -> None:
     if not given.name.strip():
-        raise ScheduleNotValid("name", _("give it one."))
+        raise ScheduleNotValid("name", _("enter a name."))
     if given.trigger not in Trigger.values:
         raise ScheduleNotValid(
             "trigger",
@@ -133,7 +133,7 @@ def _check(given: ScheduleInput) -> None:
     if given.agreement_window < 1:
         raise ScheduleNotValid("agreement_window", _("at least 1."))
     if given.min_hours < 0:
-        raise ScheduleNotValid("min_hours", _("not below 0."))
+        raise ScheduleNotValid("min_hours", _("at least 0."))
     _check_settings(given)
 
 
@@ -147,7 +147,7 @@ def _check_time(cron: str, time_zone: str) -> None:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ScheduleNotValid(
-            "time_zone", _("%(given)s is no time zone; write it like Europe/Berlin.") % {"given": repr(time_zone)}
+            "time_zone", _("%(given)s is not a time zone; use a name like Europe/Berlin.") % {"given": repr(time_zone)}
         ) from None
     try:
         CrontabSchedule(**dict(zip(CRON_FIELDS, parts, strict=True)), timezone=time_zone).clean_fields()
@@ -163,7 +163,7 @@ def _check_settings(given: ScheduleInput) -> None:
             if kind not in stages:
                 raise ScheduleNotValid(
                     "overrides",
-                    _("%(kind)s is no stage of %(recipe)s; it has %(stages)s.")
+                    _("%(kind)s is not a stage of %(recipe)s; it has %(stages)s.")
                     % {"kind": repr(kind), "recipe": given.recipe, "stages": ", ".join(stages)},
                 )
             checked(changed, kind)

@@ -24,10 +24,10 @@ STAGES = {
     "encoding": gettext_noop("Reading the rows"),
     "training": gettext_noop("Training"),
     "saving": gettext_noop("Saving the model"),
-    "predicting": gettext_noop("Answering the holdout"),
+    "predicting": gettext_noop("Predicting the holdout"),
     "scoring": gettext_noop("Scoring"),
     "mining": gettext_noop("Drawing rollouts"),
-    "reference": gettext_noop("Asking the reference"),
+    "reference": gettext_noop("Computing the reference"),
 }
 
 

@@ -68,8 +68,8 @@ def put_on(adapter: Adapter, servers: Servers) -> list[str]:
     if not took:
         why = "; ".join(said) or f"none of {', '.join(servers.urls)} answers"
         raise CheckpointNotUsable(
-            f"The adapter of {adapter.version} ({adapter.folder}) is taken by no server of its base {adapter.base}: "
-            f"{why}. Start them with --enable-lora, --max-lora-rank of its rank and "
+            f"The adapter of {adapter.version} ({adapter.folder}) is not accepted by any server of its base "
+            f"{adapter.base}: {why}. Start them with --enable-lora, --max-lora-rank of its rank and "
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, on machines that see that folder."
         )
     return took

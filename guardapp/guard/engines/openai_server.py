@@ -31,10 +31,11 @@ RESULT_LAYOUT = (
 
 
 class OpenAIServerEngine:
-    """Implements `Engine` and is thread-safe: the servers batch, so up to `in_flight` requests run at once.
+    """A guard on HTTP servers. Implements `Engine`; thread-safe.
 
-    `structured` restricts the output to what parses. With an `adapter`, the servers hold its base model; the adapter is
-    loaded now, and again after a server restarts. Raises CheckpointNotUsable if no server serves the checkpoint.
+    The servers batch by themselves, so up to `in_flight` requests run at once. `structured` restricts the output to
+    what parses. With an `adapter`, the servers hold its base model; the adapter is loaded now, and again after a server
+    restarts. Raises CheckpointNotUsable if no server serves the checkpoint.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ TOP_TOKENS = 5
 
 
 class VllmEngine:
-    """Implements `Engine`; not thread-safe. Takes its devices entirely.
+    """A guard in vLLM, which takes its devices entirely. Implements `Engine`; not thread-safe.
 
     `options` are those of vllm.LLM, such as tensor_parallel_size and gpu_memory_utilization. The prompt of n rollouts
     is prefilled once (prefix caching). `structured` restricts the output to what parses. Raises CheckpointNotUsable.

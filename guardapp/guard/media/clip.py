@@ -137,9 +137,9 @@ def video_stream(container: InputContainer) -> "av.VideoStream":
 def _check_header(stream: "av.VideoStream", container: InputContainer, limits: Limits) -> None:
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > limits.max_video_pixels:
-        raise MediaTooLarge(f"{width}x{height} pixels a frame, at most {limits.max_video_pixels:,} in all")
+        raise MediaTooLarge(f"{width}x{height} pixels per frame, at most {limits.max_video_pixels:,} in all")
     if not width or not height:
-        raise MediaCorrupt("it does not say how large its frames are")
+        raise MediaCorrupt("its frame size is missing")
     duration_s = (container.duration or 0) / av.time_base
     if duration_s > limits.max_duration_s:
         raise MediaTooLong(f"{duration_s:.0f} seconds, at most {limits.max_duration_s:.0f}")

@@ -26,9 +26,7 @@ class MediaEmpty(MediaError):
 
 
 class MediaTypeNotSupported(MediaError):
-    """This type of file is not supported. Send JPEG, PNG, WebP, GIF or AVIF for a picture, MP4, MOV, WebM or MKV for a
-    video.
-    """
+    """This file type is not supported. Send JPEG, PNG, WebP, GIF, AVIF, MP4, MOV, WebM or MKV."""
 
     code = "media_type_not_supported"
 
@@ -100,9 +98,7 @@ class MediaStorageFailed(MediaError):
 
 
 class MediaStoreAway(MediaStorageFailed):
-    """The media store does not answer. It is tried again by itself; ask the operator to look at the store and its
-    keys.
-    """
+    """The media store is not responding. It is retried automatically; ask the operator to check it."""
 
     code = "media_store_away"
 

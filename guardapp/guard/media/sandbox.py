@@ -42,7 +42,7 @@ LATE_SIGNALS = {signal.SIGXCPU}
 
 
 class Sandbox:
-    """Decodes files one after another in a child process; a file that crashes the child fails alone.
+    """A child process that decodes files one after another; a file that crashes it fails alone.
 
     Use from one thread only: on Linux the child ends with the thread that started it.
     """

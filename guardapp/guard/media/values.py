@@ -150,7 +150,7 @@ def from_manifest(manifest: dict[str, Any], folder: Path) -> Decoded:
         fields = {name: manifest[name] for name in Decoded.__slots__ if name != "seen"}
         return Decoded(seen=seen, **fields)
     except (KeyError, TypeError, ValueError) as error:
-        raise MediaNotStored(f"the manifest is not ours: {error}") from error
+        raise MediaNotStored(f"not a valid manifest: {error}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

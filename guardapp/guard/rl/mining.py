@@ -28,7 +28,7 @@ class KeepRule(StrEnum):
 
 
 def keep_rule(name: str) -> KeepRule:
-    """Raises KeepRuleUnknown."""
+    """Return the rule with this name. Raises KeepRuleUnknown."""
     try:
         return KeepRule(name)
     except ValueError:

@@ -157,7 +157,7 @@ REWARDS: Mapping[str, RewardFunction] = {
 
 
 def reward_named(name: str) -> RewardFunction:
-    """Raises RewardUnknown."""
+    """Return the reward function with this name. Raises RewardUnknown."""
     try:
         return REWARDS[name]
     except KeyError:

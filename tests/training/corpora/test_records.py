@@ -104,7 +104,7 @@ def test_preference_rows_keep_both_completions(tmp_path: Path, row: dict[str, An
         ({"messages": [1]}, "/messages/0", "must be a message"),
         ({"messages": [{"role": "tool", "content": ""}]}, "/messages/0/role", "'tool'"),
         ({"messages": [{"role": "user", "content": 3}]}, "/messages/0/content", "must be text"),
-        ({"messages": [{"role": "user", "content": USER}]}, "/messages", "no message of the assistant"),
+        ({"messages": [{"role": "user", "content": USER}]}, "/messages", "no assistant message"),
         (sft(user="Hello"), "/messages/1/content", "Human user:"),
         (sft(user=ANSWERED), "/messages/2", "no Response label"),
         (sft(completion="I cannot."), "/messages/2", "does not parse"),

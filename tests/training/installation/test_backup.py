@@ -59,7 +59,7 @@ def test_a_damaged_backup_touches_nothing(restored: tuple[Site, Site, Path], tmp
     ):
         (tmp_path / "manifest.json").write_text(json.dumps(manifest | change))
         assert words in other.manage("restore", str(tmp_path), "--replace", fails=True)
-    assert "is no backup" in other.manage("restore", str(tmp_path / "nothing"), fails=True)
+    assert "is not a backup" in other.manage("restore", str(tmp_path / "nothing"), fails=True)
     assert other.everything() == before
 
 
@@ -69,4 +69,4 @@ def test_nothing_is_restored_under_a_running_product_and_no_backup_is_overwritte
     _, other, backup = restored
     with only_one(other.folder / "up.lock"):
         assert "already runs on" in other.manage("restore", str(backup), "--replace", fails=True)
-    assert "is there already" in other.manage("backup", str(backup), fails=True)
+    assert "already exists" in other.manage("backup", str(backup), fails=True)

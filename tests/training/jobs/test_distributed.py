@@ -204,7 +204,7 @@ def test_several_machines_meet_at_the_first_ones_address(tiny: Path, tmp_path: P
         ({"strategy": "zero1"}, "strategy='zero1'"),
         ({"processes": 2}, "strategy='none' with processes=2"),
         ({"strategy": "ddp"}, "one process has strategy none"),
-        ({"process": 2}, "process is no setting of a launch"),
+        ({"process": 2}, "process is not a setting of a launch"),
         ({"processes": 3, "strategy": "ddp", "machines": 2}, "machines=2"),
         ({"processes": 2, "strategy": "ddp", "machines": 2}, "main_address"),
         ({"processes": 2, "strategy": "ddp", "machine_rank": 1}, "machine_rank=1"),

@@ -240,7 +240,7 @@ def test_the_loss_is_the_weighted_mean_of_each_rows_own_token_losses(tmp_path: P
 
 
 def test_a_config_that_lacks_a_field_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigNotUsable, match="not there"):
+    with pytest.raises(ConfigNotUsable, match="does not exist"):
         sft.main(tmp_path)
     (tmp_path / "config.json").write_text('{"base_model": "x", "dataset": "y", "media_root": "z", "epoch": 1}')
     with pytest.raises(ConfigNotUsable, match="epoch"):

@@ -68,7 +68,7 @@ def test_presets_stand_side_by_side_for_each_stage(page: Client, stage: str) -> 
 @pytest.mark.parametrize("preset", ["starter-sft", "omni-v1", "omni-v2", "vl", "vl-eco", "hs-dpo", "nonsense"])
 def test_every_preset_opens_with_its_values_and_sources(page: Client, preset: str, snapshot: DatasetSnapshot) -> None:
     content = page.get(EDIT, {"preset": preset}).text
-    assert "completions a row" in content and ("GuardReasoner" in content or "ours, for two CPU cores" in content)
+    assert "completions per row" in content and ("GuardReasoner" in content or "ours, for two CPU cores" in content)
     assert "<script>" not in content and " style=" not in content
 
 
@@ -91,7 +91,7 @@ def test_form_and_toml_turn_into_each_other(page: Client, snapshot: DatasetSnaps
     ("text", "message"),
     [
         ('preset = "starter-sft"\n[grpo]\nclip_low = "wide"\n', "Line 3, [grpo]: clip_low"),
-        ("[grpo\n", "This is no TOML"),
+        ("[grpo\n", "This is not valid TOML"),
         ('preset = "starter-sft"\n[grpo]\nupdate_batch = 60\n', "update_batch=60"),
     ],
 )

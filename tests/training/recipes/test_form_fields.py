@@ -70,7 +70,7 @@ def test_each_field_says_its_preset_source_and_unit() -> None:
     [stage] = shown(V1, ["grpo"], {"grpo-clip_high": "0.28"}, {})
     fields = {field.name: field for field in stage.fields}
     assert (fields["clip_high"].text, fields["clip_high"].preset, fields["clip_high"].changed) == ("0.28", "0.3", True)
-    assert "148k" in fields["clip_high"].source and fields["group_size"].unit == "completions a prompt"
+    assert "148k" in fields["clip_high"].source and fields["group_size"].unit == "completions per prompt"
     assert fields["seed"].source == "the job's default" and fields["reward"].choices and stage.changed == 1
 
 

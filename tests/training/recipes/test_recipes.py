@@ -172,7 +172,7 @@ def test_overrides_win_over_the_recipe_and_the_recipe_over_the_job() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "value", "said"),
     [
-        ("sft", "epoch", 1, "epoch is no setting of a sft run"),
+        ("sft", "epoch", 1, "epoch is not a setting of a sft run"),
         ("grpo", "epochs", 0, "epochs=0 is not above 0"),
         ("sft", "learning_rate", "fast", "learning_rate='fast' is not a number"),
         ("sft", "batch_size", 1.5, "batch_size=1.5 is not a whole number"),
@@ -202,7 +202,7 @@ def test_a_setting_that_cannot_be_is_named(kind: str, name: str, value: Any, sai
 @pytest.mark.parametrize(
     ("kind", "overrides", "said"),
     [
-        ("grpo", {"update_batch": 12}, "update_batch=12 is no multiple of group_size=8: choose 16"),
+        ("grpo", {"update_batch": 12}, "update_batch=12 is not a multiple of group_size=8: choose 16"),
         ("grpo", {"update_batch": 48, "prompts_per_batch": 8}, "update_batch=48 and the 64 completions"),
         ("grpo", {"clip_floor": 0.3}, "clip_floor=0.3 is above the clip range"),
         ("grpo", {"generation": "vllm_server"}, "vllm_url is empty"),
@@ -220,7 +220,7 @@ def test_replay_needs_a_dataset_to_replay() -> None:
     places = {"base_model": "a", "dataset": "b", "media_root": "c"}
     with pytest.raises(SettingUnknown, match="replay_rows=100"):
         config_for("starter-sft", "sft", places=places, overrides={"replay_rows": 100})
-    with pytest.raises(SettingUnknown, match="model is no place of a sft run"):
+    with pytest.raises(SettingUnknown, match="model is not a place of a sft run"):
         config_for("starter-sft", "sft", places={"model": "a"}, overrides={})
 
 
@@ -229,7 +229,7 @@ def test_unknown_recipes_stages_and_kinds_are_named() -> None:
         made("omni", "sft")
     with pytest.raises(RecipeUnknown, match="hs-dpo has no stage 'sft'; it has mine, dpo"):
         made("hs-dpo", "sft")
-    with pytest.raises(RecipeUnknown, match="'ppo' is no kind of run"):
+    with pytest.raises(RecipeUnknown, match="'ppo' is not a kind of run"):
         fields_of("ppo")
 
 

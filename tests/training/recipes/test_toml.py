@@ -48,14 +48,14 @@ def test_toml_starts_from_a_preset_or_from_the_jobs_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[grpo]\nrollouts = 4", r"Line 2, \[grpo\]: rollouts is no setting of a grpo run"),
+        ("[grpo]\nrollouts = 4", r"Line 2, \[grpo\]: rollouts is not a setting of a grpo run"),
         ('[mine]\n\n  keep = "none"', r"Line 3, \[mine\]: keep='none' is not one of"),
-        ("[sft]\nepochs = 1\n[grop]\nepochs = 1", "Line 3: grop is no part of a recipe. Known: name"),
+        ("[sft]\nepochs = 1\n[grop]\nepochs = 1", "Line 3: grop is not part of a recipe. Known: name"),
         ("grpo = 3", "grpo is a section"),
         ("name = 3", "Line 1: name is not a text"),
-        ("[sft\n", "This is no TOML: .*line 1"),
+        ("[sft\n", "This is not valid TOML: .*line 1"),
         ('[sharding]\nsft = "zero9"', r"Line 2, \[sharding\]: sft='zero9' is not one of none, ddp"),
-        ('[sharding]\nppo = "ddp"', r"Line 2, \[sharding\]: ppo is no stage"),
+        ('[sharding]\nppo = "ddp"', r"Line 2, \[sharding\]: ppo is not a stage"),
     ],
 )
 def test_what_is_wrong_with_a_toml_is_said_with_line_and_field(text: str, said: str) -> None:

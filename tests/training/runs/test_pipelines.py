@@ -229,7 +229,7 @@ def test_a_single_run_of_each_kind(snapshot: DatasetSnapshot) -> None:
     end_next()
     mine.refresh_from_db()
     dpo = request_run(snapshot=snapshot, base_version=base, requested_by=lead, kind=RunKind.DPO, mined_from=mine)
-    with pytest.raises(NotATraining, match="is no mining"):
+    with pytest.raises(NotATraining, match="is not a mining"):
         request_run(snapshot=snapshot, base_version=base, requested_by=lead, kind=RunKind.GRPO, mined_from=dpo)
     grpo = request_run(snapshot=snapshot, base_version=base, requested_by=lead, kind=RunKind.GRPO)
     assert grpo.config["dataset"].endswith(snapshot.path) and dpo.config["dataset"].endswith(ROWS)

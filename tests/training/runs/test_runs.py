@@ -245,7 +245,7 @@ def test_a_clone_has_the_settings_of_its_original(snapshot: DatasetSnapshot) -> 
 
 
 def test_a_misspelt_setting_is_refused(snapshot: DatasetSnapshot) -> None:
-    with pytest.raises(SettingUnknown, match="learning_rat is no setting"):
+    with pytest.raises(SettingUnknown, match="learning_rat is not a setting"):
         queued(snapshot, learning_rat=1)
     with pytest.raises(SettingUnknown, match="whole number"):
         queued(snapshot, batch_size=1.5)

@@ -19,12 +19,12 @@ class RecipeFields(serializers.Serializer[Any]):
     """The common fields of run and pipeline requests."""
 
     snapshot = serializers.IntegerField(
-        default=None, allow_null=True, help_text="null: take a new one of everything that is settled"
+        default=None, allow_null=True, help_text="null: create one of everything settled so far"
     )
     base_version = serializers.IntegerField(default=None, allow_null=True, help_text="null: production")
     recipe = serializers.CharField(default=DEFAULT, help_text="name of a preset")
     recipe_toml = serializers.CharField(
-        default="", allow_blank=True, help_text="an edited recipe; stands in for `recipe`"
+        default="", allow_blank=True, help_text="an edited recipe, used instead of `recipe`"
     )
     launch = serializers.DictField(default=dict, help_text=LAUNCH)
 
@@ -36,8 +36,8 @@ class RecipeFields(serializers.Serializer[Any]):
 
 class RunInput(RecipeFields):
     kind = serializers.ChoiceField(choices=RunKind.choices, default=RunKind.SFT)
-    settings = serializers.DictField(default=dict, help_text='what differs from the recipe, e.g. {"epochs": 3}')
-    after = serializers.IntegerField(default=None, allow_null=True, help_text="the run that must have succeeded first")
+    settings = serializers.DictField(default=dict, help_text='differences from the recipe, e.g. {"epochs": 3}')
+    after = serializers.IntegerField(default=None, allow_null=True, help_text="the run that must succeed first")
     mined_from = serializers.IntegerField(
         default=None, allow_null=True, help_text="the mining whose kept rows it trains on"
     )
@@ -53,12 +53,12 @@ class PipelineInput(RecipeFields):
 
 
 class CloneRunInput(serializers.Serializer[Any]):
-    settings = serializers.DictField(default=dict, help_text="what differs from the copied run")
+    settings = serializers.DictField(default=dict, help_text="differences from the copied run")
 
 
 class ClonePipelineInput(serializers.Serializer[Any]):
     settings = serializers.DictField(
-        child=serializers.DictField(), default=dict, help_text="by stage, what differs from the copied one"
+        child=serializers.DictField(), default=dict, help_text="differences from the copied pipeline, by stage"
     )
 
 
@@ -78,7 +78,7 @@ class RunShape(serializers.Serializer[Any]):
     snapshot = serializers.IntegerField()
     base_version = serializers.IntegerField()
     version = serializers.IntegerField(
-        allow_null=True, help_text="the candidate, when the run has succeeded; none of a mining"
+        allow_null=True, help_text="the candidate, once the run has succeeded; null for a mining"
     )
     pipeline = serializers.IntegerField(allow_null=True)
     after = serializers.IntegerField(allow_null=True)
@@ -120,7 +120,7 @@ class CompletionShape(serializers.Serializer[Any]):
     tokens = serializers.IntegerField()
     right = serializers.BooleanField()
     parsed = serializers.BooleanField()
-    reused = serializers.BooleanField(help_text="drawn before, by a prediction or another mining")
+    reused = serializers.BooleanField(help_text="reused from a prediction or another mining")
     reward = serializers.FloatField(allow_null=True)
     parts = serializers.DictField(child=serializers.FloatField())
     advantage = serializers.FloatField(allow_null=True)
@@ -129,15 +129,13 @@ class CompletionShape(serializers.Serializer[Any]):
 class GroupShape(serializers.Serializer[Any]):
     row = serializers.CharField()
     prompt = serializers.CharField()
-    kept = serializers.BooleanField(allow_null=True, help_text="of a mining")
+    kept = serializers.BooleanField(allow_null=True, help_text="for a mining")
     completions = CompletionShape(many=True)
 
 
 class RolloutsShape(serializers.Serializer[Any]):
     step = serializers.IntegerField(allow_null=True)
-    steps = serializers.ListField(
-        child=serializers.IntegerField(), help_text="those that can be read; none of a mining"
-    )
+    steps = serializers.ListField(child=serializers.IntegerField(), help_text="steps with rollouts; empty for a mining")
     page = serializers.IntegerField()
     more = serializers.BooleanField()
     groups = GroupShape(many=True)

@@ -26,11 +26,11 @@ class ScheduleInput(serializers.Serializer[Any]):
     hard_samples = serializers.IntegerField(default=50)
     agreement_below = serializers.FloatField(default=0.9, help_text="0 to 1")
     agreement_window = serializers.IntegerField(
-        default=200, help_text="settled gold labels that agreement is taken over"
+        default=200, help_text="number of settled gold labels for the agreement"
     )
-    min_hours = serializers.IntegerField(default=12, help_text="between two pipelines")
+    min_hours = serializers.IntegerField(default=12, help_text="minimum between two pipelines")
     settings = serializers.DictField(
-        child=serializers.DictField(), default=dict, help_text="by stage, what differs from the recipe"
+        child=serializers.DictField(), default=dict, help_text="differences from the recipe, by stage"
     )
     launch = serializers.DictField(default=dict, help_text=LAUNCH)
 
@@ -49,8 +49,8 @@ class FiringShape(serializers.Serializer[Any]):
 
 class ScheduleShape(ScheduleInput):
     id = serializers.IntegerField()
-    standing = serializers.CharField(help_text="how near it is to starting a pipeline")
-    next_at = serializers.DateTimeField(allow_null=True, help_text="of a schedule by time")
+    standing = serializers.CharField(help_text="how close it is to starting a pipeline")
+    next_at = serializers.DateTimeField(allow_null=True, help_text="for a cron schedule")
     firings = FiringShape(many=True, help_text=f"newest first, at most {FIRINGS_SHOWN}")
 
 

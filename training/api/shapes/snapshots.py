@@ -13,12 +13,12 @@ Json = dict[str, Any]
 
 class SnapshotInput(serializers.Serializer[Any]):
     name = serializers.CharField(
-        max_length=100, default="", allow_blank=True, help_text="numbered by itself where it is empty"
+        max_length=100, default="", allow_blank=True, help_text="numbered automatically if empty"
     )
     sources = serializers.ListField(
-        child=serializers.CharField(max_length=100), default=list, help_text="items from these only"
+        child=serializers.CharField(max_length=100), default=list, help_text="only items from these"
     )
-    queues = serializers.ListField(child=serializers.SlugField(), default=list, help_text="items of these queues only")
+    queues = serializers.ListField(child=serializers.SlugField(), default=list, help_text="only items of these queues")
     modalities = serializers.ListField(child=serializers.CharField(max_length=16), default=list)
     hard_only = serializers.BooleanField(default=False, help_text="only gold that contradicts the guard")
 
@@ -38,7 +38,10 @@ class ReasonInput(serializers.Serializer[Any]):
 
 class PromoteInput(ReasonInput):
     override = serializers.CharField(
-        max_length=2_000, default="", allow_blank=True, help_text="admins only: why, although the gate has not passed"
+        max_length=2_000,
+        default="",
+        allow_blank=True,
+        help_text="admins only: why it is promoted although the gate did not pass",
     )
 
 
@@ -57,7 +60,7 @@ class PromotionShape(serializers.Serializer[Any]):
     previous = serializers.IntegerField(allow_null=True)
     approver = serializers.CharField()
     reason = serializers.CharField()
-    gate_passed = serializers.BooleanField(help_text="false: an admin promoted it all the same")
+    gate_passed = serializers.BooleanField(help_text="false: an admin overrode the gate")
     override = serializers.CharField()
     at = serializers.DateTimeField()
 

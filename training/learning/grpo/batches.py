@@ -47,14 +47,14 @@ class Batches:
         rollout = config.prompts_per_batch * config.group_size
         if config.group_size < 2:
             raise ConfigNotUsable(
-                f"group_size={config.group_size}: an advantage needs at least 2 completions a prompt."
+                f"group_size={config.group_size}: an advantage needs at least 2 completions per prompt."
             )
         if config.prompts_per_batch % processes:
             raise ConfigNotUsable(
-                f"prompts_per_batch={config.prompts_per_batch} does not divide by the {processes} processes."
+                f"prompts_per_batch={config.prompts_per_batch} is not divisible by the {processes} processes."
             )
         if config.update_batch % processes:
-            raise ConfigNotUsable(f"update_batch={config.update_batch} does not divide by the {processes} processes.")
+            raise ConfigNotUsable(f"update_batch={config.update_batch} is not divisible by the {processes} processes.")
         if rollout % config.update_batch and config.update_batch % rollout:
             raise ConfigNotUsable(
                 f"update_batch={config.update_batch} and the {rollout} completions of a rollout batch "
@@ -92,10 +92,10 @@ def check_vllm(config: GrpoConfig) -> None:
     if importlib.util.find_spec("vllm") is None:
         raise ConfigNotUsable(
             f"generation={config.generation!r} needs vLLM, which is not installed: "
-            "pip install 'guardapp[vllm]', or take generation='transformers'."
+            "pip install 'guardapp[vllm]', or use generation='transformers'."
         )
     if not torch.cuda.is_available():
-        raise ConfigNotUsable(f"generation={config.generation!r} needs a CUDA device: take generation='transformers'.")
+        raise ConfigNotUsable(f"generation={config.generation!r} needs a CUDA device: use generation='transformers'.")
     if config.generation == "vllm_server" and not config.vllm_url:
         raise ConfigNotUsable("generation='vllm_server' needs vllm_url, the address at which `trl vllm-serve` answers.")
 

@@ -19,7 +19,7 @@ TRAINERS_OWN = ("loss", "learning_rate", "epoch", "num_tokens", "step_time", "nu
 
 
 class Clipping(TrainerCallback):  # type: ignore[misc]
-    """Sets the clip range before a step's first forward pass, also after a resume: TRL reads its config only once."""
+    """Set the clip range before a step's first forward pass, also after a resume: TRL reads its config only once."""
 
     def __init__(self, schedule: ClipSchedule) -> None:
         self.schedule = schedule
@@ -32,7 +32,7 @@ class Clipping(TrainerCallback):  # type: ignore[misc]
 
 
 class GrpoReporter(Reporter):
-    """Reports reward figures besides loss and learning rate, and some completions of each logged step."""
+    """Report reward figures besides loss and learning rate, and some completions of each logged step."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         super().__init__(heartbeat)

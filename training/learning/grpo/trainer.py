@@ -44,7 +44,7 @@ class Rollouts:
 
 
 class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
-    """Processes one rollout batch at a time: sample, grade, update. `latest` holds the last one for reports."""
+    """A trainer for one rollout batch at a time: sample, grade, update. `latest` holds the last one for reports."""
 
     def __init__(self, *, config: GrpoConfig, prompts: Prompts, batches: Batches, **keywords: Any) -> None:
         self.config = config

@@ -36,11 +36,13 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--rows", type=int, default=400, help="rows to review; as many others are measured on")
+        parser.add_argument(
+            "--rows", type=int, default=400, help="rows to review; the same number is used for measurement"
+        )
         parser.add_argument("--keep", type=Path, help="work in this empty folder, and keep it")
         parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the run")
         parser.add_argument(
-            "--here", action="store_true", help="in the data folder of this installation's settings (an empty one)"
+            "--here", action="store_true", help="use this installation's data folder, which must be empty"
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -71,7 +73,7 @@ class Command(BaseCommand):
         ]
         code = subprocess.run(command, env=environment, cwd=settings.BASE_DIR, check=False).returncode  # noqa: S603
         if code:
-            raise CommandError(f"The loop ended with {code}; what it wrote above says why.")
+            raise CommandError(f"The loop ended with {code}; see its output above.")
 
     def _loop(self, options: dict[str, Any]) -> None:
         reference = Path(os.environ.get("GUARDAPP_REFERENCE_DATA") or settings.BASE_DIR.parent / "shared" / "data")

@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--name", required=True, help="of the snapshot")
+        parser.add_argument("--name", required=True, help="name of the snapshot")
         parser.add_argument("--kind", choices=[kind.value for kind in CorpusKind], default=CorpusKind.SFT.value)
         parser.add_argument(
             "--media-root",

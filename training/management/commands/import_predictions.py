@@ -28,10 +28,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
-        parser.add_argument("--benchmark", help="name of the registered benchmark (default: as the rows say)")
-        parser.add_argument(
-            "--guard", help='as it shall be called, as in "GuardReasoner 8B" (default: as the rows say)'
-        )
+        parser.add_argument("--benchmark", help="name of the registered benchmark (default: as stated in the rows)")
+        parser.add_argument("--guard", help='display name, e.g. "GuardReasoner 8B" (default: as stated in the rows)')
         parser.add_argument(
             "--grammar",
             choices=list(GRAMMARS),
@@ -65,7 +63,7 @@ class Command(BaseCommand):
         name = options["benchmark"] or _one({row.benchmark for row in named}, "benchmark")
         benchmark = Benchmark.objects.select_related("snapshot").filter(name=name).first()
         if benchmark is None:
-            raise CommandError(f"no benchmark {name!r} is registered; manage.py register_benchmark does it.")
+            raise CommandError(f"no benchmark {name!r} is registered; register it with manage.py register_benchmark.")
         guard = options["guard"] or _one({row.guard for row in named}, "guard")
         return import_outputs(
             benchmark=benchmark,
@@ -80,5 +78,5 @@ class Command(BaseCommand):
 
 def _one(names: set[str], what: str) -> str:
     if len(names) != 1 or "" in names:
-        raise CommandError(f"the rows do not all name one {what}: say --{what}.")
+        raise CommandError(f"the rows do not all name one {what}: use --{what}.")
     return next(iter(names))

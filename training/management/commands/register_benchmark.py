@@ -18,11 +18,11 @@ from training.management.lead import add_by, lead_named
 
 
 class Command(BaseCommand):
-    help = "Register benchmarks to measure guards on. Safe to repeat: what is registered already is left as it is."
+    help = "Register benchmarks for evaluating guards. Safe to repeat: existing benchmarks are not changed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path)
-        parser.add_argument("--name", help="of a single file (default: the file's name)")
+        parser.add_argument("--name", help="name of a single file's benchmark (default: the file's name)")
         parser.add_argument(
             "--task",
             choices=[task.value for task in Task],
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--licence", help="default: the manifest's")
         parser.add_argument(
-            "--over-refusal", action="store_true", help="its negative rows are there to be taken for positive ones"
+            "--over-refusal", action="store_true", help="its negative rows are written to look positive"
         )
         add_by(parser)
 

@@ -12,13 +12,13 @@ from training.installation.backup import RestoreNotPossible, restore
 
 
 class Command(BaseCommand):
-    help = "Check a backup, put it in place and bring its database up to this version."
+    help = "Verify a backup, restore it and migrate its database to this version."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path, help="what `manage.py backup` made")
+        parser.add_argument("folder", type=Path, help="a backup made by `manage.py backup`")
         parser.add_argument(
-            "--replace", action="store_true", help="the installation is not empty: replace its database"
+            "--replace", action="store_true", help="replace the database of an installation that is not empty"
         )
 
     def handle(self, *args: Any, folder: Path, replace: bool, **options: Any) -> None:

@@ -8,7 +8,7 @@ from training.installation.first_start import prepare
 
 
 class Command(BaseCommand):
-    help = "Migrate, collect static files, make the first accounts and the first guard. Safe to repeat."
+    help = "Migrate, collect static files, create the first accounts and the first guard. Safe to repeat."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -268,7 +268,7 @@ class HfEngine:
 
 
 class _Recorder(LogitsProcessor):  # type: ignore[misc]
-    """Records the logits of the few label tokens at each step, instead of the whole vocabulary's.
+    """Record the logits of the few label tokens at each step, instead of the whole vocabulary's.
 
     transformers runs it before temperature and top_p, so these are the model's raw logits.
     """

@@ -11,7 +11,7 @@ from guardapp.guard.taxonomy import Harmfulness
 
 
 class LabelReader:
-    """Finds the tokens that distinguish " harmful" from " unharmful" after each field, and their positions.
+    """Find the tokens that distinguish " harmful" from " unharmful" after each field, and their positions.
 
     `watched` holds their ids, shape (4,): harmful and unharmful of the prompt label, then of the response label.
     """

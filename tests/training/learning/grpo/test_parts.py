@@ -79,9 +79,9 @@ def test_how_batches_fit_together(fields: dict[str, int], processes: int, expect
 
 
 def test_batches_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ConfigNotUsable, match="prompts_per_batch=3 does not divide by the 2 processes"):
+    with pytest.raises(ConfigNotUsable, match="prompts_per_batch=3 is not divisible by the 2 processes"):
         Batches.plan(config(prompts_per_batch=3), 2)
-    with pytest.raises(ConfigNotUsable, match="update_batch=9 does not divide by the 2 processes"):
+    with pytest.raises(ConfigNotUsable, match="update_batch=9 is not divisible by the 2 processes"):
         Batches.plan(config(prompts_per_batch=2, update_batch=9), 2)
 
 
