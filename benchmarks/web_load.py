@@ -1,4 +1,4 @@
-"""What each web server is asked: pages, reviews, moderation and a streamed request."""
+"""Requests sent to each web server: pages, reviews, moderation and a streamed request."""
 
 import http.client
 import json

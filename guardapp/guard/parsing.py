@@ -113,7 +113,7 @@ def parse_labels(completion: str, *, response_expected: bool = True) -> Verdict 
 
 
 def parse_steps(completion: str) -> tuple[str, ...]:
-    """The steps that `parse` reads; () where it would give None."""
+    """The steps that `parse` reads, or () if it returns None."""
     reading = _read(completion)
     return () if reading is None else split_steps(reading.reasoning)
 

@@ -149,6 +149,6 @@ DEFAULT_CODES: frozenset[str] = frozenset(CATEGORY_BY_CODE)
 
 
 def severity_of_category(code: str) -> int:
-    """1 to 3. A category that a lead added has the least."""
+    """The severity of a category, 1 to 3; categories added by a lead have the lowest."""
     category = CATEGORY_BY_CODE.get(code)
     return LEAST_SEVERITY if category is None else category.severity

@@ -1,4 +1,4 @@
-"""What the gate is given and what it finds."""
+"""Inputs and results of the promotion gate."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -243,7 +243,7 @@ def _why(run_dir: Path) -> str:
 
 
 def _end(kind: Kind, row: Any, status: RunStatus, error: str, **also: Any) -> None:
-    """Give the row back, unless another worker holds it by now."""
+    """Release the row with its new status, unless another worker holds it by now."""
     finished_at = None if status == RunStatus.QUEUED else clock.now()
     with transaction.atomic():
         ended = kind.claims.of(row).give_back(status=status, error=error, finished_at=finished_at, pid=None, **also)

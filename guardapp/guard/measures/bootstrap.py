@@ -1,4 +1,4 @@
-"""Whether a difference of F1 is more than luck: rows are resampled."""
+"""Bootstrap intervals of F1 and of paired differences, by resampling rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

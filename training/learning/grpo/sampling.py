@@ -60,9 +60,9 @@ def _draw(
 def generation_settings(
     config: GrpoConfig, *, end_ids: Sequence[int], padding_id: int, suppressed_ids: Sequence[int]
 ) -> dict[str, Any]:
-    """Name every setting, so that the temperature and penalties which a checkpoint brings are ignored.
+    """Return explicit values for all settings, so that the checkpoint's temperature and penalties are ignored.
 
-    `suppressed_ids`: media placeholders. A sampled one would have no pixels behind it.
+    `suppressed_ids` are the media placeholders: a sampled one would have no pixels.
     """
     return {
         "max_new_tokens": config.max_new_tokens,
