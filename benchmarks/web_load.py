@@ -72,7 +72,7 @@ def load(port: int, keys: list[str], ask: Ask, clients: int, seconds: float) -> 
 
 
 def streams(port: int, key: str) -> bool:
-    """Whether a piece is answered before the next is sent."""
+    """Whether a streamed request is answered before it is complete."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
         head = (
             f"POST /api/v1/moderate/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"

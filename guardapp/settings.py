@@ -182,8 +182,8 @@ elif _database["ENGINE"].endswith("postgresql"):
 DATABASE_POOL = env.integer("GUARDAPP_DATABASE_POOL", 0)
 if DATABASE_POOL and _database["ENGINE"].endswith("postgresql"):
     # Pages and endpoints hold a connection for milliseconds; a request that waits for the guard or sends a file returns
-    # its connection to the pool (annotation.database.pool). If the database is down, a request fails after 5 s, and so
-    # does an attempt of the pool to reconnect, whose pauses would otherwise keep growing.
+    # its connection to the pool (annotation.database.pool). If the database is down, a request fails after 5 s. The
+    # pool gives up reconnecting after 5 s too, since its retry delays would otherwise keep growing.
     _database |= {
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,

@@ -30,7 +30,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request for one greedy completion, starting with `prefix` if there is one."""
+    """A request for one greedy completion, starting with `prefix`."""
 
     sample: Sample
     max_new_tokens: int

@@ -7,7 +7,7 @@ from enum import StrEnum
 from guardapp.guard.engine import Engine, FlowingEngine, Order
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
-# from the published mining runs (spec: decoding)
+# as in GuardReasoner-Omni's published mining
 ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95
 LABELS_FIRST = "<think>\n</think>\n<result>\nRequest:"
 # enough for both labels and the closing tag in any tokenizer

@@ -85,7 +85,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """Sampling parameters. Temperature 0 is greedy. Source: spec of the released checkpoints."""
+    """Sampling parameters. Temperature 0 is greedy. The defaults are those of the released checkpoints."""
 
     temperature: float = 0.0
     top_p: float = 1.0

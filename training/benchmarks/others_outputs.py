@@ -21,7 +21,7 @@ from training.snapshots.benchmark_rows import rows_of
 
 RESAMPLES, SEED = 10_000, 17
 Gold = Mapping[str, Mapping[str, Any]]  # the benchmark's rows by id
-# only labels are scored: whatever categories the steps name, nobody asks
+# only labels are scored, so the categories that the steps name do not matter
 GRAMMARS: Mapping[str, Callable[[str], Judgement | None]] = {
     "v0": partial(parse_v0, codes=()),
     "omni": partial(parse, codes=()),

@@ -36,7 +36,7 @@ class ImportReport:
 
 
 class BadRows:
-    """A file of bad rows, created at the first one. Without a call of `place`, it is deleted on exit."""
+    """A file of bad rows, created with the first one. Without a call of `place`, it is deleted on exit."""
 
     def __init__(self, folder: Path, report: ImportReport) -> None:
         self.folder = folder

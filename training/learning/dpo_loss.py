@@ -1,4 +1,4 @@
-"""The HS-DPO loss on mixed batches of pairs. Source: GuardReasoner v0 (spec of the recipes, section 7)."""
+"""The HS-DPO loss on mixed batches of pairs. Source: GuardReasoner v0."""
 
 from dataclasses import dataclass
 from typing import Any

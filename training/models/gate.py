@@ -11,7 +11,7 @@ SHARES = ("alpha", "f1_margin", "category_margin", "false_positive_cap", "parse_
 
 
 class GateSettings(models.Model):
-    """The gate's thresholds, append-only: the newest row is in force. For the fields see gate_checks.Thresholds."""
+    """The gate's thresholds (training.gate.values.Thresholds), append-only: the newest row is in force."""
 
     alpha = models.FloatField(default=0.05)
     f1_margin = models.FloatField(default=0.02)

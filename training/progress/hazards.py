@@ -1,4 +1,4 @@
-"""Detect silent training failures from the last lines of metrics.jsonl (spec recipes.md, sections 5 and 6).
+"""Detect silent training failures from the last lines of metrics.jsonl.
 
 A hazard is only a warning: it states what the figures show and what to try.
 """

@@ -25,11 +25,11 @@ AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses for which a retry may su
 
 
 class ServerUnreachable(EngineError):
-    """No server of the guard answers."""
+    """No guard server responds."""
 
 
 class ServerRefused(EngineError):
-    """The server of the guard rejected the request."""
+    """The guard server rejected the request."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)

@@ -80,7 +80,7 @@ PRESETS: dict[str, MediaPreset] = {
             image_min_pixels=32 * 32,
             size_multiple=32,
         ),
-        # spec/guard.md, Media budgets: Omni 2B/4B. The smallest frame size is not published; 4,096 is that of its
+        # GuardReasoner-Omni 2B/4B (148k), as published. No smallest frame size is published; 4,096 is that of its
         # images in RL.
         MediaPreset(
             name="omni-148k",
@@ -92,7 +92,7 @@ PRESETS: dict[str, MediaPreset] = {
             image_min_pixels=4_096,
             size_multiple=32,
         ),
-        # spec/guard.md, Media budgets: Omni 181k release on Qwen2.5-Omni
+        # GuardReasoner-Omni's 181k release, on Qwen2.5-Omni
         MediaPreset(
             name="omni-181k",
             fps=1.0,

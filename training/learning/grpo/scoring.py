@@ -11,7 +11,8 @@ from guardapp.guard.parsing import parse_labels
 from guardapp.guard.rl.rewards import REWARDS, Graded, Reward, grade, reward_named
 from training.learning.rows import Row
 
-STD_OFFSET = 1e-6  # spec/recipes.md, section 4
+# added to the standard deviation of a group, as in the papers
+STD_OFFSET = 1e-6
 # a run with one of these also shows the reward of the other
 BOTH_SHOWN = ("omni-v2", "omni-v2-released")
 

@@ -2,7 +2,7 @@
 
 TRL generates, keeps vLLM in sync and runs the loop. Replaced parts: prompts use the product's own encoding (TRL's path
 crashes on mixed text and image rows, and scores video rows without their frames), the rollout order can be resumed,
-groups stay on one process, advantages follow the spec, and each update weighs its tokens exactly. The overridden
+groups stay on one process, advantages follow the papers, and each update weighs its tokens exactly. The overridden
 methods are private, so the version of trl is pinned, and tests/training/learning/grpo/test_alignment.py compares the
 log-probabilities with those of a plain model.
 """
