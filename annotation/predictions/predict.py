@@ -21,7 +21,7 @@ from annotation.predictions.policy import policy_codes, policy_for, policy_text
 from annotation.predictions.shadow_requests import request_shadow
 from annotation.queues.rules import enabled_rules, place
 from annotation.status import EventKind, ItemStatus
-from guardapp.guard.engine import Engine, EngineError
+from guardapp.guard.engine import Engine, EngineError, why_too_long
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media.decode import MediaError
 from guardapp.guard.media.errors import MediaStorageFailed
@@ -93,7 +93,9 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: S
             )
         else:
             evidence[item_id] = shown
-    answers, engine_failures = _ask(engine, claim, [item for item in items if item.pk in evidence], evidence)
+    failures |= _too_long(engine, items, evidence)
+    readable = [item for item in items if item.pk not in failures]
+    answers, engine_failures = _ask(engine, claim, readable, evidence)
     stored = _store(version, claim, answers, evidence)
     lost = give_back(claim=claim, failures=failures | engine_failures)
     prometheus.PREDICTIONS.labels("ready").inc(stored)
@@ -103,6 +105,17 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: S
             max(answer.latency_ms for answer in answers.values()) / 1_000
         )
     return stored, lost
+
+
+def _too_long(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -> dict[int, Failure]:
+    """Items that exceed the model's context: the guard never reads them, so they cannot hold the others."""
+    found: dict[int, Failure] = {}
+    for item in items:
+        if item.pk in evidence:
+            error = why_too_long(engine, sample_of(item, evidence[item.pk]), settings.MAX_NEW_TOKENS)
+            if error is not None:
+                found[item.pk] = Failure("too_long_for_the_guard", str(error), permanent=True)
+    return found
 
 
 def _ask(

@@ -15,6 +15,16 @@ class CheckpointNotUsable(EngineError):
     """The folder or hub id is not a Qwen2.5-VL or Qwen3-VL checkpoint that this engine can load."""
 
 
+class SampleTooLong(EngineError):
+    """This is too long for the guard: prompt and media take more tokens than its context leaves for them."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        """`tokens` of the prompt with its media, `limit`: those of the context without the completion's."""
+        super().__init__(f"This is too long for the guard: {tokens:,} tokens, it reads at most {limit:,}.")
+        self.tokens = tokens
+        self.limit = limit
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A loaded guard. Not thread-safe: one engine per process."""
@@ -26,6 +36,24 @@ class Engine(Protocol):
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
         """Return one rollout per sample. Its completion starts with `prefixes[i]`, which is kept in `completion`."""
+
+
+@runtime_checkable
+class MeasuringEngine(Engine, Protocol):
+    """An engine that knows its model's context and counts the tokens of a sample as the model reads them."""
+
+    def check_length(self, sample: Sample, max_new_tokens: int) -> None:
+        """Raise SampleTooLong where the sample and so many new tokens exceed the model's context."""
+
+
+def why_too_long(engine: Engine, sample: Sample, max_new_tokens: int) -> SampleTooLong | None:
+    """Why the engine cannot read the sample; None where it can, or where only its server knows."""
+    if isinstance(engine, MeasuringEngine):
+        try:
+            engine.check_length(sample, max_new_tokens)
+        except SampleTooLong as error:
+            return error
+    return None
 
 
 @dataclass(frozen=True, slots=True)

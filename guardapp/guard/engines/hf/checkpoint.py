@@ -43,3 +43,10 @@ def load_model(checkpoint: str, *, dtype: torch.dtype) -> Any:
         return AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=dtype, attn_implementation="sdpa")
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointNotUsable(f"{checkpoint}: the weights do not load ({error}).") from error
+
+
+def end_token_ids(model: Any, tokenizer: Any) -> list[int]:
+    """The tokens that end a completion: the tokenizer's and those named by the checkpoint."""
+    named = model.generation_config.eos_token_id
+    ids = named if isinstance(named, list) else [named]
+    return sorted({tokenizer.eos_token_id, *(identifier for identifier in ids if identifier is not None)})

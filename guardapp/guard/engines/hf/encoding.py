@@ -5,6 +5,7 @@ on the right for training. Prompt and completion are tokenized separately, so th
 boundary from which generation starts.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -19,9 +20,10 @@ from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages,
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Sample, SeenMedia
 
-# Rough estimates, used only to group samples of similar length.
+# rough estimates, used only to group samples of similar length
 CHARACTERS_A_TOKEN = 4
 TOKENS_A_FRAME = 64
+TOKENS_A_TIME = 20  # at most, of "<12.3 seconds>" and the marks around a pair of frames
 PIXEL_KEYS = ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
 
 
@@ -131,10 +133,37 @@ def collate(rows: Sequence[Encoded], *, pad_token_id: int, side: Literal["left",
     return batch
 
 
+def prompt_tokens(processor: Any, sample: Sample, style: PromptStyle = DEFAULT_STYLE) -> int:
+    """Count the prompt's tokens: its text by the tokenizer, its media by the sizes of their frames.
+
+    Frames are taken to have the sizes that the processor keeps, as those of a media preset have. A video may have a few
+    tokens less than counted. Only the headers of the frame files are read. Raises OSError if one cannot be.
+    """
+    text = render_prompt(processor, sample, style)
+    ids = processor.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return len(ids) + sum(_medium_tokens(processor, medium) for medium in sample.media)
+
+
 def estimated_tokens(sample: Sample) -> int:
-    """Estimate the prompt's length beyond the instruction without opening files; used only for sorting."""
-    characters = len(sample.prompt) + len(sample.response or "")
-    return characters // CHARACTERS_A_TOKEN + TOKENS_A_FRAME * sum(len(medium.frames) for medium in sample.media)
+    """Estimate the prompt's length without its tokenizer or files; used only for sorting.
+
+    Small vocabularies write letters beyond ASCII byte by byte.
+    """
+    text = sample.prompt + (sample.response or "")
+    beyond_ascii = len(text.encode("utf-8", "replace")) - len(text)
+    frames = sum(len(medium.frames) for medium in sample.media)
+    return len(text) // CHARACTERS_A_TOKEN + beyond_ascii + TOKENS_A_FRAME * frames
+
+
+def _medium_tokens(processor: Any, medium: SeenMedia) -> int:
+    """Tokens of one image or video: one per merged patch, and for a video per pair of frames."""
+    is_video = medium.kind is MediaKind.VIDEO
+    component = processor.video_processor if is_video else processor.image_processor
+    side = int(component.patch_size) * int(component.merge_size)
+    with Image.open(medium.frames[0].path) as frame:
+        width, height = frame.size
+    pairs = math.ceil(len(medium.frames) / int(component.temporal_patch_size)) if is_video else 1
+    return pairs * (math.ceil(width / side) * math.ceil(height / side) + (TOKENS_A_TIME if is_video else 0))
 
 
 def _media_arguments(processor: Any, media: Sequence[SeenMedia]) -> dict[str, Any]:

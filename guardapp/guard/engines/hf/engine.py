@@ -4,16 +4,15 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from guardapp.guard.engine import EngineError, Order
-from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
+from guardapp.guard.engine import EngineError, Order, SampleTooLong
+from guardapp.guard.engines.hf.checkpoint import end_token_ids, load_model, load_processor
 from guardapp.guard.engines.hf.continuous_batch import Opening, Row, Running, read_opening
-from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, estimated_tokens
+from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, prompt_tokens
 from guardapp.guard.engines.hf.grouped_attention import use_grouped_attention
 from guardapp.guard.engines.hf.label_scores import LabelReader
 from guardapp.guard.engines.hf.shared_prompt import read_once
@@ -58,15 +57,15 @@ class HfEngine:
         self.tokenizer = self.processor.tokenizer
         self.model = load_model(checkpoint, dtype=self.dtype).to(self.device).eval()
         use_grouped_attention(self.model)
-        self.end_ids = _end_token_ids(self.model, self.tokenizer)
+        self.end_ids = end_token_ids(self.model, self.tokenizer)
         # released checkpoints bring their own temperature and repetition penalty; only `Decoding` must count
         self.model.generation_config = GenerationConfig(
             eos_token_id=self.end_ids, pad_token_id=self.tokenizer.pad_token_id
         )
         self.labels = LabelReader(self.tokenizer)
-        self.joinable = "sliding_attention" not in (
-            getattr(self.model.config.get_text_config(), "layer_types", None) or ()
-        )
+        text_config = self.model.config.get_text_config()
+        self.context = int(text_config.max_position_embeddings)
+        self.joinable = "sliding_attention" not in (getattr(text_config, "layer_types", None) or ())
         self._opening: tuple[str | None, Opening] | None = None
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
@@ -86,6 +85,14 @@ class HfEngine:
         score.
         """
         return [group[0] for group in self._in_batches(samples, prefixes, replace(decoding, n=1))]
+
+    def check_length(self, sample: Sample, max_new_tokens: int) -> None:
+        """As in `MeasuringEngine`."""
+        self._check(prompt_tokens(self.processor, sample, self.style), max_new_tokens)
+
+    def _check(self, tokens: int, max_new_tokens: int) -> None:
+        if tokens + max_new_tokens > self.context:
+            raise SampleTooLong(tokens, max(0, self.context - max_new_tokens))
 
     def flow(
         self, orders: Sequence[Order], more: Callable[[int], Sequence[Order]]
@@ -107,7 +114,8 @@ class HfEngine:
             for number, order in enumerate(newcomers, given):
                 try:
                     prompt = encode(self.processor, order.sample, order.prefix, end=False, style=self.style)
-                except (OSError, ValueError) as error:
+                    self._check(len(prompt), order.max_new_tokens)
+                except (OSError, ValueError, SampleTooLong) as error:
                     yield number, error
                 else:
                     open_orders[number] = order
@@ -125,8 +133,7 @@ class HfEngine:
 
     def forget(self) -> None:
         """Free the device's memory. The engine cannot be used afterwards."""
-        del self.model
-        self._opening = None
+        del self.model, self._opening
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -178,7 +185,7 @@ class HfEngine:
 
     def _batches(self, samples: Sequence[Sample], n: int) -> Iterator[list[int]]:
         """Yield indices of samples to generate together, longest first, so that too large a batch fails early."""
-        sizes = [estimated_tokens(sample) for sample in samples]
+        sizes = [prompt_tokens(self.processor, sample, self.style) for sample in samples]
         batch: list[int] = []
         for index in sorted(range(len(samples)), key=lambda index: sizes[index], reverse=True):
             widest = sizes[batch[0]] if batch else 0
@@ -284,10 +291,3 @@ class _Recorder(LogitsProcessor):  # type: ignore[misc]
     def watched(self) -> torch.Tensor:
         """The recorded logits on the CPU, shape (completions, steps, watched tokens)."""
         return torch.stack(self.steps, dim=1).cpu()
-
-
-def _end_token_ids(model: Any, tokenizer: Any) -> list[int]:
-    """The tokens that end a completion: the tokenizer's and those named by the checkpoint."""
-    named = model.generation_config.eos_token_id
-    ids = named if isinstance(named, list) else [named]
-    return sorted({tokenizer.eos_token_id, *(identifier for identifier in ids if identifier is not None)})

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guardapp.guard.engines.hf.checkpoint import load_processor
-from guardapp.guard.engines.hf.encoding import collate, completion_ids, encode, render_prompt
+from guardapp.guard.engines.hf.encoding import collate, completion_ids, encode, prompt_tokens, render_prompt
 from guardapp.guard.prompting import INSTRUCTION, without_control_tokens
 from guardapp.guard.verdict import Sample
 from tests.guard.tiny_checkpoint import Family, build_checkpoint, image_sample, text_sample, video_sample
@@ -118,3 +118,17 @@ def test_a_mixed_batch_pads_on_the_side_asked_for(
     assert torch.equal(left["input_ids"][0, -shortest:], right["input_ids"][0, :shortest])
     assert len(left["pixel_values"]) == 16
     assert len(left["pixel_values_videos"]) == 32
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+def test_tokens_are_counted_as_the_model_reads_them(
+    processors: dict[Family, object], tmp_path: Path, family: Family
+) -> None:
+    processor = processors[family]
+    for words in ("How do I bake bread?", "", "面包怎么做？" * 50, "रोटी कैसे बनाएं" * 20, "<|image_pad|> 🐻" * 9):
+        sample = Sample("1", words, response=words)
+        assert prompt_tokens(processor, sample) == len(encode(processor, sample))
+    image, video = image_sample(tmp_path), video_sample(tmp_path)
+    assert 0 <= prompt_tokens(processor, image) - len(encode(processor, image)) <= 1
+    if family == "qwen3_vl":  # the other one's processor resizes these small frames
+        assert 0 <= prompt_tokens(processor, video) - len(encode(processor, video)) <= 40
