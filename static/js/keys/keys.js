@@ -2,7 +2,7 @@
 import { standardKey } from "./keymap.js";
 import { nameOf } from "./keynames.js";
 import { keepSingleKeys, singleKeysOn } from "./singlekeys.js";
-import { isTyping } from "../shell/typing.js";
+import { composing, isTyping } from "../shell/typing.js";
 
 // From a request until what it brought has settled, keys do nothing: a form that htmx has not taken over yet would leave the page.
 let requests = 0;
@@ -27,7 +27,7 @@ function press(element) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+  if (event.defaultPrevented || composing(event) || document.querySelector("dialog[open]")) return;
   const name = standardKey(nameOf(event));
   if (name === "Control+Enter") {
     event.preventDefault();

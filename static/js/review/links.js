@@ -5,7 +5,7 @@ import { nameOf } from "../keys/keynames.js";
 import { pick, picking, showBox, showFrame, shownFrame, stopPicking, timeOf } from "./linkframes.js";
 import { selectedWords, showWords, wordsOf, findWords } from "./linkwords.js";
 import { singleKeysOn } from "../keys/singlekeys.js";
-import { isTyping } from "../shell/typing.js";
+import { composing, isTyping } from "../shell/typing.js";
 
 const KEYS = { l: "frame", k: "words", o: "region" };
 const MOST = 20;
@@ -115,6 +115,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  if (composing(event)) return;
   const find = event.target.closest?.("[data-link-find]");
   if (find && (event.key === "Enter" || event.key === "Escape")) {
     event.preventDefault();

@@ -2,7 +2,7 @@
 import { standardKey } from "../keys/keymap.js";
 import { nameOf } from "../keys/keynames.js";
 import { singleKeysOn } from "../keys/singlekeys.js";
-import { isTyping } from "../shell/typing.js";
+import { composing, isTyping } from "../shell/typing.js";
 import { wordDiff } from "./worddiff.js";
 
 const MARKS = { q: "right", w: "unsure", r: "wrong" };
@@ -63,7 +63,7 @@ function leave(step) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+  if (event.defaultPrevented || composing(event) || document.querySelector("dialog[open]")) return;
   const inside = event.target.closest?.("[data-step]");
   if (event.key === "Escape" && inside && event.target.matches("[data-edit]")) {
     event.preventDefault();

@@ -1,5 +1,6 @@
 // Ctrl+K: everything that this page can do, every place, and items by a pasted id.
-import { isTyping } from "./typing.js";
+import { nameOf } from "../keys/keynames.js";
+import { composing, isTyping } from "./typing.js";
 
 const dialog = document.getElementById("palette");
 const input = dialog?.querySelector("input");
@@ -80,7 +81,7 @@ async function search() {
 
 if (dialog) {
   document.addEventListener("keydown", (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k" || event.isComposing) return;
+    if (nameOf(event) !== "Control+k") return;
     event.preventDefault();
     if (dialog.open) dialog.close();
     else if (!document.querySelector("dialog[open]")) {
@@ -91,6 +92,7 @@ if (dialog) {
   });
   input.addEventListener("input", search);
   input.addEventListener("keydown", (event) => {
+    if (composing(event)) return; // Enter ends the composition and nothing else
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       at = Math.min(options.length - 1, Math.max(0, at + (event.key === "ArrowDown" ? 1 : -1)));

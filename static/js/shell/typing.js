@@ -1,3 +1,6 @@
+// Whether a key press belongs to an input method that is composing a character; Safari marks the last one by its code only.
+export const composing = (event) => event.isComposing || event.keyCode === 229;
+
 // Whether a key press belongs to a field the person is typing in.
 const TEXT_TYPES = new Set(["text", "search", "url", "email", "password", "number", "tel", "date", "datetime-local", "time"]);
 
