@@ -19,7 +19,7 @@ SMALL = {  # rows that people, policies, versions, runs make: they do not grow w
         "DeviceUse",
         "Export",
         "ExportFile",
-        "KnownItem",
+        "HiddenGold",
         "ModelVersion",
         "ModerationThreshold",
         "Policy",

@@ -70,8 +70,10 @@ def independent_reviews(since: datetime) -> QuerySet[Review]:
     which see the others.
     """
     newest = Review.objects.order_by("-id").values("pk")[:MOST_REVIEWS]
-    rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, known__isnull=True, bulk__isnull=True)
-    return rows.filter(pk__in=newest).exclude(gold_labels__source=GoldSource.ADJUDICATED)
+    rows = Review.objects.filter(
+        created_at__gte=since, retraction__isnull=True, hidden_gold__isnull=True, bulk__isnull=True
+    )
+    return rows.filter(pk__in=newest, bulk__isnull=True).exclude(gold_labels__source=GoldSource.ADJUDICATED)
 
 
 def _agree(name: str, units: Iterable[Sequence[Hashable]]) -> TaskAgreement:

@@ -17,8 +17,8 @@ MOST_GOLD = 20_000  # gold labels that one picture is made of, spread over its w
 def drift(since: datetime) -> Insight:
     """The guard against settled gold, week by week."""
     weeks: dict[date, Counter[str]] = defaultdict(Counter)
-    for at, gold, said, _categories in _against_gold(since):
-        weeks[week_of(at)][f"{gold}/{said if said == gold else 'other'}"] += 1
+    for at, gold, label, _categories in _against_gold(since):
+        weeks[week_of(at)][f"{gold}/{label if label == gold else 'other'}"] += 1
     rows: list[Sequence[Cell]] = []
     for week, counts in sorted(weeks.items()):
         right, missed = counts["harmful/harmful"], counts["harmful/other"]
@@ -43,9 +43,9 @@ def drift_by_category(since: datetime) -> Insight:
     """The commonest categories of gold: the share that the guard got wrong, by week."""
     wrong: dict[tuple[date, str], list[bool]] = defaultdict(list)
     totals: Counter[str] = Counter()
-    for at, gold, said, categories in _against_gold(since):
+    for at, gold, label, categories in _against_gold(since):
         for code in categories:
-            wrong[week_of(at), code].append(said != gold)
+            wrong[week_of(at), code].append(label != gold)
             totals[code] += 1
     codes = [code for code, _times in totals.most_common(MOST_CATEGORIES)]
     weeks = sorted({week for week, _code in wrong})

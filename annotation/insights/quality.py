@@ -8,7 +8,7 @@ from datetime import date, datetime
 from django.utils.translation import gettext as _
 
 from annotation.insights.agreement import agreement, independent_reviews
-from annotation.insights.hidden_gold import KnownScore, score_of_serving, scores_of_people, scores_of_versions
+from annotation.insights.hidden_gold import HiddenGoldScore, score_of_serving, scores_of_people, scores_of_versions
 from annotation.insights.reviewers import moves_after_reveal
 from annotation.insights.table import MOST_REVIEWS, Insight, share, week_of
 from annotation.models import GoldLabel, Review
@@ -33,11 +33,11 @@ def agreement_by_week(since: datetime) -> Insight:
     )
 
 
-def people_on_known(since: datetime) -> Insight:
+def people_on_hidden_gold(since: datetime) -> Insight:
     """The guard that serves stands beside the people, who are measured by the same items."""
     guard = score_of_serving()
     serving = [replace(guard, name=_("%(version)s, the guard that serves") % {"version": guard.name})] if guard else []
-    return _known(
+    return _on_hidden_gold(
         "people-on-known",
         _("Reviewers and the serving guard on hidden gold"),
         _("who"),
@@ -45,8 +45,8 @@ def people_on_known(since: datetime) -> Insight:
     )
 
 
-def versions_on_known(_since: datetime) -> Insight:
-    return _known("versions-on-known", _("Guards on hidden gold"), _("version"), scores_of_versions())
+def versions_on_hidden_gold(_since: datetime) -> Insight:
+    return _on_hidden_gold("versions-on-known", _("Guards on hidden gold"), _("version"), scores_of_versions())
 
 
 def calibration(since: datetime) -> Insight:
@@ -125,7 +125,7 @@ def agreement_by_category(since: datetime) -> Insight:
     )
 
 
-def _known(key: str, title: str, first: str, scores: Sequence[KnownScore]) -> Insight:
+def _on_hidden_gold(key: str, title: str, first: str, scores: Sequence[HiddenGoldScore]) -> Insight:
     return Insight(
         key,
         title,

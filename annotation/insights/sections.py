@@ -17,14 +17,27 @@ from annotation.insights.quality import (
     calibration,
     moves,
     pairs,
-    people_on_known,
-    versions_on_known,
+    people_on_hidden_gold,
+    versions_on_hidden_gold,
 )
 from annotation.insights.table import Insight
 
-SECTIONS: Mapping[str, tuple[Callable[[datetime], Insight], ...]] = {
-    gettext_noop("Flow"): (throughput, backlog, pace),
-    gettext_noop("Quality"): (agreement_by_week, agreement_by_category, pairs, people_on_known, calibration, moves),
-    gettext_noop("Guard"): (drift, drift_by_category, versions_on_known, errors),
-    gettext_noop("Care"): (exposure,),
+SECTIONS: Mapping[str, Mapping[str, Callable[[datetime], Insight]]] = {
+    gettext_noop("Flow"): {"throughput": throughput, "backlog": backlog, "pace": pace},
+    gettext_noop("Quality"): {
+        "agreement-by-week": agreement_by_week,
+        "agreement-by-category": agreement_by_category,
+        "pairs": pairs,
+        "people-on-known": people_on_hidden_gold,
+        "calibration": calibration,
+        "moves": moves,
+    },
+    gettext_noop("Guard"): {
+        "drift": drift,
+        "drift-by-category": drift_by_category,
+        "versions-on-known": versions_on_hidden_gold,
+        "errors": errors,
+    },
+    gettext_noop("Care"): {"exposure": exposure},
 }
+"""{section: {key in its address: what makes it}}"""

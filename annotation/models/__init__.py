@@ -4,7 +4,7 @@ from annotation.models.devices import DeviceLoan, DeviceUse
 from annotation.models.events import Event
 from annotation.models.exports import Export, ExportFile
 from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
-from annotation.models.hidden_gold import KnownItem
+from annotation.models.hidden_gold import HiddenGold
 from annotation.models.items import Item, ItemMedia, MediaAsset
 from annotation.models.moderation import ModerationThreshold
 from annotation.models.people import ApiKey, SignInAttempt, User
@@ -31,9 +31,9 @@ __all__ = [
     "Fingerprint",
     "GoldLabel",
     "HardSample",
+    "HiddenGold",
     "Item",
     "ItemMedia",
-    "KnownItem",
     "MediaAsset",
     "ModelVersion",
     "ModerationThreshold",

@@ -1,4 +1,4 @@
-"""Items whose verdict is known beforehand, and appeals."""
+"""Hidden gold."""
 
 from django.db import models
 from django.utils import timezone
@@ -8,12 +8,10 @@ from annotation.models.items import Item
 from annotation.models.people import User
 
 
-class KnownItem(models.Model):
-    """A hidden gold item: served among others to score reviewers, and the serving guard, against a verdict that is
-    known.
-    """
+class HiddenGold(models.Model):
+    """A settled item that is served among others, to score reviewers and the serving guard against its verdict."""
 
-    item = models.OneToOneField(Item, on_delete=models.PROTECT, related_name="known")
+    item = models.OneToOneField(Item, on_delete=models.PROTECT, related_name="hidden_gold")
     prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
     response_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)
     categories = models.JSONField(default=list)
@@ -24,5 +22,8 @@ class KnownItem(models.Model):
     added_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
+    class Meta:
+        db_table = "annotation_knownitem"
+
     def __str__(self) -> str:
-        return f"known verdict of {self.item_id}"
+        return f"hidden gold: item {self.item_id}"

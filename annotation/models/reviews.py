@@ -45,8 +45,13 @@ class Assignment(models.Model):
     takes_slot = models.BooleanField(
         default=True, help_text="False for hidden gold and cool-down items: they wait for nobody"
     )
-    known = models.ForeignKey(
-        "annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="assignments"
+    hidden_gold = models.ForeignKey(
+        "annotation.HiddenGold",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="assignments",
+        db_column="known_id",
     )
     first_prompt_label = models.CharField(
         max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal"
@@ -126,8 +131,13 @@ class Review(models.Model):
     first_response_label = models.CharField(
         max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal"
     )
-    known = models.ForeignKey(
-        "annotation.KnownItem", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews"
+    hidden_gold = models.ForeignKey(
+        "annotation.HiddenGold",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reviews",
+        db_column="known_id",
     )
     bulk = models.ForeignKey(
         "annotation.BulkDecision", null=True, blank=True, on_delete=models.PROTECT, related_name="reviews"

@@ -128,7 +128,7 @@ def _media(before: datetime) -> QuerySet[MediaAsset]:
     """Files as they were sent, of items that are decided; the frames that the guard saw stay, and with them the gold
     and its training.
     """
-    needed = Q(item__status__in=OPEN) | Q(item__known__isnull=False)
+    needed = Q(item__status__in=OPEN) | Q(item__hidden_gold__isnull=False)
     young = GoldLabel.objects.filter(item=OuterRef("item"), settled_at__gte=before)
     used = GoldLabel.objects.filter(Q(used_at__isnull=False) | Q(hard_sample__isnull=False), item=OuterRef("item"))
     appealed = Appeal.objects.filter(item=OuterRef("item"), state=AppealState.OPEN)

@@ -24,7 +24,7 @@ DANGEROUS_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run s
 def insights(request: HttpRequest) -> HttpResponse:
     days = _span(request)
     since = timezone.now() - timedelta(days=days)
-    sections = [(name, [insight(since) for insight in row]) for name, row in SECTIONS.items()]
+    sections = [(name, [make(since) for make in row.values()]) for name, row in SECTIONS.items()]
     return render(request, "annotation/insights/page.html", {"sections": sections, "days": days, "spans": SPANS})
 
 
@@ -33,19 +33,18 @@ def insights(request: HttpRequest) -> HttpResponse:
 @leads_only
 def insight_csv(request: HttpRequest, key: str) -> HttpResponse:
     since = timezone.now() - timedelta(days=_span(request))
-    for row in SECTIONS.values():
-        for make in row:
-            if make.__name__.replace("_", "-") == key:
-                found = make(since)
-                response = HttpResponse(
-                    content_type="text/csv; charset=utf-8",
-                    headers={"Content-Disposition": f'attachment; filename="{key}.csv"'},
-                )
-                writer = csv.writer(response)
-                writer.writerow(found.columns)
-                writer.writerows([_cell(cell) for cell in cells] for cells in found.rows)
-                return response
-    raise Http404(_("There is no such insight."))
+    make = next((row[key] for row in SECTIONS.values() if key in row), None)
+    if make is None:
+        raise Http404(_("There is no such insight."))
+    found = make(since)
+    response = HttpResponse(
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{key}.csv"'},
+    )
+    writer = csv.writer(response)
+    writer.writerow(found.columns)
+    writer.writerows([_cell(cell) for cell in cells] for cells in found.rows)
+    return response
 
 
 def _span(request: HttpRequest) -> int:

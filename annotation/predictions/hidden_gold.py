@@ -8,14 +8,14 @@ that dies loses nothing.
 
 from django.db.models import Exists, OuterRef
 
-from annotation.models import Item, KnownItem, ModelVersion, Prediction, ShadowRequest
+from annotation.models import HiddenGold, Item, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions.shadow import SHADOW_BATCH, Shadowed, answer_requests
 from annotation.predictions.shadow_requests import claim_shadow
 from annotation.status import ItemStatus
 from guardapp.guard.engine import Engine
 
 
-def predict_known(*, engine: Engine, version: ModelVersion) -> Shadowed:
+def predict_hidden_gold(*, engine: Engine, version: ModelVersion) -> Shadowed:
     """Judge the next few hidden gold items; nothing while an item waits for the guard. `version` is the one that
     serves.
     """
@@ -29,7 +29,7 @@ def _request_missing(version: ModelVersion) -> None:
     """Ask for what the version has neither judged nor been asked."""
     judged = Prediction.objects.filter(version=version, item=OuterRef("item"))
     asked = ShadowRequest.objects.filter(version=version, item=OuterRef("item"))
-    missing = KnownItem.objects.filter(~Exists(judged), ~Exists(asked), active=True).values_list("item_id", flat=True)
+    missing = HiddenGold.objects.filter(~Exists(judged), ~Exists(asked), active=True).values_list("item_id", flat=True)
     ShadowRequest.objects.bulk_create(
         [ShadowRequest(item_id=item_id, version=version) for item_id in missing], ignore_conflicts=True
     )

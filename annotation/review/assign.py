@@ -12,10 +12,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from annotation.database import clock
 from annotation.database.kept_statements import Select
 from annotation.errors import ItemTaken
-from annotation.models import Assignment, Item, KnownItem, Review, ReviewQueue, User
+from annotation.models import Assignment, HiddenGold, Item, Review, ReviewQueue, User
 from annotation.queues.conditions import Conditions
 from annotation.review.exposure import SEVERE, cools_down, for_person, over_limits
-from annotation.review.hidden_gold import draw_known
+from annotation.review.hidden_gold import draw_hidden_gold
 from annotation.review.lease_insert import first_for_lease, lease_first, store_lease, take_first
 from annotation.review.leases import WHOLE_BY_ID, assignment_by_token, open_assignment, release_expired
 from annotation.status import REOPENABLE, AssignmentState, ItemStatus, Lane, ReviewMode
@@ -83,8 +83,8 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
         for again in held.select_related("item", "item__prediction", "queue"):
             return again
         release_expired(now=now, queue=old.queue)
-        if old.known is not None:
-            return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, known=old.known)
+        if old.hidden_gold is not None:
+            return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, hidden_gold=old.hidden_gold)
         item = take_first(
             Item.objects.filter(pk=old.item_id, status__in=open_to_them, free_slots__gt=0).exclude(
                 _seen_by(reviewer.pk)
@@ -106,7 +106,7 @@ def lease_again(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -
         reviewer,
         now,
         mode=ReviewMode(earlier.mode) if earlier and earlier.mode else None,
-        known=earlier.known if earlier else None,
+        hidden_gold=earlier.hidden_gold if earlier else None,
     )
 
 
@@ -166,9 +166,9 @@ def _lease_next(
     """Hidden gold for the queue's share of leases, else the next item that may go to this person."""
     if not queue.open:
         return None
-    known = draw_known(queue=queue, reviewer=reviewer) if queue.known_share else None
-    if known is not None:
-        return _lease(known.item, queue, reviewer, now, opened=opened, known=known)
+    hidden_gold = draw_hidden_gold(queue=queue, reviewer=reviewer) if queue.known_share else None
+    if hidden_gold is not None:
+        return _lease(hidden_gold.item, queue, reviewer, now, opened=opened, hidden_gold=hidden_gold)
     waiting = _waiting(Conditions.of(queue.filters), tuple(reviewer.opted_out), cool_down)
     lease = lease_first(
         waiting,
@@ -218,7 +218,7 @@ def _lease(
     *,
     mode: ReviewMode | None = None,
     opened: bool = True,
-    known: KnownItem | None = None,
+    hidden_gold: HiddenGold | None = None,
 ) -> Assignment:
     return store_lease(
         Assignment(
@@ -230,7 +230,7 @@ def _lease(
             round=item.round,
             mode=mode or drawn_mode(item, queue, reviewer),
             opened_at=now if opened else None,
-            known=known,
-            takes_slot=known is None,
+            hidden_gold=hidden_gold,
+            takes_slot=hidden_gold is None,
         )
     )

@@ -208,6 +208,6 @@ def slots_left(item: Item) -> int:
 def standing_reviews(item: Item) -> list[Review]:
     """Of the item's present round, without those of hidden gold: an appeal or a new policy begins another round."""
     reviews = Review.objects.filter(
-        item=item, assignment__round=item.round, known__isnull=True, retraction__isnull=True
+        item=item, assignment__round=item.round, hidden_gold__isnull=True, retraction__isnull=True
     )
     return list(reviews.select_related("reviewer").order_by("id"))

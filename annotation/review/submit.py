@@ -100,7 +100,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
             first_prompt_label=assignment.first_prompt_label,
             first_response_label=assignment.first_response_label,
             created_at=now,
-            known=assignment.known,
+            hidden_gold=assignment.hidden_gold,
             upholds=upholds,
         )
     )
@@ -116,7 +116,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
             detail={"review": review.pk, "kind": decision.kind},
         )
     )
-    if assignment.known_id is None:
+    if assignment.hidden_gold_id is None:
         adjudicates = item.status == ItemStatus.ESCALATED and reviewer.is_lead
         settle(item=item, review=review, decision=decision, adjudicates=adjudicates, now=now)
     return review
@@ -183,7 +183,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         # by the same person's other tab, while this one waited
         if ReviewRetraction.objects.filter(review=review).exists():
             raise NothingToUndo
-        if review.known_id is not None:
+        if review.hidden_gold_id is not None:
             return _undo_known(review, item, now)
         settled_by_lead = GoldLabel.objects.standing().filter(
             item=item, source__in=[GoldSource.ADJUDICATED, GoldSource.APPEAL]

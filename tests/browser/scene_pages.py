@@ -15,8 +15,8 @@ from annotation.models import (
     Appeal,
     Delivery,
     GoldLabel,
+    HiddenGold,
     Item,
-    KnownItem,
     Policy,
     ReviewerGroup,
     ReviewQueue,
@@ -32,7 +32,7 @@ from annotation.queues.counts import renew_tallies
 from annotation.review.appeals import open_appeal
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.hidden_gold import make_known
+from annotation.review.hidden_gold import make_hidden_gold
 from annotation.review.submit import escalate, submit_review
 from annotation.status import ApiScope, DeliveryState, ItemStatus, ReviewKind, Role, WebhookEvent
 from annotation.urls import urlpatterns as annotation_pages
@@ -104,7 +104,7 @@ def everything(lead: User) -> dict[str, object]:
         for number in range(3)
     ]
     open_appeal(item=settled_items[0], reason="It is a quote.", appellant="user 12", opened_by=lead)
-    make_known(item=settled_items[1], by=lead, note="A quote harms nobody.")
+    make_hidden_gold(item=settled_items[1], by=lead, note="A quote harms nobody.")
     lease = assign_next(reviewer=other, queue=_one(side, "May I quote a threat?"))
     assert lease is not None
     escalate(reviewer=other, token=lease.token, reason="What does the policy say about irony?")
@@ -135,7 +135,7 @@ def everything(lead: User) -> dict[str, object]:
     create_key(owner=lead, name="platform", scopes=[ApiScope.ITEMS_WRITE])
     hook = _webhook(lead)
     renew_tallies(force=True)
-    assert Appeal.objects.exists() and KnownItem.objects.exists()
+    assert Appeal.objects.exists() and HiddenGold.objects.exists()
     return {
         "slug": queue.slug,
         "policy_edit slug": "default",

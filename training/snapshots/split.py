@@ -73,7 +73,7 @@ def keys_of(split: Split) -> set[str]:
 
 def keys_of_hidden_gold(*, without: set[str]) -> set[str]:
     """Link keys of hidden gold, except labels that share any of the given keys."""
-    gold = GoldLabel.objects.standing().filter(item__known__active=True)
+    gold = GoldLabel.objects.standing().filter(item__hidden_gold__active=True)
     found: set[str] = set()
     for label in gold.select_related("item").prefetch_related("item__item_media__asset"):
         keys = set(_keys([label]))

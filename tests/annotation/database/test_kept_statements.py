@@ -85,7 +85,7 @@ def test_rows_are_those_of_the_queryset_with_all_that_they_refer_to() -> None:
     make_item(response="An answer.", metadata={"a": [1, None]})
     held = assign_next(reviewer=reviewer, queue=queue)
     assert held is not None
-    whole = Assignment.objects.select_related("queue", "item__prediction__version", "known")
+    whole = Assignment.objects.select_related("queue", "item__prediction__version", "hidden_gold")
     (row,), (wanted,) = (
         Select(lambda token: whole.filter(token=token)).rows(token=held.token),
         list(whole.filter(token=held.token)),
@@ -102,7 +102,7 @@ def test_rows_are_those_of_the_queryset_with_all_that_they_refer_to() -> None:
                 {field.attname: getattr(of, field.attname) for field in of._meta.concrete_fields} for of in (one, other)
             ]
             assert values[0] == values[1] and not one._state.adding and one._state.db == other._state.db
-        assert row.known is None
+        assert row.hidden_gold is None
     assert not seen.captured_queries
 
 

@@ -10,10 +10,10 @@ from annotation.insights.agreement import agreement
 from annotation.insights.guard import error_kinds
 from annotation.insights.hidden_gold import scores_of_people, scores_of_versions
 from annotation.insights.reviewers import moves_after_reveal, paces
-from annotation.models import Item, KnownItem, Prediction, Review, User
+from annotation.models import HiddenGold, Item, Prediction, Review, User
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.hidden_gold import make_known
+from annotation.review.hidden_gold import make_hidden_gold
 from annotation.review.reveal import store_first_verdict
 from annotation.review.submit import skip, submit_review
 from annotation.status import ReviewKind, ReviewMode, Role
@@ -68,14 +68,14 @@ def test_hidden_gold_scores_people_and_versions() -> None:
     for label in (HARMFUL, UNHARMFUL):
         item = make_item()
         review(lead, label)
-        make_known(item=Item.objects.get(pk=item.pk), by=lead)
+        make_hidden_gold(item=Item.objects.get(pk=item.pk), by=lead)
     default_queue(known_share=1.0)
     review(ann, HARMFUL), review(ann, HARMFUL)
     (score,) = scores_of_people(since=SINCE)
     assert (score.name, score.n, score.right, score.missed, score.over_refused) == (ann.username, 2, 1, 0.0, 1.0)
     (version,) = scores_of_versions()  # it calls both harmful
     assert (version.n, version.accuracy, version.over_refused) == (2, 0.5, 1.0)
-    Prediction.objects.filter(item=KnownItem.objects.earliest("id").item).update(prompt_label=None, parsed=False)
+    Prediction.objects.filter(item=HiddenGold.objects.earliest("id").item).update(prompt_label=None, parsed=False)
     assert scores_of_versions()[0].missed == 1.0
 
 

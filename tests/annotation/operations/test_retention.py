@@ -33,7 +33,7 @@ from annotation.models import (
 from annotation.operations import retention
 from annotation.operations.retention import CLASSES, prune
 from annotation.review.assign import assign_next
-from annotation.review.hidden_gold import make_known
+from annotation.review.hidden_gold import make_hidden_gold
 from annotation.review.leases import release_expired
 from annotation.status import DeliveryState, EventKind, ExportState, ItemStatus, RegenerationState, Role, VersionStatus
 from guardapp import env
@@ -165,7 +165,7 @@ def test_originals_go_when_decided_and_come_back_when_they_are_sent_again(
     MediaAsset.objects.update(created_at=ago(60))
     GoldLabel.objects.exclude(item=young).update(settled_at=ago(31))
     GoldLabel.objects.filter(item=used).update(used_at=ago(31))
-    make_known(item=Item.objects.get(pk=known.pk), by=make_user(Role.LEAD))
+    make_hidden_gold(item=Item.objects.get(pk=known.pk), by=make_user(Role.LEAD))
     assert HardSample.objects.filter(gold__item=hard).exists()
     assert prune() == {"media": 1}
     root = Path(settings.MEDIA_ROOT)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from annotation.insights.days import count_days
 from annotation.insights.flow import backlog, throughput
 from annotation.insights.sections import SECTIONS
-from annotation.models import Item, KnownItem, QueueTally, Review, ReviewQueue, ReviewRetraction
+from annotation.models import HiddenGold, Item, QueueTally, Review, ReviewQueue, ReviewRetraction
 from annotation.queues.counts import LIVE_UP_TO, renew_tallies
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
@@ -23,7 +23,7 @@ from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_policy, default_queue, make_item, make_user
 
 pytestmark = pytest.mark.django_db
-KEYS = [make.__name__.replace("_", "-") for row in SECTIONS.values() for make in row]
+KEYS = [key for row in SECTIONS.values() for key in row]
 
 
 @pytest.fixture
@@ -139,10 +139,10 @@ def test_a_picture_of_many_queues_tells_the_fullest_apart_and_shows_the_rest_as_
 def test_a_lead_makes_a_settled_item_hidden_gold_and_retires_it(lead: Client) -> None:
     item = work()
     lead.post(f"/items/{item.pk}/known/")
-    assert KnownItem.objects.get().active
+    assert HiddenGold.objects.get().active
     assert item.external_id in lead.get("/known/").text
     lead.post(f"/items/{item.pk}/known/", {"act": "retire"})
-    assert not KnownItem.objects.get().active
+    assert not HiddenGold.objects.get().active
     assert (
         "Only an item with a settled verdict"
         in lead.post(f"/items/{Item.objects.latest('id').pk}/known/", follow=True).text

@@ -30,7 +30,7 @@ from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
 from annotation.review.exposure import record_exposure
 from annotation.review.flags import toggle_flag
-from annotation.review.hidden_gold import make_known
+from annotation.review.hidden_gold import make_hidden_gold
 from annotation.review.submit import submit_review
 from annotation.status import ExportLayout, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness, Task
@@ -117,7 +117,7 @@ def make_world() -> World:
     for gold in settled:
         gold.item.status = ItemStatus.REVIEWED
         gold.item.save()
-    make_known(item=settled[0].item, by=admin)
+    make_hidden_gold(item=settled[0].item, by=admin)
     for gold in settled[1:]:
         open_appeal(item=gold.item, reason="It is harmless.", opened_by=admin)
     Appeal.objects.filter(gold=settled[2]).update(state="upheld", closed_at=timezone.now())

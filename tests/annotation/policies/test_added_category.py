@@ -12,7 +12,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from annotation.models import (
-    KnownItem,
+    HiddenGold,
     ModelVersion,
     ModerationThreshold,
     PolicyVersion,
@@ -24,7 +24,7 @@ from annotation.models import (
 from annotation.people.api_keys import create_key
 from annotation.policies.publish import categories_of
 from annotation.predictions.forced_reasoning import Wanted, conclusion, write_reasoning
-from annotation.predictions.hidden_gold import predict_known
+from annotation.predictions.hidden_gold import predict_hidden_gold
 from annotation.predictions.policy import policy_codes
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.shadow import predict_shadow
@@ -112,8 +112,8 @@ def test_a_shadow_and_hidden_gold_see_it(version: ModelVersion) -> None:
     assert Prediction.objects.get(version=shadow).categories == ["KNIVES"]
 
     settled = make_item(predicted=False)
-    KnownItem.objects.create(item=settled, added_by=make_user(Role.LEAD))
-    predict_known(engine=ScriptedEngine(knives), version=version)
+    HiddenGold.objects.create(item=settled, added_by=make_user(Role.LEAD))
+    predict_hidden_gold(engine=ScriptedEngine(knives), version=version)
     assert Prediction.objects.get(version=version, item=settled).categories == ["KNIVES"]
 
 

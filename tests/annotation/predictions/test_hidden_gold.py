@@ -8,11 +8,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.insights.hidden_gold import score_of_serving
-from annotation.models import Item, KnownItem, ModelVersion, Prediction, ShadowRequest
+from annotation.models import HiddenGold, Item, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions import loaded_engine
-from annotation.predictions.hidden_gold import predict_known
+from annotation.predictions.hidden_gold import predict_hidden_gold
 from annotation.predictions.shadow import SHADOW_BATCH, Shadowed
-from annotation.review.hidden_gold import retire_known
+from annotation.review.hidden_gold import retire_hidden_gold
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict
 from guardapp.guard.verdict import Sample
@@ -22,9 +22,9 @@ from tests.factories import make_item, make_user
 pytestmark = pytest.mark.django_db
 
 
-def known(prompt: str, label: str, *, predicted: bool = False) -> KnownItem:
+def make_hidden(prompt: str, label: str, *, predicted: bool = False) -> HiddenGold:
     item = make_item(prompt=prompt, status=ItemStatus.REVIEWED, free_slots=0, predicted=predicted)
-    return KnownItem.objects.create(item=item, prompt_label=label)
+    return HiddenGold.objects.create(item=item, prompt_label=label)
 
 
 def promoted(name: str = "next") -> ModelVersion:
@@ -38,13 +38,17 @@ def by_word(sample: Sample, draw: int) -> str:
 
 def work(version: ModelVersion, engine: ScriptedEngine) -> int:
     made = 0
-    while (done := predict_known(engine=engine, version=version)).claimed:
+    while (done := predict_hidden_gold(engine=engine, version=version)).claimed:
         made += done.count
     return made
 
 
 def test_a_newly_promoted_version_judges_the_hidden_gold_once_and_changes_no_item() -> None:
-    rows = [known("a bomb", "harmful"), known("a cake", "unharmful"), known("a bomb cake", "unharmful", predicted=True)]
+    rows = [
+        make_hidden("a bomb", "harmful"),
+        make_hidden("a cake", "unharmful"),
+        make_hidden("a bomb cake", "unharmful", predicted=True),
+    ]
     before = list(Item.objects.order_by("id").values())
     version, engine = promoted(), ScriptedEngine(by_word)
     assert score_of_serving() is None
@@ -60,32 +64,32 @@ def test_a_newly_promoted_version_judges_the_hidden_gold_once_and_changes_no_ite
 
 
 def test_what_the_version_has_judged_before_and_what_is_retired_is_not_asked_about() -> None:
-    judged, retired = known("a cake", "unharmful", predicted=True), known("a tart", "unharmful")
-    retire_known(known=retired)
+    judged, retired = make_hidden("a cake", "unharmful", predicted=True), make_hidden("a tart", "unharmful")
+    retire_hidden_gold(hidden_gold=retired)
     Prediction.objects.filter(item=judged.item).update(version=promoted())
-    assert predict_known(engine=ScriptedEngine(), version=loaded_engine.production_version()) == Shadowed()
+    assert predict_hidden_gold(engine=ScriptedEngine(), version=loaded_engine.production_version()) == Shadowed()
 
 
 def test_an_item_that_becomes_hidden_gold_later_is_judged_too() -> None:
-    known("a cake", "unharmful")
+    make_hidden("a cake", "unharmful")
     version = promoted()
     assert work(version, ScriptedEngine()) == 1
-    known("a tart", "unharmful")
+    make_hidden("a tart", "unharmful")
     assert work(version, ScriptedEngine()) == 1
 
 
 def test_it_waits_for_every_item_that_waits_and_takes_a_few_at_a_time() -> None:
     for number in range(SHADOW_BATCH + 1):
-        known(f"cake {number}", "unharmful")
+        make_hidden(f"cake {number}", "unharmful")
     version = promoted()
     waiting = make_item(status=ItemStatus.PENDING, predicted=False)
-    assert predict_known(engine=ScriptedEngine(), version=version) == Shadowed()
+    assert predict_hidden_gold(engine=ScriptedEngine(), version=version) == Shadowed()
     Item.objects.filter(pk=waiting.pk).update(status=ItemStatus.READY)
-    assert predict_known(engine=ScriptedEngine(), version=version) == Shadowed(SHADOW_BATCH, SHADOW_BATCH)
+    assert predict_hidden_gold(engine=ScriptedEngine(), version=version) == Shadowed(SHADOW_BATCH, SHADOW_BATCH)
 
 
 def test_a_worker_that_dies_leaves_it_to_the_next_and_a_poison_item_rests() -> None:
-    known("a cake", "unharmful"), known("poison", "harmful")
+    make_hidden("a cake", "unharmful"), make_hidden("poison", "harmful")
     version = promoted()
 
     class Killed(BaseException):
@@ -95,15 +99,15 @@ def test_a_worker_that_dies_leaves_it_to_the_next_and_a_poison_item_rests() -> N
         raise Killed
 
     with pytest.raises(Killed):
-        predict_known(engine=ScriptedEngine(dies), version=version)
-    assert predict_known(engine=ScriptedEngine(), version=version) == Shadowed()  # still held
+        predict_hidden_gold(engine=ScriptedEngine(dies), version=version)
+    assert predict_hidden_gold(engine=ScriptedEngine(), version=version) == Shadowed()  # still held
     ShadowRequest.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
     assert work(version, ScriptedEngine(poison=frozenset({"poison"}))) == 1
     assert ShadowRequest.objects.get().attempts == 3
 
 
 def test_the_bell_of_items_gives_hidden_gold_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    known("a cake", "unharmful")
+    make_hidden("a cake", "unharmful")
     version, engine = promoted(), ScriptedEngine()
     make_item(prompt="live", status=ItemStatus.PENDING, predicted=False)
     monkeypatch.setattr(loaded_engine, "_loaded", loaded_engine._Loaded(version.pk, engine))
@@ -116,7 +120,7 @@ def test_the_bell_of_items_gives_hidden_gold_its_turn(monkeypatch: pytest.Monkey
 
 
 def test_leads_see_the_serving_guard_beside_the_reviewers(client: Client) -> None:
-    known("a cake", "harmful")
+    make_hidden("a cake", "harmful")
     client.force_login(make_user(Role.LEAD))
     version = promoted("r12")
     assert "has judged none" in client.get(reverse("known")).text

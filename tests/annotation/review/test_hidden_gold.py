@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation.models import Assignment, Exposure, GoldLabel, Item, KnownItem, Review, User
+from annotation.models import Assignment, Exposure, GoldLabel, HiddenGold, Item, Review, User
 from annotation.review.assign import assign_next, take_again
 from annotation.review.decision import Decision
 from annotation.review.exposure import record_exposure, shift_of, take_break
-from annotation.review.hidden_gold import KnownAlready, NotSettled, is_right, make_known, retire_known
+from annotation.review.hidden_gold import HiddenGoldAlready, NotSettled, is_right, make_hidden_gold, retire_hidden_gold
 from annotation.review.leases import release_expired
 from annotation.review.page_values import review_page
 from annotation.review.submit import escalate, skip, submit_review, undo_last
@@ -36,65 +36,65 @@ def submit(lease: Assignment, decision: Decision) -> Review:
 
 
 @pytest.fixture
-def known() -> KnownItem:
+def hidden_gold() -> HiddenGold:
     """A hidden gold item, harmful; every lease is one while the queue's share is 1."""
     item = make_item()
     submit(held(make_user()), ACCEPT)
     default_queue(known_share=1.0)
-    return make_known(item=Item.objects.get(pk=item.pk), by=make_user(Role.LEAD))
+    return make_hidden_gold(item=Item.objects.get(pk=item.pk), by=make_user(Role.LEAD))
 
 
-def test_hidden_gold_scores_a_reviewer_and_settles_nothing(known: KnownItem) -> None:
+def test_hidden_gold_scores_a_reviewer_and_settles_nothing(hidden_gold: HiddenGold) -> None:
     person, gold = make_user(), GoldLabel.objects.standing().get()
     lease = held(person)
-    assert lease.item == known.item
+    assert lease.item == hidden_gold.item
     review = submit(lease, FLIP)
-    assert review.known == known
-    assert not is_right(known, review.prompt_label, review.response_label)
+    assert review.hidden_gold == hidden_gold
+    assert not is_right(hidden_gold, review.prompt_label, review.response_label)
     assert GoldLabel.objects.standing().get() == gold
-    item = Item.objects.get(pk=known.item_id)
+    item = Item.objects.get(pk=hidden_gold.item_id)
     assert (item.status, item.free_slots) == (ItemStatus.REVIEWED, 0)
 
 
-def test_hidden_gold_comes_once_to_a_person_and_never_to_one_who_judged_it(known: KnownItem) -> None:
+def test_hidden_gold_comes_once_to_a_person_and_never_to_one_who_judged_it(hidden_gold: HiddenGold) -> None:
     person, settled_by = make_user(), Review.objects.get().reviewer
     submit(held(person), ACCEPT)
     assert assign_next(reviewer=person, queue=default_queue()) is None
     assert assign_next(reviewer=settled_by, queue=default_queue()) is None
 
 
-def test_hidden_gold_cannot_be_told_by_its_history(known: KnownItem) -> None:
+def test_hidden_gold_cannot_be_told_by_its_history(hidden_gold: HiddenGold) -> None:
     page = review_page(held(make_user()))
     assert {event.kind for event in page.history} <= {EventKind.INGESTED, EventKind.PREDICTED}
 
 
-def test_hidden_gold_that_is_skipped_escalated_or_let_go_changes_no_item(known: KnownItem) -> None:
-    before = Item.objects.filter(pk=known.item_id).values().get()
+def test_hidden_gold_that_is_skipped_escalated_or_let_go_changes_no_item(hidden_gold: HiddenGold) -> None:
+    before = Item.objects.filter(pk=hidden_gold.item_id).values().get()
     first, second, third = held(make_user()), held(make_user()), held(make_user())
     skip(reviewer=first.reviewer, token=first.token)
     escalate(reviewer=second.reviewer, token=second.token, reason="odd")
     Assignment.objects.filter(pk=third.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert release_expired() == 1
-    assert take_again(reviewer=third.reviewer, token=third.token).known == known
-    assert Item.objects.filter(pk=known.item_id).values().get() == before
+    assert take_again(reviewer=third.reviewer, token=third.token).hidden_gold == hidden_gold
+    assert Item.objects.filter(pk=hidden_gold.item_id).values().get() == before
 
 
-def test_an_undone_review_of_hidden_gold_brings_it_back_and_leaves_the_gold(known: KnownItem) -> None:
+def test_an_undone_review_of_hidden_gold_brings_it_back_and_leaves_the_gold(hidden_gold: HiddenGold) -> None:
     person = make_user()
     submit(held(person), FLIP)
-    assert undo_last(reviewer=person).known == known
+    assert undo_last(reviewer=person).hidden_gold == hidden_gold
     assert GoldLabel.objects.standing().count() == 1
-    assert Item.objects.get(pk=known.item_id).status == ItemStatus.REVIEWED
+    assert Item.objects.get(pk=hidden_gold.item_id).status == ItemStatus.REVIEWED
 
 
-def test_only_settled_items_become_hidden_gold_and_once(known: KnownItem) -> None:
+def test_only_settled_items_become_hidden_gold_and_once(hidden_gold: HiddenGold) -> None:
     lead = make_user(Role.LEAD)
     with pytest.raises(NotSettled):
-        make_known(item=make_item(), by=lead)
-    with pytest.raises(KnownAlready):
-        make_known(item=known.item, by=lead)
-    retire_known(known=known)
-    assert make_known(item=known.item, by=lead, note="clear").active
+        make_hidden_gold(item=make_item(), by=lead)
+    with pytest.raises(HiddenGoldAlready):
+        make_hidden_gold(item=hidden_gold.item, by=lead)
+    retire_hidden_gold(hidden_gold=hidden_gold)
+    assert make_hidden_gold(item=hidden_gold.item, by=lead, note="clear").active
 
 
 def test_exposure_is_added_up_a_day_and_ends_in_cool_down() -> None:

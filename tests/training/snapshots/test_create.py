@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError
 
-from annotation.models import Event, GoldLabel, KnownItem
+from annotation.models import Event, GoldLabel, HiddenGold
 from annotation.policies.publish import CategoryText, categories_of, publish_version
 from annotation.review import gold as gold_services
 from annotation.status import Role, TargetSource
@@ -98,7 +98,7 @@ def test_hidden_gold_is_held_out_with_its_near_copies_unless_a_version_has_learn
     learned = first.rows.filter(split=Split.TRAIN).order_by("id")[0].gold
     fresh = make_much_gold(lead, 20, words="What is")
     for gold in (learned, *fresh):
-        KnownItem.objects.create(item=gold.item, prompt_label=gold.prompt_label)
+        HiddenGold.objects.create(item=gold.item, prompt_label=gold.prompt_label)
     copy = make_gold(lead, prompt=f"{fresh[0].item.prompt}!")
     second = create_snapshot(created_by=lead, filters=EVERYTHING)
     sides = dict(second.rows.values_list("gold_id", "split"))
