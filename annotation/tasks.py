@@ -37,15 +37,15 @@ PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk 
 
 
 def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
-    """For tasks that load a guard: while its device is lent to training there is nothing to do."""
+    """For tasks that load a guard: while training has the device there is nothing to do."""
 
     @wraps(work)
     def guarded() -> None:
         try:
             with shared_device.on_device(partial(ring, predict)):
                 work()
-        except shared_device.DeviceLent:
-            logger.info("%s waits: the device is lent", work.__name__)
+        except shared_device.DeviceInTraining:
+            logger.info("%s waits: a training run has the device", work.__name__)
 
     return guarded
 

@@ -1,9 +1,9 @@
-"""A pooled connection is lent back while its thread waits for something else than the database."""
+"""A thread gives its pooled connection back while it waits for something else than the database."""
 
 from django.db import connection
 
 
-def lend_connection() -> None:
+def release_connection() -> None:
     """Before a wait for the guard, or for a slow reader. The next query takes one again; without a pool nothing
     happens.
     """

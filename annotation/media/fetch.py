@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urljoin
 
 from django.conf import settings
 
-from annotation.database.pool import lend_connection
+from annotation.database.pool import release_connection
 from annotation.errors import ServiceError
 from annotation.outbound.safe_requests import PORTS, AddressNotAllowed, Pinned, address_of, check_url
 from guardapp.guard.media.errors import MediaError
@@ -50,7 +50,7 @@ def fetch_picture(url: str, *, deadline: float) -> bytes:
     """The bytes, until the monotonic `deadline`. Each redirect is checked as the address itself is. Raises
     PictureNotFetched.
     """
-    lend_connection()
+    release_connection()
     try:
         for _ in range(1 + MOST_REDIRECTS):
             found = _get(_checked(url), deadline)

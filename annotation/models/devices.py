@@ -4,9 +4,7 @@ from django.db import models
 
 
 class DeviceLoan(models.Model):
-    """Serving has lent the device to a training job, until `until` unless it is renewed: a trainer that dies gives it
-    back that way.
-    """
+    """A training job has the device until `until`, unless it is renewed: so a trainer that dies gives it back."""
 
     device = models.CharField(max_length=60, unique=True)
     holder = models.CharField(max_length=200, help_text="the job, as people know it")

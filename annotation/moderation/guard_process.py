@@ -22,7 +22,7 @@ from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.predictions.loaded_engine import engine_for, engine_or_former, production_version
 from annotation.predictions.policy import policy_codes, policy_for, policy_text
 from annotation.predictions.predict import ENGINE_FAILURES
-from annotation.predictions.shared_device import DeviceLent, leave, on_device
+from annotation.predictions.shared_device import DeviceInTraining, leave, on_device
 from guardapp.guard.batching import Batcher, More, TooLate
 from guardapp.guard.engine import Engine
 from guardapp.guard.judging import Ask, judge_as_they_come
@@ -59,7 +59,7 @@ class Guarding:
         )
 
     def judge(self, request: JudgeRequest) -> list[GuardAnswer]:
-        """Raises QueueFull, TooLate, Stopped, DeviceLent, ContentNotReadable and ENGINE_FAILURES."""
+        """Raises QueueFull, TooLate, Stopped, DeviceInTraining, ContentNotReadable and ENGINE_FAILURES."""
         deadline = time.monotonic() + request.seconds
         with samples_of(request.contents) as samples:
             asks = [Ask(sample, request.mode, request.rollouts) for sample in samples]
@@ -75,7 +75,7 @@ class Guarding:
         try:
             with on_device(self.preload), self._loading:
                 self._engine_of(production_version())
-        except DeviceLent:
+        except DeviceInTraining:
             logger.info("The guard is loaded when its device is back")
         except (ModelVersion.DoesNotExist, *ENGINE_FAILURES):
             logger.exception("The guard could not be loaded")

@@ -17,7 +17,7 @@ from annotation.moderation.guard_client import AWAY_RETRY_S, ContentNotReadable
 from annotation.moderation.guard_process import Guarding
 from annotation.moderation.guard_wire import HEALTH, JUDGE, RETRY_AFTER, JudgeRequest
 from annotation.predictions.predict import ENGINE_FAILURES
-from annotation.predictions.shared_device import DeviceLent
+from annotation.predictions.shared_device import DeviceInTraining
 from guardapp.guard.batching import QueueFull, Stopped, TooLate
 from guardapp.tracing import span
 
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.TOO_MANY_REQUESTS, {"detail": str(error)}, error.retry_after_s)
         except TooLate as error:
             self._say(HTTPStatus.GATEWAY_TIMEOUT, {"detail": str(error)}, AWAY_RETRY_S)
-        except DeviceLent as error:
+        except DeviceInTraining as error:
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error)}, error.retry_after_s)
         except Stopped as error:
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error) or "The guard is stopping."}, AWAY_RETRY_S)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation import prometheus
-from annotation.database.pool import lend_connection
+from annotation.database.pool import release_connection
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.models import ApiKey, ModerationThreshold, User
@@ -71,7 +71,7 @@ def moderate(
     thresholds, began = thresholds_now(), time.monotonic()
     try:
         with _place():
-            lend_connection()
+            release_connection()
             answers = ask_guard(request)
     except GuardNotReady as error:
         prometheus.MODERATIONS_REFUSED.labels(type(error).__name__).inc()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from annotation.database.pool import lend_connection
+from annotation.database.pool import release_connection
 from annotation.ingest.values import MAX_TEXT_CHARACTERS
 from annotation.models import ApiKey, User
 from annotation.moderation.guard_wire import Content, JudgeRequest
@@ -47,7 +47,7 @@ def check_stream(
 
     Raises what `moderate` raises, and ResponseTooLong.
     """
-    lend_connection()  # the response may be written for minutes
+    release_connection()  # the response may be written for minutes
     text, checked = "", 0
     gravest: Checked | None = None
     for piece in pieces:

@@ -19,7 +19,7 @@ from annotation.moderation.guard_client import guard_health
 from annotation.people.api_keys import moderation_is_used
 from annotation.status import ItemStatus
 
-LOOK_EVERY_S = 10.0  # a process looks at most this often: a check may wait for what does not answer
+CHECK_EVERY_S = 10.0  # a process looks at most this often: a check may wait for what does not answer
 NEARLY_FULL_BYTES = 256 * 1024 * 1024
 STALLED = timedelta(minutes=5)  # items wait for the guard and none was predicted
 # nobody renewed the tallies: beat or the worker of the default queue is away
@@ -64,9 +64,9 @@ _seen: tuple[float, tuple[Standing, ...]] = (float("-inf"), ())
 
 
 def standing_troubles() -> tuple[Standing, ...]:
-    """As of the last look of this process; one request in LOOK_EVERY_S looks, the others do not wait for it."""
+    """As of the last look of this process; one request in CHECK_EVERY_S looks, the others do not wait for it."""
     global _seen  # noqa: PLW0603  (what this process saw last)
-    if time.monotonic() - _seen[0] >= LOOK_EVERY_S and _looking.acquire(blocking=False):
+    if time.monotonic() - _seen[0] >= CHECK_EVERY_S and _looking.acquire(blocking=False):
         try:
             _seen = (time.monotonic(), tuple(look()))
         finally:

@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from annotation.database.pool import lend_connection
+from annotation.database.pool import release_connection
 from annotation.media import bucket
 from annotation.media.permissions import may_see_asset, may_see_media_of
 from annotation.models import MediaAsset, Prediction
@@ -53,7 +53,7 @@ def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
     name = f"{found.sha256[:12]}.{found.mime.partition('/')[2] or extension}"
     if bucket.in_use():
         return _link(found.path, found.mime, name, inline=inline)
-    lend_connection()  # a slow reader takes the file for minutes
+    release_connection()  # a slow reader takes the file for minutes
     return _safe(ranged(_open(Path(found.path)), request.headers.get("Range", ""), found.mime), name, inline=inline)
 
 

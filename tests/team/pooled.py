@@ -55,14 +55,14 @@ def count_while(done: threading.Event, server: "psycopg.Connection[Any]", most: 
         time.sleep(0.005)
 
 
-def held_by_a_lender() -> bool:
-    """Whether a thread that lends its connection back, as moderation does before it waits, still has one."""
+def held_after_release() -> bool:
+    """Whether a thread that gave its connection back, as moderation does before it waits, still has one."""
     from django.db import connection
 
-    from annotation.database.pool import lend_connection
+    from annotation.database.pool import release_connection
 
     connection.ensure_connection()
-    lend_connection()
+    release_connection()
     return connection.connection is not None
 
 
@@ -91,7 +91,7 @@ def main(threads: int) -> None:
         counter.join()
         [(ended,)] = server.execute(END_THEM).fetchall()
         after = list(crowd.map(get, ["/readyz"] * threads * 2))
-        held = list(crowd.map(lambda _: held_by_a_lender(), range(threads)))
+        held = list(crowd.map(lambda _: held_after_release(), range(threads)))
         [(left,)] = server.execute(OURS).fetchall()
     pool = "pool" in database["OPTIONS"]
     if pool:
@@ -105,7 +105,7 @@ def main(threads: int) -> None:
                 "ended": ended,
                 "statuses": sorted(set(statuses)),
                 "after": sorted(set(after)),
-                "lenders_hold": sum(held),
+                "held_after_release": sum(held),
             }
         )
     )

@@ -45,6 +45,6 @@ def test_threads_of_the_web_share_connections_and_broken_ones_are_replaced(tmp_p
     assert pooled["ended"] >= 1 and pooled["statuses"] == pooled["after"] == [200], (
         "no page noticed that PostgreSQL ended them all"
     )
-    assert pooled["lenders_hold"] == 0 and pooled["left"] <= 4
+    assert pooled["held_after_release"] == 0 and pooled["left"] <= 4
     alone = asked(tmp_path, postgres_url, GUARDAPP_DATABASE_POOL="0")
-    assert not alone["pool"] and alone["most"] > 4 and alone["lenders_hold"] == THREADS, "what the pool saves"
+    assert not alone["pool"] and alone["most"] > 4 and alone["held_after_release"] == THREADS, "what the pool saves"

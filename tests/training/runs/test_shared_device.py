@@ -47,7 +47,7 @@ def guard(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The serving process: `serve_guard`'s server with the starter, on the shared device."""
     settings.SHARED_DEVICE = "gpu0"
     settings.GUARD_SOCKET = tmp_path / "guard.sock"
-    monkeypatch.setattr(shared_device, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(shared_device, "CHECK_EVERY_S", 0.05)
     monkeypatch.setattr(loaded_engine, "_loaded", None)
     production(str(STARTER))
     guarding = Guarding()
@@ -91,9 +91,9 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
     worker = threading.Thread(target=trainer)
     worker.start()
     assert started.wait(60), "nobody asks the guard, and it leaves all the same"
-    with pytest.raises(GuardNotReady, match="lent") as refused:
+    with pytest.raises(GuardNotReady, match="A training run has the guard's device") as refused:
         ask_guard(ASKED)
-    assert refused.value.retry_after_s == shared_device.LENT_RETRY_S
+    assert refused.value.retry_after_s == shared_device.TRAINING_RETRY_S
     item = make_item(status=ItemStatus.PENDING, predicted=False)
     predict()
     assert Item.objects.get(pk=item.pk).status == ItemStatus.PENDING

@@ -19,7 +19,7 @@ from training.installation.first_start import demo_is_wanted, prepare
 
 BROKER_WAIT_S = 5.0
 # interval of checks until the web process answers
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 # Interval of reports on the guard's initial backlog.
 REPORT_EVERY_S = 5.0
 
@@ -75,7 +75,7 @@ class Watch:
     def __call__(self) -> None:
         now = time.monotonic()
         if not self.answers and now >= self.next_look:
-            self.next_look = now + LOOK_EVERY_S
+            self.next_look = now + CHECK_EVERY_S
             if _answers(self.plan.bind, self.plan.port):
                 self.answers = True
                 self.command.say(
