@@ -41,7 +41,7 @@ def quick_and_private(settings: Settings, tmp_path: Path, monkeypatch: pytest.Mo
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     # no test's pages have a broker beside them
-    monkeypatch.setattr("annotation.operations.troubles.look", lambda: ())
+    monkeypatch.setattr("annotation.operations.troubles.current_troubles", lambda: ())
 
 
 @pytest.fixture(autouse=True)

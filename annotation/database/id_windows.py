@@ -1,9 +1,8 @@
-"""Looking through a long table by stretches of ids, so that a page is answered in time even where hardly anything fits
-its filter.
+"""Scan a long table in windows of ids, so that a page answers in time even if almost no row matches its filter.
 
-What an index finds needs none of this. A rare category at a million items has none: reading them all takes seconds, at
-ten million more than anybody waits. So a page looks as far as a moment allows, shows what it found, and says where the
-next one goes on.
+Filters with an index need none of this. A rare category among a million items has no index: scanning them all takes
+seconds, and at ten million longer than anybody waits. So a page scans for a limited time, shows what it found, and
+returns the id that the next page starts from.
 """
 
 import time
@@ -15,41 +14,39 @@ from django.db.models import QuerySet
 
 Row = TypeVar("Row")
 STRETCH = 10_000  # ids of the first query; each one that follows takes twice as many
-LOOKS_FOR_S = 1.0  # seconds from which on no further stretch is begun
+SCAN_S = 1.0  # no further window is begun after so many seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Looked(Generic[Row]):
-    """`rows` in the order of the looking. `reached`: where it stopped before the page was full or all was looked at;
-    None: it did not.
-    """
+class Scanned(Generic[Row]):
+    """`rows` in the order of the scan. `reached` is the id at which it ran out of time, None if it was complete."""
 
     rows: list[Row]
     reached: int | None
 
 
-def look_back(rows: QuerySet[Any, Row], *, before: int, limit: int) -> Looked[Row]:
+def scan_back(rows: QuerySet[Any, Row], *, before: int, limit: int) -> Scanned[Row]:
     """The first `limit` rows with ids below `before`, the highest first. `reached` is the next one's `before`."""
-    return _look(_back(rows.order_by("-pk"), before), limit)
+    return _scan(_back(rows.order_by("-pk"), before), limit)
 
 
-def look_ahead(rows: QuerySet[Any, Row], *, after: int, up_to: int, limit: int) -> Looked[Row]:
+def scan_ahead(rows: QuerySet[Any, Row], *, after: int, up_to: int, limit: int) -> Scanned[Row]:
     """The first `limit` rows with ids above `after`, the lowest first, to the highest one that there is. `reached`: the
     next `after`.
     """
-    return _look(_ahead(rows.order_by("pk"), after, up_to), limit)
+    return _scan(_ahead(rows.order_by("pk"), after, up_to), limit)
 
 
-def _look(stretches: Iterator[tuple[QuerySet[Any, Row], int | None]], limit: int) -> Looked[Row]:
+def _scan(stretches: Iterator[tuple[QuerySet[Any, Row], int | None]], limit: int) -> Scanned[Row]:
     """`stretches`: each with the id that the next one goes on from; None for the last."""
     found, began = list[Row](), time.monotonic()
     for rows, goes_on in stretches:
         found += rows[: limit - len(found)]
         if len(found) == limit:
             break
-        if goes_on is not None and time.monotonic() - began >= LOOKS_FOR_S:
-            return Looked(found, goes_on)
-    return Looked(found, None)
+        if goes_on is not None and time.monotonic() - began >= SCAN_S:
+            return Scanned(found, goes_on)
+    return Scanned(found, None)
 
 
 def _back(rows: QuerySet[Any, Row], before: int) -> Iterator[tuple[QuerySet[Any, Row], int | None]]:

@@ -11,8 +11,8 @@ from django.db import connection
 
 T = TypeVar("T")
 DEPTH = 2  # chunks that lie ready
-# how long a reader whose chunks nobody takes goes without looking whether it is still wanted
-LOOKS_S = 0.2
+# how often a reader whose chunks nobody takes checks whether it is still wanted
+CHECK_EVERY_S = 0.2
 
 
 class _End:
@@ -63,7 +63,7 @@ def _read(chunks: Iterator[T], ready: "queue.Queue[T | _End]", wanted: threading
 def _put(ready: "queue.Queue[T | _End]", given: T | _End, wanted: threading.Event) -> None:
     while wanted.is_set():
         try:
-            ready.put(given, timeout=LOOKS_S)
+            ready.put(given, timeout=CHECK_EVERY_S)
         except queue.Full:
             continue
         return

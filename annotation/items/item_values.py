@@ -68,7 +68,7 @@ def item_with_all(item_id: int) -> dict[str, Any]:
 
 def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) -> dict[str, Any]:
     """Newest first, by id: pages stay right while items come in. One may hold fewer than `limit`, or none, and still
-    name a next one: it looked as far as a moment allows. Raises CursorNotValid."""
+    name a next one: it scans for a limited time. Raises CursorNotValid."""
     items = search.items()
     if search.source:
         items = items.filter(source=search.source)  # a program means the whole name
@@ -84,11 +84,11 @@ def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) ->
         "priority",
         "created_at",
     )
-    looked = search.newest_first(
+    scanned = search.newest_first(
         items.values(*columns), before=_read_cursor(cursor) if cursor else None, limit=limit + 1
     )
-    page = [{"queue": row.pop("queue__slug"), **row} for row in looked.rows[:limit]]
-    goes_on = page[-1]["id"] if len(looked.rows) > limit else looked.reached
+    page = [{"queue": row.pop("queue__slug"), **row} for row in scanned.rows[:limit]]
+    goes_on = page[-1]["id"] if len(scanned.rows) > limit else scanned.reached
     return {"items": page, "next": None if goes_on is None else _write_cursor(goes_on)}
 
 

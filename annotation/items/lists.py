@@ -18,7 +18,7 @@ BEGINNING = 400  # characters of a prompt that a list shows at most
 @dataclass(frozen=True, slots=True)
 class ItemsPage:
     """One page of items, newest first. `older` and `newer` are the ids to go on from; None at an end. `reached`: the id
-    where the looking stopped before the page was full; there may be more beyond."""
+    where the scan stopped before the page was full; there may be more beyond."""
 
     items: Sequence[Item]
     older: int | None
@@ -39,12 +39,12 @@ def items_page(search: ItemSearch, *, before: int | None = None, after: int | No
     items = search.items().select_related("queue", "prediction").annotate(beginning=Left("prompt", BEGINNING))
     items = items.defer("prompt", *long_texts(item="", prediction="prediction"))
     if after is not None:
-        looked = search.oldest_first(items, after=after, limit=PAGE_SIZE + 1)
-        more, rows = len(looked.rows) > PAGE_SIZE, looked.rows[:PAGE_SIZE][::-1]
+        scanned = search.oldest_first(items, after=after, limit=PAGE_SIZE + 1)
+        more, rows = len(scanned.rows) > PAGE_SIZE, scanned.rows[:PAGE_SIZE][::-1]
         return ItemsPage(
-            rows, rows[-1].pk if rows else after + 1, rows[0].pk if more else looked.reached, looked.reached
+            rows, rows[-1].pk if rows else after + 1, rows[0].pk if more else scanned.reached, scanned.reached
         )
-    looked = search.newest_first(items, before=before, limit=PAGE_SIZE + 1)
-    more, rows = len(looked.rows) > PAGE_SIZE, looked.rows[:PAGE_SIZE]
+    scanned = search.newest_first(items, before=before, limit=PAGE_SIZE + 1)
+    more, rows = len(scanned.rows) > PAGE_SIZE, scanned.rows[:PAGE_SIZE]
     newer = None if before is None else rows[0].pk if rows else before - 1
-    return ItemsPage(rows, rows[-1].pk if more else looked.reached, newer, looked.reached)
+    return ItemsPage(rows, rows[-1].pk if more else scanned.reached, newer, scanned.reached)

@@ -12,7 +12,7 @@ from django.db.models import BooleanField, Q, QuerySet, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
-from annotation.database.id_windows import Looked, Row, look_ahead, look_back
+from annotation.database.id_windows import Row, Scanned, scan_ahead, scan_back
 from annotation.models import Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
@@ -79,25 +79,25 @@ class ItemSearch:
 
     @property
     def found_by_index(self) -> bool:
-        """However rare it is, what it asks for is found without looking through the items."""
+        """However rare it is, what it asks for is found without a scan of the items."""
         return bool(self.q or self.text or self.external_id or self.reviewer)
 
     def without(self, *names: str) -> "ItemSearch":
         return replace(self, **dict.fromkeys(names, ""))
 
-    def newest_first(self, items: QuerySet[Item, Row], *, before: int | None, limit: int) -> Looked[Row]:
+    def newest_first(self, items: QuerySet[Item, Row], *, before: int | None, limit: int) -> Scanned[Row]:
         """Of `items`, which this search has narrowed: `limit` with ids below `before`, or as many as a moment finds."""
         newest = newest_id()
         before = newest + 1 if before is None else min(before, newest + 1)
         if self.found_by_index:
-            return Looked(list(items.filter(pk__lt=before).order_by("-pk")[:limit]), None)
-        return look_back(items, before=before, limit=limit)
+            return Scanned(list(items.filter(pk__lt=before).order_by("-pk")[:limit]), None)
+        return scan_back(items, before=before, limit=limit)
 
-    def oldest_first(self, items: QuerySet[Item, Row], *, after: int, limit: int) -> Looked[Row]:
+    def oldest_first(self, items: QuerySet[Item, Row], *, after: int, limit: int) -> Scanned[Row]:
         """Likewise with ids above `after`, the oldest first."""
         if self.found_by_index:
-            return Looked(list(items.filter(pk__gt=after).order_by("pk")[:limit]), None)
-        return look_ahead(items, after=after, up_to=newest_id(), limit=limit)
+            return Scanned(list(items.filter(pk__gt=after).order_by("pk")[:limit]), None)
+        return scan_ahead(items, after=after, up_to=newest_id(), limit=limit)
 
     def items(self) -> QuerySet[Item]:
         """Unordered; page it by id, with `newest_first`."""

@@ -19,7 +19,7 @@ from annotation.moderation.guard_client import guard_health
 from annotation.people.api_keys import moderation_is_used
 from annotation.status import ItemStatus
 
-CHECK_EVERY_S = 10.0  # a process looks at most this often: a check may wait for what does not answer
+CHECK_EVERY_S = 10.0  # a process checks at most this often: a check may wait for what does not answer
 NEARLY_FULL_BYTES = 256 * 1024 * 1024
 STALLED = timedelta(minutes=5)  # items wait for the guard and none was predicted
 # nobody renewed the tallies: beat or the worker of the default queue is away
@@ -59,22 +59,22 @@ BEAT_SILENT = Standing(
     _("Work that waits is picked up late. Look at the logs of beat and of the default worker."),
 )
 
-_looking = threading.Lock()
+_checking = threading.Lock()
 _seen: tuple[float, tuple[Standing, ...]] = (float("-inf"), ())
 
 
 def standing_troubles() -> tuple[Standing, ...]:
-    """As of the last look of this process; one request in CHECK_EVERY_S looks, the others do not wait for it."""
+    """As of this process's last check. One request in CHECK_EVERY_S checks; the others do not wait for it."""
     global _seen  # noqa: PLW0603  (what this process saw last)
-    if time.monotonic() - _seen[0] >= CHECK_EVERY_S and _looking.acquire(blocking=False):
+    if time.monotonic() - _seen[0] >= CHECK_EVERY_S and _checking.acquire(blocking=False):
         try:
-            _seen = (time.monotonic(), tuple(look()))
+            _seen = (time.monotonic(), tuple(current_troubles()))
         finally:
-            _looking.release()
+            _checking.release()
     return _seen[1]
 
 
-def look() -> Iterator[Standing]:
+def current_troubles() -> Iterator[Standing]:
     checks: tuple[tuple[Standing, Callable[[], bool]], ...] = (
         (BROKER_AWAY, lambda: not broker_answers()),
         (DISK_FULL, _disk_is_full),

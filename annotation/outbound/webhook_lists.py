@@ -11,12 +11,12 @@ from annotation.status import DeliveryState
 
 PAGE = 50
 LATELY = timedelta(days=1)
-LOOKED_AT = 1_000  # newest messages of a webhook
+MOST_MESSAGES = 1_000  # newest messages of a webhook
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookCounts:
-    """Of its newest LOOKED_AT messages: those that wait, and what became of those of the last day."""
+    """Of its newest MOST_MESSAGES messages: those that wait, and what became of those of the last day."""
 
     webhook: Webhook
     waiting: int
@@ -36,7 +36,7 @@ def deliveries_of(webhook: Webhook, *, before: int | None = None) -> list[Delive
 
 def _counted(webhook: Webhook) -> WebhookCounts:
     since, states = timezone.now() - LATELY, Counter[str]()
-    for state, at in webhook.deliveries.order_by("-id").values_list("state", "created_at")[:LOOKED_AT]:
+    for state, at in webhook.deliveries.order_by("-id").values_list("state", "created_at")[:MOST_MESSAGES]:
         states[state] += state == DeliveryState.WAITING or at >= since
     return WebhookCounts(
         webhook, states[DeliveryState.WAITING], states[DeliveryState.DELIVERED], states[DeliveryState.FAILED]

@@ -1,9 +1,9 @@
 """Handing one card over between serving and training, through the database (`GUARDAPP_SHARED_DEVICE`).
 
-Serving writes down that it uses the device before it looks whether the device is lent, training writes down the loan
-before it looks who uses it: one of the two always sees the other. Serving ends the batch under way, lets its guards go
-and says so; training waits for that. Items wait and moderation answers 503 meanwhile. The loan runs out by itself where
-its trainer dies, a use where its process does. Nothing here costs a query where no device is shared.
+Serving records its use of the device before it checks for a loan; training records its loan before it checks for a use.
+So one of the two always sees the other. Serving finishes the current batch and releases its guards, and training waits
+for that. Meanwhile items wait and moderation answers 503. A loan expires if its trainer dies, and a use if its process
+does. Nothing here costs a query where no device is shared.
 """
 
 import logging
@@ -23,18 +23,18 @@ from annotation.models import DeviceLoan, DeviceUse
 from annotation.models.claims import LOAN_CLAIMS
 from annotation.predictions.loaded_engine import release_engines
 
-LOOK_EVERY_S = 2.0
+CHECK_EVERY_S = 2.0
 # a use that was not renewed for so long: its process has died, or its machine
 DEAD_AFTER = timedelta(seconds=30)
-LENT_RETRY_S = 30.0
+TRAINING_RETRY_S = 30.0
 
 logger = logging.getLogger(__name__)
 
 
-class DeviceLent(Exception):
-    """The guard's device is lent to a training run. Ask again in a while."""
+class DeviceInTraining(Exception):
+    """A training run has the guard's device. Ask again in a while."""
 
-    retry_after_s = LENT_RETRY_S
+    retry_after_s = TRAINING_RETRY_S
 
 
 class _Process:
@@ -54,20 +54,20 @@ _process = _Process()
 
 @contextmanager
 def on_device(on_return: Callable[[], Any] | None = None) -> Iterator[None]:
-    """Around whatever loads or asks a guard. `on_return` is called in a thread of its own once a device that was lent
-    is back.
+    """Around whatever loads or asks a guard. `on_return` is called in a thread of its own once training has
+    given the device back.
 
-    Raises DeviceLent, with all guards of this process let go.
+    Raises DeviceInTraining, with all guards of this process let go.
     """
     if not settings.SHARED_DEVICE:
         yield
         return
     with _process.lock:
         _seen()
-        if _is_lent():
+        if _in_training():
             _let_go()
             _keep(on_return)
-            raise DeviceLent(DeviceLent.__doc__)
+            raise DeviceInTraining(DeviceInTraining.__doc__)
         _keep(on_return)
         yield
 
@@ -84,7 +84,7 @@ def leave() -> None:
     connection.close()
 
 
-def _is_lent() -> bool:
+def _in_training() -> bool:
     return DeviceLoan.objects.filter(device=settings.SHARED_DEVICE, until__gt=clock.now()).exists()
 
 
@@ -108,33 +108,33 @@ def _keep(on_return: Callable[[], Any] | None) -> None:
 
 
 def _keeper(on_return: Callable[[], Any] | None) -> None:
-    """While the process has no other work: renew its use, let the device go when it is lent, and tell when it is
-    back.
+    """While the process has no other work: renew its use, release the device to training, and call
+    `on_return` once it is back.
     """
-    told = False
-    while not _process.leaving.wait(LOOK_EVERY_S):
+    notified = False
+    while not _process.leaving.wait(CHECK_EVERY_S):
         try:
             if _process.holds:
-                told = False
-                _look()
-            elif not told and not _is_lent():
-                told = True
+                notified = False
+                _check()
+            elif not notified and not _in_training():
+                notified = True
                 if on_return is not None:
                     on_return()
         except DatabaseError:
-            logger.exception("The shared device could not be looked after")
+            logger.exception("The shared device could not be checked")
         finally:
             connection.close()
 
 
-def _look() -> None:
+def _check() -> None:
     DeviceUse.objects.filter(process=_process.id).update(seen_at=clock.now())
-    if _is_lent() and _process.lock.acquire(blocking=False):
+    if _in_training() and _process.lock.acquire(blocking=False):
         try:
             _let_go()
         finally:
             _process.lock.release()
-        logger.info("The guard has left %s: it is lent", settings.SHARED_DEVICE)
+        logger.info("The guard has left %s: a training run has it", settings.SHARED_DEVICE)
 
 
 def borrow(*, holder: str) -> Claim[DeviceLoan] | None:

@@ -20,7 +20,7 @@ from annotation.status import EventKind
 SEVERE = 3  # of 0 to 3
 MOST_SECONDS = 120.0  # of one report by the page: a longer one is a clock that slept
 PAUSE = timedelta(minutes=10)  # without a review: the person rested
-LOOKED_AT = 500  # newest reviews that a stretch of work is read from
+MOST_REVIEWS = 500  # newest reviews that a stretch of work is read from
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _stretch(reviewer: User, now: datetime) -> int:
     times = (
         Review.objects.filter(reviewer=reviewer, created_at__gt=since)
         .order_by("-id")
-        .values_list("created_at", flat=True)[:LOOKED_AT]
+        .values_list("created_at", flat=True)[:MOST_REVIEWS]
     )
     began = now
     for at in times:

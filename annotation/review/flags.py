@@ -4,7 +4,7 @@ from annotation.database.lists import long_texts
 from annotation.models import Event, Item, User
 from annotation.status import EventKind
 
-LOOKED_AT = 200  # newest flag events of a person
+MOST_EVENTS = 200  # newest flag events of a person
 
 
 def toggle_flag(*, user: User, item: Item) -> bool:
@@ -26,7 +26,7 @@ def flagged_items(user: User) -> list[Item]:
     events = Event.objects.filter(kind=EventKind.FLAGGED_FOR_LATER, actor=user, item__isnull=False).select_related(
         "item"
     )
-    for event in events.defer(*long_texts(item="item")).order_by("-id")[:LOOKED_AT]:
+    for event in events.defer(*long_texts(item="item")).order_by("-id")[:MOST_EVENTS]:
         if event.item is None or event.item.pk in seen or event.item.pk in off:
             continue
         if event.detail.get("on"):

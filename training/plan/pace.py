@@ -16,7 +16,7 @@ from training.runs.request import checked_launch
 from training.snapshots.create import verify_snapshot
 from training.status import RunKind, RunStatus
 
-RUNS_LOOKED_AT = 50
+MOST_RUNS = 50
 # by kind of run: the unit, and its key in result.json
 MEASURED = {
     RunKind.SFT: ("tokens", "tokens"),
@@ -64,7 +64,7 @@ def paces(kind: str, base: ModelVersion) -> list[Pace]:
     unit, key = MEASURED[RunKind(kind)]
     return [
         Pace(unit, run.result[key] / run.result["seconds"], run.name, int(run.launch.get("processes", 1)))
-        for run in runs[:RUNS_LOOKED_AT]
+        for run in runs[:MOST_RUNS]
         if run.result.get(key)
         and run.result.get("seconds")
         and (run.base_version_id == base.pk or _is_of(size, run.base_version))

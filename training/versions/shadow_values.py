@@ -10,12 +10,12 @@ from annotation.models import GoldLabel, ModelVersion, Prediction, ShadowRequest
 from annotation.models.claims import SHADOW_CLAIMS
 
 PAGE = 20
-LOOKED_AT = 10_000  # number of shadow predictions
+MOST_PREDICTIONS = 10_000  # number of shadow predictions
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowSummary:
-    """Agreement over the newest LOOKED_AT live items that both predicted.
+    """Agreement over the newest MOST_PREDICTIONS live items that both predicted.
 
     `shadow_right` and `production_right` count disagreements settled since; both may be wrong.
     """
@@ -55,7 +55,7 @@ def has_shadowed(version: ModelVersion) -> bool:
 
 
 def shadow_summary(version: ModelVersion) -> ShadowSummary:
-    newest = _compared(version).order_by("-pk").values("pk")[:LOOKED_AT]
+    newest = _compared(version).order_by("-pk").values("pk")[:MOST_PREDICTIONS]
     compared, requests = Prediction.objects.filter(pk__in=newest), ShadowRequest.objects.filter(version=version)
     different = compared.filter(_differs())
     settled = different.filter(item__gold_labels__in=GoldLabel.objects.standing())

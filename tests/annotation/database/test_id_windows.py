@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.database import id_windows
-from annotation.database.id_windows import Looked, look_ahead, look_back
+from annotation.database.id_windows import Scanned, scan_ahead, scan_back
 from annotation.items.item_values import page_of_items
 from annotation.items.search import ItemSearch, newest_id
 from annotation.models import Item
@@ -31,35 +31,35 @@ def ids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """One stretch a page."""
-    monkeypatch.setattr(id_windows, "LOOKS_FOR_S", 0.0)
+    monkeypatch.setattr(id_windows, "SCAN_S", 0.0)
 
 
-def pages(look: Callable[[int], Looked[int]], start: int) -> list[list[int]]:
+def pages(scan: Callable[[int], Scanned[int]], start: int) -> list[list[int]]:
     found: list[list[int]] = []
     reached: int | None = start
     while reached is not None:
-        looked = look(reached)
-        found.append(looked.rows)
-        reached = looked.reached
+        scanned = scan(reached)
+        found.append(scanned.rows)
+        reached = scanned.reached
     return found
 
 
 def test_with_time_enough_one_page_looks_through_everything(ids: list[int]) -> None:
     rows = Item.objects.filter(lane=Lane.AUDIT).values_list("pk", flat=True)
-    assert look_back(rows, before=newest_id() + 1, limit=50) == Looked(ids[::-1], None)
-    assert look_ahead(rows, after=0, up_to=newest_id(), limit=50) == Looked(ids, None)
-    assert look_back(rows, before=newest_id() + 1, limit=2) == Looked(ids[:-3:-1], None)
-    assert look_ahead(rows, after=ids[1], up_to=newest_id(), limit=2) == Looked(ids[2:4], None)
+    assert scan_back(rows, before=newest_id() + 1, limit=50) == Scanned(ids[::-1], None)
+    assert scan_ahead(rows, after=0, up_to=newest_id(), limit=50) == Scanned(ids, None)
+    assert scan_back(rows, before=newest_id() + 1, limit=2) == Scanned(ids[:-3:-1], None)
+    assert scan_ahead(rows, after=ids[1], up_to=newest_id(), limit=2) == Scanned(ids[2:4], None)
 
 
 def test_pages_that_stop_early_go_on_where_they_stopped(ids: list[int], impatient: None) -> None:
     rows = Item.objects.filter(lane=Lane.AUDIT).values_list("pk", flat=True)
-    back = pages(lambda before: look_back(rows, before=before, limit=50), newest_id() + 1)
-    ahead = pages(lambda after: look_ahead(rows, after=after, up_to=newest_id(), limit=50), 0)
+    back = pages(lambda before: scan_back(rows, before=before, limit=50), newest_id() + 1)
+    ahead = pages(lambda after: scan_ahead(rows, after=after, up_to=newest_id(), limit=50), 0)
     assert [pk for page in back for pk in page] == ids[::-1]
     assert [pk for page in ahead for pk in page] == ids
     assert [] in back and [] in ahead
-    assert look_back(rows, before=1, limit=50) == Looked([], None)
+    assert scan_back(rows, before=1, limit=50) == Scanned([], None)
 
 
 def test_a_program_finds_all_by_going_on_until_there_is_no_next(ids: list[int], impatient: None) -> None:

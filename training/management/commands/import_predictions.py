@@ -20,7 +20,7 @@ from training.management.lead import add_by, lead_named
 from training.models import Benchmark, ImportedOutputs
 
 # Rows read to find the benchmark and the guard that a file names.
-LOOKED_AT = 100
+FIRST_ROWS = 100
 
 
 class Command(BaseCommand):
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             raise CommandError(f"Not imported: {', '.join(failed)}.")
 
     def _import(self, file: Path, person: User, report: ImportReport, options: dict[str, Any]) -> ImportedOutputs:
-        named = [row for row in islice(output_rows(file), LOOKED_AT) if isinstance(row, OutputRow)]
+        named = [row for row in islice(output_rows(file), FIRST_ROWS) if isinstance(row, OutputRow)]
         name = options["benchmark"] or _one({row.benchmark for row in named}, "benchmark")
         benchmark = Benchmark.objects.select_related("snapshot").filter(name=name).first()
         if benchmark is None:

@@ -69,13 +69,13 @@ class Watch:
         self.command = command
         self.answers = False
         self.caught_up = False
-        self.next_look = self.next_report = 0.0
+        self.next_check = self.next_report = 0.0
         self.last = ""
 
     def __call__(self) -> None:
         now = time.monotonic()
-        if not self.answers and now >= self.next_look:
-            self.next_look = now + CHECK_EVERY_S
+        if not self.answers and now >= self.next_check:
+            self.next_check = now + CHECK_EVERY_S
             if _answers(self.plan.bind, self.plan.port):
                 self.answers = True
                 self.command.say(
