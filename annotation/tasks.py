@@ -132,7 +132,7 @@ def prune() -> None:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def look_at_once(**_: object) -> None:
+def ring_at_start(**_: object) -> None:
     """A worker that has just started need not wait for beat."""
     ring(release_stale)
     ring(predict)

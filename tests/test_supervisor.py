@@ -71,7 +71,7 @@ def supervise(tmp_path: Path, said: list[str]) -> Iterator[Callable[..., Supervi
                 commands,
                 log_dir=tmp_path / "log",
                 cwd=ROOT,
-                say=lambda name, line: said.append(f"{name} {line}"),
+                echo=lambda name, line: said.append(f"{name} {line}"),
                 grace_s=grace_s,
             )
         )

@@ -7,8 +7,7 @@ from celery.signals import worker_shutting_down
 
 from annotation.doorbell import ring
 from training.runs.execute import execute_next
-from training.schedules.triggers import fire_by_time
-from training.schedules.triggers import look_at_schedules as look
+from training.schedules.triggers import check_schedules, fire_by_time
 
 _stopping = threading.Event()
 
@@ -36,5 +35,5 @@ def fire_schedule(schedule_id: int) -> None:
 
 @shared_task(name="training.tasks.look_at_schedules", expires=3_600)  # type: ignore[untyped-decorator]
 def look_at_schedules() -> None:
-    if look():
+    if check_schedules():
         ring(execute)

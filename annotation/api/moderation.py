@@ -157,12 +157,12 @@ class StreamView(APIView):
         )
         _refuse(errors)
         found = check_stream(request=wanted, pieces=_pieces(lines), key=_key(request), actor=actor_of(request))
-        response = StreamingHttpResponse(_told(found, request.path), content_type="application/x-ndjson")
+        response = StreamingHttpResponse(_lines(found, request.path), content_type="application/x-ndjson")
         response["X-Accel-Buffering"] = "no"
         return response
 
 
-def _told(found: Iterator[Checked], path: str) -> Iterator[bytes]:
+def _lines(found: Iterator[Checked], path: str) -> Iterator[bytes]:
     """The status is sent by now, so a problem comes as the last line."""
     try:
         for checked in found:

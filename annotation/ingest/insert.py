@@ -181,7 +181,7 @@ def _statement() -> str:
         f"SELECT {', '.join(f'given.{quote(str(field.column))}' for field in given)}, {constants} "
         f"FROM json_to_recordset(%s::json) AS given ({unfolded}) "
         "ON CONFLICT (source, external_id) DO NOTHING RETURNING id, source, external_id), "
-        "told AS (INSERT INTO annotation_event (at, kind, actor_id, item_id, detail) "
+        "recorded AS (INSERT INTO annotation_event (at, kind, actor_id, item_id, detail) "
         "SELECT %s::timestamptz, %s, %s::bigint, id, '{}' FROM made ORDER BY id) SELECT id, source, "
         "external_id FROM made"
     )

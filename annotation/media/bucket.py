@@ -31,7 +31,7 @@ def place() -> ObjectStore:
 
 def put(name: str, source: Path, mime: str = "application/octet-stream") -> None:
     """Store a file under its name relative to the media root. Raises MediaStoreAway."""
-    with _told(name), source.open("rb") as stream:
+    with _named_errors(name), source.open("rb") as stream:
         content = File(stream)
         content.content_type = mime  # type: ignore[attr-defined]  # django-storages reads it
         _storage().save(name, content)
@@ -39,7 +39,7 @@ def put(name: str, source: Path, mime: str = "application/octet-stream") -> None
 
 def holds(name: str) -> bool:
     """Raises MediaStoreAway."""
-    with _told(name):
+    with _named_errors(name):
         return bool(_storage().exists(name))
 
 
@@ -47,7 +47,7 @@ def fetch(name: str, target: Path, *, limit: int) -> None:
     """Write the object to `target`, which appears whole or not at all. Raises MediaStoreAway, MediaNotAFile,
     MediaTooLarge.
     """
-    with _told(name):
+    with _named_errors(name):
         body = _storage().bucket.Object(place().key(name)).get()["Body"]
         partial = target.with_name(f".{target.name}.partial")
         try:
@@ -66,7 +66,7 @@ def fetch(name: str, target: Path, *, limit: int) -> None:
 def names(folder: str) -> Iterator[str]:
     """Of the objects below a folder, relative to the media root. Raises MediaStoreAway."""
     store = place()
-    with _told(folder):
+    with _named_errors(folder):
         for found in _storage().bucket.objects.filter(Prefix=store.key(f"{folder}/" if folder else "")):
             yield found.key[len(store.prefix) + 1 :] if store.prefix else found.key
 
@@ -86,10 +86,10 @@ def make() -> bool:
     """
     client = _storage().connection.meta.client
     try:
-        with _told(""):
+        with _named_errors(""):
             client.head_bucket(Bucket=place().bucket)
     except MediaNotAFile:
-        with _told(""):
+        with _named_errors(""):
             client.create_bucket(Bucket=place().bucket)
         return True
     return False
@@ -98,7 +98,7 @@ def make() -> bool:
 def answers() -> str:
     """ "ok", or why the bucket cannot be used."""
     try:
-        with _told(""):
+        with _named_errors(""):
             _storage().connection.meta.client.head_bucket(Bucket=place().bucket)
     except MediaStorageFailed as error:
         return error.detail or "away"
@@ -133,8 +133,8 @@ def _is_ours(error: OSError) -> bool:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """boto3's errors by what they mean for who asked."""
+def _named_errors(name: str) -> Iterator[None]:
+    """boto3's errors, renamed after what they mean to the caller."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 

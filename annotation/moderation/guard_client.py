@@ -49,7 +49,7 @@ class ContentNotReadable(ServiceError):
         self.medium = medium
 
 
-def ask_guard(request: JudgeRequest) -> list[GuardAnswer]:
+def call_guard(request: JudgeRequest) -> list[GuardAnswer]:
     """In the order of the contents. Raises GuardNotReady and its kinds, ContentNotReadable."""
     try:
         status, headers, body = _exchange("POST", JUDGE, orjson.dumps(request.as_json()), request.seconds + GRACE_S)

@@ -101,11 +101,11 @@ class Guarding:
         policy = policy_for(version)
         text, codes = policy_text(policy) if policy else None, policy_codes(policy)
 
-        def told(asks: Sequence[Ask]) -> list[Ask]:
+        def with_policy(asks: Sequence[Ask]) -> list[Ask]:
             return [replace(ask, sample=replace(ask.sample, policy_text=text, codes=codes)) for ask in asks]
 
         for number, judged in judge_as_they_come(
-            engine, told(asks), lambda room: told(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS
+            engine, with_policy(asks), lambda room: with_policy(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS
         ):
             self._version = version.name
             yield (

@@ -67,40 +67,42 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == HEALTH:
-            self._say(HTTPStatus.OK, asdict(self.server.guarding.health()))
+            self._respond(HTTPStatus.OK, asdict(self.server.guarding.health()))
         else:
-            self._say(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
+            self._respond(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path != JUDGE:
-            self._say(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
+            self._respond(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
             return
         try:
             with span("judge", dict(self.headers)):
                 answers = self.server.guarding.judge(JudgeRequest.of(orjson.loads(body)))
         except ContentNotReadable as error:
-            self._say(
+            self._respond(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 {"detail": str(error), "content": error.content, "medium": error.medium},
             )
         except QueueFull as error:
-            self._say(HTTPStatus.TOO_MANY_REQUESTS, {"detail": str(error)}, error.retry_after_s)
+            self._respond(HTTPStatus.TOO_MANY_REQUESTS, {"detail": str(error)}, error.retry_after_s)
         except TooLate as error:
-            self._say(HTTPStatus.GATEWAY_TIMEOUT, {"detail": str(error)}, AWAY_RETRY_S)
+            self._respond(HTTPStatus.GATEWAY_TIMEOUT, {"detail": str(error)}, AWAY_RETRY_S)
         except DeviceInTraining as error:
-            self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error)}, error.retry_after_s)
+            self._respond(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error)}, error.retry_after_s)
         except Stopped as error:
-            self._say(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error) or "The guard is stopping."}, AWAY_RETRY_S)
+            self._respond(
+                HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error) or "The guard is stopping."}, AWAY_RETRY_S
+            )
         except ENGINE_FAILURES as error:
             logger.exception("The guard could not judge")
-            self._say(
+            self._respond(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 {"detail": f"The guard could not judge this: {type(error).__name__}."},
                 AWAY_RETRY_S,
             )
         else:
-            self._say(HTTPStatus.OK, {"answers": [answer.as_json() for answer in answers]})
+            self._respond(HTTPStatus.OK, {"answers": [answer.as_json() for answer in answers]})
 
     def address_string(self) -> str:
         return "unix" if self.server.address_family == socket.AF_UNIX else super().address_string()
@@ -108,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         logger.debug(format, *args)
 
-    def _say(self, status: HTTPStatus, content: dict[str, Any], retry_after_s: float | None = None) -> None:
+    def _respond(self, status: HTTPStatus, content: dict[str, Any], retry_after_s: float | None = None) -> None:
         body = orjson.dumps(content)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -57,7 +57,7 @@ class JudgeRequest:
 
 @dataclass(frozen=True, slots=True)
 class GuardAnswer:
-    """What the guard said, which version it was, and the policy version in its prompt, if one was."""
+    """What the guard judgement, which version it was, and the policy version in its prompt, if one was."""
 
     judged: Judged
     version: str
@@ -96,13 +96,13 @@ def _rollout_as_json(rollout: Rollout) -> dict[str, Any]:
 
 
 def _rollout_of(given: dict[str, Any]) -> Rollout:
-    said = given["judgement"]
+    stored = given["judgement"]
     judgement = (
         None
-        if said is None
+        if stored is None
         else Judgement(
-            tuple(said["steps"]),
-            Verdict(_label(said["prompt"]), _label(said["response"]), categories=tuple(said["categories"])),
+            tuple(stored["steps"]),
+            Verdict(_label(stored["prompt"]), _label(stored["response"]), categories=tuple(stored["categories"])),
         )
     )
     return Rollout(

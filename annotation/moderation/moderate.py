@@ -19,7 +19,7 @@ from annotation.database.pool import release_connection
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.models import ApiKey, ModerationThreshold, User
-from annotation.moderation.guard_client import GuardBusy, GuardNotReady, ask_guard
+from annotation.moderation.guard_client import GuardBusy, GuardNotReady, call_guard
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
 from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL, Action, Scores, Threshold, decide, scores_of
 
@@ -72,7 +72,7 @@ def moderate(
     try:
         with _place():
             release_connection()
-            answers = ask_guard(request)
+            answers = call_guard(request)
     except GuardNotReady as error:
         prometheus.MODERATIONS_REFUSED.labels(type(error).__name__).inc()
         raise

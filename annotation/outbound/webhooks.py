@@ -37,11 +37,14 @@ class WebhookNotUsable(ServiceError):
 
 def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
     """Called in the transaction of what happened: the messages are there exactly if it is."""
-    told = [hook for hook in _ACTIVE.rows() if event.value in hook.events]
-    if told:
+    subscribed = [hook for hook in _ACTIVE.rows() if event.value in hook.events]
+    if subscribed:
         now = clock.now()
         Delivery.objects.bulk_create(
-            [Delivery(webhook=hook, event=event.value, payload=payload, created_at=now, due_at=now) for hook in told]
+            [
+                Delivery(webhook=hook, event=event.value, payload=payload, created_at=now, due_at=now)
+                for hook in subscribed
+            ]
         )
 
 

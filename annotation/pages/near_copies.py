@@ -79,10 +79,10 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
         return str(error)
     left = len(made.skipped)
     n = made.reviews.count()
-    said = ngettext("%(n)s item is settled.", "%(n)s items are settled.", n) % {"n": n}
+    text = ngettext("%(n)s item is settled.", "%(n)s items are settled.", n) % {"n": n}
     if left:
-        said += " " + _("%(n)s were left out.") % {"n": left}
-    messages.success(request, said)
+        text += " " + _("%(n)s were left out.") % {"n": left}
+    messages.success(request, text)
     return made
 
 

@@ -63,14 +63,14 @@ def save_keymap(*, user: User, keys: Mapping[str, str]) -> None:
     for standard in STANDARD:
         key = own.get(standard, standard)
         if not KEY.fullmatch(key):
-            said = _("“%(key)s” is no key. Use one character, Shift+ or Control+ and a letter, or F1 to F12.")
-            raise KeymapNotValid(standard, said % {"key": key})
+            text = _("“%(key)s” is no key. Use one character, Shift+ or Control+ and a letter, or F1 to F12.")
+            raise KeymapNotValid(standard, text % {"key": key})
         if key in TAKEN_BY_THE_PAGE:
-            said = _("“%(key)s” is used by the page itself. Choose another key for “%(action)s”.")
-            raise KeymapNotValid(standard, said % {"key": key, "action": words[standard]})
+            text = _("“%(key)s” is used by the page itself. Choose another key for “%(action)s”.")
+            raise KeymapNotValid(standard, text % {"key": key, "action": words[standard]})
         if key in in_force:
-            said = _("“%(key)s” would do two things: “%(one)s” and “%(other)s”.")
-            raise KeymapNotValid(standard, said % {"key": key, "one": words[in_force[key]], "other": words[standard]})
+            text = _("“%(key)s” would do two things: “%(one)s” and “%(other)s”.")
+            raise KeymapNotValid(standard, text % {"key": key, "one": words[in_force[key]], "other": words[standard]})
         in_force[key] = standard
     user.keymap = own
     user.save(update_fields=["keymap"])

@@ -20,7 +20,7 @@ from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.media.errors import MediaError
 
 STARTER = "starter"
-LOOK_AGAIN_S = 30.0  # at a version that servers do not take, while its predecessor goes on
+RETRY_S = 30.0  # at a version that servers do not take, while its predecessor goes on
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class _Loaded:
     version_id: int
     engine: Engine
     version: ModelVersion | None = None
-    look_again: float = 0.0  # a time.monotonic(): until then another version is not tried
+    retry_at: float = 0.0  # a time.monotonic(): until then another version is not tried
 
 
 _loaded: _Loaded | None = None
@@ -57,7 +57,7 @@ def engine_for(version: ModelVersion) -> Engine:
             before = _loaded if settings.VLLM_URLS else None
             _loaded = None
             try:
-                _loaded = _Loaded(version.pk, _load_or_tell(version), version)
+                _loaded = _Loaded(version.pk, _load_or_record_error(version), version)
             except EngineError:
                 _loaded = before
                 raise
@@ -79,7 +79,7 @@ def engine_or_former(
     if (
         former is not None
         and former.version is not None
-        and former.look_again > time.monotonic()
+        and former.retry_at > time.monotonic()
         and former.version_id != version.pk
     ):
         return former.version, former.engine
@@ -89,7 +89,7 @@ def engine_or_former(
         if _loaded is None or _loaded.version is None or not settings.VLLM_URLS:
             raise
         logger.exception("%s cannot be served: %s goes on", version, _loaded.version)
-        _loaded = replace(_loaded, look_again=time.monotonic() + LOOK_AGAIN_S)
+        _loaded = replace(_loaded, retry_at=time.monotonic() + RETRY_S)
         assert _loaded.version is not None
         return _loaded.version, _loaded.engine
 
@@ -101,7 +101,7 @@ def shadow_engine_for(version: ModelVersion) -> Engine:
     global _shadow  # noqa: PLW0603
     if _shadow is None or _shadow.version_id != version.pk:
         _shadow = None
-        _shadow = _Loaded(version.pk, _load_or_tell(version))
+        _shadow = _Loaded(version.pk, _load_or_record_error(version))
     return _shadow.engine
 
 
@@ -138,7 +138,7 @@ def stored_checkpoint(folder: Path) -> str:
     return str(folder.relative_to(settings.DATA_DIR) if folder.is_relative_to(settings.DATA_DIR) else folder)
 
 
-def _load_or_tell(version: ModelVersion) -> Engine:
+def _load_or_record_error(version: ModelVersion) -> Engine:
     """A guard that cannot be loaded says so where leads see it: its items wait, and the log alone would keep it a
     secret.
     """

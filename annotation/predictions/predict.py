@@ -254,8 +254,8 @@ def disagreement(greedy: Rollout, sampled: Sequence[Rollout]) -> float:
     """
     if not sampled:
         return 0.0
-    said = (greedy.judgement is not None, labels_of(greedy))
-    return sum((rollout.judgement is not None, labels_of(rollout)) != said for rollout in sampled) / len(sampled)
+    expected = (greedy.judgement is not None, labels_of(greedy))
+    return sum((rollout.judgement is not None, labels_of(rollout)) != expected for rollout in sampled) / len(sampled)
 
 
 def _rollout_row(rollout: Rollout) -> dict[str, Any]:

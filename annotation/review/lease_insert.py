@@ -94,6 +94,6 @@ def _statement() -> str:
         f"lease AS (INSERT INTO annotation_assignment (item_id, round, {columns}) SELECT id, round, "
         f"{constants} FROM taken "
         "RETURNING id, item_id, round), "
-        "told AS (INSERT INTO annotation_event (at, kind, actor_id, item_id, detail) "
+        "recorded AS (INSERT INTO annotation_event (at, kind, actor_id, item_id, detail) "
         "SELECT %s::timestamptz, %s, %s::bigint, item_id, '{}' FROM lease) SELECT id, item_id, round FROM lease"
     )

@@ -48,7 +48,7 @@ class Regenerated:
     failed: int = 0
 
 
-def ask(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
+def request_regeneration(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
     """Ask for other steps after `kept`, in place of what the person waits for on this item.
 
     Raises LeaseExpired, AssignmentNotFound, JudgementNotShown, DecisionNotValid.

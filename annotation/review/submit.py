@@ -184,7 +184,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         if ReviewRetraction.objects.filter(review=review).exists():
             raise NothingToUndo
         if review.hidden_gold_id is not None:
-            return _undo_known(review, item, now)
+            return _undo_on_hidden_gold(review, item, now)
         settled_by_lead = GoldLabel.objects.standing().filter(
             item=item, source__in=[GoldSource.ADJUDICATED, GoldSource.APPEAL]
         )
@@ -205,7 +205,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         return lease_again(item, item.queue, reviewer, now)
 
 
-def _undo_known(review: Review, item: Item, now: datetime) -> Assignment:
+def _undo_on_hidden_gold(review: Review, item: Item, now: datetime) -> Assignment:
     """A review of hidden gold settled nothing, so nothing but the review is taken back."""
     ReviewRetraction.objects.create(review=review, at=now)
     Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
@@ -217,8 +217,8 @@ def _undo_known(review: Review, item: Item, now: datetime) -> Assignment:
 
 def _stays_escalated(item: Item) -> bool:
     """Somebody asked for a lead, or a lead holds the dispute: a review less does not take it off their hands."""
-    asked_or_held = item.assignments.filter(state__in=[AssignmentState.ESCALATED, AssignmentState.ACTIVE])
-    return item.status == ItemStatus.ESCALATED and asked_or_held.exists()
+    escalated_or_held = item.assignments.filter(state__in=[AssignmentState.ESCALATED, AssignmentState.ACTIVE])
+    return item.status == ItemStatus.ESCALATED and escalated_or_held.exists()
 
 
 def _undoable(reviewer: User) -> list[Review]:

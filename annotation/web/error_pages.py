@@ -29,7 +29,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _problem(request: HttpRequest, problem: Problem, trouble: Trouble | None) -> HttpResponse:
     response = JsonResponse(problem.as_json(request.path), status=problem.status, content_type=PROBLEM_JSON)
-    return _told_when(response, trouble)
+    return _with_retry_after(response, trouble)
 
 
 def _page(request: HttpRequest, trouble: Trouble) -> HttpResponse:
@@ -37,10 +37,10 @@ def _page(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     not an act.
     """
     context = {"trouble": trouble, "reload_s": RELOAD_S if request.method in ("GET", "HEAD") else None}
-    return _told_when(HttpResponse(render_to_string("trouble.html", context), status=trouble.status), trouble)
+    return _with_retry_after(HttpResponse(render_to_string("trouble.html", context), status=trouble.status), trouble)
 
 
-def _told_when(response: HttpResponse, trouble: Trouble | None) -> HttpResponse:
+def _with_retry_after(response: HttpResponse, trouble: Trouble | None) -> HttpResponse:
     if trouble is not None:
         response["Retry-After"] = str(trouble.retry_after_s)
         response["Cache-Control"] = "no-store"

@@ -168,7 +168,7 @@ class Batcher(Generic[A]):
         """Answer a batch, which `more` may extend; retry one by one after a failure."""
         try:
             for number, answer in self._answer([entry.ask for entry in batch], more):
-                _tell(batch[number], answer)
+                _resolve(batch[number], answer)
         except self._failures as error:
             for entry in _unanswered(batch):
                 if len(batch) > 1:
@@ -180,7 +180,7 @@ class Batcher(Generic[A]):
                 entry.future.set_exception(error)
 
 
-def _tell(entry: _Waiting[A], answer: A | Exception) -> None:
+def _resolve(entry: _Waiting[A], answer: A | Exception) -> None:
     if isinstance(answer, Exception):
         entry.future.set_exception(answer)
     else:

@@ -43,9 +43,9 @@ def read_input_block(text: str, media: int) -> InputBlock:
     if not marks:
         raise NotAnInputBlock("has no line 'AI assistant:' after an empty line.")
     mark = marks[-1] if text[marks[-1].end() :].strip() == NO_RESPONSE else marks[0]
-    said = text[mark.end() :].rstrip("\n")
+    response = text[mark.end() :].rstrip("\n")
     prompt, kinds = _media(text[role.end() : max(role.end(), mark.start())], media)
-    return InputBlock(prompt, None if said.strip() == NO_RESPONSE else said, kinds)
+    return InputBlock(prompt, None if response.strip() == NO_RESPONSE else response, kinds)
 
 
 def is_published_instruction(text: str) -> bool:

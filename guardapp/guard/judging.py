@@ -82,8 +82,8 @@ def judge_as_they_come(
             else Order(ask.sample, max_new_tokens)
         )
 
-    for number, said in engine.flow([order(ask) for ask in asks], lambda room: [order(ask) for ask in more(room)]):
-        yield number, said if isinstance(said, Exception) else Judged(said)
+    for number, rollouts in engine.flow([order(ask) for ask in asks], lambda room: [order(ask) for ask in more(room)]):
+        yield number, rollouts if isinstance(rollouts, Exception) else Judged(rollouts)
 
 
 def _in_full(engine: Engine, samples: Sequence[Sample], rollouts: int, max_new_tokens: int) -> list[Judged]:

@@ -16,7 +16,7 @@ POLL_S = 0.2
 GRACE_S = 15.0
 KILL_WAIT_S = 5.0
 
-Say = Callable[[str, str], None]  # process name, line
+Echo = Callable[[str, str], None]  # process name, line
 
 
 class CannotStart(Exception):
@@ -27,11 +27,11 @@ class Supervisor:
     """A set of supervised programs. Run it in the main thread, one per process. `say` receives console lines."""
 
     def __init__(
-        self, programs: Sequence[Program], *, log_dir: Path, cwd: Path, say: Say, grace_s: float = GRACE_S
+        self, programs: Sequence[Program], *, log_dir: Path, cwd: Path, echo: Echo, grace_s: float = GRACE_S
     ) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         self.children = [Child(program, log_dir, cwd) for program in programs]
-        self.say = say
+        self.echo = echo
         self.grace_s = grace_s
         self.stopping = False
 
@@ -55,12 +55,12 @@ class Supervisor:
         for child in self.children:
             code = child.collect()
             if code is not None and not child.finished:
-                self.say(
+                self.echo(
                     child.program.name,
                     f"ended ({_cause(code)}), starts again in {child.due - time.monotonic():.0f} s; see {child.log}",
                 )
             elif code:
-                self.say(child.program.name, f"failed ({_cause(code)}); see {child.log}")
+                self.echo(child.program.name, f"failed ({_cause(code)}); see {child.log}")
             if child.process is None and not child.finished and time.monotonic() >= child.due:
                 child.start()
 
@@ -72,18 +72,18 @@ class Supervisor:
             _wait(group, self.grace_s)
             for child in group:
                 if child.running:
-                    self.say(child.program.name, f"did not end within {self.grace_s:.0f} s: killed")
+                    self.echo(child.program.name, f"did not end within {self.grace_s:.0f} s: killed")
                 # kill it if needed, and the rest of its process group
                 child.signal(signal.SIGKILL)
             _wait(group, KILL_WAIT_S)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        def request_stop(number: int, frame: FrameType | None) -> None:
             self.stopping = True
 
         before = {
-            number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         try:
             yield

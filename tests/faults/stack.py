@@ -138,7 +138,7 @@ class Stack:
             ],
             log_dir=self.site.folder / "log",
             cwd=ROOT,
-            say=lambda name, line: None,
+            echo=lambda name, line: None,
             grace_s=1,
         )
         self._stop = threading.Event()

@@ -149,16 +149,18 @@ def chat_server(engine: HfEngine, *, name: str = "starter", fault: Fault = lambd
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             adapters = [{"id": adapter, "root": folder, "parent": name} for adapter, folder in server.adapters.items()]
-            self._say(200, {"data": [{"id": name, "root": engine.name}, *adapters]})
+            self._respond(200, {"data": [{"id": name, "root": engine.name}, *adapters]})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._say(*(server.change(self.path, body) if self.path.endswith("lora_adapter") else server.answer(body)))
+            self._respond(
+                *(server.change(self.path, body) if self.path.endswith("lora_adapter") else server.answer(body))
+            )
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-        def _say(self, status: int, content: dict[str, Any]) -> None:
+        def _respond(self, status: int, content: dict[str, Any]) -> None:
             payload = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(payload)))

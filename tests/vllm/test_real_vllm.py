@@ -157,9 +157,9 @@ def test_a_promoted_adapter_is_loaded_while_vllm_serves_and_a_broken_one_leaves_
 
     version, engine = loaded_engine.engine_or_former(base)  # rolled back
     assert version == adapted  # not before the pause is over
-    monkeypatch.setattr(loaded_engine, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(loaded_engine, "RETRY_S", 0.0)
     assert loaded_engine._loaded is not None
-    monkeypatch.setattr(loaded_engine, "_loaded", replace(loaded_engine._loaded, look_again=0.0))
+    monkeypatch.setattr(loaded_engine, "_loaded", replace(loaded_engine._loaded, retry_at=0.0))
     assert loaded_engine.engine_or_former(base)[0] == base
     [names] = served.servers.models().values()
     assert "guardapp:adapted" in names, "other processes may still ask for it"

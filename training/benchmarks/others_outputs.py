@@ -88,7 +88,7 @@ def _result(
 ) -> dict[str, Any]:
     outcomes = [_outcome(row, completions.get(key), task, grammar) for key, row in gold.items()]
     published = published_scorer(
-        task, ((_label(gold_of(gold[key], task), task), said) for key, said in completions.items())
+        task, ((_label(gold_of(gold[key], task), task), output) for key, output in completions.items())
     )
     return {
         "strict": counted(outcomes, resamples=RESAMPLES, seed=SEED),
@@ -103,14 +103,14 @@ def _outcome(row: Mapping[str, Any], completion: str | None, task: Task, grammar
     return Outcome(
         task=task,
         gold=_label(gold_of(row, task), task),
-        predicted=_said(judgement, task),
+        predicted=_predicted(judgement, task),
         modality=Modality(row["modality"]),
         categories=tuple(row["categories"]),
         benchmark=row["source"],
     )
 
 
-def _said(judgement: Judgement | None, task: Task) -> Label | None:
+def _predicted(judgement: Judgement | None, task: Task) -> Label | None:
     if judgement is None:
         return None
     verdict = judgement.verdict

@@ -90,8 +90,8 @@ def _decoded(
     for medium, sha256 in zip(row.media, sha256s, strict=True):
         result = found.results.get(sha256)
         if not isinstance(result, Decoded):
-            said = "cannot be read." if result is None else f"cannot be decoded: {result}"
-            return BadRow(row.place, (FieldError(medium.source.pointer, said),), row.value)
+            problem = "cannot be read." if result is None else f"cannot be decoded: {result}"
+            return BadRow(row.place, (FieldError(medium.source.pointer, problem),), row.value)
         if medium.kind not in (None, result.seen.kind):
             detail = f"is of kind {result.seen.kind} ({result.mime}), the row says {medium.kind}."
             return BadRow(row.place, (FieldError(medium.source.pointer, detail),), row.value)

@@ -34,7 +34,7 @@ MEDIA = "media"
 MANIFEST, FILES, SECRET = "manifest.json", "files", "secret_key"
 DATABASE = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
 CHUNK = 1 << 20
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 
 class BackupNotPossible(TrainingError):
@@ -63,7 +63,7 @@ def folders() -> dict[str, Path]:
     }
 
 
-def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
+def back_up(target: Path, echo: Echo, *, without_media: bool = False) -> Copied:
     """Create `target`, which must not exist yet; it appears atomically. `without_media` leaves media in the bucket.
 
     Raises BackupNotPossible.
@@ -77,13 +77,13 @@ def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
     (partial / FILES).mkdir(parents=True)
     vendor = _vendor(BackupNotPossible)
     try:
-        say("copying the database")
+        echo("copying the database")
         _COPY[vendor](partial / DATABASE[vendor])
         listed = {DATABASE[vendor]: _sha256(partial / DATABASE[vendor])}
         for name, folder in folders().items():
             if name == MEDIA and without_media:
                 continue
-            say(f"copying {name}")
+            echo(f"copying {name}")
             copied = (
                 copy_from_bucket(partial / FILES / name)
                 if name == MEDIA and bucket.in_use()
@@ -110,7 +110,7 @@ def back_up(target: Path, say: Say, *, without_media: bool = False) -> Copied:
     return Copied(len(listed) - 1, sum((target / name).stat().st_size for name in listed))
 
 
-def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
+def restore(source: Path, echo: Echo, *, replace: bool = False) -> Copied:
     """Replace this installation by a backup; `replace` allows it to be non-empty. The caller migrates afterwards.
 
     Every file is verified before anything is changed. Raises RestoreNotPossible.
@@ -121,18 +121,18 @@ def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
         raise RestoreNotPossible(f"The backup is of {manifest['database']}, this installation has {vendor}.")
     if not replace and _in_use():
         raise RestoreNotPossible("This installation is not empty. Restore into a new one, or use --replace.")
-    say("checking the backup")
+    echo("checking the backup")
     for name, digest in manifest["sha256"].items():
         if not (source / name).is_file() or _sha256(source / name) != digest:
             raise RestoreNotPossible(f"{name} is missing from the backup, or damaged.")
     if manifest.get("media_left_in"):
-        say(
+        echo(
             f"the backup holds no media: it was left in {manifest['media_left_in']}, which "
             "GUARDAPP_MEDIA_URL has to name"
         )
     try:
         for name, folder in folders().items():
-            say(f"copying {name}")
+            echo(f"copying {name}")
             if name == MEDIA and bucket.in_use():
                 copy_to_bucket(source / FILES / name)
                 continue
@@ -141,7 +141,7 @@ def restore(source: Path, say: Say, *, replace: bool = False) -> Copied:
         if (source / SECRET).exists():
             _copy(source / SECRET, settings.DATA_DIR / SECRET)
             (settings.DATA_DIR / SECRET).chmod(0o600)
-        say("restoring the database")
+        echo("restoring the database")
         _RESTORE[vendor](source / DATABASE[vendor])
     except (OSError, sqlite3.Error, MediaError) as error:
         raise RestoreNotPossible(f"{type(error).__name__}: {error}") from error
@@ -202,11 +202,11 @@ def _restore_sqlite(source: Path) -> None:
     fresh = place.with_name(f".{place.name}.restored")
     shutil.copyfile(source, fresh)
     checked = sqlite3.connect(fresh)
-    [(said,)] = checked.execute("PRAGMA integrity_check").fetchall()
+    [(result,)] = checked.execute("PRAGMA integrity_check").fetchall()
     checked.close()
-    if said != "ok":
+    if result != "ok":
         fresh.unlink()
-        raise RestoreNotPossible(f"The database in the backup is damaged: {said}")
+        raise RestoreNotPossible(f"The database in the backup is damaged: {result}")
     # files of the old database, which would be applied to the new one
     for ending in ("-wal", "-shm"):
         place.with_name(place.name + ending).unlink(missing_ok=True)

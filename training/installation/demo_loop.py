@@ -45,7 +45,7 @@ from training.status import RunStatus
 from training.versions.promotion import promote
 
 SOURCE = "demo"
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 
 class DemoFailed(Exception):
@@ -56,7 +56,7 @@ class DemoFailed(Exception):
 class Stages:
     """The duration of each stage in seconds."""
 
-    say: Say
+    echo: Echo
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -64,26 +64,26 @@ class Stages:
         began = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - began, 1)
-        self.say(f"{name:>16} | {self.seconds[name]:.1f} s")
+        self.echo(f"{name:>16} | {self.seconds[name]:.1f} s")
 
 
-def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], say: Say) -> dict[str, Any]:
+def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], echo: Echo) -> dict[str, Any]:
     """Run every stage and return the figures that the command prints. Raises DemoFailed."""
-    stages = Stages(say)
+    stages = Stages(echo)
     lead, reviewer = _person("demo-lead", Role.LEAD), _person("demo-reviewer", Role.REVIEWER)
     before = ensure_production_version()
     with stages.stage("ingest"):
         _ingest(rows.reviewed, lead)
     with stages.stage("predict"):
-        _predict(before, say)
+        _predict(before, echo)
     with stages.stage("review"):
         corrected = _review(rows.reviewed, reviewer)
-    say(f"                 | {len(rows.reviewed)} reviewed, {corrected} of them corrected")
+    echo(f"                 | {len(rows.reviewed)} reviewed, {corrected} of them corrected")
     with stages.stage("write reasoning"):
         _complete_targets(before)
     with stages.stage("snapshot"):
         run = retrain(requested_by=lead, overrides=overrides)
-    say(f"                 | {run.snapshot.counts}")
+    echo(f"                 | {run.snapshot.counts}")
     with stages.stage("train"):
         _execute(run)
     with stages.stage("evaluate"):
@@ -96,7 +96,7 @@ def run_loop(rows: DemoRows, *, work: Path, overrides: dict[str, Any], say: Say)
     with stages.stage("promote"):
         gate = _promote(candidate, lead, f"Demonstration: F1 {scores[0]['f1']:.3f} to {scores[1]['f1']:.3f}.")
         _serves(candidate)
-    say(f"                 | the gate: {gate}")
+    echo(f"                 | the gate: {gate}")
     with stages.stage("export"):
         exported = _export(lead, work / "export.jsonl")
     return {
@@ -173,11 +173,11 @@ def _ingest(rows: Sequence[DemoRow], lead: User) -> None:
         raise DemoFailed(f"{len(refused)} rows were not taken, first: {refused[0]}")
 
 
-def _predict(version: ModelVersion, say: Say) -> None:
+def _predict(version: ModelVersion, echo: Echo) -> None:
     engine, ready = engine_for(version), 0
     while (done := predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)).claimed:
         ready += done.count
-        say(f"                 | {ready} predicted")
+        echo(f"                 | {ready} predicted")
 
 
 def _review(rows: Sequence[DemoRow], reviewer: User) -> int:

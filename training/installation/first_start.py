@@ -20,23 +20,23 @@ FINGERPRINT = ".fingerprint"
 DEFAULT_DEMO_ITEMS = 60
 
 
-def prepare(say: Callable[[str], None]) -> None:
+def prepare(echo: Callable[[str], None]) -> None:
     """Prepare database, static files, first accounts and first guard; `say` receives lines for the console."""
-    say(f"data folder {settings.DATA_DIR}")
-    say("bringing the database up to date")
+    echo(f"data folder {settings.DATA_DIR}")
+    echo("bringing the database up to date")
     call_command("migrate", verbosity=0, interactive=False)
     if bucket.in_use() and bucket.make():
-        say(f"made the bucket of {bucket.place().url}")
+        echo(f"made the bucket of {bucket.place().url}")
     forget_old_bells()
     forget_old_figures()
     if collect_static_files():
-        say("collected static files")
+        echo("collected static files")
     accounts = create_first_accounts()
     if accounts:
-        say("accounts; the passwords are shown this once:")
+        echo("accounts; the passwords are shown this once:")
         for account in accounts:
-            say(f"    {account.username:<10} {account.password}")
-    say(f"the guard in production is {ensure_production_version()}")
+            echo(f"    {account.username:<10} {account.password}")
+    echo(f"the guard in production is {ensure_production_version()}")
 
 
 def demo_items_wanted() -> int:

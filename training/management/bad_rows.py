@@ -7,7 +7,7 @@ from training.corpora.report import ImportReport
 SHOWN = 20
 
 
-def say_bad_rows(report: ImportReport, stderr: OutputWrapper) -> None:
+def print_bad_rows(report: ImportReport, stderr: OutputWrapper) -> None:
     for row in report.bad[:SHOWN]:
         stderr.write(f"{row.place}: {row.words}")
     if report.bad_count > SHOWN:

@@ -33,11 +33,11 @@ def sourced(kind: str, recipe: str, config: Mapping[str, Any]) -> list[Sourced]:
         if name not in known:
             found.append(Sourced(name, value, BY_RUN))
             continue
-        said = stage[name].value if name in stage else _default(known[name])
-        if value == said:
+        expected = stage[name].value if name in stage else _default(known[name])
+        if value == expected:
             found.append(Sourced(name, value, stage[name].source if name in stage else BY_JOB))
         else:
-            found.append(Sourced(name, value, BY_MACHINE if name == "threads" else BY_PERSON, instead_of=said))
+            found.append(Sourced(name, value, BY_MACHINE if name == "threads" else BY_PERSON, instead_of=expected))
     return found
 
 

@@ -56,7 +56,7 @@ def save_schedule(*, given: ScheduleInput, person: User, schedule: RetrainSchedu
         setattr(saved, name, value.strip() if isinstance(value, str) else value)
     with transaction.atomic():
         saved.save()
-        _tell_beat(saved)
+        _sync_beat(saved)
     return saved
 
 
@@ -64,7 +64,7 @@ def switch_schedule(*, schedule: RetrainSchedule, enabled: bool) -> None:
     with transaction.atomic():
         schedule.enabled = enabled
         schedule.save(update_fields=["enabled"])
-        _tell_beat(schedule)
+        _sync_beat(schedule)
 
 
 def delete_schedule(*, schedule: RetrainSchedule) -> None:
@@ -81,7 +81,7 @@ def forget_old_bells() -> None:
     ours.exclude(name__in=settings.CELERY_BEAT_SCHEDULE).delete()
 
 
-def _tell_beat(schedule: RetrainSchedule) -> None:
+def _sync_beat(schedule: RetrainSchedule) -> None:
     """Sync django-celery-beat: one row for a cron schedule, none for others. beat notices within seconds."""
     if schedule.trigger != Trigger.CRON:
         beat, schedule.beat = schedule.beat, None

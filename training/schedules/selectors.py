@@ -89,7 +89,7 @@ def agreement(window: int) -> Agreement:
         "prompt_label", "response_label", "prediction__prompt_label", "prediction__response_label"
     )[:window]
     pairs = [(row[:2], row[2:]) for row in rows]
-    return Agreement(len(pairs), sum(settled == said for settled, said in pairs))
+    return Agreement(len(pairs), sum(settled == predicted for settled, predicted in pairs))
 
 
 def standing(schedule: RetrainSchedule) -> Standing:

@@ -23,7 +23,7 @@ PATIENCE = timedelta(hours=1)
 log = logging.getLogger(__name__)
 
 
-def look_at_schedules() -> list[Pipeline]:
+def check_schedules() -> list[Pipeline]:
     """Start the condition-based schedules that are due and return their pipelines. The caller rings the doorbell."""
     started = []
     for schedule in RetrainSchedule.objects.filter(enabled=True).exclude(trigger=Trigger.CRON).order_by("id"):

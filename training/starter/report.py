@@ -90,10 +90,10 @@ def _held_out(rows: Rows, answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _counts(rows: Rows, answers: dict[str, dict[str, Any]], task: str) -> Counts:
-    said = [answers[row["id"]]["predicted"][task] for row in rows]
+    predicted = [answers[row["id"]]["predicted"][task] for row in rows]
     return count(
         [row["labels"][task] == "harmful" for row in rows],
-        [None if word is None else word == "harmful" for word in said],
+        [None if word is None else word == "harmful" for word in predicted],
     )
 
 

@@ -101,9 +101,9 @@ def _prompts(found: Pool, rows: Sequence[dict[str, Any]], count: int, seed: int)
 
 
 def _prompt(found: Pool, random: Random, *, harmful: bool) -> Prompt:
-    said = random.choices(found.harmless, k=random.choice(PIECES) - (harmful and random.random() < 0.3))
+    harmless = random.choices(found.harmless, k=random.choice(PIECES) - (harmful and random.random() < 0.3))
     heavy = random.choices(found.harmful, k=random.choice((1, 1, 2))) if harmful else []
-    evidence, pieces = random.choice(heavy or said), [*said, *heavy]
+    evidence, pieces = random.choice(heavy or harmless), [*harmless, *heavy]
     random.shuffle(pieces)
     return _said(pieces, evidence)
 

@@ -55,8 +55,8 @@ def text_row(
     steps: tuple[str, ...] = prompt_steps(f"{REQUEST_SAYS} {quoted}", prompt.code, prompt.subject)
     response = None
     if answer is not None:
-        response, said = _with_noise(answer.text, answer.evidence, random, most_words)
-        steps = (*steps, *response_steps(said, answer.code, answer.kind))
+        response, quoted_answer = _with_noise(answer.text, answer.evidence, random, most_words)
+        steps = (*steps, *response_steps(quoted_answer, answer.code, answer.kind))
     if not quotes:
         steps = steps[1::2]
     prompt_label = "harmful" if prompt.code else "unharmful"

@@ -15,7 +15,7 @@ PREVIEW = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Answered:
     """A version's completion for a row."""
 
     parsed: bool
@@ -30,8 +30,8 @@ class Flip:
     item: Item | None
     gold_prompt: str | None
     gold_response: str | None
-    candidate: Said
-    production: Said
+    candidate: Answered
+    production: Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,11 @@ def flips(
     items = items_of(ids)
     listed = [
         Flip(
-            items.get(row.row_id), row.gold.get("prompt"), row.gold.get("response"), said(row), said(theirs[row.row_id])
+            items.get(row.row_id),
+            row.gold.get("prompt"),
+            row.gold.get("response"),
+            answer_of(row),
+            answer_of(theirs[row.row_id]),
         )
         for row in shown
     ]
@@ -77,8 +81,8 @@ def items_of(row_ids: Sequence[str]) -> Mapping[str, Item]:
     return {str(pk): item for pk, item in found.items()}
 
 
-def said(row: EvaluationRow) -> Said:
-    return Said(
+def answer_of(row: EvaluationRow) -> Answered:
+    return Answered(
         row.parsed,
         row.predicted.get("prompt"),
         row.predicted.get("response"),

@@ -107,10 +107,10 @@ def _different(one: str, other: str) -> Q:
     return (missing[0] & ~missing[1]) | (~missing[0] & missing[1]) | (~missing[0] & ~missing[1] & ~Q(**{one: F(other)}))
 
 
-def _as_gold(said: str) -> Q:
+def _as_gold(prefix: str) -> Q:
     """Whether the labels equal gold for each task that gold labels."""
     labels = Q()
     for name in ("prompt_label", "response_label"):
         gold = f"item__gold_labels__{name}"
-        labels &= Q(**{f"{gold}__isnull": True}) | Q(**{f"{said}{name}": F(gold)})
+        labels &= Q(**{f"{gold}__isnull": True}) | Q(**{f"{prefix}{name}": F(gold)})
     return labels

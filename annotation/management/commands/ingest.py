@@ -47,8 +47,8 @@ class Command(BaseCommand):
         except (QueueNotFound, MediaNotReached, FileNotReadable) as error:
             raise CommandError(str(error)) from error
         for line, errors in report.rejected:
-            said = " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in errors)
-            self.stderr.write(f"line {line}: {said}")
+            text = " ".join(f"{error.pointer.removeprefix('/') or 'the row'} {error.detail}" for error in errors)
+            self.stderr.write(f"line {line}: {text}")
         self.stdout.write(f"{report.created} created, {report.exists} there already, {report.rejected_count} rejected.")
         if report.created:
             ring(predict)

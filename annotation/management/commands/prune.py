@@ -28,7 +28,7 @@ class Command(BaseCommand):
                 continue
             days = days_of(name)
             count = gone.get(name)
-            said = (
+            text = (
                 "kept for ever"
                 if not days
                 else "not looked at"
@@ -38,4 +38,4 @@ class Command(BaseCommand):
                     f"{'would go' if dry_run else 'deleted'} after {days} days"
                 )
             )
-            self.stdout.write(f"{name}: {said} ({kept.what})")
+            self.stdout.write(f"{name}: {text} ({kept.what})")

@@ -35,12 +35,12 @@ class Command(BaseCommand):
         guarding = Guarding(workers=settings.SERVING_WORKERS)
         with GuardServer(address, guarding) as server:
 
-            def ask_to_stop(number: int, frame: FrameType | None) -> None:
+            def request_stop(number: int, frame: FrameType | None) -> None:
                 # it waits for the loop that this thread runs
                 threading.Thread(target=server.shutdown).start()
 
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, ask_to_stop)
+                signal.signal(number, request_stop)
             if moderation_is_used():
                 threading.Thread(target=guarding.preload, name="preload", daemon=True).start()
             self.stdout.write(f"the guard answers at {options['bind'] or address}")

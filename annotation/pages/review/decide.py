@@ -39,7 +39,7 @@ def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     if not form.is_valid():
         return not_valid(request, assignment, form.problems())
     if _too_fast(request, assignment):
-        return _asked_back(request, assignment)
+        return _confirm_fast(request, assignment)
     meter_exposure(request, assignment)
     try:
         _decide(request, token, form)
@@ -137,7 +137,7 @@ def _too_fast(request: HttpRequest, assignment: Assignment) -> bool:
     return taken < assignment.queue.fewest_seconds and request.POST.get("confirm_fast") != "yes"
 
 
-def _asked_back(request: HttpRequest, assignment: Assignment) -> HttpResponse:
+def _confirm_fast(request: HttpRequest, assignment: Assignment) -> HttpResponse:
     keep_draft(request, assignment)
     context = {"fast": assignment.queue.fewest_seconds}
     if is_htmx(request):

@@ -14,7 +14,7 @@ from annotation.errors import LeaseExpired, ServiceError
 from annotation.models import Assignment, Regeneration
 from annotation.pages.review.held import decision_form, held_assignment
 from annotation.review.decision import corrected_steps
-from annotation.review.regenerate import ask
+from annotation.review.regenerate import request_regeneration
 from annotation.tasks import write_again
 from annotation.web.permissions import person
 
@@ -35,7 +35,7 @@ def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     form, _ = decision_form(request, assignment)
     given = [step for step in form.steps() if step.text is not None]
     try:
-        row = ask(reviewer=person(request), token=token, kept=corrected_steps(given[: start - 1]))
+        row = request_regeneration(reviewer=person(request), token=token, kept=corrected_steps(given[: start - 1]))
     except ServiceError as error:
         context = {
             "text": str(error),

@@ -88,7 +88,7 @@ def test_where_servers_do_not_take_a_promotion_the_former_version_goes_on(
         if step == 3:
             taken.add("second")
             assert loaded_engine._loaded is not None
-            monkeypatch.setattr(loaded_engine, "_loaded", replace(loaded_engine._loaded, look_again=0.0))
+            monkeypatch.setattr(loaded_engine, "_loaded", replace(loaded_engine._loaded, retry_at=0.0))
         predict()
         if step == 2:
             client.force_login(make_user(Role.LEAD))

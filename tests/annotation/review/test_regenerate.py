@@ -10,7 +10,7 @@ from django.utils import timezone
 from annotation.errors import LeaseExpired
 from annotation.models import Assignment, Item, ModelVersion, Regeneration
 from annotation.review.assign import assign_next
-from annotation.review.regenerate import JudgementNotShown, Regenerated, ask, opening, regenerate_next
+from annotation.review.regenerate import JudgementNotShown, Regenerated, opening, regenerate_next, request_regeneration
 from annotation.review.reveal import store_first_verdict
 from annotation.status import RegenerationState, ReviewMode
 from guardapp.guard.engines.hf.engine import HfEngine
@@ -39,7 +39,7 @@ def hold(mode: ReviewMode = ReviewMode.OPEN) -> Assignment:
 
 
 def asked(held: Assignment, kept: list[str] | None = None) -> Regeneration:
-    return ask(reviewer=held.reviewer, token=held.token, kept=KEPT if kept is None else kept)
+    return request_regeneration(reviewer=held.reviewer, token=held.token, kept=KEPT if kept is None else kept)
 
 
 def goes_on(sample: Sample, prefix: str) -> str:

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from annotation.database import clock
 from annotation.models import DeviceLoan, DeviceUse, Item
-from annotation.moderation.guard_client import GuardNotReady, ask_guard, hang_up
+from annotation.moderation.guard_client import GuardNotReady, call_guard, hang_up
 from annotation.moderation.guard_process import Guarding
 from annotation.moderation.guard_server import GuardServer
 from annotation.moderation.guard_wire import Content, JudgeRequest
@@ -68,7 +68,7 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
     snapshot = make_snapshot(24)
     version = loaded_engine.production_version()
     request_run(snapshot=snapshot, base_version=version, requested_by=snapshot.created_by, overrides={"max_steps": 1})
-    assert ask_guard(ASKED)[0].version == version.name
+    assert call_guard(ASKED)[0].version == version.name
     assert loaded_engine._loaded is not None and not shared_device.is_free()
     started, end = threading.Event(), threading.Event()
     at_start: list[bool] = []
@@ -92,7 +92,7 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
     worker.start()
     assert started.wait(60), "nobody asks the guard, and it leaves all the same"
     with pytest.raises(GuardNotReady, match="A training run has the guard's device") as refused:
-        ask_guard(ASKED)
+        call_guard(ASKED)
     assert refused.value.retry_after_s == shared_device.TRAINING_RETRY_S
     item = make_item(status=ItemStatus.PENDING, predicted=False)
     predict()
@@ -101,20 +101,20 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
     worker.join(60)
     assert at_start == [True] and not DeviceLoan.objects.exists()
     assert TrainingRun.objects.get().status == "failed"
-    assert ask_guard(ASKED)[0].version == version.name
+    assert call_guard(ASKED)[0].version == version.name
 
 
 def test_a_trainer_that_dies_gives_the_card_back_when_its_loan_runs_out(guard: None, settings: Settings) -> None:
-    ask_guard(ASKED)
+    call_guard(ASKED)
     settings.CLAIM_SECONDS = 2
     loan = shared_device.borrow(holder="run-1")
     assert loan is not None and shared_device.borrow(holder="run-2") is None
     until(shared_device.is_free)
     with pytest.raises(GuardNotReady):
-        ask_guard(ASKED)
+        call_guard(ASKED)
     # nobody renews the loan: the guard is loaded again before anybody asks
     until(lambda: loaded_engine._loaded is not None)
-    assert ask_guard(ASKED)[0].version
+    assert call_guard(ASKED)[0].version
     assert shared_device.borrow(holder="run-2") is not None and not loan.renew()
     shared_device.give_back(loan)  # of no effect: it is another's now
     assert DeviceLoan.objects.get().holder == "run-2"

@@ -189,29 +189,29 @@ def test_enough_new_hard_samples_start_a_pipeline(lead: User) -> None:
     schedule = nightly(lead, trigger=Trigger.HARD_SAMPLES, cron="", hard_samples=5)
     make_much_gold(lead, 40)
     make_much_gold(lead, 4, words="Tell us of", hard=True)
-    assert triggers.look_at_schedules() == [] and selectors.standing(schedule).words == "4 of 5 new hard samples"
+    assert triggers.check_schedules() == [] and selectors.standing(schedule).words == "4 of 5 new hard samples"
     make_gold(lead, prompt="The fifth of them", hard=True)
-    assert triggers.look_at_schedules() == [Pipeline.objects.get()]
+    assert triggers.check_schedules() == [Pipeline.objects.get()]
     assert newest_firing(schedule).why == "5 of 5 new hard samples"
-    assert triggers.look_at_schedules() == [] and selectors.new_hard_samples() == 0
+    assert triggers.check_schedules() == [] and selectors.new_hard_samples() == 0
 
 
 def test_a_drop_of_agreement_starts_a_pipeline(lead: User) -> None:
     schedule = nightly(lead, trigger=Trigger.AGREEMENT, cron="", agreement_below=0.8, agreement_window=20)
     for number in range(20):  # the guard says "harmful" of every item
         make_gold(lead, prompt=f"Older subject {number} of its own", label="harmful", settled_ago=7200)
-    assert triggers.look_at_schedules() == [] and not selectors.standing(schedule).met
+    assert triggers.check_schedules() == [] and not selectors.standing(schedule).met
     for number in range(10):
         make_gold(lead, prompt=f"Newer matter {number * 7} to judge", label="unharmful", settled_ago=60)
     assert selectors.agreement(20).share == 0.5
-    assert len(triggers.look_at_schedules()) == 1
+    assert len(triggers.check_schedules()) == 1
     assert "50.0%" in newest_firing(schedule).why and "bound 80.0%" in newest_firing(schedule).why
 
 
 def test_too_few_gold_labels_say_nothing_of_agreement(lead: User) -> None:
     schedule = nightly(lead, trigger=Trigger.AGREEMENT, cron="", agreement_below=0.9, agreement_window=50)
     make_much_gold(lead, 40)
-    assert not selectors.standing(schedule).met and triggers.look_at_schedules() == []
+    assert not selectors.standing(schedule).met and triggers.check_schedules() == []
 
 
 def test_agreement_is_that_of_the_version_in_production(lead: User) -> None:
@@ -225,8 +225,8 @@ def test_agreement_is_that_of_the_version_in_production(lead: User) -> None:
 def test_a_condition_that_cannot_start_waits_before_it_is_tried_again(lead: User) -> None:
     schedule = nightly(lead, trigger=Trigger.HARD_SAMPLES, cron="", hard_samples=2)
     make_much_gold(lead, 3, hard=True)
-    triggers.look_at_schedules()
-    triggers.look_at_schedules()
+    triggers.check_schedules()
+    triggers.check_schedules()
     assert [firing.outcome for firing in selectors.firings(schedule)] == [FiringOutcome.FAILED]
 
 
@@ -234,7 +234,7 @@ def test_a_schedule_that_is_switched_off_starts_nothing_unless_a_person_asks(lea
     make_much_gold(lead, 40, hard=True)
     by_count = nightly(lead, name="hard", trigger=Trigger.HARD_SAMPLES, cron="", hard_samples=2, enabled=False)
     by_time = nightly(lead, enabled=False)
-    assert triggers.look_at_schedules() == [] and triggers.fire_by_time(schedule_id=by_time.pk) is None
+    assert triggers.check_schedules() == [] and triggers.fire_by_time(schedule_id=by_time.pk) is None
     firing = triggers.fire_now(schedule=by_count, asked_by="lead")
     assert firing is not None and firing.pipeline is not None and firing.why == "lead asked for it"
 

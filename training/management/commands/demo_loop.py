@@ -86,14 +86,14 @@ class Command(BaseCommand):
                 flush=True,
             )
             report = run_loop(
-                rows, work=Path(settings.DATA_DIR), overrides=dict(_setting(pair) for pair in options["set"]), say=say
+                rows, work=Path(settings.DATA_DIR), overrides=dict(_setting(pair) for pair in options["set"]), echo=echo
             )
         except (DemoFailed, NotEnoughRows, ServiceError) as error:
             raise CommandError(str(error)) from error
         print(json.dumps(report), flush=True)
 
 
-def say(line: str) -> None:
+def echo(line: str) -> None:
     print(line, flush=True)
 
 

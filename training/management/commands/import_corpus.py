@@ -14,7 +14,7 @@ from training.corpora.records import FileNotReadable
 from training.corpora.report import ImportReport
 from training.errors import TrainingError
 from training.files import file_of
-from training.management.bad_rows import say_bad_rows
+from training.management.bad_rows import print_bad_rows
 from training.management.lead import add_by, lead_named
 
 
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         except (TrainingError, FileNotReadable) as error:
             raise CommandError(str(error)) from error
         finally:
-            say_bad_rows(report, self.stderr)
+            print_bad_rows(report, self.stderr)
         counts = snapshot.counts
         self.stdout.write(
             f"{snapshot.name}: {counts['train']:,} rows to train on, {counts['holdout']:,} held out, "

@@ -15,7 +15,7 @@ from training.corpora.output_rows import OutputRow, output_rows
 from training.corpora.records import FileNotReadable
 from training.corpora.report import ImportReport
 from training.errors import TrainingError
-from training.management.bad_rows import say_bad_rows
+from training.management.bad_rows import print_bad_rows
 from training.management.lead import add_by, lead_named
 from training.models import Benchmark, ImportedOutputs
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
                     f"{percent(published['f1']):.2f} as the "
                     f"published scripts count; {strict['n']} rows, {made.result['missing']} without a completion"
                 )
-            say_bad_rows(report, self.stderr)
+            print_bad_rows(report, self.stderr)
         if failed:
             raise CommandError(f"Not imported: {', '.join(failed)}.")
 

@@ -13,7 +13,7 @@ from training.corpora.manifest import BenchmarkFile, benchmark_files
 from training.corpora.records import FileNotReadable
 from training.corpora.report import ImportReport
 from training.errors import TrainingError
-from training.management.bad_rows import say_bad_rows
+from training.management.bad_rows import print_bad_rows
 from training.management.lead import add_by, lead_named
 
 
@@ -57,7 +57,7 @@ class Command(BaseCommand):
                     f"{made.positive_class}, "
                     f"{report.bad_count:,} bad" + ("" if report.rows else " (was registered)")
                 )
-            say_bad_rows(report, self.stderr)
+            print_bad_rows(report, self.stderr)
         if failed:
             raise CommandError(f"Not registered: {', '.join(failed)}.")
 

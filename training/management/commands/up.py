@@ -35,9 +35,9 @@ class Command(BaseCommand):
             with only_one(settings.DATA_DIR / "up.lock"):
                 refuse_taken_port(plan.bind, plan.port)
                 everything = programs(plan)
-                prepare(lambda line: self.say("setup", line))
+                prepare(lambda line: self.echo("setup", line))
                 if demo_is_wanted():
-                    self.say("setup", "loading the demo queue")
+                    self.echo("setup", "loading the demo queue")
                     everything.append(
                         Program("demo", (sys.executable, str(settings.BASE_DIR / "manage.py"), "setup_demo"), once=True)
                     )
@@ -47,16 +47,16 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def supervise(self, plan: Plan, everything: list[Program]) -> None:
-        supervisor = Supervisor(everything, log_dir=settings.DATA_DIR / "log", cwd=settings.BASE_DIR, say=self.say)
+        supervisor = Supervisor(everything, log_dir=settings.DATA_DIR / "log", cwd=settings.BASE_DIR, echo=self.echo)
         if plan.broker_socket:
             plan.broker_socket.unlink(missing_ok=True)
             supervisor.start(BROKER)
             _wait_for(plan.broker_socket)
         watch = Watch(plan, self)
         supervisor.run(watch)
-        self.say("up", "everything has stopped")
+        self.echo("up", "everything has stopped")
 
-    def say(self, name: str, line: str) -> None:
+    def echo(self, name: str, line: str) -> None:
         self.stdout.write(f"{name:>10} | {line}")
         self.stdout.flush()
 
@@ -78,7 +78,7 @@ class Watch:
             self.next_check = now + CHECK_EVERY_S
             if _answers(self.plan.bind, self.plan.port):
                 self.answers = True
-                self.command.say(
+                self.command.echo(
                     "web",
                     f"ready at {address(self.plan)} after {now - self.command.began:.1f} s; Ctrl+C stops everything",
                 )
@@ -93,7 +93,7 @@ class Watch:
         )
         if backlog.total and line != self.last:
             self.last = line
-            self.command.say("guard", f"{line} ({time.monotonic() - self.command.began:.0f} s)")
+            self.command.echo("guard", f"{line} ({time.monotonic() - self.command.began:.0f} s)")
         self.caught_up = bool(backlog.total) and backlog.waiting == 0
         if self.caught_up:
             connections.close_all()
