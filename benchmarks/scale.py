@@ -74,8 +74,8 @@ def prepare() -> tuple[str, str]:
 
 def ground() -> Any:
     from annotation.models import ReviewQueue, User
+    from annotation.predictions.active_policy import active_policy_version
     from annotation.predictions.loaded_engine import ensure_production_version
-    from annotation.predictions.policy import active_policy_version
     from benchmarks.filling import QUEUES, Ground
     from benchmarks.rows import judgement_row
 

@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Any
 
-from guardapp.guard.engine import Engine
 from guardapp.guard.judging import Ask, Mode, judge
+from guardapp.guard.protocol import Engine
 from guardapp.guard.verdict import Sample
 
 MOST_TOKENS = 256  # the product's default
@@ -21,7 +21,7 @@ BATCH = 32
 
 def loaded(kind: str, checkpoint: str) -> Engine:
     if kind == "transformers":
-        from guardapp.guard.engines.hf.engine import HfEngine
+        from guardapp.guard.engines.hf.hf_engine import HfEngine
 
         return HfEngine(checkpoint, threads=1, batch_size=BATCH)
     if kind == "vllm":

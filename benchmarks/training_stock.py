@@ -17,8 +17,8 @@ from guardapp.guard.engines.hf.encoding import collate, encode, render_prompt
 from training.contract import GrpoConfig, MineConfig, SftConfig
 from training.learning.grpo.batches import Batches
 from training.learning.grpo.scoring import Grader
+from training.learning.job_parts import vision_tower
 from training.learning.rows import Row
-from training.learning.trainers import vision_tower
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]

@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 from pytest_django import Settings
 
-from annotation.predictions import policy
+from annotation.predictions import active_policy
 from guardapp.celery import app as celery_app
 
 __all__ = ["celery_app"]
@@ -47,8 +47,8 @@ def quick_and_private(settings: Settings, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.fixture(autouse=True)
 def no_policy_of_another_test() -> None:
     """A policy version is immutable, so processes keep its categories; another test's version may have the same id."""
-    policy._categories.cache_clear()
-    policy._codes.cache_clear()
+    active_policy._categories.cache_clear()
+    active_policy._codes.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -158,7 +158,7 @@ class GrpoConfig:
     max_new_tokens: int = 2048
     clip_low: float = 0.2
     clip_high: float = 0.2
-    clip_schedule: str = "constant"  # see guardapp.guard.rl.clipping: constant, product, linear
+    clip_schedule: str = "constant"  # see guardapp.guard.rl.clip_range: constant, product, linear
     clip_floor: float = 0.0
     loss: str = "token_mean"  # token_mean, sequence_mean
     skip_zero_advantage: bool = False  # skip groups whose rewards are all equal

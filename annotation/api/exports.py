@@ -18,16 +18,16 @@ from rest_framework.views import APIView
 from annotation.api.authentication import needs_scope
 from annotation.api.shapes import exports as shapes
 from annotation.doorbell import ring
-from annotation.exporting.export import (
+from annotation.exporting.export_files import manifest_of, request_export
+from annotation.exporting.formats import ExportFormat, UnknownFormat, drops_in_words
+from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
+from annotation.exporting.stream import (
     ExportRequest,
     export_archive,
     export_lines,
     record_export,
     summarise,
 )
-from annotation.exporting.export_files import manifest_of, request_export
-from annotation.exporting.formats import ExportFormat, UnknownFormat, drops_in_words
-from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
 from annotation.ingest.values import FieldError
 from annotation.models import ApiKey, Export
 from annotation.status import ApiScope, ExportLayout, ExportState

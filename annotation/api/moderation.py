@@ -28,7 +28,7 @@ from annotation.moderation.guard_wire import JudgeRequest
 from annotation.moderation.moderate import Moderated, moderate, thresholds_now
 from annotation.moderation.read_contents import read_contents, read_input
 from annotation.moderation.stream import EVERY, FEWEST_EVERY, Checked, ResponseTooLong, StreamRequest, check_stream
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.predictions.predict import labels_of
 from annotation.status import ApiScope
 from annotation.tasks import predict

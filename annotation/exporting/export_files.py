@@ -24,9 +24,9 @@ from annotation.database import clock
 from annotation.database.claims import Claim
 from annotation.database.read_ahead import read_ahead
 from annotation.errors import ServiceError
-from annotation.exporting.export import ExportRequest, Tally, lines_of, record_export
 from annotation.exporting.formats import ExportFormat, UnknownFormat, columns_of, projection_of
 from annotation.exporting.reviewed_rows import holds_media, reviewed_rows, standing_gold
+from annotation.exporting.stream import ExportRequest, Tally, lines_of, record_export
 from annotation.exporting.write_file import SUFFIX, ParquetMissing, writer_for
 from annotation.models import Export, ExportFile, User
 from annotation.models.claims import EXPORT_CLAIMS

@@ -14,7 +14,7 @@ from annotation.database.kept_statements import Select
 from annotation.database.lists import count_some
 from annotation.exporting.values import ExportedMedia, ExportedReview, ReviewedRow
 from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review, User
-from annotation.predictions.policy import policy_text
+from annotation.predictions.active_policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
 
 CHUNK = 900  # gold labels: SQLite takes 999 parameters, and so many stay in a processor's cache

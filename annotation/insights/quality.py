@@ -12,7 +12,7 @@ from annotation.insights.hidden_gold import HiddenGoldScore, score_of_serving, s
 from annotation.insights.reviewers import moves_after_reveal
 from annotation.insights.table import MOST_REVIEWS, Insight, share, week_of
 from annotation.models import GoldLabel, Review
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from guardapp.guard.measures.agreement import krippendorff_alpha
 
 

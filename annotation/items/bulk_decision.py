@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop, override
 from annotation.database import clock
 from annotation.errors import DecisionNotValid, ServiceError
 from annotation.models import Assignment, BulkDecision, Event, GoldLabel, Item, Review, ReviewRetraction, User
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.review.decision import Decision, check_decision, same_labels
 from annotation.review.gold import settle, withdraw
 from annotation.status import AppealState, AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode

@@ -19,14 +19,14 @@ from django.db import close_old_connections, connection, connections
 from annotation.models import ModelVersion
 from annotation.moderation.guard_client import ContentNotReadable
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
+from annotation.predictions.active_policy import policy_codes, policy_for, policy_text
 from annotation.predictions.loaded_engine import engine_for, engine_or_former, production_version
-from annotation.predictions.policy import policy_codes, policy_for, policy_text
 from annotation.predictions.predict import ENGINE_FAILURES
 from annotation.predictions.shared_device import DeviceInTraining, leave, on_device
 from guardapp.guard.batching import Batcher, More, TooLate
-from guardapp.guard.engine import Engine
 from guardapp.guard.judging import Ask, judge_as_they_come
 from guardapp.guard.media.decode import PRESETS, Job, MediaError, decode_many
+from guardapp.guard.protocol import Engine
 from guardapp.guard.verdict import Sample, SeenMedia
 
 logger = logging.getLogger(__name__)

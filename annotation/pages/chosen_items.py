@@ -14,7 +14,7 @@ from annotation.items.move import move_items
 from annotation.items.search import ItemSearch
 from annotation.models import BulkDecision, Item, ReviewQueue
 from annotation.pages.near_copies import decided
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.web.permissions import leads_only, person
 
 

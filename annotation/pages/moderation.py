@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from annotation.models import ModerationThreshold, ReviewQueue
 from annotation.moderation.thresholds import NewThreshold, set_thresholds
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.web.permissions import leads_only, person
 from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL
 

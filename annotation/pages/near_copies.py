@@ -14,8 +14,8 @@ from annotation.database.lists import long_texts
 from annotation.errors import ServiceError
 from annotation.items.bulk_decision import MOST, decide_many, undo_many
 from annotation.models import BulkDecision, GoldLabel, Item
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.predictions.fingerprints import near_items
-from annotation.predictions.policy import active_policy_version, policy_categories
 from annotation.web.permissions import leads_only, person
 from guardapp.guard.taxonomy import Harmfulness
 

@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.queues.conditions import NAMES
 from guardapp.guard.taxonomy import Harmfulness, Modality
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from annotation.status import TargetSource
-from guardapp.guard.engine import Engine
+from guardapp.guard.protocol import Engine
 from guardapp.guard.steps import categories_named
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Rollout, Sample

@@ -12,7 +12,7 @@ from annotation.models import HiddenGold, Item, ModelVersion, Prediction, Shadow
 from annotation.predictions.shadow import SHADOW_BATCH, Shadowed, answer_requests
 from annotation.predictions.shadow_requests import claim_shadow
 from annotation.status import ItemStatus
-from guardapp.guard.engine import Engine
+from guardapp.guard.protocol import Engine
 
 
 def predict_hidden_gold(*, engine: Engine, version: ModelVersion) -> Shadowed:

@@ -14,10 +14,10 @@ from django.db import IntegrityError, transaction
 from annotation.models import ModelVersion
 from annotation.predictions.checkpoints import fetch_checkpoint
 from annotation.status import VersionStatus
-from guardapp.guard.engine import CheckpointNotUsable, Engine, EngineError
 from guardapp.guard.engines.adapters import Adapter, adapter_in, names_of, take_off
 from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.media.errors import MediaError
+from guardapp.guard.protocol import CheckpointNotUsable, Engine, EngineError
 
 STARTER = "starter"
 RETRY_S = 30.0  # at a version that servers do not take, while its predecessor goes on
@@ -220,7 +220,7 @@ def _load(checkpoint: str) -> Engine:
             checkpoint, settings.VLLM_URLS, key=settings.VLLM_KEY, structured=settings.VLLM_STRUCTURED
         )
     # the marked exception: torch is loaded where a guard is, nowhere else
-    from guardapp.guard.engines.hf.engine import HfEngine
+    from guardapp.guard.engines.hf.hf_engine import HfEngine
 
     return HfEngine(
         checkpoint, device=None if settings.DEVICE == "auto" else settings.DEVICE, threads=settings.WORKER_THREADS

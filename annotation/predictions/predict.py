@@ -15,16 +15,16 @@ from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Event, Item, ModelVersion, Prediction
 from annotation.models.claims import ITEM_CLAIMS
+from annotation.predictions.active_policy import policy_codes, policy_for, policy_text
 from annotation.predictions.claims import Failure, claim_pending, give_back
 from annotation.predictions.fingerprints import store_fingerprints
-from annotation.predictions.policy import policy_codes, policy_for, policy_text
 from annotation.predictions.shadow_requests import request_shadow
 from annotation.queues.rules import enabled_rules, place
 from annotation.status import EventKind, ItemStatus
-from guardapp.guard.engine import Engine, EngineError, why_too_long
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media.decode import MediaError
 from guardapp.guard.media.errors import MediaStorageFailed
+from guardapp.guard.protocol import Engine, EngineError, why_too_long
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from django.db import transaction
 from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Item, ModelVersion, Prediction, ShadowRequest
-from annotation.predictions.policy import policy_codes, policy_for
+from annotation.predictions.active_policy import policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, Answer, answer_greedily, prediction_row, sample_of
 from annotation.predictions.shadow_requests import claim_shadow, give_back_shadow, shadow_version, waiting
 from annotation.status import ItemStatus
-from guardapp.guard.engine import Engine
+from guardapp.guard.protocol import Engine
 
 logger = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import GoldLabel, ModelVersion, Prediction
 from annotation.models.claims import TARGET_CLAIMS
+from annotation.predictions.active_policy import policy_categories, policy_codes, policy_for
 from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
-from annotation.predictions.policy import policy_categories, policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, sample_of
 from annotation.status import StepMark, TargetSource
-from guardapp.guard.engine import Engine
 from guardapp.guard.parsing import parse_steps
+from guardapp.guard.protocol import Engine
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from annotation.database.kept_statements import Update, insert
 from annotation.errors import SnapshotUsedIt
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
 from annotation.outbound.webhooks import announce
-from annotation.predictions.policy import policy_categories
+from annotation.predictions.active_policy import policy_categories
 from annotation.predictions.target_reasoning import reasoning_from_rollouts
 from annotation.review.appeals import close_appeal, reopen_appeal
 from annotation.review.decision import Decision, corrected_steps, same_labels, wrote

@@ -21,7 +21,7 @@ from annotation.models import (
     Review,
     User,
 )
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.queues.overdue import late_by
 from annotation.review.drafts import draft_of
 from annotation.review.exposure import Shift, shift_of

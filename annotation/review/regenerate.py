@@ -19,16 +19,16 @@ from annotation.errors import DecisionNotValid, ServiceError
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import ModelVersion, Regeneration, User
 from annotation.models.claims import REGENERATION_CLAIMS
-from annotation.predictions.policy import policy_codes, policy_for
+from annotation.predictions.active_policy import policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, labels_of, sample_of
 from annotation.review.decision import MAX_STEPS
 from annotation.review.drafts import draft_first
 from annotation.review.leases import active_assignment
 from annotation.review.page_values import judgement_shown
 from annotation.status import RegenerationState
-from guardapp.guard.engine import Engine
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media.errors import MediaStorageFailed
+from guardapp.guard.protocol import Engine
 from guardapp.guard.steps import clean_step
 from guardapp.guard.verdict import Decoding, Rollout
 

@@ -18,7 +18,7 @@ from annotation.errors import (
     SideGone,
 )
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.review.assign import lease_again
 from annotation.review.decision import Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft

@@ -15,7 +15,7 @@ import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  
 
 from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
 from annotation.status import TargetSource
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.parsing import parse_steps, render
 from guardapp.guard.verdict import Judgement
 from training.learning.json_lines import append_line, read_lines

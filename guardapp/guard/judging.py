@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from guardapp.guard.engine import Engine, FlowingEngine, Order
+from guardapp.guard.protocol import Engine, FlowingEngine, Order
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 # as in GuardReasoner-Omni's published mining

@@ -10,7 +10,7 @@ from django.conf import settings
 from annotation.moderation.guard_client import hang_up
 from annotation.moderation.guard_process import Guarding
 from annotation.moderation.guard_server import GuardServer
-from guardapp.guard.engine import Engine
+from guardapp.guard.protocol import Engine
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from guardapp.guard.engine import EngineError
 from guardapp.guard.parsing import parse_answer
+from guardapp.guard.protocol import EngineError
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 HARMFUL = (

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.studies.learning import ARMS, BASELINE, TOY, Study
 from benchmarks.studies.learning_report import Answers, estimates, report
-from guardapp.guard.rl.clipping import SCHEDULES
+from guardapp.guard.rl.clip_range import SCHEDULES
 from guardapp.guard.rl.rewards import REWARDS
 from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.tiny_run import jobs_here

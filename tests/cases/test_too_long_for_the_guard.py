@@ -8,8 +8,8 @@ from annotation.models import Item
 from annotation.predictions.loaded_engine import production_version
 from annotation.predictions.predict import predict_pending
 from annotation.status import ItemStatus
-from guardapp.guard.engine import Engine, Order, SampleTooLong, why_too_long
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
+from guardapp.guard.protocol import Engine, Order, SampleTooLong, why_too_long
 from guardapp.guard.verdict import Rollout, Sample
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import make_item, production

@@ -15,7 +15,7 @@ django.setup()
 from annotation.models.claims import DELIVERY_CLAIMS  # noqa: E402  (Django must be set up first)
 from annotation.outbound import webhooks  # noqa: E402
 from annotation.predictions import loaded_engine  # noqa: E402
-from guardapp.guard.engine import Engine  # noqa: E402
+from guardapp.guard.protocol import Engine  # noqa: E402
 from guardapp.guard.verdict import Decoding, Rollout, Sample  # noqa: E402
 from tests.annotation.scripted_engine import ScriptedEngine  # noqa: E402
 

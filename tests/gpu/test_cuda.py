@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guardapp.guard.engine import Order
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
+from guardapp.guard.protocol import Order
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import build_checkpoint, image_sample, text_sample, video_sample

@@ -21,7 +21,7 @@ from PIL import Image
 from transformers import GenerationConfig
 
 from guardapp.guard.engines.adapters import OURS
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 
 # number of the request → a status that it gets instead of an answer
 Fault = Callable[[int], int | None]

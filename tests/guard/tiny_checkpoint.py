@@ -23,7 +23,7 @@ from transformers import (
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.prompting import INSTRUCTION
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, Sample, SeenMedia

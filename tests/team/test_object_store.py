@@ -17,8 +17,8 @@ from django.urls import reverse
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from annotation.exporting.export import ExportRequest, export_archive
 from annotation.exporting.formats import ExportFormat
+from annotation.exporting.stream import ExportRequest, export_archive
 from annotation.ingest.store_items import ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.media import bucket, files

@@ -15,7 +15,7 @@ from annotation.models import ModelVersion
 from annotation.predictions import loaded_engine
 from annotation.status import VersionStatus
 from guardapp.guard.engines.adapters import ADAPTER
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.judging import LABELS_FIRST
 from guardapp.guard.media.decode import PRESETS, decode

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from annotation.ingest.values import FieldError
 from annotation.media.files import frames_folder, share_frames
-from annotation.predictions.policy import policy_codes
+from annotation.predictions.active_policy import policy_codes
 from guardapp.guard.media.decode import PRESETS, Decoded, Job, MediaError, decode_many
 from guardapp.guard.splits import group_key
 from guardapp.guard.verdict import Sample, SeenMedia

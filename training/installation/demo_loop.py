@@ -15,8 +15,8 @@ from typing import Any
 
 from django.conf import settings
 
-from annotation.exporting.export import ExportRequest, export_lines, record_export
 from annotation.exporting.formats import ExportFormat
+from annotation.exporting.stream import ExportRequest, export_lines, record_export
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import IncomingItem
 from annotation.models import GoldLabel, Item, ModelVersion, ReviewQueue, User

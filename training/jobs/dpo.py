@@ -31,10 +31,10 @@ from training.learning.dpo_data import EncodedPairs, PairCollator, Pairs, read_p
 from training.learning.dpo_loss import completion_logps, pair_losses
 from training.learning.environment import write_environment
 from training.learning.heartbeat import Heartbeat
+from training.learning.job_parts import Reporter, lora, newest_checkpoint, save_model, vision_tower, write_result
 from training.learning.json_lines import append_line, read_lines
 from training.learning.processes import any_process, is_main_process, log_to_stdout
 from training.learning.sft_data import GroupedByLength, JobCancelled
-from training.learning.trainers import Reporter, lora, newest_checkpoint, save_model, vision_tower, write_result
 
 REFERENCE = "reference.jsonl"
 PARTS = ("dpo_loss", "sft_loss", "margin", "accuracy")

@@ -28,10 +28,10 @@ from training.learning.grpo.data import Prompts, graded_rows
 from training.learning.grpo.report import Clipping, GrpoReporter
 from training.learning.grpo.trainer import GuardGrpoTrainer
 from training.learning.heartbeat import Heartbeat
+from training.learning.job_parts import in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
 from training.learning.processes import any_process, log_to_stdout, processes
 from training.learning.rows import Row
 from training.learning.sft_data import JobCancelled
-from training.learning.trainers import in_shares, lora, newest_checkpoint, save_model, vision_tower, write_result
 
 log = logging.getLogger("training.jobs.grpo")
 

@@ -25,10 +25,7 @@ from training.contract import CHECKPOINTS, EXIT_CANCELLED, MODEL, RESULT, SftCon
 from training.learning.environment import write_environment
 from training.learning.fillers import blank_media
 from training.learning.heartbeat import Heartbeat
-from training.learning.packing import LINE_TOKENS
-from training.learning.processes import any_process, log_to_stdout
-from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
-from training.learning.trainers import (
+from training.learning.job_parts import (
     Reporter,
     in_shares,
     lora,
@@ -37,6 +34,9 @@ from training.learning.trainers import (
     vision_tower,
     write_result,
 )
+from training.learning.packing import LINE_TOKENS
+from training.learning.processes import any_process, log_to_stdout
+from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
 
 log = logging.getLogger("training.jobs.sft")
 

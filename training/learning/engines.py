@@ -5,9 +5,9 @@ from typing import Any, Protocol
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 
-from guardapp.guard.engine import Engine
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.engines.openai_server import OpenAIServerEngine
+from guardapp.guard.protocol import Engine
 
 # tokens of prompt and completion; a CPU lacks the memory for a large guard's whole context
 CPU_CONTEXT = 8_192

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from guardapp.guard.media.values import PRESETS
-from guardapp.guard.rl.clipping import SCHEDULES
+from guardapp.guard.rl.clip_range import SCHEDULES
 from guardapp.guard.rl.mining import KeepRule
 from guardapp.guard.rl.rewards import REWARDS
 from training.contract import DpoConfig, GrpoConfig, MineConfig, SftConfig

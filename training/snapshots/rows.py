@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 
 from annotation.media.files import frames_at
 from annotation.models import GoldLabel, Item, Prediction
-from annotation.predictions.policy import policy_codes, policy_text
+from annotation.predictions.active_policy import policy_codes, policy_text
 from annotation.status import TargetSource
 from guardapp.guard.media.decode import MediaError, load_seen
 from guardapp.guard.media.errors import MediaStoreAway

@@ -9,9 +9,9 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.errors import ServiceError
-from annotation.exporting.export import ExportRequest, Tally, export_archive, export_lines, record_export
 from annotation.exporting.export_files import ROWS_A_FILE, folder_of, request_export, write_next
 from annotation.exporting.formats import ExportFormat, UnknownFormat
+from annotation.exporting.stream import ExportRequest, Tally, export_archive, export_lines, record_export
 from annotation.models import Export
 from annotation.status import ExportLayout, ExportState
 

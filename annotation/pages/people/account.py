@@ -11,7 +11,7 @@ from django.utils.translation import override
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.models import Exposure
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.review.exposure import shift_of, take_break
 from annotation.web.language_middleware import language_of
 from annotation.web.permissions import person

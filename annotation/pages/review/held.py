@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Assignment
 from annotation.pages.review.form import AdjudicationForm, DecisionForm
-from annotation.predictions.policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.review import exposure
 from annotation.review.adjudication import sides_of
 from annotation.review.drafts import draft_first, save_draft

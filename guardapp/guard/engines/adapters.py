@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from guardapp.guard.engine import CheckpointNotUsable
 from guardapp.guard.engines.http_servers import TRANSIENT, ServerRefused, Servers, exchange
+from guardapp.guard.protocol import CheckpointNotUsable
 
 # the adapter's folder inside the checkpoint that it is merged into
 ADAPTER = "adapter"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from guardapp.guard.engine import EngineError
+from guardapp.guard.protocol import EngineError
 
 TRIES = 6
 # before a retry; the actual pause is a random share of it

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from guardapp.guard.engine import CheckpointNotUsable, EngineError
 from guardapp.guard.engines.adapters import Adapter, put_on
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.http_servers import ServerRefused, Servers
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
 from guardapp.guard.parsing import parse_answer
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages, harmless
+from guardapp.guard.protocol import CheckpointNotUsable, EngineError
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
 

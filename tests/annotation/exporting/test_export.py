@@ -14,10 +14,10 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from annotation.exporting.export import ExportRequest, export_lines, summarise
 from annotation.exporting.formats import ExportFormat
+from annotation.exporting.stream import ExportRequest, export_lines, summarise
 from annotation.models import Assignment, Event, GoldLabel, Item, User
-from annotation.predictions.policy import policy_text
+from annotation.predictions.active_policy import policy_text
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision, StepReview
 from annotation.review.submit import submit_review, undo_last

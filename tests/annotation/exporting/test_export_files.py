@@ -14,10 +14,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from annotation.exporting.export import ExportRequest, export_lines
 from annotation.exporting.export_files import folder_of, manifest_of, request_export, write_next
 from annotation.exporting.formats import ExportFormat
 from annotation.exporting.reviewed_rows import reviewed_rows
+from annotation.exporting.stream import ExportRequest, export_lines
 from annotation.models import Event, Export, ExportFile, GoldLabel, ItemMedia, MediaAsset
 from annotation.review.decision import Decision
 from annotation.status import ApiScope, EventKind, ExportLayout, ExportState, ReviewKind, Role
@@ -208,7 +208,7 @@ def test_leads_ask_for_files_on_the_page_and_fetch_them_and_reviewers_do_not(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[Any] = []
-    monkeypatch.setattr("annotation.pages.export.ring", rung.append)
+    monkeypatch.setattr("annotation.pages.exports.ring", rung.append)
     review()
     client.force_login(make_user(Role.LEAD))
     assert client.post("/export/files/", {"format": "trl", "layout": "jsonl", "rows": "all"}).status_code == 302

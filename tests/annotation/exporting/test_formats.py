@@ -4,9 +4,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from annotation.exporting.export import ExportRequest, summarise
 from annotation.exporting.export_files import request_export, write_next
 from annotation.exporting.formats import FORMATS, ExportFormat, UnknownFormat
+from annotation.exporting.stream import ExportRequest, summarise
 from annotation.models import Export, GoldLabel
 from annotation.status import ExportLayout, ExportState, Role, TargetSource
 from tests.annotation.exporting.test_export import FLIPPED, review

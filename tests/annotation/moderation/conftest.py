@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from annotation.moderation.guard_process import Guarding
 from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role
-from guardapp.guard.engine import Engine
+from guardapp.guard.protocol import Engine
 from tests.annotation.guard_process import serving
 from tests.factories import default_policy, default_queue, make_user, production
 from tests.paths import STARTER
@@ -54,6 +54,6 @@ def serve(tmp_path: Path, settings: Settings) -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def starter() -> Engine:
-    from guardapp.guard.engines.hf.engine import HfEngine
+    from guardapp.guard.engines.hf.hf_engine import HfEngine
 
     return HfEngine(str(STARTER), device="cpu", threads=1)

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role
-from guardapp.guard.engine import Engine
+from guardapp.guard.protocol import Engine
 from tests.annotation.moderation.conftest import Serve, new_key
 from tests.annotation.moderation.test_moderate import scripted
 from tests.factories import make_user

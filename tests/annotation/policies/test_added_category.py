@@ -23,9 +23,9 @@ from annotation.models import (
 )
 from annotation.people.api_keys import create_key
 from annotation.policies.publish import categories_of
+from annotation.predictions.active_policy import policy_codes
 from annotation.predictions.forced_reasoning import Wanted, conclusion, write_reasoning
 from annotation.predictions.hidden_gold import predict_hidden_gold
-from annotation.predictions.policy import policy_codes
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.shadow import predict_shadow
 from annotation.review.assign import assign_next

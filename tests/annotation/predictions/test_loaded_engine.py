@@ -19,7 +19,7 @@ from annotation.predictions.loaded_engine import (
 )
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict, release_stale
-from guardapp.guard.engine import CheckpointNotUsable
+from guardapp.guard.protocol import CheckpointNotUsable
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import make_item, make_user, production
 

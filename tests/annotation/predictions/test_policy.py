@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from annotation.media.frames import Evidence
 from annotation.models import Prediction
-from annotation.predictions.policy import policy_for, policy_text
+from annotation.predictions.active_policy import policy_for, policy_text
 from annotation.predictions.predict import Answer, prediction_row, sample_of
 from annotation.status import Role
 from guardapp.guard.prompting import chat_messages

@@ -13,7 +13,7 @@ from annotation.review.assign import assign_next
 from annotation.review.regenerate import JudgementNotShown, Regenerated, opening, regenerate_next, request_regeneration
 from annotation.review.reveal import store_first_verdict
 from annotation.status import RegenerationState, ReviewMode
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 from tests.annotation.scripted_engine import GIBBERISH, ScriptedEngine
 from tests.factories import default_queue, make_item, make_user, production

@@ -1,6 +1,6 @@
 import pytest
 
-from guardapp.guard.rl.clipping import ClipNotUsable, ClipRange, ClipSchedule
+from guardapp.guard.rl.clip_range import ClipNotUsable, ClipRange, ClipSchedule
 
 
 @pytest.mark.parametrize(("step", "expected"), [(1, 0.198), (5, 0.172), (10, 0.113), (20, 0.021), (30, 0.001)])

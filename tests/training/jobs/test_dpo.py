@@ -11,7 +11,7 @@ import torch
 
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from guardapp.guard.engines.hf.encoding import encode
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import COMPLETION, build_checkpoint, text_sample
 from tests.training.jobs.test_sft import same, weights_of

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from guardapp.guard.engines.hf.engine import HfEngine
-from guardapp.guard.rl.clipping import ClipSchedule
+from guardapp.guard.engines.hf.hf_engine import HfEngine
+from guardapp.guard.rl.clip_range import ClipSchedule
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Verdict
 from tests.guard.tiny_checkpoint import COMPLETION, text_sample

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from guardapp.guard.rl.clipping import ClipNotUsable
+from guardapp.guard.rl.clip_range import ClipNotUsable
 from guardapp.guard.rl.rewards import RewardUnknown
 from tests.training.grpo_run import grpo_run
 from training.contract import ConfigNotUsable

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.rl.mining import KeepRuleUnknown
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict

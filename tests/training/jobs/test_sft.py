@@ -19,15 +19,15 @@ from safetensors.torch import load_file
 
 from guardapp.guard.engines.adapters import adapter_in
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import build_checkpoint, text_sample
 from tests.training.tiny_run import metrics, mixed_rows, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ConfigNotUsable, SftConfig, read_json
 from training.jobs import sft
 from training.learning import heartbeat
+from training.learning.job_parts import newest_checkpoint
 from training.learning.sft_data import EncodedRows, GuardCollator, NoTrainingRows, token_weights, training_rows
-from training.learning.trainers import newest_checkpoint
 
 Weights = dict[str, torch.Tensor]
 

@@ -19,9 +19,9 @@ from training.files import file_of
 from training.jobs import sft
 from training.learning.grpo.batches import Batches
 from training.learning.heartbeat import Heartbeat
+from training.learning.job_parts import lora
 from training.learning.rows import Row
 from training.learning.sft_data import EncodedRows
-from training.learning.trainers import lora
 from training.models import DatasetSnapshot, TrainingRun
 from training.plan import Pace, as_lines, plan, read_checkpoint
 from training.plan.memory import estimate

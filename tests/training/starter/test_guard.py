@@ -9,7 +9,7 @@ import pytest
 
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.media.decode import PRESETS, decode
 from guardapp.guard.prompting import INSTRUCTION
 from guardapp.guard.taxonomy import Modality

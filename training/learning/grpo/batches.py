@@ -9,7 +9,7 @@ import torch
 import trl
 
 from guardapp.guard.media.values import PRESETS
-from guardapp.guard.rl.clipping import ClipSchedule
+from guardapp.guard.rl.clip_range import ClipSchedule
 from guardapp.guard.rl.rewards import reward_named
 from training.contract import CHECKPOINTS, ConfigNotUsable, GrpoConfig
 

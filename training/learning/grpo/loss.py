@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from guardapp.guard.engines.hf.encoding import Encoded, collate
-from guardapp.guard.rl.clipping import ClipRange
+from guardapp.guard.rl.clip_range import ClipRange
 from training.learning.fillers import missing_media
 
 

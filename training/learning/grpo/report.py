@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from guardapp.guard.rl.clipping import ClipSchedule
+from guardapp.guard.rl.clip_range import ClipSchedule
 from training.contract import ROLLOUTS
 from training.learning.grpo.scoring import shown_rollouts
 from training.learning.heartbeat import Heartbeat
+from training.learning.job_parts import Reporter
 from training.learning.json_lines import append_line
 from training.learning.processes import is_main_process
-from training.learning.trainers import Reporter
 
 if TYPE_CHECKING:
     from training.learning.grpo.trainer import GuardGrpoTrainer

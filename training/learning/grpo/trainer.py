@@ -22,7 +22,7 @@ from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import shuffle_sequence_dict
 
 from guardapp.guard.engines.hf.encoding import Encoded
-from guardapp.guard.rl.clipping import ClipRange
+from guardapp.guard.rl.clip_range import ClipRange
 from training.contract import GrpoConfig
 from training.learning.grpo.batches import Batches
 from training.learning.grpo.data import PromptOrder, Prompts

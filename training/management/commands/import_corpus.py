@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation.predictions.policy import policy_codes
+from annotation.predictions.active_policy import policy_codes
 from training.corpora.corpus_rows import CorpusKind, corpus_rows
 from training.corpora.import_corpus import HOLDOUT_SHARE, import_corpus
 from training.corpora.manifest import media_root_near

@@ -7,7 +7,7 @@ import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from guardapp.guard.engine import CheckpointNotUsable
+from guardapp.guard.protocol import CheckpointNotUsable
 
 FAMILIES = ("qwen2_5_vl", "qwen3_vl")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from guardapp.guard.engine import FlowingEngine, Order
 from guardapp.guard.engines.hf import continuous_batch
 from guardapp.guard.engines.hf.encoding import encode
-from guardapp.guard.engines.hf.engine import HfEngine, SampleTooLarge
+from guardapp.guard.engines.hf.hf_engine import HfEngine, SampleTooLarge
 from guardapp.guard.judging import LABELS_FIRST, Ask, Mode, judge, judge_as_they_come
+from guardapp.guard.protocol import FlowingEngine, Order
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Frame, Rollout, Sample, SeenMedia
 from tests.guard.tiny_checkpoint import build_engine, image_sample, text_sample, video_sample

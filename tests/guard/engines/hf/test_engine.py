@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guardapp.guard.engine import CheckpointNotUsable, Engine
-from guardapp.guard.engines.hf.engine import HfEngine, SampleTooLarge
+from guardapp.guard.engines.hf.hf_engine import HfEngine, SampleTooLarge
+from guardapp.guard.protocol import CheckpointNotUsable, Engine
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Sample
 from tests.guard.tiny_checkpoint import Family, build_checkpoint, build_engine, image_sample, text_sample, video_sample

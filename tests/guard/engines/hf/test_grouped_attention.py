@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from guardapp.guard.engines.hf.engine import HfEngine
 from guardapp.guard.engines.hf.grouped_attention import NAME, grouped_attention
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from tests.guard.tiny_checkpoint import build_checkpoint
 
 

@@ -7,7 +7,7 @@ import torch
 from transformers import GenerationConfig
 
 from guardapp.guard.engines.hf.encoding import collate, encode
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.engines.hf.shared_prompt import read_once
 from guardapp.guard.verdict import Decoding, Sample
 from tests.guard.tiny_checkpoint import build_engine, image_sample, text_sample, video_sample

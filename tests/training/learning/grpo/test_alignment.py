@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from guardapp.guard.engines.hf.encoding import collate, encode
-from guardapp.guard.engines.hf.engine import HfEngine
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.verdict import Decoding
 from tests.guard.tiny_checkpoint import Family, image_sample, text_sample, video_sample
 from tests.training.grpo_run import grpo_run, trainer_of

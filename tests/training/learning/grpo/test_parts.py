@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 import torch
 
-from guardapp.guard.rl.clipping import ClipRange
+from guardapp.guard.rl.clip_range import ClipRange
 from guardapp.guard.rl.rewards import Graded, reward_named
 from training.contract import ConfigNotUsable, GrpoConfig
 from training.learning.grpo.batches import Batches

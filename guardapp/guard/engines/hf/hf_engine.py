@@ -9,7 +9,6 @@ import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from guardapp.guard.engine import EngineError, Order, SampleTooLong
 from guardapp.guard.engines.hf.checkpoint import end_token_ids, load_model, load_processor
 from guardapp.guard.engines.hf.continuous_batch import Opening, Row, Running, read_opening
 from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, prompt_tokens
@@ -17,6 +16,7 @@ from guardapp.guard.engines.hf.grouped_attention import use_grouped_attention
 from guardapp.guard.engines.hf.label_scores import LabelReader
 from guardapp.guard.engines.hf.shared_prompt import read_once
 from guardapp.guard.parsing import parse_answer
+from guardapp.guard.protocol import EngineError, Order, SampleTooLong
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 SEEDS = 2**63

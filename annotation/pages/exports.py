@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from annotation.database.lists import COUNTED_UP_TO
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
-from annotation.exporting.export import ExportRequest, export_archive, export_lines, record_export
 from annotation.exporting.export_files import UNFINISHED, request_export
 from annotation.exporting.formats import FORMATS, ExportFormat, UnknownFormat
 from annotation.exporting.lists import PAGE, NoSuchFile, file_of, newest_exports
 from annotation.exporting.reviewed_rows import count_standing
+from annotation.exporting.stream import ExportRequest, export_archive, export_lines, record_export
 from annotation.models import Export
 from annotation.status import ExportLayout
 from annotation.tasks import write_exports
