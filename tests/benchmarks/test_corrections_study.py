@@ -161,7 +161,7 @@ def test_disagreement_is_the_share_that_says_something_else(said: tuple[str | No
         (None, ("harmful",), "Rollout 0.", "own_rollout"),
     ],
 )
-def test_a_target_is_what_the_guard_said_and_reached_gold(
+def test_a_target_is_a_completion_that_reached_gold(
     answer: str | None, rollouts: tuple[str, ...], step: str, source: str
 ) -> None:
     row = Row(Sample("a", "text"), Verdict(Harmfulness.HARMFUL), "")
@@ -204,7 +204,7 @@ def test_what_is_shown_follows_from_the_figures(tmp_path: Path) -> None:
     assert "Not finished" not in text and "reviewer is simulated" in text
 
 
-def test_what_is_missing_is_said(tmp_path: Path) -> None:
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     value = report(
         tmp_path, None, {(100, False): [run(1, 2)], (100, True): []}, seeds=2, command="this", setting={}, resamples=20
     )

@@ -64,7 +64,7 @@ def test_an_unparsed_answer_is_wrong_and_counted(tmp_path: Path) -> None:
     assert found[BASELINE]["tokens"].value == 31
 
 
-def test_what_is_missing_is_said(tmp_path: Path) -> None:
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     value = report(
         tmp_path,
         {BASELINE: [answers(1, 5)], "better": []},

@@ -18,7 +18,7 @@ def signed_in_anew(page: Page, *, role: Role = Role.REVIEWER) -> None:
     sign_in(page, make_user(role))
 
 
-def test_an_appealed_item_comes_to_somebody_else_first_and_the_outcome_is_told(page: Page) -> None:
+def test_an_appealed_item_comes_to_somebody_else_first_and_the_outcome_is_shown(page: Page) -> None:
     item = scene.text_item()
     reviewer = make_user()
     sign_in(page, reviewer)

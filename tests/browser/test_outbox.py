@@ -123,7 +123,7 @@ def test_a_skip_whose_answer_was_lost_stays_a_skip(page: Page, context: BrowserC
     assert Assignment.objects.get(item=items[0]).state == AssignmentState.SKIPPED
 
 
-def test_a_decision_whose_hold_ran_out_meanwhile_is_kept_as_a_draft_and_said(
+def test_a_decision_whose_hold_ran_out_meanwhile_is_kept_as_a_draft_and_reported(
     page: Page, context: BrowserContext, items: list[Item]
 ) -> None:
     begin(page)

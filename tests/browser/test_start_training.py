@@ -79,7 +79,7 @@ def test_mining_and_grpo_start_from_the_page_and_their_charts_fill(page: Page, l
     expect(page.get_by_role("link", name="Compare and promote")).to_be_visible()
 
 
-def test_what_is_wrong_in_toml_is_said_with_its_line(page: Page, live_server: LiveServer) -> None:
+def test_what_is_wrong_in_toml_is_named_with_its_line(page: Page, live_server: LiveServer) -> None:
     sign_in(page)
     production()
     make_snapshot(40)

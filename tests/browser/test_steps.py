@@ -106,7 +106,7 @@ def test_words_are_linked_where_they_stand_in_the_stored_text(page: Page) -> Non
     assert [text[int(str(link["start"])) : int(str(link["end"]))] for link in links(item)[0]] == ["Two dogs", "sleep"]
 
 
-def test_regenerated_steps_become_edits_and_a_mismatch_is_said(page: Page) -> None:
+def test_regenerated_steps_become_edits_and_a_mismatch_is_shown(page: Page) -> None:
     item = scene.text_item()
     sign_in(page, make_user())
     open_queue(page)

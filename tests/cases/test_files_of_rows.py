@@ -96,7 +96,7 @@ def test_what_is_no_file_of_rows_is_refused_once_and_says_what_to_send(content: 
 
 
 @pytest.mark.parametrize("cut", [gzip.compress(LINES.encode() * 50)[:-30], zipped(**{"a.jsonl": LINES.encode()})[:-30]])
-def test_a_cut_off_archive_is_told_in_words(cut: bytes) -> None:
+def test_a_cut_off_archive_is_reported_in_words(cut: bytes) -> None:
     with pytest.raises(FileNotReadable, match="broken or cut off"):
         read(cut)
 

@@ -138,7 +138,7 @@ def test_a_note_of_the_allowed_length_is_not_too_long_for_its_line_ends(client: 
     assert Review.objects.get().note == note.replace("\r\n", "\n").strip()
 
 
-def test_a_program_is_told_of_the_field_instead(client: Client) -> None:
+def test_a_program_gets_the_field_named_instead(client: Client) -> None:
     make_item()
     lead = make_user(Role.LEAD)
     key = create_key(owner=lead, name="k", scopes=[ApiScope.REVIEWS_WRITE])

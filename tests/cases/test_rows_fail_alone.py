@@ -63,7 +63,7 @@ def test_a_file_takes_the_others_and_names_the_line(row: str, pointer: str, word
 
 
 @pytest.mark.django_db
-def test_a_byte_that_is_not_utf8_is_told_of_its_row(client: Client) -> None:
+def test_a_byte_that_is_not_utf8_is_reported_with_its_row(client: Client) -> None:
     default_queue()
     status, body = send(client, f'[{GOOD}, {{"external_id": "l", "prompt": "Überfall"}}]'.encode("latin-1"))
     assert (status, body["created"]) == (202, 1)

@@ -102,7 +102,9 @@ def test_what_comes_while_the_guard_is_busy_is_put_together(guard: Guard, batche
     assert guard.batches == [["first"], ["a", "b", "c", "d"], ["e"]]
 
 
-def test_sampled_asks_are_never_mixed_with_others_and_either_mode_may_be(guard: Guard, batcher: Batcher[str]) -> None:
+def test_sampled_requests_are_never_mixed_with_others_and_either_mode_may_be(
+    guard: Guard, batcher: Batcher[str]
+) -> None:
     held(guard, batcher)
     futures = [
         *batcher.submit(asks("a"), deadline=in_time()),
@@ -115,7 +117,7 @@ def test_sampled_asks_are_never_mixed_with_others_and_either_mode_may_be(guard: 
     assert guard.batches[1:] == [["a", "b", "d"], ["c"]]
 
 
-def test_a_bad_ask_takes_no_neighbour_with_it(guard: Guard, batcher: Batcher[str]) -> None:
+def test_a_bad_request_takes_no_neighbour_with_it(guard: Guard, batcher: Batcher[str]) -> None:
     held(guard, batcher)
     good, bad, also = batcher.submit(asks("good", "bad", "also"), deadline=in_time())
     guard.open.set()
@@ -124,7 +126,7 @@ def test_a_bad_ask_takes_no_neighbour_with_it(guard: Guard, batcher: Batcher[str
         bad.result(SOON)
 
 
-def test_more_than_the_limit_is_refused_whole_and_told_when_to_come_back(guard: Guard, batcher: Batcher[str]) -> None:
+def test_more_than_the_limit_is_refused_whole_with_the_time_to_come_back(guard: Guard, batcher: Batcher[str]) -> None:
     held(guard, batcher)
     taken = batcher.submit(asks(*"abcdef"), deadline=in_time())
     with pytest.raises(QueueFull) as refused:
@@ -135,7 +137,7 @@ def test_more_than_the_limit_is_refused_whole_and_told_when_to_come_back(guard: 
     assert not any("x" in batch for batch in guard.batches)
 
 
-def test_what_is_too_late_or_given_up_is_not_asked(guard: Guard, batcher: Batcher[str]) -> None:
+def test_what_is_too_late_or_given_up_is_not_judged(guard: Guard, batcher: Batcher[str]) -> None:
     held(guard, batcher)
     [late] = batcher.submit(asks("late"), deadline=time.monotonic())
     [given_up] = batcher.submit(asks("given up"), deadline=in_time())
@@ -148,7 +150,7 @@ def test_what_is_too_late_or_given_up_is_not_asked(guard: Guard, batcher: Batche
     assert guard.batches == [["first"], ["wanted"]]
 
 
-def test_a_fault_of_the_program_is_told_and_the_guard_goes_on(guard: Guard) -> None:
+def test_a_fault_of_the_program_is_reported_and_the_guard_goes_on(guard: Guard) -> None:
     def fail(asks: Sequence[Ask], more: More) -> Iterator[tuple[int, str | Exception]]:
         raise ZeroDivisionError
 
@@ -225,7 +227,7 @@ def test_who_comes_while_the_guard_is_at_work_joins_as_far_as_there_is_room(
     assert flowing.runs == 1
 
 
-def test_nobody_overtakes_an_ask_that_cannot_join(flowing: Flowing, joined: Batcher[str]) -> None:
+def test_nobody_overtakes_a_request_that_cannot_join(flowing: Flowing, joined: Batcher[str]) -> None:
     begun(flowing, joined)
     futures = [
         *joined.submit(asks("a", mode=Mode.FAST), deadline=in_time()),
@@ -237,7 +239,7 @@ def test_nobody_overtakes_an_ask_that_cannot_join(flowing: Flowing, joined: Batc
     assert flowing.heard == ["first", "a", "b", "c"] and flowing.runs == 3
 
 
-def test_one_bad_newcomer_is_told_alone(flowing: Flowing, joined: Batcher[str]) -> None:
+def test_one_bad_newcomer_fails_alone(flowing: Flowing, joined: Batcher[str]) -> None:
     begun(flowing, joined)
     good, bad = joined.submit(asks("good", "bad"), deadline=in_time())
     flowing.step.release(3)
@@ -287,7 +289,7 @@ def test_stopping_lets_nobody_join(flowing: Flowing) -> None:
     assert not stopper.is_alive() and flowing.heard == ["first"]
 
 
-def test_a_batch_that_is_joined_for_long_ends_so_that_what_it_began_with_is_looked_at_anew(
+def test_a_batch_that_is_joined_for_long_ends_so_that_what_it_began_with_is_checked_anew(
     flowing: Flowing, joined: Batcher[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "LONGEST_JOINED_S", 0.0)

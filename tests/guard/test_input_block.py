@@ -69,7 +69,7 @@ def test_other_messages_are_refused_with_what_is_missing(text: str, media: int, 
     images=st.integers(0, 2),
     role_line=st.sampled_from([USER_ROLE_LINE, USER_ROLE_LINE_181K]),
 )
-def test_what_the_guard_is_asked_reads_back(prompt: str, response: str | None, images: int, role_line: str) -> None:
+def test_the_input_block_reads_back(prompt: str, response: str | None, images: int, role_line: str) -> None:
     medium = SeenMedia(IMAGE, (Frame(Path("0000.png")),))
     sample = Sample("a", prompt, response, (medium,) * images)
     user = chat_messages(sample, role_line=role_line)[1]
@@ -79,6 +79,6 @@ def test_what_the_guard_is_asked_reads_back(prompt: str, response: str | None, i
     assert read.response == (None if response is None or response.strip() == "None" else response.rstrip("\n"))
 
 
-def test_the_instruction_is_known_with_blank_lines_after_it() -> None:
+def test_the_instruction_is_recognised_with_blank_lines_after_it() -> None:
     assert is_published_instruction(INSTRUCTION) and is_published_instruction(OMNI_2B_4B_INSTRUCTION + "\n\n")
     assert not is_published_instruction("You are a helpful assistant.")

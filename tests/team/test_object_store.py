@@ -164,7 +164,7 @@ def test_links_are_given_only_to_who_may_work_on_the_item(s3: S3Server, client: 
     assert client.get(frame_url(item, index=99)).status_code == 404
 
 
-def test_a_store_that_is_away_is_told_on_the_item_which_waits_and_is_predicted_when_it_is_back(
+def test_a_store_that_is_away_is_shown_on_the_item_which_waits_and_is_predicted_when_it_is_back(
     server: S3Server, s3: S3Server, settings: Settings, client: Client, png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "REST", timedelta())
@@ -192,7 +192,7 @@ def test_a_store_that_is_away_is_told_on_the_item_which_waits_and_is_predicted_w
     assert client.get("/readyz").json()["media"] == "ok"
 
 
-def test_what_is_missing_or_too_large_is_told_by_its_own_name(
+def test_what_is_missing_or_too_large_is_reported_by_its_own_name(
     s3: S3Server, tmp_path: Path, png: bytes, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = store(png)

@@ -201,7 +201,7 @@ def test_an_id_that_is_taken_is_a_conflict(sender: APIClient) -> None:
     assert send(sender, row(external_id="a", prompt="Another")).status_code == 409
 
 
-def test_a_picture_that_only_claims_to_be_one_is_told_by_its_bytes(sender: APIClient) -> None:
+def test_a_picture_that_only_claims_to_be_one_is_recognised_by_its_bytes(sender: APIClient) -> None:
     fake = base64.b64encode(b"<svg onload=alert(1)>").decode()
     assert "HTML page, SVG or XML" in errors_of(sender, row(media=[f"data:image/png;base64,{fake}"]))[0][1]
 

@@ -211,7 +211,7 @@ def test_an_unforeseen_error_is_logged_and_kept_from_the_caller(caplog: pytest.L
     assert "Unforeseen error" in caplog.text
 
 
-def test_a_throttled_caller_is_told_when_to_come_back() -> None:
+def test_a_throttled_caller_gets_the_time_to_come_back() -> None:
     answer = problem_response(Throttled(wait=7), {"request": HttpRequest()})
     assert (answer.status_code, answer["Retry-After"]) == (429, "7")
 

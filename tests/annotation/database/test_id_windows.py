@@ -44,7 +44,7 @@ def pages(scan: Callable[[int], Scanned[int]], start: int) -> list[list[int]]:
     return found
 
 
-def test_with_time_enough_one_page_looks_through_everything(ids: list[int]) -> None:
+def test_with_time_enough_one_page_scans_everything(ids: list[int]) -> None:
     rows = Item.objects.filter(lane=Lane.AUDIT).values_list("pk", flat=True)
     assert scan_back(rows, before=newest_id() + 1, limit=50) == Scanned(ids[::-1], None)
     assert scan_ahead(rows, after=0, up_to=newest_id(), limit=50) == Scanned(ids, None)
@@ -75,7 +75,9 @@ def test_a_program_finds_all_by_going_on_until_there_is_no_next(ids: list[int], 
     assert asked > 3
 
 
-def test_a_person_is_told_that_there_may_be_more_and_goes_on(ids: list[int], impatient: None, client: Client) -> None:
+def test_a_page_shows_that_there_may_be_more_and_the_next_goes_on(
+    ids: list[int], impatient: None, client: Client
+) -> None:
     client.force_login(make_user(Role.LEAD))
     Item.objects.filter(pk__gte=ids[-2]).exclude(pk=newest_id()).update(lane=Lane.FLAGGED)
     first = client.get(reverse("items"), {"lane": "audit"})

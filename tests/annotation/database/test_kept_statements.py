@@ -50,7 +50,7 @@ SHAPES = [
 ]
 
 
-def test_every_statement_says_what_its_queryset_says() -> None:
+def test_every_statement_equals_its_queryset() -> None:
     kept = [_waiting(*shape) for shape in SHAPES]
     checked = 0
     for statement in Statement.made:
@@ -131,7 +131,7 @@ def test_the_database_still_refuses() -> None:
         insert(Assignment(item=item, queue=queue, reviewer=reviewer, expires_at=NOON))
 
 
-def test_updates_and_deletes_tell_how_many_rows_they_changed() -> None:
+def test_updates_and_deletes_return_how_many_rows_they_changed() -> None:
     item, reviewer = make_item(), make_user()
     Draft.objects.create(item=item, reviewer=reviewer)
     drop = Delete(lambda item: Draft.objects.filter(item=item))

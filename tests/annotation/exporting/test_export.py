@@ -62,7 +62,7 @@ def rows(format: ExportFormat, *, only_hard: bool = False) -> list[dict[str, Any
     return [orjson.loads(line) for line in written.splitlines()]
 
 
-def test_the_canonical_record_tells_the_whole_story() -> None:
+def test_the_canonical_record_holds_the_whole_story() -> None:
     reviewer = make_user(first_name="Ada", last_name="Lovelace")
     rollouts = [
         {"completion": "c1", "prompt_label": "unharmful", "response_label": None, "parsed": True, "tokens": 3},
@@ -109,7 +109,7 @@ def test_the_target_is_what_training_would_learn_and_the_guards_parser_reads_it_
     assert read.verdict.prompt is UNHARMFUL
 
 
-def test_trl_and_sharegpt_rows_ask_what_the_guard_is_asked() -> None:
+def test_trl_and_sharegpt_rows_hold_the_prompt_of_the_guard() -> None:
     item = review(Decision(kind=ReviewKind.ACCEPTED, prompt_label=HARMFUL, response_label=UNHARMFUL), response="No.")
     asked = f"{USER_ROLE_LINE}{item.prompt}\n\nAI assistant:\nNo.\n"
     [trl], [shared] = rows(ExportFormat.TRL), rows(ExportFormat.SHAREGPT)

@@ -50,7 +50,7 @@ def lines_in(export: Export) -> bytes:
     return b"".join(gzip.decompress((folder_of(export) / one.name).read_bytes()) for one in export.files.all())
 
 
-def test_the_files_together_are_the_download_and_the_manifest_tells_their_sums() -> None:
+def test_the_files_together_are_the_download_and_the_manifest_holds_their_sums() -> None:
     for _ in range(5):
         review(EDITED)
     export = finish(ask())
@@ -199,12 +199,12 @@ def test_a_file_is_fetched_in_parts_with_its_sum_as_the_tag(with_key: KeyedClien
 
 
 @pytest.mark.parametrize("body", [{"format": "nonsense"}, {"layout": "xlsx"}, {"only_hard": "perhaps"}])
-def test_an_export_that_cannot_be_asked_for_names_the_field(with_key: KeyedClient, body: dict[str, str]) -> None:
+def test_an_export_that_cannot_be_requested_names_the_field(with_key: KeyedClient, body: dict[str, str]) -> None:
     answer = with_key(ApiScope.EXPORT).post("/api/v1/exports", body, format="json")
     assert (answer.status_code, answer.data["errors"][0]["pointer"]) == (422, f"/{next(iter(body))}")
 
 
-def test_leads_ask_for_files_on_the_page_and_fetch_them_and_reviewers_do_not(
+def test_leads_request_files_on_the_page_and_fetch_them_and_reviewers_do_not(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[Any] = []

@@ -72,7 +72,7 @@ def test_fingerprints_are_replaced_not_added() -> None:
     assert Fingerprint.objects.count() == before == 8
 
 
-def test_a_lead_decides_on_all_that_wait_and_is_told_of_the_rest() -> None:
+def test_a_lead_decides_on_all_that_wait_and_sees_the_rest() -> None:
     lead, items = make_user(Role.LEAD), list(spam(4))
     held = assign_next(reviewer=make_user(), queue=default_queue())
     assert held is not None

@@ -146,7 +146,7 @@ def test_a_side_that_trickles_is_cut_off_at_the_deadline(host: str) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_private_addresses_are_never_asked_however_they_are_written(host: str, settings: Settings) -> None:
+def test_private_addresses_are_never_called_however_they_are_written(host: str, settings: Settings) -> None:
     settings.WEBHOOKS_PRIVATE = False
     settings.IMAGE_HOSTS = ["*"]
     port = host.rpartition(":")[2]
@@ -164,7 +164,7 @@ def test_private_addresses_are_never_asked_however_they_are_written(host: str, s
             fetch(f"https://{place}:{port}/a.png")
 
 
-def test_only_listed_hosts_are_asked(host: str, settings: Settings) -> None:
+def test_only_listed_hosts_are_called(host: str, settings: Settings) -> None:
     for listed, asked in (
         (["example.org"], "localhost"),
         (["*.localhost"], "localhost"),

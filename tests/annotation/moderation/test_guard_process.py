@@ -125,7 +125,7 @@ def test_a_response_is_answered_while_its_body_is_still_being_sent(site: Site) -
     connection.close()
 
 
-def test_a_guard_that_is_killed_is_told_and_the_next_one_answers(site: Site) -> None:
+def test_a_guard_that_is_killed_is_reported_and_the_next_one_answers(site: Site) -> None:
     site.guard.kill()
     site.guard.wait()
     status, problem = site.moderate("Hello")

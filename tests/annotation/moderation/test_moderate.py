@@ -37,7 +37,9 @@ def moderated(caller: APIClient, *contents: dict[str, Any], **more: Any) -> dict
     return found
 
 
-def test_full_mode_tells_reasoning_rollouts_policy_and_scores(caller: APIClient, serve: Serve, starter: Engine) -> None:
+def test_full_mode_returns_reasoning_rollouts_policy_and_scores(
+    caller: APIClient, serve: Serve, starter: Engine
+) -> None:
     serve(starter)
     found = moderated(
         caller,
@@ -116,7 +118,7 @@ def test_nothing_else_opens_an_item(
     assert (result["action"], result["item"], Item.objects.count()) == (action, None, 0)
 
 
-def test_what_the_guard_says_and_nobody_can_read_goes_to_people(caller: APIClient, serve: Serve) -> None:
+def test_an_unparsed_completion_goes_to_people(caller: APIClient, serve: Serve) -> None:
     serve(scripted(0.0, GIBBERISH))
     [result] = moderated(caller, {"prompt": "x"})["results"]
     assert (result["action"], result["parsed"]) == ("review", False) and "cannot be read" in Item.objects.get().reason[
@@ -140,7 +142,9 @@ def test_what_the_guard_says_and_nobody_can_read_goes_to_people(caller: APIClien
         ({"contents": [{"media": ["data:image/png;base64,AAAA"]}]}, "/contents/0/media/0"),
     ],
 )
-def test_a_body_that_cannot_be_taken_is_told_by_field(caller: APIClient, serve: Serve, body: Any, pointer: str) -> None:
+def test_a_body_that_cannot_be_taken_is_refused_by_field(
+    caller: APIClient, serve: Serve, body: Any, pointer: str
+) -> None:
     serve(scripted())
     answer = caller.post("/api/v1/moderate", body, format="json")
     assert (answer.status_code, answer["Content-Type"]) == (422, "application/problem+json")

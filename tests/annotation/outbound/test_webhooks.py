@@ -89,7 +89,7 @@ def due_again() -> Delivery:
     return delivery
 
 
-def test_a_decision_is_told_with_its_verdict_and_a_signature_that_can_be_checked(receiver: Receiver) -> None:
+def test_a_decision_is_sent_with_its_verdict_and_a_signature_that_can_be_checked(receiver: Receiver) -> None:
     webhook = hook(receiver.url)
     item, reviewer = make_item(), make_user()
     held = assign_next(reviewer=reviewer, queue=default_queue())
@@ -120,7 +120,7 @@ def test_a_decision_is_told_with_its_verdict_and_a_signature_that_can_be_checked
     )
 
 
-def test_what_did_not_happen_is_not_told(receiver: Receiver) -> None:
+def test_what_did_not_happen_is_not_sent(receiver: Receiver) -> None:
     hook(receiver.url)
     with pytest.raises(RuntimeError), transaction.atomic():
         announce(event=WebhookEvent.DECIDED, payload={})
@@ -128,7 +128,7 @@ def test_what_did_not_happen_is_not_told(receiver: Receiver) -> None:
     assert not Delivery.objects.exists()
 
 
-def test_only_who_asked_for_an_event_is_told(receiver: Receiver) -> None:
+def test_only_subscribers_of_an_event_are_notified(receiver: Receiver) -> None:
     hook(receiver.url, WebhookEvent.PROMOTED)
     off = hook(receiver.url)
     off.active = False

@@ -112,7 +112,7 @@ def test_files_of_processes_long_gone_are_forgotten(settings: Settings, tmp_path
     assert [file.name for file in (tmp_path / "host").iterdir()] == ["counter_2.db"]
 
 
-def test_runs_and_messages_are_told() -> None:
+def test_runs_and_messages_are_in_the_metrics() -> None:
     Webhook.objects.create(name="x", url="https://example.org", events=[]).deliveries.create(
         event="item.decided", payload={}
     )
@@ -131,7 +131,7 @@ def test_a_log_line_is_one_object_with_its_exception_and_what_was_added() -> Non
     assert "ValueError: broken" in line["exception"] and line["at"].endswith("+00:00")
 
 
-def test_the_dashboard_asks_for_figures_that_are_told() -> None:
+def test_the_dashboard_uses_metrics_that_are_exported() -> None:
     """Every name in docker/grafana-dashboard.json is one that annotation.prometheus or training.progress.prometheus
     defines.
     """

@@ -222,7 +222,7 @@ def test_signing_in_and_out(client: Client) -> None:
     assert "do not fit together" in client.post(reverse("login"), {"username": user.username, "password": "wrong"}).text
 
 
-def test_a_gzip_file_with_broken_bytes_is_said_to_be_broken(client: Client, lead: User) -> None:
+def test_a_gzip_file_with_broken_bytes_is_reported_as_broken(client: Client, lead: User) -> None:
     default_queue()
     packed = bytearray(gzip.compress(b"{}"))
     packed[10] = 0x07  # after the header: a kind of block that there is not

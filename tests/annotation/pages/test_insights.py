@@ -108,7 +108,7 @@ def test_days_that_are_over_are_counted_once_and_again_after_an_undo(lead: Clien
     assert not any(row[2] for row in throughput(timezone.now() - timedelta(days=7)).rows)
 
 
-def test_many_waiting_items_are_told_by_age_from_the_tally(lead: Client) -> None:
+def test_many_waiting_items_are_counted_by_age_from_the_tally(lead: Client) -> None:
     for hours in (0, 2, 5, 30, 100, 1_000):
         make_item(created_at=timezone.now() - timedelta(hours=hours))
     live = backlog(timezone.now()).rows
@@ -125,7 +125,7 @@ def test_every_insight_has_its_csv(lead: Client, key: str) -> None:
     assert lead.get(f"/insights/{key}.csv?days=7").status_code == 200
 
 
-def test_a_picture_of_many_queues_tells_the_fullest_apart_and_shows_the_rest_as_one() -> None:
+def test_a_picture_of_many_queues_colours_the_fullest_and_shows_the_rest_as_one() -> None:
     for number in range(8):
         queue = ReviewQueue.objects.create(slug=f"queue-{number}", name=f"Queue {number}")
         for _ in range(8 - number):

@@ -19,7 +19,7 @@ def lead(client: Client) -> User:
     return user
 
 
-def test_an_item_tells_its_whole_life(client: Client, lead: User) -> None:
+def test_an_item_shows_its_whole_life(client: Client, lead: User) -> None:
     item = make_item()
     review_of(item, make_user())
     page = client.get(reverse("item", args=[item.pk])).text

@@ -178,7 +178,7 @@ def test_chosen_items_are_previewed_and_decided_together(lead: User) -> None:
     assert "Choose items first." in client.post(reverse("items_decide"), {"item": "x"}, follow=True).text
 
 
-def test_the_item_page_tells_of_language_round_appeal_and_stale_gold(lead: User) -> None:
+def test_the_item_page_shows_language_round_appeal_and_stale_gold(lead: User) -> None:
     item = make_item(language="pt-BR", severity=2, round=2, queue=default_queue(mode=ReviewMode.BLIND))
     client = signed_in(lead)
     client.post(

@@ -196,7 +196,7 @@ def test_every_address_that_answers_a_get_is_asked_or_excused() -> None:
     assert ({*ASKED, *ALL_ROWS} - set(READ), set(READ) - {*ASKED, *ALL_ROWS}) == (set(), set())
 
 
-def test_every_table_is_known_to_grow_or_to_stay_small() -> None:
+def test_every_table_is_listed_as_growing_or_small() -> None:
     from django.apps import apps
 
     for app, small in SMALL.items():

@@ -32,7 +32,7 @@ def exhaust(user: User, **extra: Any) -> None:
         assert attempt(user.username, **extra).status_code == 200
 
 
-def test_after_five_wrong_passwords_even_the_right_one_has_to_wait_and_is_told_so(user: User) -> None:
+def test_after_five_wrong_passwords_even_the_right_one_has_to_wait(user: User) -> None:
     exhaust(user)
     refused = attempt(user.username, PASSWORD)
     assert refused.status_code == 429

@@ -63,7 +63,7 @@ def test_a_newly_promoted_version_judges_the_hidden_gold_once_and_changes_no_ite
     assert (score.n, score.right, score.missed, score.over_refused) == (3, 2, 0.0, 0.5)
 
 
-def test_what_the_version_has_judged_before_and_what_is_retired_is_not_asked_about() -> None:
+def test_what_the_version_has_judged_before_and_what_is_retired_is_not_requested() -> None:
     judged, retired = make_hidden("a cake", "unharmful", predicted=True), make_hidden("a tart", "unharmful")
     retire_hidden_gold(hidden_gold=retired)
     Prediction.objects.filter(item=judged.item).update(version=promoted())

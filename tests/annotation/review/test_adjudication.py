@@ -163,7 +163,7 @@ def test_an_own_decision_may_be_a_third_one(client: Client, lead: User) -> None:
         ({"take": "own"}, "Choose harmful or unharmful for the prompt"),
     ],
 )
-def test_what_is_missing_is_said_and_nothing_is_settled(
+def test_what_is_missing_is_named_and_nothing_is_settled(
     client: Client, lead: User, fields: dict[str, str], words: str
 ) -> None:
     disputed()

@@ -63,7 +63,7 @@ def test_hidden_gold_comes_once_to_a_person_and_never_to_one_who_judged_it(hidde
     assert assign_next(reviewer=settled_by, queue=default_queue()) is None
 
 
-def test_hidden_gold_cannot_be_told_by_its_history(hidden_gold: HiddenGold) -> None:
+def test_hidden_gold_cannot_be_recognised_by_its_history(hidden_gold: HiddenGold) -> None:
     page = review_page(held(make_user()))
     assert {event.kind for event in page.history} <= {EventKind.INGESTED, EventKind.PREDICTED}
 

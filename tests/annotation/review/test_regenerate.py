@@ -77,14 +77,14 @@ def test_all_may_be_written_again(version: ModelVersion) -> None:
     assert engine.prefixes == ["<think>\nStep 1:"]
 
 
-def test_a_new_ask_takes_the_place_of_the_one_that_waits(version: ModelVersion) -> None:
+def test_a_new_request_takes_the_place_of_the_one_that_waits(version: ModelVersion) -> None:
     held = hold()
     first, second = asked(held), asked(held, ["Another start."])
     assert list(Regeneration.objects.all()) == [second]
     assert first.pk != second.pk
 
 
-def test_an_answer_to_a_replaced_ask_is_dropped(version: ModelVersion) -> None:
+def test_an_answer_to_a_replaced_request_is_dropped(version: ModelVersion) -> None:
     held = hold()
 
     def replaced_meanwhile(sample: Sample, prefix: str) -> str:
@@ -98,7 +98,7 @@ def test_an_answer_to_a_replaced_ask_is_dropped(version: ModelVersion) -> None:
     assert Regeneration.objects.get().state == RegenerationState.QUEUED
 
 
-def test_what_an_answer_lacks_is_said(version: ModelVersion) -> None:
+def test_what_an_answer_lacks_is_named(version: ModelVersion) -> None:
     rows = [asked(hold()), asked(hold())]
     said = iter([GIBBERISH, "</think>\n<result>\nRequest: unharmful\nResponse: None\n</result>"])
     done = regenerate_next(engine=ScriptedEngine(goes_on=lambda sample, prefix: next(said)), version=version, limit=8)

@@ -50,7 +50,7 @@ def assert_same(found: Sequence[Rollout], wanted: Sequence[Rollout]) -> None:
         assert one.response_score == pytest.approx(other.response_score, abs=1e-4)
 
 
-def test_it_says_what_the_transformers_engine_says_of_texts_and_images(
+def test_it_answers_as_the_transformers_engine_does_on_texts_and_images(
     server: ChatServer, starter: HfEngine, tmp_path: Path
 ) -> None:
     samples = [*TEXTS, image_sample(tmp_path, side=64)]
@@ -116,7 +116,7 @@ def test_a_dead_server_is_left_alone_and_the_other_one_answers(starter: HfEngine
             OpenAIServerEngine(str(STARTER), [dying.url])
 
 
-def test_what_no_try_can_mend_is_told(starter: HfEngine) -> None:
+def test_what_no_try_can_mend_is_reported(starter: HfEngine) -> None:
     with chat_server(starter, fault=lambda number: 500) as broken, pytest.raises(ServerUnreachable, match="500"):
         engine_at(broken).generate(TEXTS[:1], GREEDY)
     with chat_server(starter, fault=lambda number: 400) as strict:
@@ -200,7 +200,7 @@ def test_servers_of_the_base_take_an_adapter_up_and_again_where_they_forgot_it(
     assert set(server.adapters) == {"guardapp:v2", "somebody-else"}
 
 
-def test_an_adapter_that_no_server_takes_says_what_each_of_them_said(server: ChatServer, tmp_path: Path) -> None:
+def test_an_adapter_that_no_server_takes_names_the_answer_of_each(server: ChatServer, tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointNotUsable, match=r"answered 400: .*cannot be loaded.*VLLM_ALLOW_RUNTIME_LORA_UPDATING"
     ):

@@ -177,7 +177,7 @@ def test_drawing_counts_is_the_same_as_drawing_rows() -> None:
     assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(by_rows, [0.025, 0.975])), abs=0.02)
 
 
-def test_a_paired_bootstrap_tells_a_better_guard_from_an_equal_one() -> None:
+def test_a_paired_bootstrap_distinguishes_a_better_guard_from_an_equal_one() -> None:
     gold = "h" * 100 + "u" * 100
     worse = outcomes(gold, "h" * 70 + "u" * 30 + "u" * 100)
     better = outcomes(gold, "h" * 90 + "u" * 10 + "u" * 100)

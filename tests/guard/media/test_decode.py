@@ -31,7 +31,7 @@ REFERENCE = REFERENCE_DATA / "media"
         ("a.avif", "image/avif"),
     ],
 )
-def test_a_picture_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path, name: str, mime: str) -> None:
+def test_a_picture_is_recognised_by_its_bytes_and_not_by_its_name(tmp_path: Path, name: str, mime: str) -> None:
     quarters().save(tmp_path / name)
     disguised = (tmp_path / name).rename(tmp_path / "file.mp4")
     assert sniff(disguised) == (MediaKind.IMAGE, mime)

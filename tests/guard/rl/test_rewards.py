@@ -103,7 +103,7 @@ def test_a_row_without_a_response_weighs_its_prompt_alone(
 @pytest.mark.parametrize("name", [name for name in REWARDS if name != "omni-v2-released"])
 @pytest.mark.parametrize("labels", [RIGHT, HALF, WRONG, PROMPT_WRONG])
 @pytest.mark.parametrize("format_ok", [True, False])
-def test_the_parts_tell_what_length_did(name: str, labels: tuple[bool, bool | None], format_ok: bool) -> None:
+def test_the_parts_show_what_length_did(name: str, labels: tuple[bool, bool | None], format_ok: bool) -> None:
     reward = REWARDS[name](Graded(format_ok, *labels, tokens=400, max_tokens=1000))
     gated = reward.format * reward.accuracy if name != "accuracy" else reward.accuracy
     without_length = gated - 1 if name.startswith("vl") else gated

@@ -87,7 +87,7 @@ def test_a_corpus_becomes_a_snapshot_that_jobs_read(lead: User, tmp_path: Path, 
     assert [row["errors"][0]["field"] for row in bad] == ["/messages", "/messages/2"]
 
 
-def test_rows_on_one_line_are_told_apart(lead: User, tmp_path: Path) -> None:
+def test_rows_on_one_line_are_distinguished(lead: User, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64), "red").save(tmp_path / "a.png")
     path = tmp_path / "rows.json"
     path.write_text(json.dumps([sft(), sft(question("this", "<image>"), images=["a.png"]), sft(question("that"))]))

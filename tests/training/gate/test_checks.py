@@ -145,7 +145,7 @@ def test_corrections_may_be_lost_up_to_the_cap() -> None:
     assert regressions(found) == ("0",)
 
 
-def test_open_checks_warn_and_block_only_where_it_is_said_so() -> None:
+def test_open_checks_warn_and_block_only_where_the_thresholds_say_so() -> None:
     found = rows("hu", "hu", "hu")
     report = decide(found, LIMITS)
     assert report.passed and len(report.open) == len(report.checks)
@@ -157,7 +157,7 @@ def test_no_rows_at_all_do_not_pass() -> None:
     assert not report.passed and report.failed[0].name == "rows"
 
 
-def test_without_production_only_the_caps_are_asked() -> None:
+def test_without_production_only_the_caps_are_checked() -> None:
     found = [replace(row, production=None) for row in rows(HALF, "h" * 25 + HALF[25:], HALF)]
     assert {one.name for one in decide(found, LIMITS).checks} == {
         "rows",

@@ -23,7 +23,7 @@ def own_static_root(settings: Settings, tmp_path: Path) -> None:
     }
 
 
-def test_passwords_are_said_once_and_never_again() -> None:
+def test_passwords_are_printed_once_and_never_again() -> None:
     first: list[str] = []
     second: list[str] = []
     prepare(first.append)

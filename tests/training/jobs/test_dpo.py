@@ -117,7 +117,7 @@ def test_the_loss_is_the_one_computed_by_hand_from_single_rows(tmp_path: Path) -
         assert losses.sft[place].item() == pytest.approx(-chosen / tokens, abs=1e-4)
 
 
-def test_training_raises_the_margin_and_the_run_directory_tells_all(tmp_path: Path) -> None:
+def test_training_raises_the_margin_and_the_run_directory_holds_all(tmp_path: Path) -> None:
     run_dir = dpo_run(tmp_path / "run", rows=8, max_steps=12)
     assert run_here(dpo.main, run_dir) == 0
     lines = metrics(run_dir)

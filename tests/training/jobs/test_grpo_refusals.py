@@ -34,7 +34,7 @@ def test_a_config_that_does_not_fit_is_refused_by_its_field(
         grpo.main(run_dir)
 
 
-def test_vllm_is_asked_for_by_name_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_vllm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_dir = grpo_run(tmp_path / "run", generation="vllm_colocate")
     with pytest.raises(ConfigNotUsable, match=r"needs vLLM, which is not installed: pip install 'guardapp\[vllm\]'"):
         grpo.main(run_dir)

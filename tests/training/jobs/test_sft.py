@@ -41,7 +41,7 @@ def same(one: Weights, other: Weights, *, atol: float = 1e-6) -> bool:
     return one.keys() == other.keys() and all(torch.allclose(one[key], other[key], atol=atol) for key in one)
 
 
-def test_mixed_rows_are_learned_and_the_run_directory_tells_all(tmp_path: Path) -> None:
+def test_mixed_rows_are_learned_and_the_run_directory_holds_all(tmp_path: Path) -> None:
     run_dir = sft_run(tmp_path / "run", rows=16, max_steps=12)
     assert run_here(sft.main, run_dir) == 0
     lines = metrics(run_dir)

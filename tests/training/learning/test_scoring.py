@@ -41,7 +41,7 @@ def test_averages_weight_each_source_by_its_rows() -> None:
     assert average["false_positive_rate"] == 0.0
 
 
-def test_a_source_of_safe_prompts_only_pulls_no_f1_down_and_tells_over_refusal() -> None:
+def test_a_source_of_safe_prompts_only_pulls_no_f1_down_and_shows_over_refusal() -> None:
     rows = [line(0, H, H), line(1, U, U), *(line(n, U, H if n < 4 else U, source="safe") for n in range(2, 8))]
     average = averages(rows, Task.PROMPT)
     assert average["f1"] == 1.0

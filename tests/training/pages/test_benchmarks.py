@@ -191,7 +191,7 @@ def test_one_press_evaluates_a_version_on_all(page: Client, lead: User) -> None:
 
 
 @pytest.mark.parametrize("version", ["", "9999", "x"])
-def test_a_version_that_is_not_there_is_said_to_be_missing(page: Client, lead: User, version: str) -> None:
+def test_a_version_that_is_not_there_is_reported_as_missing(page: Client, lead: User, version: str) -> None:
     benchmark(lead, "one")
     assert b"ersion" in page.post(reverse("training:evaluate_on_all"), {"version": version}, follow=True).content
     assert not Evaluation.objects.exists()

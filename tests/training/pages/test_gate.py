@@ -127,7 +127,7 @@ def test_a_lead_cannot_promote_over_the_gate_and_an_admin_can(
     assert "over the gate" in answer and "The old gold is stale." in answer and "Not passed" in answer
 
 
-def test_production_shows_what_its_gate_said_then(page: Client) -> None:
+def test_production_shows_what_its_gate_found_then(page: Client) -> None:
     version = candidate_with(make_snapshot(160), wrong=0)
     page.post(reverse("training:promote", args=[version.pk]), {"reason": "As good."})
     content = page.get(reverse("training:version", args=[version.pk])).text

@@ -95,7 +95,7 @@ def test_form_and_toml_turn_into_each_other(page: Client, snapshot: DatasetSnaps
         ('preset = "starter-sft"\n[grpo]\nupdate_batch = 60\n', "update_batch=60"),
     ],
 )
-def test_what_is_wrong_in_toml_is_said_with_its_field_and_line(
+def test_what_is_wrong_in_toml_is_named_with_its_field_and_line(
     page: Client, snapshot: DatasetSnapshot, text: str, message: str
 ) -> None:
     answer = page.post(EDIT, sent(snapshot, do="plan", mode="toml", text=text))

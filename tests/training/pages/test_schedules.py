@@ -100,7 +100,7 @@ def test_a_schedule_is_made_shown_and_changed(page: Client) -> None:
         ({"hard_samples": 0}, "hard_samples", "greater than or equal to 1"),
     ],
 )
-def test_what_cannot_be_is_said_at_its_field(page: Client, fields: dict[str, Any], where: str, message: str) -> None:
+def test_what_cannot_be_is_named_at_its_field(page: Client, fields: dict[str, Any], where: str, message: str) -> None:
     answer = page.post(reverse("training:schedule_new"), sent(**fields))
     assert answer.status_code == 422 and message in " ".join(answer.context["form"].errors[where])
     assert not RetrainSchedule.objects.exists()

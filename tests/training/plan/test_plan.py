@@ -190,7 +190,7 @@ def test_an_adapter_is_counted_as_peft_makes_it(tiny: Path) -> None:
     assert memory.trained_parameters == sum(tensor.numel() for tensor in model.parameters() if tensor.requires_grad)
 
 
-def test_time_is_told_from_earlier_runs_or_said_to_be_unknown(tmp_path: Path, tiny: Path) -> None:
+def test_time_is_estimated_from_earlier_runs_or_reported_as_unknown(tmp_path: Path, tiny: Path) -> None:
     dataset = write_rows(tmp_path / "rows.jsonl", mixed_rows(tmp_path / "media", 8), tmp_path / "media")
     config = SftConfig(str(tiny), str(dataset), str(tmp_path / "media"), epochs=1.0)
     [unknown] = plan({"sft": config}).stages

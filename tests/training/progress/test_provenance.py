@@ -6,7 +6,7 @@ from training.progress.provenance import sourced
 from training.recipes import config_for
 
 
-def test_recipe_person_machine_and_default_are_told_apart() -> None:
+def test_recipe_person_machine_and_default_are_distinguished() -> None:
     config = config_for(
         "omni-v1",
         "grpo",

@@ -58,7 +58,7 @@ def test_toml_starts_from_a_preset_or_from_the_jobs_defaults() -> None:
         ('[sharding]\nppo = "ddp"', r"Line 2, \[sharding\]: ppo is not a stage"),
     ],
 )
-def test_what_is_wrong_with_a_toml_is_said_with_line_and_field(text: str, said: str) -> None:
+def test_what_is_wrong_with_a_toml_is_named_with_line_and_field(text: str, said: str) -> None:
     with pytest.raises(SettingUnknown, match=said):
         from_toml(text)
     with pytest.raises(RecipeUnknown, match="'omni' is not one of"):

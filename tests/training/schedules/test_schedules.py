@@ -89,7 +89,7 @@ def test_bells_that_an_upgrade_took_away_are_forgotten(lead: User) -> None:
     }
 
 
-def test_the_next_time_is_told_in_the_schedules_time_zone(lead: User) -> None:
+def test_the_next_time_is_shown_in_the_schedules_time_zone(lead: User) -> None:
     schedule = nightly(lead, cron="30 3 * * *", time_zone="Asia/Tokyo")
     at = selectors.next_time(schedule)
     assert at is not None and timezone.now() < at < timezone.now() + timedelta(days=1, minutes=1)

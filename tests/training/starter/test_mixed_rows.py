@@ -75,7 +75,7 @@ def test_the_same_prose_is_a_harmless_and_a_harmful_response(
     assert said["harmful"] > 5
 
 
-def test_pieces_are_short_and_come_from_where_their_label_is_known(earlier: list[dict[str, Any]]) -> None:
+def test_pieces_are_short_and_come_from_where_their_label_is_certain(earlier: list[dict[str, Any]]) -> None:
     found = pool(earlier)
     labels = {row["prompt"]: row["labels"]["prompt"] for row in earlier}
     assert all(labels[piece.text] == "harmful" and piece.code for piece in found.requests)

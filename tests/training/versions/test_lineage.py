@@ -138,7 +138,7 @@ def test_the_item_page_links_to_its_lineage_for_leads(
     assert address not in page.get(reverse("item", args=[item.pk])).text
 
 
-def test_the_lineage_page_tells_withdrawn_and_silent_things(page: Client, lead: User) -> None:
+def test_the_lineage_page_shows_withdrawn_and_silent_things(page: Client, lead: User) -> None:
     gold = make_gold(lead, withdrawn=True)
     ReviewRetraction.objects.create(review=gold.review)
     Prediction.objects.create(

@@ -156,7 +156,7 @@ def test_a_lead_cannot_override_the_gate(worse: ModelVersion, lead: User) -> Non
     assert not Promotion.objects.exists()
 
 
-def test_a_promotion_keeps_what_the_gate_said_and_no_override_where_none_was_needed(
+def test_a_promotion_keeps_what_the_gate_found_and_no_override_where_none_was_needed(
     candidate: ModelVersion, lead: User
 ) -> None:
     promotion = promote(version=candidate, approver=lead, reason="As good.", override="Just in case.")

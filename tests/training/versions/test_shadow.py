@@ -72,7 +72,7 @@ def test_a_shadow_predicts_silently_what_production_has_predicted(candidate: Mod
     assert not ShadowRequest.objects.exists() and not shadow_wanted()
 
 
-def test_nothing_is_asked_where_no_version_shadows(candidate: ModelVersion) -> None:
+def test_nothing_is_requested_where_no_version_shadows(candidate: ModelVersion) -> None:
     make_item(status=ItemStatus.PENDING, predicted=False)
     with CaptureQueriesContext(connection) as queries:
         predict_pending(engine=ScriptedEngine(), version=production(), limit=10)
@@ -99,7 +99,7 @@ def test_the_share_is_sticky_of_the_right_size_and_each_version_draws_its_own() 
     )
 
 
-def test_only_its_share_is_asked_about(candidate: ModelVersion, lead: User) -> None:
+def test_only_its_share_is_requested(candidate: ModelVersion, lead: User) -> None:
     start_shadow(version=candidate, share=0.5, by=lead)
     items = arrive(40)
     expected = {item.pk for item in items if is_shadowed(candidate.pk, item.pk, 0.5)}
@@ -168,7 +168,7 @@ def test_an_item_that_kills_its_worker_rests_and_says_so(candidate: ModelVersion
     assert set(ShadowRequest.objects.values_list("attempts", "error")) == {(3, "The worker stopped or stalled on it.")}
 
 
-def test_an_item_that_comes_back_is_asked_about_once(candidate: ModelVersion, lead: User) -> None:
+def test_an_item_that_comes_back_is_requested_once(candidate: ModelVersion, lead: User) -> None:
     start_shadow(version=candidate, share=1.0, by=lead)
     [item] = arrive()
     for _ in range(2):
@@ -205,7 +205,7 @@ def test_one_version_shadows_at_a_time(candidate: ModelVersion, lead: User) -> N
         ModelVersion.objects.filter(pk=candidate.pk).update(shadow_share=0.1)
 
 
-def test_stopping_keeps_what_was_said_and_drops_what_was_to_be_said(candidate: ModelVersion, lead: User) -> None:
+def test_stopping_keeps_predictions_and_drops_requests(candidate: ModelVersion, lead: User) -> None:
     start_shadow(version=candidate, share=1.0, by=lead)
     arrive(SHADOW_BATCH + 1)
     predict_shadow(engine_of=lambda version: ScriptedEngine())

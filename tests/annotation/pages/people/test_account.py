@@ -58,7 +58,7 @@ def test_people_on_the_same_item_see_each_other() -> None:
     assert ann.username in two.get("/review/default/").text
 
 
-def test_a_decision_that_was_too_fast_is_asked_back_once_and_kept() -> None:
+def test_a_decision_that_was_too_fast_is_to_be_confirmed_once_and_kept() -> None:
     default_queue(fewest_seconds=30)
     make_item()
     client, user = signed_in()
@@ -74,7 +74,7 @@ def test_a_decision_that_was_too_fast_is_asked_back_once_and_kept() -> None:
     assert Review.objects.count() == 2
 
 
-def test_a_person_says_what_they_are_shown_and_not_given() -> None:
+def test_a_person_chooses_what_they_are_shown_and_not_given() -> None:
     default_policy()
     client, user = signed_in()
     assert client.get("/account/").status_code == 200

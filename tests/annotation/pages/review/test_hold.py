@@ -32,7 +32,7 @@ def test_autosave_keeps_unfinished_work(client: Client, reviewer: User) -> None:
     assert 'data-mark="unsure" checked' in page
 
 
-def test_the_heartbeat_renews_the_hold_and_tells_when_it_is_gone(client: Client, reviewer: User) -> None:
+def test_the_heartbeat_renews_the_hold_and_reports_when_it_is_gone(client: Client, reviewer: User) -> None:
     make_item()
     held = hold(reviewer)
     assert client.post(reverse("heartbeat", args=[held.token])).json()["seconds_left"] > 500

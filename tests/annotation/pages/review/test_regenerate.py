@@ -80,14 +80,14 @@ def test_the_answer_stands_beside_the_old_steps(client: Client, reviewer: User) 
     assert "Use it" in page
 
 
-def test_what_failed_is_said(client: Client, reviewer: User) -> None:
+def test_what_failed_is_shown(client: Client, reviewer: User) -> None:
     address = hold(reviewer)
     client.post(address, {"from": "1"})
     Regeneration.objects.update(state=RegenerationState.FAILED, error="The guard wrote no further step.")
     assert "The guard wrote no further step." in client.get(address, {"from": "1"}).text
 
 
-def test_a_missing_worker_is_said_after_a_while(client: Client, reviewer: User) -> None:
+def test_a_missing_worker_is_reported_after_a_while(client: Client, reviewer: User) -> None:
     address = hold(reviewer)
     client.post(address, {"from": "1"})
     assert "No worker" not in client.get(address, {"from": "1"}).text
@@ -102,7 +102,7 @@ def test_a_step_that_is_not_there_is_a_404(client: Client, reviewer: User, start
     assert client.post(hold(reviewer), {"from": start}).status_code == 404
 
 
-def test_a_lost_hold_is_told_with_the_way_back(client: Client, reviewer: User) -> None:
+def test_a_lost_hold_is_reported_with_the_way_back(client: Client, reviewer: User) -> None:
     address = hold(reviewer)
     Assignment.objects.update(expires_at=timezone.now())
     answer = client.post(address, {"from": "1"})

@@ -51,7 +51,7 @@ def test_nobody_acts_before_signing_in(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_a_page_whose_sign_in_has_ended_is_told_and_not_replaced(client: Client, name: str) -> None:
+def test_a_page_whose_sign_in_has_ended_is_notified_and_not_replaced(client: Client, name: str) -> None:
     make_item()
     assert send(client, hold(make_user()), name).status_code == 401
 

@@ -117,7 +117,7 @@ def test_newcomers_of_every_kind_get_the_answers_of_generate(
     )
 
 
-def test_the_starter_says_and_is_as_sure_of_what_it_says_in_batches(starter: HfEngine, tmp_path: Path) -> None:
+def test_the_starter_answers_and_is_as_sure_in_batches(starter: HfEngine, tmp_path: Path) -> None:
     samples = [Sample(str(number), text) for number, text in enumerate(TEXTS)] + [image_sample(tmp_path, side=64)]
     expected = [group[0] for group in starter.generate(samples, Decoding(max_new_tokens=128))]
     assert any(rollout.prompt_score is not None and rollout.prompt_score > 0.9 for rollout in expected)
@@ -169,7 +169,9 @@ def test_rows_wait_where_what_they_hold_would_be_too_much(starter: HfEngine, mon
     assert len(found) == len(samples) and max(seen) == 2
 
 
-def test_a_sample_whose_frame_is_gone_is_told_and_the_others_are_answered(starter: HfEngine, tmp_path: Path) -> None:
+def test_a_sample_whose_frame_is_gone_is_reported_and_the_others_are_answered(
+    starter: HfEngine, tmp_path: Path
+) -> None:
     gone = Sample("gone", "What is this?", media=(SeenMedia(MediaKind.IMAGE, (Frame(tmp_path / "gone.png"),)),))
     found = dict(starter.flow([Order(gone, 8), Order(Sample("there", TEXTS[0]), 8)], lambda room: []))
     assert isinstance(found[0], OSError) and isinstance(found[1], Rollout)

@@ -68,9 +68,7 @@ def test_uneven_true_timestamps_reach_the_prompt(processors: dict[Family, object
     assert [f"<{second} seconds>" in prompt for second in ("0.5", "30.5", "95.5")] == [True, True, True]
 
 
-def test_qwen2_5_vl_is_told_the_seconds_between_its_frame_pairs(
-    processors: dict[Family, object], tmp_path: Path
-) -> None:
+def test_qwen2_5_vl_gets_the_seconds_between_its_frame_pairs(processors: dict[Family, object], tmp_path: Path) -> None:
     encoded = encode(processors["qwen2_5_vl"], video_sample(tmp_path, side=56, times=(0.0, 2.0, 4.0, 6.0)))
     assert encoded.pixels["second_per_grid_ts"].tolist() == [4.0]
 

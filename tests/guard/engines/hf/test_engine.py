@@ -81,7 +81,7 @@ def test_a_completion_that_does_not_parse_is_data(random_engine: HfEngine) -> No
     assert rollout.tokens <= 12
 
 
-def test_the_trained_guard_tells_media_apart_and_scores_its_labels(trained: HfEngine, tmp_path: Path) -> None:
+def test_the_trained_guard_distinguishes_media_and_scores_its_labels(trained: HfEngine, tmp_path: Path) -> None:
     samples = [text_sample(1), image_sample(tmp_path), video_sample(tmp_path)]
     text, image, video = (group[0] for group in trained.generate(samples, LONG))
     assert image.judgement is not None
