@@ -16,7 +16,7 @@ ENOUGH = 100
 
 
 def ring(task: Task, *, countdown: float = 0) -> bool:
-    """Ask a worker to look for work. Call it after commit. False: the broker did not answer, and beat will ring
+    """Wake a worker to look for work. Call it after commit. False: the broker did not answer, and beat will ring
     instead.
     """
     try:

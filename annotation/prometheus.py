@@ -1,4 +1,4 @@
-"""What Prometheus is told: figures of all processes that share the data folder, and of the database as it is when it is
+"""Metrics for Prometheus: figures of all processes that share the data folder, and of the database as it is when it is
 asked.
 
 Every process writes its figures to files of its own (prometheus_client's multi-process mode, a folder for each host),

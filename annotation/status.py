@@ -191,7 +191,7 @@ class EventKind(TextChoices):
 
 
 class WebhookEvent(TextChoices):
-    """What webhooks tell of."""
+    """Events of webhooks."""
 
     DECIDED = "item.decided", _("An item is decided")
     PROMOTED = "version.promoted", _("A version is promoted or rolled back")

@@ -63,7 +63,7 @@ SEARCH_PARAMETERS = [
 
 
 def search_of(request: Request) -> ItemSearch:
-    """Raises BodyNotValid where a value is not known: a program is told, where a page just leaves it out."""
+    """Raises BodyNotValid for an unknown value. A page just ignores it; a program should learn of its mistake."""
     given = {field.name: asked_for(request, field.name) for field in fields(ItemSearch)}
     errors = [
         FieldError(f"/{name}", f"is none of {', '.join(values)}.")

@@ -1,4 +1,4 @@
-"""Outcomes as OpenAI's moderation endpoint tells them."""
+"""Outcomes in the shape of OpenAI's moderation endpoint."""
 
 from collections.abc import Mapping
 from typing import Any

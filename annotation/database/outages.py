@@ -1,4 +1,4 @@
-"""What is wrong around the product, told by its error: the database is away or busy, or a disk is full. All of it
+"""What is wrong around the product, recognised by its error: the database is away or busy, or a disk is full. All of it
 passes.
 """
 

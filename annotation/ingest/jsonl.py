@@ -94,7 +94,7 @@ def _of_lines(lines: Iterable[bytes]) -> Iterator[FileRow]:
 
 
 def bounded_lines(stream: Lines) -> Iterator[bytes]:
-    """The lines of a stream; of one that is too long only as much as tells that it is. The rest of it is never held."""
+    """The lines of a stream. A line that is too long is cut just beyond the limit; the rest of it is never held."""
     while line := stream.readline(MAX_LINE_BYTES + 1):
         yield line
         while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):

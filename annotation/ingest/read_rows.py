@@ -1,11 +1,11 @@
 """One untrusted row → IncomingItem or RowProblem. Four shapes are taken; a row's fields say which one it is.
 
 own          external_id, source, prompt, response, media[], modality, language, metadata, reason, reported_at
-Coop         told by `data` or `type`: external_id, source, type, data{text, image_url, video_url}, reported_at,
+Coop         has `data` or `type`: external_id, source, type, data{text, image_url, video_url}, reported_at,
              reason{policy_id, text}, context[], language, metadata
-chat pair    told by `request`: request, response, and all that the own shape has but prompt; an external_id that is
+chat pair    has `request`: request, response, and all that the own shape has but prompt; an external_id that is
              missing is made of the content
-dataset row  told by `id` without external_id: id, source, prompt, response, media[], modality, split, license,
+dataset row  has `id` without external_id: id, source, prompt, response, media[], modality, split, license,
              prompt_label, response_label, refusal_label, categories
 
 A dataset row's `source` says where the text comes from and goes to metadata.provenance; the item's source is the

@@ -1,4 +1,4 @@
-"""Files of rows, told by their content and not by their name.
+"""Files of rows, recognised by their content and not by their name.
 
 Taken: JSON lines, a JSON array or object, CSV with a header line and any common delimiter; in UTF-8 or UTF-16, with or
 without a byte order mark, with any line end; plain, gzip-compressed, or as members of a ZIP archive.

@@ -17,7 +17,7 @@ MARKS = (
 
 
 def encoding_of(head: bytes) -> tuple[str, int]:
-    """The encoding that the first bytes tell, and how many of them are its byte order mark; UTF-8 where they do not."""
+    """The encoding that the first bytes show, and the length of its byte order mark; UTF-8 by default."""
     for mark, name in MARKS:
         if head.startswith(mark):
             return name, len(mark)

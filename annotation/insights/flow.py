@@ -82,7 +82,7 @@ def _waiting_by_age() -> Iterable[tuple[str, list[int]]]:
 
 
 def _fullest(counts: Sequence[Counter[str]]) -> tuple[list[str], list[str]]:
-    """The queues that a picture tells apart by colour, the fullest first, and those that it shows as one."""
+    """The queues with a colour of their own, the fullest first, and those that share one."""
     queues = [queue for queue, _number in sum(counts, Counter[str]()).most_common()]
     most = MOST_QUEUES if len(queues) <= MOST_QUEUES else MOST_QUEUES - 1
     return queues[:most], queues[most:]

@@ -55,5 +55,5 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-# newest reviews that a report looks at: a share of so many is right to a hundredth
+# newest reviews that a report reads: a share of so many is right to a hundredth
 MOST_REVIEWS = 20_000

@@ -17,7 +17,7 @@ from annotation.models import Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
-# they tell what the guard said: for people from whom nothing is hidden
+# they give the guard's judgement away: only for people from whom nothing is hidden
 OF_THE_JUDGEMENT = ("category", "label", "version")
 MOST_WORDS = 12  # of a search
 # items: what fewer hold is read by their ids; what more hold fills a page soon, wherever the reading begins
@@ -102,7 +102,7 @@ class ItemSearch:
     def items(self) -> QuerySet[Item]:
         """Unordered; page it by id, with `newest_first`."""
         items, query = Item.objects.all(), Q()
-        if self.version:  # an unknown name is told by its own small table, not by every prediction
+        if self.version:  # an unknown name is found in its own small table, not in every prediction
             query &= Q(prediction__version__in=list(ModelVersion.objects.filter(name=self.version)))
         for name, lookup in (
             ("status", "status"),

@@ -20,7 +20,7 @@ from guardapp.guard.verdict import MediaPreset
 
 FETCHED_AT_ONCE = 1 << 30  # bytes of originals that wait on the disk for the decoder
 USED_LATELY_S = 3_600  # frames that were touched within this time stay, whatever the cache holds
-# folders of frames that this process adds between two looks at the size of the cache
+# folders of frames that this process adds between two checks of the cache's size
 TRIM_EVERY = 200
 _added = 0
 

@@ -1,4 +1,4 @@
-"""Untrusted media, kept once by its sha256 under the media root or in the bucket. Only its first bytes are looked at
+"""Untrusted media, kept once by its sha256 under the media root or in the bucket. Only its first bytes are read
 here.
 """
 

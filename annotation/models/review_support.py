@@ -1,4 +1,4 @@
-"""What happens around a review: who looks at what, how long, and what the guard was asked to write again."""
+"""What happens around a review: who saw what for how long, and what the guard was asked to write again."""
 
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""Who outside is told of what happens here, and what they were told."""
+"""Webhooks: who is notified of which events, and the messages to them."""
 
 import secrets
 import uuid
@@ -17,7 +17,7 @@ def new_webhook_secret() -> str:
 
 
 class Webhook(models.Model):
-    """An address outside that is told of `events`, signed with `secret`."""
+    """An address that is notified of `events`, signed with `secret`."""
 
     name = models.CharField(max_length=100)
     url = models.URLField(max_length=500)
@@ -32,7 +32,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one webhook: made with what it tells of, in the same transaction. Sent at least once, in no
+    """One message to one webhook, made in the transaction of its event. Sent at least once, in no
     certain order.
 
     `due_at` is when it is tried next, and while it is being tried the end of the hold on it. `message` stays the same

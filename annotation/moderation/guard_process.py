@@ -71,7 +71,7 @@ class Guarding:
                     future.cancel()
 
     def preload(self) -> None:
-        """Load the guard before anybody asks; what goes wrong is told to who asks."""
+        """Load the guard before the first request. A failure is reported to that request."""
         try:
             with on_device(self.preload), self._loading:
                 self._engine_of(production_version())

@@ -48,7 +48,7 @@ from annotation.status import (
 
 BLOCK = 1_000
 SECONDS = 60.0  # of one run: what is left goes the next time
-# who held what; what was decided is told by other kinds, which stay
+# who held what; decisions are events of other kinds, which stay
 ROUTINE = (EventKind.ASSIGNED, EventKind.RELEASED)
 
 

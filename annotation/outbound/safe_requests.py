@@ -39,7 +39,7 @@ class Answer:
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of an address that may be called, as far as it can be told without looking its name up. Raises
+    """The parts of an address that may be called, as far as it can be checked without a DNS lookup. Raises
     AddressNotAllowed.
     """
     try:

@@ -1,4 +1,4 @@
-"""Telling the outside: messages are rows, written with what they tell of, and sent until the other side takes them.
+"""Webhook messages are rows, written with their event and sent until the other side accepts them.
 
 Signed as the Standard Webhooks specification has it: HMAC-SHA256 over "<id>.<timestamp>.<body>".
 """

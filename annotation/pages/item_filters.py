@@ -52,7 +52,7 @@ class Chip:
 
 
 def search_for(user: User, values: QueryDict) -> ItemSearch:
-    """Only leads narrow by the judgement: where a queue hides it, the list would tell it."""
+    """Only leads narrow by the judgement: where a queue hides it, the list would give it away."""
     search = ItemSearch.of(values)
     return search if user.is_lead else search.without(*OF_THE_JUDGEMENT)
 

@@ -1,4 +1,4 @@
-"""Leads say who outside is told of what, see what was sent, and send it again."""
+"""Webhooks: leads set who is notified of which events, see what was sent, and send it again."""
 
 from django import forms
 from django.contrib import messages

@@ -100,7 +100,7 @@ def open_key(*, secret: str) -> ApiKey:
     """The key row, with its owner, for the text that a program sent. Raises ApiKeyNotValid, for whatever reason the
     same.
     """
-    if not (secret.isascii() and secret.isprintable()):  # a database could not even look for it
+    if not (secret.isascii() and secret.isprintable()):  # a database could not even search for it
         raise ApiKeyNotValid
     prefix, _, rest = secret.partition(".")
     now = timezone.now()

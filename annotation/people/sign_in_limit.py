@@ -1,7 +1,7 @@
 """A limit on attempts to sign in, for each account from each address: guessing passwords is slow, and nobody else is
 locked out.
 
-An attempt is written down before the password is looked at, so that many at the same moment gain nothing. It is struck
+An attempt is recorded before the password is checked, so that many at the same moment gain nothing. It is struck
 out when it succeeds. The database holds the count: every web process sees the same one.
 """
 

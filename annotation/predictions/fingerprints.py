@@ -1,4 +1,4 @@
-"""Fingerprints of items: stored when the guard has seen them, looked up to find near-copies."""
+"""Fingerprints of items: stored once the guard has predicted them, searched to find near-copies."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from guardapp.guard.taxonomy import MediaKind
 
 TEXT, IMAGE, FRAME = "text", "image", "frame"
 FRAMES_OF_A_CLIP = 4  # spread over it
-FULLEST_BUCKET = 200  # items looked at for one shared band
+FULLEST_BUCKET = 200  # items compared for one shared band
 PICTURE_BAND_STRIDE = 8  # band numbers of the n-th picture of an item begin at n times this
 
 
@@ -69,7 +69,7 @@ def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list
 def _of(prediction: Prediction) -> Iterator[Fingerprint]:
     item = prediction.item
     text = item.prompt if item.response is None else f"{item.prompt}\n{item.response}"
-    # words beside media are often the same for all: the media tell items apart
+    # words beside media are often the same for all: the media distinguish items
     if not prediction.media_seen:
         for band, value in enumerate(text_bands(text)):
             yield Fingerprint(item=item, kind=TEXT, band=band, value=value)

@@ -13,7 +13,7 @@ from annotation.models import Item, ReviewQueue
 from annotation.status import ItemStatus
 
 WAITING = (ItemStatus.READY, ItemStatus.ESCALATED)
-# what waiting is told apart by
+# what waiting items are counted by
 AGES = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(weeks=1))
 
 

@@ -14,7 +14,7 @@ from annotation.queues.conditions import Conditions
 from annotation.queues.priority import route_item
 from annotation.status import AssignmentState, EventKind, ItemStatus, Lane
 
-PREVIEWED = 5_000  # newest predicted items that a preview looks at
+PREVIEWED = 5_000  # newest predicted items that a preview covers
 EXAMPLES = 20
 CHUNK = 500
 PREDICTED = (ItemStatus.READY, ItemStatus.REVIEWED, ItemStatus.ESCALATED)
@@ -57,7 +57,7 @@ def place(*, item: Item, prediction: Prediction, version: str, rules: Sequence[R
 
 
 def preview(conditions: Conditions) -> Preview:
-    """Only the newest PREVIEWED items are looked at: an answer at once, however many there are."""
+    """Covers only the newest PREVIEWED items, so that it answers at once however many there are."""
     newest = Item.objects.filter(status__in=PREDICTED, prediction__isnull=False).order_by("-id")
     last = newest.values_list("id", flat=True)[PREVIEWED - 1 : PREVIEWED].first()
     window = newest.filter(pk__gte=last) if last else newest

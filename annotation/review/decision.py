@@ -71,7 +71,7 @@ def check_decision(
     _check_steps(decision, prediction, mode)
     _check_links(decision, item, prediction)
     if decision.kind == ReviewKind.ACCEPTED:
-        if mode == ReviewMode.BLIND:  # whether the labels agree would tell what the guard said
+        if mode == ReviewMode.BLIND:  # whether the labels agree would give the guard's away
             raise DecisionNotValid("kind", _("cannot be accepted: this queue is reviewed blind."))
         if prediction is None or not prediction.parsed:
             raise DecisionNotValid(

@@ -99,7 +99,7 @@ def over_limits(reviewer: User, *, unblurred_s: float, severe: int) -> bool:
 
 
 def _stretch(reviewer: User, now: datetime) -> int:
-    """Minutes since the person's last pause or break, as their reviews tell; 0 while they rest."""
+    """Minutes since the person's last pause or break, judging by their reviews; 0 while they rest."""
     rested = (
         Event.objects.filter(kind=EventKind.BREAK_TAKEN, actor=reviewer, at__gt=now - timedelta(days=1))
         .order_by("-id")

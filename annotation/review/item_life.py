@@ -34,7 +34,7 @@ def shown_metadata(user: User, item: Item) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One event of an item's life with the row it tells of."""
+    """One event of an item's life, with its row."""
 
     event: Event
     words: str

@@ -197,7 +197,7 @@ def _blurred(assignment: Assignment) -> bool:
 
 
 def _history(assignment: Assignment) -> list[Event]:
-    """The item's newest events; of hidden gold only those that every new item has, so that it cannot be told."""
+    """The item's newest events; for hidden gold only those that every new item has, so that nobody recognises it."""
     events = assignment.item.events.select_related("actor").order_by("-id")
     if assignment.hidden_gold_id is not None:
         events = events.filter(kind__in=[EventKind.INGESTED, EventKind.PREDICTED])

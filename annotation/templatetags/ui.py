@@ -66,7 +66,7 @@ def nav_links(context: template.Context) -> dict[str, object]:
 
 @register.inclusion_tag("components/troubles.html", takes_context=True)
 def troubles(context: template.Context) -> dict[str, tuple[Standing, ...]]:
-    """What is wrong around the product now, told to who is signed in."""
+    """Current troubles, for people who are signed in."""
     user = getattr(context.get("request"), "user", None)
     return {"standing": standing_troubles() if getattr(user, "is_authenticated", False) else ()}
 
@@ -101,7 +101,7 @@ _LABEL_ICONS = {"harmful": "triangle-alert", "unharmful": "check"}
 
 @register.simple_tag
 def label_badge(label: str | None) -> SafeString:
-    """harmful, unharmful or no label, told by word and icon as well as colour."""
+    """harmful, unharmful or no label, by word and icon as well as colour."""
     if not label:
         return format_html('<span class="badge">{}</span>', _("no label"))
     return format_html(
@@ -133,7 +133,7 @@ def word(value: object) -> str:
     return _(str(value)) if value is not None else ""
 
 
-_STATUS_LOOKS = {
+_STATUS_BADGES = {
     "pending": ("", "clock"),
     "predicting": ("accent", "bot"),
     "ready": ("accent", "inbox"),
@@ -145,8 +145,8 @@ _STATUS_LOOKS = {
 
 @register.simple_tag
 def status_badge(status: str, words: str) -> SafeString:
-    look, name = _STATUS_LOOKS.get(status, ("", "circle"))
-    return format_html('<span class="badge {}">{}{}</span>', look, icon(name), words)
+    kind, name = _STATUS_BADGES.get(status, ("", "circle"))
+    return format_html('<span class="badge {}">{}{}</span>', kind, icon(name), words)
 
 
 @register.filter

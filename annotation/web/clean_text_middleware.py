@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 
 from annotation.database.storable import cleaned
 
-# programs are told what is wrong with their values; people cannot see these characters, so they are taken out
+# programs get an error that names the character; people cannot see it, so it is removed
 PROGRAMS = ("/api/", "/v1/")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 

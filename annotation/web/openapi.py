@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the serializers: how to authenticate, and how errors look."""
+"""What the OpenAPI document says beyond the serializers: how to authenticate, and the shape of errors."""
 
 from typing import Any
 

@@ -113,7 +113,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def problem_of(error: Exception) -> Problem:
-    """What to tell the caller. An error that nobody foresaw is logged, and its text kept from the caller."""
+    """The problem for the caller. An unforeseen error is logged, and its text kept from the caller."""
     if isinstance(error, BodyNotValid):
         return Problem(_code_of(error), error.status_code, str(error.detail), error.errors, error.more)
     if isinstance(error, exceptions.ValidationError):

@@ -1,4 +1,4 @@
-"""Regenerate from here, on the review page: ask, and look whether the guard has written."""
+"""Regenerate from here, on the review page: the request, and polling for its result."""
 
 import uuid
 
