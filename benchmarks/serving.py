@@ -72,7 +72,7 @@ class BareEngine:
         self.cpu_ms: list[float] = []  # per row, for each pass
         self._answer()
 
-    def ask(self, prompts: Sequence[str], mode: str) -> Result:
+    def judge(self, prompts: Sequence[str], mode: str) -> Result:
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"prompts": prompts, "mode": mode}) + "\n")
         self._process.stdin.flush()
@@ -80,7 +80,7 @@ class BareEngine:
 
     def rate(self, prompts: Sequence[str], mode: str = "full") -> float:
         """Rows per second."""
-        found = self.ask(prompts, mode)
+        found = self.judge(prompts, mode)
         self.cpu_ms.append(1_000 * float(found["cpu_s"]) / len(prompts))
         return len(prompts) / float(found["seconds"])
 

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from guardapp.guard.judging import Ask, Mode, judge
+from guardapp.guard.judging import Mode, SampleRequest, judge
 from guardapp.guard.protocol import Engine
 from guardapp.guard.verdict import Sample
 
@@ -34,9 +34,12 @@ def loaded(kind: str, checkpoint: str) -> Engine:
 
 
 def measured(engine: Engine, asked: dict[str, Any]) -> dict[str, Any]:
-    asks = [Ask(Sample(str(number), prompt), Mode(asked["mode"])) for number, prompt in enumerate(asked["prompts"])]
+    requests = [
+        SampleRequest(Sample(str(number), prompt), Mode(asked["mode"]))
+        for number, prompt in enumerate(asked["prompts"])
+    ]
     began, cpu = time.perf_counter(), time.process_time()
-    judged = [one.greedy for one in judge(engine, asks, max_new_tokens=MOST_TOKENS)]
+    judged = [one.greedy for one in judge(engine, requests, max_new_tokens=MOST_TOKENS)]
     return {
         "seconds": time.perf_counter() - began,
         "cpu_s": time.process_time() - cpu,

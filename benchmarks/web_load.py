@@ -16,7 +16,7 @@ DECISION = json.dumps({"kind": "accepted", "prompt_label": "unharmful", "respons
 CONTENT = json.dumps({"contents": [{"prompt": "How do I bake bread?"}], "open_items": False}).encode()
 
 
-Ask = Callable[["Client"], list[float]]
+Work = Callable[["Client"], list[float]]
 
 
 class Client:
@@ -50,7 +50,7 @@ def moderate(client: Client) -> list[float]:
     return [client.timed("POST", "/api/v1/moderate", CONTENT, 200)[0]]
 
 
-def load(port: int, keys: list[str], ask: Ask, clients: int, seconds: float) -> dict[str, float]:
+def load(port: int, keys: list[str], work: Work, clients: int, seconds: float) -> dict[str, float]:
     """Requests per second and p95 in milliseconds for this number of clients."""
     taken: list[float] = []
     until = time.perf_counter() + seconds
@@ -58,7 +58,7 @@ def load(port: int, keys: list[str], ask: Ask, clients: int, seconds: float) -> 
     def one(number: int) -> None:
         client = Client(port, keys[number % len(keys)])
         while time.perf_counter() < until:
-            taken.extend(ask(client))
+            taken.extend(work(client))
         client.connection.close()
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(clients)]

@@ -24,7 +24,7 @@ from annotation.predictions.loaded_engine import engine_for, engine_or_former, p
 from annotation.predictions.predict import ENGINE_FAILURES
 from annotation.predictions.shared_device import DeviceInTraining, leave, on_device
 from guardapp.guard.batching import Batcher, More, TooLate
-from guardapp.guard.judging import Ask, judge_as_they_come
+from guardapp.guard.judging import SampleRequest, judge_as_they_come
 from guardapp.guard.media.decode import PRESETS, Job, MediaError, decode_many
 from guardapp.guard.protocol import Engine
 from guardapp.guard.verdict import Sample, SeenMedia
@@ -62,8 +62,8 @@ class Guarding:
         """Raises QueueFull, TooLate, Stopped, DeviceInTraining, ContentNotReadable and ENGINE_FAILURES."""
         deadline = time.monotonic() + request.seconds
         with samples_of(request.contents) as samples:
-            asks = [Ask(sample, request.mode, request.rollouts) for sample in samples]
-            futures = self._batcher.submit(asks, deadline=deadline)
+            requests = [SampleRequest(sample, request.mode, request.rollouts) for sample in samples]
+            futures = self._batcher.submit(requests, deadline=deadline)
             try:
                 return [_result(future, deadline) for future in futures]
             finally:
@@ -89,23 +89,25 @@ class Guarding:
         self._batcher.stop()
         leave()
 
-    def _answer(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
+    def _answer(self, requests: Sequence[SampleRequest], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
         close_old_connections()
         with on_device(self.preload):
-            yield from self._judged(asks, more)
+            yield from self._judged(requests, more)
 
-    def _judged(self, asks: Sequence[Ask], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
+    def _judged(self, requests: Sequence[SampleRequest], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
         """The version and its policy are those of the beginning for all who join."""
         with self._loading:
             version, engine = engine_or_former(production_version(), self._engine_of)
         policy = policy_for(version)
         text, codes = policy_text(policy) if policy else None, policy_codes(policy)
 
-        def with_policy(asks: Sequence[Ask]) -> list[Ask]:
-            return [replace(ask, sample=replace(ask.sample, policy_text=text, codes=codes)) for ask in asks]
+        def with_policy(requests: Sequence[SampleRequest]) -> list[SampleRequest]:
+            return [
+                replace(request, sample=replace(request.sample, policy_text=text, codes=codes)) for request in requests
+            ]
 
         for number, judged in judge_as_they_come(
-            engine, with_policy(asks), lambda room: with_policy(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS
+            engine, with_policy(requests), lambda room: with_policy(more(room)), max_new_tokens=settings.MAX_NEW_TOKENS
         ):
             self._version = version.name
             yield (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Generic, TypeVar
 
-from guardapp.guard.judging import Ask
+from guardapp.guard.judging import SampleRequest
 
 # How long a batch that nobody can join waits to reach the size of the last one. A lone caller never waits.
 GATHER_S = 0.02
@@ -18,7 +18,7 @@ LONGEST_JOINED_S = 10.0
 SMOOTHING = 0.2
 
 A = TypeVar("A")
-More = Callable[[int], Sequence[Ask]]
+More = Callable[[int], Sequence[SampleRequest]]
 
 
 class QueueFull(Exception):
@@ -39,25 +39,25 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class _Waiting(Generic[A]):
-    ask: Ask
+    request: SampleRequest
     deadline: float
     future: Future[A] = field(default_factory=Future)
 
 
 class Batcher(Generic[A]):
-    """A queue of asks that worker threads answer in batches.
+    """A queue of requests that worker threads answer in batches.
 
-    `answer` receives at most `size` asks with the same `sampled` and yields (number of the ask, answer) as answers
-    finish. While it runs it may call `more(room)` for waiting asks of the same kind; their numbers continue the
-    sequence.
+    `answer` receives at most `size` requests with the same `sampled` and yields (number of the request, answer) as
+    answers finish. While it runs it may call `more(room)` for waiting requests of the same kind; their numbers continue
+    the sequence.
 
-    An answer may be an exception. If a batch raises one of `failures`, each unanswered ask is retried alone, so that
-    one bad ask does not fail its neighbours. Use one worker unless the engine is a server.
+    An answer may be an exception. If a batch raises one of `failures`, each unanswered request is retried alone, so
+    that one bad request does not fail its neighbours. Use one worker unless the engine is a server.
     """
 
     def __init__(
         self,
-        answer: Callable[[Sequence[Ask], More], Iterator[tuple[int, A | Exception]]],
+        answer: Callable[[Sequence[SampleRequest], More], Iterator[tuple[int, A | Exception]]],
         *,
         failures: tuple[type[Exception], ...],
         size: int = 32,
@@ -82,15 +82,15 @@ class Batcher(Generic[A]):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, asks: Sequence[Ask], *, deadline: float) -> list[Future[A]]:
-        """Queue the asks and return one future for each; either all are queued or none.
+    def submit(self, requests: Sequence[SampleRequest], *, deadline: float) -> list[Future[A]]:
+        """Queue the requests and return one future for each; either all are queued or none.
 
         `deadline` is a `time.monotonic()` value. Raises QueueFull or Stopped.
 
         A future fails with TooLate if the deadline passes first, or with what `answer` raised. A cancelled one is
         skipped.
         """
-        entries = [_Waiting[A](ask, deadline) for ask in asks]
+        entries = [_Waiting[A](request, deadline) for request in requests]
         with self._changed:
             if self._stopping:
                 raise Stopped
@@ -105,7 +105,7 @@ class Batcher(Generic[A]):
         return len(self._waiting)
 
     def stop(self) -> None:
-        """Finish the running batches and refuse the waiting asks."""
+        """Finish the running batches and refuse the waiting requests."""
         with self._changed:
             self._stopping = True
             refused, self._waiting = self._waiting, []
@@ -124,7 +124,7 @@ class Batcher(Generic[A]):
             self._ended()
 
     def _next(self) -> list[_Waiting[A]] | None:
-        """Wait for the next batch: the oldest ask and the ones like it. None means that the worker should exit."""
+        """Wait for the next batch: the oldest request and the ones like it. None means that the worker should exit."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             expected = min(self._last_size, self._size)
@@ -134,32 +134,34 @@ class Batcher(Generic[A]):
             # another worker took them in the meantime
             if not self._waiting:
                 return []
-            sampled = self._waiting[0].ask.sampled
-            batch = [entry for entry in self._waiting if entry.ask.sampled == sampled][: self._size]
+            sampled = self._waiting[0].request.sampled
+            batch = [entry for entry in self._waiting if entry.request.sampled == sampled][: self._size]
             taken = {id(entry) for entry in batch}
             self._waiting = [entry for entry in self._waiting if id(entry) not in taken]
             self._last_size = len(batch)
         return [entry for entry in batch if _still_wanted(entry)]
 
     def _joining(self, sampled: int, room: int) -> list[_Waiting[A]]:
-        """Take the asks that can join now, up to the first that cannot: it must not be overtaken."""
+        """Take the requests that can join now, up to the first that cannot: it must not be overtaken."""
         with self._changed:
             # later arrivals join, so the next batch need not wait for its size
             self._last_size = 1
             if self._stopping:
                 return []
-            alike = list(takewhile(lambda entry: entry.ask.sampled == sampled, self._waiting))[:room]
+            alike = list(takewhile(lambda entry: entry.request.sampled == sampled, self._waiting))[:room]
             self._waiting = self._waiting[len(alike) :]
         return [entry for entry in alike if _still_wanted(entry)]
 
     def _run(self, batch: list[_Waiting[A]]) -> None:
-        """Answer the whole batch, including asks that join on the way."""
+        """Answer the whole batch, including requests that join on the way."""
         started, put = time.monotonic(), list(batch)
 
-        def more(room: int) -> list[Ask]:
-            joining = self._joining(batch[0].ask.sampled, room) if time.monotonic() < started + LONGEST_JOINED_S else []
+        def more(room: int) -> list[SampleRequest]:
+            joining = (
+                self._joining(batch[0].request.sampled, room) if time.monotonic() < started + LONGEST_JOINED_S else []
+            )
             put.extend(joining)
-            return [entry.ask for entry in joining]
+            return [entry.request for entry in joining]
 
         self._put(put, more)
         self._seconds_each += SMOOTHING * ((time.monotonic() - started) / len(put) - self._seconds_each)
@@ -167,7 +169,7 @@ class Batcher(Generic[A]):
     def _put(self, batch: list[_Waiting[A]], more: More) -> None:
         """Answer a batch, which `more` may extend; retry one by one after a failure."""
         try:
-            for number, answer in self._answer([entry.ask for entry in batch], more):
+            for number, answer in self._answer([entry.request for entry in batch], more):
                 _resolve(batch[number], answer)
         except self._failures as error:
             for entry in _unanswered(batch):

@@ -22,7 +22,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class SampleRequest:
     """One sample and how to judge it. In full mode, `rollouts` completions are sampled besides the greedy one."""
 
     sample: Sample
@@ -31,7 +31,7 @@ class Ask:
 
     @property
     def sampled(self) -> int:
-        """The number of completions sampled besides the greedy one. Asks with the same number can be batched."""
+        """The number of completions sampled besides the greedy one. Requests with the same number can be batched."""
         return self.rollouts if self.mode is Mode.FULL else 0
 
 
@@ -47,42 +47,48 @@ class Judged:
         return self.greedy, *self.sampled
 
 
-def judge(engine: Engine, asks: Sequence[Ask], *, max_new_tokens: int) -> list[Judged]:
-    """Return answers in input order. All asks must have the same `sampled`. Raises what the engine raises."""
+def judge(engine: Engine, requests: Sequence[SampleRequest], *, max_new_tokens: int) -> list[Judged]:
+    """Return answers in input order. All requests must have the same `sampled`. Raises what the engine raises."""
     found: dict[int, Judged] = {}
     for mode in Mode:
-        numbers = [number for number, ask in enumerate(asks) if ask.mode is mode]
-        samples = [asks[number].sample for number in numbers]
+        numbers = [number for number, request in enumerate(requests) if request.mode is mode]
+        samples = [requests[number].sample for number in numbers]
         if samples:
             judged = (
-                _in_full(engine, samples, asks[0].sampled, max_new_tokens)
+                _in_full(engine, samples, requests[0].sampled, max_new_tokens)
                 if mode is Mode.FULL
                 else _fast(engine, samples)
             )
             found |= zip(numbers, judged, strict=True)
-    return [found[number] for number in range(len(asks))]
+    return [found[number] for number in range(len(requests))]
 
 
 def judge_as_they_come(
-    engine: Engine, asks: Sequence[Ask], more: Callable[[int], Sequence[Ask]], *, max_new_tokens: int
+    engine: Engine,
+    requests: Sequence[SampleRequest],
+    more: Callable[[int], Sequence[SampleRequest]],
+    *,
+    max_new_tokens: int,
 ) -> Iterator[tuple[int, Judged | Exception]]:
-    """Yield (number of the ask, answer) as answers finish; asks from `more(room)` continue the numbering.
+    """Yield (number of the request, answer) as answers finish; requests from `more(room)` continue the numbering.
 
-    All asks must have the same `sampled`. If that is not 0, or the engine cannot take newcomers, the first asks are
-    answered together. See `FlowingEngine.flow` for errors.
+    All requests must have the same `sampled`. If that is not 0, or the engine cannot take newcomers, the first requests
+    are answered together. See `FlowingEngine.flow` for errors.
     """
-    if asks[0].sampled or not isinstance(engine, FlowingEngine):
-        yield from enumerate(judge(engine, asks, max_new_tokens=max_new_tokens))
+    if requests[0].sampled or not isinstance(engine, FlowingEngine):
+        yield from enumerate(judge(engine, requests, max_new_tokens=max_new_tokens))
         return
 
-    def order(ask: Ask) -> Order:
+    def order(request: SampleRequest) -> Order:
         return (
-            Order(ask.sample, LABELS_FIRST_TOKENS, LABELS_FIRST)
-            if ask.mode is Mode.FAST
-            else Order(ask.sample, max_new_tokens)
+            Order(request.sample, LABELS_FIRST_TOKENS, LABELS_FIRST)
+            if request.mode is Mode.FAST
+            else Order(request.sample, max_new_tokens)
         )
 
-    for number, rollouts in engine.flow([order(ask) for ask in asks], lambda room: [order(ask) for ask in more(room)]):
+    for number, rollouts in engine.flow(
+        [order(request) for request in requests], lambda room: [order(request) for request in more(room)]
+    ):
         yield number, rollouts if isinstance(rollouts, Exception) else Judged(rollouts)
 
 

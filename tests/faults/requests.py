@@ -20,11 +20,11 @@ def half_way(traffic: Traffic) -> None:
 
 
 def ingest(stack: Stack, *rows: Mapping[str, object], source: str) -> Answer:
-    return stack.ask("POST", f"/api/v1/items?source={source}", rows, key=stack.people["ingest"])
+    return stack.call("POST", f"/api/v1/items?source={source}", rows, key=stack.people["ingest"])
 
 
 def page(stack: Stack) -> Answer:
-    return stack.ask("GET", "/", session=True)
+    return stack.call("GET", "/", session=True)
 
 
 def picture() -> str:
@@ -46,7 +46,7 @@ def predicted(stack: Stack, external_id: str) -> bool:
 
 
 def moderate(stack: Stack, prompt: str, deadline_ms: int = 10_000) -> Answer:
-    return stack.ask(
+    return stack.call(
         "POST",
         "/api/v1/moderate",
         {"contents": [{"prompt": prompt}], "deadline_ms": deadline_ms},

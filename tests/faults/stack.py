@@ -223,11 +223,11 @@ class Stack:
 
     def is_ready(self) -> bool:
         try:
-            return self.ask("GET", "/readyz").status == 200
+            return self.call("GET", "/readyz").status == 200
         except (OSError, http.client.HTTPException):
             return False
 
-    def ask(
+    def call(
         self,
         method: str,
         path: str,

@@ -109,7 +109,7 @@ def test_redis_silent_and_then_gone_while_items_come_in(stack: Stack) -> None:
             20,
             "items come in without Redis",
         )
-        answer = stack.ask("GET", "/readyz")
+        answer = stack.call("GET", "/readyz")
         assert (answer.status, answer.json["broker"]) == (200, "away")
         until(lambda: 'data-trouble="broker_away"' in page(stack).text, 30, "the pages name it")
         stack.redis.start()
@@ -133,9 +133,9 @@ def test_postgresql_restarted_during_ingest_predicting_and_review(stack: Stack) 
         shown = page(stack)
         assert (shown.status, shown.headers["Retry-After"]) == (503, "5")
         assert "The database is away" in shown.text and '<meta http-equiv="refresh" content="5">' in shown.text
-        assert "refresh" not in stack.ask("POST", "/login/", {}).text
-        assert stack.ask("GET", "/healthz").status == 200
-        assert stack.ask("GET", "/readyz").json["database"] != "ok"
+        assert "refresh" not in stack.call("POST", "/login/", {}).text
+        assert stack.call("GET", "/healthz").status == 200
+        assert stack.call("GET", "/readyz").json["database"] != "ok"
         time.sleep(2)
         stack.postgres.start()
     traffic.check()
@@ -174,7 +174,7 @@ def test_the_disk_of_the_media_full(parts: tuple[Stack, Disk | None, Disk | None
         answer = ingest(stack, row, source="pictures")
         assert (answer.status, answer.json["type"]) == (507, "urn:guardapp:problem:storage_full")
         assert list((disk.folder / "assets").glob(".incoming-*")) == []
-        assert stack.ask("GET", "/readyz").json["storage"] == "No space left on device"
+        assert stack.call("GET", "/readyz").json["storage"] == "No space left on device"
         assert ingest(stack, {"id": "text-goes-on", "prompt": "text"}, source="pictures").json["created"] == 1
     until(lambda: predicted(stack, "text-goes-on"), 60, "text goes on")
     until(

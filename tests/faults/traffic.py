@@ -185,7 +185,7 @@ class Traffic:
         while not self._done.is_set():
             began = time.monotonic()
             try:
-                answer = self.stack.ask("POST", path, body, key=key, headers=headers)
+                answer = self.stack.call("POST", path, body, key=key, headers=headers)
             except (OSError, http.client.HTTPException):
                 answer = Answer(0, {}, "")
             with self.lock:

@@ -31,7 +31,7 @@ CANONICAL, TRL, SHAREGPT = ExportFormat.CANONICAL, ExportFormat.TRL, ExportForma
 JSONL, PARQUET = ExportLayout.JSONL, ExportLayout.PARQUET
 
 
-def ask(
+def requested(
     format: ExportFormat = CANONICAL, layout: ExportLayout = JSONL, *, rows_a_file: int = 2, only_hard: bool = False
 ) -> Export:
     return request_export(
@@ -53,7 +53,7 @@ def lines_in(export: Export) -> bytes:
 def test_the_files_together_are_the_download_and_the_manifest_holds_their_sums() -> None:
     for _ in range(5):
         review(EDITED)
-    export = finish(ask())
+    export = finish(requested())
     assert (export.state, export.rows, [one.rows for one in export.files.all()]) == (ExportState.DONE, 5, [2, 2, 1])
     assert lines_in(export) == b"".join(export_lines(request=ExportRequest(CANONICAL)))
     written = orjson.loads((folder_of(export) / "manifest.json").read_bytes())
@@ -71,20 +71,20 @@ def test_the_files_together_are_the_download_and_the_manifest_holds_their_sums()
 def test_no_empty_file_follows_a_full_one_and_drops_are_counted_across_files(rows_a_file: int) -> None:
     for decision in (EDITED, FLIPPED, EDITED, FLIPPED):
         review(decision)
-    export = finish(ask(TRL, rows_a_file=rows_a_file))
+    export = finish(requested(TRL, rows_a_file=rows_a_file))
     assert (export.rows, export.dropped, export.state) == (2, {"target_pending": 2}, ExportState.DONE)
     assert [one.rows for one in export.files.all()] == ([1, 1] if rows_a_file == 2 else [2])
     assert len(list(folder_of(export).iterdir())) == export.files.count() + 1
 
 
 def test_nothing_to_export_is_one_empty_file() -> None:
-    export = finish(ask())
+    export = finish(requested())
     assert (export.state, export.rows, export.files.get().rows, lines_in(export)) == (ExportState.DONE, 0, 0, b"")
 
 
 def test_what_settles_after_the_asking_is_left_for_the_next_export() -> None:
     review()
-    export = ask()
+    export = requested()
     review()
     assert finish(export).rows == 1
 
@@ -109,7 +109,7 @@ def test_parquet_holds_what_the_lines_hold(format: ExportFormat, with_media: boo
         type(item).objects.filter(pk=item.pk).update(modality="text-image")
     both = Decision(kind=ReviewKind.ACCEPTED, prompt_label=Harmfulness.HARMFUL, response_label=Harmfulness.UNHARMFUL)
     review(both, response="No. ⅔\n<b>")
-    export = finish(ask(format, PARQUET))
+    export = finish(requested(format, PARQUET))
     assert (export.state, export.error, export.rows) == (ExportState.DONE, "", 2)
     [made] = export.files.all()
     rows = parquet.read_table(folder_of(export) / made.name).to_pylist()
@@ -133,7 +133,7 @@ def pruned(value: Any) -> Any:
 def test_a_broken_off_export_goes_on_at_the_next_file_and_a_dead_workers_file_is_written_again() -> None:
     for _ in range(3):
         review()
-    export = ask()
+    export = requested()
     write_next(export=export)
     first = (folder_of(export) / export.files.get().name).stat().st_mtime_ns
     Export.objects.update(
@@ -149,7 +149,7 @@ def test_an_export_that_is_held_is_left_alone_and_one_whose_disk_is_full_says_so
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     review()
-    export = ask()
+    export = requested()
     Export.objects.update(state=ExportState.RUNNING, claimed_until=timezone.now() + timedelta(minutes=1))
     assert not write_next()
     Export.objects.update(claimed_until=None)
@@ -234,7 +234,7 @@ def test_the_command_writes_files_and_resumes(monkeypatch: pytest.MonkeyPatch) -
     said = StringIO()
     call_command("export", files="jsonl", rows_a_file=2, stdout=said)
     assert "3 rows in " in said.getvalue()
-    export = ask()
+    export = requested()
     write_next(export=export)
     Export.objects.filter(pk=export.pk).update(claimed_until=timezone.now() + timedelta(minutes=1))
     with pytest.raises(CommandError, match=f"--resume {export.pk}"):

@@ -184,11 +184,11 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(caller: APIClient, se
     body = {"contents": [{"prompt": "x"}, {"prompt": "y"}]}
     header = {"Authorization": f"Bearer {new_key()}"}
 
-    def ask() -> None:
+    def call() -> None:
         answers.append(APIClient(headers=header).post("/api/v1/moderate", body, format="json").status_code)
         connection.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(2)]
+    threads = [threading.Thread(target=call) for _ in range(2)]
     threads[0].start()
     assert engine.begun.wait(10)
     threads[1].start()

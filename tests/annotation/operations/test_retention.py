@@ -38,7 +38,7 @@ from annotation.review.leases import release_expired
 from annotation.status import DeliveryState, EventKind, ExportState, ItemStatus, RegenerationState, Role, VersionStatus
 from guardapp import env
 from tests.annotation.exporting.test_export import FLIPPED, review
-from tests.annotation.exporting.test_export_files import ask, finish
+from tests.annotation.exporting.test_export_files import finish, requested
 from tests.factories import default_queue, make_item, make_user
 from tests.paths import ROOT
 
@@ -85,7 +85,7 @@ def test_ended_webhook_messages_go_and_waiting_ones_stay() -> None:
 
 def test_files_of_exports_go_and_their_record_stays() -> None:
     review()
-    old, new, running = finish(ask()), finish(ask()), ask()
+    old, new, running = finish(requested()), finish(requested()), requested()
     Export.objects.filter(pk=old.pk).update(finished_at=ago(15))
     Export.objects.filter(pk=running.pk).update(created_at=ago(30))
     assert prune()["exports"] == 1

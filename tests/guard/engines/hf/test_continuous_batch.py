@@ -10,7 +10,7 @@ import torch
 from guardapp.guard.engines.hf import continuous_batch
 from guardapp.guard.engines.hf.encoding import encode
 from guardapp.guard.engines.hf.hf_engine import HfEngine, SampleTooLarge
-from guardapp.guard.judging import LABELS_FIRST, Ask, Mode, judge, judge_as_they_come
+from guardapp.guard.judging import LABELS_FIRST, Mode, SampleRequest, judge, judge_as_they_come
 from guardapp.guard.protocol import FlowingEngine, Order
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Frame, Rollout, Sample, SeenMedia
@@ -232,13 +232,20 @@ def test_the_opening_is_read_once_for_all(starter: HfEngine) -> None:
 def test_judging_takes_newcomers_in_either_mode_and_puts_sampled_ones_together(starter: HfEngine) -> None:
     assert isinstance(starter, FlowingEngine)
     modes = (Mode.FULL, Mode.FAST, Mode.FULL, Mode.FAST)
-    asks = [Ask(Sample(str(number), text), mode) for number, (text, mode) in enumerate(zip(TEXTS, modes, strict=False))]
-    left = asks[1:]
-    found = dict(judge_as_they_come(starter, asks[:1], lambda room: [left.pop(0)] if left else [], max_new_tokens=64))
+    requests = [
+        SampleRequest(Sample(str(number), text), mode)
+        for number, (text, mode) in enumerate(zip(TEXTS, modes, strict=False))
+    ]
+    left = requests[1:]
+    found = dict(
+        judge_as_they_come(starter, requests[:1], lambda room: [left.pop(0)] if left else [], max_new_tokens=64)
+    )
     alike(
         [one.greedy for number in range(4) if not isinstance(one := found[number], Exception)],
-        [one.greedy for one in judge(starter, asks, max_new_tokens=64)],
+        [one.greedy for one in judge(starter, requests, max_new_tokens=64)],
     )
-    asks = [Ask(Sample(str(number), text), rollouts=2) for number, text in enumerate(TEXTS[:2])]
-    sampled = dict(judge_as_they_come(starter, asks, lambda room: pytest.fail("nobody joins these"), max_new_tokens=64))
-    assert [sampled[number] for number in range(2)] == judge(starter, asks, max_new_tokens=64)
+    requests = [SampleRequest(Sample(str(number), text), rollouts=2) for number, text in enumerate(TEXTS[:2])]
+    sampled = dict(
+        judge_as_they_come(starter, requests, lambda room: pytest.fail("nobody joins these"), max_new_tokens=64)
+    )
+    assert [sampled[number] for number in range(2)] == judge(starter, requests, max_new_tokens=64)
