@@ -238,7 +238,9 @@ def vllm_engines(prompts: Sequence[str], folder: Path) -> dict[str, float | None
     The second pass counts, since the first one compiles and fills caches.
     """
     if not VLLM_PYTHON.exists():
-        print_progress(f"{VLLM_PYTHON.parent.parent.name} is not there (make test-vllm makes it): vLLM is left out")
+        print_progress(
+            f"{VLLM_PYTHON.parent.parent.name} does not exist (create it with make test-vllm): vLLM is left out"
+        )
         return {"vllm_offline_per_s": None, "vllm_serve_per_s": None}
     from tests.vllm.served import vllm_server
 

@@ -85,7 +85,7 @@ def read_cases(data: Path) -> list[Case]:
     """Read the benchmark of a data folder. Raises NotEnoughRows if it is missing."""
     path = data / "benchmarks_open" / f"{DOMAIN}.jsonl.gz"
     if not path.exists():
-        raise NotEnoughRows(f"--data {data}: benchmarks_open/{path.name} is not there.")
+        raise NotEnoughRows(f"--data {data}: benchmarks_open/{path.name} does not exist.")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         values = [json.loads(line) for line in lines]
     return [

@@ -100,7 +100,7 @@ def mined(gold: str, *said: str | None) -> dict[str, Any]:
 
 def test_a_case_is_read_with_the_group_that_it_is_about(tmp_path: Path) -> None:
     assert read_cases(write_data(tmp_path)) == cases()
-    with pytest.raises(NotEnoughRows, match=r"hatecheck\.jsonl\.gz is not there"):
+    with pytest.raises(NotEnoughRows, match=r"hatecheck\.jsonl\.gz does not exist"):
         read_cases(tmp_path / "none")
 
 

@@ -103,7 +103,7 @@ def checked(overrides: Mapping[str, Any], kind: str = "sft") -> dict[str, Value]
     values: dict[str, Value] = {}
     for name, value in overrides.items():
         if name not in known:
-            raise SettingUnknown(f"{name} is not a setting of a {kind} run. Known: {', '.join(sorted(known))}.")
+            raise SettingUnknown(f"{name} is not a setting of {kind} runs. Known: {', '.join(sorted(known))}.")
         values[name] = _checked(name, value, known[name].type)
     return values
 

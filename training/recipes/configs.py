@@ -30,7 +30,7 @@ def config_for(recipe: Recipe | str, kind: str, *, places: Mapping[str, str], ov
     found = recipe_named(recipe) if isinstance(recipe, str) else recipe
     for name in places:
         if name not in places_of(kind):
-            raise SettingUnknown(f"{name} is not a place of a {kind} run. Known: {', '.join(places_of(kind))}.")
+            raise SettingUnknown(f"{name} is not a place of {kind} runs. Known: {', '.join(places_of(kind))}.")
     values: dict[str, Any] = {**places, **checked(found.values(kind), kind), **checked(overrides, kind)}
     config = config_of(kind)(**values)
     check_together(config)

@@ -223,7 +223,7 @@ def test_a_launch_that_cannot_be_is_refused_by_field(value: dict[str, Any], name
         (Launch(4, "ddp"), {}, 2, "processes=4"),
         (Launch(2, "zero3"), {"lora_rank": 8}, 2, "lora_rank=8"),
         (Launch(2, "fsdp"), {"packing": True}, 2, "packing"),
-        (Launch(2, "ddp"), {"base_model": None}, 0, "a mining has none"),
+        (Launch(2, "ddp"), {"base_model": None}, 0, "not a mining"),
     ],
 )
 def test_a_launch_that_does_not_suit_the_job_is_refused(

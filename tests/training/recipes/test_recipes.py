@@ -172,7 +172,7 @@ def test_overrides_win_over_the_recipe_and_the_recipe_over_the_job() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "value", "said"),
     [
-        ("sft", "epoch", 1, "epoch is not a setting of a sft run"),
+        ("sft", "epoch", 1, "epoch is not a setting of sft runs"),
         ("grpo", "epochs", 0, "epochs=0 is not above 0"),
         ("sft", "learning_rate", "fast", "learning_rate='fast' is not a number"),
         ("sft", "batch_size", 1.5, "batch_size=1.5 is not a whole number"),
@@ -190,8 +190,8 @@ def test_overrides_win_over_the_recipe_and_the_recipe_over_the_job() -> None:
         ("grpo", "concat_share", 2, "concat_share=2"),
         ("sft", "max_steps", 0, "max_steps=0 trains nothing"),
         ("sft", "lr_scheduler", "cosin", "lr_scheduler='cosin'"),
-        ("sft", "base_model", "/etc", "base_model is no setting"),
-        ("sft", "replay_dataset", "/etc", "replay_dataset is no setting"),
+        ("sft", "base_model", "/etc", "base_model is not a setting"),
+        ("sft", "replay_dataset", "/etc", "replay_dataset is not a setting"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(kind: str, name: str, value: Any, said: str) -> None:
@@ -220,7 +220,7 @@ def test_replay_needs_a_dataset_to_replay() -> None:
     places = {"base_model": "a", "dataset": "b", "media_root": "c"}
     with pytest.raises(SettingUnknown, match="replay_rows=100"):
         config_for("starter-sft", "sft", places=places, overrides={"replay_rows": 100})
-    with pytest.raises(SettingUnknown, match="model is not a place of a sft run"):
+    with pytest.raises(SettingUnknown, match="model is not a place of sft runs"):
         config_for("starter-sft", "sft", places={"model": "a"}, overrides={})
 
 

@@ -48,7 +48,7 @@ def test_toml_starts_from_a_preset_or_from_the_jobs_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[grpo]\nrollouts = 4", r"Line 2, \[grpo\]: rollouts is not a setting of a grpo run"),
+        ("[grpo]\nrollouts = 4", r"Line 2, \[grpo\]: rollouts is not a setting of grpo runs"),
         ('[mine]\n\n  keep = "none"', r"Line 3, \[mine\]: keep='none' is not one of"),
         ("[sft]\nepochs = 1\n[grop]\nepochs = 1", "Line 3: grop is not part of a recipe. Known: name"),
         ("grpo = 3", "grpo is a section"),

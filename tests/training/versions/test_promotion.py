@@ -232,7 +232,7 @@ def test_what_people_corrected_is_watched_and_must_not_come_back(lead: User) -> 
             )
     report = judge(version=version, production=production()).report
     assert report.regressions == tuple(sorted(train[:2])) and [check.name for check in report.failed] == ["regressions"]
-    with pytest.raises(GateNotPassed, match=r"2 of .* rows that people corrected"):
+    with pytest.raises(GateNotPassed, match=r"Of 13 rows corrected by people .*, 2 are wrong again"):
         promote(version=version, approver=lead, reason="Otherwise fine.")
 
 
