@@ -35,7 +35,7 @@ from annotation.tasks import write_exports
 from annotation.web.byte_ranges import answer_with
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
-from annotation.web.requests import actor_of, asked_for
+from annotation.web.requests import actor_of, query_value
 
 FORMAT_PARAMETERS = [
     OpenApiParameter("format", str, enum=[one.value for one in ExportFormat], description="default: canonical"),
@@ -118,7 +118,7 @@ class ExportsView(APIView):
         description=f"Newest first, {PAGE} a page.",
     )
     def get(self, request: Request) -> Response:
-        before = asked_for(request, "before")
+        before = query_value(request, "before")
         rows = newest_exports(before=int(before) if before.isdecimal() and len(before) < 19 else None)
         return Response(
             {"exports": [_shape(row) for row in rows[:PAGE]], "next": rows[PAGE - 1].pk if len(rows) > PAGE else None}
@@ -180,7 +180,7 @@ class ExportView(APIView):
     )
     def get(self, request: Request) -> HttpResponseBase:
         wanted = export_request_of(request)
-        archive = asked_for(request, "archive")
+        archive = query_value(request, "archive")
         if archive not in ("", "zip"):
             raise BodyNotValid("There is no such archive.", [FieldError("/archive", "is not zip.")])
         by = f"key {request.auth.prefix}" if isinstance(request.auth, ApiKey) else "session"
@@ -208,12 +208,12 @@ class ExportSummaryView(APIView):
 
 
 def export_request_of(request: Request) -> ExportRequest:
-    only = asked_for(request, "only")
+    only = query_value(request, "only")
     if only not in ("", "hard"):
         raise BodyNotValid("There is no such selection.", [FieldError("/only", "is not hard.")])
     try:
         return ExportRequest(
-            ExportFormat(asked_for(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard"
+            ExportFormat(query_value(request, "format") or ExportFormat.CANONICAL), only_hard=only == "hard"
         )
     except UnknownFormat:
         known = ", ".join(one.value for one in ExportFormat)

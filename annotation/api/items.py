@@ -31,7 +31,7 @@ from annotation.tasks import predict
 from annotation.web.openapi import answers
 from annotation.web.orjson_format import RowsParser, read_rows
 from annotation.web.problems import BodyNotValid, BodyTooLarge
-from annotation.web.requests import actor_of, asked_for
+from annotation.web.requests import actor_of, query_value
 
 MAX_PAGE = 1_000
 MAX_UPLOAD_BYTES = 1 << 30  # of a multipart body: its files wait on the disk
@@ -64,7 +64,7 @@ SEARCH_PARAMETERS = [
 
 def search_of(request: Request) -> ItemSearch:
     """Raises BodyNotValid for an unknown value. A page just ignores it; a program should learn of its mistake."""
-    given = {field.name: asked_for(request, field.name) for field in fields(ItemSearch)}
+    given = {field.name: query_value(request, field.name) for field in fields(ItemSearch)}
     errors = [
         FieldError(f"/{name}", f"is none of {', '.join(values)}.")
         for name, values in CHOICES.items()
@@ -100,13 +100,13 @@ class ItemsView(APIView):
     )
     def post(self, request: Request) -> Response:
         rows, find = rows_of(request)
-        source = asked_for(request, "source") or DEFAULT_SOURCE
+        source = query_value(request, "source") or DEFAULT_SOURCE
         read = [read_row(row, default_source=source, find=find) for row in rows]
         results = ingest_items(
             rows=read,
             key=request.auth if isinstance(request.auth, ApiKey) else None,
             actor=actor_of(request),
-            queue=asked_for(request, "queue") or DEFAULT_QUEUE,
+            queue=query_value(request, "queue") or DEFAULT_QUEUE,
         )
         counts = Counter(result.status for result in results)
         if counts[RowStatus.CREATED]:
@@ -128,11 +128,11 @@ class ItemsView(APIView):
         "a page may hold fewer items than the limit, or none, and still have a `next`: go on until it is null.",
     )
     def get(self, request: Request) -> Response:
-        search, limit = search_of(request), asked_for(request, "limit") or str(PAGE)
+        search, limit = search_of(request), query_value(request, "limit") or str(PAGE)
         if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
             raise BodyNotValid("The limit cannot be taken.", [FieldError("/limit", f"must be 1 to {MAX_PAGE:,}.")])
         try:
-            page = page_of_items(search, cursor=asked_for(request, "cursor"), limit=int(limit))
+            page = page_of_items(search, cursor=query_value(request, "cursor"), limit=int(limit))
         except CursorNotValid as error:
             raise BodyNotValid(str(error), [FieldError("/cursor", "cannot be read.")]) from error
         return Response(page)

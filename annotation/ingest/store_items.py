@@ -27,7 +27,7 @@ class QueueNotFound(ServiceError):
     """There is no queue with this name."""
 
 
-class _Known(NamedTuple):
+class _Stored(NamedTuple):
     """What the database holds under an identity."""
 
     id: int
@@ -129,9 +129,9 @@ def _store(
         candidates[identity].index: RowResult(candidates[identity].index, RowStatus.CREATED, pk, identity[1])
         for identity, pk in created.items()
     }
-    known = rows_of([identity for identity in candidates if identity not in created], *_Known._fields)
-    for identity, values in known.items():
-        results[candidates[identity].index] = _existing_result(candidates[identity], _Known._make(values))
+    stored = rows_of([identity for identity in candidates if identity not in created], *_Stored._fields)
+    for identity, values in stored.items():
+        results[candidates[identity].index] = _existing_result(candidates[identity], _Stored._make(values))
     return results
 
 
@@ -148,13 +148,13 @@ def _attach_media(with_media: Sequence[tuple[Candidate, int]]) -> None:
     )
 
 
-def _existing_result(candidate: Candidate, known: _Known) -> RowResult:
-    if candidate.says_the_same(known.prompt, known.response, known.content_hash):
-        return RowResult(candidate.index, RowStatus.EXISTS, known.id, candidate.row.external_id)
+def _existing_result(candidate: Candidate, stored: _Stored) -> RowResult:
+    if candidate.says_the_same(stored.prompt, stored.response, stored.content_hash):
+        return RowResult(candidate.index, RowStatus.EXISTS, stored.id, candidate.row.external_id)
     error = FieldError(
         "/external_id", "is taken by an item with other content, which was not changed. Send a new id for new content."
     )
-    return RowResult(candidate.index, RowStatus.CONFLICT, known.id, candidate.row.external_id, (error,))
+    return RowResult(candidate.index, RowStatus.CONFLICT, stored.id, candidate.row.external_id, (error,))
 
 
 def _repeat_result(repeat: Candidate, first: Candidate, results: dict[int, RowResult]) -> RowResult:

@@ -1,4 +1,4 @@
-"""What the views of the API read of a request."""
+"""What API views read from a request."""
 
 from rest_framework.request import Request
 
@@ -14,8 +14,8 @@ def actor_of(request: Request) -> User:
     return request.user
 
 
-def asked_for(request: Request, name: str) -> str:
-    """A parameter of the address; "" where it is missing."""
+def query_value(request: Request, name: str) -> str:
+    """A query parameter; "" if it is missing."""
     value: str = request.query_params.get(name, "")
     if len(value) > MAX_SOURCE or "\x00" in value:
         raise BodyNotValid(

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from annotation.ingest.values import FieldError
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
-from annotation.web.requests import actor_of, asked_for
+from annotation.web.requests import actor_of, query_value
 from training.api.base import (
     SAME_REQUEST,
     TrainView,
@@ -58,15 +58,15 @@ class RunsView(TrainView):
         given = shapes.RunInput(data=request.data)
         given.is_valid(raise_exception=True)
         with fields_named():
-            run = _asked_run(request, given)
+            run = _requested_run(request, given)
         ring_after_commit()
         return Response(shapes.run_json(run), status=202)
 
 
-def _asked_run(request: Request, given: shapes.RunInput) -> TrainingRun:
-    asked, recipe = given.validated_data, given.to_recipe()
-    if asked["snapshot"] is None:
-        if asked["kind"] != RunKind.SFT or asked["base_version"] or asked["after"] or asked["mined_from"]:
+def _requested_run(request: Request, given: shapes.RunInput) -> TrainingRun:
+    wanted, recipe = given.validated_data, given.to_recipe()
+    if wanted["snapshot"] is None:
+        if wanted["kind"] != RunKind.SFT or wanted["base_version"] or wanted["after"] or wanted["mined_from"]:
             raise BodyNotValid(
                 "Only a fine-tuning of production can create a new snapshot.",
                 [FieldError("/snapshot", "is missing.")],
@@ -74,12 +74,12 @@ def _asked_run(request: Request, given: shapes.RunInput) -> TrainingRun:
         return retrain(
             requested_by=actor_of(request),
             recipe=recipe,
-            overrides=asked["settings"],
-            launch=asked["launch"],
+            overrides=wanted["settings"],
+            launch=wanted["launch"],
             key=key_of(request),
         )
-    snapshot, base = snapshot_of(asked["snapshot"]), version_of(asked["base_version"])
-    after, mined_from = _run_or_none(asked["after"]), _run_or_none(asked["mined_from"])
+    snapshot, base = snapshot_of(wanted["snapshot"]), version_of(wanted["base_version"])
+    after, mined_from = _run_or_none(wanted["after"]), _run_or_none(wanted["mined_from"])
     return once(
         key=key_of(request),
         kind=TrainingRun,
@@ -87,10 +87,10 @@ def _asked_run(request: Request, given: shapes.RunInput) -> TrainingRun:
             snapshot=snapshot,
             base_version=base,
             requested_by=actor_of(request),
-            kind=asked["kind"],
+            kind=wanted["kind"],
             recipe=recipe,
-            overrides=asked["settings"],
-            launch=asked["launch"],
+            overrides=wanted["settings"],
+            launch=wanted["launch"],
             after=after,
             mined_from=mined_from,
         ),
@@ -189,27 +189,27 @@ class PipelinesView(TrainView):
         given = shapes.PipelineInput(data=request.data)
         given.is_valid(raise_exception=True)
         with fields_named():
-            pipeline = _asked_pipeline(request, given)
+            pipeline = _requested_pipeline(request, given)
         ring_after_commit()
         return Response(shapes.pipeline_json(pipeline), status=202)
 
 
-def _asked_pipeline(request: Request, given: shapes.PipelineInput) -> Pipeline:
-    asked, recipe = given.validated_data, given.to_recipe()
+def _requested_pipeline(request: Request, given: shapes.PipelineInput) -> Pipeline:
+    wanted, recipe = given.validated_data, given.to_recipe()
     shared: dict[str, Any] = {
         "requested_by": actor_of(request),
         "recipe": recipe,
-        "stages": asked["stages"],
-        "overrides": asked["settings"],
-        "launch": asked["launch"],
+        "stages": wanted["stages"],
+        "overrides": wanted["settings"],
+        "launch": wanted["launch"],
     }
-    if asked["snapshot"] is None:
-        if asked["base_version"]:
+    if wanted["snapshot"] is None:
+        if wanted["base_version"]:
             raise BodyNotValid(
                 "Only a pipeline from production can create a new snapshot.", [FieldError("/snapshot", "is missing.")]
             )
         return retrain_in_stages(**shared, key=key_of(request))
-    snapshot, base = snapshot_of(asked["snapshot"]), version_of(asked["base_version"])
+    snapshot, base = snapshot_of(wanted["snapshot"]), version_of(wanted["base_version"])
     return once(
         key=key_of(request),
         kind=Pipeline,
@@ -260,7 +260,7 @@ class ClonePipelineView(TrainView):
 def _page(request: Request, rows: QuerySet[Any], **choices: list[str]) -> tuple[list[Any], int | None]:
     """Return a page of rows filtered by the parameters, and the id for requesting the next page."""
     for name, known in choices.items():
-        value = asked_for(request, name)
+        value = query_value(request, name)
         if value and value not in known:
             raise BodyNotValid(
                 f"There is no such {name}.", [FieldError(f"/{name}", f"is not one of {', '.join(known)}.")]
@@ -272,7 +272,7 @@ def _page(request: Request, rows: QuerySet[Any], **choices: list[str]) -> tuple[
 
 
 def _number(request: Request, name: str) -> int | None:
-    value = asked_for(request, name)
+    value = query_value(request, name)
     if not value:
         return None
     if not value.isdecimal() or len(value) > 18 or int(value) < 1:

@@ -76,7 +76,7 @@ class StartForm(forms.Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EditedRecipe:
     """A recipe being edited, with its errors: `problem` concerns the whole, `errors` single fields.
 
     `preset` is what the fields are compared with, `texts` are their contents, and `text` is the TOML.
@@ -97,22 +97,22 @@ class Asked:
     def stages(self) -> list[StageShown]:
         return shown(self.preset, [kind for kind in CONFIGS if kind in self.recipe.stages], self.texts, self.errors)
 
-    def in_mode(self, mode: str) -> "Asked":
+    def in_mode(self, mode: str) -> "EditedRecipe":
         """The same recipe in the other form; only if it has no errors."""
         return replace(self, mode=mode, text=to_toml(self.recipe), texts=texts_of(self.recipe))
 
 
-def as_preset(recipe: Recipe) -> Asked:
-    return Asked(recipe, recipe, texts=texts_of(recipe))
+def as_preset(recipe: Recipe) -> EditedRecipe:
+    return EditedRecipe(recipe, recipe, texts=texts_of(recipe))
 
 
-def as_written(text: str) -> Asked:
+def as_written(text: str) -> EditedRecipe:
     """Parse a recipe written as TOML. Raises SettingUnknown or RecipeUnknown."""
     recipe = from_toml(text.replace("\r\n", "\n"))
-    return Asked(recipe, RECIPES.get(recipe.preset, CUSTOM), mode=TOML, text=text, texts=texts_of(recipe))
+    return EditedRecipe(recipe, RECIPES.get(recipe.preset, CUSTOM), mode=TOML, text=text, texts=texts_of(recipe))
 
 
-def asked(data: Mapping[str, str]) -> Asked:
+def edited(data: Mapping[str, str]) -> EditedRecipe:
     """Read the submitted recipe, as fields or as TOML."""
     preset = RECIPES.get(data.get("preset", ""), CUSTOM)
     if data.get("mode") == TOML:
@@ -120,7 +120,7 @@ def asked(data: Mapping[str, str]) -> Asked:
         try:
             return as_written(text)
         except (SettingUnknown, RecipeUnknown) as error:
-            return Asked(preset, preset, mode=TOML, text=text, problem=str(error))
+            return EditedRecipe(preset, preset, mode=TOML, text=text, problem=str(error))
     kinds = [kind for kind in CONFIGS if kind in data.get("kinds", "").split()] or list(preset.stages)
     edited = read(preset, kinds, data)
     recipe = replace(
@@ -130,4 +130,4 @@ def asked(data: Mapping[str, str]) -> Asked:
         title=data.get("title") or preset.title,
         summary=data.get("summary") or preset.summary,
     )
-    return Asked(recipe, preset, texts=data, errors=edited.errors)
+    return EditedRecipe(recipe, preset, texts=data, errors=edited.errors)

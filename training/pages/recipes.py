@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from annotation.models import User
 from annotation.web.permissions import leads_only, person
 from training.models import Pipeline, TrainingRun
-from training.pages.recipe_forms import FORM, PIPELINE, TOML, Asked, StartForm, as_preset, as_written, asked
+from training.pages.recipe_forms import FORM, PIPELINE, TOML, EditedRecipe, StartForm, as_preset, as_written, edited
 from training.pages.refusals import REFUSALS, ring_workers
 from training.plan import Plan
 from training.plan.pace import plan_stages
@@ -85,7 +85,7 @@ def _again(request: HttpRequest, run: TrainingRun) -> HttpResponse:
 
 
 def _posted(request: HttpRequest) -> HttpResponse:
-    given, do = asked(request.POST), request.POST.get("do", "plan")
+    given, do = edited(request.POST), request.POST.get("do", "plan")
     start = StartForm(request.POST, recipe=given.recipe)
     if given.is_wrong:
         return _page(request, given, start, status=422)
@@ -101,7 +101,7 @@ def _posted(request: HttpRequest) -> HttpResponse:
         return _page(request, given, start, status=422, refused=str(error))
 
 
-def _plan(given: Asked, start: StartForm) -> Plan:
+def _plan(given: EditedRecipe, start: StartForm) -> Plan:
     chosen = start.cleaned_data
     return plan_stages(
         snapshot=chosen["snapshot"],
@@ -112,7 +112,7 @@ def _plan(given: Asked, start: StartForm) -> Plan:
     )
 
 
-def _started(given: Asked, start: StartForm, lead: User) -> TrainingRun:
+def _started(given: EditedRecipe, start: StartForm, lead: User) -> TrainingRun:
     """Start the run or pipeline, and return the first run."""
     chosen = start.cleaned_data
     shared: Mapping[str, Any] = {
@@ -137,7 +137,7 @@ def _started(given: Asked, start: StartForm, lead: User) -> TrainingRun:
 
 def _page(
     request: HttpRequest,
-    given: Asked,
+    given: EditedRecipe,
     start: StartForm,
     *,
     status: int = 200,

@@ -8,10 +8,10 @@ from django.db import IntegrityError, transaction
 from training.errors import AskedAlready
 from training.models import Pipeline, TrainingRequest, TrainingRun
 
-Asked = TypeVar("Asked", TrainingRun, Pipeline)
+Made = TypeVar("Made", TrainingRun, Pipeline)
 
 
-def once(*, key: str, kind: type[Asked], make: Callable[[], Asked]) -> Asked:
+def once(*, key: str, kind: type[Made], make: Callable[[], Made]) -> Made:
     """Return what `make` returns, or the result of the first request with this key; "" means no key.
 
     The key is taken before the work and released if the work fails, so that a form can be corrected and resubmitted.
@@ -35,7 +35,7 @@ def once(*, key: str, kind: type[Asked], make: Callable[[], Asked]) -> Asked:
     return made
 
 
-def _made(key: str, kind: type[Asked]) -> Asked:
+def _made(key: str, kind: type[Made]) -> Made:
     request = TrainingRequest.objects.filter(key=key).select_related("run", "pipeline").first()
     made = (request.run or request.pipeline) if request else None
     if not isinstance(made, kind):
