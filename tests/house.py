@@ -22,12 +22,13 @@ COLUMNS_A_TEMPLATE = 160
 # The order of the folders, lowest first. A folder imports only from the floors below its own, never from another name
 # on the same floor. A name is a folder, or a module that lies directly in an app. The reasons are in docs/adr/0011.
 ORDER = """
+guardapp/processes
 guardapp/guard
 guardapp/guard/measures guardapp/guard/media
 guardapp/guard/rl guardapp/guard/engines/hf
 guardapp/guard/engines
 
-guardapp/env guardapp/processes
+guardapp/env
 guardapp/tracing guardapp/object_store guardapp/static_files guardapp/logs guardapp/worker_alive
 guardapp/supervisor guardapp/celery
 

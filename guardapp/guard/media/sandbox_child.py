@@ -5,11 +5,11 @@ It reads one JSON value per line from stdin: first {"limits": {...}, "jobs": n},
 or {"error": code, "detail": text}. An unexpected error ends the program; the parent reports it.
 """
 
-import ctypes
 import json
 import os
 import re
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,16 +18,17 @@ from guardapp.guard.media.errors import MediaCorrupt, MediaError, MediaOutOfMemo
 from guardapp.guard.media.values import Limits, to_manifest
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import MediaPreset
+from guardapp.processes import die_with_parent, never_gain_privileges
 
 NICENESS = 10
 STARTUP_CPU_S = 5
 NEARLY_ALL = 0.85
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, SIGKILL = 1, 38, 9  # linux/prctl.h
 
 
 def main(parent: int) -> int:
     """Answer jobs until stdin ends."""
-    die_with(parent)
+    never_gain_privileges()
+    die_with_parent(signal.SIGKILL, parent)
     answers = take_stdout()
     hello = json.loads(sys.stdin.readline())
     limits = Limits(**hello["limits"])
@@ -104,18 +105,6 @@ def allow_cpu(seconds: int) -> None:
     soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (min(soft, hard), hard))
-
-
-def die_with(parent: int) -> None:
-    """On Linux, exit when the parent does, and never gain privileges."""
-    if sys.platform != "linux":
-        return
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    # the parent may have exited before prctl
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 if __name__ == "__main__":
