@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,13 +152,12 @@ def product(folder: Path) -> Iterator[Site]:
     """Run broker, web and guard as the supervisor would, with the default settings."""
     from guardapp.supervisor.programs import programs
     from tests.test_supervisor import free_port
-    from training.management.commands.up import plan_from_environment
+    from training.management.commands.up import plan_from_settings
 
     port = free_port()
-    os.environ["GUARDAPP_PORT"] = str(port)
     key, running = make_key(), {}
     try:
-        for program in programs(plan_from_environment()):
+        for program in programs(replace(plan_from_settings(), port=port)):
             if program.name in ("broker", "web", "guard"):
                 log = (folder / f"{program.name}.log").open("wb")
                 running[program.name] = subprocess.Popen(

@@ -1,20 +1,105 @@
-"""Typed readers of environment variables. An invalid value raises an error that names the variable and the fix."""
+"""Typed readers of environment variables. An invalid value raises an error that names the variable and the fix.
+
+Each reader registers its variable with the words that docs/settings.md shows for it, so no second list of names has to
+be kept.
+"""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-
-def text(name: str, default: str) -> str:
-    return os.environ.get(name, default).strip()
+BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def integer(name: str, default: int, *, minimum: int = 0) -> int:
-    raw = os.environ.get(name)
-    if raw is None:
-        return default
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable as the documentation shows it. All fields but `name` are Markdown."""
+
+    name: str
+    section: str
+    value: str
+    default: str
+    means: str
+
+
+REGISTER: dict[str, Variable] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Reads the variables of one section of docs/settings.md. `shown` describes a default that is not a plain value."""
+
+    title: str
+
+    def text(self, name: str, default: str, means: str, *, shown: str = "") -> str:
+        self._register(name, "text", shown or _code(default), means)
+        return os.environ.get(name, default).strip()
+
+    def integer(self, name: str, default: int, means: str, *, minimum: int = 0, shown: str = "") -> int:
+        self._register(name, f"whole number, at least {minimum}", shown or _code(str(default)), means)
+        raw = os.environ.get(name)
+        return default if raw is None else _integer(name, raw, minimum)
+
+    def boolean(self, name: str, default: bool, means: str) -> bool:
+        self._register(name, "`0` or `1`", _code(str(int(default))), means)
+        raw = os.environ.get(name)
+        return default if raw is None else _boolean(name, raw)
+
+    def choice(self, name: str, default: str, allowed: Sequence[str], means: str) -> str:
+        self._register(name, ", ".join(map(_code, allowed)), _code(default), means)
+        value = os.environ.get(name, default).strip()
+        if value not in allowed:
+            raise ImproperlyConfigured(f"{name}={value!r} is not one of {', '.join(sorted(allowed))}.")
+        return value
+
+    def path(self, name: str, default: Path, means: str, *, shown: str) -> Path:
+        self._register(name, "path", shown, means)
+        return Path(os.environ.get(name) or default).expanduser().resolve()
+
+    def words(self, name: str, default: str, means: str, *, shown: str = "") -> list[str]:
+        """Read a comma-separated list, dropping empty entries."""
+        self._register(name, "list, comma-separated", shown or _code(default), means)
+        return _words(os.environ.get(name, default))
+
+    def days(self, name: str, known: Iterable[str], means: str) -> dict[str, int]:
+        """Read `messages=30,exports=7` as whole days by name."""
+        self._register(name, "`NAME=DAYS`, comma-separated", "empty", means)
+        return parse_days(name, os.environ.get(name, ""), known)
+
+    def elsewhere(self, name: str, value: str, default: str, means: str) -> None:
+        """Register a variable that is read outside the settings: by a library, by the tests, or before Django."""
+        self._register(name, value, default, means)
+
+    def _register(self, name: str, value: str, default: str, means: str) -> None:
+        variable = Variable(name, self.title, value, default, means)
+        if REGISTER.setdefault(name, variable) != variable:
+            raise ImproperlyConfigured(f"{name} is read in two places; read it in one and import it.")
+
+
+def parse_days(name: str, given: str, known: Iterable[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    names = sorted(known)
+    for word in _words(given):
+        what, _, number = word.partition("=")
+        if what.strip() not in names or not number.strip().isdecimal():
+            raise ImproperlyConfigured(f"{name}: {word!r} is not NAME=DAYS with one of the names {', '.join(names)}.")
+        found[what.strip()] = int(number)
+    return found
+
+
+def refuse_unknown(prefix: str) -> None:
+    """Make a misspelt setting an error instead of a silent default."""
+    unknown = sorted(name for name in os.environ if name.startswith(prefix) and name not in REGISTER)
+    if unknown:
+        raise ImproperlyConfigured(
+            f"Unknown setting {', '.join(unknown)}: see docs/settings.md for the names that {prefix}* may have."
+        )
+
+
+def _integer(name: str, raw: str, minimum: int) -> int:
     try:
         value = int(raw)
     except ValueError:
@@ -24,60 +109,16 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
     return value
 
 
-def boolean(name: str, default: bool) -> bool:
-    raw = os.environ.get(name)
-    if raw is None:
-        return default
-    known = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-        "": False,
-    }
-    try:
-        return known[raw.strip().lower()]
-    except KeyError:
-        raise ImproperlyConfigured(f"{name}={raw!r} is not a yes or no: use 1 or 0.") from None
+def _boolean(name: str, raw: str) -> bool:
+    given = raw.strip().lower()
+    if given not in BOOLEANS and given:
+        raise ImproperlyConfigured(f"{name}={raw!r} is not a yes or no: use 1 or 0.")
+    return BOOLEANS.get(given, False)
 
 
-def choice(name: str, default: str, allowed: Iterable[str]) -> str:
-    value = text(name, default)
-    options = sorted(allowed)
-    if value not in options:
-        raise ImproperlyConfigured(f"{name}={value!r} is not one of {', '.join(options)}.")
-    return value
+def _words(given: str) -> list[str]:
+    return [word.strip() for word in given.split(",") if word.strip()]
 
 
-def path(name: str, default: Path) -> Path:
-    return Path(os.environ.get(name) or default).expanduser().resolve()
-
-
-def words(name: str, default: str) -> list[str]:
-    """Read a comma-separated list, dropping empty entries."""
-    return [word.strip() for word in text(name, default).split(",") if word.strip()]
-
-
-def days(name: str, known: Iterable[str]) -> dict[str, int]:
-    """Read `messages=30,exports=7` as whole days by name."""
-    given: dict[str, int] = {}
-    names = sorted(known)
-    for word in words(name, ""):
-        what, _, number = word.partition("=")
-        if what.strip() not in names or not number.strip().isdecimal():
-            raise ImproperlyConfigured(f"{name}: {word!r} is not NAME=DAYS with one of the names {', '.join(names)}.")
-        given[what.strip()] = int(number)
-    return given
-
-
-def refuse_unknown(prefix: str, known: Iterable[str]) -> None:
-    """Make a misspelt setting an error instead of a silent default."""
-    unknown = sorted(name for name in os.environ if name.startswith(prefix) and name not in set(known))
-    if unknown:
-        raise ImproperlyConfigured(
-            f"Unknown setting {', '.join(unknown)}: see docs/settings.md for the names that {prefix}* may have."
-        )
+def _code(value: str) -> str:
+    return f"`{value}`" if value else "empty"

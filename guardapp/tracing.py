@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from guardapp import env
+from django.conf import settings
 
 _tracer: Any = None
 
@@ -19,7 +19,7 @@ def start_tracing(service: str, exporter: Any = None) -> None:
     `exporter=None` sends by OTLP over HTTP.
     """
     global _tracer  # noqa: PLW0603  (one provider a process)
-    if _tracer is not None or not env.boolean("GUARDAPP_TRACES", False):
+    if _tracer is not None or not settings.TRACES:
         return
     # an extra: loaded only if traces are enabled
     from opentelemetry import trace

@@ -13,11 +13,9 @@ from annotation.models import Item
 from annotation.people.accounts import create_first_accounts
 from annotation.predictions.loaded_engine import ensure_production_version
 from annotation.prometheus import forget_old_figures
-from guardapp import env
 from training.schedules.schedules import forget_old_bells
 
 FINGERPRINT = ".fingerprint"
-DEFAULT_DEMO_ITEMS = 60
 
 
 def prepare(echo: Callable[[str], None]) -> None:
@@ -39,14 +37,9 @@ def prepare(echo: Callable[[str], None]) -> None:
     echo(f"the guard in production is {ensure_production_version()}")
 
 
-def demo_items_wanted() -> int:
-    """GUARDAPP_DEMO_ITEMS; 0 leaves a new installation empty."""
-    return env.integer("GUARDAPP_DEMO_ITEMS", DEFAULT_DEMO_ITEMS)
-
-
 def demo_is_wanted() -> bool:
     """Only if no items exist yet."""
-    return demo_items_wanted() > 0 and not Item.objects.exists()
+    return settings.DEMO_ITEMS > 0 and not Item.objects.exists()
 
 
 def collect_static_files() -> bool:

@@ -55,6 +55,6 @@ def test_the_demo_queue_holds_text_pictures_and_clips_and_loads_once(monkeypatch
     assert not demo_is_wanted()
 
 
-def test_an_installation_may_ask_for_no_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GUARDAPP_DEMO_ITEMS", "0")
+def test_an_installation_may_ask_for_no_demo(settings: Settings) -> None:
+    settings.DEMO_ITEMS = 0
     assert not demo_is_wanted()

@@ -3,12 +3,12 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from annotation.doorbell import ring
 from annotation.tasks import predict
 from training.installation.demo_queue import load_demo
-from training.installation.first_start import demo_items_wanted
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--items", type=int, help="how many (default: GUARDAPP_DEMO_ITEMS)")
 
     def handle(self, *args: Any, items: int | None, **options: Any) -> None:
-        created = load_demo(count=demo_items_wanted() if items is None else items)
+        created = load_demo(count=settings.DEMO_ITEMS if items is None else items)
         self.stdout.write(f"{created} demo items are new.")
         if created:
             ring(predict)

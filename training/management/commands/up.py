@@ -11,7 +11,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from annotation.predictions.selectors import inference_backlog
-from guardapp import env
 from guardapp.supervisor.child import Program
 from guardapp.supervisor.programs import BROKER, Plan, programs
 from guardapp.supervisor.supervise import CannotStart, Supervisor, only_one, refuse_taken_port
@@ -30,7 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.began = time.monotonic()
-        plan = plan_from_environment()
+        plan = plan_from_settings()
         try:
             with only_one(settings.DATA_DIR / "up.lock"):
                 refuse_taken_port(plan.bind, plan.port)
@@ -99,14 +98,14 @@ class Watch:
             connections.close_all()
 
 
-def plan_from_environment() -> Plan:
+def plan_from_settings() -> Plan:
     return Plan(
         data_dir=settings.DATA_DIR,
-        bind=env.text("GUARDAPP_BIND", "127.0.0.1"),
-        port=env.integer("GUARDAPP_PORT", 8000, minimum=1),
-        web_workers=env.integer("GUARDAPP_WEB_WORKERS", 2, minimum=1),
+        bind=settings.BIND,
+        port=settings.PORT,
+        web_workers=settings.WEB_WORKERS,
         web_threads=settings.WEB_THREADS,
-        log_level=env.text("GUARDAPP_LOG_LEVEL", "INFO"),
+        log_level=settings.LOG_LEVEL,
         broker_socket=None if settings.REDIS_URL else settings.BROKER_SOCKET,
         worker_threads=settings.WORKER_THREADS,
     )

@@ -1,0 +1,134 @@
+"""The web: addresses, sessions, security, logs."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from csp import constants as csp
+
+from guardapp.env import Section
+from guardapp.settings.places import DATA_DIR, OBJECT_STORE
+
+read = Section("The web")
+
+BIND = read.text("GUARDAPP_BIND", "127.0.0.1", "address on which `manage.py up` listens")
+PORT = read.integer("GUARDAPP_PORT", 8000, "port on which `manage.py up` listens", minimum=1)
+WEB_WORKERS = read.integer("GUARDAPP_WEB_WORKERS", 2, "web processes", minimum=1)
+WEB_THREADS = read.integer(
+    "GUARDAPP_WEB_THREADS",
+    24,
+    "threads of each; moderation may hold all but an eighth of them. Give gunicorn the same `--threads` where you "
+    "start it yourself",
+    minimum=2,
+)
+# moderation leaves these free
+PAGE_THREADS = max(1, WEB_THREADS // 8)
+ALLOWED_HOSTS = read.words("GUARDAPP_HOSTS", "localhost,127.0.0.1,[::1]", "host names that are answered")
+CSRF_TRUSTED_ORIGINS = read.words(
+    "GUARDAPP_ORIGINS", "", "origins that forms may come from, with scheme, for example `https://guard.example.org`"
+)
+HTTPS = read.boolean(
+    "GUARDAPP_HTTPS", False, "`1` behind a proxy that ends TLS and sets `X-Forwarded-Proto`: secure cookies, HSTS"
+)
+
+
+def _secret_key() -> str:
+    """From the environment, or else created once in the data folder, readable only by its owner."""
+    given = read.text(
+        "GUARDAPP_SECRET_KEY",
+        "",
+        "signs sessions; give the same one to every web process of a team set-up",
+        shown="made once, kept in the data folder",
+    )
+    if given:
+        return given
+    kept = DATA_DIR / "secret_key"
+    if not kept.exists():
+        # mode 0600
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, delete=False) as made:
+            made.write(secrets.token_urlsafe(50))
+        try:
+            # atomic: if several processes create one, the first wins
+            os.link(made.name, kept)
+        except FileExistsError:
+            pass
+        finally:
+            Path(made.name).unlink()
+    return kept.read_text().strip()
+
+
+SECRET_KEY = _secret_key()
+WEBHOOKS_PRIVATE = read.boolean(
+    "GUARDAPP_WEBHOOKS_PRIVATE",
+    False,
+    "`1`: webhooks may call this machine and its private network, and pictures may be fetched from it",
+)
+IMAGE_HOSTS = read.words(
+    "GUARDAPP_IMAGE_HOSTS",
+    "",
+    "hosts whose pictures are fetched by https address ([team.md](team.md#pictures-by-address))",
+    shown="empty: none are fetched",
+)
+DEBUG = read.boolean("GUARDAPP_DEBUG", False, "Django's debug pages; never where others can reach it")
+LOG_LEVEL = read.choice(
+    "GUARDAPP_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"], "the least severe messages that are logged"
+)
+LOG_FORMAT = read.choice("GUARDAPP_LOG_FORMAT", "line", ["line", "json"], "`json`: one object a line")
+METRICS_TOKEN = read.text(
+    "GUARDAPP_METRICS_TOKEN",
+    "",
+    "bearer token that Prometheus sends",
+    shown="empty: leads alone read `/metrics`",
+)
+TRACES = read.boolean(
+    "GUARDAPP_TRACES",
+    False,
+    "`1`: OpenTelemetry traces (extra `otel`), sent where OpenTelemetry's own variables say, such as "
+    "`OTEL_EXPORTER_OTLP_ENDPOINT`",
+)
+
+# in the database rather than Redis, so that pages work while Redis is down
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+X_FRAME_OPTIONS = "DENY"
+_MEDIA_FROM = [csp.SELF, OBJECT_STORE.origin] if OBJECT_STORE else [csp.SELF]
+SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "script-src": [csp.SELF],
+        "style-src": [csp.SELF],
+        "img-src": [*_MEDIA_FROM, "data:"],
+        "media-src": _MEDIA_FROM,
+        "connect-src": [csp.SELF],
+        "object-src": [csp.NONE],
+        "base-uri": [csp.NONE],
+        "frame-ancestors": [csp.NONE],
+        "form-action": [csp.SELF],
+    }
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {"()": "guardapp.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+        }
+    },
+    "root": {
+        "handlers": ["console"],
+        "level": LOG_LEVEL,
+    },
+}
