@@ -1,7 +1,7 @@
-"""A worker's hold on rows: taken by a conditional update, renewed while it works, given back, and fenced.
+"""Workers' claims on rows: taken by a conditional update, renewed, given back, and fenced.
 
-A worker that dies leaves its rows claimed; once the claim has run out, another may take them. How the rows of each
-model are claimed stands in annotation.models.claims and training.models.claims.
+A worker that dies leaves its rows claimed; once the claim runs out, another worker may take them. The tables in
+annotation.models.claims and training.models.claims say how the rows of each model are claimed.
 """
 
 import logging
@@ -22,19 +22,20 @@ from annotation.database import clock
 
 logger = logging.getLogger(__name__)
 
-# a worker that is silent for longer hangs: its claim is let go
+# a worker that is silent for longer hangs, so its claim is no longer renewed
 LONGEST_HOLD_S = 3_600.0
 Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims(Generic[Row]):
-    """How workers claim the rows of a model.
+    """How workers claim the rows of one model.
 
-    `open`: the states in which a row may be claimed; `held`: its state meanwhile, "" where it stays the same. `fence`
-    names the column of the fencing token, or `until` itself: the end of a claim is exact to the microsecond. A claim
-    lasts `lasts`, or else `times` GUARDAPP_CLAIM_SECONDS. `size(attempts, limit)` says how many rows of so many
-    attempts are claimed at once, None: `limit`. `related` is read with the rows.
+    `state`, `fence`, `until` and `attempts` name columns. A row may be claimed in the `open` states; claimed, it is in
+    state `held` ("": the state stays the same). `fence` is the column of the fencing token, or `until` itself, since
+    the end of a claim is exact to the microsecond. A claim lasts for `lasts`, or else `times` GUARDAPP_CLAIM_SECONDS.
+    `size(attempts, limit)` is the number of rows claimed at once, by their attempts so far; without it, `limit` rows
+    are. `related` is read with the rows.
     """
 
     model: type[Row]
@@ -51,7 +52,7 @@ class Claims(Generic[Row]):
     related: tuple[str, ...] = ()
 
     def free(self, now: datetime | None = None) -> Q:
-        """Rows that nobody holds: never claimed, given back, or claimed by a worker that is gone."""
+        """Select rows that nobody holds: never claimed, given back, or claimed by a worker that is gone."""
         over = Q(**{f"{self.until}__lte": now or clock.now()})
         if self._nullable(self.until):
             over |= Q(**{f"{self.until}__isnull": True})
@@ -60,20 +61,21 @@ class Claims(Generic[Row]):
         return over & Q(**{f"{self.state}__in": self.open}) if self.open else over
 
     def run_out(self, now: datetime) -> Q:
-        """Rows of a worker that died or stalled."""
+        """Select held rows whose worker died or stalled."""
         return Q(**{self.state: self.held, f"{self.until}__lte": now})
 
     def fresh(self, now: datetime | None = None) -> Q:
-        """Free rows that have an attempt left."""
+        """Select free rows with attempts left."""
         return self.free(now) & Q(**{f"{self.attempts}__lt": self.most_attempts})
 
     def worn_out(self, now: datetime | None = None) -> Q:
-        """Free rows that have used up their attempts."""
+        """Select free rows without attempts left."""
         return self.free(now) & Q(**{f"{self.attempts}__gte": self.most_attempts})
 
     def take(self, rows: QuerySet[Row], *, limit: int = 1, **also: Any) -> "Claim[Row]":
-        """Claim the first of these free rows, in their order, and set `also` on them. Those that another worker is
-        about to claim are passed over.
+        """Claim the first of these free rows, in their order, and set `also` on them.
+
+        Skips rows that another worker is about to claim.
         """
         now, fence = self._now_and_fence()
         with transaction.atomic():
@@ -85,17 +87,17 @@ class Claims(Generic[Row]):
         return Claim(self, fence, tuple(found[pk] for pk in ids if pk in found))
 
     def take_row(self, row: Row, **also: Any) -> "Claim[Row] | None":
-        """Claim a row that was read before. None: somebody else has claimed it since."""
+        """Claim a row that was read before. None if somebody else has claimed it since."""
         now, fence = self._now_and_fence()
         unchanged = self._rows.filter(self.free(now), pk=row.pk, **{self.until: getattr(row, self.until)})
         return Claim(self, fence, (row,)) if unchanged.update(**self._held(now, fence), **also) == 1 else None
 
     def of(self, row: Row) -> "Claim[Row]":
-        """The claim under which this row was read."""
+        """The claim under which the row was read."""
         return Claim(self, getattr(row, self.fence), (row,))
 
     def clear(self, row: Row, *, until: datetime | None = None) -> None:
-        """Take the claim off a row that the caller saves; it rests `until` then."""
+        """Remove the claim from a row that the caller saves. The row is not claimed again before `until`."""
         for column in self.columns:
             setattr(row, column, until if column == self.until else None)
 
@@ -105,7 +107,7 @@ class Claims(Generic[Row]):
 
     @property
     def freed(self) -> dict[str, Any]:
-        """What the columns of a claim hold where there is none."""
+        """The columns of a row without a claim."""
         return {column: None for column in self.columns if self._nullable(column)}
 
     @property
@@ -113,7 +115,7 @@ class Claims(Generic[Row]):
         return tuple(dict.fromkeys((self.fence, self.until)))
 
     def fenced(self, fence: UUID | datetime) -> QuerySet[Row]:
-        """Rows that are held under this fence."""
+        """The rows held under this fence."""
         states = {self.state: self.held or self.open[0]} if self.state else {}
         return self._rows.filter(**{self.fence: fence}, **states)
 
@@ -129,14 +131,14 @@ class Claims(Generic[Row]):
         return now, self.end(now) if self.fence == self.until else uuid4()
 
     def _held(self, now: datetime, fence: UUID | datetime) -> dict[str, Any]:
-        """What the columns of a claim hold while it lasts."""
+        """The columns of a claimed row."""
         held: dict[str, Any] = {self.until: self.end(now), self.fence: fence}
         if self.held:
             held[self.state] = self.held
         return held | ({self.attempts: F(self.attempts) + 1} if self.attempts else {})
 
     def _first(self, rows: QuerySet[Row], limit: int) -> list[Any]:
-        """Keys of the first rows; with `size`, of those that have been tried as often as the first."""
+        """The keys of the first rows; with `size`, only of rows with as many attempts as the first."""
         if self.size is not None:
             first = rows.values_list("pk", self.attempts).first()
             if first is None or (limit := self.size(first[1], limit)) == 1:
@@ -147,19 +149,19 @@ class Claims(Generic[Row]):
 
 @dataclass(slots=True)
 class Claim(Generic[Row]):
-    """Rows that this worker holds, as they were read. Another holder of one has another fence."""
+    """Rows that this worker holds, as they were read. Another holder has another fence."""
 
     claims: Claims[Row]
     fence: UUID | datetime
     rows: tuple[Row, ...]
 
     def held(self, rows: Sequence[Row] | None = None) -> QuerySet[Row]:
-        """Those of the rows, or of the given ones, that are still held."""
+        """Those of the claimed rows, or of the given ones, that are still held, by id."""
         keys = [row.pk for row in (self.rows if rows is None else rows)]
-        return self.claims.fenced(self.fence).filter(pk__in=keys)
+        return self.claims.fenced(self.fence).filter(pk__in=keys).order_by("pk")
 
     def renew(self) -> int:
-        """Returns how many rows are still held."""
+        """Extend the claim. Returns how many rows are still held."""
         until = self.claims.end(clock.now())
         renewed = self.held().update(**{self.claims.until: until})
         if self.claims.fence == self.claims.until:
@@ -172,8 +174,9 @@ class Claim(Generic[Row]):
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Renew the claim from a thread while the body runs: one answer of a large guard may take longer than a claim
-        lasts.
+        """Renew the claim from a thread while the body runs.
+
+        One answer of a large guard may take longer than a claim lasts.
         """
         done = threading.Event()
         keeper = threading.Thread(target=self._keep, args=(done,), name="claim-keeper", daemon=True)
