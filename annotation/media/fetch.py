@@ -2,15 +2,15 @@
 size, or not at all.
 """
 
-import http.client
-import time
+from http import HTTPStatus
 from urllib.parse import SplitResult, urljoin
 
+import httpcore2
 from django.conf import settings
 
 from annotation.database.pool import release_connection
 from annotation.errors import ServiceError
-from annotation.outbound.safe_requests import PORTS, AddressNotAllowed, Pinned, address_of, check_url
+from annotation.outbound.safe_requests import AddressNotAllowed, check_url, request
 from guardapp.guard.media.errors import MediaError
 from guardapp.guard.media.sniff import HEAD_BYTES, sniff
 from guardapp.guard.taxonomy import MediaKind
@@ -18,8 +18,8 @@ from guardapp.guard.taxonomy import MediaKind
 FETCH_S = 10.0  # for all pictures of one request
 MOST_BYTES = 20 * 1024 * 1024
 MOST_REDIRECTS = 2
-CHUNK = 64 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
+HEADERS = {"Accept": "image/*", "User-Agent": "guardapp", "Accept-Encoding": "identity"}
 
 
 class PictureNotFetched(ServiceError):
@@ -61,7 +61,7 @@ def fetch_picture(url: str, *, deadline: float) -> bytes:
         raise HostNotListed(str(error)) from error
     except TimeoutError as error:
         raise PictureTooSlow(f"was not there within {FETCH_S:.0f} seconds.") from error
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         raise PictureNotFetched(f"cannot be fetched: {type(error).__name__}: {error}"[:300]) from error
     raise PictureNotFetched(f"leads on more than {MOST_REDIRECTS} times.")
 
@@ -86,41 +86,26 @@ def _matches(host: str, listed: str) -> bool:
 
 def _get(place: SplitResult, deadline: float) -> bytes | str:
     """The body, or where a redirect leads."""
-    host, port = place.hostname or "", place.port or PORTS["https"]
-    connection = Pinned(host, port, address_of(host, port), secure=True)
-    connection.timeout = _left(deadline)
-    try:
-        target = (place.path or "/") + (f"?{place.query}" if place.query else "")
-        connection.request(
-            "GET", target, headers={"Accept": "image/*", "User-Agent": "guardapp", "Accept-Encoding": "identity"}
-        )
-        answer = connection.getresponse()
-        if answer.status in REDIRECTS and answer.headers.get("Location"):
-            return answer.headers["Location"]
-        if answer.status != http.client.OK:
-            raise PictureNotFetched(f"was answered with {answer.status} by {host}.")
-        if (answer.length or 0) > MOST_BYTES:
-            raise PictureTooLarge(f"has {answer.length:,} bytes, the limit is {MOST_BYTES:,}.")
-        return _read(connection, answer, deadline)
-    finally:
-        connection.close()
+    with request("GET", place, HEADERS, deadline=deadline) as answer:
+        headers = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
+        if answer.status in REDIRECTS and headers.get(b"location"):
+            return headers[b"location"]
+        if answer.status != HTTPStatus.OK:
+            raise PictureNotFetched(f"was answered with {answer.status} by {place.hostname}.")
+        if (length := int(headers.get(b"content-length", 0))) > MOST_BYTES:
+            raise PictureTooLarge(f"has {length:,} bytes, the limit is {MOST_BYTES:,}.")
+        return _read(answer)
 
 
-def _read(connection: Pinned, answer: http.client.HTTPResponse, deadline: float) -> bytes:
-    """A side that sends a byte a second is cut off as one that sends none."""
+def _read(answer: httpcore2.Response) -> bytes:
     parts: list[bytes] = []
     size = 0
-    while True:
-        if connection.sock is not None:
-            connection.sock.settimeout(_left(deadline))
-        _left(deadline)
-        part = answer.read1(CHUNK)
-        if not part:
-            return b"".join(parts)
+    for part in answer.iter_stream():
         parts.append(part)
         size += len(part)
         if size > MOST_BYTES:
             raise PictureTooLarge(f"has more than {MOST_BYTES:,} bytes.")
+    return b"".join(parts)
 
 
 def _as_picture(content: bytes) -> bytes:
@@ -131,10 +116,3 @@ def _as_picture(content: bytes) -> bytes:
     if kind is not MediaKind.IMAGE:
         raise NotAPicture(f"is of type {mime}; only pictures are fetched.")
     return content
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left

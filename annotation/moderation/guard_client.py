@@ -2,14 +2,14 @@
 machine.
 """
 
-import http.client
-import socket
-import threading
+from functools import cache
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx2
 import orjson
 from django.conf import settings
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from annotation.errors import ServiceError
 from annotation.moderation.guard_wire import HEALTH, JUDGE, RETRY_AFTER, GuardAnswer, JudgeRequest
@@ -18,6 +18,10 @@ from guardapp.tracing import carried
 GRACE_S = 2.0  # beyond the deadline, so that the guard says itself that it is late
 AWAY_RETRY_S = 5.0
 HEALTH_S = 2.0
+# connections stay open: each new one costs the guard's process a thread
+CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
+# what a kept connection ends with when the guard closed it
+DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
 class GuardNotReady(ServiceError):
@@ -52,92 +56,52 @@ class ContentNotReadable(ServiceError):
 def call_guard(request: JudgeRequest) -> list[GuardAnswer]:
     """In the order of the contents. Raises GuardNotReady and its kinds, ContentNotReadable."""
     try:
-        status, headers, body = _exchange("POST", JUDGE, orjson.dumps(request.as_json()), request.seconds + GRACE_S)
-    except TimeoutError as error:
+        answer = _ask("POST", JUDGE, orjson.dumps(request.as_json()), request.seconds + GRACE_S)
+    except httpx2.TimeoutException as error:
         raise GuardTooSlow from error
-    except (OSError, http.client.HTTPException) as error:
+    except httpx2.RequestError as error:
         raise GuardAway from error
-    if status == http.client.OK:
-        return [GuardAnswer.of(answer) for answer in body["answers"]]
-    if status == http.client.UNPROCESSABLE_ENTITY:
+    body = orjson.loads(answer.content)
+    if answer.status_code == HTTPStatus.OK:
+        return [GuardAnswer.of(one) for one in body["answers"]]
+    if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
         raise ContentNotReadable(body["detail"], body["content"], body["medium"])
-    kind = {http.client.TOO_MANY_REQUESTS: GuardBusy, http.client.GATEWAY_TIMEOUT: GuardTooSlow}.get(
-        status, GuardNotReady
+    kind = {HTTPStatus.TOO_MANY_REQUESTS: GuardBusy, HTTPStatus.GATEWAY_TIMEOUT: GuardTooSlow}.get(
+        HTTPStatus(answer.status_code), GuardNotReady
     )
-    raise kind(body["detail"], float(headers.get(RETRY_AFTER) or AWAY_RETRY_S))
+    raise kind(body["detail"], float(answer.headers.get(RETRY_AFTER) or AWAY_RETRY_S))
 
 
 def guard_health() -> dict[str, Any] | None:
     """{"loaded", "version", "waiting"} of the serving process; None where it does not answer."""
     try:
-        status, _, body = _exchange("GET", HEALTH, None, HEALTH_S)
-    except (OSError, http.client.HTTPException):
+        answer = _ask("GET", HEALTH, None, HEALTH_S)
+    except httpx2.RequestError:
         return None
-    return body if status == http.client.OK else None
-
-
-# each thread's connection: a new one for every request costs the guard's process a thread
-_kept = threading.local()
-
-
-def _exchange(method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, Any, dict[str, Any]]:
-    """Raises OSError, HTTPException. The guard may have closed a connection that was kept: then a new one is tried,
-    once.
-    """
-    connection: http.client.HTTPConnection | None = getattr(_kept, "connection", None)
-    if connection is not None and _kept.place == _place():
-        try:
-            return _asked(connection, method, path, body, timeout)
-        except (ConnectionError, http.client.RemoteDisconnected):
-            pass
-    hang_up()
-    _kept.connection, _kept.place = _connection(timeout), _place()
-    return _asked(_kept.connection, method, path, body, timeout)
+    return orjson.loads(answer.content) if answer.status_code == HTTPStatus.OK else None
 
 
 def hang_up() -> None:
-    """Close this thread's connection, if it keeps one."""
-    if (connection := getattr(_kept, "connection", None)) is not None:
-        connection.close()
-        _kept.connection = None
+    """Close the connections that this process keeps to the guard."""
+    _guard().close()
+    _client.cache_clear()
 
 
-def _asked(
-    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, timeout: float
-) -> tuple[int, Any, dict[str, Any]]:
+@retry(retry=retry_if_exception_type(DROPPED), stop=stop_after_attempt(2), reraise=True)
+def _ask(method: str, path: str, body: bytes | None, timeout: float) -> httpx2.Response:
+    """`timeout` seconds are for the answer to begin and between its parts. Raises RequestError."""
     headers = {"Content-Type": "application/json"} if body is not None else {}
-    connection.timeout = timeout
-    try:
-        if connection.sock is not None:
-            connection.sock.settimeout(timeout)
-        connection.request(method, path, body, headers | carried())
-        answer = connection.getresponse()
-        content: dict[str, Any] = orjson.loads(answer.read())
-    except BaseException:
-        hang_up()  # a late answer shall not be taken for that of the next request
-        raise
-    return answer.status, answer.headers, content
+    return _guard().request(method, path, content=body, headers=headers | carried(), timeout=timeout)
 
 
-def _place() -> str:
-    return settings.GUARD_URL or str(settings.GUARD_SOCKET)
+def _guard() -> httpx2.Client:
+    return _client(settings.GUARD_URL, str(settings.GUARD_SOCKET))
 
 
-def _connection(timeout: float) -> http.client.HTTPConnection:
-    if not settings.GUARD_URL:
-        return _SocketConnection(_place(), timeout)
-    place = urlsplit(_place())
-    return http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout)
-
-
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+@cache
+def _client(url: str, socket: str) -> httpx2.Client:
+    """Its connections are shared by the threads of this process."""
+    transport = httpx2.HTTPTransport(
+        uds=None if url else socket, limits=CONNECTIONS, verify=url.startswith("https:"), trust_env=False
+    )
+    return httpx2.Client(base_url=url or "http://guard", transport=transport, trust_env=False)

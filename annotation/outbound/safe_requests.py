@@ -3,15 +3,18 @@
 Webhooks are posted here; annotation.media.fetch reads pictures over the same connections.
 """
 
-import http.client
 import ipaddress
 import socket
 import ssl
+import string
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, quote, urlsplit
 
+import httpcore2
 from django.conf import settings
 from django.utils.translation import gettext as _
 
@@ -60,27 +63,65 @@ def check_url(url: str) -> SplitResult:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """One POST; redirects are not followed. The name is looked up once and what was checked is what is called.
-
-    Raises AddressNotAllowed, NotDelivered.
-    """
-    place = check_url(url)
+    """One POST; redirects are not followed. Raises AddressNotAllowed, NotDelivered."""
     deadline = time.monotonic() + TIMEOUT_S
-    port = place.port or PORTS[place.scheme]
+    text = b""
     try:
-        connection = Pinned(
-            place.hostname or "", port, address_of(place.hostname or "", port), secure=place.scheme == "https"
-        )
-        try:
-            target = (place.path or "/") + (f"?{place.query}" if place.query else "")
-            connection.request("POST", target, body, {**headers})
-            connection.sock.settimeout(max(0.1, deadline - time.monotonic()))
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.read(MOST_READ_BYTES).decode(errors="replace"))
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException) as error:
+        with request("POST", check_url(url), headers, body, deadline=deadline) as answer:
+            for part in answer.iter_stream():
+                text += part
+                if len(text) >= MOST_READ_BYTES:
+                    break
+    except OSError as error:
         raise NotDelivered(f"{type(error).__name__}: {error}"[:300]) from error
+    return Answer(answer.status, text[:MOST_READ_BYTES].decode(errors="replace"))
+
+
+@contextmanager
+def request(
+    method: str, place: SplitResult, headers: Mapping[str, str], body: bytes | None = None, *, deadline: float
+) -> Iterator[httpcore2.Response]:
+    """The answer, its body still to be read with `iter_stream`; all of it until the monotonic `deadline`.
+
+    The name is looked up once, and the address that was checked is the address that is called. Raises
+    AddressNotAllowed, TimeoutError and other OSErrors, also while the body is read.
+    """
+    secure = place.scheme == "https"
+    backend = _CheckedBackend(deadline)
+    context = ssl.create_default_context() if secure else None
+    try:
+        with (
+            httpcore2.ConnectionPool(ssl_context=context, network_backend=backend) as pool,
+            pool.stream(method, _url(place), headers=_with_host(headers, place), content=body) as answer,
+        ):
+            yield answer
+    except httpcore2.TimeoutException as error:
+        raise TimeoutError(str(error)) from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _url(place: SplitResult) -> httpcore2.URL:
+    target = (place.path or "/") + (f"?{place.query}" if place.query else "")
+    return httpcore2.URL(
+        scheme=place.scheme,
+        host=_ascii_name(place),
+        port=place.port or PORTS[place.scheme],
+        target=quote(target, safe=string.punctuation),
+    )
+
+
+def _with_host(headers: Mapping[str, str], place: SplitResult) -> list[tuple[str, str]]:
+    name = _ascii_name(place)
+    port = f":{place.port}" if place.port and place.port != PORTS[place.scheme] else ""
+    return [("Host", (f"[{name}]" if ":" in name else name) + port), *headers.items()]
+
+
+def _ascii_name(place: SplitResult) -> str:
+    try:
+        return (place.hostname or "").encode("idna").decode()
+    except UnicodeError as error:
+        raise AddressNotAllowed(_("%(url)s is no address.") % {"url": place.geturl()}) from error
 
 
 def address_of(host: str, port: int) -> str:
@@ -105,17 +146,56 @@ def _refuse_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> N
         )
 
 
-class Pinned(http.client.HTTPConnection):
-    """To an address that was checked, under the name that it was found by: that name is in the Host header and in the
-    certificate.
+class _CheckedBackend(httpcore2.NetworkBackend):
+    """Connects to an address that was checked, under the name that it was found by: that name is in the Host header
+    and in the certificate.
     """
 
-    def __init__(self, host: str, port: int, address: str, *, secure: bool) -> None:
-        super().__init__(host, port, timeout=TIMEOUT_S)
-        self.default_port = PORTS["https" if secure else "http"]
-        self.address = address
-        self.secure = secure
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.plain = httpcore2.SyncBackend()
 
-    def connect(self) -> None:
-        plain = socket.create_connection((self.address, self.port), self.timeout)
-        self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host) if self.secure else plain
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        address = address_of(host, port)
+        stream = self.plain.connect_tcp(address, port, _left(self.deadline), local_address, socket_options)
+        return _TimedStream(stream, self.deadline)
+
+
+class _TimedStream(httpcore2.NetworkStream):
+    """Ends at the deadline: a side that sends a byte a second is cut off like one that sends none."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
+        self.stream = stream
+        self.deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self.stream.read(max_bytes, _left(self.deadline))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.stream.write(buffer, _left(self.deadline))
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        stream = self.stream.start_tls(ssl_context, server_hostname, _left(self.deadline))
+        return _TimedStream(stream, self.deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self.stream.get_extra_info(info)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left

@@ -131,4 +131,6 @@ LOGGING = {
         "handlers": ["console"],
         "level": LOG_LEVEL,
     },
+    # they log a line for each request at INFO
+    "loggers": {"httpx2": {"level": "WARNING"}, "httpcore2": {"level": "WARNING"}},
 }

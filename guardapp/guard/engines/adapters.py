@@ -1,11 +1,10 @@
 """LoRA adapters that running servers of the base model load on request, e.g. `vllm serve --enable-lora`."""
 
-import http.client
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from guardapp.guard.engines.http_servers import TRANSIENT, ServerRefused, Servers, exchange
+from guardapp.guard.engines.http_servers import TRANSIENT, ServerRefused, Servers
 from guardapp.guard.protocol import CheckpointNotUsable
 
 # the adapter's folder inside the checkpoint that it is merged into
@@ -48,16 +47,9 @@ def put_on(adapter: Adapter, servers: Servers) -> list[str]:
             took.append(url)
         elif adapter.base in names or Path(adapter.base).name in names:
             try:
-                exchange(
-                    url,
-                    "POST",
-                    LOAD,
-                    {"lora_name": adapter.name, "lora_path": adapter.folder},
-                    timeout_s=servers.timeout_s,
-                    key=servers.key,
-                )
+                servers.ask(url, "POST", LOAD, {"lora_name": adapter.name, "lora_path": adapter.folder})
                 took.append(url)
-            except (OSError, http.client.HTTPException, *TRANSIENT, ServerRefused) as error:
+            except (*TRANSIENT, ServerRefused) as error:
                 # another process may have been faster
                 if adapter.name in servers.models().get(url, {}):
                     took.append(url)
@@ -82,9 +74,9 @@ def take_off(servers: Servers, keep: Collection[str]) -> list[str]:
         for name in sorted(set(names) - set(keep)):
             if name.startswith(OURS):
                 try:
-                    exchange(url, "POST", UNLOAD, {"lora_name": name}, timeout_s=servers.timeout_s, key=servers.key)
+                    servers.ask(url, "POST", UNLOAD, {"lora_name": name})
                     gone.append(name)
-                except (OSError, http.client.HTTPException, *TRANSIENT, ServerRefused):
+                except (*TRANSIENT, ServerRefused):
                     pass
     return gone
 

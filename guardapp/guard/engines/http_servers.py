@@ -3,25 +3,30 @@
 The least busy healthy server is used; a server that failed rests for a while.
 """
 
-import http.client
 import json
-import random
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+
+import httpx2
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from guardapp.guard.protocol import EngineError
 
 TRIES = 6
-# before a retry; the actual pause is a random share of it
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
+# before a retry, doubled each time; the actual pause is a random share of it
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
 # A failed server is not used for this long, unless all servers rest.
 REST_S = 5.0
+CONNECT_TIMEOUT_S, LIST_TIMEOUT_S = 10.0, 10.0
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses for which a retry may succeed
+# uvicorn closes idle connections after five seconds; close ours before that
+CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3.0)
 
 
 class ServerUnreachable(EngineError):
@@ -36,11 +41,16 @@ class ServerRefused(EngineError):
         self.status = status
 
 
-class _TryAgain(Exception):
+class TryAgain(Exception):
     """The server answered with a status that allows a retry."""
 
 
-TRANSIENT = (_TryAgain,)
+class _NoAnswer(Exception):
+    """One server did not answer; the message says which one and why."""
+
+
+# a retry, or another server, may succeed
+TRANSIENT = (httpx2.RequestError, TryAgain)
 
 
 @dataclass(slots=True)
@@ -64,37 +74,78 @@ class Servers:
 
     def __post_init__(self) -> None:
         self.servers = [Server(url.rstrip("/")) for url in self.urls]
+        self._client = httpx2.Client(
+            headers={"Content-Type": "application/json"}
+            | ({"Authorization": f"Bearer {self.key}"} if self.key else {}),
+            limits=CONNECTIONS,
+            verify=ssl.create_default_context(),
+            # a proxy from the environment is not for the guard's servers
+            trust_env=False,
+        )
+
+    def keep(self, urls: Collection[str]) -> None:
+        """Use only these servers from now on."""
+        self.servers = [server for server in self.servers if server.url in urls]
+        self.urls = [server.url for server in self.servers]
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """POST to an available server and return its JSON answer. Raises ServerRefused or ServerUnreachable."""
-        said = ""
-        for attempt in range(TRIES):
-            if attempt:
-                self.pause(random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)))
-            with self._least_busy() as server:
-                try:
-                    answer = exchange(server.url, "POST", path, body, timeout_s=self.timeout_s, key=self.key)
-                except (OSError, http.client.HTTPException, _TryAgain) as error:
-                    said = f"{server.url}: {type(error).__name__} {error}"
-                    server.rests_until = time.monotonic() + REST_S
-                else:
-                    server.rests_until = 0.0
-                    return answer
-        raise ServerUnreachable(f"{ServerUnreachable.__doc__} The last one said {said}")
+        tries = Retrying(
+            retry=retry_if_exception_type(_NoAnswer),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_random_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S),
+            sleep=self.pause,
+        )
+        try:
+            return tries(self._post_once, path, body)
+        except RetryError as error:
+            said = error.last_attempt.exception()
+            raise ServerUnreachable(f"{ServerUnreachable.__doc__} The last one said {said}") from said
 
     def models(self) -> dict[str, dict[str, str]]:
         """Return the served models of each address that answers, as {model name or checkpoint: model name}."""
         found: dict[str, dict[str, str]] = {}
         for server in self.servers:
             try:
-                listed = exchange(server.url, "GET", "/v1/models", None, timeout_s=10.0, key=self.key)
-            except (OSError, http.client.HTTPException, _TryAgain, ServerRefused):
+                listed = self.ask(server.url, "GET", "/v1/models", timeout_s=LIST_TIMEOUT_S)
+            except (*TRANSIENT, ServerRefused):
                 continue
             rows = listed.get("data", [])
             found[server.url] = {
                 str(row[name]): str(row["id"]) for row in rows for name in ("root", "id") if row.get(name)
             }
         return found
+
+    def ask(
+        self, url: str, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Make one request to one server; {} if the answer is not a JSON object.
+
+        Raises one of `TRANSIENT`, or ServerRefused with the server's message.
+        """
+        content = None if body is None else json.dumps(body).encode()
+        timeout = httpx2.Timeout(timeout_s or self.timeout_s, connect=CONNECT_TIMEOUT_S)
+        answer = self._client.request(method, f"{url}{path}", content=content, timeout=timeout)
+        if answer.status_code in AGAIN:
+            raise TryAgain(f"{answer.status_code} {answer.text[:300]}")
+        if answer.status_code != HTTPStatus.OK:
+            raise ServerRefused(f"{url} answered {answer.status_code}: {answer.text[:500]}", answer.status_code)
+        try:
+            found = answer.json()
+        except ValueError:
+            # vLLM answers in plain text after loading an adapter
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _post_once(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        with self._least_busy() as server:
+            try:
+                answer = self.ask(server.url, "POST", path, body)
+            except TRANSIENT as error:
+                server.rests_until = time.monotonic() + REST_S
+                raise _NoAnswer(f"{server.url}: {type(error).__name__} {error}") from error
+            server.rests_until = 0.0
+            return answer
 
     @contextmanager
     def _least_busy(self) -> Iterator[Server]:
@@ -107,32 +158,3 @@ class Servers:
         finally:
             with self._lock:
                 server.busy -= 1
-
-
-def exchange(
-    url: str, method: str, path: str, body: dict[str, Any] | None, *, timeout_s: float, key: str = ""
-) -> dict[str, Any]:
-    """Make one request; {} if the answer is not a JSON object.
-
-    Raises OSError, HTTPException, `TRANSIENT` or ServerRefused, with the server's message.
-    """
-    place = urlsplit(url)
-    make = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    connection = make(place.hostname or "", place.port, timeout=timeout_s)
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-    try:
-        connection.request(method, f"{place.path}{path}", None if body is None else json.dumps(body).encode(), headers)
-        answer = connection.getresponse()
-        content = answer.read()
-    finally:
-        connection.close()
-    if answer.status in AGAIN:
-        raise _TryAgain(f"{answer.status} {content[:300].decode(errors='replace')}")
-    if answer.status != http.client.OK:
-        raise ServerRefused(f"{url} answered {answer.status}: {content[:500].decode(errors='replace')}", answer.status)
-    try:
-        found = json.loads(content)
-    except ValueError:
-        # vLLM answers in plain text after loading an adapter
-        return {}
-    return found if isinstance(found, dict) else {}

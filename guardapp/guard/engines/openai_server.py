@@ -54,9 +54,11 @@ class OpenAIServerEngine:
         self.adapter = adapter
         self.structured = structured
         self.instruction, self.role_line = instruction, role_line
-        known = Servers(urls, key=key)
-        self.model, found = (adapter.name, put_on(adapter, known)) if adapter else _served(checkpoint, known)
-        self.servers = Servers(found, key=key)
+        self.servers = Servers(urls, key=key)
+        self.model, found = (
+            (adapter.name, put_on(adapter, self.servers)) if adapter else _served(checkpoint, self.servers)
+        )
+        self.servers.keep(found)
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="guard-request")
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:

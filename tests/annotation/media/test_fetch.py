@@ -81,16 +81,29 @@ def host(
                 "/huge": (200, {"Content-Length": str(1 << 40)}, png),
                 "/endless": (200, {}, png * 50_000),
                 "/slow": (200, {}, b""),
+                "/slow-head": (200, {}, b""),
             }[self.path]
+            if self.path == "/slow-head":
+                self._trickle(b"HTTP/1.0 200 OK\r\nX: ")
+                return
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            if self.path == "/slow":
+                self._trickle(b"")
+                return
             try:
-                for _ in range(40 if self.path == "/slow" else 0):
+                self.wfile.write(body)
+            except OSError:  # the caller has had enough
+                pass
+
+        def _trickle(self, start: bytes) -> None:
+            try:
+                self.wfile.write(start)
+                for _ in range(40):
                     self.wfile.write(b"x")
                     time.sleep(0.1)
-                self.wfile.write(body)
             except OSError:  # the caller has had enough
                 pass
 
@@ -139,10 +152,11 @@ def test_what_is_no_picture_or_leads_elsewhere_is_refused(
         fetch(host + path)
 
 
-def test_a_side_that_trickles_is_cut_off_at_the_deadline(host: str) -> None:
+@pytest.mark.parametrize("path", ["/slow", "/slow-head"])
+def test_a_side_that_trickles_is_cut_off_at_the_deadline(host: str, path: str) -> None:
     began = time.monotonic()
     with pytest.raises(PictureTooSlow):
-        fetch(f"{host}/slow", seconds=0.5)
+        fetch(f"{host}{path}", seconds=0.5)
     assert time.monotonic() - began < 2
 
 

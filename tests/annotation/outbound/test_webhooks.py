@@ -8,6 +8,7 @@ import hmac
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +22,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from annotation.models import Delivery, Event, Webhook
+from annotation.outbound import safe_requests
 from annotation.outbound.safe_requests import AddressNotAllowed, NotDelivered, check_url, post
 from annotation.outbound.webhooks import PAUSES_S, announce, deliver_due, replay, save_webhook
 from annotation.review.assign import assign_next
@@ -39,6 +41,7 @@ class Receiver:
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
+    trickles: bool = False
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -61,7 +64,12 @@ def receiver(settings: Settings) -> Iterator[Receiver]:
                 self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "4")
             self.end_headers()
-            self.wfile.write(b"said")
+            try:
+                for character in b"said":
+                    self.wfile.write(bytes([character]))
+                    time.sleep(0.5 if made.trickles else 0)
+            except OSError:  # the caller has had enough
+                pass
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -191,6 +199,17 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
         and Delivery.objects.get().status_code == 302
         and Delivery.objects.get().state == DeliveryState.WAITING
     )
+
+
+def test_a_receiver_that_trickles_its_answer_is_left_at_the_deadline(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safe_requests, "TIMEOUT_S", 0.7)
+    receiver.trickles = True
+    began = time.monotonic()
+    with pytest.raises(NotDelivered, match="TimeoutError"):
+        post(receiver.url, b"{}", {})
+    assert time.monotonic() - began < 1.7
 
 
 @pytest.mark.parametrize(
