@@ -7,8 +7,8 @@ from typing import IO
 from annotation.ingest.jsonl import MAX_LINE_BYTES
 
 CHUNK = 1 << 16
-_OUTSIDE = re.compile(rb'["{}\[\],]')
-_INSIDE = re.compile(rb'["\\]')
+BACKSLASH = ord("\\")
+_BRACKET_OR_QUOTE = re.compile(rb'["{}\[\],]')
 _DEPTH = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
@@ -21,30 +21,28 @@ def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
     Raises NotAnArray if the array is cut off, an element is too long, or something follows the array.
     """
-    # the window starts at the current element; `at` is the scan position
-    window, at, line = b"", 0, 1
+    # `start` is where the current element starts in the window; `at` is the scan position
+    window, start, at, line = b"", 0, 0, 1
     depth, inside = 0, False  # depth 1: between elements of the array
     while True:
-        match = (_INSIDE if inside else _OUTSIDE).search(window, at)
-        if match is None:
-            if len(window) > MAX_LINE_BYTES:
+        found = window.find(b'"', at) if inside else _bracket_or_quote(window, at)
+        if found < 0:
+            if len(window) - start > MAX_LINE_BYTES:
                 raise NotAnArray(f"line {line}: a row is longer than {MAX_LINE_BYTES:,} bytes.")
-            at, more = max(at, len(window)), stream.read(CHUNK)
+            more = stream.read(CHUNK)
             if not more:
                 raise NotAnArray(f"the array is cut off in or after the row that starts on line {line}.")
-            window += more
+            at = len(window) - start
+            window, start = window[start:] + more, 0
             continue
-        character, at = match[0], match.end()
-        if character == b"\\":
-            # skip the escaped character, which may not be read yet
-            at += 1
-        elif character == b'"':
-            inside = not inside
+        character, at = window[found : found + 1], found + 1
+        if character == b'"':
+            inside = not inside or _is_escaped(window, found)
         else:
             before, depth = depth, depth + _DEPTH.get(character, 0)
             # a comma between elements, or the end of the array
             if before == 1 and character in b",]}":
-                text = window[: at - 1]
+                text = window[start : at - 1]
                 if text.strip():
                     yield line + text[: len(text) - len(text.lstrip())].count(b"\n"), text.strip()
             if depth == 0:
@@ -54,5 +52,18 @@ def elements(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
                     )
                 return
             if depth == 1 and character in b"[,":
-                line += window.count(b"\n", 0, at)
-                window, at = window[at:], 0
+                line += window.count(b"\n", start, at)
+                start = at
+
+
+def _bracket_or_quote(window: bytes, at: int) -> int:
+    match = _BRACKET_OR_QUOTE.search(window, at)
+    return match.start() if match else -1
+
+
+def _is_escaped(window: bytes, at: int) -> bool:
+    """Whether an odd number of backslashes stands before `at`, inside a string."""
+    slashes = 0
+    while window[at - 1 - slashes] == BACKSLASH:
+        slashes += 1
+    return slashes % 2 == 1

@@ -4,6 +4,7 @@ The least busy healthy server is used; a server that failed rests for a while.
 """
 
 import json
+import logging
 import ssl
 import threading
 import time
@@ -27,6 +28,9 @@ CONNECT_TIMEOUT_S, LIST_TIMEOUT_S = 10.0, 10.0
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses for which a retry may succeed
 # uvicorn closes idle connections after five seconds; close ours before that
 CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3.0)
+
+# httpx2 logs a line for each request, which would bury the lines of an evaluation
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class ServerUnreachable(EngineError):
