@@ -18,9 +18,9 @@ from guardapp.tracing import carried
 GRACE_S = 2.0  # beyond the deadline, so that the guard says itself that it is late
 AWAY_RETRY_S = 5.0
 HEALTH_S = 2.0
-# connections stay open: each new one costs the guard's process a thread
+# Connections stay open: each new one costs the guard's process a thread.
 CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
-# what a kept connection ends with when the guard closed it
+# errors of a kept connection that the guard has closed meanwhile
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
@@ -42,6 +42,12 @@ class GuardTooSlow(GuardNotReady):
 
 class GuardAway(GuardNotReady):
     """The process that holds the guard does not answer."""
+
+
+REFUSALS: dict[int, type[GuardNotReady]] = {
+    HTTPStatus.TOO_MANY_REQUESTS: GuardBusy,
+    HTTPStatus.GATEWAY_TIMEOUT: GuardTooSlow,
+}
 
 
 class ContentNotReadable(ServiceError):
@@ -66,9 +72,7 @@ def call_guard(request: JudgeRequest) -> list[GuardAnswer]:
         return [GuardAnswer.of(one) for one in body["answers"]]
     if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
         raise ContentNotReadable(body["detail"], body["content"], body["medium"])
-    kind = {HTTPStatus.TOO_MANY_REQUESTS: GuardBusy, HTTPStatus.GATEWAY_TIMEOUT: GuardTooSlow}.get(
-        HTTPStatus(answer.status_code), GuardNotReady
-    )
+    kind = REFUSALS.get(answer.status_code, GuardNotReady)
     raise kind(body["detail"], float(answer.headers.get(RETRY_AFTER) or AWAY_RETRY_S))
 
 
@@ -89,7 +93,7 @@ def hang_up() -> None:
 
 @retry(retry=retry_if_exception_type(DROPPED), stop=stop_after_attempt(2), reraise=True)
 def _ask(method: str, path: str, body: bytes | None, timeout: float) -> httpx2.Response:
-    """`timeout` seconds are for the answer to begin and between its parts. Raises RequestError."""
+    """`timeout` applies to connecting and to each read and write. Raises RequestError."""
     headers = {"Content-Type": "application/json"} if body is not None else {}
     return _guard().request(method, path, content=body, headers=headers | carried(), timeout=timeout)
 
@@ -100,7 +104,7 @@ def _guard() -> httpx2.Client:
 
 @cache
 def _client(url: str, socket: str) -> httpx2.Client:
-    """Its connections are shared by the threads of this process."""
+    """The client of this process; its threads share the connections."""
     transport = httpx2.HTTPTransport(
         uds=None if url else socket, limits=CONNECTIONS, verify=url.startswith("https:"), trust_env=False
     )
