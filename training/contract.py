@@ -101,7 +101,7 @@ class EvaluateConfig:
     # ids of rows of the other split that are predicted too, but not scored
     watched: tuple[str, ...] = ()
     policies: bool = True  # False: the guard takes no policy, so the rows' policies are ignored
-    # transformers, vllm (in the job's process) or server (which holds the model)
+    # see guardapp.guard.engines.kinds: transformers, vllm (in the job's process), server (which holds the model)
     engine: str = "transformers"
     vllm_url: str = ""  # for server; several are separated by commas
 
@@ -126,7 +126,7 @@ class MineConfig:
     batch_size: int = 32  # rows per call of the engine
     seed: int = 17
     threads: int = 0
-    # transformers, vllm (in the job's process) or server (which holds the model)
+    # see guardapp.guard.engines.kinds: transformers, vllm (in the job's process), server (which holds the model)
     engine: str = "transformers"
     vllm_url: str = ""  # for server; several are separated by commas
 
@@ -167,7 +167,7 @@ class GrpoConfig:
     concat_balance: bool = False  # as many harmful as unharmful concatenations
     # pixel budget of a concatenation's merged picture: see guardapp.guard.media.decode.PRESETS
     media_preset: str = "starter"
-    generation: str = "transformers"  # transformers, vllm_colocate, vllm_server
+    generation: str = "transformers"  # one of GENERATIONS
     # completions that transformers samples together: limits memory without changing results
     generation_batch: int = 128
     vllm_url: str = ""  # for vllm_server
@@ -230,6 +230,9 @@ class Progress:
     eta_s: float | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+
+# how a GRPO run samples completions
+GENERATIONS = ("transformers", "vllm_colocate", "vllm_server")
 
 Config = TypeVar("Config")
 

@@ -166,4 +166,10 @@ class ScheduleNameTaken(TrainingError):
 
 
 class EngineNotInstalled(TrainingError):
-    """vLLM is not installed where the training worker runs. Install vllm 0.32 there, or choose transformers."""
+    """The engine is not installed where the training worker runs. Install it there, or choose transformers."""
+
+    def __init__(self, *, title: str, install: str) -> None:
+        words = _(
+            "%(engine)s is not installed where the training worker runs. Install %(install)s there, or choose transformers."
+        )
+        super().__init__(words % {"engine": title, "install": install})

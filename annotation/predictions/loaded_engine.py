@@ -15,6 +15,7 @@ from annotation.models import ModelVersion
 from annotation.predictions.checkpoints import fetch_checkpoint
 from annotation.status import VersionStatus
 from guardapp.guard.engines.adapters import Adapter, adapter_in, names_of, take_off
+from guardapp.guard.engines.kinds import EngineOptions, engine_that_serves
 from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.media.errors import MediaError
 from guardapp.guard.protocol import CheckpointNotUsable, Engine, EngineError
@@ -162,13 +163,7 @@ def _load_version(version: ModelVersion) -> Engine:
     except CheckpointNotUsable:
         if adapter is None:
             raise
-    return OpenAIServerEngine(
-        checkpoint_of(version),
-        settings.VLLM_URLS,
-        key=settings.VLLM_KEY,
-        structured=settings.VLLM_STRUCTURED,
-        adapter=adapter,
-    )
+    return _make(checkpoint_of(version), adapter)
 
 
 def adapter_of(version: ModelVersion) -> Adapter | None:
@@ -215,13 +210,17 @@ def ensure_production_version() -> ModelVersion:
 
 
 def _load(checkpoint: str) -> Engine:
-    if settings.VLLM_URLS:
-        return OpenAIServerEngine(
-            checkpoint, settings.VLLM_URLS, key=settings.VLLM_KEY, structured=settings.VLLM_STRUCTURED
-        )
-    # the marked exception: torch is loaded where a guard is, nowhere else
-    from guardapp.guard.engines.hf.hf_engine import HfEngine
+    return _make(checkpoint, None)
 
-    return HfEngine(
-        checkpoint, device=None if settings.DEVICE == "auto" else settings.DEVICE, threads=settings.WORKER_THREADS
+
+def _make(checkpoint: str, adapter: Adapter | None) -> Engine:
+    options = EngineOptions(
+        checkpoint,
+        device=None if settings.DEVICE == "auto" else settings.DEVICE,
+        threads=settings.WORKER_THREADS,
+        urls=settings.VLLM_URLS,
+        key=settings.VLLM_KEY,
+        structured=settings.VLLM_STRUCTURED,
+        adapter=adapter,
     )
+    return engine_that_serves(settings.VLLM_URLS).make(options)

@@ -1,6 +1,7 @@
 """The guard: which one, on what device, and how it writes."""
 
 from guardapp.env import Section
+from guardapp.guard.engines.kinds import ENGINES
 from guardapp.settings.places import BASE_DIR
 
 read = Section("The guard")
@@ -53,6 +54,6 @@ VLLM_STRUCTURED = read.boolean("GUARDAPP_VLLM_STRUCTURED", False, "`1`: the serv
 EVALUATION_ENGINE = read.choice(
     "GUARDAPP_EVALUATION_ENGINE",
     "transformers",
-    ["transformers", "vllm"],
+    [kind.name for kind in ENGINES.values() if not kind.remote],
     "`vllm`: evaluations run in vLLM's own process, where the training worker has vLLM installed",
 )

@@ -5,11 +5,12 @@ from dataclasses import Field, dataclass, fields
 from math import isfinite
 from typing import Any
 
+from guardapp.guard.engines.kinds import ENGINES
 from guardapp.guard.media.values import PRESETS
 from guardapp.guard.rl.clip_range import SCHEDULES
 from guardapp.guard.rl.mining import KeepRule
 from guardapp.guard.rl.rewards import REWARDS
-from training.contract import DpoConfig, GrpoConfig, MineConfig, SftConfig
+from training.contract import GENERATIONS, DpoConfig, GrpoConfig, MineConfig, SftConfig
 from training.recipes.values import RecipeUnknown, SettingUnknown, Value
 
 Config = SftConfig | MineConfig | GrpoConfig | DpoConfig
@@ -21,9 +22,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "reward": tuple(REWARDS),
     "clip_schedule": tuple(SCHEDULES),
     "loss": ("token_mean", "sequence_mean"),
-    "generation": ("transformers", "vllm_colocate", "vllm_server"),
+    "generation": GENERATIONS,
     "split": ("train", "holdout"),
-    "engine": ("transformers", "vllm", "server"),
+    "engine": tuple(ENGINES),
     "media_preset": tuple(PRESETS),
     "lr_scheduler": ("cosine", "linear", "constant", "constant_with_warmup"),
 }
@@ -154,8 +155,10 @@ def _check_sft(config: SftConfig) -> None:
 def _check_mine(config: MineConfig) -> None:
     if config.keep == KeepRule.MIXED and config.rollouts < 2:
         raise SettingUnknown(f"rollouts={config.rollouts}: keep=mixed needs at least 2, a right one and a wrong one.")
-    if config.engine == "server" and not config.vllm_url:
-        raise SettingUnknown("vllm_url is empty: engine=server needs the address of a server that holds the guard.")
+    if ENGINES[config.engine].remote and not config.vllm_url:
+        raise SettingUnknown(
+            f"vllm_url is empty: engine={config.engine} needs the address of a server that holds the guard."
+        )
 
 
 def _check_grpo(config: GrpoConfig) -> None:

@@ -20,6 +20,7 @@ from annotation.database import clock
 from annotation.database.claims import Claim, Claims
 from annotation.models import DeviceLoan
 from annotation.predictions import shared_device
+from guardapp.guard.engines.kinds import EngineUnknown
 from training.contract import CANCEL, CONFIG, EXIT_CANCELLED, RESULT, read_json, write_json
 from training.errors import TrainingError
 from training.files import directory_of, log_tail
@@ -122,7 +123,7 @@ def _execute(kind: Kind, row: Any, stopping: Callable[[], bool], limits: Limits)
 def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> None:
     try:
         write_json(run_dir / CONFIG, kind.prepare(row, run_dir))
-    except (TrainingError, LaunchNotUsable) as error:
+    except (TrainingError, LaunchNotUsable, EngineUnknown) as error:
         _end(kind, row, RunStatus.FAILED, str(error))
         return
     ended = Ended.DONE if (run_dir / RESULT).exists() else _on_device(kind, row, run_dir, lock, stopping, limits)

@@ -1,7 +1,6 @@
 """Build a job's config: settings from the request, places from the state when the job starts."""
 
 import hashlib
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.conf import settings
 from annotation.models import ModelVersion
 from annotation.predictions.checkpoints import fetch_checkpoint
 from annotation.predictions.loaded_engine import checkpoint_of
+from guardapp.guard.engines.kinds import engine_named
 from guardapp.guard.media.errors import MediaError
 from training.contract import ROWS
 from training.errors import EngineNotInstalled, MediaNotReached, MinedRowsDamaged, MiningNotFinished
@@ -54,8 +54,9 @@ def prepare_evaluation(evaluation: Evaluation, run_dir: Path) -> dict[str, Any]:
 
 def refuse_missing_engine(config: dict[str, Any]) -> None:
     """Fail before a process is started in vain. Raises EngineNotInstalled."""
-    if config.get("engine") == "vllm" and find_spec("vllm") is None:
-        raise EngineNotInstalled
+    kind = engine_named(config["engine"]) if "engine" in config else None
+    if kind is not None and not kind.installed:
+        raise EngineNotInstalled(title=kind.title, install=kind.install)
 
 
 def bring_checkpoint(version: ModelVersion) -> None:

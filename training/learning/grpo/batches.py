@@ -11,10 +11,9 @@ import trl
 from guardapp.guard.media.values import PRESETS
 from guardapp.guard.rl.clip_range import ClipSchedule
 from guardapp.guard.rl.rewards import reward_named
-from training.contract import CHECKPOINTS, ConfigNotUsable, GrpoConfig
+from training.contract import CHECKPOINTS, GENERATIONS, ConfigNotUsable, GrpoConfig
 
 LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo"}  # ours → the closest of TRL's
-GENERATIONS = ("transformers", "vllm_colocate", "vllm_server")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,119 @@
+"""Every kind of engine in one table: its name in settings and recipes, what it needs, and how it is made.
+
+A new engine is a module beside this one and a row here. torch, transformers and vLLM are imported only when an engine
+is made: the web process reads the table too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from guardapp.guard.protocol import Engine, EngineError
+
+if TYPE_CHECKING:
+    from guardapp.guard.engines.adapters import Adapter
+
+# tokens of prompt and completion; a CPU has no room for the whole context of a large guard
+CPU_CONTEXT = 8_192
+# vLLM without a GPU: the exact arithmetic of the transformers engine, and nothing compiled
+ON_A_CPU: Mapping[str, Any] = {"dtype": "float32", "max_model_len": CPU_CONTEXT, "enforce_eager": True}
+MOST_IN_FLIGHT = 256  # requests to servers
+
+
+class EngineUnknown(EngineError):
+    """No engine has this name; the message lists those there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a caller asks of an engine. Each kind reads the options that concern it.
+
+    `device=None` uses CUDA if available. `batch_size` counts completions; None takes the engine's default. `urls` are
+    servers that hold the checkpoint, `key` is their API key.
+    """
+
+    checkpoint: str
+    device: str | None = None
+    threads: int = 0
+    batch_size: int | None = None
+    urls: Sequence[str] = ()
+    key: str = ""
+    structured: bool = False
+    adapter: "Adapter | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """One way to run a guard.
+
+    `package` must be installed beside the usual ones; `title` is its name for people, `install` its tested version. The
+    guard of a `remote` engine runs in servers, so their addresses must be given.
+    """
+
+    name: str
+    make: Callable[[EngineOptions], Engine]
+    package: str = ""
+    title: str = ""
+    install: str = ""
+    remote: bool = False
+
+    @property
+    def installed(self) -> bool:
+        return not self.package or find_spec(self.package) is not None
+
+
+def _transformers(options: EngineOptions) -> Engine:
+    from guardapp.guard.engines.hf.hf_engine import HfEngine
+
+    size: dict[str, Any] = {} if options.batch_size is None else {"batch_size": options.batch_size}
+    return HfEngine(options.checkpoint, device=options.device, threads=options.threads, **size)
+
+
+def _vllm(options: EngineOptions) -> Engine:
+    import torch
+
+    from guardapp.guard.engines.vllm import VllmEngine
+
+    on_a_cpu = {} if torch.cuda.is_available() else ON_A_CPU
+    return VllmEngine(options.checkpoint, structured=options.structured, **on_a_cpu)
+
+
+def _server(options: EngineOptions) -> Engine:
+    from guardapp.guard.engines.openai_server import OpenAIServerEngine
+
+    size: dict[str, Any] = {} if options.batch_size is None else {"in_flight": min(MOST_IN_FLIGHT, options.batch_size)}
+    return OpenAIServerEngine(
+        options.checkpoint,
+        options.urls,
+        key=options.key,
+        structured=options.structured,
+        adapter=options.adapter,
+        **size,
+    )
+
+
+ENGINES: Mapping[str, EngineKind] = {
+    kind.name: kind
+    for kind in (
+        # in this process, on a CPU or GPU
+        EngineKind("transformers", _transformers),
+        # in this process, on its GPUs entirely
+        EngineKind("vllm", _vllm, package="vllm", title="vLLM", install="vllm 0.32"),
+        # behind OpenAI's API, such as `vllm serve`
+        EngineKind("server", _server, remote=True),
+    )
+}
+
+
+def engine_named(name: str) -> EngineKind:
+    """Raises EngineUnknown."""
+    try:
+        return ENGINES[name]
+    except KeyError:
+        raise EngineUnknown(f"engine={name!r} is not one of {', '.join(ENGINES)}.") from None
+
+
+def engine_that_serves(urls: Sequence[str]) -> EngineKind:
+    """Servers if there are any, else a guard in the serving process."""
+    return engine_named("server" if urls else "transformers")
