@@ -99,6 +99,6 @@ def _messages() -> Iterator[Metric]:
 
 def _version() -> Iterator[Metric]:
     serving = GaugeMetricFamily("guardapp_version", "1 for the version that serves", labels=["version"])
-    for name in ModelVersion.objects.filter(status="production").values_list("name", flat=True):
+    for name in ModelVersion.objects.serving().values_list("name", flat=True):
         serving.add_metric([name], 1)
     yield serving

@@ -24,6 +24,7 @@ from annotation.predictions import (
     target_reasoning,
 )
 from annotation.predictions.predict import predict_pending
+from annotation.predictions.production import production_version
 from annotation.predictions.shadow import predict_shadow, shadow_wanted
 from annotation.predictions.shadow_requests import shadow_version
 from annotation.queues import counts, rules
@@ -54,7 +55,7 @@ def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
 @needs_guard
 def predict() -> None:
     """Items that wait; then, a few at a time, hidden gold; then the shadow version has its turn."""
-    version, engine = loaded_engine.engine_or_former(loaded_engine.production_version())
+    version, engine = loaded_engine.engine_or_former(production_version())
     done = predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
         ring(predict, countdown=0 if done.count or done.failed else PAUSE_SECONDS)
@@ -78,7 +79,7 @@ def shadow() -> None:
 @shared_task(name="annotation.tasks.complete_targets", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 @needs_guard
 def complete_targets() -> None:
-    version, engine = loaded_engine.engine_or_former(loaded_engine.production_version())
+    version, engine = loaded_engine.engine_or_former(production_version())
     done = target_reasoning.complete_targets(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
         ring(complete_targets, countdown=0 if done.completed else PAUSE_SECONDS)
@@ -89,7 +90,7 @@ def complete_targets() -> None:
 def write_again() -> None:
     if not regenerate.regenerations_wait():
         return
-    version, engine = loaded_engine.engine_or_former(loaded_engine.production_version())
+    version, engine = loaded_engine.engine_or_former(production_version())
     done = regenerate.regenerate_next(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
         ring(write_again, countdown=0 if done.done or done.failed else PAUSE_SECONDS)

@@ -8,7 +8,7 @@ from datetime import datetime
 from annotation.database.lists import LONG
 from annotation.insights.table import MOST_REVIEWS
 from annotation.models import HiddenGold, Prediction, Review
-from annotation.predictions.selectors import production_or_none
+from annotation.predictions.production import production_or_none
 from annotation.review.hidden_gold import is_right
 
 

@@ -12,6 +12,12 @@ from guardapp.guard.taxonomy import Harmfulness
 LABELS = [(label.value, label.value) for label in Harmfulness]
 
 
+class ModelVersions(models.QuerySet["ModelVersion"]):
+    def serving(self) -> "ModelVersions":
+        """The version that serves, or none before the first start. See predictions.production."""
+        return self.filter(status=VersionStatus.PRODUCTION)
+
+
 class ModelVersion(models.Model):
     """A guard checkpoint. Exactly one is production: workers serve that one and notice a change by themselves."""
 
@@ -28,6 +34,8 @@ class ModelVersion(models.Model):
     )
     takes_policy = models.BooleanField(default=False, help_text="it was trained to judge by the policy in its prompt")
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects = ModelVersions.as_manager()
 
     class Meta:
         constraints = [
@@ -49,6 +57,10 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def serves(self) -> bool:
+        return self.status == VersionStatus.PRODUCTION
 
 
 class Prediction(models.Model):

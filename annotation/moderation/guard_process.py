@@ -20,8 +20,9 @@ from annotation.models import ModelVersion
 from annotation.moderation.guard_client import ContentNotReadable
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
 from annotation.predictions.active_policy import policy_codes, policy_for, policy_text
-from annotation.predictions.loaded_engine import engine_for, engine_or_former, production_version
+from annotation.predictions.loaded_engine import engine_for, engine_or_former
 from annotation.predictions.predict import ENGINE_FAILURES
+from annotation.predictions.production import production_version
 from annotation.predictions.shared_device import DeviceInTraining, leave, on_device
 from guardapp.guard.batching import Batcher, More, TooLate
 from guardapp.guard.judging import SampleRequest, judge_as_they_come

@@ -15,7 +15,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from annotation.doorbell import broker_answers
 from annotation.media import bucket
-from annotation.models import ModelVersion, User
+from annotation.models import User
+from annotation.predictions.production import production_or_none
 from annotation.prometheus import figures
 
 
@@ -56,7 +57,7 @@ def _database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        return "ok" if ModelVersion.objects.filter(status="production").exists() else "not set up"
+        return "ok" if production_or_none() else "not set up"
     except DatabaseError as error:
         return type(error).__name__
 

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from annotation.items import lists
-from annotation.predictions.selectors import production_or_none
+from annotation.predictions.production import production_or_none
 from annotation.queues.counts import queues_with_counts
 from annotation.review.flags import flagged_items
 from annotation.review.lists import escalated_items, last_reviews

@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.models import ModelVersion
 from annotation.predictions.checkpoints import fetch_checkpoint
+from annotation.predictions.production import production_version
 from annotation.status import VersionStatus
 from guardapp.guard.engines.adapters import Adapter, adapter_in, names_of, take_off
 from guardapp.guard.engines.kinds import EngineOptions, engine_that_serves
@@ -36,11 +37,6 @@ class _Loaded:
 
 _loaded: _Loaded | None = None
 _shadow: _Loaded | None = None
-
-
-def production_version() -> ModelVersion:
-    """The version that serves now. Raises ModelVersion.DoesNotExist where setup has not run."""
-    return ModelVersion.objects.get(status=VersionStatus.PRODUCTION)
 
 
 def engine_for(version: ModelVersion) -> Engine:

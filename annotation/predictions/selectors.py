@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from annotation.models import Item, ModelVersion
-from annotation.status import ItemStatus, VersionStatus
+from annotation.models import Item
+from annotation.status import ItemStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,3 @@ def inference_backlog() -> InferenceBacklog:
         waiting=Count("pk", filter=waiting), failed=Count("pk", filter=failed), total=Count("pk")
     )
     return InferenceBacklog(counts["waiting"], counts["total"] - counts["waiting"] - counts["failed"], counts["failed"])
-
-
-def production_or_none() -> ModelVersion | None:
-    """The version that serves; None before the first start."""
-    return ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()

@@ -17,6 +17,7 @@ from annotation.api.authentication import needs_scope
 from annotation.doorbell import ring
 from annotation.ingest.values import FieldError
 from annotation.models import ModelVersion
+from annotation.predictions.production import production_or_none
 from annotation.status import ApiScope
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
@@ -28,7 +29,7 @@ from training.recipes import RecipeUnknown, SettingUnknown
 from training.recipes.launch import LaunchNotUsable
 from training.snapshots.create import create_snapshot
 from training.tasks import execute
-from training.versions import lists, promotion
+from training.versions import promotion
 
 SAME_REQUEST = OpenApiParameter(
     "Idempotency-Key",
@@ -110,7 +111,7 @@ def snapshot_of(snapshot_id: int) -> DatasetSnapshot:
 def version_of(version_id: int | None) -> ModelVersion:
     """The version with this id; None means production."""
     if version_id is None:
-        current = lists.production()
+        current = production_or_none()
         if current is None:
             raise Http404("No version is in production.")
         return current

@@ -2,7 +2,7 @@
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 
-from annotation.status import VersionStatus
+from annotation.models import ModelVersion
 from guardapp.guard.taxonomy import Task
 from training.benchmarks.leaderboard import Board, Scorer, board
 from training.models import Benchmark, Evaluation, ImportedOutputs
@@ -25,7 +25,7 @@ def under_way() -> int:
 def leaderboard(task: Task, scorer: Scorer = Scorer.STRICT) -> Board:
     """The leaderboard of a task: production first, then versions from newest to oldest."""
     production_first = Case(
-        When(version__status=VersionStatus.PRODUCTION, then=Value(0)), default=Value(1), output_field=IntegerField()
+        When(version__in=ModelVersion.objects.serving(), then=Value(0)), default=Value(1), output_field=IntegerField()
     )
     done = on_benchmarks().filter(status=RunStatus.SUCCEEDED, snapshot__benchmark__task=task.value)
     return board(

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from annotation.predictions.production import production_or_none
 from annotation.web.permissions import leads_only, person
 from guardapp.guard.taxonomy import Task
 from training.benchmarks import selectors as selectors_benchmarks
@@ -159,7 +160,7 @@ def _page(request: HttpRequest, form: RegisterForm, report: ImportReport | None,
             "benchmarks": selectors_benchmarks.benchmarks(),
             "under_way": selectors_benchmarks.under_way(),
             "versions": lists.versions()[:100],
-            "production": lists.production(),
+            "production": production_or_none(),
             "form": form,
             "report": report,
             "bad": report.bad[:SHOWN_BAD] if report else [],

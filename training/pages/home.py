@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.models import User
+from annotation.predictions.production import production_or_none
 from annotation.web.permissions import leads_only, person
 from training.models import TrainingRun
 from training.pages.home_forms import RetrainForm, first_error
@@ -32,7 +33,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "training/home/page.html",
         {
             "gold": lists.new_gold(),
-            "production": lists.production(),
+            "production": production_or_none(),
             "runs": lists.runs()[:SHOWN],
             "snapshots": lists.snapshots().exclude(origin=SnapshotOrigin.BENCHMARK)[:SHOWN],
             "versions": lists.with_scores(versions),

@@ -7,13 +7,14 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from annotation.predictions.production import production_or_none
 from training.models import DatasetSnapshot, TrainingRun
 from training.recipes import CONFIGS, RECIPES, Recipe, RecipeUnknown, SettingUnknown, from_toml, to_toml
 from training.recipes.form_fields import Errors, StageShown, read, shown, texts_of, with_settings
 from training.recipes.launch import STRATEGIES
 from training.runs.pipelines import stages_of
 from training.status import RunKind, RunStatus, SnapshotOrigin
-from training.versions.lists import production, snapshots, versions
+from training.versions.lists import snapshots, versions
 
 PIPELINE = "pipeline"
 FORM, TOML = "form", "toml"
@@ -48,7 +49,7 @@ class StartForm(forms.Form):
         self, data: Mapping[str, Any] | None = None, *, recipe: Recipe, initial: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(
-            data, initial={"what": PIPELINE, "strategy": "none", "base": production()} | dict(initial or {})
+            data, initial={"what": PIPELINE, "strategy": "none", "base": production_or_none()} | dict(initial or {})
         )
         self.recipe = recipe
         for name, rows in (

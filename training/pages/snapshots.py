@@ -6,6 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from annotation.predictions.production import production_or_none
 from annotation.web.permissions import leads_only, person
 from training.models import DatasetSnapshot
 from training.pages.home_forms import RetrainForm, first_error
@@ -54,7 +55,7 @@ def snapshot(request: HttpRequest, snapshot_id: int) -> HttpResponse:
 def train_on(request: HttpRequest, snapshot_id: int) -> HttpResponse:
     """Start a run from production on an existing snapshot."""
     found = get_object_or_404(DatasetSnapshot, pk=snapshot_id)
-    base = lists.production()
+    base = production_or_none()
     if base is None:
         messages.error(request, _("No version is in production yet, so there is nothing to train from."))
         return redirect("training:snapshot", found.pk)

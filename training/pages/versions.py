@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.models import Item, ModelVersion
-from annotation.status import VersionStatus
+from annotation.predictions.production import production_or_none
 from annotation.web.permissions import leads_only, person
 from training.errors import NotEvaluated
 from training.models import Promotion
@@ -38,7 +38,7 @@ def versions(request: HttpRequest) -> HttpResponse:
         {
             "versions": lists.with_scores(list(lists.versions()[:100])),
             "promotions": lists.promotions()[:50],
-            "production": lists.production(),
+            "production": production_or_none(),
             "rollback_to": promotion.rollback_target(),
         },
     )
@@ -72,7 +72,7 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
             "evaluations": lists.evaluations(version=found),
             "promotions": promotions,
             "newest_snapshot": lists.newest_snapshot(),
-            "production": lists.production(),
+            "production": production_or_none(),
             "rollback_to": promotion.rollback_target(),
             "promotable": lists.is_evaluated(found),
         },
@@ -81,10 +81,10 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
 
 def _gate(version: ModelVersion, promotions: Sequence[Promotion]) -> dict[str, Any]:
     """The gate's current report; for production, the report of its promotion. Empty if there is none."""
-    if version.status == VersionStatus.PRODUCTION:
+    if version.serves:
         return next((one.gate for one in promotions if one.gate), {})
     try:
-        return judge(version=version, production=lists.production()).as_json()
+        return judge(version=version, production=production_or_none()).as_json()
     except NotEvaluated:
         return {}
 

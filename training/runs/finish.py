@@ -11,6 +11,7 @@ from django.utils import timezone
 from annotation.models import ModelVersion
 from annotation.predictions.checkpoints import share_checkpoint
 from annotation.predictions.loaded_engine import stored_checkpoint
+from annotation.predictions.production import production_or_none
 from annotation.status import VersionStatus
 from training.contract import CHECKPOINTS, MODEL, ROWS
 from training.models import TrainingRun
@@ -93,8 +94,8 @@ def _succeeded(run: TrainingRun, result: dict[str, Any], **columns: Any) -> bool
 
 
 def _evaluate_beside_production(run: TrainingRun, version: ModelVersion) -> None:
-    production = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION)
-    for evaluated in {version.pk: version, **{one.pk: one for one in production}}.values():
+    production = production_or_none() or version
+    for evaluated in {version.pk: version, production.pk: production}.values():
         request_evaluation(version=evaluated, snapshot=run.snapshot, requested_by=run.requested_by)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annotation.models import ModelVersion, User
-from annotation.status import VersionStatus
+from annotation.predictions.production import production_or_none
 from training.errors import NoProduction
 from training.models import DatasetSnapshot, Pipeline, RetrainSchedule, TrainingRun
 from training.recipes import DEFAULT, Recipe, checked, recipe_named
@@ -90,7 +90,7 @@ def retrain_in_stages(
 
 def production_to_train_from() -> ModelVersion:
     """The current production version. Raises NoProduction."""
-    base = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
+    base = production_or_none()
     if base is None:
         raise NoProduction
     return base

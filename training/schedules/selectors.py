@@ -8,8 +8,7 @@ from django.utils.translation import gettext as _
 
 from annotation.database import clock
 from annotation.database.lists import COUNTED_UP_TO, count_some
-from annotation.models import GoldLabel
-from annotation.status import VersionStatus
+from annotation.models import GoldLabel, ModelVersion
 from training.models import DatasetSnapshot, Firing, Pipeline, RetrainSchedule
 from training.status import OPEN, FiringOutcome, RunStatus, Trigger
 
@@ -83,7 +82,7 @@ def agreement(window: int) -> Agreement:
     Both labels must equal gold's.
     """
     gold = GoldLabel.objects.standing().filter(
-        settled_at__lte=clock.now(), prediction__version__status=VersionStatus.PRODUCTION
+        settled_at__lte=clock.now(), prediction__version__in=ModelVersion.objects.serving()
     )
     rows = gold.order_by("-settled_at", "-id").values_list(
         "prompt_label", "response_label", "prediction__prompt_label", "prediction__response_label"

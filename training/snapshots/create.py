@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop
 
 from annotation.database import clock
 from annotation.models import Event, GoldLabel, User
-from annotation.predictions.selectors import production_or_none
+from annotation.predictions.production import production_or_none
 from annotation.review.gold import mark_used
 from annotation.status import EventKind, TargetSource
 from training.errors import BenchmarkNotTrainedOn, GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken

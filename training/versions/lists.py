@@ -12,7 +12,8 @@ from django.utils.translation import gettext_noop
 
 from annotation.database.lists import count_some, long_texts
 from annotation.models import GoldLabel, ModelVersion
-from annotation.status import TargetSource, VersionStatus
+from annotation.predictions.production import production_or_none
+from annotation.status import TargetSource
 from guardapp.guard.taxonomy import Task
 from training.contract import PROGRESS, read_json
 from training.files import directory_of, log_tail
@@ -118,10 +119,6 @@ def new_gold() -> NewGold:
     )
 
 
-def production() -> ModelVersion | None:
-    return ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
-
-
 def versions() -> QuerySet[ModelVersion]:
     return ModelVersion.objects.select_related("parent", "made_by", "made_by__snapshot").order_by("-id")
 
@@ -199,7 +196,7 @@ def is_evaluated(version: ModelVersion) -> bool:
 
 def baseline_of(version: ModelVersion) -> ModelVersion | None:
     """The version to compare with: production, or for production itself its predecessor or parent."""
-    current = production()
+    current = production_or_none()
     if current is None or current.pk != version.pk:
         return current
     promoted = promotions().filter(version=version).first()

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.models import Event, ModelVersion, ShadowRequest, User
 from annotation.outbound.webhooks import announce
+from annotation.predictions.production import production_or_none
 from annotation.status import EventKind, VersionStatus, WebhookEvent
 from training.errors import (
     AlreadyProduction,
@@ -42,7 +43,7 @@ def promote(*, version: ModelVersion, approver: User, reason: str, override: str
     ReasonMissing, NotEvaluated, AlreadyProduction, GateNotPassed, NotAnAdmin or ProductionChanged.
     """
     _check(approver, reason)
-    current = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
+    current = production_or_none()
     if current == version:
         raise AlreadyProduction
     judged = gate.judge(version=version, production=current)
@@ -63,7 +64,7 @@ def rollback(*, approver: User, reason: str, to: int | None = None) -> Promotion
     ProductionChanged.
     """
     _check(approver, reason)
-    current = ModelVersion.objects.filter(status=VersionStatus.PRODUCTION).first()
+    current = production_or_none()
     target = rollback_target()
     # sent twice, or decided on an outdated page
     if to is not None and (target is None or target.pk != to):
@@ -75,7 +76,7 @@ def rollback(*, approver: User, reason: str, to: int | None = None) -> Promotion
 
 def rollback_target() -> ModelVersion | None:
     """The version that production replaced when it was last promoted; two rollbacks go back two steps."""
-    promoted = Promotion.objects.filter(kind=PromotionKind.PROMOTE, version__status=VersionStatus.PRODUCTION)
+    promoted = Promotion.objects.filter(kind=PromotionKind.PROMOTE, version__in=ModelVersion.objects.serving())
     newest = promoted.select_related("previous").order_by("-id").first()
     return newest.previous if newest else None
 
@@ -93,7 +94,7 @@ def _switch(
     """Switch production, if it is still `judged_against`; a version that serves stops shadowing."""
     try:
         with transaction.atomic():
-            previous = ModelVersion.objects.select_for_update().filter(status=VersionStatus.PRODUCTION).first()
+            previous = ModelVersion.objects.serving().select_for_update().first()
             if previous != judged_against:
                 raise ProductionChanged
             if previous is not None:

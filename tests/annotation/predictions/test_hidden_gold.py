@@ -11,6 +11,7 @@ from annotation.insights.hidden_gold import score_of_serving
 from annotation.models import HiddenGold, Item, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions import loaded_engine
 from annotation.predictions.hidden_gold import predict_hidden_gold
+from annotation.predictions.production import production_version
 from annotation.predictions.shadow import SHADOW_BATCH, Shadowed
 from annotation.review.hidden_gold import retire_hidden_gold
 from annotation.status import ItemStatus, Role, VersionStatus
@@ -67,7 +68,7 @@ def test_what_the_version_has_judged_before_and_what_is_retired_is_not_requested
     judged, retired = make_hidden("a cake", "unharmful", predicted=True), make_hidden("a tart", "unharmful")
     retire_hidden_gold(hidden_gold=retired)
     Prediction.objects.filter(item=judged.item).update(version=promoted())
-    assert predict_hidden_gold(engine=ScriptedEngine(), version=loaded_engine.production_version()) == Shadowed()
+    assert predict_hidden_gold(engine=ScriptedEngine(), version=production_version()) == Shadowed()
 
 
 def test_an_item_that_becomes_hidden_gold_later_is_judged_too() -> None:

@@ -10,13 +10,8 @@ from pytest_django import Settings
 from annotation.models import ModelVersion, Prediction, User
 from annotation.people.accounts import create_first_accounts
 from annotation.predictions import loaded_engine
-from annotation.predictions.loaded_engine import (
-    checkpoint_of,
-    engine_for,
-    ensure_production_version,
-    production_version,
-    stored_checkpoint,
-)
+from annotation.predictions.loaded_engine import checkpoint_of, engine_for, ensure_production_version, stored_checkpoint
+from annotation.predictions.production import production_version
 from annotation.status import ItemStatus, Role, VersionStatus
 from annotation.tasks import predict, release_stale
 from guardapp.guard.protocol import CheckpointNotUsable

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from guardapp.guard.protocol import Engine
 from guardapp.guard.engines.kinds import ENGINES, EngineKind, EngineOptions, EngineUnknown, engine_named
+from guardapp.guard.protocol import Engine
 from tests.guard.chat_server import chat_server
 from tests.paths import ROOT, STARTER
 from training.contract import MineConfig

@@ -20,7 +20,7 @@ from annotation.models import User
 from annotation.ingest.store_items import ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.predictions.predict import predict_pending
-from annotation.predictions.loaded_engine import production_version
+from annotation.predictions.production import production_version
 from annotation.people.api_keys import create_key
 from annotation.status import ApiScope
 from django.conf import settings

@@ -20,6 +20,7 @@ from annotation.moderation.guard_process import Guarding
 from annotation.moderation.guard_server import GuardServer
 from annotation.moderation.guard_wire import Content, JudgeRequest
 from annotation.predictions import loaded_engine, shared_device
+from annotation.predictions.production import production_version
 from annotation.status import ItemStatus
 from annotation.tasks import predict
 from tests.factories import make_item, production
@@ -66,7 +67,7 @@ def test_a_job_starts_when_the_guard_has_left_and_the_guard_comes_back_after_it(
     guard: None, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     snapshot = make_snapshot(24)
-    version = loaded_engine.production_version()
+    version = production_version()
     request_run(snapshot=snapshot, base_version=version, requested_by=snapshot.created_by, overrides={"max_steps": 1})
     assert call_guard(ASKED)[0].version == version.name
     assert loaded_engine._loaded is not None and not shared_device.is_free()

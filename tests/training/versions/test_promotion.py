@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from annotation.models import Event, ModelVersion, User
-from annotation.predictions.loaded_engine import production_version
+from annotation.predictions.production import production_version
 from annotation.status import EventKind, Role, VersionStatus
 from tests.factories import make_user, production
 from tests.training.rows import make_candidate, make_evaluation, make_snapshot

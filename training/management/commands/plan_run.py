@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import ModelVersion
-from annotation.status import VersionStatus
+from annotation.predictions.production import production_or_none
 from training.errors import TrainingError
 from training.learning.rows import RowNotReadable
 from training.models import DatasetSnapshot
@@ -64,7 +64,7 @@ def _snapshot(name: str | None) -> DatasetSnapshot:
 
 
 def _version(name: str | None) -> ModelVersion:
-    found = ModelVersion.objects.filter(**({"name": name} if name else {"status": VersionStatus.PRODUCTION})).first()
+    found = ModelVersion.objects.filter(name=name).first() if name else production_or_none()
     if found is None:
         raise CommandError(
             f"--base: there is none with the name {name!r}." if name else "No version is in production yet."
