@@ -170,6 +170,7 @@ class EngineNotInstalled(TrainingError):
 
     def __init__(self, *, title: str, install: str) -> None:
         words = _(
-            "%(engine)s is not installed where the training worker runs. Install %(install)s there, or choose transformers."
+            "%(engine)s is not installed where the training worker runs. "
+            "Install %(install)s there, or choose transformers."
         )
         super().__init__(words % {"engine": title, "install": install})

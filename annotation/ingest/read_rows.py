@@ -14,15 +14,15 @@ dataset: what stands before the first "/" of the id, else the default. Its label
 An item whose row names no language takes the one of metadata.language, where that is a BCP 47 code.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from annotation.ingest.language_codes import language_code
+from annotation.ingest.made_id import made_id
 from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.read_media import MediaFinder, no_files, read_media, read_medium
-from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, IncomingMedia, RowProblem
+from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, RowProblem
 
 SHARED = frozenset({"external_id", "source", "metadata", "reason", "reported_at", "language"})
 OWN_FIELDS = SHARED | {"prompt", "response", "media", "modality"}
@@ -86,7 +86,8 @@ def _read_chat(reader: FieldReader, default_source: str, find: MediaFinder) -> I
     prompt, response = reader.text("request"), reader.optional_text("response")
     media = read_media(reader, "media", find)
     return IncomingItem(
-        external_id=reader.text("external_id", limit=MAX_EXTERNAL_ID).strip() or _made_id(prompt, response, media),
+        external_id=reader.text("external_id", limit=MAX_EXTERNAL_ID).strip()
+        or made_id(prompt, response, [medium.content for medium in media]),
         source=_source(reader, default_source),
         prompt=prompt,
         response=response,
@@ -154,12 +155,3 @@ def _read_dataset(reader: FieldReader, default_source: str, find: MediaFinder) -
 
 def _source(reader: FieldReader, default: str) -> str:
     return reader.text("source", limit=MAX_SOURCE).strip() or default
-
-
-def _made_id(prompt: str, response: str | None, media: tuple[IncomingMedia, ...]) -> str:
-    """The same pair gets the same id, so that sending it twice makes one item."""
-    digest = hashlib.sha256(repr((prompt, response)).encode("utf-8", "surrogatepass"))
-    for medium in media:
-        content = medium.content if isinstance(medium.content, bytes) else medium.content.read_bytes()
-        digest.update(hashlib.sha256(content).digest())
-    return f"sha256-{digest.hexdigest()[:40]}"

@@ -2,7 +2,6 @@
 queue.
 """
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from django.db import transaction
 
 from annotation import prometheus
 from annotation.database.pool import release_connection
+from annotation.ingest.made_id import made_id
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.models import ApiKey, ModerationThreshold, User
@@ -134,17 +134,10 @@ def _incoming(moderated: Moderated) -> IncomingItem:
         "moderation": moderated.id,
     }
     return IncomingItem(
-        external_id=_identity(content),
+        external_id=made_id(content.prompt, content.response, content.media),
         source=SOURCE,
         prompt=content.prompt,
         response=content.response,
         reason=reason,
         media=tuple(IncomingMedia(data, f"/media/{number}") for number, data in enumerate(content.media)),
     )
-
-
-def _identity(content: Content) -> str:
-    digest = hashlib.sha256(repr((content.prompt, content.response)).encode("utf-8", "surrogatepass"))
-    for data in content.media:
-        digest.update(hashlib.sha256(data).digest())
-    return f"sha256-{digest.hexdigest()[:40]}"

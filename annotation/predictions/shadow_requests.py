@@ -4,7 +4,6 @@ The requests are written with production's predictions, in one transaction: an i
 worker dies.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 from django.db.models import QuerySet
@@ -12,6 +11,7 @@ from django.db.models import QuerySet
 from annotation.database.claims import Claim
 from annotation.models import Item, ModelVersion, ShadowRequest
 from annotation.models.claims import SHADOW_CLAIMS
+from guardapp.guard.draws import sticky_draw
 
 
 def shadow_version() -> ModelVersion | None:
@@ -21,8 +21,7 @@ def shadow_version() -> ModelVersion | None:
 
 def is_shadowed(version_id: int, item_id: int, share: float) -> bool:
     """A sticky share of items: a larger share holds all of a smaller one, and another version draws its own."""
-    draw = int.from_bytes(hashlib.sha256(f"shadow:{version_id}:{item_id}".encode()).digest()[:8])
-    return draw < share * 2**64
+    return sticky_draw("shadow", version_id, item_id) < share
 
 
 def request_shadow(*, items: Sequence[Item]) -> None:

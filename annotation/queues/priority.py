@@ -1,6 +1,5 @@
 """Which lane an item takes in front of people, and how soon."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,6 +7,7 @@ from django.conf import settings
 
 from annotation.models import Item, Prediction
 from annotation.status import Lane, QueueOrder
+from guardapp.guard.draws import sticky_draw
 from guardapp.guard.taxonomy import LEAST_SEVERITY, Harmfulness, severity_of_category
 
 UNCERTAIN_BAND = 0.15  # a score this close to 0.5 is as good as no verdict
@@ -38,7 +38,7 @@ def route_item(*, item: Item, prediction: Prediction) -> Route:
         QueueOrder.DISAGREEMENT: 10 * doubt + age / 1_000,
         QueueOrder.SEVERITY: 10 * severity + age / 1_000,
         QueueOrder.OLDEST: age,
-        QueueOrder.RANDOM: draw_of("order", item.pk),
+        QueueOrder.RANDOM: sticky_draw("order", item.pk),
     }
     return Route(
         lane=_lane(item, prediction), priority=round(points[QueueOrder(item.queue.order)], 6), severity=round(severity)
@@ -61,12 +61,7 @@ def severity_of(prediction: Prediction) -> float:
 
 def is_audited(item_id: int, share: float) -> bool:
     """A sticky random share of items: the same item is always in or always out."""
-    return draw_of("audit", item_id) < share
-
-
-def draw_of(purpose: str, item_id: int) -> float:
-    """0 to 1, the same for an item whenever it is asked."""
-    return int.from_bytes(hashlib.sha256(f"{purpose}:{item_id}".encode()).digest()[:8]) / 2**64
+    return sticky_draw("audit", item_id) < share
 
 
 def _lane(item: Item, prediction: Prediction) -> Lane:

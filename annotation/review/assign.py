@@ -1,6 +1,5 @@
 """Which item a person is given next, and in which mode."""
 
-import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from annotation.review.hidden_gold import draw_hidden_gold
 from annotation.review.lease_insert import first_for_lease, lease_first, store_lease, take_first
 from annotation.review.leases import WHOLE_BY_ID, assignment_by_token, open_assignment, release_expired
 from annotation.status import REOPENABLE, AssignmentState, ItemStatus, Lane, ReviewMode
+from guardapp.guard.draws import sticky_draw
 
 
 def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
@@ -114,8 +114,7 @@ def drawn_mode(item: Item, queue: ReviewQueue, reviewer: User) -> ReviewMode:
     """The queue's mode, or blind: for a sticky random share, and for everybody after the first where the queue says
     so.
     """
-    draw = int.from_bytes(hashlib.sha256(f"blind:{item.pk}:{item.round}:{reviewer.pk}".encode()).digest()[:8])
-    if draw < queue.blind_share * 2**64:
+    if sticky_draw("blind", item.pk, item.round, reviewer.pk) < queue.blind_share:
         return ReviewMode.BLIND
     reviewed = (
         queue.second_reviews_blind

@@ -17,6 +17,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from guardapp.guard.draws import sticky_draw
+
 
 class Split(StrEnum):
     TRAIN = "train"
@@ -145,7 +147,7 @@ def assign_splits(
     kept_out = _touched(every, held_out)
     fixed = kept_out | _touched(every, trained)
     free = [group for group in every if group.key not in fixed]
-    draws = {group.key: _uniform(seed, group.key) for group in free}
+    draws = {group.key: sticky_draw(seed, group.key) for group in free}
     most_rows = max(1.0, holdout_share * sum(len(group.rows) for group in every))
     holdout = kept_out | {
         group.key for group in free if len(group.rows) <= most_rows and draws[group.key] < holdout_share
@@ -162,7 +164,7 @@ def side_of_keys(keys: Sequence[str], holdout_share: float, seed: int) -> Split 
 
     None if its keys are drawn to different sides: the row would link them, so it belongs to neither.
     """
-    sides = {Split.HOLDOUT if _uniform(seed, key) < holdout_share else Split.TRAIN for key in keys} or {Split.TRAIN}
+    sides = {Split.HOLDOUT if sticky_draw(seed, key) < holdout_share else Split.TRAIN for key in keys} or {Split.TRAIN}
     return sides.pop() if len(sides) == 1 else None
 
 
@@ -186,8 +188,3 @@ def _with_both_sides(among: Sequence[Group], holdout: set[str], draws: Mapping[s
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _uniform(seed: int, key: str) -> float:
-    """A number in [0, 1), determined by the arguments alone."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:7]) / 2**56
