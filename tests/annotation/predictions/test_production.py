@@ -10,9 +10,8 @@ from annotation.status import VersionStatus
 from tests.factories import production
 from tests.paths import ROOT
 
-# the state itself, the first version, and the switch that promotion makes
+# the filter itself, the first version, and the switch that promotion makes
 WRITERS = {
-    "annotation/status.py",
     "annotation/models/guards.py",
     "annotation/predictions/loaded_engine.py",
     "training/versions/promotion.py",
