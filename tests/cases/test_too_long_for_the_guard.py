@@ -5,8 +5,8 @@ import time
 import pytest
 
 from annotation.models import Item
-from annotation.predictions.loaded_engine import production_version
 from annotation.predictions.predict import predict_pending
+from annotation.predictions.production import production_version
 from annotation.status import ItemStatus
 from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.protocol import Engine, Order, SampleTooLong, why_too_long
