@@ -115,7 +115,8 @@ class OpenAIView(APIView):
         try:
             done = moderate(request=wanted, key=_key(request), actor=actor_of(request))
         except ContentNotReadable as error:
-            raise BodyNotValid("An image cannot be read.", [FieldError("/input", str(error))]) from error
+            words = "The input is too long." if error.medium is None else "An image cannot be read."
+            raise BodyNotValid(words, [FieldError("/input", str(error))]) from error
         _ring_for(done)
         thresholds = thresholds_now()
         codes = tuple(category.code for category in policy_categories(active_policy_version()))

@@ -51,9 +51,12 @@ REFUSALS: dict[int, type[GuardNotReady]] = {
 
 
 class ContentNotReadable(ServiceError):
-    """A file cannot be shown to the guard; `content` and `medium` say which one, by their place."""
+    """A content cannot be shown to the guard: a file of it is no media, or all of it is too long.
 
-    def __init__(self, message: str, content: int, medium: int) -> None:
+    `content` and `medium` are places in the request; no medium where the content as a whole is meant.
+    """
+
+    def __init__(self, message: str, content: int, medium: int | None = None) -> None:
         super().__init__(message)
         self.content = content
         self.medium = medium

@@ -27,7 +27,7 @@ from annotation.predictions.shared_device import DeviceInTraining, leave, on_dev
 from guardapp.guard.batching import Batcher, More, TooLate
 from guardapp.guard.judging import SampleRequest, judge_as_they_come
 from guardapp.guard.media.decode import PRESETS, Job, MediaError, decode_many
-from guardapp.guard.protocol import Engine
+from guardapp.guard.protocol import Engine, SampleTooLong
 from guardapp.guard.verdict import Sample, SeenMedia
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Guarding:
             requests = [SampleRequest(sample, request.mode, request.rollouts) for sample in samples]
             futures = self._batcher.submit(requests, deadline=deadline)
             try:
-                return [_result(future, deadline) for future in futures]
+                return [_answer_of(future, at, deadline) for at, future in enumerate(futures)]
             finally:
                 for future in futures:
                     future.cancel()
@@ -146,8 +146,10 @@ def _decoded(contents: Sequence[Content], folder: Path) -> list[tuple[SeenMedia,
     return [tuple(one) for one in seen]
 
 
-def _result(future: Future[GuardAnswer], deadline: float) -> GuardAnswer:
+def _answer_of(future: Future[GuardAnswer], at: int, deadline: float) -> GuardAnswer:
     try:
         return future.result(max(0.0, deadline - time.monotonic()))
+    except SampleTooLong as error:
+        raise ContentNotReadable(str(error), at) from error
     except TimeoutError:
         raise TooLate(TooLate.__doc__) from None

@@ -146,7 +146,8 @@ def _of_service(error: Exception) -> Iterator[FieldError]:
     if isinstance(error, DecisionNotValid):
         yield FieldError(f"/{error.field}", error.message)
     if isinstance(error, ContentNotReadable):
-        yield FieldError(f"/contents/{error.content}/media/{error.medium}", str(error))
+        medium = "" if error.medium is None else f"/media/{error.medium}"
+        yield FieldError(f"/contents/{error.content}{medium}", str(error))
 
 
 def _code_of(error: exceptions.APIException) -> str:

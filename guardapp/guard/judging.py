@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from guardapp.guard.protocol import Engine, FlowingEngine, Order
+from guardapp.guard.protocol import Engine, FlowingEngine, Order, why_too_long
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 # as in GuardReasoner-Omni's published mining
@@ -76,7 +76,7 @@ def judge_as_they_come(
     are answered together. See `FlowingEngine.flow` for errors.
     """
     if requests[0].sampled or not isinstance(engine, FlowingEngine):
-        yield from enumerate(judge(engine, requests, max_new_tokens=max_new_tokens))
+        yield from _together(engine, requests, max_new_tokens)
         return
 
     def order(request: SampleRequest) -> Order:
@@ -90,6 +90,22 @@ def judge_as_they_come(
         [order(request) for request in requests], lambda room: [order(request) for request in more(room)]
     ):
         yield number, rollouts if isinstance(rollouts, Exception) else Judged(rollouts)
+
+
+def _together(
+    engine: Engine, requests: Sequence[SampleRequest], max_new_tokens: int
+) -> Iterator[tuple[int, Judged | Exception]]:
+    """Answer what the engine can read; a sample beyond its context gets SampleTooLong and costs the others nothing."""
+    readable: list[int] = []
+    for number, request in enumerate(requests):
+        error = why_too_long(engine, request.sample, max_new_tokens)
+        if error is None:
+            readable.append(number)
+        else:
+            yield number, error
+    if readable:
+        answers = judge(engine, [requests[number] for number in readable], max_new_tokens=max_new_tokens)
+        yield from zip(readable, answers, strict=True)
 
 
 def _in_full(engine: Engine, samples: Sequence[Sample], rollouts: int, max_new_tokens: int) -> list[Judged]:
