@@ -1,19 +1,27 @@
-"""Callers of the API: programs with keys, people with sessions."""
+"""Callers of the API: programs with keys, people with sessions; and the guard as a process of its own."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from annotation.models import User
+from annotation.moderation.guard_process import Guarding
 from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role
-from tests.factories import default_policy, default_queue, make_user
+from guardapp.guard.protocol import Engine
+from tests.annotation.guard_process import serving
+from tests.factories import default_policy, default_queue, make_user, production
+from tests.paths import STARTER
 
 KeyedClient = Callable[..., APIClient]
+Serve = Callable[[Engine], Guarding]
 
 
 @pytest.fixture
@@ -53,3 +61,36 @@ def png() -> bytes:
     written = io.BytesIO()
     Image.new("RGB", (64, 48), (20, 120, 220)).save(written, "PNG")
     return written.getvalue()
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
+    monkeypatch.setattr("annotation.api.moderation.ring", lambda task: names.append(task.name))
+    return names
+
+
+@pytest.fixture
+def caller(rung: list[str]) -> APIClient:
+    default_queue()
+    default_policy()
+    production()
+    return APIClient(headers={"Authorization": f"Bearer {new_key()}"})
+
+
+def new_key(*scopes: ApiScope) -> str:
+    return create_key(owner=make_user(Role.LEAD), name="platform", scopes=scopes or [ApiScope.MODERATE]).secret
+
+
+@pytest.fixture
+def serve(tmp_path: Path, settings: Settings) -> Iterator[Serve]:
+    settings.GUARD_SOCKET = tmp_path / "guard.sock"
+    with ExitStack() as stack:
+        yield lambda engine: stack.enter_context(serving(engine, tmp_path / "guard.sock"))
+
+
+@pytest.fixture(scope="module")
+def starter() -> Engine:
+    from guardapp.guard.engines.hf.hf_engine import HfEngine
+
+    return HfEngine(str(STARTER), device="cpu", threads=1)

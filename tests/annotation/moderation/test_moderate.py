@@ -19,7 +19,7 @@ from annotation.people.api_keys import moderation_is_used
 from annotation.status import ItemStatus
 from guardapp.guard.protocol import Engine
 from guardapp.guard.verdict import Decoding, Rollout, Sample
-from tests.annotation.moderation.conftest import Serve, new_key
+from tests.annotation.conftest import Serve, new_key
 from tests.annotation.scripted_engine import GIBBERISH, HARMFUL, UNHARMFUL, ScriptedEngine
 from tests.factories import production
 

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from annotation.models import Item, ModerationThreshold
 from guardapp.guard.verdict import Sample
-from tests.annotation.moderation.conftest import Serve
+from tests.annotation.conftest import Serve
 from tests.annotation.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.django_db(transaction=True)

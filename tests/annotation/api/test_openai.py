@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from django.conf import settings as django_settings
 from openai.types import ModerationImageURLInputParam, ModerationTextInputParam
 from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
@@ -12,11 +13,17 @@ from rest_framework.test import APIClient
 from annotation.people.api_keys import create_key
 from annotation.status import ApiScope, Role
 from guardapp.guard.protocol import Engine
-from tests.annotation.moderation.conftest import Serve, new_key
+from tests.annotation.conftest import Serve, new_key
 from tests.annotation.moderation.test_moderate import scripted
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """whitenoise wants its folder when the live server starts."""
+    django_settings.STATIC_ROOT = tmp_path_factory.mktemp("static")
 
 
 def image_at(url: str) -> ModerationImageURLInputParam:
