@@ -1,7 +1,7 @@
 """Typed readers of environment variables. An invalid value raises an error that names the variable and the fix.
 
-Each reader registers its variable with the words that docs/settings.md shows for it, so no second list of names has to
-be kept.
+Each reader registers its variable with the description shown in docs/settings.md, so that there is no second list of
+names to maintain.
 """
 
 import os
@@ -16,7 +16,7 @@ BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable as the documentation shows it. All fields but `name` are Markdown."""
+    """One variable as shown in the documentation. All fields but `name` are Markdown."""
 
     name: str
     section: str
@@ -30,7 +30,7 @@ REGISTER: dict[str, Variable] = {}
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Reads the variables of one section of docs/settings.md. `shown` describes a default that is not a plain value."""
+    """A section of docs/settings.md with its variables. `shown` describes a default that is not a plain value."""
 
     title: str
 

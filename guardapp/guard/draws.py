@@ -1,13 +1,13 @@
-"""Random shares without stored state: a draw that anybody can repeat."""
+"""Reproducible random draws, without stored state."""
 
 import hashlib
 
 
 def sticky_draw(purpose: object, *keys: object) -> float:
-    """A number in [0, 1), determined by the arguments alone: the same in every process, after every restart.
+    """A number in [0, 1), determined by the arguments alone, so that every process draws the same.
 
-    `sticky_draw(purpose, key) < share` samples a share of the keys. A larger share contains a smaller one; other
-    purposes draw independently.
+    `sticky_draw(purpose, key) < share` samples a share of the keys. A larger share contains a smaller one;
+    different purposes draw independently.
     """
     words = ":".join(str(part) for part in (purpose, *keys))
     # the 53 bits of a float, so that rounding never gives 1.0

@@ -95,7 +95,7 @@ def judge_as_they_come(
 def _together(
     engine: Engine, requests: Sequence[SampleRequest], max_new_tokens: int
 ) -> Iterator[tuple[int, Judged | Exception]]:
-    """Answer what the engine can read; a sample beyond its context gets SampleTooLong and costs the others nothing."""
+    """Answer the samples that fit the engine's context; a longer one gets SampleTooLong without affecting others."""
     readable: list[int] = []
     for number, request in enumerate(requests):
         error = why_too_long(engine, request.sample, max_new_tokens)

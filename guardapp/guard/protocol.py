@@ -16,10 +16,10 @@ class CheckpointNotUsable(EngineError):
 
 
 class SampleTooLong(EngineError):
-    """This is too long for the guard: prompt and media take more tokens than its context leaves for them."""
+    """Prompt and media have more tokens than the guard's context leaves for them."""
 
     def __init__(self, tokens: int, limit: int) -> None:
-        """`tokens` of the prompt with its media, `limit`: those of the context without the completion's."""
+        """`tokens` are those of the prompt with its media; `limit` is the context minus the completion's limit."""
         super().__init__(f"This is too long for the guard: {tokens:,} tokens, it reads at most {limit:,}.")
         self.tokens = tokens
         self.limit = limit
@@ -40,14 +40,14 @@ class Engine(Protocol):
 
 @runtime_checkable
 class MeasuringEngine(Engine, Protocol):
-    """An engine that knows its model's context and counts the tokens of a sample as the model reads them."""
+    """An engine that can check whether a sample fits its model's context."""
 
     def check_length(self, sample: Sample, max_new_tokens: int) -> None:
-        """Raise SampleTooLong where the sample and so many new tokens exceed the model's context."""
+        """Raise SampleTooLong if the sample and `max_new_tokens` together exceed the context."""
 
 
 def why_too_long(engine: Engine, sample: Sample, max_new_tokens: int) -> SampleTooLong | None:
-    """Why the engine cannot read the sample; None where it can, or where only its server knows."""
+    """The error if the sample exceeds the context; None if it fits, or if the engine cannot check."""
     if isinstance(engine, MeasuringEngine):
         try:
             engine.check_length(sample, max_new_tokens)

@@ -1,4 +1,4 @@
-"""The settings: Django's own here, those of each subject in a module of this package.
+"""The settings: Django's own, and those of each subject from a module of this package.
 
 Everything that differs between machines comes from the environment. docs/settings.md lists the variables;
 `python -m guardapp.settings` writes it.

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the register of variables: `python -m guardapp.settings`."""
+"""Generate docs/settings.md from the register of variables: `python -m guardapp.settings`."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ HEAD = "| variable | value | default | means |\n|---|---|---|---|\n"
 
 
 def page(present: str) -> str:
-    """The page with its introduction as it is and its tables as the register has them."""
+    """The page with its present introduction and tables generated from the register."""
     introduction = present.partition("\n## ")[0].rstrip()
     titles = dict.fromkeys([*SECTIONS, *(variable.section for variable in env.REGISTER.values())])
     return "\n\n".join([introduction, *(f"## {title}\n\n{table(title)}" for title in titles)]) + "\n"

@@ -1,4 +1,4 @@
-"""Care for reviewers: daily limits, which can be set per person."""
+"""Reviewer wellbeing: daily limits, which can be set per person."""
 
 from guardapp.env import Section
 

@@ -1,4 +1,4 @@
-"""The guard: which one, on what device, and how it writes."""
+"""The guard: checkpoint, devices and generation."""
 
 from guardapp.env import Section
 from guardapp.guard.engines.kinds import ENGINES

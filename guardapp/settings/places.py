@@ -1,4 +1,4 @@
-"""Where data, media, models and messages are."""
+"""Locations of data, media, models and messages."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Celery: its broker, its queues, and the bells that beat rings."""
+"""Celery: broker, queues, and the periodic tasks of beat."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The work of workers and reviewers, and how long its traces are kept."""
+"""Parameters of workers and reviews, and retention periods."""
 
 from guardapp.env import Section
 

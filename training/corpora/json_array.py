@@ -62,7 +62,7 @@ def _bracket_or_quote(window: bytes, at: int) -> int:
 
 
 def _is_escaped(window: bytes, at: int) -> bool:
-    """Whether an odd number of backslashes stands before `at`, inside a string."""
+    """Whether an odd number of backslashes precedes `at`, a position in a string."""
     slashes = 0
     while window[at - 1 - slashes] == BACKSLASH:
         slashes += 1

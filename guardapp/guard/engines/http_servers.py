@@ -29,7 +29,7 @@ AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses for which a retry may su
 # uvicorn closes idle connections after five seconds; close ours before that
 CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3.0)
 
-# httpx2 logs a line for each request, which would bury the lines of an evaluation
+# httpx2 logs a line for each request, which would flood the log of an evaluation
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
@@ -83,7 +83,7 @@ class Servers:
             | ({"Authorization": f"Bearer {self.key}"} if self.key else {}),
             limits=CONNECTIONS,
             verify=ssl.create_default_context(),
-            # a proxy from the environment is not for the guard's servers
+            # ignore proxies set in the environment
             trust_env=False,
         )
 

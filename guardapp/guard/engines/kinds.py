@@ -1,7 +1,7 @@
-"""Every kind of engine in one table: its name in settings and recipes, what it needs, and how it is made.
+"""A table of the kinds of engines: name in settings and recipes, requirements, and constructor.
 
-A new engine is a module beside this one and a row here. torch, transformers and vLLM are imported only when an engine
-is made: the web process reads the table too.
+To add an engine, add a module next to this one and a row here. torch, transformers and vLLM are imported only when an
+engine is created, since the web process reads the table too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,23 +14,23 @@ from guardapp.guard.protocol import Engine, EngineError
 if TYPE_CHECKING:
     from guardapp.guard.engines.adapters import Adapter
 
-# tokens of prompt and completion; a CPU has no room for the whole context of a large guard
+# tokens of prompt and completion; a CPU lacks the memory for a large guard's whole context
 CPU_CONTEXT = 8_192
-# vLLM without a GPU: the exact arithmetic of the transformers engine, and nothing compiled
+# vLLM without a GPU: the exact arithmetic of the transformers engine, uncompiled
 ON_A_CPU: Mapping[str, Any] = {"dtype": "float32", "max_model_len": CPU_CONTEXT, "enforce_eager": True}
-MOST_IN_FLIGHT = 256  # requests to servers
+MOST_IN_FLIGHT = 256  # concurrent requests to servers
 
 
 class EngineUnknown(EngineError):
-    """No engine has this name; the message lists those there are."""
+    """No engine has this name; the message lists the existing ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What a caller asks of an engine. Each kind reads the options that concern it.
+    """The options of an engine; each kind uses those that apply to it.
 
-    `device=None` uses CUDA if available. `batch_size` counts completions; None takes the engine's default. `urls` are
-    servers that hold the checkpoint, `key` is their API key.
+    `device=None` uses CUDA if available. `batch_size` counts completions; None uses the engine's default. `urls` are
+    servers that serve the checkpoint, `key` is their API key.
     """
 
     checkpoint: str
@@ -47,8 +47,8 @@ class EngineOptions:
 class EngineKind:
     """One way to run a guard.
 
-    `package` must be installed beside the usual ones; `title` is its name for people, `install` its tested version. The
-    guard of a `remote` engine runs in servers, so their addresses must be given.
+    `package` is an optional dependency that it requires; `title` is the displayed name, `install` the tested version. A
+    `remote` engine queries servers, whose addresses must be given.
     """
 
     name: str
@@ -98,16 +98,16 @@ ENGINES: Mapping[str, EngineKind] = {
     for kind in (
         # in this process, on a CPU or GPU
         EngineKind("transformers", _transformers),
-        # in this process, on its GPUs entirely
+        # in this process, taking its GPUs entirely
         EngineKind("vllm", _vllm, package="vllm", title="vLLM", install="vllm 0.32"),
-        # behind OpenAI's API, such as `vllm serve`
+        # a server with OpenAI's API, such as `vllm serve`
         EngineKind("server", _server, remote=True),
     )
 }
 
 
 def engine_named(name: str) -> EngineKind:
-    """Raises EngineUnknown."""
+    """Return the kind with this name. Raises EngineUnknown."""
     try:
         return ENGINES[name]
     except KeyError:
@@ -115,5 +115,5 @@ def engine_named(name: str) -> EngineKind:
 
 
 def engine_that_serves(urls: Sequence[str]) -> EngineKind:
-    """Servers if there are any, else a guard in the serving process."""
+    """Servers if any are configured, else a guard in the serving process."""
     return engine_named("server" if urls else "transformers")
