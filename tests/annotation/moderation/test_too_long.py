@@ -4,7 +4,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from guardapp.guard.protocol import Engine
-from tests.annotation.moderation.conftest import Serve
+from tests.annotation.conftest import Serve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENDLESS = "a mad text without end " * 6_000
