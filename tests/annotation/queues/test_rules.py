@@ -27,24 +27,25 @@ def shown(item: Item) -> Prediction:
     return item.prediction
 
 
-@pytest.mark.parametrize(
-    ("conditions", "caught"),
-    [
-        ({}, {"plain", "image", "severe", "none"}),
-        ({"sources": ["test"]}, {"plain", "image", "severe", "none"}),
-        ({"sources": ["elsewhere"]}, set()),
-        ({"modalities": ["image", "video"]}, {"image"}),
-        ({"languages": ["de"]}, {"image"}),
-        ({"categories": ["S9", "S4"]}, {"severe"}),
-        ({"labels": ["unharmful"]}, {"image"}),
-        ({"versions": ["starter"]}, {"plain", "image", "severe"}),
-        ({"score_from": 0.8}, {"severe"}),
-        ({"score_to": 0.3}, {"image"}),
-        ({"disagreement_from": 0.5}, {"plain"}),
-        ({"severity_from": 3}, {"severe"}),
-        ({"labels": ["harmful"], "score_to": 0.9, "disagreement_from": 0.1}, {"plain"}),
-    ],
-)
+CAUGHT: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"plain", "image", "severe", "none"}),
+    ({"sources": ["test"]}, {"plain", "image", "severe", "none"}),
+    ({"sources": ["elsewhere"]}, set()),
+    ({"modalities": ["image", "video"]}, {"image"}),
+    ({"languages": ["de"]}, {"image"}),
+    ({"categories": ["S9", "S4"]}, {"severe"}),
+    ({"labels": ["unharmful"]}, {"image"}),
+    ({"versions": ["starter"]}, {"plain", "image", "severe"}),
+    ({"score_from": 0.8}, {"severe"}),
+    ({"score_to": 0.3}, {"image"}),
+    ({"disagreement_from": 0.5}, {"plain"}),
+    ({"severity_from": 3}, {"severe"}),
+    ({"labels": ["harmful"], "score_to": 0.9, "disagreement_from": 0.1}, {"plain"}),
+]
+CONDITIONS = [conditions for conditions, _ in CAUGHT]
+
+
+@pytest.mark.parametrize(("conditions", "caught"), CAUGHT)
 def test_a_condition_catches_the_same_items_in_memory_and_in_the_database(
     conditions: dict[str, Any], caught: set[str]
 ) -> None:
