@@ -9,13 +9,13 @@ PAGE = BASE_DIR / "docs" / "settings.md"
 SECTIONS = (
     "The guard",
     "Moderation while the caller waits",
-    "The work",
-    "Where things are",
+    "Workers and reviews",
+    "Storage and connections",
     "The web",
-    "Care for reviewers",
-    "The tests",
+    "Reviewer wellbeing",
+    "Tests",
 )
-HEAD = "| variable | value | default | means |\n|---|---|---|---|\n"
+HEAD = "| variable | value | default | meaning |\n|---|---|---|---|\n"
 
 
 def page(present: str) -> str:

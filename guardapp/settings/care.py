@@ -2,18 +2,18 @@
 
 from guardapp.env import Section
 
-read = Section("Care for reviewers")
+read = Section("Reviewer wellbeing")
 
 EXPOSURE_LIMIT_S = read.integer(
     "GUARDAPP_EXPOSURE_LIMIT_SECONDS",
     2 * 3_600,
-    "unblurred seconds of evidence a person and day (UTC); beyond it only items that the guard calls harmless are "
+    "seconds of unblurred evidence per person and day (UTC); beyond that, only items that the guard calls harmless are "
     "served",
     minimum=1,
 )
 SEVERE_LIMIT = read.integer(
-    "GUARDAPP_SEVERE_LIMIT", 100, "items of the gravest severity a person and day, with the same effect", minimum=1
+    "GUARDAPP_SEVERE_LIMIT", 100, "items of the highest severity per person and day, with the same effect", minimum=1
 )
 BREAK_MINUTES = read.integer(
-    "GUARDAPP_BREAK_MINUTES", 55, "minutes of work without a pause after which a break is proposed", minimum=1
+    "GUARDAPP_BREAK_MINUTES", 55, "minutes of work without a pause after which a break is suggested", minimum=1
 )

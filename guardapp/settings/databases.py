@@ -7,7 +7,7 @@ import dj_database_url
 from guardapp.env import Section
 from guardapp.settings.places import DATA_DIR
 
-read = Section("Where things are")
+read = Section("Storage and connections")
 
 read.elsewhere(
     "DATABASE_URL",
@@ -19,7 +19,7 @@ read.elsewhere(
 DATABASE_POOL = read.integer(
     "GUARDAPP_DATABASE_POOL",
     0,
-    "PostgreSQL connections that the threads of a process share; `0`: one each ([team.md](team.md#connections))",
+    "PostgreSQL connections shared by the threads of a process; `0`: one per thread ([team.md](team.md#connections))",
     shown="`8` under `guardapp.wsgi`, else `0`",
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from guardapp import object_store
 from guardapp.env import Section
 
-read = Section("Where things are")
+read = Section("Storage and connections")
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 DATA_DIR = read.path(
@@ -33,7 +33,7 @@ Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 REDIS_URL = read.text(
     "REDIS_URL",
     "",
-    "broker and cache of a team set-up, for example `redis://host:6379/0`",
+    "broker and cache of a team installation, for example `redis://host:6379/0`",
     shown="empty: a private Valkey under `manage.py up`",
 )
 # If media are in a bucket, MEDIA_ROOT is a local cache. None: MEDIA_ROOT holds all media.
@@ -41,9 +41,9 @@ OBJECT_STORE = object_store.parse(
     read.text(
         "GUARDAPP_MEDIA_URL",
         "",
-        "`s3://BUCKET/PREFIX?endpoint=…&region=…&public=…` ([team.md](team.md#media-in-a-bucket)); keys as boto3 finds "
-        "them",
-        shown="empty: media lies in the data folder",
+        "`s3://BUCKET/PREFIX?endpoint=…&region=…&public=…` ([team.md](team.md#media-in-a-bucket)); boto3 finds the "
+        "account's keys",
+        shown="empty: media are in the data folder",
     )
 )
 LONGEST_LINK_SECONDS = 300
@@ -51,17 +51,20 @@ MEDIA_LINK_SECONDS = min(
     read.integer(
         "GUARDAPP_MEDIA_LINK_SECONDS",
         LONGEST_LINK_SECONDS,
-        "how long a link to the bucket is good, at most 300",
+        "seconds for which a link to the bucket is valid, at most 300",
         minimum=1,
     ),
     LONGEST_LINK_SECONDS,
 )
 MEDIA_CACHE_MB = read.integer(
-    "GUARDAPP_MEDIA_CACHE_MB", 4_096, "frames kept on this machine where media lies in a bucket", minimum=64
+    "GUARDAPP_MEDIA_CACHE_MB",
+    4_096,
+    "size in MB of this machine's cache of frames if media are in a bucket",
+    minimum=64,
 )
 read.elsewhere(
     "GUARDAPP_PULSE",
     "path",
-    "`guardapp.worker_alive` in the system's folder for temporary files",
-    "file that a worker touches and its health check looks at; one for each process of a host",
+    "`guardapp.worker_alive` in the system's temporary folder",
+    "file that a worker touches and its health check reads; one per process on a host",
 )

@@ -14,22 +14,24 @@ read = Section("The web")
 
 BIND = read.text("GUARDAPP_BIND", "127.0.0.1", "address on which `manage.py up` listens")
 PORT = read.integer("GUARDAPP_PORT", 8000, "port on which `manage.py up` listens", minimum=1)
-WEB_WORKERS = read.integer("GUARDAPP_WEB_WORKERS", 2, "web processes", minimum=1)
+WEB_WORKERS = read.integer("GUARDAPP_WEB_WORKERS", 2, "number of web processes", minimum=1)
 WEB_THREADS = read.integer(
     "GUARDAPP_WEB_THREADS",
     24,
-    "threads of each; moderation may hold all but an eighth of them. Give gunicorn the same `--threads` where you "
-    "start it yourself",
+    "threads per web process; moderation may use all but an eighth of them. If you start gunicorn yourself, give it "
+    "the same `--threads`",
     minimum=2,
 )
 # moderation leaves these free
 PAGE_THREADS = max(1, WEB_THREADS // 8)
-ALLOWED_HOSTS = read.words("GUARDAPP_HOSTS", "localhost,127.0.0.1,[::1]", "host names that are answered")
+ALLOWED_HOSTS = read.words("GUARDAPP_HOSTS", "localhost,127.0.0.1,[::1]", "host names under which the web is reachable")
 CSRF_TRUSTED_ORIGINS = read.words(
-    "GUARDAPP_ORIGINS", "", "origins that forms may come from, with scheme, for example `https://guard.example.org`"
+    "GUARDAPP_ORIGINS",
+    "",
+    "origins from which forms are accepted, with scheme, for example `https://guard.example.org`",
 )
 HTTPS = read.boolean(
-    "GUARDAPP_HTTPS", False, "`1` behind a proxy that ends TLS and sets `X-Forwarded-Proto`: secure cookies, HSTS"
+    "GUARDAPP_HTTPS", False, "`1` behind a proxy that terminates TLS and sets `X-Forwarded-Proto`: secure cookies, HSTS"
 )
 
 
@@ -38,8 +40,8 @@ def _secret_key() -> str:
     given = read.text(
         "GUARDAPP_SECRET_KEY",
         "",
-        "signs sessions; give the same one to every web process of a team set-up",
-        shown="made once, kept in the data folder",
+        "signs sessions; must be the same for all web processes of a team installation",
+        shown="created once in the data folder",
     )
     if given:
         return given
@@ -67,25 +69,25 @@ WEBHOOKS_PRIVATE = read.boolean(
 IMAGE_HOSTS = read.words(
     "GUARDAPP_IMAGE_HOSTS",
     "",
-    "hosts whose pictures are fetched by https address ([team.md](team.md#pictures-by-address))",
+    "hosts from which pictures are fetched by https ([team.md](team.md#pictures-by-address))",
     shown="empty: none are fetched",
 )
-DEBUG = read.boolean("GUARDAPP_DEBUG", False, "Django's debug pages; never where others can reach it")
+DEBUG = read.boolean("GUARDAPP_DEBUG", False, "Django's debug pages; never on a machine that others can reach")
 LOG_LEVEL = read.choice(
-    "GUARDAPP_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"], "the least severe messages that are logged"
+    "GUARDAPP_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"], "minimum severity of logged messages"
 )
-LOG_FORMAT = read.choice("GUARDAPP_LOG_FORMAT", "line", ["line", "json"], "`json`: one object a line")
+LOG_FORMAT = read.choice("GUARDAPP_LOG_FORMAT", "line", ["line", "json"], "`json`: one object per line")
 METRICS_TOKEN = read.text(
     "GUARDAPP_METRICS_TOKEN",
     "",
     "bearer token that Prometheus sends",
-    shown="empty: leads alone read `/metrics`",
+    shown="empty: only leads may read `/metrics`",
 )
 TRACES = read.boolean(
     "GUARDAPP_TRACES",
     False,
-    "`1`: OpenTelemetry traces (extra `otel`), sent where OpenTelemetry's own variables say, such as "
-    "`OTEL_EXPORTER_OTLP_ENDPOINT`",
+    "`1`: OpenTelemetry traces (extra `otel`), whose destination is set by OpenTelemetry's own "
+    "variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`",
 )
 
 # in the database rather than Redis, so that pages work while Redis is down
@@ -131,6 +133,6 @@ LOGGING = {
         "handlers": ["console"],
         "level": LOG_LEVEL,
     },
-    # they log a line for each request at INFO
+    # these log a line for each request at INFO
     "loggers": {"httpx2": {"level": "WARNING"}, "httpcore2": {"level": "WARNING"}},
 }

@@ -2,26 +2,27 @@
 
 from guardapp.env import Section
 
-read = Section("The work")
+read = Section("Workers and reviews")
 
 INFERENCE_BATCH = read.integer("GUARDAPP_BATCH", 32, "items that a worker claims at once", minimum=1)
 CLAIM_SECONDS = read.integer(
     "GUARDAPP_CLAIM_SECONDS",
     60,
-    "how long a worker's claim outlives its last renewal. It is renewed three times in that span while the worker "
-    "works, so this is how long the items of a dead worker wait",
+    "duration of a worker's claim in seconds. A working worker renews it three times within that time; the items of a "
+    "dead worker wait until it expires",
     minimum=1,
 )
 AUDIT_SHARE = (
-    read.integer("GUARDAPP_AUDIT_SHARE", 5, "per cent of items that go to the audit lane whatever the guard says") / 100
+    read.integer("GUARDAPP_AUDIT_SHARE", 5, "percentage of items sent to the audit lane, whatever the guard predicts")
+    / 100
 )
 SETTLE_SECONDS = read.integer(
-    "GUARDAPP_SETTLE_SECONDS", 10, "how long a review can be undone before training may take its gold label"
+    "GUARDAPP_SETTLE_SECONDS",
+    10,
+    "seconds in which a review can be undone before its gold label may be used for training",
 )
 HOLDOUT_SHARE = (
-    read.integer(
-        "GUARDAPP_HOLDOUT_SHARE", 20, "per cent of a snapshot's groups that are kept for evaluation", minimum=1
-    )
+    read.integer("GUARDAPP_HOLDOUT_SHARE", 20, "percentage of a snapshot's groups held out for evaluation", minimum=1)
     / 100
 )
 DEMO_ITEMS = read.integer(
@@ -44,6 +45,6 @@ RETENTION_CLASSES = (
 RETENTION_DAYS = read.days(
     "GUARDAPP_RETENTION",
     RETENTION_CLASSES,
-    "days that something is kept where it differs from the default, `0` for ever; the names are "
+    "retention in days where it differs from the default, `0` for ever; the names are "
     + ", ".join(f"`{name}`" for name in RETENTION_CLASSES),
 )
