@@ -5,16 +5,18 @@ On PostgreSQL the rows travel as one JSON document that the server unfolds: a te
 takes.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any
 
 import orjson
 from django.db import connection
+from django.db.models import CharField, DateTimeField, TextField
 
-from annotation.ingest.values import IncomingItem
+from annotation.ingest.values import COLUMNS, IncomingItem
 from annotation.media.store import StoredMedia
 from annotation.models import ApiKey, Event, Item, ReviewQueue, User
 from annotation.status import EventKind, ItemStatus
@@ -43,18 +45,9 @@ class Candidate:
         return (self.row.prompt, self.row.response, self.content_hash) == (prompt, response, content_hash)
 
 
-GIVEN = (
-    "source",
-    "external_id",
-    "modality",
-    "prompt",
-    "response",
-    "metadata",
-    "reason",
-    "reported_at",
-    "content_hash",
-    "language",
-)
+# what differs from row to row: the sender's fields, and what was made of the content
+GIVEN = (*COLUMNS, "content_hash")
+_columns_of = attrgetter(*COLUMNS)
 
 
 def insert_new(
@@ -90,17 +83,13 @@ def _insert_on_sqlite(candidates: Collection[Candidate], alike: Item, actor: Use
     """Row by row by prepared statements: of bulk_create's time three quarters go into making models and SQL of a
     thousand rows.
     """
-    constants = _constants(alike)
-    plain = [field.name for field in _given_fields()]
-    json: dict[str, Any] = {name: Item._meta.get_field(name) for name in ("metadata", "reason")}
+    constants, writers = _constants(alike), _writers_on_sqlite()
 
     def values(candidate: Candidate) -> list[Any]:
         given = _given(candidate)
-        for name, field in json.items():
-            given[name] = field.get_db_prep_save(given[name], connection) if given[name] else "{}"
-        if given["reported_at"] is not None:
-            given["reported_at"] = connection.ops.adapt_datetimefield_value(given["reported_at"])
-        return [given[name] for name in plain] + constants
+        for name, write in writers:
+            given[name] = write(given[name])
+        return [*given.values(), *constants]
 
     with connection.cursor() as cursor:
         cursor.executemany(_inserts_on_sqlite(), [values(candidate) for candidate in candidates])
@@ -129,19 +118,10 @@ def _insert_on_postgresql(candidates: Collection[Candidate], alike: Item, actor:
 
 
 def _given(candidate: Candidate) -> dict[str, Any]:
-    row = candidate.row
-    return {
-        "source": row.source,
-        "external_id": row.external_id,
-        "modality": candidate.modality.value,
-        "prompt": row.prompt,
-        "response": row.response,
-        "metadata": row.metadata,
-        "reason": row.reason,
-        "reported_at": row.reported_at,
-        "content_hash": candidate.content_hash,
-        "language": row.language,
-    }
+    """In the order of GIVEN."""
+    given = dict(zip(COLUMNS, _columns_of(candidate.row), strict=True))
+    given["modality"], given["content_hash"] = candidate.modality.value, candidate.content_hash
+    return given
 
 
 def _constants(alike: Item) -> list[Any]:
@@ -150,7 +130,22 @@ def _constants(alike: Item) -> list[Any]:
 
 @lru_cache(maxsize=1)
 def _given_fields() -> tuple[Any, ...]:
-    return tuple(field for field in Item._meta.concrete_fields if field.name in GIVEN)
+    return tuple(Item._meta.get_field(name) for name in GIVEN)
+
+
+def _writers_on_sqlite() -> list[tuple[str, Callable[[Any], Any]]]:
+    """What makes values that SQLite stores, for the columns that are not text."""
+
+    def writer(field: Any) -> Callable[[Any], Any]:
+        usual = field.get_default()
+        stored = field.get_db_prep_save(usual, connection)
+        if isinstance(field, DateTimeField):  # what is read is aware, and needs none of the field's checks
+            write = connection.ops.adapt_datetimefield_value
+        else:
+            write = partial(field.get_db_prep_save, connection=connection)
+        return lambda value: stored if value == usual else write(value)
+
+    return [(field.name, writer(field)) for field in _given_fields() if not isinstance(field, CharField | TextField)]
 
 
 @lru_cache(maxsize=1)

@@ -111,13 +111,13 @@ class FieldReader:
             return ""
         return value
 
-    def language(self) -> str:
+    def language(self, name: str) -> str:
         """The sender's claim as a BCP 47 code; "" where none is made."""
-        value = self.text("language", limit=40).strip()
+        value = self.text(name, limit=40).strip()
         code = language_code(value)
         if value and not code:
             self.refuse(
-                "language", f"is {value!r}. Write a BCP 47 code of at most 16 characters, as in en, pt-BR or zh-Hant."
+                name, f"is {value!r}. Write a BCP 47 code of at most 16 characters, as in en, pt-BR or zh-Hant."
             )
         return code
 

@@ -1,8 +1,8 @@
 """One untrusted row → IncomingItem or RowProblem. Four shapes are taken; a row's fields say which one it is.
 
-own          external_id, source, prompt, response, media[], modality, language, metadata, reason, reported_at
-Coop         has `data` or `type`: external_id, source, type, data{text, image_url, video_url}, reported_at,
-             reason{policy_id, text}, context[], language, metadata
+own          external_id, source, prompt, response, media[], modality, and the fields of values.ABOUT
+Coop         has `data` or `type`: external_id, source, type, data{text, image_url, video_url}, context[], and the
+             fields of values.ABOUT
 chat pair    has `request`: request, response, and all that the own shape has but prompt; an external_id that is
              missing is made of the content
 dataset row  has `id` without external_id: id, source, prompt, response, media[], modality, split, license,
@@ -22,9 +22,9 @@ from annotation.ingest.language_codes import language_code
 from annotation.ingest.made_id import made_id
 from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.read_media import MediaFinder, no_files, read_media, read_medium
-from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, RowProblem
+from annotation.ingest.values import ABOUT, DEFAULT_SOURCE, FieldError, IncomingItem, RowProblem
 
-SHARED = frozenset({"external_id", "source", "metadata", "reason", "reported_at", "language"})
+SHARED = frozenset({"external_id", "source", *ABOUT})
 OWN_FIELDS = SHARED | {"prompt", "response", "media", "modality"}
 COOP_FIELDS = SHARED | {"type", "data", "context"}
 COOP_DATA = frozenset({"text", "image_url", "video_url"})
@@ -34,6 +34,7 @@ DATASET_FIELDS = frozenset(
     {"id", "source", "split", "license", "modality", "prompt", "response", "media", "categories", *LABELS}
 )
 MAX_EXTERNAL_ID, MAX_SOURCE = 200, 100
+READERS = tuple((name, getattr(FieldReader, about.reads)) for name, about in ABOUT.items())
 
 
 def read_row(
@@ -74,10 +75,7 @@ def _read_own(reader: FieldReader, default_source: str, find: MediaFinder) -> In
         response=reader.optional_text("response"),
         media=read_media(reader, "media", find),
         modality=reader.modality(),
-        metadata=reader.mapping("metadata"),
-        reason=reader.mapping("reason"),
-        reported_at=reader.moment("reported_at"),
-        language=reader.language(),
+        **_about(reader),
     )
 
 
@@ -93,10 +91,7 @@ def _read_chat(reader: FieldReader, default_source: str, find: MediaFinder) -> I
         response=response,
         media=media,
         modality=reader.modality(),
-        metadata=reader.mapping("metadata"),
-        reason=reader.mapping("reason"),
-        reported_at=reader.moment("reported_at"),
-        language=reader.language(),
+        **_about(reader),
     )
 
 
@@ -113,10 +108,11 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
         for name in ("image_url", "video_url")
         if data.row.get(name) and (medium := read_medium(data, name, data.row[name], find)) is not None
     )
-    metadata = reader.mapping("metadata")
+    about = _about(reader)
     kind, context = reader.text("type", limit=100), reader.sequence("context")
     if context:
         reader.fits("context", context)
+    more = ({"type": kind} if kind else {}) | ({"context": context} if context else {})
     if kind in ("image", "video") and not data.row.get(f"{kind}_url"):
         reader.refuse("type", f"says {kind!r}, but data.{kind}_url is missing.")
     return IncomingItem(
@@ -124,10 +120,7 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
         source=_source(reader, default_source),
         prompt=data.text("text"),
         media=media,
-        reason=reader.mapping("reason"),
-        reported_at=reader.moment("reported_at"),
-        language=reader.language(),
-        metadata={**metadata, **({"type": kind} if kind else {}), **({"context": context} if context else {})},
+        **{**about, "metadata": about["metadata"] | more},
     )
 
 
@@ -151,6 +144,10 @@ def _read_dataset(reader: FieldReader, default_source: str, find: MediaFinder) -
         modality=reader.modality(),
         metadata=metadata,
     )
+
+
+def _about(reader: FieldReader) -> dict[str, Any]:
+    return {name: read(reader, name) for name, read in READERS}
 
 
 def _source(reader: FieldReader, default: str) -> str:

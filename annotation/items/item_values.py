@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import F
 
 from annotation.database.kept_statements import Select
+from annotation.ingest.values import ABOUT, ABOUT_FOR_REVIEWERS
 from annotation.items.search import ItemSearch
 from annotation.models import Assignment, Draft, GoldLabel, Item, Prediction
 from annotation.review.drafts import draft_first
@@ -42,11 +43,11 @@ def item_with_all(item_id: int) -> dict[str, Any]:
     gold = GoldLabel.objects.standing().filter(item=item).select_related("hard_sample").first()
     return {
         **content_of(item),
+        **{name: getattr(item, name) for name in ABOUT},
         "status": item.status,
         "queue": item.queue.slug,
         "lane": item.lane,
         "priority": item.priority,
-        "metadata": item.metadata,
         "created_at": item.created_at,
         "error": {"code": item.error_code, "message": item.error_message} if item.error_code else None,
         "prediction": None if item.prediction is None else prediction_of(item.prediction),
@@ -125,9 +126,7 @@ def content_of(item: Item) -> dict[str, Any]:
         "modality": item.modality,
         "prompt": item.prompt,
         "response": item.response,
-        "language": item.language,
-        "reason": item.reason,
-        "reported_at": item.reported_at,
+        **{name: getattr(item, name) for name in ABOUT_FOR_REVIEWERS},
         "media": [{name.removeprefix("asset__"): value for name, value in medium.items()} for medium in media],
     }
 

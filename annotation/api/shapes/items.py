@@ -3,11 +3,13 @@
 They only document: rows are read by annotation.ingest, which is stricter and many times faster.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
 
-from annotation.ingest.values import MAX_BATCH, RowStatus
+from annotation.ingest.language_codes import LONGEST
+from annotation.ingest.values import ABOUT, ABOUT_FOR_REVIEWERS, MAX_BATCH, MAX_TEXT_CHARACTERS, RowStatus
 from annotation.status import GoldSource, ItemStatus, Lane, ReviewKind, ReviewMode, TargetSource
 from annotation.web.openapi import FieldErrorShape
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
@@ -15,16 +17,28 @@ from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 LABELS = [label.value for label in Harmfulness]
 
 
+def said_of_items(names: Iterable[str], *, coming_in: bool = False) -> dict[str, Any]:
+    """Fields that say something about an item. None is required coming in; going out each is there."""
+    kinds: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
+        "mapping": (serializers.DictField, {}),
+        "moment": (serializers.DateTimeField, {} if coming_in else {"allow_null": True}),
+        "language": (serializers.CharField, {"max_length": LONGEST}),
+        "text": (serializers.CharField, {"max_length": MAX_TEXT_CHARACTERS}),
+    }
+    made = {}
+    for name in names:
+        kind, options = kinds[ABOUT[name].reads]
+        made[name] = kind(required=not coming_in, help_text=ABOUT[name].words or None, **options)
+    return made
+
+
 class SharedFields(serializers.Serializer[Any]):
     source = serializers.CharField(
         max_length=100, required=False, help_text="where it comes from; ids are unique within a source"
     )  # type: ignore[assignment]
-    metadata = serializers.DictField(required=False)
-    reason = serializers.DictField(required=False, help_text="why it was flagged, e.g. {policy_id, text}")
-    reported_at = serializers.DateTimeField(required=False)
-    language = serializers.CharField(
-        max_length=16, required=False, help_text="BCP 47; metadata.language counts where this is missing"
-    )
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), **said_of_items(ABOUT, coming_in=True)}
 
 
 class MediaFields(serializers.Serializer[Any]):
@@ -112,10 +126,10 @@ class ContentShape(serializers.Serializer[Any]):
     modality = serializers.ChoiceField(choices=[one.value for one in Modality])
     prompt = serializers.CharField()
     response = serializers.CharField(allow_null=True)
-    reason = serializers.DictField()
-    reported_at = serializers.DateTimeField(allow_null=True)
-    language = serializers.CharField(help_text="BCP 47; empty where nobody named it")
     media = MediumShape(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), **said_of_items(ABOUT_FOR_REVIEWERS)}
 
 
 class PredictionShape(serializers.Serializer[Any]):
@@ -185,9 +199,11 @@ class ItemShape(ContentShape):
     queue = serializers.CharField()
     lane = serializers.ChoiceField(choices=Lane.choices)
     priority = serializers.FloatField()
-    metadata = serializers.DictField()
     created_at = serializers.DateTimeField()
     error = ItemErrorShape(allow_null=True)
     prediction = PredictionShape(allow_null=True)
     reviews = ReviewShape(many=True)
     gold = GoldShape(allow_null=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), **said_of_items(ABOUT)}
