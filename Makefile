@@ -1,6 +1,6 @@
 # make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run setup format test test-vllm check bench bench-console bench-scale bench-training bench-peer demo starter screens
+.PHONY: help run setup format test test-all test-rest test-vllm test-gpu check bench bench-console bench-scale bench-training bench-peer demo starter screens
 
 VENV := .venv
 VLLM := .venv-vllm
@@ -10,15 +10,23 @@ IN := $(VENV)/bin/python
 # compiling all of torch to bytecode takes longer than everything else here; what is imported is compiled then
 INSTALL := $(IN) -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
 ONE_THREAD := OMP_NUM_THREADS=1
+WORKERS := --numprocesses auto --maxprocesses 4 --dist worksteal
+# marks of tests that make test leaves out, and of those that need a machine or an environment of their own; tests/test_selections.py
+# holds that each test is in one run
+LONG := faults or matrix or slow
+ELSEWHERE := gpu or vllm
 # images often set this; without bytecode every process that imports torch compiles it again: 12 s of a processor instead of 1
 unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make run      install and start everything on http://127.0.0.1:8000; Ctrl+C stops it"
-	@echo "make test     install and run the tests (PYTEST=... passes options)"
+	@echo "make test     install and run the tests, but for the long ones (PYTEST=... passes options)"
+	@echo "make test-all     all tests: make test, then faults, long trainings, every page in a browser, and a real vLLM"
 	@echo "make format   write the code as ruff formats it"
 	@echo "make check    ruff, mypy (strict), missing migrations"
-	@echo "make test-vllm  the guard behind a real vLLM on the CPU, in an environment of its own (4 GB)"
+	@echo "make test-rest    what make test leaves out; needs Chromium, PostgreSQL and Redis"
+	@echo "make test-vllm    the guard behind a real vLLM on the CPU, in an environment of its own (4 GB)"
+	@echo "make test-gpu     the engine and the trainings on a CUDA device"
 	@echo "make demo     the whole loop unattended, with the gain in F1"
 	@echo "make bench    requests a second on the embedded default"
 	@echo "make bench-console   from a key to the next item, and up to a million items (PostgreSQL, Chromium)"
@@ -38,10 +46,19 @@ setup: $(VENV)/.installed-run
 test: $(VENV)/.installed-test
 	@command -v chromium >/dev/null || \
 	  echo "Chromium is missing, so the browser tests are skipped. On Debian and Ubuntu: apt-get install chromium fonts-dejavu-core"
-	$(ONE_THREAD) $(IN) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST)
+	$(ONE_THREAD) $(IN) -m pytest $(WORKERS) -m "not ($(LONG) or $(ELSEWHERE))" $(PYTEST)
+
+test-all: test test-rest test-vllm
+
+# what it needs and does not find fails it
+test-rest: $(VENV)/.installed-test
+	GUARDAPP_REQUIRE_SERVICES=1 $(ONE_THREAD) $(IN) -m pytest $(WORKERS) -m "($(LONG)) and not ($(ELSEWHERE))" $(PYTEST)
 
 test-vllm: $(VENV)/.installed-test $(VLLM)/.installed
-	GUARDAPP_TEST_VLLM=$(abspath $(VLLM)/bin/python) $(ONE_THREAD) $(IN) -m pytest -rA --capture=no $(PYTEST) tests/vllm
+	GUARDAPP_TEST_VLLM=$(abspath $(VLLM)/bin/python) $(ONE_THREAD) $(IN) -m pytest -rA --capture=no -m "vllm and not gpu" $(PYTEST)
+
+test-gpu: $(VENV)/.installed-test
+	$(IN) -m pytest -m gpu $(PYTEST)
 
 format: $(VENV)/.installed-test
 	$(IN) -m ruff check --fix .

@@ -2,17 +2,35 @@
 their order.
 """
 
+import shutil
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from django.apps import apps
-from pytest_django import Settings
+from django.db import connection
+from pytest_django import DjangoDbBlocker, Settings
 
 from annotation.predictions import active_policy
 from guardapp.celery import app as celery_app
+from tests.cpu_time import CpuTime
+from tests.made_once import folder_of_the_run, one_at_a_time
+from tests.paths import ROOT
 
 __all__ = ["celery_app"]
+
+# a file in one of these cannot forget its mark
+MARK_OF_FOLDER = {"browser": "browser", "faults": "faults", "gpu": "gpu", "vllm": "vllm"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(CpuTime(), "cpu_time")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    mark = MARK_OF_FOLDER.get(item.path.relative_to(ROOT / "tests").parts[0])
+    if mark is not None:
+        item.add_marker(mark)
 
 
 @pytest.hookimpl(trylast=True)
@@ -23,6 +41,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: item.get_closest_marker("slow") is None or item.get_closest_marker("django_db") is not None
     )
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """pytest-django then takes the file that it finds, instead of migrating an empty one."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """A migrated SQLite database for tests to copy, there once a worker has its test database. None on PostgreSQL."""
+    return folder_of_the_run(tmp_path_factory) / "migrated.sqlite3" if connection.vendor == "sqlite" else None
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated: Path | None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> None:
+    """The first worker migrates its test database, the others begin with a copy."""
+    if migrated is None:
+        request.getfixturevalue("django_db_setup")
+        return
+    name = tmp_path_factory.getbasetemp() / "test.sqlite3"
+    connection.settings_dict["TEST"]["NAME"] = name
+    with one_at_a_time(migrated):
+        if migrated.exists():
+            shutil.copy(migrated, name)
+        request.getfixturevalue("django_db_setup")
+        if not migrated.exists():
+            with django_db_blocker.unblock(), connection.cursor() as cursor:
+                cursor.execute("VACUUM INTO %s", [str(migrated)])
 
 
 @pytest.fixture(autouse=True)

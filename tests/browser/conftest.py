@@ -29,7 +29,6 @@ expect.set_options(timeout=PATIENCE_MS)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser/" in item.path.as_posix():
-            item.add_marker(pytest.mark.browser)
             # a browser beside a whole suite on two cores; the report names who needed it
             item.add_marker(pytest.mark.flaky(reruns=1))
 

@@ -62,6 +62,7 @@ def wrongs(page: Page, address: str) -> list[str]:
     return found + wide
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("part", ["review", "lead", "training"])
 def test_no_page_has_a_serious_fault(bare_page: Page, live_server: LiveServer, client: Client, part: str) -> None:
     lead = make_lead()

@@ -68,6 +68,7 @@ def wrongs(page: Page, address: str, english: set[str]) -> list[str]:
     return [*found, *page.evaluate(OVERFLOW)]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("part", ["review", "lead", "training"])
 def test_every_page_speaks_german_and_fits(german: Page, live_server: LiveServer, client: Client, part: str) -> None:
     lead = make_lead()

@@ -46,6 +46,7 @@ def start(page: Page, stage: str, what: str, mined_from: str = "", **settings: s
     return run
 
 
+@pytest.mark.slow
 def test_mining_and_grpo_start_from_the_page_and_their_charts_fill(page: Page, live_server: LiveServer) -> None:
     sign_in(page)
     ModelVersion.objects.filter(pk=production().pk).update(checkpoint=STARTER)

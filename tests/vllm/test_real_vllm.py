@@ -21,6 +21,7 @@ from guardapp.guard.judging import LABELS_FIRST
 from guardapp.guard.media.decode import PRESETS, decode
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Rollout, Sample, Verdict
+from tests.absence import absent
 from tests.paths import ROOT
 from tests.training.tiny_run import run_here, sft_run, write_rows
 from tests.vllm.served import STARTER, vllm_server
@@ -34,11 +35,13 @@ PYTHON = os.environ.get("GUARDAPP_TEST_VLLM", "")
 SEED = 5
 GREEDY = Decoding(max_new_tokens=128)
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1_800),
-    pytest.mark.skipif(not PYTHON, reason="GUARDAPP_TEST_VLLM names no environment with vLLM: make test-vllm"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> None:
+    if not PYTHON:
+        absent("GUARDAPP_TEST_VLLM names no environment with vLLM (make test-vllm makes one)")
 
 
 @pytest.fixture(scope="module")
