@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from annotation.predictions import active_policy
 from guardapp.celery import app as celery_app
 from tests.cpu_time import CpuTime
-from tests.made_once import folder_of_the_run, one_at_a_time
+from tests.made_once import Migrated, migrated_database, one_at_a_time
 from tests.paths import ROOT
 
 __all__ = ["celery_app"]
@@ -50,24 +50,17 @@ def django_db_keepdb() -> bool:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """A migrated SQLite database for tests to copy, there once a worker has its test database. None on PostgreSQL."""
-    return folder_of_the_run(tmp_path_factory) / "migrated.sqlite3" if connection.vendor == "sqlite" else None
-
-
-@pytest.fixture(scope="session")
 def django_db_setup(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    migrated: Path | None,
     django_db_modify_db_settings: None,
     django_db_blocker: DjangoDbBlocker,
 ) -> None:
     """The first worker migrates its test database, the others begin with a copy."""
-    if migrated is None:
+    if connection.vendor != "sqlite":
         request.getfixturevalue("django_db_setup")
         return
-    name = tmp_path_factory.getbasetemp() / "test.sqlite3"
+    name, migrated = tmp_path_factory.getbasetemp() / "test.sqlite3", migrated_database(tmp_path_factory)
     connection.settings_dict["TEST"]["NAME"] = name
     with one_at_a_time(migrated):
         if migrated.exists():
@@ -76,6 +69,17 @@ def django_db_setup(
         if not migrated.exists():
             with django_db_blocker.unblock(), connection.cursor() as cursor:
                 cursor.execute("VACUUM INTO %s", [str(migrated)])
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Migrated:
+    """Puts a migrated SQLite database into a data folder, for tests about what happens in an installation later."""
+
+    def put(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(migrated_database(tmp_path_factory), folder / "guardapp.sqlite3")
+
+    return put
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+Migrated = Callable[[Path], None]
+
 
 def folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
     """One folder for all workers."""
@@ -35,3 +37,8 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(unfinished)
             unfinished.rename(made)
     return made
+
+
+def migrated_database(factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file, there as soon as a worker has its test database."""
+    return folder_of_the_run(factory) / "migrated.sqlite3"

@@ -9,6 +9,7 @@ import pytest
 
 from guardapp.supervisor.programs import valkey_server
 from tests.faults.killing import Site, Worker, finish, kill_repeatedly, ring, seed
+from tests.made_once import Migrated
 
 pytestmark = pytest.mark.faults
 
@@ -31,17 +32,19 @@ def private_broker(tmp_path: Path) -> Iterator[str]:
         server.wait()
 
 
-def test_workers_killed_at_any_moment_lose_no_item_and_predict_none_twice(tmp_path: Path, private_broker: str) -> None:
-    site = Site(tmp_path, f"sqlite:///{tmp_path / 'guardapp.sqlite3'}", private_broker)
+@pytest.fixture
+def site(tmp_path: Path, private_broker: str, migrated: Migrated) -> Site:
+    migrated(tmp_path)
+    return Site(tmp_path, f"sqlite:///{tmp_path / 'guardapp.sqlite3'}", private_broker)
+
+
+def test_workers_killed_at_any_moment_lose_no_item_and_predict_none_twice(site: Site) -> None:
     kill_repeatedly(site, items=100, kills=6)
 
 
-def test_a_batch_that_takes_longer_than_a_claim_is_kept(
-    tmp_path: Path, private_broker: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_that_takes_longer_than_a_claim_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     # 1.6 s a completion of 16 items, where a claim holds 1 s
     monkeypatch.setenv("SECONDS_A_SAMPLE", "0.1")
-    site = Site(tmp_path, f"sqlite:///{tmp_path / 'guardapp.sqlite3'}", private_broker)
     seed(site, 16)
     workers = [Worker(site, 0, "inference"), Worker(site, 1, "default")]
     try:
@@ -55,10 +58,9 @@ def test_a_batch_that_takes_longer_than_a_claim_is_kept(
 
 
 def test_workers_killed_over_a_shadow_lose_no_request_and_predict_none_twice(
-    tmp_path: Path, private_broker: str, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECONDS_A_SAMPLE", "0.1")  # 0.4 s a batch of the shadow's four
-    site = Site(tmp_path, f"sqlite:///{tmp_path / 'guardapp.sqlite3'}", private_broker)
     seed(site, 24, "shadow")
     waiting = "SELECT count(*) FROM annotation_shadowrequest"
     worker = Worker(site, 0)

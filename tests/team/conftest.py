@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,20 +14,21 @@ import redis
 from PIL import Image
 
 from tests.absence import absent
+from tests.paths import ROOT
 
 POSTGRES = os.environ.get("GUARDAPP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("GUARDAPP_TEST_REDIS", "redis://127.0.0.1:6379/9")
 
 
 @contextmanager
-def fresh_database() -> Iterator[str]:
+def fresh_database(template: str = "template1") -> Iterator[str]:
     name = f"guardapp_test_{uuid.uuid4().hex[:8]}"
     try:
         server = psycopg.connect(f"{POSTGRES}/postgres", autocommit=True, connect_timeout=3)
     except psycopg.OperationalError:
         absent("PostgreSQL cannot be reached")
     with server:
-        server.execute(f'CREATE DATABASE "{name}"')
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         yield f"{POSTGRES}/{name}"
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -44,7 +47,28 @@ def empty_redis() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
+    """An empty database."""
     with fresh_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database that a worker migrates once, for others to be copied from."""
+    with fresh_database() as url:
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": url, "GUARDAPP_DATA": str(tmp_path_factory.mktemp("template"))},
+            check=True,
+            timeout=240,
+        )
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def migrated_postgres_url(migrated_template: str) -> Iterator[str]:
+    with fresh_database(migrated_template) as url:
         yield url
 
 

@@ -23,7 +23,11 @@ def empty_url() -> Iterator[str]:
 @pytest.mark.services
 @pytest.mark.slow
 @pytest.mark.timeout(960)
-def test_a_team_s_database_is_backed_up_and_restored(tmp_path: Path, postgres_url: str, empty_url: str) -> None:
+def test_a_team_s_database_is_backed_up_and_restored(
+    tmp_path: Path, migrated_postgres_url: str, empty_url: str
+) -> None:
     if shutil.which("pg_dump") is None:
         absent("pg_dump is not installed")
-    backed_up_and_restored(Site(tmp_path / "old", postgres_url), Site(tmp_path / "new", empty_url), tmp_path / "backup")
+    backed_up_and_restored(
+        Site(tmp_path / "old", migrated_postgres_url), Site(tmp_path / "new", empty_url), tmp_path / "backup"
+    )

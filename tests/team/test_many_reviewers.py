@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.made_once import Migrated
 from tests.paths import ROOT
 
 
@@ -42,19 +43,20 @@ def check(report: dict[str, Any], reviews_per_item: int) -> None:
     assert min(report["acts"][act] for act in ("skipped", "undone", "sent again", "sent twice", "too late")) > 0
 
 
-def test_a_crowd_on_sqlite_never_meets_a_locked_database(tmp_path: Path) -> None:
+def test_a_crowd_on_sqlite_never_meets_a_locked_database(tmp_path: Path, migrated: Migrated) -> None:
+    migrated(tmp_path)
     check(crowd(tmp_path, items=80, people=8, reviews_per_item=2), 2)
 
 
 @pytest.mark.services
 @pytest.mark.parametrize("reviews_per_item", [1, 2])
-def test_two_hundred_reviewers_on_postgresql(tmp_path: Path, postgres_url: str, reviews_per_item: int) -> None:
+def test_two_hundred_reviewers_on_postgresql(tmp_path: Path, migrated_postgres_url: str, reviews_per_item: int) -> None:
     report = crowd(
         tmp_path,
         items=240 // reviews_per_item,
         people=200,
         reviews_per_item=reviews_per_item,
-        database_url=postgres_url,
+        database_url=migrated_postgres_url,
     )
     check(report, reviews_per_item)
     assert report["reviewers"] > 100

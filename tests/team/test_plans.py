@@ -28,8 +28,8 @@ SCAN = re.compile(r"Seq Scan on (\w+)")
 
 
 @pytest.mark.services
-def test_no_hot_statement_reads_a_whole_table(tmp_path: Path, postgres_url: str) -> None:
-    environment = {**os.environ, "DATABASE_URL": postgres_url, "GUARDAPP_DATA": str(tmp_path)}
+def test_no_hot_statement_reads_a_whole_table(tmp_path: Path, migrated_postgres_url: str) -> None:
+    environment = {**os.environ, "DATABASE_URL": migrated_postgres_url, "GUARDAPP_DATA": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "tests.team.plans", str(ITEMS)],
         cwd=ROOT,

@@ -1,6 +1,7 @@
 """Run directories for jobs on a tiny checkpoint: mixed text, image and video rows that a few steps can learn."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ import pytest
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
 from tests.guard.tiny_checkpoint import COMPLETION, Family, build_checkpoint, image_sample, text_sample, video_sample
-from training.contract import CONFIG, METRICS, EvaluateConfig, SftConfig, read_json, write_json
+from tests.made_once import made_once
+from training.contract import CONFIG, METRICS, MODEL, EvaluateConfig, SftConfig, read_json, write_json
+from training.jobs import sft
 from training.learning.rows import Row
 from training.starter import build
 
@@ -111,6 +114,17 @@ def run_here(job: Callable[[Path], int], run_dir: Path) -> int:
         return job(run_dir)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def trained_guard(factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that has learned the mixed rows: certain when greedy, and at temperature 1 sometimes wrong."""
+
+    def train(folder: Path) -> None:
+        run_dir = sft_run(factory.mktemp("trained") / "run", rows=32, max_steps=60)
+        assert run_here(sft.main, run_dir) == 0
+        shutil.copytree(run_dir / MODEL, folder)
+
+    return made_once(factory, "trained", train)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.made_once import Migrated
 from tests.paths import ROOT
 from tests.test_supervisor import free_port
 
@@ -53,8 +54,9 @@ def start(folder: Path, *command: str) -> "subprocess.Popen[bytes]":
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, migrated: Migrated) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
+    migrated(folder)
     assert start(folder, "manage.py", "setup").wait(200) == 0, (folder / "log.txt").read_text()
     environment = os.environ | {"GUARDAPP_DATA": str(folder)}
     made = subprocess.run(

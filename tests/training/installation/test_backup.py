@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from guardapp.supervisor.supervise import only_one
+from tests.made_once import Migrated
 from tests.training.installation.backup_site import Site, backed_up_and_restored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(960)]
 
 
 @pytest.fixture(scope="module")
-def restored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Site, Path]:
+def restored(tmp_path_factory: pytest.TempPathFactory, migrated: Migrated) -> tuple[Site, Site, Path]:
     folder = tmp_path_factory.mktemp("backup")
     site, other, backup = Site(folder / "old"), Site(folder / "new"), folder / "backup"
+    migrated(site.folder)
     backed_up_and_restored(site, other, backup)
     return site, other, backup
 

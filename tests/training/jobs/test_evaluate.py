@@ -10,9 +10,9 @@ import pytest
 
 from guardapp.guard.taxonomy import DEFAULT_CODES
 from tests.annotation.scripted_engine import HARMFUL, ScriptedEngine
-from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, sft_run, write_rows
+from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, trained_guard, write_rows
 from training.contract import CANCEL, EXIT_CANCELLED, PREDICTIONS, read_json, write_json
-from training.jobs import evaluate, sft
+from training.jobs import evaluate
 from training.learning import heartbeat
 from training.learning.json_lines import append_line, read_lines
 from training.learning.rows import RowsShareAnId
@@ -23,9 +23,7 @@ NOT_A_NUMBER_OF_THE_MODEL = ("seconds", "ms_per_row", "ms_p95")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run_dir = sft_run(tmp_path_factory.mktemp("trained") / "run", rows=32, max_steps=90)
-    assert run_here(sft.main, run_dir) == 0
-    return run_dir / "model"
+    return trained_guard(tmp_path_factory)
 
 
 def test_a_category_that_a_lead_added_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

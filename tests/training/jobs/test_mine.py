@@ -17,7 +17,7 @@ from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Verdict
 from tests.guard.chat_server import chat_server
 from tests.guard.tiny_checkpoint import COMPLETION
-from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, sft_run, write_rows
+from tests.training.tiny_run import evaluate_run, metrics, mixed_rows, result, run_here, trained_guard, write_rows
 from training.contract import (
     CANCEL,
     CONFIG,
@@ -29,7 +29,7 @@ from training.contract import (
     read_json,
     write_json,
 )
-from training.jobs import evaluate, mine, sft
+from training.jobs import evaluate, mine
 from training.learning import heartbeat
 from training.learning.json_lines import read_lines
 from training.learning.rows import Row, RowsShareAnId, read_rows
@@ -41,10 +41,7 @@ WRONG_OF_TEXT = COMPLETION.format(topic="bake bread", label="harmful")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trained far enough to be right sometimes at temperature 1."""
-    run_dir = sft_run(tmp_path_factory.mktemp("trained") / "run", rows=32, max_steps=60)
-    assert run_here(sft.main, run_dir) == 0
-    return run_dir / "model"
+    return trained_guard(tmp_path_factory)
 
 
 def mine_run(folder: Path, model: Path, *, rows: int = 12, **config: Any) -> Path:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.factories import production
 from tests.guard.tiny_checkpoint import COMPLETION, build_checkpoint
+from tests.made_once import Migrated
 from tests.paths import ROOT
 from tests.training.rows import make_snapshot
 from training.contract import MINED, RESULT, ROWS
@@ -48,8 +49,9 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends the job of a dead worker on Linux")
-def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path) -> None:
+def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path, migrated: Migrated) -> None:
     data = tmp_path / "data"
+    migrated(data)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GUARDAPP_")} | {
         "GUARDAPP_DATA": str(data),
         "GUARDAPP_CLAIM_SECONDS": "2",

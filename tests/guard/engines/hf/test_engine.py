@@ -11,8 +11,7 @@ from guardapp.guard.protocol import CheckpointNotUsable, Engine
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Sample
 from tests.guard.tiny_checkpoint import Family, build_checkpoint, build_engine, image_sample, text_sample, video_sample
-from tests.training.tiny_run import run_here, sft_run
-from training.jobs import sft
+from tests.training.tiny_run import trained_guard
 
 SIDE = {"qwen3_vl": 64, "qwen2_5_vl": 56}
 SHORT = Decoding(max_new_tokens=12)
@@ -21,9 +20,7 @@ LONG = Decoding(max_new_tokens=64)
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> HfEngine:
-    run_dir = sft_run(tmp_path_factory.mktemp("trained") / "run", rows=32, max_steps=90)
-    assert run_here(sft.main, run_dir) == 0
-    return HfEngine(str(run_dir / "model"), device="cpu", threads=1)
+    return HfEngine(str(trained_guard(tmp_path_factory)), device="cpu", threads=1)
 
 
 @pytest.fixture(scope="module", params=["qwen3_vl", "qwen2_5_vl"])
