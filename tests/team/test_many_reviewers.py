@@ -49,7 +49,7 @@ def test_a_crowd_on_sqlite_never_meets_a_locked_database(tmp_path: Path, migrate
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("reviews_per_item", [1, 2])
+@pytest.mark.parametrize("reviews_per_item", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_two_hundred_reviewers_on_postgresql(tmp_path: Path, migrated_postgres_url: str, reviews_per_item: int) -> None:
     report = crowd(
         tmp_path,

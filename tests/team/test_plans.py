@@ -28,6 +28,7 @@ SCAN = re.compile(r"Seq Scan on (\w+)")
 
 
 @pytest.mark.services
+@pytest.mark.slow
 def test_no_hot_statement_reads_a_whole_table(tmp_path: Path, migrated_postgres_url: str) -> None:
     environment = {**os.environ, "DATABASE_URL": migrated_postgres_url, "GUARDAPP_DATA": str(tmp_path)}
     done = subprocess.run(

@@ -30,6 +30,7 @@ def asked(data: Path, database_url: str, **environment: str) -> dict[str, Any]:
 
 
 @pytest.mark.services
+@pytest.mark.slow
 def test_threads_of_the_web_share_connections_and_broken_ones_are_replaced(
     tmp_path: Path, migrated_postgres_url: str
 ) -> None:
