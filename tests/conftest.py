@@ -13,9 +13,10 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from annotation.predictions import active_policy
 from guardapp.celery import app as celery_app
+from guardapp.guard.protocol import Engine
 from tests.cpu_time import CpuTime
-from tests.made_once import Migrated, migrated_database, one_at_a_time
-from tests.paths import ROOT
+from tests.made_once import Migrated, made_once, migrated_database, one_at_a_time
+from tests.paths import ROOT, STARTER
 
 __all__ = ["celery_app"]
 
@@ -80,6 +81,23 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) ->
         shutil.copy(migrated_database(tmp_path_factory), folder / "guardapp.sqlite3")
 
     return put
+
+
+# torch takes seconds to import: only tests that ask for one of these two pay for it
+@pytest.fixture(scope="session")
+def starter() -> Engine:
+    """The guard that ships with the product, on one thread of the CPU: loaded once a worker."""
+    from guardapp.guard.engines.hf.hf_engine import HfEngine
+
+    return HfEngine(str(STARTER), device="cpu", threads=1)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of under a million parameters, made once a run."""
+    from tests.guard.tiny_checkpoint import build_checkpoint
+
+    return made_once(tmp_path_factory, "tiny", build_checkpoint)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,6 @@ from annotation.status import ApiScope, Role
 from guardapp.guard.protocol import Engine
 from tests.annotation.guard_process import serving
 from tests.factories import default_policy, default_queue, make_user, production
-from tests.paths import STARTER
 
 KeyedClient = Callable[..., APIClient]
 Serve = Callable[[Engine], Guarding]
@@ -87,10 +86,3 @@ def serve(tmp_path: Path, settings: Settings) -> Iterator[Serve]:
     settings.GUARD_SOCKET = tmp_path / "guard.sock"
     with ExitStack() as stack:
         yield lambda engine: stack.enter_context(serving(engine, tmp_path / "guard.sock"))
-
-
-@pytest.fixture(scope="module")
-def starter() -> Engine:
-    from guardapp.guard.engines.hf.hf_engine import HfEngine
-
-    return HfEngine(str(STARTER), device="cpu", threads=1)

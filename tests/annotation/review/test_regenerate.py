@@ -1,10 +1,8 @@
 """Regenerate from here: the person's first steps, the guard's rest."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from annotation.errors import LeaseExpired
@@ -13,7 +11,7 @@ from annotation.review.assign import assign_next
 from annotation.review.regenerate import JudgementNotShown, Regenerated, opening, regenerate_next, request_regeneration
 from annotation.review.reveal import store_first_verdict
 from annotation.status import RegenerationState, ReviewMode
-from guardapp.guard.engines.hf.hf_engine import HfEngine
+from guardapp.guard.protocol import Engine
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 from tests.annotation.scripted_engine import GIBBERISH, ScriptedEngine
 from tests.factories import default_queue, make_item, make_user, production
@@ -165,11 +163,10 @@ def test_an_unparsed_judgement_may_be_written_again(version: ModelVersion) -> No
     assert regenerate_next(engine=ScriptedEngine(goes_on=goes_on), version=version, limit=1).done == 1
 
 
-def test_the_starter_goes_on(version: ModelVersion) -> None:
-    engine = HfEngine(str(Path(settings.BASE_DIR) / "guardapp" / "starter"), device="cpu", threads=1)
+def test_the_starter_goes_on(version: ModelVersion, starter: Engine) -> None:
     row = asked(hold())
     Item.objects.update(prompt="How do I bake bread?")
-    regenerate_next(engine=engine, version=version, limit=1)
+    regenerate_next(engine=starter, version=version, limit=1)
     row.refresh_from_db()
     assert row.completion.startswith(opening(KEPT))
     assert row.state in (RegenerationState.DONE, RegenerationState.FAILED)

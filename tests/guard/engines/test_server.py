@@ -26,11 +26,6 @@ TEXTS = [
 GREEDY = Decoding(max_new_tokens=96)
 
 
-@pytest.fixture(scope="module")
-def starter() -> HfEngine:
-    return HfEngine(str(STARTER), device="cpu", threads=1)
-
-
 @pytest.fixture
 def server(starter: HfEngine) -> Iterator[ChatServer]:
     with chat_server(starter) as running:

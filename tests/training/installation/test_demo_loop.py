@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from guardapp.guard.splits import normalise_text
-from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.paths import ROOT
 from training.installation.demo_rows import FAMILY_OVERLAP, DemoRow, NotEnoughRows, demo_rows, families
 
@@ -58,11 +57,11 @@ def test_rows_that_share_most_words_are_one_family() -> None:
 
 
 @pytest.mark.slow
-def test_the_loop_runs_unattended_and_leaves_the_installation_alone(tmp_path: Path) -> None:
+def test_the_loop_runs_unattended_and_leaves_the_installation_alone(tmp_path: Path, tiny: Path) -> None:
     own = tmp_path / "own"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GUARDAPP_")} | {
         "GUARDAPP_DATA": str(own),
-        "GUARD_MODEL": str(build_checkpoint(tmp_path / "tiny")),
+        "GUARD_MODEL": str(tiny),
         "GUARDAPP_MAX_NEW_TOKENS": "16",
         "GUARDAPP_ROLLOUTS": "0",
         "GUARDAPP_REFERENCE_DATA": str(tmp_path / "none"),

@@ -151,11 +151,6 @@ def config_of(checkpoint: Path, **settings: Any) -> dict[str, Any]:
     return {"base_model": str(checkpoint), "bf16": True, "gradient_accumulation": 24, "max_grad_norm": 1.0} | settings
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
-
-
 @pytest.mark.parametrize(
     ("strategy", "kind"), [("ddp", "MULTI_GPU"), ("fsdp", "FSDP"), ("zero2", "DEEPSPEED"), ("zero3", "DEEPSPEED")]
 )

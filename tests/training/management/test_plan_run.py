@@ -7,17 +7,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.factories import production
-from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.plan.test_plan import serving, succeeded
 from tests.training.rows import make_snapshot
 from training.contract import METRICS
 from training.files import directory_of
 from training.models import DatasetSnapshot
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
 @pytest.fixture

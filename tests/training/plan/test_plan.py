@@ -35,11 +35,6 @@ from training.status import RunStatus
 NO_FILES = ("model", "data.jsonl", "media")
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
-
-
 def with_rollouts(row: Row, *rights: bool) -> Row:
     return replace(
         row, extra={"rollouts": [{"completion": "It is harmful.", "right": right, "tokens": 5} for right in rights]}

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.factories import production
-from tests.guard.tiny_checkpoint import COMPLETION, build_checkpoint
+from tests.guard.tiny_checkpoint import COMPLETION
 from tests.made_once import Migrated
 from tests.paths import ROOT
 from tests.training.rows import make_snapshot
@@ -49,7 +49,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends the job of a dead worker on Linux")
-def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path, migrated: Migrated) -> None:
+def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path, migrated: Migrated, tiny: Path) -> None:
     data = tmp_path / "data"
     migrated(data)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GUARDAPP_")} | {
@@ -89,7 +89,7 @@ def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path, mi
             else []
         )
 
-    assert worker("pipeline", str(build_checkpoint(tmp_path / "tiny"))).wait(120) == 0
+    assert worker("pipeline", str(tiny)).wait(120) == 0
     kill_when(1, mined)
     before = mined()
     assert worker("work", "").wait(PATIENCE_S) == 0
@@ -117,8 +117,8 @@ def test_mining_and_grpo_go_on_after_their_workers_are_killed(tmp_path: Path, mi
 
 
 @pytest.mark.django_db
-def test_dpo_learns_from_the_rows_that_a_mining_kept(tmp_path: Path) -> None:
-    base = production(str(build_checkpoint(tmp_path / "tiny")))
+def test_dpo_learns_from_the_rows_that_a_mining_kept(tiny: Path) -> None:
+    base = production(str(tiny))
     snapshot = make_snapshot(24)
     mining = request_run(snapshot=snapshot, base_version=base, requested_by=snapshot.created_by, kind=RunKind.MINE)
     run_dir = directory_of(mining)

@@ -16,7 +16,6 @@ from django.utils import timezone
 from annotation.models import ModelVersion
 from annotation.status import Role, VersionStatus
 from tests.factories import make_user, production
-from tests.guard.tiny_checkpoint import build_checkpoint
 from tests.training.rows import make_snapshot
 from training.contract import CHECKPOINTS, EXIT_CANCELLED, RESULT
 from training.errors import RunNotCancellable, RunNotResumable, SnapshotDamaged
@@ -33,11 +32,6 @@ from training.status import RunStatus
 pytestmark = pytest.mark.django_db
 QUICK = {"max_steps": 4, "batch_size": 4, "save_every": 1, "log_every": 1, "cutoff_tokens": 1024}
 LIMITS = Limits(poll=0.1, cancel=30, kill=5, hung=120)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
 @pytest.fixture

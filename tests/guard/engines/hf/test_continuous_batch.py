@@ -15,7 +15,6 @@ from guardapp.guard.protocol import FlowingEngine, Order
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Frame, Rollout, Sample, SeenMedia
 from tests.guard.tiny_checkpoint import build_engine, image_sample, text_sample, video_sample
-from tests.paths import STARTER
 
 SIDE = {"qwen3_vl": 64, "qwen2_5_vl": 56}
 TEXTS = (
@@ -34,11 +33,6 @@ More = Callable[[int], Sequence[Order]]
 @pytest.fixture(scope="module", params=["qwen3_vl", "qwen2_5_vl"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HfEngine:
     return build_engine(tmp_path_factory.mktemp("random"), request.param)
-
-
-@pytest.fixture(scope="module")
-def starter() -> HfEngine:
-    return HfEngine(str(STARTER), device="cpu", threads=1)
 
 
 def mixed(folder: Path, engine: HfEngine) -> list[Sample]:
