@@ -18,6 +18,7 @@ import pytest
 import redis
 
 from guardapp.supervisor.child import Program
+from tests.absence import absent
 from tests.faults.disks import Disk
 from tests.faults.requests import half_way, ingest, moderate, page, picture, predicted, status_of
 from tests.faults.servers import until
@@ -35,7 +36,7 @@ def test_without_a_fault_everything_is_there_once(stack: Stack) -> None:
 
 def test_clocks_ten_minutes_off_take_nothing_from_who_works(stack: Stack, skew: Path | None) -> None:
     if skew is None:
-        pytest.skip("there is no C compiler to build the skewed clock with")
+        absent("there is no C compiler to build the skewed clock with")
     stack.add(
         Program(
             "late",

@@ -17,7 +17,9 @@ from tests.absence import absent
 from tests.paths import ROOT
 
 POSTGRES = os.environ.get("GUARDAPP_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432")
-REDIS = os.environ.get("GUARDAPP_TEST_REDIS", "redis://127.0.0.1:6379/9")
+# tests of two workers empty it, and Celery's messages of one must not reach the other; Redis has sixteen
+NUMBER = 9 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 7
+REDIS = os.environ.get("GUARDAPP_TEST_REDIS", f"redis://127.0.0.1:6379/{NUMBER}")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import yaml
 
 from guardapp.env import REGISTER
 from guardapp.settings import CELERY_TASK_ROUTES
+from tests.absence import absent
 from tests.team.compose import DOCKER, Service, compose, stages
 
 ROOT = DOCKER.parent
@@ -277,7 +278,7 @@ def test_a_service_that_stopped_is_unhealthy(stack: Stack) -> None:
 @pytest.mark.slow
 def test_the_backup_of_the_web_image_runs(stack: Stack, tmp_path: Path) -> None:
     if shutil.which("pg_dump") is None:
-        pytest.skip("pg_dump is not installed")
+        absent("pg_dump is not installed")
     done = stack.run("web", "python", "manage.py", "backup", str(tmp_path / "copy"))
     assert done.returncode == 0, done.stderr[-1_000:]
     assert (tmp_path / "copy" / "manifest.json").exists()

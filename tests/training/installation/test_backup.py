@@ -36,10 +36,11 @@ def test_a_backup_made_while_items_come_in_is_whole(restored: tuple[Site, Site, 
         assert filling.poll() is None, "it ended before the backup did: the test shows nothing"
         filling.kill()
     other.manage("restore", str(tmp_path / "busy"), "--replace")
-    items = [row for row in other.everything() if row["model"] == "annotation.item"]
-    links = [row for row in other.everything() if row["model"] == "annotation.itemmedia"]
+    rows = other.everything()
+    items = [row for row in rows if row["model"] == "annotation.item"]
+    links = [row for row in rows if row["model"] == "annotation.itemmedia"]
     assert len(items) == len(links) > 5
-    assets = {row["pk"]: row["fields"]["path"] for row in other.everything() if row["model"] == "annotation.mediaasset"}
+    assets = {row["pk"]: row["fields"]["path"] for row in rows if row["model"] == "annotation.mediaasset"}
     assert all((other.folder / "media" / assets[row["fields"]["asset"]]).is_file() for row in links)
 
 
