@@ -8,6 +8,7 @@ from annotation.models import Item
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.production import production_version
 from annotation.status import ItemStatus
+from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.protocol import Engine, Order, SampleTooLong, why_too_long
 from guardapp.guard.verdict import Rollout, Sample
 from tests.annotation.scripted_engine import ScriptedEngine
@@ -20,7 +21,7 @@ DENSE = {"Chinese": "这是一段很长的文字。" * 1_500, "Hindi": "यह �
 
 
 @pytest.mark.parametrize("text", [ENDLESS, *DENSE.values()], ids=["English", *DENSE])
-def test_the_guard_says_how_long_a_text_is_and_how_long_it_may_be(starter: Engine, text: str) -> None:
+def test_the_guard_says_how_long_a_text_is_and_how_long_it_may_be(starter: HfEngine, text: str) -> None:
     error = why_too_long(starter, Sample("long", text), NEW_TOKENS)
     assert error is not None and error.limit == starter.context - NEW_TOKENS < error.tokens
     assert f"{error.tokens:,} tokens, it reads at most {error.limit:,}" in str(error)
@@ -33,7 +34,7 @@ def test_an_engine_that_cannot_count_refuses_nothing() -> None:
 
 
 @pytest.mark.django_db
-def test_ordinary_items_are_predicted_beside_one_that_is_too_long(starter: Engine) -> None:
+def test_ordinary_items_are_predicted_beside_one_that_is_too_long(starter: HfEngine) -> None:
     production(str(STARTER))
     ordinary = [
         make_item(prompt=f"How do I bake bread {n}?", status=ItemStatus.PENDING, predicted=False) for n in range(3)
@@ -49,12 +50,12 @@ def test_ordinary_items_are_predicted_beside_one_that_is_too_long(starter: Engin
     assert {item.status for item in Item.objects.filter(pk__in=[one.pk for one in ordinary])} == {ItemStatus.READY}
 
 
-def test_a_running_batch_answers_the_others_and_refuses_what_is_too_long(starter: Engine) -> None:
+def test_a_running_batch_answers_the_others_and_refuses_what_is_too_long(starter: HfEngine) -> None:
     orders = [Order(Sample("a", "How do I bake bread?"), NEW_TOKENS), Order(Sample("b", ENDLESS), NEW_TOKENS)]
     answers = dict(starter.flow(orders, lambda room: ()))
     assert isinstance(answers[0], Rollout) and isinstance(answers[1], SampleTooLong)
 
 
-def test_a_batch_is_as_large_as_its_tokens_and_not_as_its_characters(starter: Engine) -> None:
+def test_a_batch_is_as_large_as_its_tokens_and_not_as_its_characters(starter: HfEngine) -> None:
     engine_batches = starter._batches([Sample(str(n), DENSE["Chinese"][:2_000]) for n in range(32)], 1)
     assert max(map(len, engine_batches)) * 2_000 <= starter.batch_tokens
