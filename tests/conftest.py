@@ -15,7 +15,7 @@ from annotation.predictions import active_policy
 from guardapp.celery import app as celery_app
 from guardapp.guard.protocol import Engine
 from tests.cpu_time import CpuTime
-from tests.made_once import Migrated, made_once, migrated_database, one_at_a_time
+from tests.made_once import Migrated, made_once, migrate, migrated_database, one_at_a_time
 from tests.paths import ROOT, STARTER
 
 __all__ = ["celery_app"]
@@ -67,7 +67,8 @@ def django_db_setup(
         if migrated.exists():
             shutil.copy(migrated, name)
         request.getfixturevalue("django_db_setup")
-        if not migrated.exists():
+        # pytest-django makes no test database where none of the collected tests needs one
+        if name.exists() and not migrated.exists():
             with django_db_blocker.unblock(), connection.cursor() as cursor:
                 cursor.execute("VACUUM INTO %s", [str(migrated)])
 
@@ -75,10 +76,14 @@ def django_db_setup(
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Migrated:
     """Puts a migrated SQLite database into a data folder, for tests about what happens in an installation later."""
+    database = migrated_database(tmp_path_factory)
 
     def put(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(migrated_database(tmp_path_factory), folder / "guardapp.sqlite3")
+        with one_at_a_time(database):
+            if not database.exists():
+                migrate(database)
+        shutil.copy(database, folder / "guardapp.sqlite3")
 
     return put
 

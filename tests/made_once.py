@@ -3,11 +3,15 @@
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.paths import ROOT
 
 Migrated = Callable[[Path], None]
 
@@ -40,5 +44,14 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 
 def migrated_database(factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file, there as soon as a worker has its test database."""
+    """Where the SQLite file lies that others are copied from."""
     return folder_of_the_run(factory) / "migrated.sqlite3"
+
+
+def migrate(database: Path) -> None:
+    """Make it by the command of an operator, in a data folder of its own."""
+    folder = database.with_suffix(".unfinished")
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=environment | {"GUARDAPP_DATA": str(folder)}, check=True, timeout=240)
+    (folder / "guardapp.sqlite3").rename(database)
