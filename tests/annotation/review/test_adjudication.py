@@ -29,6 +29,7 @@ from annotation.status import (
 )
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
+from tests.markup import folded
 
 pytestmark = pytest.mark.django_db
 HARMFUL, UNHARMFUL = Harmfulness.HARMFUL, Harmfulness.UNHARMFUL
@@ -196,7 +197,7 @@ def test_no_adjudication_goes_without_a_reason(lead: User) -> None:
 
 def test_the_page_names_reviewers_by_pseudonym_only(client: Client, lead: User) -> None:
     item = disputed()
-    page = client.get(reverse("review_escalated")).text
+    page = folded(client.get(reverse("review_escalated")).text)
     for side in Review.objects.all():
         assert side.reviewer.pseudonym in page
         # a pseudonym may begin like another one's name
@@ -222,7 +223,7 @@ def test_an_undone_adjudication_comes_back_with_what_was_taken(client: Client, l
     item = disputed()
     side = Review.objects.latest("id")
     settle(client, taken_by(lead), take=f"side-{side.pk}", note="Ask the bakery.")
-    page = client.post(reverse("undo_last"), headers=HTMX).text
+    page = folded(client.post(reverse("undo_last"), headers=HTMX).text)
     assert f'value="side-{side.pk}" checked' in page
     assert "Ask the bakery." in page
     item.refresh_from_db()
@@ -235,7 +236,7 @@ def test_unfinished_work_on_a_dispute_is_kept(client: Client, lead: User) -> Non
     disputed()
     side = Review.objects.earliest("id")
     settle(client, taken_by(lead), name="draft", take=f"side-{side.pk}", reason="Half a")
-    page = client.get(reverse("review_escalated")).text
+    page = folded(client.get(reverse("review_escalated")).text)
     assert f'value="side-{side.pk}" checked' in page
     assert 'value="Half a"' in page
 

@@ -12,6 +12,7 @@ from annotation.predictions.fingerprints import store_fingerprints
 from annotation.review.assign import assign_next
 from annotation.status import Role
 from tests.factories import default_policy, default_queue, make_item, make_user
+from tests.markup import folded
 
 pytestmark = pytest.mark.django_db
 LABELS = {"prompt_label": "unharmful", "idempotency_key": "a-key-of-this-test"}
@@ -97,7 +98,7 @@ def test_reason_errors_and_links_survive_a_draft_and_a_submit() -> None:
         "step-2-links": "not json",
     }
     client.post(f"/assignments/{lease.token}/draft/", work)
-    page = client.get("/review/default/").text
+    page = folded(client.get("/review/default/").text)
     assert 'value="A quote."' in page and 'value="over_refusal" checked' in page
     client.post(f"/assignments/{lease.token}/submit/", work)
     review = Review.objects.get()

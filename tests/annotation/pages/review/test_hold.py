@@ -11,6 +11,7 @@ from annotation.review.drafts import save_draft
 from annotation.status import ReviewMode
 from tests.annotation.pages.review.test_review import STEP, hold, run_out, send
 from tests.factories import default_queue, make_item, make_user
+from tests.markup import folded
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ def test_autosave_keeps_unfinished_work(client: Client, reviewer: User) -> None:
     held = hold(reviewer)
     mark: dict[str, Any] = {"step-1-mark": "unsure"}
     assert send(client, held, "draft", prompt_label="", note="half a thou", **mark).status_code == 200
-    page = client.get(reverse("review", args=["default"])).text
+    page = folded(client.get(reverse("review", args=["default"])).text)
     assert "half a thou" in page
     assert 'data-mark="unsure" checked' in page
 
