@@ -22,8 +22,8 @@ help:
 	@echo "make run      install and start everything on http://127.0.0.1:8000; Ctrl+C stops it"
 	@echo "make test     install and run the tests, but for the long ones (PYTEST=... passes options)"
 	@echo "make test-all     all tests: make test, then faults, long trainings, every page in a browser, and a real vLLM"
-	@echo "make format   write the code as ruff formats it"
-	@echo "make check    ruff, mypy (strict), missing migrations"
+	@echo "make format   write the code as ruff and the templates as djangofmt formats them"
+	@echo "make check    ruff, djangofmt, mypy (strict), missing migrations"
 	@echo "make test-rest    what make test leaves out; needs Chromium, PostgreSQL and Redis"
 	@echo "make test-vllm    the guard behind a real vLLM on the CPU, in an environment of its own (4 GB)"
 	@echo "make test-gpu     the engine and the trainings on a CUDA device"
@@ -63,10 +63,12 @@ test-gpu: $(VENV)/.installed-test
 format: $(VENV)/.installed-test
 	$(IN) -m ruff check --fix .
 	$(IN) -m ruff format .
+	$(VENV)/bin/djangofmt --quiet templates
 
 check: $(VENV)/.installed-test
 	$(IN) -m ruff check .
 	$(IN) -m ruff format --check .
+	$(VENV)/bin/djangofmt --check templates
 	$(IN) -m mypy guardapp annotation training tests benchmarks translating
 	$(IN) manage.py makemigrations --check --dry-run
 
