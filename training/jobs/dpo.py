@@ -8,33 +8,28 @@ TRL's DPOTrainer supports no video, no mixed-media batches and no pair weights, 
 training.learning.dpo_loss and the trainer is that of the supervised job.
 """
 
-import argparse
 import logging
 import os
-import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
-import transformers
-import trl
 from datasets import Dataset
 from transformers import TrainerState, TrainingArguments
 
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
-from training.contract import EXIT_CANCELLED, MODEL, RESULT, DpoConfig, SftConfig, read_config
+from training.contract import DpoConfig, SftConfig
 from training.jobs.sft import GuardTrainer, trainer_arguments
 from training.learning.dpo_data import EncodedPairs, PairCollator, Pairs, read_pairs
 from training.learning.dpo_loss import completion_logps, pair_losses
-from training.learning.environment import write_environment
-from training.learning.heartbeat import Heartbeat
-from training.learning.job_parts import Reporter, lora, newest_checkpoint, save_model, vision_tower, write_result
+from training.learning.heartbeat import Heartbeat, JobCancelled
+from training.learning.job import Job, by_all, run_job, start_as_program
+from training.learning.job_parts import Reporter, final_loss, freeze_vision, lora, train_and_save
 from training.learning.json_lines import append_line, read_lines
-from training.learning.processes import any_process, is_main_process, log_to_stdout
-from training.learning.sft_data import GroupedByLength, JobCancelled
+from training.learning.processes import is_main_process
+from training.learning.sft_data import GroupedByLength
 
 REFERENCE = "reference.jsonl"
 PARTS = ("dpo_loss", "sft_loss", "margin", "accuracy")
@@ -50,28 +45,18 @@ class SharesNotSupported(ValueError):
 
 
 def main(run_dir: Path) -> int:
-    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped with a checkpoint to resume from."""
-    if (run_dir / RESULT).exists():
-        log.info("result.json is there: nothing left to do")
-        return 0
-    config = read_config(run_dir, DpoConfig)
-    heartbeat = Heartbeat(run_dir)
-    heartbeat.listen()
-    began = time.time()
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    return run_job(run_dir, DpoConfig, train)
 
+
+def train(job: Job[DpoConfig]) -> dict[str, Any]:
+    config = job.config
     # synchronises the processes
-    arguments = trainer_arguments(as_sft(config), run_dir)
+    arguments = trainer_arguments(as_sft(config), job.run_dir)
     refuse_shares(arguments)
-    heartbeat.beat("loading", 0, 0)
     processor = load_processor(config.base_model)
     model = load_model(config.base_model, dtype=torch.float32)
-    write_environment(run_dir)
     read = read_pairs(config)
-    collator = prepared(processor, model.to(arguments.device), read, config, heartbeat)
-    if collator is None:
-        return EXIT_CANCELLED
+    collator = by_all(lambda: prepared(processor, model.to(arguments.device), read, config, job.heartbeat))
     pairs = collator.rows
     log.info(
         "%d pairs, %d dropped as longer than %d tokens, %d rows without a pair",
@@ -81,9 +66,7 @@ def main(run_dir: Path) -> int:
         read.unpaired,
     )
 
-    if config.freeze_vision:
-        for parameter in vision_tower(model).parameters():
-            parameter.requires_grad = False
+    freeze_vision(model, config)
     trainer = PreferenceTrainer(
         config,
         model=model,
@@ -92,41 +75,18 @@ def main(run_dir: Path) -> int:
         train_dataset=Dataset.from_dict({"index": list(range(len(pairs)))}),
         data_collator=collator,
         peft_config=lora(config),
-        callbacks=[PreferenceReporter(heartbeat)],
+        callbacks=[PreferenceReporter(job.heartbeat)],
     )
-    trainer.remove_callback(transformers.PrinterCallback)
-    checkpoint = newest_checkpoint(run_dir)
-    log.info("resuming from %s", checkpoint) if checkpoint else log.info("starting from %s", config.base_model)
-    outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    steps, total = trainer.state.global_step, trainer.state.max_steps
-    if steps < total:
-        log.info("cancelled at step %d of %d", steps, total)
-        return EXIT_CANCELLED
-
-    heartbeat.beat("saving", steps, total)
-    save_model(trainer, processor, run_dir / MODEL, bf16=config.save_bf16)
+    result = train_and_save(job, trainer, processor)
     logged = [entry for entry in trainer.state.log_history if "margin" in entry]
-    write_result(
-        run_dir,
-        {
-            "steps": steps,
-            "epochs": trainer.state.epoch,
-            "final_loss": logged[-1]["loss"] if logged else outcome.training_loss,
-            "final_margin": logged[-1]["margin"] if logged else None,
-            "final_accuracy": logged[-1]["accuracy"] if logged else None,
-            "train_rows": len(pairs),
-            "dropped": pairs.dropped,
-            "unpaired": read.unpaired,
-            "tokens": trainer.state.num_input_tokens_seen,
-            "seconds": round(time.time() - began, 2),
-            "base_model": config.base_model,
-            "lora_rank": config.lora_rank,
-            "transformers_version": transformers.__version__,
-            "trl_version": trl.__version__,
-            "torch_version": torch.__version__,
-        },
-    )
-    return 0
+    return result | {
+        "final_loss": final_loss(trainer),
+        "final_margin": logged[-1]["margin"] if logged else None,
+        "final_accuracy": logged[-1]["accuracy"] if logged else None,
+        "train_rows": len(pairs),
+        "dropped": pairs.dropped,
+        "unpaired": read.unpaired,
+    }
 
 
 def as_sft(config: DpoConfig) -> SftConfig:
@@ -143,17 +103,12 @@ def refuse_shares(arguments: TrainingArguments) -> None:
         raise SharesNotSupported(SharesNotSupported.__doc__)
 
 
-def prepared(processor: Any, model: Any, read: Pairs, config: DpoConfig, heartbeat: Heartbeat) -> PairCollator | None:
-    """Encode the pairs and compute their reference. None if any process was asked to stop. Raises NoPairs."""
-    collator = None
-    try:
-        pairs = EncodedPairs.measure(processor, read, config.cutoff_tokens, heartbeat)
-        whole = PairCollator(pairs, processor.tokenizer.pad_token_id)
-        pairs.reference = reference_logps(model, whole, config, heartbeat.run_dir / REFERENCE, heartbeat)
-        collator = whole
-    except JobCancelled:
-        pass
-    return None if any_process(collator is None) else collator
+def prepared(processor: Any, model: Any, read: Pairs, config: DpoConfig, heartbeat: Heartbeat) -> PairCollator:
+    """Encode the pairs and compute their reference. Raises NoPairs, JobCancelled."""
+    pairs = EncodedPairs.measure(processor, read, config.cutoff_tokens, heartbeat)
+    collator = PairCollator(pairs, processor.tokenizer.pad_token_id)
+    pairs.reference = reference_logps(model, collator, config, heartbeat.run_dir / REFERENCE, heartbeat)
+    return collator
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -229,7 +184,4 @@ class PreferenceReporter(Reporter):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Preference training of a guard on hard samples.")
-    parser.add_argument("run_dir", type=Path)
-    log_to_stdout()
-    sys.exit(main(parser.parse_args().run_dir))
+    start_as_program(main, __doc__)

@@ -5,9 +5,7 @@ RUN_DIR/predictions.jsonl and writes RUN_DIR/result.json. If killed, the same co
 no prediction yet. Rows listed as `watched` are predicted too but not scored.
 """
 
-import argparse
 import logging
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +13,10 @@ from typing import Any
 
 from guardapp.guard.engines.hf.encoding import estimated_tokens
 from guardapp.guard.verdict import Decoding, Rollout
-from training.contract import EXIT_CANCELLED, PREDICTIONS, RESULT, EvaluateConfig, read_config, write_json
+from training.contract import PREDICTIONS, EvaluateConfig
 from training.learning.engines import guard_engine
-from training.learning.environment import write_environment
-from training.learning.heartbeat import Heartbeat
+from training.learning.heartbeat import JobCancelled
+from training.learning.job import Job, run_job, start_as_program
 from training.learning.json_lines import append_line, read_lines
 from training.learning.rows import Row, RowsShareAnId, read_rows
 from training.learning.scoring import scored
@@ -27,16 +25,11 @@ log = logging.getLogger("training.jobs.evaluate")
 
 
 def main(run_dir: Path) -> int:
-    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped; the same command then continues."""
-    if (run_dir / RESULT).exists():
-        log.info("result.json is there: nothing left to do")
-        return 0
-    config = read_config(run_dir, EvaluateConfig)
-    heartbeat = Heartbeat(run_dir)
-    heartbeat.listen()
+    return run_job(run_dir, EvaluateConfig, evaluate)
 
-    write_environment(run_dir)
-    heartbeat.beat("loading", 0, 0)
+
+def evaluate(job: Job[EvaluateConfig]) -> dict[str, Any]:
+    run_dir, config, heartbeat = job.run_dir, job.config, job.heartbeat
     rows = rows_by_id(config)
     predictions = {line["id"]: line for line in read_lines(run_dir / PREDICTIONS) if line["id"] in rows}
     log.info("%d rows, %d of them predicted before", len(rows), len(predictions))
@@ -53,8 +46,7 @@ def main(run_dir: Path) -> int:
             continue
         heartbeat.beat("predicting", len(predictions), len(rows))
         if heartbeat.cancelled:
-            log.info("cancelled at row %d of %d", len(predictions), len(rows))
-            return EXIT_CANCELLED
+            raise JobCancelled(f"at row {len(predictions)} of {len(rows)}")
         began = time.perf_counter()
         groups = engine.generate([row.sample for row in batch], decoding)
         ms = 1000 * (time.perf_counter() - began) / len(batch)
@@ -71,12 +63,11 @@ def main(run_dir: Path) -> int:
     result = scored(
         [line for line in answers if not line.get("watched")], resamples=config.bootstrap_samples, seed=config.seed
     )
-    write_json(
-        run_dir / RESULT,
-        result
-        | {"model": config.model, "split": config.split, "watched": sum(bool(line.get("watched")) for line in answers)},
-    )
-    return 0
+    return result | {
+        "model": config.model,
+        "split": config.split,
+        "watched": sum(bool(line.get("watched")) for line in answers),
+    }
 
 
 def rows_by_id(config: EvaluateConfig) -> dict[str, Row]:
@@ -120,7 +111,4 @@ def prediction(row: Row, rollout: Rollout, ms: float, *, watched: bool) -> dict[
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Score a guard on a snapshot.")
-    parser.add_argument("run_dir", type=Path)
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    sys.exit(main(parser.parse_args().run_dir))
+    start_as_program(main, __doc__)

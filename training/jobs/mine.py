@@ -6,10 +6,8 @@ that the same version produced before are reused. If killed, the same command co
 yet.
 """
 
-import argparse
 import json
 import logging
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +18,10 @@ from guardapp.guard.engines.hf.checkpoint import load_processor
 from guardapp.guard.engines.hf.encoding import completion_ids, estimated_tokens
 from guardapp.guard.rl.mining import KeepRule, keep_rule
 from guardapp.guard.verdict import Decoding
-from training.contract import EXIT_CANCELLED, METRICS, MINED, RESULT, ROWS, MineConfig, read_config, write_json
+from training.contract import METRICS, MINED, ROWS, MineConfig
 from training.learning.engines import guard_engine
-from training.learning.environment import write_environment
-from training.learning.heartbeat import Heartbeat
+from training.learning.heartbeat import JobCancelled
+from training.learning.job import Job, run_job, start_as_program
 from training.learning.json_lines import append_line, read_lines
 from training.learning.mined import kept_line, known_completions, mined_line, rollout_line, running_figures, summary
 from training.learning.rows import Row, RowsShareAnId, read_rows
@@ -44,16 +42,12 @@ class Batch:
 
 
 def main(run_dir: Path) -> int:
-    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped; the same command then continues."""
-    if (run_dir / RESULT).exists():
-        log.info("result.json is there: nothing left to do")
-        return 0
-    config = read_config(run_dir, MineConfig)
-    rule = keep_rule(config.keep)
-    heartbeat = Heartbeat(run_dir)
-    heartbeat.listen()
+    return run_job(run_dir, MineConfig, mine)
 
-    heartbeat.beat("loading", 0, 0)
+
+def mine(job: Job[MineConfig]) -> dict[str, Any]:
+    run_dir, config, heartbeat = job.run_dir, job.config, job.heartbeat
+    rule = keep_rule(config.keep)
     rows = rows_by_id(config)
     known = {
         key: texts[: config.rollouts]
@@ -63,15 +57,13 @@ def main(run_dir: Path) -> int:
     mined = {line["id"]: line for line in read_lines(run_dir / MINED) if line["id"] in rows}
     log.info("%d rows, %d of them mined before, %d with known rollouts", len(rows), len(mined), len(known))
     miner = Miner(config, rule, known)
-    write_environment(run_dir)
 
     for batch in batches(list(rows.values()), known, config):
         if all(row.sample.id in mined for row in batch.rows):
             continue
         heartbeat.beat("mining", len(mined), len(rows))
         if heartbeat.cancelled:
-            log.info("cancelled at row %d of %d", len(mined), len(rows))
-            return EXIT_CANCELLED
+            raise JobCancelled(f"at row {len(mined)} of {len(rows)}")
         began = time.perf_counter()
         lines = miner.mine(batch)
         seconds = time.perf_counter() - began
@@ -92,12 +84,12 @@ def main(run_dir: Path) -> int:
     heartbeat.beat("saving", len(rows), len(rows))
     write_kept(run_dir / ROWS, rows, mined, Path(config.media_root))
     spent = sum(line["seconds"] for line in read_lines(run_dir / METRICS))
-    write_json(
-        run_dir / RESULT,
-        summary(rows, mined, seconds=spent)
-        | {"model": config.model, "version": config.version, "keep": rule.value, "rollouts": config.rollouts},
-    )
-    return 0
+    return summary(rows, mined, seconds=spent) | {
+        "model": config.model,
+        "version": config.version,
+        "keep": rule.value,
+        "rollouts": config.rollouts,
+    }
 
 
 def rows_by_id(config: MineConfig) -> dict[str, Row]:
@@ -198,7 +190,4 @@ def write_kept(path: Path, rows: Mapping[str, Row], mined: Mapping[str, Mapping[
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Find the rows that a guard sometimes gets wrong.")
-    parser.add_argument("run_dir", type=Path)
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    sys.exit(main(parser.parse_args().run_dir))
+    start_as_program(main, __doc__)

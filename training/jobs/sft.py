@@ -5,68 +5,42 @@ one batch), and writes RUN_DIR/model and RUN_DIR/result.json. If killed, the sam
 complete checkpoint.
 """
 
-import argparse
 import logging
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
-import transformers
 import trl
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
 
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
-from training.contract import CHECKPOINTS, EXIT_CANCELLED, MODEL, RESULT, SftConfig, read_config
-from training.learning.environment import write_environment
+from training.contract import CHECKPOINTS, SftConfig
 from training.learning.fillers import blank_media
-from training.learning.heartbeat import Heartbeat
-from training.learning.job_parts import (
-    Reporter,
-    in_shares,
-    lora,
-    newest_checkpoint,
-    save_model,
-    vision_tower,
-    write_result,
-)
+from training.learning.job import Job, by_all, run_job, start_as_program
+from training.learning.job_parts import Reporter, final_loss, freeze_vision, in_shares, lora, train_and_save
 from training.learning.packing import LINE_TOKENS
-from training.learning.processes import any_process, log_to_stdout
-from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, JobCancelled, training_rows
+from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, training_rows
 
 log = logging.getLogger("training.jobs.sft")
 
 
 def main(run_dir: Path) -> int:
-    """Run the job. Returns 0 when done, or EXIT_CANCELLED if stopped with a checkpoint to resume from."""
-    if (run_dir / RESULT).exists():
-        log.info("result.json is there: nothing left to do")
-        return 0
-    config = read_config(run_dir, SftConfig)
-    heartbeat = Heartbeat(run_dir)
-    heartbeat.listen()
-    began = time.time()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    write_environment(run_dir)
+    return run_job(run_dir, SftConfig, train)
 
+
+def train(job: Job[SftConfig]) -> dict[str, Any]:
+    config = job.config
     # synchronises the processes
-    arguments = trainer_arguments(config, run_dir)
-    heartbeat.beat("loading", 0, 0)
+    arguments = trainer_arguments(config, job.run_dir)
     processor = load_processor(config.base_model)
     model = load_model(config.base_model, dtype=torch.float32)
-    rows = measured_rows(processor, config, heartbeat)
-    if rows is None:
-        return EXIT_CANCELLED
+    rows = by_all(lambda: EncodedRows.measure(processor, training_rows(config), config.cutoff_tokens, job.heartbeat))
     log.info("%d rows, %d dropped as longer than %d tokens", len(rows), rows.dropped, config.cutoff_tokens)
 
-    if config.freeze_vision:
-        for parameter in vision_tower(model).parameters():
-            parameter.requires_grad = False
+    freeze_vision(model, config)
     trainer = GuardTrainer(
         model=model,
         args=arguments,
@@ -79,51 +53,16 @@ def main(run_dir: Path) -> int:
             line_tokens=LINE_TOKENS if config.packing else 0,
         ),
         peft_config=lora(config),
-        callbacks=[Reporter(heartbeat)],
+        callbacks=[Reporter(job.heartbeat)],
     )
     trainer.pool_batches = config.pool_batches
     if in_shares(trainer):
         trainer.data_collator = replace(trainer.data_collator, fillers=blank_media(processor))
-    trainer.remove_callback(transformers.PrinterCallback)
-    checkpoint = newest_checkpoint(run_dir)
-    log.info("resuming from %s", checkpoint) if checkpoint else log.info("starting from %s", config.base_model)
-    outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    steps, total = trainer.state.global_step, trainer.state.max_steps
-    if steps < total:
-        log.info("cancelled at step %d of %d", steps, total)
-        return EXIT_CANCELLED
-
-    heartbeat.beat("saving", steps, total)
-    save_model(trainer, processor, run_dir / MODEL, bf16=config.save_bf16)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    write_result(
-        run_dir,
-        {
-            "steps": steps,
-            "epochs": trainer.state.epoch,
-            "final_loss": losses[-1] if losses else outcome.training_loss,
-            "train_rows": len(rows),
-            "dropped": rows.dropped,
-            "tokens": trainer.state.num_input_tokens_seen,
-            "seconds": round(time.time() - began, 2),
-            "base_model": config.base_model,
-            "lora_rank": config.lora_rank,
-            "transformers_version": transformers.__version__,
-            "trl_version": trl.__version__,
-            "torch_version": torch.__version__,
-        },
-    )
-    return 0
-
-
-def measured_rows(processor: Any, config: SftConfig, heartbeat: Heartbeat) -> EncodedRows | None:
-    """Encode the rows to train on. None if any process was asked to stop."""
-    rows = None
-    try:
-        rows = EncodedRows.measure(processor, training_rows(config), config.cutoff_tokens, heartbeat)
-    except JobCancelled:
-        pass
-    return None if any_process(rows is None) else rows
+    return train_and_save(job, trainer, processor) | {
+        "final_loss": final_loss(trainer),
+        "train_rows": len(rows),
+        "dropped": rows.dropped,
+    }
 
 
 def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
@@ -215,7 +154,4 @@ class GuardTrainer(trl.SFTTrainer):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Supervised fine-tuning of a guard.")
-    parser.add_argument("run_dir", type=Path)
-    log_to_stdout()
-    sys.exit(main(parser.parse_args().run_dir))
+    start_as_program(main, __doc__)

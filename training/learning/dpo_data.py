@@ -11,9 +11,9 @@ import torch
 from guardapp.guard.engines.hf.encoding import Encoded, collate, completion_ids, encode, followed_by
 from guardapp.guard.rl.mining import hard_sample_weights
 from training.contract import DpoConfig
-from training.learning.heartbeat import Heartbeat
+from training.learning.heartbeat import Heartbeat, JobCancelled
 from training.learning.rows import Row, RowsShareAnId, read_rows
-from training.learning.sft_data import CACHE_BYTES, JobCancelled
+from training.learning.sft_data import CACHE_BYTES
 
 
 class NoPairs(ValueError):

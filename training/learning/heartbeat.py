@@ -14,6 +14,10 @@ from training.learning.processes import is_main_process
 INTERVAL_S = 2.0
 
 
+class JobCancelled(Exception):
+    """The job was asked to stop."""
+
+
 class Heartbeat:
     """Write progress.json at most every `INTERVAL_S` seconds (at once for a new stage), and record stop requests.
 

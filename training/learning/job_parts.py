@@ -4,16 +4,19 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
+import transformers
+import trl
 from peft import LoraConfig
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from guardapp.guard.engines.adapters import ADAPTER
-from training.contract import CHECKPOINTS, RESULT, write_json
-from training.learning.heartbeat import Heartbeat
+from training.contract import CHECKPOINTS, MODEL
+from training.learning.heartbeat import Heartbeat, JobCancelled
+from training.learning.job import AnyConfig, Job
 from training.learning.lora import LORA_TARGETS
 from training.learning.processes import any_process, is_main_process
 
@@ -23,8 +26,11 @@ LAST_FILE_OF_A_CHECKPOINT = "trainer_state.json"
 log = logging.getLogger("training.jobs")
 
 
-class Trained(Protocol):
+class Trained(AnyConfig, Protocol):
     """The common fields of the training jobs' configs."""
+
+    @property
+    def base_model(self) -> str: ...
 
     @property
     def lora_rank(self) -> int: ...
@@ -32,10 +38,26 @@ class Trained(Protocol):
     @property
     def lora_alpha(self) -> int: ...
 
+    @property
+    def freeze_vision(self) -> bool: ...
+
+    @property
+    def save_bf16(self) -> bool: ...
+
+
+Config = TypeVar("Config", bound=Trained)
+
 
 def vision_tower(model: Any) -> torch.nn.Module:
     tower: torch.nn.Module = model.model.visual
     return tower
+
+
+def freeze_vision(model: Any, config: Trained) -> None:
+    """Exclude the vision tower from training if the config says so."""
+    if config.freeze_vision:
+        for parameter in vision_tower(model).parameters():
+            parameter.requires_grad = False
 
 
 def lora(config: Trained) -> LoraConfig | None:
@@ -93,10 +115,37 @@ def in_shares(trainer: Any) -> bool:
     return bool(trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3))
 
 
-def write_result(run_dir: Path, result: dict[str, Any]) -> None:
-    """Write RUN_DIR/result.json from the first process. Its existence means that the job is done."""
-    if is_main_process():
-        write_json(run_dir / RESULT, result)
+def train_and_save(job: Job[Config], trainer: Any, processor: Any) -> dict[str, Any]:
+    """Train from the newest checkpoint on, write RUN_DIR/model, and return the common part of the result.
+
+    Raises JobCancelled if stopped; a checkpoint to resume from is then there.
+    """
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = newest_checkpoint(job.run_dir)
+    log.info("resuming from %s", checkpoint) if checkpoint else log.info("starting from %s", job.config.base_model)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    steps, total = trainer.state.global_step, trainer.state.max_steps
+    if steps < total:
+        raise JobCancelled(f"at step {steps} of {total}")
+    job.heartbeat.beat("saving", steps, total)
+    save_model(trainer, processor, job.run_dir / MODEL, bf16=job.config.save_bf16)
+    return {
+        "steps": steps,
+        "epochs": trainer.state.epoch,
+        "tokens": trainer.state.num_input_tokens_seen,
+        "seconds": round(time.time() - job.began, 2),
+        "base_model": job.config.base_model,
+        "lora_rank": job.config.lora_rank,
+        "transformers_version": transformers.__version__,
+        "trl_version": trl.__version__,
+        "torch_version": torch.__version__,
+    }
+
+
+def final_loss(trainer: Any) -> float:
+    """The loss of the last logged step, or the mean of all steps if none was logged."""
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return float(losses[-1] if losses else trainer.state.log_history[-1]["train_loss"])
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]

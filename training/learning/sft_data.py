@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 from guardapp.guard.engines.hf.encoding import Encoded, collate, encode
 from training.contract import SftConfig
 from training.learning.fillers import missing_media
-from training.learning.heartbeat import Heartbeat
+from training.learning.heartbeat import Heartbeat, JobCancelled
 from training.learning.packing import can_be_packed, pack
 from training.learning.rows import Row, read_rows
 
@@ -22,10 +22,6 @@ CACHE_BYTES = 2 * 1024**3
 
 class NoTrainingRows(ValueError):
     """The dataset has no row to train on: none in split "train", or none with a completion within the cutoff."""
-
-
-class JobCancelled(Exception):
-    """The job was asked to stop."""
 
 
 def training_rows(config: SftConfig) -> list[Row]:

@@ -13,9 +13,9 @@ from guardapp.guard.media.values import PRESETS
 from guardapp.guard.taxonomy import MediaKind
 from training.contract import GrpoConfig
 from training.learning.concatenation import concatenated_rows
-from training.learning.heartbeat import Heartbeat
+from training.learning.heartbeat import Heartbeat, JobCancelled
 from training.learning.rows import Row, read_rows
-from training.learning.sft_data import CACHE_BYTES, JobCancelled, NoTrainingRows
+from training.learning.sft_data import CACHE_BYTES, NoTrainingRows
 
 CONCATENATED = "concatenated"  # the run directory's folder of merged pictures
 

@@ -1,0 +1,85 @@
+"""The beginning and the end that all jobs share."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
+
+import torch
+
+from training.contract import EXIT_CANCELLED, RESULT, read_config, write_json
+from training.learning.environment import write_environment
+from training.learning.heartbeat import Heartbeat, JobCancelled
+from training.learning.processes import any_process, is_main_process, log_to_stdout
+
+log = logging.getLogger("training.jobs")
+
+
+class AnyConfig(Protocol):
+    """The common fields of all jobs' configs."""
+
+    @property
+    def threads(self) -> int: ...
+
+
+Config = TypeVar("Config", bound=AnyConfig)
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[Config]):
+    """A running job. `began` is Unix time in seconds."""
+
+    run_dir: Path
+    config: Config
+    heartbeat: Heartbeat
+    began: float
+
+
+def run_job(run_dir: Path, kind: type[Config], work: Callable[[Job[Config]], dict[str, Any]]) -> int:
+    """Do the work and write its result to RUN_DIR/result.json, unless the result is there already.
+
+    Returns 0 when done, or EXIT_CANCELLED if `work` raised JobCancelled; the same command then continues. Raises
+    ConfigNotUsable.
+    """
+    if (run_dir / RESULT).exists():
+        log.info("result.json is there: nothing left to do")
+        return 0
+    job = Job(run_dir, read_config(run_dir, kind), Heartbeat(run_dir), time.time())
+    job.heartbeat.listen()
+    if job.config.threads:
+        torch.set_num_threads(job.config.threads)
+    write_environment(run_dir)
+    job.heartbeat.beat("loading", 0, 0)
+    try:
+        result = work(job)
+    except JobCancelled as stopped:
+        log.info("cancelled %s", stopped)
+        return EXIT_CANCELLED
+    if is_main_process():
+        write_json(run_dir / RESULT, result)
+    return 0
+
+
+def by_all(prepare: Callable[[], Value]) -> Value:
+    """Call `prepare` in each process. Raises JobCancelled in all of them if one raised it."""
+    prepared: list[Value] = []
+    try:
+        prepared.append(prepare())
+    except JobCancelled:
+        pass
+    if any_process(not prepared):
+        raise JobCancelled("before the first step")
+    return prepared[0]
+
+
+def start_as_program(main: Callable[[Path], int], description: str | None) -> NoReturn:
+    """Run `python -m training.jobs.<kind> RUN_DIR`. The first line of `description` is its help."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("run_dir", type=Path)
+    log_to_stdout()
+    sys.exit(main(parser.parse_args().run_dir))
