@@ -18,7 +18,7 @@ from training.learning.engines import guard_engine
 from training.learning.heartbeat import JobCancelled
 from training.learning.job import Job, run_job, start_as_program
 from training.learning.json_lines import append_line, read_lines
-from training.learning.rows import Row, RowsShareAnId, read_rows
+from training.learning.rows import Row, by_id, read_rows
 from training.learning.scoring import scored
 
 log = logging.getLogger("training.jobs.evaluate")
@@ -72,15 +72,13 @@ def evaluate(job: Job[EvaluateConfig]) -> dict[str, Any]:
 
 def rows_by_id(config: EvaluateConfig) -> dict[str, Row]:
     """Return the rows to predict by id, in dataset order. Raises RowNotReadable or RowsShareAnId."""
-    rows: dict[str, Row] = {}
     watched = set(config.watched)
-    for row in read_rows(Path(config.dataset), Path(config.media_root)):
-        if not _of_split(row, config.split) and row.sample.id not in watched:
-            continue
-        if row.sample.id in rows:
-            raise RowsShareAnId(f"{config.dataset}: two rows have the id {row.sample.id}.")
-        rows[row.sample.id] = row if config.policies else replace(row, sample=replace(row.sample, policy_text=None))
-    return rows
+    wanted = (
+        row if config.policies else replace(row, sample=replace(row.sample, policy_text=None))
+        for row in read_rows(Path(config.dataset), Path(config.media_root))
+        if _of_split(row, config.split) or row.sample.id in watched
+    )
+    return by_id(wanted, config.dataset)
 
 
 def _of_split(row: Row, split: str) -> bool:

@@ -24,7 +24,7 @@ from training.learning.heartbeat import JobCancelled
 from training.learning.job import Job, run_job, start_as_program
 from training.learning.json_lines import append_line, read_lines
 from training.learning.mined import kept_line, known_completions, mined_line, rollout_line, running_figures, summary
-from training.learning.rows import Row, RowsShareAnId, read_rows
+from training.learning.rows import Row, by_id, read_rows
 
 # The engine may split a batch, and increments the seed for each part.
 SEEDS_A_BATCH = 1000
@@ -97,14 +97,8 @@ def rows_by_id(config: MineConfig) -> dict[str, Row]:
 
     Raises RowNotReadable or RowsShareAnId.
     """
-    rows: dict[str, Row] = {}
-    for row in read_rows(Path(config.dataset), Path(config.media_root), split=config.split):
-        if row.verdict.prompt is None and (row.verdict.response is None or row.sample.response is None):
-            continue
-        if row.sample.id in rows:
-            raise RowsShareAnId(f"{config.dataset}: two rows have the id {row.sample.id}.")
-        rows[row.sample.id] = row
-    return rows
+    rows = read_rows(Path(config.dataset), Path(config.media_root), split=config.split)
+    return by_id((row for row in rows if row.is_graded), config.dataset)
 
 
 def batches(rows: Sequence[Row], known: Mapping[str, Sequence[str]], config: MineConfig) -> list[Batch]:

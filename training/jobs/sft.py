@@ -17,10 +17,18 @@ from datasets import Dataset
 from torch.nn.functional import cross_entropy
 
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
-from training.contract import CHECKPOINTS, SftConfig
+from training.contract import SftConfig
 from training.learning.fillers import blank_media
 from training.learning.job import Job, by_all, run_job, start_as_program
-from training.learning.job_parts import Reporter, final_loss, freeze_vision, in_shares, lora, train_and_save
+from training.learning.job_parts import (
+    Reporter,
+    final_loss,
+    freeze_vision,
+    in_shares,
+    lora,
+    shared_arguments,
+    train_and_save,
+)
 from training.learning.packing import LINE_TOKENS
 from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, training_rows
 
@@ -67,36 +75,15 @@ def train(job: Job[SftConfig]) -> dict[str, Any]:
 
 def trainer_arguments(config: SftConfig, run_dir: Path) -> trl.SFTConfig:
     """Convert the config to TRL's. On a GPU, bf16 needs hardware support; on a CPU it means autocast."""
-    cpu = not torch.cuda.is_available()
     return trl.SFTConfig(
-        output_dir=str(run_dir / CHECKPOINTS),
-        use_cpu=cpu,
-        bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
-        num_train_epochs=config.epochs,
-        max_steps=config.max_steps,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.lr_scheduler,
-        warmup_steps=config.warmup_ratio,
-        weight_decay=config.weight_decay,
-        adam_beta2=config.adam_beta2,
-        max_grad_norm=config.max_grad_norm,
+        **shared_arguments(config, run_dir),
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.gradient_accumulation,
-        gradient_checkpointing=config.gradient_checkpointing,
-        seed=config.seed,
-        save_steps=config.save_every,
-        save_total_limit=2,
-        logging_steps=config.log_every,
-        logging_first_step=True,
         include_num_input_tokens_seen="non_padding",
-        remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         # a text-only batch does not use the vision tower
         ddp_find_unused_parameters=not (config.freeze_vision or config.lora_rank),
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=not cpu,
         average_tokens_across_devices=False,
     )
 

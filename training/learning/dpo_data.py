@@ -11,9 +11,9 @@ import torch
 from guardapp.guard.engines.hf.encoding import Encoded, collate, completion_ids, encode, followed_by
 from guardapp.guard.rl.mining import hard_sample_weights
 from training.contract import DpoConfig
-from training.learning.heartbeat import Heartbeat, JobCancelled
-from training.learning.rows import Row, RowsShareAnId, read_rows
-from training.learning.sft_data import CACHE_BYTES
+from training.learning.encodings import Encodings
+from training.learning.heartbeat import Heartbeat
+from training.learning.rows import Row, by_id, read_rows
 
 
 class NoPairs(ValueError):
@@ -46,14 +46,11 @@ def read_pairs(config: DpoConfig) -> Pairs:
 
     Raises RowNotReadable or RowsShareAnId.
     """
-    rows = list(read_rows(Path(config.dataset), Path(config.media_root), split="train"))
+    read = read_rows(Path(config.dataset), Path(config.media_root), split="train")
+    rows = by_id(read, config.dataset).values()
     found: list[tuple[Row, str, str]] = []
     differences: list[int | None] = []
-    seen: set[str] = set()
     for row in rows:
-        if row.sample.id in seen:
-            raise RowsShareAnId(f"{config.dataset}: two rows have the id {row.sample.id}.")
-        seen.add(row.sample.id)
         rollouts = row.extra.get("rollouts") or ()
         right = [rollout["completion"] for rollout in rollouts if rollout["right"]]
         wrong = [rollout["completion"] for rollout in rollouts if not rollout["right"]]
@@ -81,8 +78,7 @@ class EncodedPairs:
     dropped: int = 0
     # log-probabilities of chosen and rejected
     reference: list[tuple[float, float]] = field(default_factory=list)
-    _cache: dict[int, Encoded] = field(default_factory=dict)
-    _cached_bytes: int = 0
+    _encodings: Encodings = field(default_factory=Encodings)
 
     @classmethod
     def measure(cls, processor: Any, read: Pairs, cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedPairs":
@@ -91,16 +87,13 @@ class EncodedPairs:
         Raises NoPairs or JobCancelled.
         """
         result = cls(processor, [])
-        for number, pair in enumerate(read.pairs):
-            heartbeat.beat("encoding", number, len(read.pairs))
-            if heartbeat.cancelled:
-                raise JobCancelled
+        for pair in heartbeat.each("encoding", read.pairs):
             prompt = encode(processor, pair.row.sample)
             length = len(prompt) + max(len(completion_ids(processor, text)) for text in (pair.chosen, pair.rejected))
             if length > cutoff_tokens:
                 result.dropped += 1
                 continue
-            result._remember(len(result.pairs), prompt)
+            result._encodings.remember(len(result.pairs), prompt)
             result.pairs.append(pair)
             result.lengths.append(length)
         if not result.pairs:
@@ -117,16 +110,11 @@ class EncodedPairs:
     def sides(self, index: int) -> tuple[Encoded, Encoded]:
         """Return the encoded chosen and rejected side."""
         pair = self.pairs[index]
-        prompt = self._cache.get(index) or encode(self.processor, pair.row.sample)
+        prompt = self._encodings.kept.get(index) or encode(self.processor, pair.row.sample)
         chosen, rejected = (
             followed_by(prompt, completion_ids(self.processor, text)) for text in (pair.chosen, pair.rejected)
         )
         return chosen, rejected
-
-    def _remember(self, index: int, prompt: Encoded) -> None:
-        if self._cached_bytes + prompt.nbytes <= CACHE_BYTES:
-            self._cache[index] = prompt
-            self._cached_bytes += prompt.nbytes
 
 
 @dataclass(frozen=True, slots=True)

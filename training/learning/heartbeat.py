@@ -3,15 +3,16 @@
 import json
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from training.contract import METRICS, Progress, cancel_requested, write_progress
 from training.learning.processes import is_main_process
 
 INTERVAL_S = 2.0
+Value = TypeVar("Value")
 
 
 class JobCancelled(Exception):
@@ -63,6 +64,14 @@ class Heartbeat:
         write_progress(
             self.run_dir, Progress(stage=stage, done=done, total=total, eta_s=eta_s, extra=dict(extra or {}))
         )
+
+    def each(self, stage: str, rows: Sequence[Value]) -> Iterator[Value]:
+        """Iterate over the rows with a beat before each. Raises JobCancelled."""
+        for number, row in enumerate(rows):
+            self.beat(stage, number, len(rows))
+            if self.cancelled:
+                raise JobCancelled(f"while {stage}, at {number} of {len(rows)}")
+            yield row
 
     def metric(self, values: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""

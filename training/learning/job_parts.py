@@ -14,7 +14,7 @@ from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from guardapp.guard.engines.adapters import ADAPTER
-from training.contract import CHECKPOINTS, MODEL
+from training.contract import CHECKPOINTS, MODEL, GrpoConfig, SftConfig
 from training.learning.heartbeat import Heartbeat, JobCancelled
 from training.learning.job import AnyConfig, Job
 from training.learning.lora import LORA_TARGETS
@@ -67,6 +67,34 @@ def lora(config: Trained) -> LoraConfig | None:
     return LoraConfig(
         r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
     )
+
+
+def shared_arguments(config: SftConfig | GrpoConfig, run_dir: Path) -> dict[str, Any]:
+    """The fields of transformers' TrainingArguments that all trainings set alike."""
+    cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(run_dir / CHECKPOINTS),
+        "use_cpu": cpu,
+        "bf16": config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.lr_scheduler,
+        "warmup_steps": config.warmup_ratio,
+        "weight_decay": config.weight_decay,
+        "adam_beta2": config.adam_beta2,
+        "max_grad_norm": config.max_grad_norm,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "seed": config.seed,
+        "save_steps": config.save_every,
+        "save_total_limit": 2,
+        "logging_steps": config.log_every,
+        "logging_first_step": True,
+        "remove_unused_columns": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not cpu,
+    }
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:

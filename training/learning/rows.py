@@ -1,7 +1,7 @@
 """A row of a snapshot: the only dataset format that jobs read. Independent of Django."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,13 @@ class Row:
     target_source: str = ""
     weight: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether it has a gold label against which completions can be graded."""
+        return self.verdict.prompt is not None or (
+            self.verdict.response is not None and self.sample.response is not None
+        )
 
     def as_json(self, media_root: Path) -> dict[str, Any]:
         return {
@@ -135,3 +142,13 @@ def read_rows(path: Path, media_root: Path, *, split: str = "") -> Iterator[Row]
                 raise RowNotReadable(f"{path.name}, line {number}: {type(error).__name__}: {error}") from error
             if not split or row.split == split:
                 yield row
+
+
+def by_id(rows: Iterable[Row], dataset: str) -> dict[str, Row]:
+    """The rows by id, in their order. Raises RowsShareAnId."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        if row.sample.id in found:
+            raise RowsShareAnId(f"{dataset}: two rows have the id {row.sample.id}.")
+        found[row.sample.id] = row
+    return found

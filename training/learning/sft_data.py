@@ -11,13 +11,11 @@ from torch.utils.data import Sampler
 
 from guardapp.guard.engines.hf.encoding import Encoded, collate, encode
 from training.contract import SftConfig
+from training.learning.encodings import Encodings
 from training.learning.fillers import missing_media
-from training.learning.heartbeat import Heartbeat, JobCancelled
+from training.learning.heartbeat import Heartbeat
 from training.learning.packing import can_be_packed, pack
 from training.learning.rows import Row, read_rows
-
-# limit of the encodings kept in memory; further rows are encoded again when needed
-CACHE_BYTES = 2 * 1024**3
 
 
 class NoTrainingRows(ValueError):
@@ -43,8 +41,7 @@ class EncodedRows:
     rows: list[Row]
     lengths: list[int] = field(default_factory=list)
     dropped: int = 0
-    _cache: dict[int, Encoded] = field(default_factory=dict)
-    _cached_bytes: int = 0
+    _encodings: Encodings = field(default_factory=Encodings)
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedRows":
@@ -53,15 +50,12 @@ class EncodedRows:
         Raises NoTrainingRows or JobCancelled.
         """
         result = cls(processor, [])
-        for number, row in enumerate(rows):
-            heartbeat.beat("encoding", number, len(rows))
-            if heartbeat.cancelled:
-                raise JobCancelled
+        for row in heartbeat.each("encoding", rows):
             encoded = encode(processor, row.sample, row.completion)
             if len(encoded) > cutoff_tokens:
                 result.dropped += 1
                 continue
-            result._remember(len(result.rows), encoded)
+            result._encodings.remember(len(result.rows), encoded)
             result.rows.append(row)
             result.lengths.append(len(encoded))
         if not result.rows:
@@ -74,15 +68,8 @@ class EncodedRows:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Encoded:
-        if index in self._cache:
-            return self._cache[index]
         row = self.rows[index]
-        return encode(self.processor, row.sample, row.completion)
-
-    def _remember(self, index: int, encoded: Encoded) -> None:
-        if self._cached_bytes + encoded.nbytes <= CACHE_BYTES:
-            self._cache[index] = encoded
-            self._cached_bytes += encoded.nbytes
+        return self._encodings.kept.get(index) or encode(self.processor, row.sample, row.completion)
 
 
 def token_weights(encoded: Encoded, *, row_weight: float, loss_on_prompt: float) -> torch.Tensor:

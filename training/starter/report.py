@@ -1,6 +1,7 @@
 """Compute results.json and MODEL_CARD.md of a build from its rows, predictions and the baseline."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +133,12 @@ def model_card(found: dict[str, Any]) -> str:
 
 def _rows_table(found: dict[str, Any]) -> str:
     lines = [f"| {name} | {rows} |" for name, rows in sorted(found["training_rows"].items())]
-    return "\n".join(["| rows (source, modality) | trained on |", "|---|---|", *lines])
+    return _table(["rows (source, modality)", "trained on"], lines)
 
 
 def _sets_table(found: dict[str, Any]) -> str:
     lines = [f"| {name} | {ORIGINS[name]} | {license_} |" for name, license_ in found.get("sets", {}).items()]
-    return "\n".join(["| set | origin | licence |", "|---|---|---|", *lines])
+    return _table(["set", "origin", "licence"], lines)
 
 
 def _held_out_table(found: dict[str, Any]) -> str:
@@ -157,14 +158,8 @@ def _held_out_table(found: dict[str, Any]) -> str:
             f"| TF-IDF + LR: text, unseen topics | {beside['rows']} | {prompt['f1']} | {prompt['accuracy']} | "
             f"{response['f1']} | {response['accuracy']} | | |"
         )
-    return "\n".join(
-        [
-            "| rows | n | prompt F1 | prompt accuracy | response F1 | response accuracy | first step word for "
-            "word | not parsed |",
-            "|---|---|---|---|---|---|---|---|",
-            *lines,
-        ]
-    )
+    head = "rows, n, prompt F1, prompt accuracy, response F1, response accuracy, first step word for word, not parsed"
+    return _table(head.split(", "), lines)
 
 
 def _benchmark_table(found: dict[str, Any]) -> str:
@@ -181,14 +176,15 @@ def _benchmark_table(found: dict[str, Any]) -> str:
         lines.append(
             f"| average, weighted by rows | {task} | | {_bold(ours_f1, bar_f1)} | {_bold(bar_f1, ours_f1)} | | | | | |"
         )
-    return "\n".join(
-        [
-            "| benchmark | task | rows | starter F1 | TF-IDF F1 | starter accuracy | TF-IDF accuracy | starter FPR "
-            "| TF-IDF FPR | not parsed |",
-            "|---|---|---|---|---|---|---|---|---|---|",
-            *lines,
-        ]
+    head = (
+        "benchmark, task, rows, starter F1, TF-IDF F1, starter accuracy, TF-IDF accuracy, starter FPR, TF-IDF FPR, "
+        "not parsed"
     )
+    return _table(head.split(", "), lines)
+
+
+def _table(head: Sequence[str], lines: Sequence[str]) -> str:
+    return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines])
 
 
 def _losses(found: dict[str, Any]) -> str:

@@ -6,12 +6,11 @@ from typing import Any
 
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import numpy as np
-from PIL import Image
 from vllm import LLM, SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
 
 from guardapp.guard.engines.hf.checkpoint import load_processor
-from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, PromptStyle, render_prompt
+from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, PromptStyle, load_frames, render_prompt
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.openai_server import RESULT_LAYOUT
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
@@ -76,21 +75,13 @@ class VllmEngine:
         data: dict[str, list[Any]] = {}
         for medium in sample.media:
             if medium.kind is MediaKind.IMAGE:
-                data.setdefault("image", []).append(_frames(medium)[0])
+                data.setdefault("image", []).append(load_frames(medium)[0])
             else:
                 data.setdefault("video", []).append(
-                    (np.stack([np.asarray(frame) for frame in _frames(medium)]), _times(medium))
+                    (np.stack([np.asarray(frame) for frame in load_frames(medium)]), _times(medium))
                 )
         prompt: dict[str, Any] = {"prompt": render_prompt(self.processor, sample, self.style) + prefix}
         return prompt | ({"multi_modal_data": data} if data else {})
-
-
-def _frames(medium: SeenMedia) -> list[Image.Image]:
-    frames = []
-    for frame in medium.frames:
-        with Image.open(frame.path) as opened:
-            frames.append(opened.convert("RGB"))
-    return frames
 
 
 def _times(medium: SeenMedia) -> dict[str, Any]:

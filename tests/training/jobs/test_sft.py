@@ -199,7 +199,7 @@ def test_rows_beyond_the_cache_are_encoded_again(tmp_path: Path, monkeypatch: py
     processor = load_processor(str(build_checkpoint(tmp_path / "base")))
     rows = mixed_rows(tmp_path / "media", 4)
     cached = EncodedRows.measure(processor, rows, 4096, heartbeat.Heartbeat(tmp_path))
-    monkeypatch.setattr("training.learning.sft_data.CACHE_BYTES", 0)
+    monkeypatch.setattr("training.learning.encodings.CACHE_BYTES", 0)
     fresh = EncodedRows.measure(processor, rows, 4096, heartbeat.Heartbeat(tmp_path))
     assert fresh[1] is not fresh[1]
     assert cached[1] is cached[1]

@@ -11,7 +11,8 @@ import trl
 from guardapp.guard.media.values import PRESETS
 from guardapp.guard.rl.clip_range import ClipSchedule
 from guardapp.guard.rl.rewards import reward_named
-from training.contract import CHECKPOINTS, GENERATIONS, ConfigNotUsable, GrpoConfig
+from training.contract import GENERATIONS, ConfigNotUsable, GrpoConfig
+from training.learning.job_parts import shared_arguments
 
 LOSSES = {"token_mean": "dapo", "sequence_mean": "grpo"}  # ours → the closest of TRL's
 
@@ -106,20 +107,8 @@ def clip_schedule(config: GrpoConfig) -> ClipSchedule:
 
 def trainer_arguments(config: GrpoConfig, run_dir: Path, batches: Batches) -> trl.GRPOConfig:
     """Convert the config to TRL's. Every field is set, because TRL's defaults differ from the papers'."""
-    cpu = not torch.cuda.is_available()
     return trl.GRPOConfig(
-        output_dir=str(run_dir / CHECKPOINTS),
-        use_cpu=cpu,
-        bf16=config.bf16 and (cpu or torch.cuda.is_bf16_supported()),
-        num_train_epochs=config.epochs,
-        max_steps=config.max_steps,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.lr_scheduler,
-        warmup_steps=config.warmup_ratio,
-        weight_decay=config.weight_decay,
-        adam_beta2=config.adam_beta2,
-        max_grad_norm=config.max_grad_norm,
-        gradient_checkpointing=config.gradient_checkpointing,
+        **shared_arguments(config, run_dir),
         per_device_train_batch_size=batches.micro,
         gradient_accumulation_steps=batches.accumulation,
         steps_per_generation=batches.per_rollout,
@@ -138,13 +127,4 @@ def trainer_arguments(config: GrpoConfig, run_dir: Path, batches: Batches) -> tr
         vllm_mode="server" if config.generation == "vllm_server" else "colocate",
         vllm_server_base_url=config.vllm_url or None,
         vllm_max_model_length=config.max_prompt_tokens + config.max_new_tokens,
-        seed=config.seed,
-        save_steps=config.save_every,
-        save_total_limit=2,
-        logging_steps=config.log_every,
-        logging_first_step=True,
-        remove_unused_columns=False,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=not cpu,
     )

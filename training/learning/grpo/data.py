@@ -13,20 +13,17 @@ from guardapp.guard.media.values import PRESETS
 from guardapp.guard.taxonomy import MediaKind
 from training.contract import GrpoConfig
 from training.learning.concatenation import concatenated_rows
-from training.learning.heartbeat import Heartbeat, JobCancelled
+from training.learning.encodings import Encodings
+from training.learning.heartbeat import Heartbeat
 from training.learning.rows import Row, read_rows
-from training.learning.sft_data import CACHE_BYTES, NoTrainingRows
+from training.learning.sft_data import NoTrainingRows
 
 CONCATENATED = "concatenated"  # the run directory's folder of merged pictures
 
 
 def graded_rows(config: GrpoConfig, run_dir: Path) -> list[Row]:
     """The train rows with a gold label against which completions can be graded, and their concatenations."""
-    rows = [
-        row
-        for row in read_rows(Path(config.dataset), Path(config.media_root), split="train")
-        if row.verdict.prompt or (row.verdict.response and row.sample.response is not None)
-    ]
+    rows = [row for row in read_rows(Path(config.dataset), Path(config.media_root), split="train") if row.is_graded]
     if config.concat_share:
         rows += concatenated_rows(
             rows,
@@ -46,8 +43,7 @@ class Prompts:
     processor: Any
     rows: list[Row]
     dropped: int = 0
-    _cache: dict[int, Encoded] = field(default_factory=dict)
-    _cached_bytes: int = 0
+    _encodings: Encodings = field(default_factory=Encodings)
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], max_tokens: int, heartbeat: Heartbeat) -> "Prompts":
@@ -56,17 +52,12 @@ class Prompts:
         Raises NoTrainingRows or JobCancelled.
         """
         result = cls(processor, [])
-        for number, row in enumerate(rows):
-            heartbeat.beat("encoding", number, len(rows))
-            if heartbeat.cancelled:
-                raise JobCancelled
+        for row in heartbeat.each("encoding", rows):
             encoded = encode(processor, row.sample)
             if len(encoded) > max_tokens:
                 result.dropped += 1
                 continue
-            if result._cached_bytes + encoded.nbytes <= CACHE_BYTES:
-                result._cache[len(result.rows)] = encoded
-                result._cached_bytes += encoded.nbytes
+            result._encodings.remember(len(result.rows), encoded)
             result.rows.append(row)
         if not result.rows:
             raise NoTrainingRows(
@@ -79,9 +70,7 @@ class Prompts:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Encoded:
-        if index in self._cache:
-            return self._cache[index]
-        return encode(self.processor, self.rows[index].sample)
+        return self._encodings.kept.get(index) or encode(self.processor, self.rows[index].sample)
 
     def has_video(self, index: int) -> bool:
         return any(medium.kind is MediaKind.VIDEO for medium in self.rows[index].sample.media)

@@ -168,8 +168,8 @@ def _medium_tokens(processor: Any, medium: SeenMedia) -> int:
 
 def _media_arguments(processor: Any, media: Sequence[SeenMedia]) -> dict[str, Any]:
     """The processor's media arguments. Frames are already sampled and resized, so it must do neither again."""
-    images = [_load(medium)[0] for medium in media if medium.kind is MediaKind.IMAGE]
-    videos = [(medium, _load(medium)) for medium in media if medium.kind is MediaKind.VIDEO]
+    images = [load_frames(medium)[0] for medium in media if medium.kind is MediaKind.IMAGE]
+    videos = [(medium, load_frames(medium)) for medium in media if medium.kind is MediaKind.VIDEO]
     arguments: dict[str, Any] = {}
     if images:
         arguments["images"] = [images]
@@ -185,7 +185,7 @@ def _media_arguments(processor: Any, media: Sequence[SeenMedia]) -> dict[str, An
     return arguments
 
 
-def _load(medium: SeenMedia) -> list[Image.Image]:
+def load_frames(medium: SeenMedia) -> list[Image.Image]:
     frames = []
     for frame in medium.frames:
         with Image.open(frame.path) as opened:
