@@ -19,7 +19,9 @@ from tests.training.grpo_run import grpo_run, trainer_of
 from tests.training.tiny_run import metrics, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ROLLOUTS, GrpoConfig, read_config
 from training.jobs import grpo, sft
+from training.learning import job
 from training.learning.grpo.data import CONCATENATED
+from training.learning.grpo.passes import forward_passes
 from training.learning.grpo.trainer import GuardGrpoTrainer
 from training.learning.heartbeat import Heartbeat
 from training.learning.json_lines import read_lines
@@ -144,7 +146,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, undecided: 
             return len(metrics(self.run_dir)) == 2
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grpo, "Heartbeat", StopsAtTwo)
+        patch.setattr(job, "Heartbeat", StopsAtTwo)
         assert run_here(grpo.main, stopped) == EXIT_CANCELLED
     steps_before = len(metrics(stopped))
     assert 2 <= steps_before < 4  # a rollout batch makes 4 updates here
@@ -205,15 +207,14 @@ def test_an_update_weighs_its_tokens_or_its_completions_alike(tmp_path: Path) ->
         lengths = torch.tensor([3, 1, 2, 2, 4, 1, 5, 2])
         advantages = torch.tensor([1.0, -1.0, 0.0, 0.0, 0.5, -0.5, 0.0, 0.0])
         mask = (torch.arange(5) < lengths[:, None]).long()
-        passes = trainer._forward_passes(
-            {
-                "advantages": advantages,
-                "completion_mask": mask,
-                "prompt_mask": torch.ones(8, 6).long(),
-                "row": torch.arange(8),
-                "num_items_in_batch": torch.tensor(20),
-            }
-        )
+        drawn = {
+            "advantages": advantages,
+            "completion_mask": mask,
+            "prompt_mask": torch.ones(8, 6).long(),
+            "row": torch.arange(8),
+            "num_items_in_batch": torch.tensor(20),
+        }
+        passes = forward_passes(drawn, trainer.batches, trainer.config, trainer.accelerator.gather)
         assert len(passes) == 2  # two updates, one pass each
         for update, chosen in zip(passes, ([0, 1, 2, 3], [4, 5, 6, 7]), strict=True):
             kept = [at for at in chosen if not skip or advantages[at]]
