@@ -8,7 +8,7 @@ read.elsewhere(
     "GUARDAPP_REQUIRE_SERVICES",
     "`0` or `1`",
     "`0`",
-    "`1`: without a browser, PostgreSQL or Redis, tests fail instead of being skipped",
+    "`1`: without a browser, PostgreSQL, Redis or vLLM, tests fail instead of being skipped",
 )
 read.elsewhere(
     "GUARDAPP_TEST_POSTGRES",
