@@ -3,8 +3,6 @@ themselves.
 """
 
 import uuid
-from collections.abc import Mapping
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -12,9 +10,8 @@ from annotation.errors import DecisionNotValid
 from annotation.models import Assignment, Prediction, Review, User
 from annotation.review.decision import Decision, StepReview
 from annotation.review.gold import standing_reviews
-from annotation.review.step_links import Link
 from annotation.review.submit import submit_review
-from annotation.status import ErrorKind, ItemStatus, ReviewKind, StepMark
+from annotation.status import ErrorKind, ItemStatus, ReviewKind
 from guardapp.guard.taxonomy import Harmfulness
 
 
@@ -50,7 +47,7 @@ def decision_for_side(side: Review, *, prediction: Prediction | None, reason: st
         categories=tuple(side.categories),
         severity=side.severity,
         error_kinds=tuple(ErrorKind(kind) for kind in side.error_kinds),
-        steps=tuple(_step(row) for row in side.steps) if same else (),
+        steps=tuple(StepReview.of(row) for row in side.steps) if same else (),
         reason=reason,
         note=note,
     )
@@ -65,14 +62,4 @@ def decision_for_guard(prediction: Prediction, *, reason: str, note: str) -> Dec
         categories=tuple(prediction.categories),
         reason=reason,
         note=note,
-    )
-
-
-def _step(row: Mapping[str, Any]) -> StepReview:
-    mark = row.get("mark")
-    return StepReview(
-        row.get("text"),
-        StepMark(mark) if mark else None,
-        row.get("edit"),
-        tuple(Link.of(link) for link in row.get("links", [])),
     )

@@ -1,8 +1,8 @@
 """A reviewer's decision as a value, and the checks that need no database."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from django.utils.translation import gettext as _
 
@@ -27,6 +27,12 @@ class StepReview:
     edit: str | None = None
     links: tuple[Link, ...] = ()
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """What `as_json` wrote. Raises DecisionNotValid."""
+        mark, links = row.get("mark"), tuple(Link.of(link) for link in row.get("links", []))
+        return cls(row.get("text"), StepMark(mark) if mark else None, row.get("edit"), links)
+
     def as_json(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"text": self.text, "mark": self.mark, "edit": self.edit}
         return plain | {"links": [link.as_json() for link in self.links]} if self.links else plain
@@ -47,9 +53,14 @@ class Decision:
     error_kinds: tuple[ErrorKind, ...] = ()
     steps: tuple[StepReview, ...] = ()
 
-    def as_draft(self) -> dict[str, Any]:
-        """The shape that the review page keeps its drafts in."""
-        return asdict(self) | {"steps": [step.as_json() for step in self.steps]}
+    def columns(self) -> dict[str, Any]:
+        """Its columns in a Review. The review page keeps its drafts in the same shape."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        lists = {"categories": list(self.categories), "error_kinds": list(self.error_kinds)}
+        return values | lists | {"steps": [step.as_json() for step in self.steps]}
+
+
+COLUMNS = tuple(one.name for one in fields(Decision))
 
 
 def check_decision(

@@ -20,7 +20,7 @@ from annotation.errors import (
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.review.assign import lease_again
-from annotation.review.decision import Decision, StepReview, check_decision
+from annotation.review.decision import COLUMNS, Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft
 from annotation.review.gold import settle, slots_left, standing_reviews, withdraw
 from annotation.review.leases import active_assignment, end, give_back_slot
@@ -56,7 +56,7 @@ def submit_review(
         if earlier is not None:
             return earlier
         if isinstance(error, LeaseExpired):
-            save_draft(reviewer=reviewer, token=token, payload=decision.as_draft())
+            save_draft(reviewer=reviewer, token=token, payload=decision.columns())
         raise
 
 
@@ -83,16 +83,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
             reviewer=reviewer,
             assignment=assignment,
             idempotency_key=key,
-            kind=decision.kind,
-            prompt_label=decision.prompt_label,
-            response_label=decision.response_label,
-            categories=list(decision.categories),
-            severity=decision.severity,
-            confidence=decision.confidence,
-            note=decision.note,
-            steps=[step.as_json() for step in decision.steps],
-            reason=decision.reason,
-            error_kinds=list(decision.error_kinds),
+            **decision.columns(),
             mode=mode,
             lane=item.lane,
             seconds=(now - (assignment.opened_at or assignment.created_at)).total_seconds(),
@@ -231,16 +222,4 @@ def _undoable(reviewer: User) -> list[Review]:
 
 
 def _as_draft(review: Review) -> dict[str, object]:
-    return {
-        "kind": review.kind,
-        "prompt_label": review.prompt_label,
-        "response_label": review.response_label,
-        "categories": review.categories,
-        "severity": review.severity,
-        "confidence": review.confidence,
-        "note": review.note,
-        "reason": review.reason,
-        "error_kinds": review.error_kinds,
-        "upholds": review.upholds_id,
-        "steps": review.steps,
-    }
+    return {**{name: getattr(review, name) for name in COLUMNS}, "upholds": review.upholds_id}

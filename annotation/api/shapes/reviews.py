@@ -7,7 +7,6 @@ from rest_framework import serializers
 from annotation.api.shapes.items import LABELS, ContentShape, PredictionShape
 from annotation.database.storable import why_not_json
 from annotation.review.decision import Decision, StepReview
-from annotation.review.step_links import Link
 from annotation.status import AppealState, AssignmentState, ErrorKind, ReviewKind, ReviewMode, StepMark
 from guardapp.guard.taxonomy import Harmfulness
 
@@ -72,15 +71,7 @@ class ReviewInput(serializers.Serializer[Decision]):
             note=given["note"],
             reason=given["reason"],
             error_kinds=tuple(ErrorKind(kind) for kind in given["error_kinds"]),
-            steps=tuple(
-                StepReview(
-                    step["text"],
-                    StepMark(step["mark"]) if step["mark"] else None,
-                    step["edit"],
-                    tuple(Link.of(link) for link in step["links"]),
-                )
-                for step in given["steps"]
-            ),
+            steps=tuple(StepReview.of(step) for step in given["steps"]),
         )
 
 
