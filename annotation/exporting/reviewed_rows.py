@@ -12,7 +12,7 @@ from django.db.models.functions import Cast
 
 from annotation.database.kept_statements import Select
 from annotation.database.lists import count_some
-from annotation.exporting.values import ExportedMedia, ExportedReview, ReviewedRow
+from annotation.exporting.values import ExportedMedia, ExportedReview, ReviewedRow, columns_in
 from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion, Review, User
 from annotation.predictions.active_policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
@@ -20,6 +20,10 @@ from guardapp.guard.taxonomy import MediaKind, Modality
 CHUNK = 900  # gold labels: SQLite takes 999 parameters, and so many stay in a processor's cache
 LAST_ID = 2**63 - 1
 TEXT = Modality.TEXT.value
+_PLACES = {name: place for place, name in enumerate(columns_in(ReviewedRow))}
+ITEM, MODALITY, POLICY, VERSION, POLICY_IN_PROMPT = (
+    _PLACES[name] for name in ("item_id", "modality", "policy_version_id", "version_id", "prompt_policy_id")
+)
 
 
 def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
@@ -64,15 +68,15 @@ def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int = LAST_
         (first,), (after,) = ids[0], ids[-1]
         with _row_by_row():
             chunk = _rows_between(only_hard).fetch(first=first, last=after)
-            reviews = _reviews_of([row[1] for row in chunk], people)
-            media = _media_of([row[1] for row in chunk if row[4] != TEXT])
+            reviews = _reviews_of([row[ITEM] for row in chunk], people)
+            media = _media_of([row[ITEM] for row in chunk if row[MODALITY] != TEXT])
         yield [
             ReviewedRow(
-                policies[row[11]][1:],
-                _policy_in_prompt(row[-1]),
-                None if row[16] is None else versions[row[16]][1],
-                reviews.get(row[1], []),
-                media.get(row[1], []),
+                policies[row[POLICY]][1:],
+                _policy_in_prompt(row[POLICY_IN_PROMPT]),
+                None if row[VERSION] is None else versions[row[VERSION]][1],
+                reviews.get(row[ITEM], []),
+                media.get(row[ITEM], []),
                 *row,
             )
             for row in chunk
@@ -100,36 +104,7 @@ def _ids_of_chunk(only_hard: bool, chunk: int) -> Select[GoldLabel]:
 @lru_cache(maxsize=2)
 def _rows_between(only_hard: bool) -> Select[GoldLabel]:
     """The columns of ReviewedRow, for two ids."""
-    columns = (
-        "pk",
-        "item_id",
-        "item__source",
-        "item__external_id",
-        "item__modality",
-        "item__prompt",
-        "item__response",
-        "prompt_label",
-        "response_label",
-        _raw("categories"),
-        "source",
-        "policy_version_id",
-        _raw("target_steps"),
-        "target_source",
-        _raw("created_at"),
-        _raw("hard_sample__errors"),
-        "prediction__version_id",
-        "prediction__completion",
-        "prediction__parsed",
-        _raw("prediction__steps"),
-        "prediction__prompt_label",
-        "prediction__response_label",
-        _raw("prediction__categories"),
-        _raw("prediction__rollouts"),
-        "prediction__disagreement",
-        _raw("prediction__media_seen"),
-        "prediction__policy_version_id",
-    )
-    rows = standing_gold(only_hard=only_hard).order_by("pk").values_list(*columns)
+    rows = standing_gold(only_hard=only_hard).order_by("pk").values_list(*_columns(ReviewedRow))
     return Select(lambda first, last: rows.filter(pk__gte=first, pk__lte=last))
 
 
@@ -150,24 +125,7 @@ def _reviews_sql(vendor: str, items: int) -> str:
     rows = (
         Review.objects.filter(item_id__in=[0], retraction__isnull=True)
         .order_by("pk")
-        .values_list(
-            "item_id",
-            "reviewer_id",
-            "kind",
-            "prompt_label",
-            "response_label",
-            _raw("categories"),
-            "severity",
-            "confidence",
-            "note",
-            _raw("steps"),
-            "seconds",
-            "mode",
-            "lane",
-            _raw("created_at"),
-            "reason",
-            _raw("error_kinds"),
-        )
+        .values_list("item_id", "reviewer_id", *_columns(ExportedReview))
     )
     sql, params = rows.query.sql_with_params()
     assert params == (0,), "the ids are the only parameters"
@@ -192,8 +150,6 @@ def _policy_in_prompt(version_id: int | None) -> str | None:
     return None if version_id is None else policy_text(PolicyVersion.objects.get(pk=version_id))
 
 
-def _raw(name: str) -> Any:
-    """A column of JSON as its text, which spares reading and writing it again; or of moments, which Django reads far
-    more slowly.
-    """
-    return Cast(F(name), TextField())
+def _columns(values: type) -> list[Any]:
+    """Its marked fields as a queryset takes them."""
+    return [Cast(F(one.path), TextField()) if one.raw else one.path for one in columns_in(values).values()]

@@ -1,8 +1,8 @@
 """What an export is made of: a reviewed row with its reviews and its media."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import orjson
 
@@ -10,6 +10,26 @@ from guardapp.guard.taxonomy import MediaKind
 
 Json = str | None  # JSON as the database holds it: copied into an export without being read
 Moment = str  # as the database writes it, for `moment`; in UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Marks a field that is read as a column. `path` is its name for a queryset, where it has another than the field.
+
+    `raw` reads JSON as its text, which spares reading and writing it again, and moments, which Django reads slowly.
+    """
+
+    path: str = ""
+    raw: bool = False
+
+
+def columns_in(values: type) -> dict[str, Column]:
+    """The marked fields of a class below, in order, each with its path."""
+    return {
+        name: replace(mark, path=mark.path or name)
+        for name, hint in get_type_hints(values, include_extras=True).items()
+        for mark in getattr(hint, "__metadata__", ())
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,65 +61,63 @@ EXTENSIONS = {
 
 @dataclass(slots=True)
 class ExportedReview:
-    """A standing review. The person is named by pseudonym only. Not frozen, as the row below: many thousands are made a
-    second.
+    """A standing review. The person is named by pseudonym only. Not frozen, like the row below: many thousands are
+    made a second.
     """
 
     pseudonym: str
-    kind: str
-    prompt_label: str | None
-    response_label: str | None
-    categories: Json
-    severity: int | None
-    confidence: int | None
-    note: str
-    steps: str
-    seconds: float
-    mode: str
-    lane: str
-    created_at: Moment
-    reason: str
-    error_kinds: str
+    kind: Annotated[str, Column()]
+    prompt_label: Annotated[str | None, Column()]
+    response_label: Annotated[str | None, Column()]
+    categories: Annotated[Json, Column(raw=True)]
+    severity: Annotated[int | None, Column()]
+    confidence: Annotated[int | None, Column()]
+    note: Annotated[str, Column()]
+    steps: Annotated[str, Column(raw=True)]
+    seconds: Annotated[float, Column()]
+    mode: Annotated[str, Column()]
+    lane: Annotated[str, Column()]
+    created_at: Annotated[Moment, Column(raw=True)]
+    reason: Annotated[str, Column()]
+    error_kinds: Annotated[str, Column(raw=True)]
 
 
 @dataclass(slots=True)
 class ReviewedRow:
-    """One standing gold label and all that led to it. The fields from `gold_id` on are the columns of the query
-    below.
-    """
+    """One standing gold label and all that led to it. What the query gives comes last."""
 
     policy: tuple[Any, ...]  # slug and number
     prompt_policy: str | None  # the policy that stood in the guard's prompt
     version: str | None
     reviews: list[ExportedReview]
     media: list[ExportedMedia]
-    gold_id: int
-    item_id: int
-    source: str
-    external_id: str
-    modality: str
-    prompt: str
-    response: str | None
-    prompt_label: str | None
-    response_label: str | None
-    categories: Json
-    gold_source: str
-    policy_version_id: int
-    target_steps: str
-    target_source: str
-    created_at: Moment
-    hard_errors: Json
-    version_id: int | None
-    completion: str | None
-    parsed: bool | None
-    guard_steps: Json
-    guard_prompt_label: str | None
-    guard_response_label: str | None
-    guard_categories: Json
-    rollouts: Json
-    disagreement: float | None
-    media_seen: Json
-    prompt_policy_id: int | None
+    gold_id: Annotated[int, Column("pk")]
+    item_id: Annotated[int, Column()]
+    source: Annotated[str, Column("item__source")]
+    external_id: Annotated[str, Column("item__external_id")]
+    modality: Annotated[str, Column("item__modality")]
+    prompt: Annotated[str, Column("item__prompt")]
+    response: Annotated[str | None, Column("item__response")]
+    prompt_label: Annotated[str | None, Column()]
+    response_label: Annotated[str | None, Column()]
+    categories: Annotated[Json, Column(raw=True)]
+    gold_source: Annotated[str, Column("source")]
+    policy_version_id: Annotated[int, Column()]
+    target_steps: Annotated[str, Column(raw=True)]
+    target_source: Annotated[str, Column()]
+    created_at: Annotated[Moment, Column(raw=True)]
+    hard_errors: Annotated[Json, Column("hard_sample__errors", raw=True)]
+    version_id: Annotated[int | None, Column("prediction__version_id")]
+    completion: Annotated[str | None, Column("prediction__completion")]
+    parsed: Annotated[bool | None, Column("prediction__parsed")]
+    guard_steps: Annotated[Json, Column("prediction__steps", raw=True)]
+    guard_prompt_label: Annotated[str | None, Column("prediction__prompt_label")]
+    guard_response_label: Annotated[str | None, Column("prediction__response_label")]
+    guard_categories: Annotated[Json, Column("prediction__categories", raw=True)]
+    rollouts: Annotated[Json, Column("prediction__rollouts", raw=True)]
+    disagreement: Annotated[float | None, Column("prediction__disagreement")]
+    media_seen: Annotated[Json, Column("prediction__media_seen", raw=True)]
+    prompt_policy_id: Annotated[int | None, Column("prediction__policy_version_id")]
 
     def steps(self) -> tuple[str, ...]:
         """The target reasoning."""
