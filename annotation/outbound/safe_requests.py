@@ -81,10 +81,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
 def request(
     method: str, place: SplitResult, headers: Mapping[str, str], body: bytes | None = None, *, deadline: float
 ) -> Iterator[httpcore2.Response]:
-    """The answer, its body still to be read with `iter_stream`; all of it until the monotonic `deadline`.
+    """Yield the answer; read its body with `iter_stream`. All of it must end before the monotonic `deadline`.
 
-    The name is looked up once, and the address that was checked is the address that is called. Raises
-    AddressNotAllowed, TimeoutError and other OSErrors, also while the body is read.
+    The name is resolved once, and the checked address is the one that is called. Raises AddressNotAllowed,
+    TimeoutError or another OSError, also while the body is read.
     """
     secure = place.scheme == "https"
     backend = _CheckedBackend(deadline)
@@ -147,9 +147,7 @@ def _refuse_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> N
 
 
 class _CheckedBackend(httpcore2.NetworkBackend):
-    """Connects to an address that was checked, under the name that it was found by: that name is in the Host header
-    and in the certificate.
-    """
+    """Connects to a checked address only. The Host header and the certificate still carry the name."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -169,7 +167,7 @@ class _CheckedBackend(httpcore2.NetworkBackend):
 
 
 class _TimedStream(httpcore2.NetworkStream):
-    """Ends at the deadline: a side that sends a byte a second is cut off like one that sends none."""
+    """Reads and writes until the deadline, so that a peer that sends a byte a second is cut off too."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
         self.stream = stream
