@@ -25,7 +25,7 @@ def hidden_gold(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "annotation/insights/hidden_gold.html",
-        {"known": rows, "active": active, "serving": score_of_serving()},
+        {"rows": rows, "active": active, "serving": score_of_serving()},
     )
 
 

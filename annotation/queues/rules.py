@@ -32,7 +32,7 @@ class Rule:
 class Preview:
     """What conditions would have caught among the newest predicted items."""
 
-    looked_at: int
+    previewed: int
     caught: int
     examples: Sequence[Item]
 

@@ -19,8 +19,8 @@ class Answered:
     """A version's completion for a row."""
 
     parsed: bool
-    prompt: str | None
-    response: str | None
+    prompt_label: str | None
+    response_label: str | None
     steps: tuple[str, ...]
     completion: str
 

@@ -111,7 +111,7 @@ def test_a_preview_says_what_conditions_would_catch() -> None:
     caught = make_item(prediction={"disagreement": 0.8})
     make_item(), make_item(predicted=False)
     found = preview(Conditions.of({"disagreement_from": 0.5}))
-    assert (found.looked_at, found.caught, list(found.examples)) == (2, 1, [caught])
+    assert (found.previewed, found.caught, list(found.examples)) == (2, 1, [caught])
 
 
 @pytest.mark.parametrize(
