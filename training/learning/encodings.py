@@ -1,16 +1,16 @@
-"""Encodings kept in memory, up to a limit."""
+"""A cache of encoded rows with a size limit."""
 
 from dataclasses import dataclass, field
 
 from guardapp.guard.engines.hf.encoding import Encoded
 
-# limit of the encodings kept in memory; further rows are encoded again when needed
+# beyond this size, rows are encoded again when needed
 CACHE_BYTES = 2 * 1024**3
 
 
 @dataclass(slots=True)
 class Encodings:
-    """Encoded rows by index. What does not fit is not kept."""
+    """Encoded rows by index; rows beyond the limit are not kept."""
 
     kept: dict[int, Encoded] = field(default_factory=dict)
     size: int = 0

@@ -1,4 +1,4 @@
-"""The beginning and the end that all jobs share."""
+"""Start and end of a job, common to all kinds."""
 
 import argparse
 import logging
@@ -41,13 +41,13 @@ class Job(Generic[Config]):
 
 
 def run_job(run_dir: Path, kind: type[Config], work: Callable[[Job[Config]], dict[str, Any]]) -> int:
-    """Do the work and write its result to RUN_DIR/result.json, unless the result is there already.
+    """Run `work` and write its result to RUN_DIR/result.json; does nothing if that file exists.
 
     Returns 0 when done, or EXIT_CANCELLED if `work` raised JobCancelled; the same command then continues. Raises
     ConfigNotUsable.
     """
     if (run_dir / RESULT).exists():
-        log.info("result.json is there: nothing left to do")
+        log.info("result.json exists: nothing left to do")
         return 0
     job = Job(run_dir, read_config(run_dir, kind), Heartbeat(run_dir), time.time())
     job.heartbeat.listen()
@@ -66,7 +66,7 @@ def run_job(run_dir: Path, kind: type[Config], work: Callable[[Job[Config]], dic
 
 
 def by_all(prepare: Callable[[], Value]) -> Value:
-    """Call `prepare` in each process. Raises JobCancelled in all of them if one raised it."""
+    """Call `prepare` in each process. If one raises JobCancelled, all do."""
     prepared: list[Value] = []
     try:
         prepared.append(prepare())
@@ -78,7 +78,7 @@ def by_all(prepare: Callable[[], Value]) -> Value:
 
 
 def start_as_program(main: Callable[[Path], int], description: str | None) -> NoReturn:
-    """Run `python -m training.jobs.<kind> RUN_DIR`. The first line of `description` is its help."""
+    """Entry point of `python -m training.jobs.<kind> RUN_DIR`; the first line of `description` is the help text."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("run_dir", type=Path)
     log_to_stdout()

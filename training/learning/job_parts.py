@@ -70,7 +70,7 @@ def lora(config: Trained) -> LoraConfig | None:
 
 
 def shared_arguments(config: SftConfig | GrpoConfig, run_dir: Path) -> dict[str, Any]:
-    """The fields of transformers' TrainingArguments that all trainings set alike."""
+    """The fields of transformers' TrainingArguments that are the same for all training jobs."""
     cpu = not torch.cuda.is_available()
     return {
         "output_dir": str(run_dir / CHECKPOINTS),
@@ -144,9 +144,9 @@ def in_shares(trainer: Any) -> bool:
 
 
 def train_and_save(job: Job[Config], trainer: Any, processor: Any) -> dict[str, Any]:
-    """Train from the newest checkpoint on, write RUN_DIR/model, and return the common part of the result.
+    """Train, resuming from the newest checkpoint, write RUN_DIR/model and return the common part of the result.
 
-    Raises JobCancelled if stopped; a checkpoint to resume from is then there.
+    Raises JobCancelled if stopped, after saving a checkpoint to resume from.
     """
     trainer.remove_callback(PrinterCallback)
     checkpoint = newest_checkpoint(job.run_dir)

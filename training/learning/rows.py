@@ -61,7 +61,7 @@ class Row:
 
     @property
     def is_graded(self) -> bool:
-        """Whether it has a gold label against which completions can be graded."""
+        """Whether the row has a gold label for grading completions."""
         return self.verdict.prompt is not None or (
             self.verdict.response is not None and self.sample.response is not None
         )
@@ -145,7 +145,7 @@ def read_rows(path: Path, media_root: Path, *, split: str = "") -> Iterator[Row]
 
 
 def by_id(rows: Iterable[Row], dataset: str) -> dict[str, Row]:
-    """The rows by id, in their order. Raises RowsShareAnId."""
+    """Return the rows by id, in the given order. Raises RowsShareAnId."""
     found: dict[str, Row] = {}
     for row in rows:
         if row.sample.id in found:
