@@ -25,9 +25,9 @@ from training.jobs.sft import GuardTrainer, trainer_arguments
 from training.learning.dpo_data import EncodedPairs, PairCollator, Pairs, read_pairs
 from training.learning.dpo_loss import completion_logps, pair_losses
 from training.learning.heartbeat import Heartbeat, JobCancelled
-from training.learning.job import Job, by_all, run_job, start_as_program
 from training.learning.job_parts import Reporter, final_loss, freeze_vision, lora, train_and_save
 from training.learning.json_lines import append_line, read_lines
+from training.learning.lifecycle import Job, by_all, run_job, start_as_program
 from training.learning.processes import is_main_process
 from training.learning.sft_data import GroupedByLength
 

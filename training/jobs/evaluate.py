@@ -16,8 +16,8 @@ from guardapp.guard.verdict import Decoding, Rollout
 from training.contract import PREDICTIONS, EvaluateConfig
 from training.learning.engines import guard_engine
 from training.learning.heartbeat import JobCancelled
-from training.learning.job import Job, run_job, start_as_program
 from training.learning.json_lines import append_line, read_lines
+from training.learning.lifecycle import Job, run_job, start_as_program
 from training.learning.rows import Row, by_id, read_rows
 from training.learning.scoring import scored
 

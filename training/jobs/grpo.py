@@ -23,8 +23,8 @@ from training.learning.grpo.data import Prompts, graded_rows
 from training.learning.grpo.report import Clipping, GrpoReporter
 from training.learning.grpo.trainer import GuardGrpoTrainer
 from training.learning.heartbeat import Heartbeat
-from training.learning.job import Job, by_all, run_job, start_as_program
 from training.learning.job_parts import freeze_vision, in_shares, lora, train_and_save
+from training.learning.lifecycle import Job, by_all, run_job, start_as_program
 from training.learning.processes import processes
 
 log = logging.getLogger("training.jobs.grpo")

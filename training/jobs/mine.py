@@ -21,8 +21,8 @@ from guardapp.guard.verdict import Decoding
 from training.contract import METRICS, MINED, ROWS, MineConfig
 from training.learning.engines import guard_engine
 from training.learning.heartbeat import JobCancelled
-from training.learning.job import Job, run_job, start_as_program
 from training.learning.json_lines import append_line, read_lines
+from training.learning.lifecycle import Job, run_job, start_as_program
 from training.learning.mined import kept_line, known_completions, mined_line, rollout_line, running_figures, summary
 from training.learning.rows import Row, by_id, read_rows
 

@@ -19,7 +19,6 @@ from torch.nn.functional import cross_entropy
 from guardapp.guard.engines.hf.checkpoint import load_model, load_processor
 from training.contract import SftConfig
 from training.learning.fillers import blank_media
-from training.learning.job import Job, by_all, run_job, start_as_program
 from training.learning.job_parts import (
     Reporter,
     final_loss,
@@ -29,6 +28,7 @@ from training.learning.job_parts import (
     shared_arguments,
     train_and_save,
 )
+from training.learning.lifecycle import Job, by_all, run_job, start_as_program
 from training.learning.packing import LINE_TOKENS
 from training.learning.sft_data import EncodedRows, GroupedByLength, GuardCollator, training_rows
 

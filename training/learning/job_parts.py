@@ -16,7 +16,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from guardapp.guard.engines.adapters import ADAPTER
 from training.contract import CHECKPOINTS, MODEL, GrpoConfig, SftConfig
 from training.learning.heartbeat import Heartbeat, JobCancelled
-from training.learning.job import AnyConfig, Job
+from training.learning.lifecycle import AnyConfig, Job
 from training.learning.lora import LORA_TARGETS
 from training.learning.processes import any_process, is_main_process
 

@@ -19,7 +19,7 @@ from tests.training.grpo_run import grpo_run, trainer_of
 from tests.training.tiny_run import metrics, result, run_here, sft_run, write_rows
 from training.contract import CANCEL, CHECKPOINTS, EXIT_CANCELLED, ROLLOUTS, GrpoConfig, read_config
 from training.jobs import grpo, sft
-from training.learning import job
+from training.learning import lifecycle
 from training.learning.grpo.data import CONCATENATED
 from training.learning.grpo.passes import forward_passes
 from training.learning.grpo.trainer import GuardGrpoTrainer
@@ -146,7 +146,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path, undecided: 
             return len(metrics(self.run_dir)) == 2
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "Heartbeat", StopsAtTwo)
+        patch.setattr(lifecycle, "Heartbeat", StopsAtTwo)
         assert run_here(grpo.main, stopped) == EXIT_CANCELLED
     steps_before = len(metrics(stopped))
     assert 2 <= steps_before < 4  # a rollout batch makes 4 updates here
