@@ -230,7 +230,7 @@ def test_a_gzip_file_with_broken_bytes_is_reported_as_broken(client: Client, lea
         reverse("upload"), {"file": SimpleUploadedFile("rows.jsonl.gz", bytes(packed)), "queue": "default"}
     )
     assert page.status_code == 422
-    assert "gzip file is broken" in page.content.decode()
+    assert "archive is broken" in page.content.decode()
 
 
 def test_a_search_for_a_nul_character_finds_nothing(client: Client, lead: User) -> None:
