@@ -6,6 +6,7 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.db import connection
@@ -22,6 +23,11 @@ __all__ = ["celery_app"]
 
 # a file in one of these cannot forget its mark
 MARK_OF_FOLDER = {"browser": "browser", "faults": "faults", "gpu": "gpu", "vllm": "vllm"}
+
+
+# how fast this machine is says nothing about the code
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -68,7 +68,7 @@ def why_not_json(value: object) -> NotStorable | None:
     while todo:
         place, one, depth = todo.pop()
         if depth > DEEPEST:
-            return NotStorable(place.pointer(), f"is nested more than {DEEPEST} levels deep.")
+            return NotStorable("", f"is nested more than {DEEPEST} levels deep.")
         if isinstance(one, str):
             if why := why_not_text(one):
                 return NotStorable(place.pointer(), why)

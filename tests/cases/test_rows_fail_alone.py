@@ -27,7 +27,7 @@ BAD = {
         "/metadata/",
         "",
     ),
-    "too deep": (DEEP, "/metadata/", f"more than {DEEPEST} levels"),
+    "too deep": (DEEP, "/metadata", f"more than {DEEPEST} levels"),
 }
 
 
