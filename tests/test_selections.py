@@ -86,5 +86,5 @@ class Collected(pytest.Item):
 def test_a_new_file_in_a_marked_folder_has_its_mark(request: pytest.FixtureRequest, folder: str, mark: str) -> None:
     assert mark in declared_marks() and (ROOT / "tests" / folder).is_dir()
     item = Collected.from_parent(request.session, name="new", path=ROOT / "tests" / folder / "test_new.py")
-    item.ihook.pytest_itemcollected(item=item)
+    request.config.hook.pytest_itemcollected(item=item)
     assert [each.name for each in item.iter_markers()] == [mark]
