@@ -82,18 +82,18 @@ class DecisionForm(forms.Form):
         return replace(decision, kind=ReviewKind.ACCEPTED) if self._accepts(decision) else decision
 
     def draft(self) -> dict[str, Any]:
-        """The page's state as it is, finished or not."""
+        """The page's state as it is, finished or not: what a field would refuse on submit is kept as it was typed."""
         self.full_clean()
         clean = self.cleaned_data
         return {
             "prompt_label": clean.get("prompt_label"),
             "response_label": clean.get("response_label") or None,
-            "categories": clean.get("categories", []),
+            "categories": clean.get("categories", self._offered("categories")),
             "severity": clean.get("severity"),
             "confidence": clean.get("confidence"),
-            "note": clean.get("note", ""),
-            "reason": clean.get("reason", ""),
-            "error_kinds": clean.get("error_kinds", []),
+            "note": clean.get("note", self._one("note")),
+            "reason": clean.get("reason", self._one("reason")),
+            "error_kinds": clean.get("error_kinds", self._offered("error_kinds")),
             "steps": [step.as_json() for step in self.steps()],
         }
 
@@ -121,6 +121,12 @@ class DecisionForm(forms.Form):
             return tuple(Link.of(link) for link in given) if isinstance(given, list) else ()
         except (ValueError, DecisionNotValid):
             return ()
+
+    def _offered(self, name: str) -> list[str]:
+        """The ticked values that the field still offers."""
+        field = self.fields[name]
+        assert isinstance(field, forms.MultipleChoiceField)
+        return [value for value in self._all(name) if field.valid_value(value)]
 
     def _one(self, name: str) -> str:
         return str(self.data.get(name) or "")
