@@ -120,7 +120,7 @@ def trained_guard(factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that has learned the mixed rows: certain when greedy, and at temperature 1 sometimes wrong."""
 
     def train(folder: Path) -> None:
-        run_dir = sft_run(factory.mktemp("trained") / "run", rows=32, max_steps=60)
+        run_dir = sft_run(factory.mktemp("trained") / "run", rows=32, max_steps=90)
         assert run_here(sft.main, run_dir) == 0
         shutil.copytree(run_dir / MODEL, folder)
 
