@@ -48,6 +48,12 @@ _LABEL_BY_WORD: dict[str, Harmfulness | None] = {
     "harmless": Harmfulness.UNHARMFUL,
     "none": None,
 }
+# the layout of `render` as a pattern for servers that restrict their output to one, with any reasoning before the result
+RESULT_LAYOUT = (
+    r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: "
+    r"(?:harmful|unharmful|None)\n"
+    r"</result>"
+)
 # GuardReasoner v0 writes each label on its own line; a line that continues in prose is not a label.
 _V0_LABEL_LINE = re.compile(
     r"^[ \t#*]*(request|completion|response)\**[ \t]*:[ "

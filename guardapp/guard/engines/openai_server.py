@@ -12,7 +12,7 @@ from guardapp.guard.engines.adapters import Adapter, put_on
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.http_servers import ServerRefused, Servers
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
-from guardapp.guard.parsing import parse_answer
+from guardapp.guard.parsing import RESULT_LAYOUT, parse_answer
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages, harmless
 from guardapp.guard.protocol import CheckpointNotUsable, EngineError
 from guardapp.guard.taxonomy import MediaKind
@@ -22,12 +22,6 @@ from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
 TOP_TOKENS = 5
 CHAT = "/v1/chat/completions"
 NOT_KNOWN = 404  # the request names an unknown model
-# the layout of guardapp.guard.parsing.render, with any reasoning before it
-RESULT_LAYOUT = (
-    r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: "
-    r"(?:harmful|unharmful|None)\n"
-    r"</result>"
-)
 
 
 class OpenAIServerEngine:

@@ -12,9 +12,8 @@ from vllm.sampling_params import StructuredOutputsParams
 from guardapp.guard.engines.hf.checkpoint import load_processor
 from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, PromptStyle, load_frames, render_prompt
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
-from guardapp.guard.engines.openai_server import RESULT_LAYOUT
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
-from guardapp.guard.parsing import parse_answer
+from guardapp.guard.parsing import RESULT_LAYOUT, parse_answer
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
 

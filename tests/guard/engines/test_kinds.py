@@ -10,6 +10,7 @@ import pytest
 
 from guardapp.guard.engines.kinds import ENGINES, EngineKind, EngineOptions, EngineUnknown, engine_named
 from guardapp.guard.protocol import Engine
+from tests import house
 from tests.guard.chat_server import chat_server
 from tests.paths import ROOT, STARTER
 from training.contract import MineConfig
@@ -93,3 +94,16 @@ def test_evaluations_take_only_an_engine_of_the_job_s_own_process(name: str, tmp
 def test_reading_the_table_loads_no_torch() -> None:
     program = "import sys, guardapp.guard.engines.kinds; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["guardapp.guard.engines.vllm", "guardapp.guard.engines.hf.hf_engine"])
+def test_an_engine_in_the_process_needs_no_client_of_servers(module: str) -> None:
+    """vLLM has an environment of its own: there is what vLLM brings, and not what the product needs besides."""
+    reached, todo = set(), [module]
+    while todo:
+        name = todo.pop()
+        if name not in reached:
+            reached.add(name)
+            found = house.modules().get(name)
+            todo += [] if found is None else house.imported(found.tree)
+    assert {"guardapp.guard.parsing"} <= reached and not {"httpx2", "tenacity", "django"} & reached

@@ -8,9 +8,10 @@ import pytest
 from guardapp.guard.engines.adapters import ADAPTER, Adapter, take_off
 from guardapp.guard.engines.hf.hf_engine import HfEngine
 from guardapp.guard.engines.http_servers import ServerRefused, Servers, ServerUnreachable
-from guardapp.guard.engines.openai_server import RESULT_LAYOUT, OpenAIServerEngine
+from guardapp.guard.engines.openai_server import OpenAIServerEngine
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
 from guardapp.guard.judging import LABELS_FIRST
+from guardapp.guard.parsing import RESULT_LAYOUT
 from guardapp.guard.protocol import CheckpointNotUsable, Engine, EngineError
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 from tests.guard.chat_server import ChatServer, chat_server
