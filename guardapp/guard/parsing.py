@@ -48,7 +48,7 @@ _LABEL_BY_WORD: dict[str, Harmfulness | None] = {
     "harmless": Harmfulness.UNHARMFUL,
     "none": None,
 }
-# the layout of `render` as a pattern for servers that restrict their output to one, with any reasoning before the result
+# the layout of `render` as a pattern, for engines that restrict their output; any reasoning may stand before the result
 RESULT_LAYOUT = (
     r"<think>\n(?:[^<]|<[^/])*</think>\n<result>\nRequest: (?:harmful|unharmful)\nResponse: "
     r"(?:harmful|unharmful|None)\n"
