@@ -1,8 +1,7 @@
-"""New items into the database, a thousand at once, each with its event: one statement on PostgreSQL, prepared ones on
-SQLite.
+"""Insert new items and their events, a thousand at a time.
 
-On PostgreSQL the rows travel as one JSON document that the server unfolds: a tenth of the time that a parameter a field
-takes.
+PostgreSQL gets one statement with all rows in a JSON document, which it expands itself; this takes a tenth of the time
+of one parameter per field. SQLite gets prepared statements.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -29,7 +28,7 @@ Identity = tuple[str, str]  # source, external id
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that passed every check that needs no database."""
+    """A row that passed all checks that do not need the database."""
 
     index: int
     row: IncomingItem
@@ -45,7 +44,7 @@ class Candidate:
         return (self.row.prompt, self.row.response, self.content_hash) == (prompt, response, content_hash)
 
 
-# what differs from row to row: the sender's fields, and what was made of the content
+# columns that differ between rows: the sender's fields and the values derived from the content
 GIVEN = (*COLUMNS, "content_hash")
 _columns_of = attrgetter(*COLUMNS)
 
@@ -53,9 +52,10 @@ _columns_of = attrgetter(*COLUMNS)
 def insert_new(
     candidates: Collection[Candidate], *, queue: ReviewQueue, key: ApiKey | None, actor: User | None, now: datetime
 ) -> dict[Identity, int]:
-    """The ids of those that the database took; the others were there before. Called in the caller's transaction.
+    """Return the ids of the items inserted. Runs in the caller's transaction.
 
-    Another process may insert the same identity meanwhile: the database decides.
+    Candidates missing from the result already existed. If another process inserts the same identity concurrently, the
+    database resolves the conflict.
     """
     alike = Item(
         created_at=now, ingested_by=key, status=ItemStatus.PENDING, queue=queue, free_slots=queue.reviews_per_item
@@ -66,7 +66,7 @@ def insert_new(
 
 
 def rows_of(identities: Iterable[Identity], *columns: str) -> dict[Identity, tuple[Any, ...]]:
-    """The given columns of those that are in the database."""
+    """Return the given columns of the items that exist in the database."""
     by_source: dict[str, list[str]] = {}
     for source, external_id in identities:
         by_source.setdefault(source, []).append(external_id)
@@ -80,8 +80,9 @@ def rows_of(identities: Iterable[Identity], *columns: str) -> dict[Identity, tup
 
 
 def _insert_on_sqlite(candidates: Collection[Candidate], alike: Item, actor: User | None) -> dict[Identity, int]:
-    """Row by row by prepared statements: of bulk_create's time three quarters go into making models and SQL of a
-    thousand rows.
+    """Insert with prepared statements.
+
+    bulk_create spends three quarters of its time building models and SQL for a thousand rows.
     """
     constants, writers = _constants(alike), _writers_on_sqlite()
 
@@ -118,7 +119,7 @@ def _insert_on_postgresql(candidates: Collection[Candidate], alike: Item, actor:
 
 
 def _given(candidate: Candidate) -> dict[str, Any]:
-    """In the order of GIVEN."""
+    """Return the candidate's values, in the order of GIVEN."""
     given = dict(zip(COLUMNS, _columns_of(candidate.row), strict=True))
     given["modality"], given["content_hash"] = candidate.modality.value, candidate.content_hash
     return given
@@ -134,12 +135,13 @@ def _given_fields() -> tuple[Any, ...]:
 
 
 def _writers_on_sqlite() -> list[tuple[str, Callable[[Any], Any]]]:
-    """What makes values that SQLite stores, for the columns that are not text."""
+    """Return the converters to SQLite values for the non-text columns."""
 
     def writer(field: Any) -> Callable[[Any], Any]:
         usual = field.get_default()
         stored = field.get_db_prep_save(usual, connection)
-        if isinstance(field, DateTimeField):  # what is read is aware, and needs none of the field's checks
+        # the values are already timezone-aware, so the field's own checks are unnecessary
+        if isinstance(field, DateTimeField):
             write = connection.ops.adapt_datetimefield_value
         else:
             write = partial(field.get_db_prep_save, connection=connection)
@@ -150,7 +152,7 @@ def _writers_on_sqlite() -> list[tuple[str, Callable[[Any], Any]]]:
 
 @lru_cache(maxsize=1)
 def _others() -> tuple[Any, ...]:
-    """The fields that are the same for all rows of a call."""
+    """Return the fields that have the same value in all rows of a call."""
     return tuple(field for field in Item._meta.concrete_fields if not field.primary_key and field.name not in GIVEN)
 
 

@@ -1,6 +1,4 @@
-"""JSONL files: one row a line, streamed, in chunks; bad lines are reported by number and take no other line with
-them.
-"""
+"""Ingestion of JSONL files, streamed in chunks; bad lines are reported by number and do not affect other lines."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,15 +18,16 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Lines(Protocol):
-    """A binary stream that is read line by line."""
+    """A binary stream, read line by line."""
 
     def readline(self, size: int, /) -> bytes: ...
 
 
 @dataclass(slots=True)
 class IngestReport:
-    """What became of a file. `rejected` holds (line number from 1, errors), conflicts included; at most `kept` of
-    them.
+    """The outcome of ingesting a file.
+
+    `rejected` holds at most `kept` pairs of (line number from 1, errors), including conflicts.
     """
 
     created: int = 0
@@ -57,10 +56,10 @@ def ingest_rows(
     queue: str = DEFAULT_QUEUE,
     progress: Callable[[IngestReport], None] | None = None,
 ) -> IngestReport:
-    """Store the rows of a file, each chunk of at most 1,000 in a transaction of its own: a file may be sent again.
+    """Store the rows of a file, in one transaction per chunk of at most 1,000. Sending a file again is safe.
 
-    `source` is for rows that name none. `media_root`: the folder that the rows' media paths are in; without it rows may
-    carry media as data: URLs only. `progress` is called after each chunk. Raises QueueNotFound, FileNotReadable.
+    `source` applies to rows without one. `media_root` is the folder that media paths are relative to; without it, rows
+    may only contain media as data: URLs. `progress` is called after each chunk. Raises QueueNotFound, FileNotReadable.
     """
     find = files_in_folder(media_root) if media_root is not None else no_files
     report = IngestReport()
@@ -81,7 +80,7 @@ def ingest_rows(
 
 
 def ingest_jsonl(*, lines: Iterable[bytes], **options: Any) -> IngestReport:
-    """`ingest_rows` of lines that are JSON, one row each; blank ones are left out."""
+    """Call `ingest_rows` on JSON lines, skipping blank ones."""
     return ingest_rows(rows=_of_lines(lines), **options)
 
 
@@ -94,7 +93,7 @@ def _of_lines(lines: Iterable[bytes]) -> Iterator[FileRow]:
 
 
 def bounded_lines(stream: Lines) -> Iterator[bytes]:
-    """The lines of a stream. A line that is too long is cut just beyond the limit; the rest of it is never held."""
+    """Yield the lines of a stream. Overlong lines are cut just beyond the limit; the rest is never held in memory."""
     while line := stream.readline(MAX_LINE_BYTES + 1):
         yield line
         while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
@@ -102,7 +101,7 @@ def bounded_lines(stream: Lines) -> Iterator[bytes]:
 
 
 def _chunk(rows: Iterator[FileRow]) -> list[FileRow]:
-    """The next CHUNK rows; fewer where they are long."""
+    """Return the next CHUNK rows, or fewer if they are long."""
     chunk: list[FileRow] = []
     held = 0
     for row in islice(rows, CHUNK):

@@ -1,4 +1,4 @@
-"""Language codes of items: the part of BCP 47 that names a language, its script, its region and variants."""
+"""Language codes of items: the subset of BCP 47 with language, script, region and variants."""
 
 import re
 
@@ -9,8 +9,9 @@ _CODE = re.compile(
 
 
 def language_code(value: object) -> str:
-    """The code as it is usually written (`pt_br` → `pt-BR`, RFC 5646 section 2.1.1); "" for what is none, or is longer
-    than 16.
+    """Return the code in conventional case (`pt_br` → `pt-BR`, RFC 5646 section 2.1.1).
+
+    Returns "" if it is invalid or longer than 16 characters.
     """
     if not isinstance(value, str) or len(value) > LONGEST:
         return ""

@@ -1,4 +1,4 @@
-"""The external id of content that came without one."""
+"""External ids for content submitted without one."""
 
 import hashlib
 from collections.abc import Iterable
@@ -6,8 +6,9 @@ from pathlib import Path
 
 
 def made_id(prompt: str, response: str | None, media: Iterable[bytes | Path]) -> str:
-    """The same content gets the same id, so that sending it twice makes one item. Media counts by its bytes, in
-    order.
+    """Derive an id from the content, so that sending it twice creates one item.
+
+    Media is compared by its bytes, in order.
     """
     digest = hashlib.sha256(repr((prompt, response)).encode("utf-8", "surrogatepass"))
     for content in media:

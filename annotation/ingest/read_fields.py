@@ -1,4 +1,4 @@
-"""Reading the fields of one untrusted row. Every complaint names the field, what was found and what would be taken."""
+"""Reads the fields of an untrusted row. Each error names the field, the value found and the values accepted."""
 
 import difflib
 from collections.abc import Collection, Mapping
@@ -26,9 +26,7 @@ MODALITIES = frozenset(modality.value for modality in Modality)
 
 
 class FieldReader:
-    """Takes fields out of a row and collects what is wrong with them. `at` is the JSON pointer of the object that is
-    read.
-    """
+    """Reads the fields of a row and collects errors. `at` is the JSON pointer of the object being read."""
 
     __slots__ = ("at", "errors", "row")
 
@@ -48,7 +46,7 @@ class FieldReader:
                 )
 
     def text(self, name: str, *, limit: int = MAX_TEXT_CHARACTERS) -> str:
-        """Text, or "" where the field is missing or null."""
+        """Return the text, or "" if the field is missing or null."""
         value = self.row.get(name)
         if value is None:
             return ""
@@ -83,7 +81,7 @@ class FieldReader:
         return value
 
     def fits(self, name: str, value: object) -> None:
-        """Check a value that is kept as JSON: its size, and that a database can hold it."""
+        """Check that a value stored as JSON is within the size limit and storable in the database."""
         if found := why_not_json(value):
             self.refuse(f"{name}{found.pointer}", found.detail)
             return
@@ -101,7 +99,7 @@ class FieldReader:
         return value
 
     def modality(self) -> str:
-        """The sender's claim; `text_image` is taken for `text-image`."""
+        """Return the modality claimed by the sender. `text_image` is accepted as `text-image`."""
         value = self.text("modality", limit=20).replace("_", "-")
         if value and value not in MODALITIES:
             self.refuse(
@@ -112,7 +110,7 @@ class FieldReader:
         return value
 
     def language(self, name: str) -> str:
-        """The sender's claim as a BCP 47 code; "" where none is made."""
+        """Return the language claimed by the sender as a BCP 47 code, or "" if there is none."""
         value = self.text(name, limit=40).strip()
         code = language_code(value)
         if value and not code:
@@ -132,7 +130,8 @@ class FieldReader:
         try:
             if moment is not None:
                 return (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).astimezone(UTC)
-        except OverflowError:  # the first or the last hours that a datetime can hold, in another time zone
+        # within hours of datetime.min or datetime.max, in another time zone
+        except OverflowError:
             pass
         self.refuse(name, f"is {value!r}. Write a date and time as in 2025-01-31T12:00:00Z.")
         return None

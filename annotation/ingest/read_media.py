@@ -1,6 +1,6 @@
-"""From what a row says about its media to bytes: an uploaded file, a file in a folder, a data: URL.
+"""Resolves a row's media references to bytes: an uploaded file, a file in a folder or a data: URL.
 
-Pictures by https address are fetched where the operator listed hosts for it, and only by `with_fetching`.
+Pictures at https addresses are fetched only through `with_fetching`, and only if the operator has listed hosts.
 """
 
 import base64
@@ -22,7 +22,7 @@ class MediaNotFound(Exception):
 
 
 class MediaFinder(Protocol):
-    """Finds the file that a row names. Raises MediaNotFound, whose message is for the sender."""
+    """Finds the file named by a row. Raises MediaNotFound, with a message for the sender."""
 
     def __call__(self, name: str) -> bytes | Path: ...
 
@@ -34,7 +34,7 @@ def no_files(name: str) -> bytes | Path:
 
 
 def files_of_upload(files: "Mapping[str, UploadedFile[bytes]]") -> MediaFinder:
-    """Files that were uploaded beside the rows, by field name or by file name."""
+    """Return a finder for files uploaded with the rows, by field name or file name."""
     by_name = {upload.name: upload for upload in files.values()} | dict(files)
 
     def find(name: str) -> bytes | Path:
@@ -51,7 +51,7 @@ def files_of_upload(files: "Mapping[str, UploadedFile[bytes]]") -> MediaFinder:
 
 
 def files_in_folder(root: Path) -> MediaFinder:
-    """Files below `root`; a name cannot lead out of it, by links neither."""
+    """Return a finder for files below `root`. Names cannot escape it, not even through symbolic links."""
     root = root.resolve()
 
     def find(name: str) -> bytes | Path:
@@ -66,7 +66,7 @@ def files_in_folder(root: Path) -> MediaFinder:
 
 
 class Fetching:
-    """A finder that also fetches pictures. One a request: all its fetches share FETCH_S seconds."""
+    """A finder that also fetches pictures. Create one per request: its fetches share FETCH_S seconds."""
 
     def __init__(self, find: MediaFinder) -> None:
         self._find = find
@@ -86,7 +86,7 @@ def with_fetching(find: MediaFinder) -> MediaFinder:
 
 
 def read_media(reader: FieldReader, name: str, find: MediaFinder) -> tuple[IncomingMedia, ...]:
-    """The row's list of media: each a file name or a data: URL."""
+    """Read the row's list of media; each entry is a file name or a data: URL."""
     entries = reader.sequence(name)
     if len(entries) > MAX_MEDIA_OF_AN_ITEM:
         reader.refuse(name, f"has {len(entries):,} entries, the limit is {MAX_MEDIA_OF_AN_ITEM}.")

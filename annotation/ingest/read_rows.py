@@ -1,17 +1,17 @@
-"""One untrusted row → IncomingItem or RowProblem. Four shapes are taken; a row's fields say which one it is.
+"""Converts an untrusted row to an IncomingItem or a RowProblem. A row's fields determine which of four shapes it has.
 
 own          external_id, source, prompt, response, media[], modality, and the fields of values.ABOUT
 Coop         has `data` or `type`: external_id, source, type, data{text, image_url, video_url}, context[], and the
              fields of values.ABOUT
-chat pair    has `request`: request, response, and all that the own shape has but prompt; an external_id that is
-             missing is made of the content
+chat pair    has `request`: request, response, and the fields of the own shape except prompt; a missing external_id is
+             derived from the content
 dataset row  has `id` without external_id: id, source, prompt, response, media[], modality, split, license,
              prompt_label, response_label, refusal_label, categories
 
-A dataset row's `source` says where the text comes from and goes to metadata.provenance; the item's source is the
-dataset: what stands before the first "/" of the id, else the default. Its labels go to metadata.labels.
+A dataset row's `source` is the origin of the text and is stored in metadata.provenance. The item's source is the
+dataset: the part of the id before the first "/", or the default. Labels are stored in metadata.labels.
 
-An item whose row names no language takes the one of metadata.language, where that is a BCP 47 code.
+If a row has no language, metadata.language is used if it is a BCP 47 code.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ READERS = tuple((name, getattr(FieldReader, about.reads)) for name, about in ABO
 def read_row(
     row: object, *, default_source: str = DEFAULT_SOURCE, find: MediaFinder = no_files
 ) -> IncomingItem | RowProblem:
-    """Never raises on a row, whatever it holds."""
+    """Read a row of any shape. Never raises, whatever the row contains."""
     if not isinstance(row, dict):
         return RowProblem("", (FieldError("", "is not an object."),))
     errors: list[FieldError] = []

@@ -1,7 +1,7 @@
-"""Files of rows, recognised by their content and not by their name.
+"""Reads files of rows, whose format is detected from the content, not the name.
 
-Taken: JSON lines, a JSON array or object, CSV with a header line and any common delimiter; in UTF-8 or UTF-16, with or
-without a byte order mark, with any line end; plain, gzip-compressed, or as members of a ZIP archive.
+Accepted: JSON lines, a JSON array or object, or CSV with a header line and any common delimiter; in UTF-8 or UTF-16,
+with or without a byte order mark, with any line ending; plain, gzip-compressed, or in a ZIP archive.
 """
 
 import csv
@@ -28,7 +28,7 @@ PIECE_CHARACTERS = 1 << 16
 GZIP_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"PK\x03\x04"
 OTHER_FILES = {b"PAR1": "Parquet", b"%PDF": "PDF", b"\xd0\xcf\x11\xe0": "Excel", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR"}
 DELIMITERS = ",;\t|"
-# what other tools call the columns; every other column goes to the row's metadata
+# column names used by other tools; unrecognised columns go to the row's metadata
 COLUMNS = {"id": "external_id", "text": "prompt", "content": "prompt", "comment": "prompt", "body": "prompt"}
 OWN_COLUMNS = ("external_id", "source", "prompt", "response", "modality", "language", "reported_at")
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile)
@@ -40,9 +40,9 @@ class FileNotReadable(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A row of a file: its line (of CSV and JSON lines) or its number from 1, and its value or why it has none.
+    """A row of a file: its line (CSV and JSON lines) or its number from 1, and its value or the problem with it.
 
-    `size`: about how many characters it was written with.
+    `size` is its approximate length in the file, in characters.
     """
 
     number: int
@@ -52,9 +52,9 @@ class FileRow:
 
 
 def rows_of_file(file: IO[bytes]) -> Iterator[FileRow]:
-    """Rows one after another; the file is never held as a whole. It must be seekable.
+    """Yield the rows of a seekable file, without holding all of it in memory.
 
-    Raises FileNotReadable, at the start where the file is no file of rows, or later where an archive is damaged.
+    Raises FileNotReadable: at the start if the format is not supported, or later if an archive is damaged.
     """
     try:
         yield from _rows(file, packed=False)
@@ -90,7 +90,7 @@ def _members(file: IO[bytes]) -> Iterator[FileRow]:
                     yield from _rows(unpacked, packed=True)
                 except FileNotReadable as error:
                     yield FileRow(0, problem=f"{member.filename[:200]}: {error}")
-                except (RuntimeError, NotImplementedError) as error:  # encrypted, or a compression of its own
+                except (RuntimeError, NotImplementedError) as error:  # encrypted, or unsupported compression
                     yield FileRow(0, problem=f"{member.filename[:200]}: {error}")
 
 
@@ -122,9 +122,9 @@ def _of_text(file: IO[bytes], head: bytes) -> Iterator[FileRow]:
 
 
 def _is_lines(beginning: str) -> bool:
-    """Whether each line is a row by itself, and not an object over many lines: any whole line that is JSON says so."""
+    """Whether each line is a row, not part of a multi-line object: true if any complete line is a JSON object."""
     *whole, last = beginning.splitlines()
-    if not whole and len(last) >= HEAD_BYTES // 4:  # the first line is longer than what was read
+    if not whole and len(last) >= HEAD_BYTES // 4:  # the first line is longer than the part read
         return True
     for line in [*whole[:JUDGED_LINES], last]:
         try:
@@ -155,9 +155,9 @@ def row_of_line(number: int, line: bytes | str) -> FileRow:
 
 
 def _of_values(text: io.TextIOWrapper) -> Iterator[FileRow]:
-    """The elements of a JSON array, or JSON objects over several lines, one after another; {"items": […]} is unpacked.
+    """Yield the elements of a JSON array, or consecutive multi-line JSON objects; {"items": […]} is unpacked.
 
-    After a place that is not JSON nobody can tell where the next row begins, so that is the last one.
+    Reading stops at the first invalid JSON, because the start of the next row cannot be determined.
     """
     read, held, number = json.JSONDecoder().raw_decode, "", 0
     wanted, opened = PIECE_CHARACTERS, False
@@ -209,7 +209,7 @@ def _of_csv(text: io.TextIOWrapper, beginning: str) -> Iterator[FileRow]:
 
 
 def _columns(header: Iterable[str]) -> list[str]:
-    """The field of each column. Raises FileNotReadable where the header names no text, or a field twice."""
+    """Return the field of each column. Raises FileNotReadable if there is no text column or a field occurs twice."""
     names = [COLUMNS.get(name.strip().lower(), name.strip()) for name in header]
     names = [name.lower() if name.lower() in OWN_COLUMNS else name for name in names]
     if not {"prompt", "response"} & set(names):

@@ -1,4 +1,4 @@
-"""JSON of rows that others wrote, read so that what is wrong with one row stays with that row."""
+"""Lenient parsing of untrusted JSON, so that a faulty row does not affect the others."""
 
 import codecs
 import json
@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-# a longer one first: the mark of UTF-32 begins with that of UTF-16
+# longer marks first: the UTF-32 mark starts with the UTF-16 one
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -17,11 +17,11 @@ MARKS = (
 
 
 def encoding_of(head: bytes) -> tuple[str, int]:
-    """The encoding that the first bytes show, and the length of its byte order mark; UTF-8 by default."""
+    """Detect the encoding from the first bytes, UTF-8 by default; also return the length of the byte order mark."""
     for mark, name in MARKS:
         if head.startswith(mark):
             return name, len(mark)
-    # text of rows begins with ASCII, so UTF-16 without a mark has a zero in every second byte
+    # rows start with ASCII text, so every second byte is zero in UTF-16 without a mark
     if len(head) >= 4 and head[1:8:2].count(0) == len(head[1:8:2]) and head[0]:
         return "utf-16-le", 0
     if len(head) >= 4 and head[0:8:2].count(0) == len(head[0:8:2]) and head[1]:
@@ -30,15 +30,15 @@ def encoding_of(head: bytes) -> tuple[str, int]:
 
 
 def decoded(body: bytes) -> str:
-    """The body as text. Bytes that its encoding does not know become half surrogates: they are found in their row."""
+    """Decode the body. Invalid UTF-8 bytes become lone surrogates, which are reported later, with their row."""
     encoding, mark = encoding_of(body[:16])
     return body[mark:].decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
 
 
 def read_json_rows(body: bytes | str) -> Any:
-    """JSON, and beyond that what Python reads: NaN, half surrogates, other encodings. Raises ValueError.
+    """Parse JSON, also accepting NaN, lone surrogates and other encodings, as Python does. Raises ValueError.
 
-    What no database can store is left for annotation.database.storable to find and name.
+    annotation.database.storable reports values that cannot be stored in a database.
     """
     try:
         return orjson.loads(body)

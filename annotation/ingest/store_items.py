@@ -1,5 +1,6 @@
-"""Ingestion: rows become items that wait for the guard. Idempotent on (source, external_id); a bad row never takes its
-batch along.
+"""Stores rows as items pending prediction by the guard.
+
+Idempotent on (source, external_id). A bad row does not fail its batch.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ class QueueNotFound(ServiceError):
 
 
 class _Stored(NamedTuple):
-    """What the database holds under an identity."""
+    """The stored item with a given identity."""
 
     id: int
     prompt: str
@@ -43,11 +44,11 @@ def ingest_items(
     actor: User | None = None,
     queue: str = DEFAULT_QUEUE,
 ) -> list[RowResult]:
-    """Store the rows that can be stored; one result a row, in order. Raises QueueNotFound.
+    """Store the valid rows and return one result per row, in order. Raises QueueNotFound.
 
-    The same identity twice in one call: the first row counts, a later one is "exists" where it says the same, else
-    rejected. An identity that is in the database already: "exists" where the content is the same, else "conflict".
-    Metadata is not content.
+    If an identity occurs twice in one call, the first row is used; a later one is "exists" if its content is the same,
+    otherwise rejected. If the identity is already in the database, the result is "exists" if the content is the same,
+    otherwise "conflict". Metadata does not count as content.
     """
     try:
         review_queue = ReviewQueue.objects.get(slug=queue)
@@ -93,7 +94,7 @@ def _check(index: int, row: IncomingItem | RowProblem) -> Candidate | RowResult:
     for medium in row.media:
         try:
             stored.append(store(medium.content))
-        except MediaStoreAway as error:  # it says nothing about the row
+        except MediaStoreAway as error:  # not a fault of the row
             raise MediaNotReached from error
         except MediaError as error:
             errors.append(FieldError(medium.pointer, str(error)))
@@ -168,7 +169,7 @@ def _repeat_result(repeat: Candidate, first: Candidate, results: dict[int, RowRe
 
 
 def content_hash(prompt: str, response: str | None, media: Sequence[str]) -> str:
-    """Equal for content that differs in letter case and white space only. Media counts by its bytes, in order."""
+    """Hash the content, ignoring letter case and differences in white space. `media` holds SHA-256 sums, in order."""
     parts = [
         " ".join(prompt.casefold().split()),
         "" if response is None else "\x1e" + " ".join(response.casefold().split()),

@@ -1,4 +1,4 @@
-"""What comes in, as values: items ready to be stored, and rows that could not be read."""
+"""Value classes of ingestion: items ready to be stored, and rows that could not be read."""
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -15,7 +15,7 @@ DEFAULT_SOURCE = "api"
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field. `pointer` is a JSON pointer (RFC 6901) inside the row; "" is the row itself."""
+    """An error in one field. `pointer` is a JSON pointer (RFC 6901) within the row; "" is the row itself."""
 
     pointer: str
     detail: str
@@ -23,7 +23,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class IncomingMedia:
-    """Untrusted bytes, in memory or in a file, and the field that they came in."""
+    """Untrusted bytes, in memory or in a file, and a pointer to the field that contained them."""
 
     content: bytes | Path
     pointer: str
@@ -31,11 +31,11 @@ class IncomingMedia:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Marks a field that says something about an item, beside its content. Every shape of rows takes it, and the API
-    documents and shows it.
+    """Marks a field that describes an item in addition to its content. The API documents and returns it.
 
-    `reads` names the method of FieldReader that reads it; "text" wants a column without a limit. What is not
-    `for_reviewers` is shown with the item, but not with an assignment.
+    All row shapes except dataset rows accept it. `reads` is the FieldReader method that reads it; "text" requires a
+    column without a length limit. Fields that are not `for_reviewers` are shown with the item but not with an
+    assignment.
     """
 
     reads: Literal["mapping", "moment", "language", "text"]
@@ -45,9 +45,9 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class IncomingItem:
-    """One row that could be read. Each field but `media` is a column of Item.
+    """A valid row. Each field except `media` is a column of Item.
 
-    `modality` is the sender's claim, checked against the content; "" where none was made.
+    `modality` is the sender's claim, checked against the content; "" if there is none.
     """
 
     external_id: str
@@ -75,7 +75,7 @@ ABOUT_FOR_REVIEWERS = tuple(name for name, about in ABOUT.items() if about.for_r
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One row that could not be read, and why."""
+    """A row that could not be read, with its errors."""
 
     external_id: str
     errors: tuple[FieldError, ...]
