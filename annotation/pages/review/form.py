@@ -9,6 +9,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from annotation.database.storable import why_not_json
 from annotation.errors import DecisionNotValid
 from annotation.models import Item, PolicyCategory, Prediction, Review
 from annotation.review.adjudication import decision_for_guard, decision_for_side
@@ -118,7 +119,8 @@ class DecisionForm(forms.Form):
         """What the page sent of a step's links; what cannot be read is left out, and the service checks the rest."""
         try:
             given = json.loads(self._one(f"step-{number}-links") or "[]")
-            return tuple(Link.of(link) for link in given) if isinstance(given, list) else ()
+            readable = isinstance(given, list) and why_not_json(given) is None
+            return tuple(Link.of(link) for link in given) if readable else ()
         except (ValueError, DecisionNotValid):
             return ()
 
