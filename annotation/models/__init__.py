@@ -1,4 +1,4 @@
-"""annotation's rows, one room a subject."""
+"""The models of the annotation app, one module per subject."""
 
 from annotation.models.devices import DeviceLoan, DeviceUse
 from annotation.models.events import Event

@@ -1,4 +1,4 @@
-"""The rows that workers claim: one row a model. How a claim is taken and given back: annotation.database.claims."""
+"""How workers claim the rows of each model. Claiming and releasing are in annotation.database.claims."""
 
 from datetime import timedelta
 
@@ -13,12 +13,15 @@ from annotation.models.webhooks import Delivery
 from annotation.status import DeliveryState, ExportState, ItemStatus, RegenerationState, TargetSource
 
 ITEM_ATTEMPTS = 3
-# each attempt holds this many times fewer items
+# each attempt claims this many times fewer items than the one before
 SHRINK = 8
 
 
 def _items_at_once(attempts: int, limit: int) -> int:
-    """The last attempt holds only the item itself: one that kills its worker cannot use up its neighbours' attempts."""
+    """How many items to claim at once.
+
+    The last attempt holds a single item, so an item that kills its worker cannot use up its neighbours' attempts.
+    """
     return 1 if attempts + 1 >= ITEM_ATTEMPTS else max(1, limit // SHRINK**attempts)
 
 
@@ -33,7 +36,7 @@ ITEM_CLAIMS = Claims(
 SHADOW_CLAIMS = Claims(
     ShadowRequest,
     most_attempts=3,
-    # nobody waits for them
+    # no user waits for these
     times=10,
     size=lambda attempts, limit: 1 if attempts else limit,
     related=("item",),
@@ -46,7 +49,7 @@ TARGET_CLAIMS = Claims(
     until="target_claimed_until",
     attempts="target_attempts",
     most_attempts=3,
-    # several rounds of rollouts, and nobody waits for them
+    # several rounds of rollouts, and no user waits for them
     times=10,
     related=("item", "review", "prediction", "policy_version"),
 )
@@ -63,7 +66,7 @@ EXPORT_CLAIMS = Claims(
     state="state",
     open=(ExportState.QUEUED, ExportState.RUNNING),
     held=ExportState.RUNNING,
-    # to write one file
+    # time to write one file
     most_attempts=3,
 )
 DELIVERY_CLAIMS = Claims(

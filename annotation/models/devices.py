@@ -1,10 +1,10 @@
-"""One card for serving and training: who has it now."""
+"""Sharing one device between serving and training."""
 
 from django.db import models
 
 
 class DeviceLoan(models.Model):
-    """A training job has the device until `until`, unless it is renewed: so a trainer that dies gives it back."""
+    """A training job's loan of the device until `until`. It must be renewed, so a dead trainer releases the device."""
 
     device = models.CharField(max_length=60, unique=True)
     holder = models.CharField(max_length=200, help_text="the job, as people know it")
@@ -13,8 +13,9 @@ class DeviceLoan(models.Model):
 
 
 class DeviceUse(models.Model):
-    """A process that has a guard on the device. `seen_at` is renewed while it lives; one that died counts no more after
-    a while.
+    """A process with a guard on the device.
+
+    `seen_at` is renewed while the process lives; a row that is no longer renewed is ignored after a while.
     """
 
     device = models.CharField(max_length=60)

@@ -1,4 +1,4 @@
-"""The audit: what happened, append-only."""
+"""The append-only audit log."""
 
 from django.db import models
 from django.db.models import Q
@@ -10,7 +10,7 @@ from annotation.status import EventKind
 
 
 class Event(models.Model):
-    """Append-only audit: who did what to which item, and when. `actor` is None where the product itself acted."""
+    """An audit record: who did what to which item, and when. `actor` is None for actions of the product itself."""
 
     at = models.DateTimeField(default=timezone.now)
     kind = models.CharField(max_length=32)

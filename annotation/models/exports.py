@@ -1,4 +1,4 @@
-"""Exports that a worker writes as files: what was asked for, how far it is, and every file that is finished."""
+"""Exports written to files by a worker: the request, its progress, and the finished files."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,10 +9,10 @@ from annotation.status import ExportLayout, ExportState
 
 
 class Export(models.Model):
-    """Standing gold with ids up to `top_gold`, as files of at most `rows_a_file` rows in EXPORTS_DIR/<id>/.
+    """Standing gold with ids up to `top_gold`, in files of at most `rows_a_file` rows under EXPORTS_DIR/<id>/.
 
-    `done_up_to` is the gold id at which the next file begins: a killed worker costs the file that it was writing. A row
-    stays when its files are pruned.
+    `done_up_to` is the gold id where the next file begins, so a killed worker loses only the file it was writing. The
+    row is kept when its files are pruned.
     """
 
     format = models.CharField(max_length=16)
@@ -49,14 +49,14 @@ class Export(models.Model):
 
     @property
     def share(self) -> float:
-        """How much is done, 0 to 1, by ids: nothing is counted for it."""
+        """Progress from 0 to 1, estimated from ids so that no rows have to be counted."""
         if self.state == ExportState.DONE:
             return 1.0
         return self.done_up_to / self.top_gold if self.top_gold else 0.0
 
 
 class ExportFile(models.Model):
-    """A finished file. Append-only: the row is made when the file is whole on the disk."""
+    """A finished file. Append-only: the row is created once the file is complete on disk."""
 
     export = models.ForeignKey(Export, on_delete=models.CASCADE, related_name="files")
     number = models.PositiveIntegerField()

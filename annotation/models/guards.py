@@ -1,4 +1,4 @@
-"""The machine annotator and what it said."""
+"""Guard versions and their predictions."""
 
 from django.db import models
 from django.db.models import Case, Q, Value, When
@@ -14,12 +14,12 @@ LABELS = [(label.value, label.value) for label in Harmfulness]
 
 class ModelVersions(models.QuerySet["ModelVersion"]):
     def serving(self) -> "ModelVersions":
-        """The version that serves, or none before the first start. See predictions.production."""
+        """Select the production version; empty before the first start. See predictions.production."""
         return self.filter(status=VersionStatus.PRODUCTION)
 
 
 class ModelVersion(models.Model):
-    """A guard checkpoint. Exactly one is production: workers serve that one and notice a change by themselves."""
+    """A guard checkpoint. Exactly one version is production; workers serve it and detect a change themselves."""
 
     name = models.CharField(max_length=100, unique=True)
     checkpoint = models.CharField(
@@ -64,9 +64,9 @@ class ModelVersion(models.Model):
 
 
 class Prediction(models.Model):
-    """A version's stored judgement of an item: the greedy completion and the sampled rollouts beside it.
+    """A version's stored judgement of an item: the greedy completion and the sampled rollouts.
 
-    `shadow`: a candidate said it silently beside production; reviewers never see it.
+    `shadow`: predicted by a candidate alongside production; never shown to reviewers.
     rollouts: [{"completion", "prompt_label", "response_label", "parsed", "tokens"}], the sampled ones only.
     media_seen: [{"asset": sha256, "folder": relative to MEDIA_ROOT, "reader", "timestamps": [s], "width", "height"}].
     disagreement: share of parsed and unparsed rollouts whose labels differ from the greedy ones, 0 to 1.
@@ -107,10 +107,10 @@ class Prediction(models.Model):
 
 
 class ShadowRequest(models.Model):
-    """An item that a version has still to predict beside what it serves: a shadow version live items, production hidden
-    gold.
+    """An item that a version still has to predict besides its normal work.
 
-    The row goes when the prediction is stored; worn out, it stays and says why.
+    A shadow version predicts live items, production predicts hidden gold. The row is deleted when the prediction is
+    stored; once its attempts are used up, it is kept with its error.
     """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="shadow_requests")

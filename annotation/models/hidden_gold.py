@@ -1,4 +1,4 @@
-"""Hidden gold."""
+"""Hidden gold: settled items used to score reviewers and the guard."""
 
 from django.db import models
 from django.utils import timezone
@@ -9,7 +9,7 @@ from annotation.models.people import User
 
 
 class HiddenGold(models.Model):
-    """A settled item that is served among others, to score reviewers and the serving guard against its verdict."""
+    """A settled item served among the others, to score reviewers and the serving guard against its verdict."""
 
     item = models.OneToOneField(Item, on_delete=models.PROTECT, related_name="hidden_gold")
     prompt_label = models.CharField(max_length=10, choices=LABELS, null=True, blank=True)

@@ -1,4 +1,4 @@
-"""What comes in: items and their media."""
+"""Items and their media, as they arrive."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -11,7 +11,7 @@ from guardapp.guard.taxonomy import MediaKind, Modality
 
 
 class MediaAsset(models.Model):
-    """Bytes pinned by their sha256, kept once at MEDIA_ROOT/`path`. Never trusted: read only by the decoding child."""
+    """A file identified by its sha256, stored at MEDIA_ROOT/`path`. Untrusted: only the decoding child reads it."""
 
     sha256 = models.CharField(max_length=64, unique=True)
     kind = models.CharField(max_length=8, choices=[(kind.value, kind.value) for kind in MediaKind])
@@ -26,10 +26,10 @@ class MediaAsset(models.Model):
 
 
 class Item(models.Model):
-    """One flagged piece of content: prompt, response or none, media. Unique by (source, external_id).
+    """One flagged piece of content: a prompt, an optional response, and media. Unique by (source, external_id).
 
-    `free_slots` = reviews that the queue still wants − active assignments: the database refuses to let it go below
-    zero, so nobody is served an item beyond its queue's reviews_per_item.
+    `free_slots` is the number of reviews the queue still needs minus active assignments. A database constraint keeps it
+    from going below zero, so an item is never served more than its queue's reviews_per_item times.
     """
 
     source = models.CharField(max_length=100)
@@ -63,7 +63,7 @@ class Item(models.Model):
         help_text="the prediction that reviewers see",
     )
 
-    # the inference worker's hold
+    # the inference worker's claim
     claim_token = models.UUIDField(null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -101,7 +101,7 @@ class Item(models.Model):
 
 
 class ItemMedia(models.Model):
-    """An item's media in order."""
+    """One of an item's media, in order."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="item_media")
     asset = models.ForeignKey(MediaAsset, on_delete=models.PROTECT, related_name="item_media")

@@ -1,4 +1,4 @@
-"""When moderated content is reviewed or blocked."""
+"""Thresholds for reviewing and blocking moderated content."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -7,9 +7,9 @@ from annotation.models.queues import ReviewQueue
 
 
 class ModerationThreshold(models.Model):
-    """Scores from which content of a category goes to people, and is blocked. Above 1: never.
+    """The scores at which content of a category is sent to review and blocked. A threshold above 1 means never.
 
-    The row of `guardapp.guard.actions.HARMFUL` stands for every category that has none of its own.
+    The row of `guardapp.guard.actions.HARMFUL` applies to every category without a row of its own.
     """
 
     category = models.CharField(max_length=16, unique=True)

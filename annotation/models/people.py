@@ -1,4 +1,4 @@
-"""People and the keys that programs act with."""
+"""Users, API keys and sign-in attempts."""
 
 import secrets
 
@@ -10,12 +10,12 @@ from annotation.status import Role
 
 
 def new_pseudonym() -> str:
-    """The name that exports carry instead of the person's."""
+    """Generate the name that replaces the person's in exports."""
     return f"reviewer-{secrets.token_hex(4)}"
 
 
 class User(AbstractUser):
-    """A person. `role` says what they may do; exports carry only `pseudonym`."""
+    """A person. `role` determines their permissions; exports contain only `pseudonym`."""
 
     role = models.CharField(max_length=16, choices=Role, default=Role.REVIEWER)
     pseudonym = models.CharField(max_length=32, unique=True, default=new_pseudonym, editable=False)
@@ -46,7 +46,7 @@ class User(AbstractUser):
 
 
 class ApiKey(models.Model):
-    """A program's key: only its sha256 is kept. The key is `prefix` + "." + secret."""
+    """A program's API key, `prefix` + "." + secret. Only its sha256 is stored."""
 
     name = models.CharField(max_length=100)
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
@@ -63,8 +63,9 @@ class ApiKey(models.Model):
 
 
 class SignInAttempt(models.Model):
-    """Somebody tried to sign in and did not succeed, or has not yet. `key` stands for account and address and tells
-    neither.
+    """A sign-in attempt that failed or is still being checked.
+
+    `key` is a digest of account and address that reveals neither.
     """
 
     key = models.CharField(max_length=64)

@@ -1,4 +1,4 @@
-"""What reviewers and guards judge by."""
+"""The policies that reviewers and guards judge by."""
 
 from django.db import models
 from django.utils import timezone
@@ -18,7 +18,7 @@ class Policy(models.Model):
 
 
 class PolicyVersion(models.Model):
-    """An immutable text with its categories. The newest version of a policy is the active one."""
+    """An immutable policy text and its categories. The newest version of a policy is the active one."""
 
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""Who serves on which queue, which items go there, and how many wait."""
+"""Reviewer groups, queues, routing rules, and counts of waiting items and reviews."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,7 @@ from annotation.status import ItemStatus, Lane, QueueOrder, ReviewMode
 
 
 class ReviewerGroup(models.Model):
-    """People who work on the same queues; members are User.groups_of_review."""
+    """Reviewers who work on the same queues. Its members are in User.groups_of_review."""
 
     name = models.CharField(max_length=100, unique=True)
 
@@ -18,7 +18,7 @@ class ReviewerGroup(models.Model):
 
 
 class ReviewQueue(models.Model):
-    """A stream of items for people, and the rules of working on it."""
+    """A stream of items to review, and its settings."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=100)
@@ -69,9 +69,9 @@ class ReviewQueue(models.Model):
 
 
 class RoutingRule(models.Model):
-    """Which queue an item goes to once it is predicted: of the enabled rules the first match wins, else the item stays.
+    """A rule that picks an item's queue after prediction. The first enabled match wins; without one the item stays.
 
-    conditions: see queues.rules. `lane` is empty where the item's own lane stays.
+    conditions: see queues.rules. An empty `lane` keeps the item's own lane.
     """
 
     name = models.CharField(max_length=100)
@@ -91,7 +91,7 @@ class RoutingRule(models.Model):
 
 
 class QueueTally(models.Model):
-    """How many items of a queue stand where, as of `counted_at`: pages read this and never count a million rows."""
+    """A queue's item counts as of `counted_at`. Pages read these instead of counting a million rows."""
 
     queue = models.ForeignKey(ReviewQueue, on_delete=models.CASCADE, related_name="tallies")
     status = models.CharField(max_length=20, choices=ItemStatus)
@@ -114,9 +114,7 @@ class QueueTally(models.Model):
 
 
 class ReviewDay(models.Model):
-    """How many standing reviews a day (UTC) has that is over: Insights reads this and never counts a year of
-    reviews.
-    """
+    """The number of standing reviews of a past day (UTC). Insights reads this instead of counting a year of reviews."""
 
     day = models.DateField(unique=True)
     accepted = models.PositiveIntegerField()

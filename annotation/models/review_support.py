@@ -1,4 +1,4 @@
-"""What happens around a review: who saw what for how long, and what the guard was asked to write again."""
+"""Presence, exposure and regeneration: what happens around a review."""
 
 from django.db import models
 from django.db.models import Q
@@ -11,7 +11,7 @@ from annotation.status import RegenerationState
 
 
 class Presence(models.Model):
-    """Who has an item on screen; a row older than a minute says nothing."""
+    """A person who has an item on screen. Rows older than a minute are ignored."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="presences")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="presences")
@@ -22,7 +22,7 @@ class Presence(models.Model):
 
 
 class Exposure(models.Model):
-    """How long a person saw an item's evidence unblurred on one day (UTC), and how severe the item is."""
+    """How long a person saw an item's evidence unblurred on one day (UTC), and the item's severity."""
 
     reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="exposures")
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="exposures")
@@ -41,8 +41,9 @@ class Exposure(models.Model):
 
 
 class Regeneration(models.Model):
-    """A reviewer kept the first steps and asked the guard to write the rest again. `steps` and labels are the
-    answer.
+    """A reviewer's request to keep the first steps and have the guard rewrite the rest.
+
+    `steps` and the labels hold the guard's answer.
     """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="regenerations")

@@ -1,4 +1,4 @@
-"""People's work: leases, drafts, reviews, and the gold that comes of them."""
+"""Leases, drafts, reviews, and the gold they produce."""
 
 import uuid
 
@@ -24,7 +24,7 @@ from annotation.status import (
 
 
 class Assignment(models.Model):
-    """A reviewer's timed hold on an item. `token` fences: a submit with another token is refused."""
+    """A reviewer's timed hold on an item. `token` is a fencing token: a submit with any other token is refused."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
     queue = models.ForeignKey(ReviewQueue, on_delete=models.PROTECT, related_name="assignments")
@@ -81,12 +81,12 @@ class Assignment(models.Model):
 
     @property
     def review_mode(self) -> ReviewMode:
-        """How much of the guard's judgement this person sees of this item."""
+        """How much of the guard's judgement the reviewer sees for this item."""
         return ReviewMode(self.mode or self.queue.mode)
 
 
 class Draft(models.Model):
-    """A reviewer's unfinished review of an item; it outlives the lease."""
+    """A reviewer's unfinished review of an item. It outlives the lease."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="drafts")
     reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="drafts")
@@ -98,7 +98,7 @@ class Draft(models.Model):
 
 
 class Review(models.Model):
-    """One person's judgement of an item. Append-only: an undo adds a ReviewRetraction, it changes nothing here.
+    """One person's judgement of an item. Append-only: an undo adds a ReviewRetraction and leaves this row unchanged.
 
     steps: [{"text": the guard's step or null for an added one, "mark": "right"|"unsure"|"wrong"|null, "edit": new text
     or null, "links": [{"kind": "frame", "medium", "index"} | {"kind": "region", "medium", "index", "x", "y", "w", "h"
@@ -174,7 +174,7 @@ class Review(models.Model):
 
 
 class ReviewRetraction(models.Model):
-    """An undo: the review stands in history and counts no more."""
+    """An undo: the review stays in the history but no longer counts."""
 
     review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="retraction")
     at = models.DateTimeField(default=timezone.now)
@@ -182,18 +182,18 @@ class ReviewRetraction(models.Model):
 
 class GoldLabels(models.QuerySet["GoldLabel"]):
     def standing(self) -> "GoldLabels":
-        """At most one an item: neither withdrawn nor superseded."""
+        """Select gold that is neither withdrawn nor superseded: at most one label per item."""
         return self.filter(withdrawn_at__isnull=True, superseded_at__isnull=True)
 
 
 class GoldLabel(models.Model):
-    """The settled judgement of an item. One stands at a time; a withdrawn or superseded one stays in history.
+    """The settled judgement of an item. Only one stands at a time; withdrawn and superseded ones are kept as history.
 
-    An appeal or a re-review supersedes gold that a snapshot may have used: unlike an undo it leaves the snapshot as it
-    is.
+    An appeal or a re-review supersedes gold that a snapshot may have used. Unlike an undo, it does not change the
+    snapshot.
 
-    `target_steps` is the reasoning that training learns from, `target_source` says whose it is. `used_at` is set when a
-    snapshot takes the row: from then on it cannot be undone.
+    `target_steps` is the reasoning used for training, `target_source` its origin. `used_at` is set when a snapshot
+    takes the row; from then on it cannot be undone.
     """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="gold_labels")
@@ -250,7 +250,7 @@ class GoldLabel(models.Model):
 
 
 class HardSample(models.Model):
-    """Gold that contradicts the prediction that the reviewer saw. `errors`: which of prompt, response, unparsed."""
+    """Gold that contradicts the prediction shown to the reviewer. `errors`: any of prompt, response, unparsed."""
 
     gold = models.OneToOneField(GoldLabel, on_delete=models.CASCADE, related_name="hard_sample")
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="hard_samples")
@@ -262,7 +262,7 @@ class HardSample(models.Model):
 
 
 class Appeal(models.Model):
-    """Somebody objects to a settled verdict: the item goes to a person who has not judged it."""
+    """An objection to a settled verdict. The item goes to a person who has not judged it before."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="appeals")
     gold = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""Finding items again: near-copies, saved filters, decisions on many at once."""
+"""Near-copies, saved filters and bulk decisions."""
 
 from django.db import models
 from django.utils import timezone
@@ -21,7 +21,7 @@ class Fingerprint(models.Model):
 
 
 class SavedFilter(models.Model):
-    """A search with a name. `query` is the query string of the items page."""
+    """A named search. `query` is the query string of the items page."""
 
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_filters")
     name = models.CharField(max_length=100)
@@ -37,7 +37,7 @@ class SavedFilter(models.Model):
 
 
 class BulkDecision(models.Model):
-    """One verdict on a previewed set of items; each item gets a review of its own that names this row."""
+    """One verdict on a previewed set of items. Each item gets its own review, which refers to this row."""
 
     made_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="bulk_decisions")
     at = models.DateTimeField(default=timezone.now)

@@ -1,4 +1,4 @@
-"""Webhooks: who is notified of which events, and the messages to them."""
+"""Webhooks and the messages sent to them."""
 
 import secrets
 import uuid
@@ -12,12 +12,12 @@ from annotation.status import DeliveryState
 
 
 def new_webhook_secret() -> str:
-    """In the form of the Standard Webhooks specification; what stands after the prefix is base64."""
+    """Generate a secret in Standard Webhooks format: base64 after the prefix."""
     return f"whsec_{secrets.token_urlsafe(33).replace('-', '+').replace('_', '/')}"
 
 
 class Webhook(models.Model):
-    """An address that is notified of `events`, signed with `secret`."""
+    """A URL that is notified of `events`, signed with `secret`."""
 
     name = models.CharField(max_length=100)
     url = models.URLField(max_length=500)
@@ -32,11 +32,10 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one webhook, made in the transaction of its event. Sent at least once, in no
-    certain order.
+    """One message to one webhook, created in its event's transaction. Sent at least once, in no guaranteed order.
 
-    `due_at` is when it is tried next, and while it is being tried the end of the hold on it. `message` stays the same
-    in a replay.
+    `due_at` is the time of the next attempt or, during an attempt, the time its claim ends. A replay keeps `message`
+    unchanged.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
