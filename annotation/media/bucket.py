@@ -1,6 +1,4 @@
-"""The bucket that holds media in a team set-up, by django-storages: put, fetch with a limit, list, and links for
-browsers.
-"""
+"""The media bucket of a team setup, accessed through django-storages: put, fetch, list and links for browsers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,18 +17,18 @@ GONE = ("404", "NoSuchKey", "NotFound")
 
 
 def in_use() -> bool:
-    """False: media lies on the disk."""
+    """Whether media is stored in a bucket rather than on disk."""
     return settings.OBJECT_STORE is not None
 
 
 def place() -> ObjectStore:
-    """Where it lies; only where a bucket is in use."""
+    """Return the object store. Requires a bucket to be in use."""
     assert settings.OBJECT_STORE is not None
     return settings.OBJECT_STORE
 
 
 def put(name: str, source: Path, mime: str = "application/octet-stream") -> None:
-    """Store a file under its name relative to the media root. Raises MediaStoreAway."""
+    """Store a file under a name relative to the media root. Raises MediaStoreAway."""
     with _named_errors(name), source.open("rb") as stream:
         content = File(stream)
         content.content_type = mime  # type: ignore[attr-defined]  # django-storages reads it
@@ -38,15 +36,13 @@ def put(name: str, source: Path, mime: str = "application/octet-stream") -> None
 
 
 def holds(name: str) -> bool:
-    """Raises MediaStoreAway."""
+    """Whether the bucket contains the object. Raises MediaStoreAway."""
     with _named_errors(name):
         return bool(_storage().exists(name))
 
 
 def fetch(name: str, target: Path, *, limit: int) -> None:
-    """Write the object to `target`, which appears whole or not at all. Raises MediaStoreAway, MediaNotAFile,
-    MediaTooLarge.
-    """
+    """Download the object to `target` atomically. Raises MediaStoreAway, MediaNotAFile, MediaTooLarge."""
     with _named_errors(name):
         body = _storage().bucket.Object(place().key(name)).get()["Body"]
         partial = target.with_name(f".{target.name}.partial")
@@ -64,7 +60,7 @@ def fetch(name: str, target: Path, *, limit: int) -> None:
 
 
 def names(folder: str) -> Iterator[str]:
-    """Of the objects below a folder, relative to the media root. Raises MediaStoreAway."""
+    """Yield the names of the objects below a folder, relative to the media root. Raises MediaStoreAway."""
     store = place()
     with _named_errors(folder):
         for found in _storage().bucket.objects.filter(Prefix=store.key(f"{folder}/" if folder else "")):
@@ -72,8 +68,9 @@ def names(folder: str) -> Iterator[str]:
 
 
 def link(name: str, *, mime: str, disposition: str) -> str:
-    """An address that lets its bearer read this one object for MEDIA_LINK_SECONDS. Whoever makes one has checked who
-    asks.
+    """Return a URL that gives anyone read access to this object for MEDIA_LINK_SECONDS.
+
+    The caller must have checked permissions.
     """
     parameters = {"ResponseContentType": mime, "ResponseContentDisposition": disposition}
     made: str = _storage(for_browsers=True).url(name, parameters=parameters, expire=settings.MEDIA_LINK_SECONDS)
@@ -81,8 +78,9 @@ def link(name: str, *, mime: str, disposition: str) -> str:
 
 
 def make() -> bool:
-    """Make the bucket of a store of our own; False where it is there. Amazon's are made by their owner. Raises
-    MediaStoreAway.
+    """Create the bucket in a self-hosted store; return False if it exists. Raises MediaStoreAway.
+
+    Buckets at Amazon are created by their owner.
     """
     client = _storage().connection.meta.client
     try:
@@ -96,7 +94,7 @@ def make() -> bool:
 
 
 def answers() -> str:
-    """ "ok", or why the bucket cannot be used."""
+    """Return "ok", or the reason why the bucket cannot be used."""
     try:
         with _named_errors(""):
             _storage().connection.meta.client.head_bucket(Bucket=place().bucket)
@@ -128,13 +126,13 @@ def _write(body: Any, target: Path, limit: int) -> None:
 
 
 def _is_ours(error: OSError) -> bool:
-    """The disk's error, and not one of the connection, which boto3 also raises as OSError."""
+    """Whether this is a disk error, not a connection error, which boto3 also raises as OSError."""
     return error.errno is not None and not isinstance(error, ConnectionError | TimeoutError)
 
 
 @contextmanager
 def _named_errors(name: str) -> Iterator[None]:
-    """boto3's errors, renamed after what they mean to the caller."""
+    """Translate boto3's errors to media errors."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 

@@ -1,6 +1,4 @@
-"""A picture that a caller names by its https address: fetched from hosts that the operator listed, within time and
-size, or not at all.
-"""
+"""Fetches pictures by https URL, only from hosts listed by the operator and within limits of time and size."""
 
 from http import HTTPStatus
 from urllib.parse import SplitResult, urljoin
@@ -47,8 +45,9 @@ def fetching_is_on() -> bool:
 
 
 def fetch_picture(url: str, *, deadline: float) -> bytes:
-    """The bytes, until the monotonic `deadline`. Each redirect is checked as the address itself is. Raises
-    PictureNotFetched.
+    """Fetch the picture's bytes before `deadline`, a time.monotonic() value. Raises PictureNotFetched.
+
+    Redirects undergo the same checks as the URL.
     """
     release_connection()
     try:
@@ -80,12 +79,12 @@ def _checked(url: str) -> SplitResult:
 
 
 def _matches(host: str, listed: str) -> bool:
-    """`*`: every public host; `*.example.org`: those below it."""
+    """Match a host against a listed one: `*` is any public host, `*.example.org` any subdomain."""
     return listed in ("*", host) or (listed.startswith("*.") and host.endswith(listed[1:]))
 
 
 def _get(place: SplitResult, deadline: float) -> bytes | str:
-    """The body, or where a redirect leads."""
+    """Return the body, or the target of a redirect."""
     with request("GET", place, HEADERS, deadline=deadline) as answer:
         headers = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
         if answer.status in REDIRECTS and headers.get(b"location"):

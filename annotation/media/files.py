@@ -1,5 +1,6 @@
-"""Files of items on this machine. Where media lies in a bucket, MEDIA_ROOT is a cache: what is needed is fetched,
-frames are kept.
+"""Media files of items on this machine.
+
+If media is stored in a bucket, MEDIA_ROOT is a cache: files are fetched on demand, and frames are kept.
 """
 
 import shutil
@@ -18,15 +19,15 @@ from guardapp.guard.media.errors import MediaNotAFile, MediaNotStored, MediaStor
 from guardapp.guard.media.values import MANIFEST, MIB
 from guardapp.guard.verdict import MediaPreset
 
-FETCHED_AT_ONCE = 1 << 30  # bytes of originals that wait on the disk for the decoder
-USED_LATELY_S = 3_600  # frames that were touched within this time stay, whatever the cache holds
-# folders of frames that this process adds between two checks of the cache's size
+FETCHED_AT_ONCE = 1 << 30  # bytes of originals on disk at a time, waiting to be decoded
+USED_LATELY_S = 3_600  # frames used this recently are kept, even if the cache is too large
+# number of frame folders added by this process between checks of the cache size
 TRIM_EVERY = 200
 _added = 0
 
 
 def decoded(assets: Sequence[MediaAsset]) -> dict[str, Decoded | MediaError]:
-    """Each file as the guard sees it, by sha256; a file that fails costs only itself."""
+    """Return each file as the guard sees it, or its error, by sha256. A faulty file does not affect the others."""
     if not bucket.in_use():
         jobs = [Job(settings.MEDIA_ROOT / asset.path, frames_folder(asset.sha256)) for asset in assets]
         return dict(zip([asset.sha256 for asset in assets], decode_many(jobs, _preset()), strict=True)) if jobs else {}
@@ -42,28 +43,29 @@ def decoded(assets: Sequence[MediaAsset]) -> dict[str, Decoded | MediaError]:
                 missing.append(asset)
         for group in _groups(missing):
             found |= _decoded_from_bucket(group)
-    except MediaStorageFailed as error:  # nobody waits for it again in this batch
+    except MediaStorageFailed as error:  # do not retry within this batch
         found |= {asset.sha256: error for asset in assets if asset.sha256 not in found}
     return found
 
 
 def frames_folder(sha256: str) -> Path:
-    """Where the frames of a file are, under the preset that is served now."""
+    """Return the folder of a file's frames for the current preset."""
     return Path(settings.FRAMES_DIR) / sha256[:2] / sha256 / settings.MEDIA_PRESET
 
 
 def frames_at(folder: str) -> Path:
-    """A folder of frames on this machine, by its name relative to the media root. Raises MediaNotStored,
-    MediaStoreAway.
+    """Return the local path of a frame folder, given relative to the media root, fetching the folder if necessary.
+
+    Raises MediaNotStored, MediaStoreAway.
     """
     local = Path(settings.MEDIA_ROOT) / folder
     if not bucket.in_use():
         return local
     if (local / MANIFEST).exists():
-        (local / MANIFEST).touch()  # when it was used last
+        (local / MANIFEST).touch()  # records the last use
         return local
     listed = list(bucket.names(folder))
-    if f"{folder}/{MANIFEST}" not in listed:  # it is put there last
+    if f"{folder}/{MANIFEST}" not in listed:  # the manifest is uploaded last
         raise MediaNotStored
     local.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{local.name}.", dir=local.parent) as staging:
@@ -76,7 +78,7 @@ def frames_at(folder: str) -> Path:
 
 @contextmanager
 def original(path: str) -> Iterator[Path]:
-    """The whole file on this machine while the context lasts. Raises MediaNotAFile, MediaStoreAway."""
+    """Provide the original file locally for the duration of the context. Raises MediaNotAFile, MediaStoreAway."""
     local = Path(settings.MEDIA_ROOT) / path
     if not bucket.in_use():
         if not local.is_file():
@@ -89,7 +91,7 @@ def original(path: str) -> Iterator[Path]:
 
 
 def share_frames(local: Path) -> None:
-    """Put a folder of frames that was decoded here into the bucket, its manifest last. Raises MediaStoreAway."""
+    """Upload a locally decoded frame folder to the bucket, its manifest last. Raises MediaStoreAway."""
     if not bucket.in_use():
         return
     files = sorted(local.iterdir(), key=lambda path: (path.name == MANIFEST, path.name))
@@ -99,8 +101,9 @@ def share_frames(local: Path) -> None:
 
 
 def trim() -> int:
-    """Remove the frames that were used longest ago until the cache holds MEDIA_CACHE_MB. Returns how many folders
-    went.
+    """Remove the least recently used frames until the cache fits in MEDIA_CACHE_MB.
+
+    Returns the number of folders removed.
     """
     folders = []
     for manifest in Path(settings.FRAMES_DIR).glob(f"*/*/*/{MANIFEST}"):
@@ -132,7 +135,7 @@ def _decoded_from_bucket(assets: Sequence[MediaAsset]) -> dict[str, Decoded | Me
         if isinstance(found[sha256], Decoded):
             try:
                 share_frames(frames_folder(sha256))
-            except MediaStorageFailed as error:  # nobody else could show them
+            except MediaStorageFailed as error:  # other machines could not show the frames
                 found[sha256] = error
     return found
 
@@ -164,7 +167,7 @@ def _replace(made: Path, local: Path) -> None:
     try:
         made.replace(local)
     except OSError as error:
-        if not (local / MANIFEST).exists():  # another process fetched the same
+        if not (local / MANIFEST).exists():  # unless another process has fetched it
             raise MediaStorageFailed(error.strerror or "") from error
 
 

@@ -1,4 +1,4 @@
-"""Items' media as the guard sees it: frames decoded once for each file and preset, shared by items."""
+"""Items' media as the guard sees it: frames are decoded once per file and preset and shared between items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from guardapp.guard.verdict import SeenMedia
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """An item's media in order, the rows that a prediction keeps of it (`Prediction.media_seen`), the policy beside it,
-    and the category codes that are read from what the guard says of it.
+    """An item's media in order, with the policy for its prompt and the category codes accepted in completions.
+
+    `rows` is the value of `Prediction.media_seen`.
     """
 
     media: tuple[SeenMedia, ...]
@@ -28,8 +29,9 @@ class Evidence:
 def evidence_of(
     items: Sequence[Item], policy: PolicyVersion | None, codes: frozenset[str]
 ) -> dict[int, Evidence | MediaError]:
-    """By item id: its evidence, or the error of its first file that cannot be shown. A bad file costs only its own
-    items.
+    """Return by item id its evidence, or the error of its first unusable file.
+
+    A faulty file affects only the items that contain it.
     """
     assets: dict[int, list[MediaAsset]] = {item.pk: [] for item in items}
     for link in ItemMedia.objects.filter(item__in=items).select_related("asset").order_by("item_id", "position"):

@@ -1,5 +1,6 @@
-"""Untrusted media, kept once by its sha256 under the media root or in the bucket. Only its first bytes are read
-here.
+"""Stores untrusted media, deduplicated by sha256, under the media root or in the bucket.
+
+The type is determined from the first bytes; nothing is decoded here.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StoredMedia:
-    """Bytes that are in the store. `path` is relative to the media root."""
+    """A stored file. `path` is relative to the media root."""
 
     sha256: str
     kind: MediaKind
@@ -34,10 +35,10 @@ class StoredMedia:
 
 
 def store(content: bytes | Path) -> StoredMedia:
-    """Put the bytes in the store, unless they are there. The name appears only once the file is whole.
+    """Store the bytes atomically, unless already stored.
 
-    Raises MediaError: empty, too large, not a file, or not a supported type (the message names what was found);
-    MediaStoreAway.
+    Raises MediaError if the content is empty, too large, not a file, or of an unsupported type (named in the message),
+    and MediaStoreAway.
     """
     size = len(content) if isinstance(content, bytes) else file_size(content)
     limit = Limits().max_bytes
@@ -71,7 +72,7 @@ def store(content: bytes | Path) -> StoredMedia:
 
 
 def register(stored: Collection[StoredMedia]) -> dict[str, int]:
-    """MediaAsset ids by sha256; rows that are missing are made. Called in the caller's transaction."""
+    """Return MediaAsset ids by sha256, creating missing rows. Runs in the caller's transaction."""
     if not stored:
         return {}
     MediaAsset.objects.bulk_create(
