@@ -1,11 +1,11 @@
-"""The status words of annotation's rows. Each derived status has one writer, named here."""
+"""The statuses and other choices of annotation's models. Each derived status has one writer, named here."""
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
 
 class Role(TextChoices):
-    """What a person may do. A lead may do what a reviewer may; an admin may do all."""
+    """A person's role. A lead has every permission of a reviewer; an admin has all permissions."""
 
     REVIEWER = "reviewer", _("Reviewer")
     LEAD = "lead", _("Lead")
@@ -13,9 +13,7 @@ class Role(TextChoices):
 
 
 class ItemStatus(TextChoices):
-    """Where an item stands in the loop. Writers: ingest.store_items, predictions.predict, review.submit,
-    review.gold.
-    """
+    """An item's place in the loop. Writers: ingest.store_items, predictions.predict, review.submit, review.gold."""
 
     PENDING = "pending", _("Waiting for the guard")
     PREDICTING = "predicting", _("The guard is reasoning")
@@ -26,7 +24,7 @@ class ItemStatus(TextChoices):
 
 
 class Lane(TextChoices):
-    """Why an item is in front of a person."""
+    """Why an item is under review."""
 
     UNCERTAIN = "uncertain", _("Uncertain")
     AUDIT = "audit", _("Audit")
@@ -37,7 +35,7 @@ class Lane(TextChoices):
 
 
 class VersionStatus(TextChoices):
-    """Writer: training.versions.promotion; candidates are made by training.runs.finish."""
+    """Writer: training.versions.promotion; training.runs.finish creates candidates."""
 
     CANDIDATE = "candidate", _("Candidate")
     PRODUCTION = "production", _("Production")
@@ -45,7 +43,7 @@ class VersionStatus(TextChoices):
 
 
 class AssignmentState(TextChoices):
-    """Writer: review.assign, review.leases and review.submit."""
+    """Writers: review.assign, review.leases and review.submit."""
 
     ACTIVE = "active", _("Active")
     SUBMITTED = "submitted", _("Submitted")
@@ -55,7 +53,7 @@ class AssignmentState(TextChoices):
     UNDONE = "undone", _("Undone")
 
 
-# an assignment that ended so leaves no trace of a decision: the same person may hold the item again
+# such an assignment ended without a decision, so the same person may be assigned the item again
 REOPENABLE = (AssignmentState.EXPIRED, AssignmentState.UNDONE)
 
 
@@ -66,7 +64,7 @@ class ReviewMode(TextChoices):
 
 
 class QueueOrder(TextChoices):
-    """What a queue serves first. It becomes the items' priority when they are routed: queues.priority."""
+    """A queue's serving order. Routing turns it into the items' priority: queues.priority."""
 
     RISK = "risk", _("Doubt, severity and age")
     DISAGREEMENT = "disagreement", _("Disagreement of the guard with itself")
@@ -115,14 +113,14 @@ class ExportState(TextChoices):
 
 
 class ExportLayout(TextChoices):
-    """What the files of an export are."""
+    """The file format of an export."""
 
     JSONL = "jsonl", _("JSON lines, gzip")
     PARQUET = "parquet", "Parquet"
 
 
 class ReviewKind(TextChoices):
-    """How the person came to the verdict. Skips and escalations are assignments, not reviews."""
+    """How the person reached the verdict. Skips and escalations are assignments, not reviews."""
 
     ACCEPTED = "accepted", _("Accepted verdict and reasoning")
     CORRECTED = "corrected", _("Corrected")
@@ -142,7 +140,7 @@ class GoldSource(TextChoices):
 
 
 class TargetSource(TextChoices):
-    """Where the reasoning that training learns from comes from."""
+    """The origin of the reasoning used for training."""
 
     ACCEPTED = "accepted", _("The guard's own, accepted by a person")
     EDITED = "edited", _("Edited by a person")
@@ -153,7 +151,7 @@ class TargetSource(TextChoices):
 
 
 class EventKind(TextChoices):
-    """Append-only audit."""
+    """The kinds of event in the append-only audit."""
 
     INGESTED = "ingested", _("Ingested")
     PREDICTED = "predicted", _("Predicted")
@@ -191,7 +189,7 @@ class EventKind(TextChoices):
 
 
 class WebhookEvent(TextChoices):
-    """Events of webhooks."""
+    """Events that webhooks can subscribe to."""
 
     DECIDED = "item.decided", _("An item is decided")
     PROMOTED = "version.promoted", _("A version is promoted or rolled back")
@@ -207,7 +205,7 @@ class DeliveryState(TextChoices):
 
 
 class ApiScope(TextChoices):
-    """What an API key may do."""
+    """What an API key permits."""
 
     ITEMS_WRITE = "items:write", _("Ingest items")
     ITEMS_READ = "items:read", _("Read items and their predictions")
