@@ -19,7 +19,7 @@ SHOWN = 100
 @require_safe
 @leads_only
 def appeals(request: HttpRequest) -> HttpResponse:
-    """Open ones, the oldest first, then the last that were closed."""
+    """Open appeals, oldest first, then the most recently closed."""
     rows = Appeal.objects.select_related(
         "item__queue", "gold__review__reviewer", "outcome__review__reviewer", "opened_by"
     ).defer(

@@ -1,4 +1,4 @@
-"""What a lead does with items chosen in the list: move them to a queue, or give them one verdict."""
+"""Bulk actions of leads on items chosen in the list: moving them to a queue, or giving them one verdict."""
 
 import uuid
 
@@ -40,7 +40,7 @@ def move(request: HttpRequest) -> HttpResponse:
 @require_POST
 @leads_only
 def decide(request: HttpRequest) -> HttpResponse:
-    """The list posts the chosen items: a preview. The preview posts its key with a verdict: a decision."""
+    """A POST from the list previews the chosen items; one from the preview, with its key, decides on them."""
     items = list(Item.objects.filter(pk__in=_ids(request)).order_by("-pk"))
     if not items and "idempotency_key" not in request.POST:
         messages.error(request, _("Choose items first."))

@@ -1,4 +1,4 @@
-"""Curated data for download: at once where it is little, else as files that a worker writes."""
+"""Export of reviewed data: small exports download at once, large ones become files written by a worker."""
 
 from typing import Any
 
@@ -43,8 +43,9 @@ def export(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def download(request: HttpRequest) -> HttpResponseBase:
-    """Rows as they are read, or a ZIP with the media. An unknown format is a 400. By POST from the page, whose form has
-    two ends.
+    """Stream the rows, or send a ZIP with their media. 400 for an unknown format.
+
+    The page uses POST, because the same form also requests files.
     """
     given = request.POST if request.method == "POST" else request.GET
     wanted = _wanted(given)
@@ -70,7 +71,7 @@ def download(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 @leads_only
 def files(request: HttpRequest) -> HttpResponse:
-    """POST asks for files; GET is the table of exports, which renews itself while one is being written."""
+    """POST requests files; GET is the table of exports, which refreshes itself while one is being written."""
     if request.method != "POST":
         name = "annotation/exporting/files.html" if is_htmx(request) else ""
         return render(request, name, _exports(request)) if name else redirect("export")
@@ -89,7 +90,7 @@ def files(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def file(request: HttpRequest, export_id: int, name: str) -> HttpResponseBase:
-    """A finished file; a broken-off download goes on where it was."""
+    """A finished file; interrupted downloads can be resumed."""
     try:
         path, etag, mime = file_of(get_object_or_404(Export, pk=export_id), name)
         return answer_with(request, path, etag=etag, mime=mime, name=name)
@@ -107,7 +108,7 @@ def _wanted(given: Any) -> ExportRequest | None:
 
 
 def _exports(request: HttpRequest) -> dict[str, Any]:
-    """`before` is the id to go on from."""
+    """One page of exports, newest first; `before` in the query is the id to continue from."""
     before = request.GET.get("before", "")
     rows = newest_exports(before=int(before) if before.isdecimal() and len(before) < 19 else None)
     return {

@@ -1,4 +1,4 @@
-"""What machines ask: is the process alive, can it work, and how is it going."""
+"""Endpoints for monitoring: liveness, readiness and metrics."""
 
 import secrets
 import uuid
@@ -24,7 +24,7 @@ from annotation.prometheus import figures
 @never_cache
 @login_not_required
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers. It asks nobody else, so that a database that is away restarts no web process."""
+    """Liveness. It checks no other service, so that a database outage restarts no web process."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
@@ -32,9 +32,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_not_required
 def readyz(request: HttpRequest) -> HttpResponse:
-    """503 where requests would fail: no database, or no room for media. A broker that is away only delays work."""
+    """Readiness: 503 if requests would fail, without a database or writable media storage.
+
+    An unavailable broker only delays work.
+    """
     checks = {"database": _database(), "storage": _storage(), "broker": "ok" if broker_answers() else "away"}
-    if bucket.in_use():  # without it media waits; all else works
+    # without the bucket only media is delayed
+    if bucket.in_use():
         checks["media"] = bucket.answers()
     ready = checks["database"] == checks["storage"] == "ok"
     return JsonResponse({"ready": ready, **checks}, status=200 if ready else 503)
@@ -44,7 +48,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For Prometheus with the token of the settings, and for leads."""
+    """Metrics for Prometheus, with the token from the settings, and for leads."""
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
     expected = settings.METRICS_TOKEN
     scraper = bool(expected) and secrets.compare_digest(given.encode(), expected.encode())

@@ -1,4 +1,4 @@
-"""Hidden gold: the list of it, and making an item hidden gold or retiring it."""
+"""Hidden gold: listing, adding and retiring items."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -32,7 +32,7 @@ def hidden_gold(request: HttpRequest) -> HttpResponse:
 @require_POST
 @leads_only
 def change(request: HttpRequest, item_id: int) -> HttpResponse:
-    """Make a settled item hidden gold, or serve it so no more."""
+    """Make a settled item hidden gold, or retire it."""
     item = get_object_or_404(Item, pk=item_id)
     try:
         if request.POST.get("act") == "retire":

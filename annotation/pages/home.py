@@ -1,4 +1,4 @@
-"""Home and policy."""
+"""The home page."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -1,4 +1,4 @@
-"""Insights as pictures, with the data beside them."""
+"""Insights as charts, with their data as tables and CSV."""
 
 import csv
 from datetime import timedelta
@@ -15,7 +15,8 @@ from annotation.insights.table import Cell
 from annotation.web.permissions import leads_only
 
 SPANS = (7, 30, 90, 365)  # days
-DANGEROUS_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a cell
+# spreadsheets evaluate cells that start with these
+DANGEROUS_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @require_safe
@@ -53,5 +54,5 @@ def _span(request: HttpRequest) -> int:
 
 
 def _cell(cell: Cell) -> Cell:
-    """RFC 4180 quoting is the writer's; a text that a spreadsheet would run is made harmless."""
+    """Escape text that a spreadsheet would evaluate; the writer does the RFC 4180 quoting."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(DANGEROUS_STARTS) else "" if cell is None else cell

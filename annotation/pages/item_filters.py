@@ -1,4 +1,4 @@
-"""What the list of items is narrowed by: the form, the chips of what is on, and the searches that people saved."""
+"""Filters of the item list: the form, the chips of active filters, and saved searches."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,13 +38,14 @@ WORDS = {
     "since": gettext_lazy("From"),
     "until": gettext_lazy("To"),
 }
-IN_SIGHT = frozenset({"q", "status"})  # the others are behind the disclosure
+# always visible; the others are inside the disclosure
+IN_SIGHT = frozenset({"q", "status"})
 NEWEST_VERSIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One thing that the list is narrowed by, and the query string without it."""
+    """One active filter, and the query string without it."""
 
     name: str
     value: str
@@ -52,7 +53,7 @@ class Chip:
 
 
 def search_for(user: User, values: QueryDict) -> ItemSearch:
-    """Only leads narrow by the judgement: where a queue hides it, the list would give it away."""
+    """Only leads filter by the judgement: in queues that hide it, such a filter would reveal it."""
     search = ItemSearch.of(values)
     return search if user.is_lead else search.without(*OF_THE_JUDGEMENT)
 
@@ -85,7 +86,7 @@ def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
 
 
 def saved_for(user: User) -> list[tuple[SavedFilter, bool]]:
-    """Their own and the shared ones, each with whether they may delete it."""
+    """The user's own filters and the shared ones, each with whether the user may delete it."""
     rows = SavedFilter.objects.filter(Q(owner=user) | Q(shared=True)).select_related("owner").order_by("name", "id")
     return [(row, row.owner_id == user.pk or user.is_lead) for row in rows]
 
@@ -106,7 +107,7 @@ def save(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def delete(request: HttpRequest, filter_id: int) -> HttpResponse:
-    """404 for a filter that the person cannot see; of the shared ones, its owner and leads delete it."""
+    """404 for a filter that the user cannot see; a shared filter is deleted by its owner or a lead."""
     user = person(request)
     visible = SavedFilter.objects.all() if user.is_lead else SavedFilter.objects.filter(Q(owner=user) | Q(shared=True))
     saved = get_object_or_404(visible, pk=filter_id)

@@ -1,4 +1,4 @@
-"""The list of items and one item's whole life."""
+"""The list of items, and the page of an item with its history."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -56,7 +56,7 @@ def item(request: HttpRequest, item_id: int) -> HttpResponse:
 @require_POST
 @leads_only
 def retry(request: HttpRequest, item_id: int) -> HttpResponse:
-    """Send an item whose prediction failed back to the guard."""
+    """Send an item with a failed prediction back to the guard."""
     found = get_object_or_404(Item, pk=item_id)
     try:
         retry_failed(item=found, actor=person(request))

@@ -1,7 +1,7 @@
-"""Frames and files of items, to people who may work on the item. The path comes from the database, never from the
-address.
+"""Frames and files of items, for users who may work on the item.
 
-Where media lies in a bucket the answer is a link to it that ends within minutes; otherwise it is the bytes.
+Paths come from the database, never from the URL. If media is stored in a bucket, the response redirects to a link that
+expires within minutes; otherwise it is the file itself.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/
 
 @require_safe
 def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> HttpResponseBase:
-    """One frame that the guard saw, as the lossless PNG that it was given."""
+    """One frame, as the lossless PNG that the guard was given."""
     prediction = get_object_or_404(
         Prediction.objects.select_related("item").only("media_seen", "item__queue_id"), pk=prediction_id
     )
@@ -45,7 +45,7 @@ def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> 
 
 @require_safe
 def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
-    """The whole file, of which the guard saw only frames. Answers byte ranges, so that a video can be scrubbed."""
+    """The whole file, of which the guard saw only frames. Supports byte ranges, for seeking in videos."""
     found = get_object_or_404(MediaAsset, sha256=sha256)
     _refuse_unless(may_see_asset(person(request), found))
     inline = found.mime in _SHOWN_IN_PLACE
@@ -53,7 +53,8 @@ def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
     name = f"{found.sha256[:12]}.{found.mime.partition('/')[2] or extension}"
     if bucket.in_use():
         return _link(found.path, found.mime, name, inline=inline)
-    release_connection()  # a slow reader takes the file for minutes
+    # a slow client may take minutes to download the file
+    release_connection()
     return _safe(ranged(_open(Path(found.path)), request.headers.get("Range", ""), found.mime), name, inline=inline)
 
 
@@ -63,7 +64,7 @@ def _refuse_unless(allowed: bool) -> None:
 
 
 def _link(path: str, mime: str, name: str, *, inline: bool) -> HttpResponse:
-    """To the bucket, where its link is good for minutes; this browser asks again a little earlier."""
+    """Redirect to the bucket; the browser caches the redirect for half the lifetime of the link."""
     response = HttpResponseRedirect(bucket.link(path, mime=mime, disposition=_disposition(name, inline=inline)))
     response["Cache-Control"] = f"private, max-age={settings.MEDIA_LINK_SECONDS // 2}"
     response["Referrer-Policy"] = "no-referrer"
@@ -86,7 +87,7 @@ def _disposition(name: str, *, inline: bool) -> str:
 
 
 def _safe(response: HttpResponseBase, name: str, *, inline: bool) -> HttpResponseBase:
-    """Untrusted bytes: never sniffed, never run, kept by this browser only."""
+    """Headers for untrusted content: no sniffing, no scripts, private caching only."""
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Disposition"] = _disposition(name, inline=inline)
     response["Content-Security-Policy"] = (

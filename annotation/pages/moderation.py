@@ -1,4 +1,4 @@
-"""Leads set when moderated content is reviewed and blocked."""
+"""The thresholds at which moderated content is reviewed or blocked."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _score() -> forms.FloatField:
 
 
 class ThresholdForm(forms.Form):
-    """Both scores, or neither: then the category has the common ones."""
+    """Thresholds of one category: both scores, or neither to use the default ones."""
 
     review_at = _score()
     block_at = _score()

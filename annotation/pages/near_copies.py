@@ -1,4 +1,4 @@
-"""Near-copies of an item: seen beside it, and decided on together by a lead."""
+"""Near-copies of an item: shown beside it, and decided on together by a lead."""
 
 import uuid
 from collections.abc import Sequence
@@ -19,12 +19,13 @@ from annotation.predictions.fingerprints import near_items
 from annotation.web.permissions import leads_only, person
 from guardapp.guard.taxonomy import Harmfulness
 
-BESIDE = 8  # near-copies shown on the review page
+# near-copies shown on the review page
+BESIDE = 8
 
 
 @require_safe
 def similar(request: HttpRequest, item_id: int) -> HttpResponse:
-    """For the tab of the review page. Verdicts of others are left out: they would sway this one."""
+    """Near-copies for the tab of the review page, without their verdicts, which would bias this one."""
     item = get_object_or_404(Item, pk=item_id)
     return render(request, "annotation/review/similar.html", {"near": near_items(item, limit=BESIDE), "item": item})
 
@@ -32,7 +33,7 @@ def similar(request: HttpRequest, item_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def bulk(request: HttpRequest, item_id: int) -> HttpResponse:
-    """Preview an item's near-copies, choose, and give all of them one verdict."""
+    """Preview an item's near-copies and give the chosen ones one verdict."""
     item = get_object_or_404(Item.objects.select_related("prediction"), pk=item_id)
     near = near_items(item, limit=MOST - 1)
     problem = ""
@@ -61,7 +62,7 @@ def bulk(request: HttpRequest, item_id: int) -> HttpResponse:
 
 
 def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = None) -> BulkDecision | str:
-    """The decision of the posted form, or why it cannot be made."""
+    """Make the decision in the posted form; returns it, or the reason that it was refused."""
     try:
         made = decide_many(
             by=person(request),
@@ -89,7 +90,7 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
 @require_safe
 @leads_only
 def bulk_decision(request: HttpRequest, bulk_id: int) -> HttpResponse:
-    """What one decision did, and why some items were left out."""
+    """The reviews made by a bulk decision, and why some items were left out."""
     found = get_object_or_404(BulkDecision.objects.select_related("made_by", "like"), pk=bulk_id)
     left = {
         item.pk: item

@@ -1,4 +1,4 @@
-"""What the command palette (`Ctrl+K`) finds beyond the page's own commands."""
+"""Search results of the command palette (`Ctrl+K`), beyond the page's own commands."""
 
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
@@ -10,13 +10,14 @@ from annotation.models import Item
 from annotation.queues.access import queues_of
 from annotation.web.permissions import person
 
-FOUND = 8  # of a kind
+# results of each kind
+FOUND = 8
 
 
 @require_GET
 @never_cache
 def palette(request: HttpRequest) -> JsonResponse:
-    """Queues and items by name, id or external id."""
+    """Queues by name, and items by id or external id."""
     query = request.GET.get("q", "").replace("\x00", "").strip()[:200]
     found = [
         {"words": queue.name, "sub": _("Queue"), "url": reverse("review", args=[queue.slug])}

@@ -1,4 +1,4 @@
-"""Policies: read by everybody, changed by leads; and the gold that a change casts doubt on."""
+"""Policies, read by everybody and changed by leads; and the gold made stale by a change."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -36,7 +36,7 @@ def policy(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def edit(request: HttpRequest, slug: str) -> HttpResponse:
-    """A new version of a policy, begun from the newest one."""
+    """Publish a new version of a policy, starting from the newest one."""
     found = get_object_or_404(Policy, slug=slug)
     newest = found.versions.order_by("-number").first()
     number, problem = newest.number if newest else 0, ""
@@ -69,7 +69,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 @leads_only
 def stale(request: HttpRequest) -> HttpResponse:
-    """Gold whose category's policy changed, oldest first."""
+    """Gold labels with a category whose policy changed, oldest first."""
     golds = (
         stale_gold()
         .select_related("item", "policy_version__policy", "review__reviewer")
@@ -86,7 +86,7 @@ def stale(request: HttpRequest) -> HttpResponse:
 @require_POST
 @leads_only
 def decide_stale(request: HttpRequest) -> HttpResponse:
-    """Send the chosen gold to another review, or say that it is still right."""
+    """Send the chosen gold to another review, or confirm it."""
     chosen = [int(given) for given in request.POST.getlist("gold") if given.isdecimal()][:STALE_SHOWN]
     if not chosen:
         messages.error(request, _("Choose at least one gold label first."))
@@ -104,7 +104,7 @@ def decide_stale(request: HttpRequest) -> HttpResponse:
 
 
 def _rows(request: HttpRequest) -> list[CategoryText]:
-    """The categories as sent, row by row; a row of blanks is none."""
+    """The submitted categories, without blank rows."""
     columns = [request.POST.getlist(name)[: MAX_CATEGORIES + 1] for name in ("code", "name", "guidance")]
     return [
         CategoryText(*(value.strip() for value in row))

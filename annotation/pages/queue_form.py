@@ -63,7 +63,7 @@ def _share() -> forms.FloatField:
 
 
 class ConditionsForm(forms.Form):
-    """Conditions of a queue's filter or of a rule; all that are given must hold."""
+    """Conditions of a queue's filter or of a rule; an item must meet all the given ones."""
 
     prefix = "if"
     sources = _words(_("Sources"), _("Several with commas between."))
@@ -97,7 +97,7 @@ class ConditionsForm(forms.Form):
 
     @classmethod
     def shown(cls, conditions: dict[str, Any]) -> "ConditionsForm":
-        """Filled with stored conditions."""
+        """A form filled with stored conditions."""
         return cls(
             initial={
                 name: ", ".join(value) if name in ("sources", "languages", "versions") else value
@@ -106,7 +106,7 @@ class ConditionsForm(forms.Form):
         )
 
     def conditions(self) -> dict[str, Any]:
-        """As JSON. Call it when the form is valid."""
+        """The conditions as JSON values; the form must be valid."""
         values = dict(self.cleaned_data)
         for name in NAMES:
             given = values[name]

@@ -1,4 +1,4 @@
-"""Leads set up queues, the rules that route items to them, and the groups that work on them."""
+"""Settings of queues, routing rules and reviewer groups."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def queues(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def queue(request: HttpRequest, slug: str = "") -> HttpResponse:
-    """A queue's settings and what it serves; without a slug a new queue."""
+    """A queue's settings and filter; without a slug, a new queue."""
     found = get_object_or_404(ReviewQueue, slug=slug) if slug else ReviewQueue()
     sent = request.method == "POST"
     form = QueueForm(request.POST if sent else None, instance=found)
@@ -71,7 +71,7 @@ def queue(request: HttpRequest, slug: str = "") -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
-    """A routing rule. "Preview" shows what it would have caught and stores nothing."""
+    """A routing rule. "Preview" shows the items that it would have matched, and stores nothing."""
     found = get_object_or_404(RoutingRule, pk=rule_id) if rule_id else RoutingRule()
     sent = request.method == "POST"
     form = RuleForm(request.POST if sent else None, instance=found)
@@ -114,7 +114,7 @@ def rule_act(request: HttpRequest, rule_id: int) -> HttpResponse:
 @require_POST
 @leads_only
 def apply_rules(request: HttpRequest) -> HttpResponse:
-    """Route what waits already by the rules as they stand."""
+    """Route waiting items again by the current rules."""
     for found in ReviewQueue.objects.all():
         route_again(found)
     ring(reroute)
@@ -125,7 +125,7 @@ def apply_rules(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["POST"])
 @leads_only
 def group(request: HttpRequest, group_id: int | None = None) -> HttpResponse:
-    """Make a group, or say who is in it."""
+    """Create or delete a group, or set its members."""
     if group_id is None:
         form = GroupForm(request.POST)
         if form.is_valid():

@@ -1,4 +1,4 @@
-"""A JSONL file from the browser."""
+"""Uploading items as a JSONL file."""
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +21,7 @@ SHOWN_LINES = 50
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def upload(request: HttpRequest) -> HttpResponse:
-    """Lines that can be stored are stored; the others are named by number."""
+    """Store the valid lines and report the others by number."""
     form = UploadForm(request.POST or None, request.FILES or None)
     report = None
     if request.method == "POST" and form.is_valid():

@@ -1,4 +1,4 @@
-"""Webhooks: leads set who is notified of which events, see what was sent, and send it again."""
+"""Webhook settings and deliveries: who is notified of which events, what was sent, and resending."""
 
 from django import forms
 from django.contrib import messages
@@ -43,7 +43,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
 @require_http_methods(["GET", "HEAD", "POST"])
 @leads_only
 def webhooks(request: HttpRequest) -> HttpResponse:
-    """All webhooks, and a form for a new one. Its secret is in the answer to the POST and nowhere else."""
+    """All webhooks, and a form for a new one. A secret is shown only in the response to the POST."""
     form, made = WebhookForm(request.POST if request.method == "POST" else None), None
     if request.method == "POST" and form.is_valid():
         try:
@@ -58,7 +58,7 @@ def webhooks(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def webhook(request: HttpRequest, webhook_id: int) -> HttpResponse:
-    """What was sent, newest first; `before` is the id to go on from."""
+    """A webhook and its deliveries, newest first; `before` is the id to continue from."""
     found = get_object_or_404(Webhook, pk=webhook_id)
     before = request.GET.get("before", "")
     rows = deliveries_of(found, before=int(before) if before.isdecimal() and len(before) < 19 else None)
@@ -69,7 +69,7 @@ def webhook(request: HttpRequest, webhook_id: int) -> HttpResponse:
 @require_POST
 @leads_only
 def webhook_act(request: HttpRequest, webhook_id: int) -> HttpResponse:
-    """Switch it on or off, or delete it."""
+    """Switch a webhook on or off, or delete it."""
     found, act = get_object_or_404(Webhook, pk=webhook_id), request.POST.get("act")
     if act == "delete":
         delete_webhook(webhook=found, actor=person(request))

@@ -1,4 +1,4 @@
-"""A person's own account: how media is shown to them, what they are not given, their day, and their breaks."""
+"""A user's account: how media is shown, excluded categories, exposure by day, and breaks."""
 
 from datetime import date
 
@@ -51,6 +51,6 @@ def rest(request: HttpRequest) -> HttpResponse:
 
 
 def _of_day(user_id: int, day: date) -> tuple[float, int, int]:
-    """Minutes, items, severe items."""
+    """Minutes of exposure, items, and severe items."""
     seen = list(Exposure.objects.filter(reviewer=user_id, day=day).values_list("seconds", "severity"))
     return round(sum(seconds for seconds, _ in seen) / 60, 1), len(seen), sum(severity == 3 for _, severity in seen)

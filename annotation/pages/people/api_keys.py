@@ -1,4 +1,4 @@
-"""A person's own settings and API keys."""
+"""A user's API keys, and whether media is blurred."""
 
 from datetime import timedelta
 
@@ -39,7 +39,7 @@ class NewKeyForm(forms.Form):
     )
 
     def limit_scopes(self, choices: list[tuple[str, str]]) -> None:
-        """Offer only what the person may do themselves."""
+        """Offer only scopes that the user has."""
         field = self.fields["scopes"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = choices
@@ -48,7 +48,7 @@ class NewKeyForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def keys(request: HttpRequest) -> HttpResponse:
-    """The person's keys, and a form for a new one. The new key is in the answer to the POST and nowhere else."""
+    """The user's keys, and a form for a new one. A new key is shown only in the response to the POST."""
     user, made = person(request), None
     form = _key_form(user, request)
     if request.method == "POST" and form.is_valid():
@@ -73,7 +73,7 @@ def revoke(request: HttpRequest, prefix: str) -> HttpResponse:
 
 @require_POST
 def blur(request: HttpRequest) -> HttpResponse:
-    """Blur media until revealed, or do not: the person's own choice."""
+    """Save whether the user's media is blurred until revealed."""
     user = person(request)
     user.blur_media = request.POST.get("blur") == "on"
     user.save(update_fields=["blur_media"])

@@ -1,4 +1,4 @@
-"""A person's own keys, and what the palette finds."""
+"""A user's own keyboard shortcuts."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse

@@ -29,8 +29,6 @@ class SignIn(LoginView):
 
 
 def _address(request: HttpRequest) -> str:
-    """The caller's. Behind a proxy that ends TLS it is the last one of X-Forwarded-For: the one that this proxy
-    wrote.
-    """
+    """The client's address. Behind a TLS proxy, the last one in X-Forwarded-For, which the proxy itself appended."""
     forwarded = request.headers.get("X-Forwarded-For", "") if settings.HTTPS else ""
     return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))

@@ -1,4 +1,4 @@
-"""What ends a hold: submit, skip, escalate; and the reveal before, the undo after."""
+"""Submitting, skipping and escalating a held item; the reveal before and the undo after."""
 
 import uuid
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """With a reason: hand the item to a lead. Without one: ask for it."""
+    """Hand the item to a lead, or ask for a reason if none is given."""
     reason = request.POST.get("reason", "")
     if not reason.strip():
         assignment = held_assignment(request, token)
@@ -78,7 +78,7 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """decide first: keep the person's own verdict, then show the guard's."""
+    """In mode "decide first", store the reviewer's own verdict, then show the guard's."""
     assignment = held_assignment(request, token)
     form, first = decision_form(request, assignment)
     if not form.is_valid():
@@ -105,7 +105,7 @@ def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
-    """Take back the newest review, or the one named."""
+    """Undo the given review, or the newest one."""
     reviewer = person(request)
     try:
         again = (
@@ -132,7 +132,7 @@ def _decide(request: HttpRequest, token: uuid.UUID, form: DecisionForm) -> None:
 
 
 def _too_fast(request: HttpRequest, assignment: Assignment) -> bool:
-    """Decided faster than the queue thinks possible, and not confirmed yet."""
+    """Whether the decision took less than the queue's minimum time and is not confirmed yet."""
     taken = (clock.now() - (assignment.opened_at or assignment.created_at)).total_seconds()
     return taken < assignment.queue.fewest_seconds and request.POST.get("confirm_fast") != "yes"
 
@@ -173,7 +173,10 @@ def _next(request: HttpRequest, done: Assignment, words: str) -> HttpResponse:
 
 
 def _shows_next(request: HttpRequest, done: Assignment) -> bool:
-    """The page shows the item leased ahead already and names it: then it needs no other page."""
+    """Open the item leased ahead that the page already shows, given in `opens`.
+
+    False if there is none or its lease expired, in which case the page needs a new item.
+    """
     try:
         token = uuid.UUID(request.POST.get("opens", ""))
     except ValueError:

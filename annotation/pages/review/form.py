@@ -1,4 +1,4 @@
-"""Forms of the pages: what a browser sends becomes values."""
+"""Forms of the review page, which turn submitted fields into decisions."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,10 @@ _LABELS = [(label.value, label.value) for label in Harmfulness]
 
 
 class DecisionForm(forms.Form):
-    """The decision pane. Steps come as step-1-mark, step-1-edit, … and `added`; their texts are the stored ones."""
+    """The decision pane.
+
+    Steps are submitted as step-1-mark, step-1-edit, … and `added`; texts of existing steps come from the prediction.
+    """
 
     prompt_label = forms.ChoiceField(
         choices=_LABELS, error_messages={"required": _("Choose harmful or unharmful for the prompt.")}
@@ -43,7 +46,7 @@ class DecisionForm(forms.Form):
     def __init__(
         self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory]
     ) -> None:
-        """`shown` is the prediction that the person saw; None where the queue hides it."""
+        """`shown` is the prediction that the reviewer saw; None if the queue hides it."""
         super().__init__(data)
         self.item = item
         self.shown = shown
@@ -65,7 +68,7 @@ class DecisionForm(forms.Form):
         return (*given, *added)
 
     def decision(self) -> Decision:
-        """Call it when the form is valid."""
+        """The decision; the form must be valid."""
         clean = self.cleaned_data
         response = clean.get("response_label")
         decision = Decision(
@@ -83,7 +86,7 @@ class DecisionForm(forms.Form):
         return replace(decision, kind=ReviewKind.ACCEPTED) if self._accepts(decision) else decision
 
     def draft(self) -> dict[str, Any]:
-        """The page's state as it is, finished or not: what a field would refuse on submit is kept as it was typed."""
+        """The form's state, complete or not; text that submitting would reject is kept as typed."""
         self.full_clean()
         clean = self.cleaned_data
         return {
@@ -99,7 +102,7 @@ class DecisionForm(forms.Form):
         }
 
     def problems(self) -> list[str]:
-        """What is missing or wrong, as sentences."""
+        """The form's errors, as sentences."""
         return [str(problem) for problems in self.errors.values() for problem in problems]
 
     def _accepts(self, decision: Decision) -> bool:
@@ -116,7 +119,7 @@ class DecisionForm(forms.Form):
         return step if wrote(step) else replace(step, edit=None)
 
     def _links(self, number: int) -> tuple[Link, ...]:
-        """What the page sent of a step's links; what cannot be read is left out, and the service checks the rest."""
+        """The submitted links of a step, without unreadable ones; the service validates the rest."""
         try:
             given = json.loads(self._one(f"step-{number}-links") or "[]")
             readable = isinstance(given, list) and why_not_json(given) is None
@@ -125,7 +128,7 @@ class DecisionForm(forms.Form):
             return ()
 
     def _offered(self, name: str) -> list[str]:
-        """The ticked values that the field still offers."""
+        """The ticked values that are still among the field's choices."""
         field = self.fields[name]
         assert isinstance(field, forms.MultipleChoiceField)
         return [value for value in self._all(name) if field.valid_value(value)]
@@ -139,9 +142,7 @@ class DecisionForm(forms.Form):
 
 
 class AdjudicationForm(DecisionForm):
-    """The decision of an adjudication: `take` names a side, the guard's judgement, or the lead's own decision in the
-    fields.
-    """
+    """The decision of an adjudication: `take` is a side, the guard's judgement, or the lead's own decision."""
 
     take = forms.ChoiceField(
         error_messages={
@@ -175,7 +176,7 @@ class AdjudicationForm(DecisionForm):
 
     @property
     def side(self) -> Review | None:
-        """The review whose side is taken."""
+        """The review that the lead upholds; None if none."""
         return self.sides.get(self._one("take"))
 
     def decision(self) -> Decision:

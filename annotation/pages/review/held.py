@@ -1,4 +1,4 @@
-"""The assignment that a request names, and the decision that it carries."""
+"""The assignment and the decision in a request of the review page."""
 
 import uuid
 from typing import Any
@@ -18,7 +18,7 @@ from annotation.web.permissions import person
 
 
 def meter_exposure(request: HttpRequest, assignment: Assignment) -> None:
-    """Add the unblurred seconds that the page reports since its last report."""
+    """Record the seconds of unblurred media since the page's last report."""
     try:
         seconds = float(request.POST.get("unblurred", "0"))
     except ValueError:
@@ -45,7 +45,7 @@ def held_assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:
 
 
 def decision_form(request: HttpRequest, assignment: Assignment) -> tuple[DecisionForm, dict[str, Any]]:
-    """The posted decision, and the verdict before the reveal where one is stored."""
+    """The posted decision, and the verdict before the reveal, if one is stored."""
     first = draft_first(assignment)
     shown = assignment.item.prediction if judgement_shown(assignment, {"first": first}) else None
     categories, sides = policy_categories(active_policy_version()), sides_of(assignment)
@@ -57,7 +57,7 @@ def decision_form(request: HttpRequest, assignment: Assignment) -> tuple[Decisio
 
 
 def keep_draft(request: HttpRequest, assignment: Assignment) -> None:
-    # not sent from the review form: there is nothing to keep
+    # not posted from the review form, so there is nothing to keep
     if "idempotency_key" not in request.POST:
         return
     form, first = decision_form(request, assignment)

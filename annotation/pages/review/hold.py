@@ -1,4 +1,4 @@
-"""While an item is held: its draft, its heartbeat, its flag, and taking it again."""
+"""Requests while an item is held: draft, heartbeat, flag, and retaking it."""
 
 import uuid
 
@@ -18,7 +18,7 @@ from annotation.web.permissions import is_htmx, person
 
 @require_POST
 def flag(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """Put the item on the person's list for later, or take it off."""
+    """Add the item to the reviewer's list for later, or remove it."""
     assignment = held_assignment(request, token)
     flagged = toggle_flag(user=assignment.reviewer, item=assignment.item)
     if is_htmx(request):
@@ -28,7 +28,7 @@ def flag(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def draft(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """Autosave."""
+    """Autosave the form. 422 if the draft is not valid."""
     try:
         keep_draft(request, held_assignment(request, token))
     except DecisionNotValid as error:
@@ -60,7 +60,7 @@ def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def retake(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """Hold the item again after the lease ran out; the draft is still there."""
+    """Take the item again after its lease expired; the draft is kept."""
     try:
         again = take_again(reviewer=person(request), token=token)
     except AssignmentNotFound:

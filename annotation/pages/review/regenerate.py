@@ -1,4 +1,4 @@
-"""Regenerate from here, on the review page: the request, and polling for its result."""
+"""Regenerating steps on the review page: the request, and polling for its result."""
 
 import uuid
 
@@ -18,16 +18,14 @@ from annotation.review.regenerate import request_regeneration
 from annotation.tasks import write_again
 from annotation.web.permissions import person
 
-# nobody has taken it by then: the page says that no worker of the guard seems to run
+# a request still queued after this long makes the page warn that no guard worker seems to be running
 PATIENCE_SECONDS = 20
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
 def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """POST, with the decision form and `from`: ask for other steps from that one on. GET: the answer, or that it is
-    waited for.
-    """
+    """POST, with the decision form, requests new steps from number `from` on; GET polls for the result."""
     assignment = held_assignment(request, token)
     if request.method == "GET":
         return _show(request, assignment, _newest(assignment), _start(request.GET.get("from", ""), assignment))
@@ -48,7 +46,7 @@ def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 
 def _start(given: str, assignment: Assignment) -> int:
-    """The number of the first step that is to be written again."""
+    """The number of the first step to regenerate. Raises Http404."""
     prediction = assignment.item.prediction
     last = max(1, len(prediction.steps)) if prediction is not None else 0
     if not given.isdecimal() or not 1 <= int(given[:9]) <= last:

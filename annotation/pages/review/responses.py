@@ -1,4 +1,4 @@
-"""What the review page answers: itself, its main part for htmx, or a notice on it."""
+"""Responses of the review page: the page, its main part for htmx, or a notice."""
 
 import uuid
 
@@ -15,7 +15,8 @@ from annotation.review.page_values import ReviewPage, review_page
 from annotation.status import ItemStatus
 from annotation.web.permissions import is_htmx
 
-ESCALATED = "escalated"  # the leads' queue of what reviewers handed up; not a slug of a queue
+# the leads' list of escalated items; not the slug of a queue
+ESCALATED = "escalated"
 
 
 def back_url(request: HttpRequest, assignment: Assignment) -> str:
@@ -57,7 +58,7 @@ def page_context(assignment: Assignment, queue: ReviewQueue | None, page: Review
 
 
 def not_valid(request: HttpRequest, assignment: Assignment, problems: list[str]) -> HttpResponse:
-    """The page stays as it is and says what is missing; without JavaScript it comes back from the draft."""
+    """Report problems without replacing the page; without JavaScript, the page is rendered again from the draft."""
     if is_htmx(request):
         return retarget(render(request, "annotation/review/notice.html", {"problems": problems}, status=422))
     keep_draft(request, assignment)
@@ -76,7 +77,7 @@ def notice(request: HttpRequest, assignment: Assignment, text: str, *, status: i
 
 
 def retarget(response: HttpResponse) -> HttpResponse:
-    """Only the notice changes: the person's work on the page is left alone."""
+    """Make htmx replace only the notice, so that the reviewer's work on the page is kept."""
     response["HX-Retarget"], response["HX-Reswap"] = "#review-notice", "innerHTML"
     return response
 

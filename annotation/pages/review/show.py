@@ -1,4 +1,4 @@
-"""The review page: of the next item, of an escalated one, and of the one after."""
+"""The review page of the next item, of an escalated item, and of the item leased ahead."""
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -44,7 +44,7 @@ def review_escalated(request: HttpRequest) -> HttpResponse:
 @require_safe
 @leads_only
 def review_dispute(request: HttpRequest, item_id: int) -> HttpResponse:
-    """One escalated item, chosen by the lead."""
+    """The review page of an escalated item chosen by the lead."""
     lead, item = person(request), get_object_or_404(Item, pk=item_id)
     held = held_escalated(lead, item) or assign_escalated(lead=lead, item=item)
     if held is None:
@@ -59,7 +59,7 @@ def review_dispute(request: HttpRequest, item_id: int) -> HttpResponse:
 @never_cache
 @require_POST
 def ahead(request: HttpRequest, slug: str) -> HttpResponse:
-    """The item that comes next, leased early: its page and the addresses of its frames. 204: there is none."""
+    """Lease the next item early; returns its page and the URLs of its frames. 204 if there is none."""
     queue = _queue(request, slug)
     assignment = lease_ahead(reviewer=person(request), queue=queue)
     if assignment is None:
