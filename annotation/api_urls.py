@@ -1,4 +1,4 @@
-"""Addresses of the API, from the root: included by guardapp.urls."""
+"""URLs of the API, from the root; included by guardapp.urls."""
 
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
@@ -37,5 +37,5 @@ urlpatterns = [
     path("api/v1/reviews/<int:review_id>/undo", reviews.UndoView.as_view(), name="api-undo"),
 ]
 
-# to be included after every other address of the API: what is left is answered as a problem, not as a page
+# include after every other API URL: unknown paths then get a problem response instead of an HTML page
 unknown_urlpatterns = [re_path(r"^api/v1/", no_such_endpoint)]

@@ -1,4 +1,4 @@
-"""Ringing a task: best effort and never slow. The database is the truth, and beat rings every bell each minute."""
+"""Ring tasks, quickly and best effort: the database is authoritative, and beat rings every bell each minute."""
 
 import logging
 from functools import lru_cache
@@ -11,13 +11,14 @@ from kombu.pools import producers
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
-# bells that wait in a queue: each finds all the work there is, so that a busy worker leaves no heap of them behind
+# limit on the bells waiting in a queue: one bell finds all the work, so a busy worker needs no backlog of them
 ENOUGH = 100
 
 
 def ring(task: Task, *, countdown: float = 0) -> bool:
-    """Wake a worker to look for work. Call it after commit. False: the broker did not answer, and beat will ring
-    instead.
+    """Wake a worker to check for work. Call it after commit.
+
+    Returns False if the broker did not answer; beat will ring instead.
     """
     try:
         with producers[_connection()].acquire(block=True, timeout=WAIT_SECONDS) as producer:
@@ -27,14 +28,15 @@ def ring(task: Task, *, countdown: float = 0) -> bool:
         OperationalError,
         LimitExceeded,
         *_connection().connection_errors,
-    ) as error:  # it is away, or every connection waits for it
+    ) as error:
+        # the broker is down, or every connection is waiting for it
         logger.warning("The broker did not take the bell %s (%s): the next beat rings it.", task.name, error)
         return False
     return True
 
 
 def broker_answers() -> bool:
-    """Whether a bell could be rung now."""
+    """Whether the broker can be reached."""
     try:
         with _connection().clone() as connection:
             connection.ensure_connection(max_retries=0, timeout=WAIT_SECONDS)
@@ -44,17 +46,17 @@ def broker_answers() -> bool:
 
 
 def _waiting(producer: Producer, task: Task) -> int:
-    """Bells in the task's queue."""
+    """The number of bells waiting in the task's queue."""
     queue = current_app.amqp.router.route({}, task.name)["queue"].name
     try:
         return int(producer.channel.queue_declare(queue, passive=True).message_count)
-    except ChannelError:  # Redis keeps no empty queue
+    except ChannelError:  # Redis deletes empty queues
         return 0
 
 
 @lru_cache(maxsize=1)
 def _connection() -> Connection:
-    """A connection that gives up at once: without max_retries a publish to a dead broker retries for ever."""
+    """A connection that fails fast: without max_retries, publishing to a dead broker retries forever."""
     options = {
         **(current_app.conf.broker_transport_options or {}),
         "max_retries": 0,

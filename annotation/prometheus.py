@@ -1,8 +1,7 @@
-"""Metrics for Prometheus: figures of all processes that share the data folder, and of the database as it is when it is
-asked.
+"""Prometheus metrics: from all processes that share the data folder, and from the database at scrape time.
 
-Every process writes its figures to files of its own (prometheus_client's multi-process mode, a folder for each host),
-and the page of figures adds them up. All of them have labels, so that a process that never counts writes nothing.
+Every process writes its metrics to its own files (prometheus_client's multi-process mode, one folder per host), and the
+metrics page adds them up. All metrics have labels, so a process that never counts writes nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -37,18 +36,19 @@ REVIEWS = Counter("guardapp_reviews", "Reviews submitted", ["kind"])
 MESSAGES = Counter("guardapp_webhook_tries", "Tries to deliver a message", ["outcome"])
 
 Source = Callable[[], Iterable[Metric]]
-SOURCES: list[Source] = []  # further figures of the database; other apps add theirs
+# more metrics read from the database; other apps add theirs
+SOURCES: list[Source] = []
 
 
 def figures() -> bytes:
-    """In Prometheus' text format."""
+    """All metrics, in the Prometheus text format."""
     registry = CollectorRegistry()
     registry.register(_Everything())
     return generate_latest(registry)
 
 
 def forget_old_figures() -> None:
-    """Files that nobody has written to for a week: their processes are gone."""
+    """Delete metrics files that were not written to for a week: their processes are gone."""
     for file in _files():
         if file.stat().st_mtime < time() - KEPT_S:
             file.unlink(missing_ok=True)
@@ -67,7 +67,7 @@ def _files() -> list[Path]:
 
 
 def _items() -> Iterator[Metric]:
-    """By the last tally, which is renewed every quarter of a minute: nothing is counted here."""
+    """Item metrics from the last tally, renewed every 15 seconds, so that a scrape counts no items."""
     items = GaugeMetricFamily("guardapp_items", "Items by queue and status", labels=["queue", "status"])
     oldest = GaugeMetricFamily(
         "guardapp_oldest_item_seconds", "Age of the oldest item that waits", labels=["queue", "status"]

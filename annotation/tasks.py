@@ -1,6 +1,6 @@
-"""Doorbells. Each finds its work in the database, does one claim's worth, and rings again while there is more.
+"""Doorbells. Each task finds its work in the database, handles one claim, and rings again if there is more.
 
-A lost message costs a minute (beat rings too), a second one finds nothing to do.
+A lost message costs at most a minute, because beat rings too; a duplicate finds nothing to do.
 """
 
 import logging
@@ -32,13 +32,14 @@ from annotation.review import presence, regenerate
 
 logger = logging.getLogger(__name__)
 
-# a ring that waited longer has been followed by others; not less: machines' clocks may be minutes apart
+# by then other rings have followed; no shorter, since the machines' clocks may be minutes apart
 EXPIRES_SECONDS = 3_600
-PAUSE_SECONDS = 10  # after a claim that came to nothing: the guard or the disk may need a moment
+# after a claim without results: the guard or the disk may need time to recover
+PAUSE_SECONDS = 10
 
 
 def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
-    """For tasks that load a guard: while training has the device there is nothing to do."""
+    """Decorate a task that loads a guard: it does nothing while training holds the device."""
 
     @wraps(work)
     def guarded() -> None:
@@ -54,7 +55,7 @@ def needs_guard(work: Callable[[], None]) -> Callable[[], None]:
 @shared_task(name="annotation.tasks.predict", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 @needs_guard
 def predict() -> None:
-    """Items that wait; then, a few at a time, hidden gold; then the shadow version has its turn."""
+    """Predict pending items, then a few hidden gold items, then let the shadow version run."""
     version, engine = loaded_engine.engine_or_former(production_version())
     done = predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
@@ -70,7 +71,7 @@ def predict() -> None:
 @shared_task(name="annotation.tasks.shadow", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
 @needs_guard
 def shadow() -> None:
-    """Rung by production's bell when it has no more to do."""
+    """Predict for the shadow version. Rung by `predict` when production has nothing left to do."""
     done = predict_shadow(engine_of=loaded_engine.shadow_engine_for)
     if done.claimed:
         ring(shadow, countdown=0 if done.count else PAUSE_SECONDS)
@@ -134,7 +135,7 @@ def prune() -> None:
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def ring_at_start(**_: object) -> None:
-    """A worker that has just started need not wait for beat."""
+    """Ring at worker start, so that a new worker need not wait for beat."""
     ring(release_stale)
     ring(predict)
     ring(write_again)
