@@ -1,4 +1,4 @@
-"""The API of appeals: a platform's user objects to a settled verdict."""
+"""The appeals API: a user of a platform objects to a settled verdict."""
 
 from django.http import Http404
 from drf_spectacular.utils import extend_schema

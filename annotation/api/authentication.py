@@ -1,4 +1,4 @@
-"""Who calls the API: a program with a key, or a person with a session. And what they may do."""
+"""Authentication and permissions of the API, for programs with a key and users with a session."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from annotation.status import ApiScope
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <prefix>.<secret>`. The request's user is the key's owner, its auth the key."""
+    """`Authorization: Bearer <prefix>.<secret>`. `request.user` is the key's owner, and `request.auth` the key."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
         word, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -30,7 +30,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class Scoped(BasePermission):
-    """A key needs the scope; and key or session, the person must be one who may."""
+    """A key must have the scope; the user must have it too, whether calling by key or by session."""
 
     scope: ApiScope
 

@@ -1,4 +1,4 @@
-"""The API of exports as files: ask for one, see how far it is, fetch its files and go on with a broken-off download."""
+"""The exports API: requesting an export, its progress, and downloads of its files, which can be resumed."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -44,7 +44,7 @@ FORMAT_PARAMETERS = [
 
 
 class TakesAnyAccept(BaseContentNegotiation):
-    """`format` is this view's own parameter, and a download is sent whatever the caller says it accepts."""
+    """Ignore `format`, which is the view's own parameter, and `Accept`, which does not apply to downloads."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]

@@ -1,4 +1,4 @@
-"""The API of items: rows come in, and what is stored is listed and read."""
+"""The items API: sending rows, and listing and reading stored items."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,7 +34,8 @@ from annotation.web.problems import BodyNotValid, BodyTooLarge
 from annotation.web.requests import actor_of, query_value
 
 MAX_PAGE = 1_000
-MAX_UPLOAD_BYTES = 1 << 30  # of a multipart body: its files wait on the disk
+# for multipart bodies, whose files are buffered on disk
+MAX_UPLOAD_BYTES = 1 << 30
 INCOMING = PolymorphicProxySerializer(
     component_name="IncomingRows",
     resource_type_field_name=None,
@@ -63,7 +64,7 @@ SEARCH_PARAMETERS = [
 
 
 def search_of(request: Request) -> ItemSearch:
-    """Raises BodyNotValid for an unknown value. A page just ignores it; a program should learn of its mistake."""
+    """Raises BodyNotValid for an unknown value, which pages ignore, because a program needs to notice its mistake."""
     given = {field.name: query_value(request, field.name) for field in fields(ItemSearch)}
     errors = [
         FieldError(f"/{name}", f"is none of {', '.join(values)}.")
@@ -150,7 +151,7 @@ class ItemView(APIView):
 
 
 def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
-    """The rows of the body, and how to find their files."""
+    """The rows of the body, and a finder for their files. Raises BodyNotValid or BodyTooLarge."""
     multipart = request.content_type.startswith("multipart/")
     if multipart and int(request.META.get("CONTENT_LENGTH") or 0) > MAX_UPLOAD_BYTES:
         raise BodyTooLarge

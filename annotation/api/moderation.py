@@ -1,4 +1,4 @@
-"""Moderation while the caller waits: the own shape, OpenAI's, and a response that is checked while it is written."""
+"""Synchronous moderation: the native API, OpenAI's, and checking a response while it is being generated."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -85,7 +85,7 @@ class OpenAIView(APIView):
     permission_classes = [needs_scope(ApiScope.MODERATE)]
 
     def handle_exception(self, exc: Exception) -> Response:
-        """A problem document with OpenAI's `error` in it, whose message their clients show."""
+        """A problem document with OpenAI's `error` added, whose message OpenAI clients display."""
         response = super().handle_exception(exc)
         problem: Any = response.data
         words = " ".join(
@@ -164,7 +164,7 @@ class StreamView(APIView):
 
 
 def _lines(found: Iterator[Checked], path: str) -> Iterator[bytes]:
-    """The status is sent by now, so a problem comes as the last line."""
+    """The response as JSON lines; a problem is the last line, because the status is already sent."""
     try:
         for checked in found:
             _ring_for([checked.outcome])

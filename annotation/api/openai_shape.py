@@ -1,4 +1,4 @@
-"""Outcomes in the shape of OpenAI's moderation endpoint."""
+"""Moderation results in the format of OpenAI's moderation endpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,23 +8,23 @@ from guardapp.guard.actions import HARMFUL, Action
 from guardapp.guard.judging import Mode
 from guardapp.guard.taxonomy import DEFAULT_CATEGORIES, OpenAICategory
 
-# the policy categories behind each of OpenAI's; one without any is never flagged
+# OpenAI's categories and the policy categories mapped to each; one without any is never flagged
 NAMES: Mapping[str, tuple[str, ...]] = {
     name.value: tuple(category.code for category in DEFAULT_CATEGORIES if category.openai is name)
     for name in OpenAICategory
 }
 MODES = {"guard": Mode.FULL, "guard-fast": Mode.FAST}
-# what their client asks for when nobody chose
+# prefixes of the models that OpenAI clients request by default
 THEIR_MODELS = ("omni-moderation", "text-moderation")
 
 
 def mode_of(model: str) -> Mode | None:
-    """None for a model that is not served."""
+    """The mode for a model name; None if the model is not served."""
     return Mode.FULL if model.startswith(THEIR_MODELS) else MODES.get(model)
 
 
 def as_openai(outcome: Moderated, thresholds: Thresholds, codes: tuple[str, ...], *, reasoning: bool) -> dict[str, Any]:
-    """One result: OpenAI's names first, then the policy's own codes, then `harmful` for all harm, named or not."""
+    """One result: OpenAI's categories, then the policy's codes, then `harmful` for any harm, in a category or not."""
     own = {code: outcome.scores.categories.get(code, 0.0) for code in codes}
     scores = {name: max((own.get(code, 0.0) for code in meant), default=0.0) for name, meant in NAMES.items()}
     passed = {code: thresholds.of(code).decide(score) is not Action.ALLOW for code, score in own.items()}

@@ -1,4 +1,4 @@
-"""The API of reviewing: take the next item of a queue, keep it, decide on it. The key's owner is the reviewer."""
+"""The review API: taking the next item of a queue, holding it and deciding on it, as the owner of the key."""
 
 import uuid
 

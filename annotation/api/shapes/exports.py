@@ -1,4 +1,4 @@
-"""The shapes of exports: for the OpenAPI document."""
+"""Serializers of exports, for the OpenAPI document."""
 
 from typing import Any
 

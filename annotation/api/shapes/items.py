@@ -1,6 +1,6 @@
-"""The shapes of items: rows that come in, and items with their predictions, reviews and gold that go out.
+"""Serializers of incoming rows and of items with their predictions, reviews and gold, for the OpenAPI document.
 
-They only document: rows are read by annotation.ingest, which is stricter and many times faster.
+They do not parse: rows are read by annotation.ingest, which is stricter and many times faster.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ LABELS = [label.value for label in Harmfulness]
 
 
 def said_of_items(names: Iterable[str], *, coming_in: bool = False) -> dict[str, Any]:
-    """Fields that say something about an item. None is required coming in; going out each is there."""
+    """Fields with facts about an item: all optional in requests, all present in responses."""
     kinds: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
         "mapping": (serializers.DictField, {}),
         "moment": (serializers.DateTimeField, {} if coming_in else {"allow_null": True}),
@@ -91,7 +91,7 @@ class DatasetRow(MediaFields):
 
 
 class RowBatch(serializers.Serializer[Any]):
-    """Rows may have different shapes. A plain list is taken as well."""
+    """Rows may have different formats. A plain list is accepted as well."""
 
     items = serializers.ListField(child=OwnRow(), max_length=MAX_BATCH)
 

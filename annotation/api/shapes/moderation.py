@@ -1,4 +1,4 @@
-"""The shapes of moderation, in the own API and in OpenAI's: for the OpenAPI document."""
+"""Serializers of moderation, in the native API and in OpenAI's, for the OpenAPI document."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ class ModerateOutput(serializers.Serializer[Any]):
 
 
 class StreamLine(serializers.Serializer[Any]):
-    """One line of the answer. A `problem` in its place ends it."""
+    """One line of the response. If a line is a `problem` instead, it is the last."""
 
     characters = serializers.IntegerField(help_text="of the response, checked so far")
     action = serializers.ChoiceField(choices=ACTIONS)

@@ -1,4 +1,4 @@
-"""The shapes of assignments, decisions and appeals: what comes in is validated by them, what goes out documented."""
+"""Serializers of assignments, decisions and appeals: they validate requests and document responses."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class StepInput(serializers.Serializer[StepReview]):
 
 
 class ReviewInput(serializers.Serializer[Decision]):
-    """A reviewer's decision. `response_label` is given exactly where the item has a response."""
+    """A reviewer's decision. `response_label` is required if the item has a response, and null otherwise."""
 
     kind = serializers.ChoiceField(choices=ReviewKind.choices)
     prompt_label = serializers.ChoiceField(choices=LABELS)
@@ -76,7 +76,10 @@ class ReviewInput(serializers.Serializer[Decision]):
 
 
 class RevealInput(serializers.Serializer[Any]):
-    """Your own verdict, before you see the guard's. `response_label` is given exactly where the item has a response."""
+    """Your own verdict, before you see the guard's.
+
+    `response_label` is required if the item has a response, and must be null otherwise.
+    """
 
     prompt_label = serializers.ChoiceField(choices=LABELS)
     response_label = serializers.ChoiceField(choices=LABELS, allow_null=True, default=None)
