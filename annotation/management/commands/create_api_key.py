@@ -1,4 +1,4 @@
-"""manage.py create_api_key OWNER SCOPE…: a key for a program, shown once."""
+"""`manage.py create_api_key OWNER SCOPE…`: create an API key for a program, and print it once."""
 
 from argparse import ArgumentParser
 from datetime import timedelta

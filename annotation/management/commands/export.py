@@ -1,4 +1,4 @@
-"""manage.py export: reviewed rows to a file or to standard output, or as the files of an export that can be resumed."""
+"""`manage.py export`: write reviewed rows to a file or standard output, or as the files of a resumable export."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""manage.py ingest FILE: items from a JSONL file, plain or .gz."""
+"""`manage.py ingest FILE`: import items from a JSONL file, plain or .gz."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -60,8 +60,9 @@ class Command(BaseCommand):
 
 
 def _media_root_near(file: Path) -> Path:
-    """Rows name their media relative to the data set: the nearest folder, from the file's own upwards, that has a
-    `media` folder.
+    """The data set's root, to which media paths in rows are relative: the nearest folder with a `media` folder in it.
+
+    Searches the file's folder and the two above it; falls back to the file's folder.
     """
     nearby = [file.resolve().parent, *list(file.resolve().parents)[1:3]]
     return next((folder for folder in nearby if (folder / "media").is_dir()), nearby[0])

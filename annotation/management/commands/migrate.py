@@ -1,5 +1,7 @@
-"""`manage.py migrate` that gives up a lock rather than stop everybody: a change of a table waits for whoever reads it,
-and all others queue behind the change."""
+"""`manage.py migrate` with a lock timeout on PostgreSQL.
+
+A schema change waits for the current users of its table, and all other queries on the table wait behind it.
+"""
 
 from typing import Any
 

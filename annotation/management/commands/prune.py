@@ -1,4 +1,4 @@
-"""manage.py prune: delete what has been kept long enough, or say what would go."""
+"""`manage.py prune`: delete data past its retention period, or count what would be deleted."""
 
 from argparse import ArgumentParser
 from typing import Any

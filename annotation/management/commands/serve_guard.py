@@ -1,4 +1,4 @@
-"""`manage.py serve_guard`: the process that holds the guard for the moderation endpoints."""
+"""`manage.py serve_guard`: run the guard process for the moderation endpoints."""
 
 import signal
 import threading
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         with GuardServer(address, guarding) as server:
 
             def request_stop(number: int, frame: FrameType | None) -> None:
-                # it waits for the loop that this thread runs
+                # in another thread, because shutdown() waits for serve_forever(), which runs in this one
                 threading.Thread(target=server.shutdown).start()
 
             for number in (signal.SIGINT, signal.SIGTERM):
