@@ -1,7 +1,7 @@
 """Workers' claims on rows: taken by a conditional update, renewed, given back, and fenced.
 
-A worker that dies leaves its rows claimed; once the claim runs out, another worker may take them. The tables in
-annotation.models.claims and training.models.claims say how the rows of each model are claimed.
+A worker that dies leaves its rows claimed; once the claim expires, another worker may take them. The tables in
+annotation.models.claims and training.models.claims define how the rows of each model are claimed.
 """
 
 import logging
@@ -22,7 +22,7 @@ from annotation.database import clock
 
 logger = logging.getLogger(__name__)
 
-# a worker that is silent for longer hangs, so its claim is no longer renewed
+# a worker silent for longer is considered hung, and its claim is no longer renewed
 LONGEST_HOLD_S = 3_600.0
 Row = TypeVar("Row", bound=Model)
 
@@ -31,11 +31,11 @@ Row = TypeVar("Row", bound=Model)
 class Claims(Generic[Row]):
     """How workers claim the rows of one model.
 
-    `state`, `fence`, `until` and `attempts` name columns. A row may be claimed in the `open` states; claimed, it is in
-    state `held` ("": the state stays the same). `fence` is the column of the fencing token, or `until` itself, since
-    the end of a claim is exact to the microsecond. A claim lasts for `lasts`, or else `times` GUARDAPP_CLAIM_SECONDS.
-    `size(attempts, limit)` is the number of rows claimed at once, by their attempts so far; without it, `limit` rows
-    are. `related` is read with the rows.
+    `state`, `fence`, `until` and `attempts` are column names. Rows in one of the `open` states may be claimed; a
+    claimed row has the state `held` ("" leaves the state unchanged). `fence` is the column of the fencing token, or
+    `until` itself, since the end of a claim is exact to the microsecond. A claim lasts for `lasts`, or else for `times`
+    GUARDAPP_CLAIM_SECONDS. `size(attempts, limit)` is the number of rows to claim at once, given their attempts so far;
+    the default is `limit`. `related` is fetched with the rows.
     """
 
     model: type[Row]
@@ -52,7 +52,7 @@ class Claims(Generic[Row]):
     related: tuple[str, ...] = ()
 
     def free(self, now: datetime | None = None) -> Q:
-        """Select rows that nobody holds: never claimed, given back, or claimed by a worker that is gone."""
+        """Select unheld rows: never claimed, given back, or with an expired claim."""
         over = Q(**{f"{self.until}__lte": now or clock.now()})
         if self._nullable(self.until):
             over |= Q(**{f"{self.until}__isnull": True})
@@ -75,7 +75,7 @@ class Claims(Generic[Row]):
     def take(self, rows: QuerySet[Row], *, limit: int = 1, **also: Any) -> "Claim[Row]":
         """Claim the first of these free rows, in their order, and set `also` on them.
 
-        Skips rows that another worker is about to claim.
+        Skips rows that another worker is claiming.
         """
         now, fence = self._now_and_fence()
         with transaction.atomic():
@@ -87,7 +87,7 @@ class Claims(Generic[Row]):
         return Claim(self, fence, tuple(found[pk] for pk in ids if pk in found))
 
     def take_row(self, row: Row, **also: Any) -> "Claim[Row] | None":
-        """Claim a row that was read before. None if somebody else has claimed it since."""
+        """Claim a row that was read before. None if it has been claimed since."""
         now, fence = self._now_and_fence()
         unchanged = self._rows.filter(self.free(now), pk=row.pk, **{self.until: getattr(row, self.until)})
         return Claim(self, fence, (row,)) if unchanged.update(**self._held(now, fence), **also) == 1 else None
@@ -102,12 +102,12 @@ class Claims(Generic[Row]):
             setattr(row, column, until if column == self.until else None)
 
     def end(self, now: datetime) -> datetime:
-        """When a claim that is taken or renewed now runs out."""
+        """When a claim taken or renewed now expires."""
         return now + (self.lasts or timedelta(seconds=self.times * settings.CLAIM_SECONDS))
 
     @property
     def freed(self) -> dict[str, Any]:
-        """The columns of a row without a claim."""
+        """The column values of an unclaimed row."""
         return {column: None for column in self.columns if self._nullable(column)}
 
     @property
@@ -131,7 +131,7 @@ class Claims(Generic[Row]):
         return now, self.end(now) if self.fence == self.until else uuid4()
 
     def _held(self, now: datetime, fence: UUID | datetime) -> dict[str, Any]:
-        """The columns of a claimed row."""
+        """The column values of a claimed row."""
         held: dict[str, Any] = {self.until: self.end(now), self.fence: fence}
         if self.held:
             held[self.state] = self.held
@@ -149,14 +149,14 @@ class Claims(Generic[Row]):
 
 @dataclass(slots=True)
 class Claim(Generic[Row]):
-    """Rows that this worker holds, as they were read. Another holder has another fence."""
+    """Rows held by this worker, as they were read. Every claim has its own fence."""
 
     claims: Claims[Row]
     fence: UUID | datetime
     rows: tuple[Row, ...]
 
     def held(self, rows: Sequence[Row] | None = None) -> QuerySet[Row]:
-        """Those of the claimed rows, or of the given ones, that are still held, by id."""
+        """Select the claimed rows, or the given ones, that are still held, by id."""
         keys = [row.pk for row in (self.rows if rows is None else rows)]
         return self.claims.fenced(self.fence).filter(pk__in=keys).order_by("pk")
 

@@ -1,7 +1,7 @@
-"""The time by which leases, claims and messages run out: the database's, the one clock that all processes share.
+"""The database's clock, which all processes share: leases, claims and messages expire by it.
 
-By their own clocks a machine that is ten minutes ahead would take items from workers that still hold them, and one that
-is behind would hold them ten minutes too long.
+With local clocks, a machine ten minutes fast would take items from workers that still hold them, and one ten minutes
+slow would hold its items ten minutes too long.
 """
 
 import time
@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.utils import timezone
 
-ANCHOR_S = 10.0  # so long the answer is counted on before the database is asked again
+# how long an answer is reused before the database is asked again
+ANCHOR_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """What the database's clock showed at a moment of this machine's steady clock, which nobody sets."""
+    """The database's time at one reading of this machine's monotonic clock, which nobody can set."""
 
     at: datetime
     steady: float
@@ -29,8 +30,9 @@ _anchor: _Anchor | None = None
 
 
 def now() -> datetime:
-    """The database's time (UTC). SQLite has none of its own: its file lies on this machine, so this machine's clock is
-    the shared one.
+    """The database's time (UTC).
+
+    SQLite has no clock of its own, but its file is on this machine, so the machine's clock is the shared one.
     """
     global _anchor  # noqa: PLW0603  (one a process; the last one to be measured is as good as any other)
     if connection.vendor != "postgresql":

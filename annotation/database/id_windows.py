@@ -1,8 +1,8 @@
-"""Scan a long table in windows of ids, so that a page answers in time even if almost no row matches its filter.
+"""Scan a long table in windows of ids, so that a page responds in time even if almost no row matches its filter.
 
-Filters with an index need none of this. A rare category among a million items has no index: scanning them all takes
-seconds, and at ten million longer than anybody waits. So a page scans for a limited time, shows what it found, and
-returns the id that the next page starts from.
+Filters with an index do not need this. A rare category among a million items has no index: scanning them all takes
+seconds, and at ten million longer than anyone will wait. So a page scans for a limited time, shows the rows found so
+far, and returns the id where the next page starts.
 """
 
 import time
@@ -13,32 +13,35 @@ from typing import Any, Generic, TypeVar
 from django.db.models import QuerySet
 
 Row = TypeVar("Row")
-STRETCH = 10_000  # ids of the first query; each one that follows takes twice as many
-SCAN_S = 1.0  # no further window is begun after so many seconds
+# ids covered by the first query; each later query covers twice as many
+STRETCH = 10_000
+# no further window is started after this many seconds
+SCAN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned(Generic[Row]):
-    """`rows` in the order of the scan. `reached` is the id at which it ran out of time, None if it was complete."""
+    """`rows` in scan order. `reached` is the id where time ran out, None if the scan was complete."""
 
     rows: list[Row]
     reached: int | None
 
 
 def scan_back(rows: QuerySet[Any, Row], *, before: int, limit: int) -> Scanned[Row]:
-    """The first `limit` rows with ids below `before`, the highest first. `reached` is the next one's `before`."""
+    """The first `limit` rows with ids below `before`, highest first. `reached` is the next page's `before`."""
     return _scan(_back(rows.order_by("-pk"), before), limit)
 
 
 def scan_ahead(rows: QuerySet[Any, Row], *, after: int, up_to: int, limit: int) -> Scanned[Row]:
-    """The first `limit` rows with ids above `after`, the lowest first, to the highest one that there is. `reached`: the
-    next `after`.
+    """The first `limit` rows with ids above `after`, lowest first, up to the highest existing id.
+
+    `reached` is the next page's `after`.
     """
     return _scan(_ahead(rows.order_by("pk"), after, up_to), limit)
 
 
 def _scan(stretches: Iterator[tuple[QuerySet[Any, Row], int | None]], limit: int) -> Scanned[Row]:
-    """`stretches`: each with the id that the next one goes on from; None for the last."""
+    """Scan `stretches`, each with the id where the next one starts; None for the last."""
     found, began = list[Row](), time.monotonic()
     for rows, goes_on in stretches:
         found += rows[: limit - len(found)]

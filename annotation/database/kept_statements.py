@@ -1,17 +1,17 @@
-"""Statements that Django writes once a process and that are then run with new values: what every next item and every
-review waits for.
+"""SQL that Django compiles once per process and that is then reused with new values, for the busiest paths.
 
-Writing the SQL of a queryset takes Django some ten times as long as the database takes to answer it by a key. A
-statement here is still a queryset, said once; its SQL is kept, and only the values in it change:
+These are the queries that every next item and every review waits for: compiling a queryset takes Django some ten times
+as long as the database takes for a lookup by key. A statement is still defined as a queryset; its SQL is cached, and
+only the values in it change:
 
     _by_prefix = Select(lambda prefix: ApiKey.objects.select_related("owner").filter(prefix=prefix))
     key = _by_prefix.first(prefix="gk_0a1b")
 
-The first call writes the SQL with a stand-in for each value and notes where they went. So a value is a number, a text,
-a UUID or a moment, never None, and is compared or stored as it is: `contains` and the like, which change it first, are
-refused at the first call. What decides on the shape of the SQL (a filter more or less) makes another statement. It
-relies on parts of Django's compiler that its documentation leaves out; Django is pinned to 5.2, and
-tests/annotation/database/test_kept_statements.py holds every statement against its queryset.
+The first call compiles the SQL with a placeholder for each value and records the placeholders' positions. A value must
+therefore be a number, a text, a UUID or a datetime, never None, and be compared or stored unchanged: `contains` and
+similar lookups, which alter it first, are refused on the first call. Anything that changes the shape of the SQL, such
+as an extra filter, needs another statement. This relies on undocumented parts of Django's compiler; Django is pinned to
+5.2, and tests/annotation/database/test_kept_statements.py compares every statement with its queryset.
 """
 
 import uuid
@@ -29,7 +29,7 @@ from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
 M = TypeVar("M", bound=models.Model)
 Value = int | str | uuid.UUID | datetime
-# the value's name, and the type that the database's adapter wraps it in
+# the value's name, and the type in which the database adapter wraps it
 Slot = tuple[str, Callable[[Any], Any] | None]
 
 
@@ -39,7 +39,7 @@ class NotReusable(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """SQL, its parameters, and which of them are values (by position)."""
+    """SQL, its parameters, and the positions of those that are values."""
 
     sql: str
     params: tuple[Any, ...]
@@ -54,7 +54,7 @@ class _Written:
 
 
 class Statement(ABC):
-    """The SQL that `write` gives, kept from the first call on."""
+    """The SQL from `write`, cached on the first call."""
 
     made: "WeakSet[Statement]" = WeakSet()
 
@@ -63,13 +63,14 @@ class Statement(ABC):
         Statement.made.add(self)
 
     def sql(self, **values: Value) -> tuple[str, list[Any]]:
-        """With its parameters, as the queryset would give them."""
+        """The SQL with its parameters, as the queryset would compile them."""
         written = self._written.get(connection.vendor) or self._compile(values)
         return written.sql, written.filled(values)
 
     def fetch(self, **values: Value) -> list[tuple[Any, ...]]:
-        """Of columns, the rows as the database's driver gives them: SQLite's moments have no time zone, and JSON is a
-        text.
+        """Rows of column values as returned by the database driver.
+
+        SQLite's datetimes have no time zone, and JSON is a string.
         """
         with connection.cursor() as cursor:
             cursor.execute(*self.sql(**values))
@@ -77,7 +78,7 @@ class Statement(ABC):
 
     @abstractmethod
     def write(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
-        """SQL and parameters by Django's own compiler."""
+        """Compile the SQL and parameters with Django's own compiler."""
 
     def _compile(self, values: Mapping[str, Value]) -> _Written:
         stand_ins = {name: _stand_in(number, value) for number, (name, value) in enumerate(values.items())}
@@ -94,14 +95,14 @@ class Statement(ABC):
         return written
 
     def run(self, **values: Value) -> int:
-        """How many rows it changed."""
+        """Run the statement. Returns the number of rows changed."""
         with connection.cursor() as cursor:
             cursor.execute(*self.sql(**values))
             return int(cursor.rowcount)
 
 
 class Select(Statement, Generic[M]):
-    """Rows of a model, with what `select_related` names."""
+    """Rows of a model, including the relations given to `select_related`."""
 
     def __init__(self, build: Callable[..., QuerySet[M]]) -> None:
         super().__init__()
@@ -114,21 +115,19 @@ class Select(Statement, Generic[M]):
         return [cast(M, self._read(row)) for row in found]
 
     def first(self, **values: Value) -> M | None:
-        """Of those that the database gives; the queryset says in which order, and limits them where they may be
-        many.
-        """
+        """The first row returned, or None. The queryset sets the order, and the limit where there may be many rows."""
         return next(iter(self.rows(**values)), None)
 
     def write(self, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
         query = self._build(**values).query
         compiler = query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
-        self._read = _Reader(compiler) if query.default_cols else None  # None: of columns
+        self._read = _Reader(compiler) if query.default_cols else None  # None if columns are selected
         return sql, params
 
 
 class Update(Statement):
-    """`build` gives the rows, and the columns with what they become."""
+    """An update. `build` returns the rows to change and the new values of their columns."""
 
     def __init__(self, build: Callable[..., tuple[QuerySet[Any], Mapping[str, Any]]]) -> None:
         super().__init__()
@@ -142,7 +141,7 @@ class Update(Statement):
 
 
 class Delete(Statement):
-    """For rows that nothing else refers to: nothing is cascaded."""
+    """A delete without cascade, for rows that nothing refers to."""
 
     def __init__(self, build: Callable[..., QuerySet[Any]]) -> None:
         super().__init__()
@@ -154,7 +153,7 @@ class Delete(Statement):
 
 
 class _Reader:
-    """Makes a row of the database into a model with its related ones, as Django's ModelIterable does."""
+    """Converts a database row to a model instance with its relations, as Django's ModelIterable does."""
 
     def __init__(self, compiler: Any) -> None:
         select, info = compiler.select, compiler.klass_info
@@ -162,7 +161,7 @@ class _Reader:
         self._model, self._begin, self._end = info["model"], fields[0], fields[-1] + 1
         self._names = [one[0].target.attname for one in select[self._begin : self._end]]
         self._annotations = dict(compiler.annotation_col_map or {})
-        # django-stubs describes the one of Django 6, which takes no alias
+        # django-stubs describes the Django 6 version, which takes no alias
         populators: Any = get_related_populators
         self._related = populators(info, select, connection.alias)
         self._converters = [
@@ -184,8 +183,9 @@ class _Reader:
 
 
 def insert(row: M) -> M:
-    """As `row.save(force_insert=True)`, with the same SQL; no signal is sent, and no column may be computed by the
-    database.
+    """Insert a row with the same SQL as `row.save(force_insert=True)`.
+
+    No signal is sent, and no column may be computed by the database.
     """
     fields, sql = _insertion(type(row), connection.vendor)
     with connection.cursor() as cursor:
@@ -207,7 +207,7 @@ def _insertion(model: type[models.Model], vendor: str) -> tuple[list[Any], str]:
 
 
 def _prepared(value: Value) -> Any:
-    """As the fields of this kind hand it to the database."""
+    """Convert a value as model fields of its type do for the database."""
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
     if isinstance(value, uuid.UUID):
@@ -216,7 +216,7 @@ def _prepared(value: Value) -> Any:
 
 
 def _stand_in(number: int, value: Value) -> Value:
-    """Of the same type, and found nowhere else in a statement."""
+    """A placeholder of the same type that occurs nowhere else in a statement."""
     if isinstance(value, bool) or not isinstance(value, int | str | uuid.UUID | datetime):
         raise NotReusable(f"{value!r}: {NotReusable.__doc__}")
     if isinstance(value, int):

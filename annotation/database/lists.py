@@ -1,12 +1,11 @@
-"""What lists leave in the database: long texts that only the page of one thing shows, and counting further than a page
-needs.
-"""
+"""Keep list pages cheap: defer long texts that only detail pages show, and limit counting."""
 
 from typing import Any
 
 from django.db.models import QuerySet
 
-COUNTED_UP_TO = 10_000  # rows: a page says "over" instead of counting all
+# rows; above this, a page shows "over" instead of an exact count
+COUNTED_UP_TO = 10_000
 LONG = {
     "item": ("response", "metadata"),
     "prediction": ("completion", "rollouts", "steps"),
@@ -16,10 +15,13 @@ LONG = {
 
 
 def long_texts(**places: str) -> list[str]:
-    """For defer(): where the query has its item, prediction, review and gold; "" where they are its own rows."""
+    """The long text fields to pass to defer().
+
+    `places` are the query's paths to its item, prediction, review and gold; "" for the query's own rows.
+    """
     return [f"{place}__{column}" if place else column for kind, place in places.items() for column in LONG[kind]]
 
 
 def count_some(rows: QuerySet[Any], most: int = COUNTED_UP_TO) -> int:
-    """At most `most` + 1, which stands for more."""
+    """Count rows up to `most` + 1, which means "more than `most`"."""
     return rows.order_by()[: most + 1].count()

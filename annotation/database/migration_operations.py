@@ -1,4 +1,4 @@
-"""Operations for migrations that run while the product works; the rules are in docs/operations.md."""
+"""Operations for migrations that run while the product is in use; the rules are in docs/operations.md."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from django.db.migrations import AddIndex
 
 
 class AddIndexQuietly(AddIndexConcurrently):
-    """An index on a table that is in use: PostgreSQL builds it beside the writers (the migration has `atomic = False`),
-    SQLite as ever.
+    """Add an index to a table that is in use.
+
+    PostgreSQL builds it without blocking writes (the migration needs `atomic = False`); SQLite builds it as usual.
     """
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:

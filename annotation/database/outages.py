@@ -1,6 +1,4 @@
-"""What is wrong around the product, recognised by its error: the database is away or busy, or a disk is full. All of it
-passes.
-"""
+"""Recognise temporary outages by their errors: the database is unreachable or busy, or a disk is full."""
 
 import errno
 import sqlite3
@@ -14,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 # PostgreSQL's error codes, https://www.postgresql.org/docs/current/errcodes-appendix.html
-# connections; shut down, crashed, not up yet; too many connections
+# connection errors; shut down, crashed, not started yet; too many connections
 PG_AWAY = ("08", "57P01", "57P02", "57P03", "53300")
 PG_BUSY = ("55P03", "40P01", "40001")  # lock timeout, deadlock, serialization
 PG_FULL = ("53100",)
@@ -27,8 +25,9 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`kind` is the stable word for programs; `title` and `detail` are for people. Nothing of the request was
-    stored.
+    """An outage. `kind` is a stable identifier for programs; `title` and `detail` are for people.
+
+    Nothing of the request was stored.
     """
 
     kind: str
@@ -68,7 +67,7 @@ STORAGE_FULL = Trouble(
 
 
 def trouble_of(error: BaseException | None) -> Trouble | None:
-    """The trouble behind an error, through what it was raised from; None where it is a fault of the program."""
+    """The outage that caused an error, found through its chain of causes; None if the error is a bug."""
     for cause in _chain(error):
         if isinstance(cause, OSError) and cause.errno in NO_ROOM:
             return STORAGE_FULL
@@ -92,7 +91,10 @@ def _of_sqlite(error: sqlite3.Error) -> Trouble | None:
 
 
 def _of_postgresql(error: psycopg.Error) -> Trouble | None:
-    """An error without a code came from the client's side: the connection could not be made, or is gone."""
+    """Classify a PostgreSQL error.
+
+    An error without a code comes from the client: the connection failed or was lost.
+    """
     code = error.sqlstate
     if code is None:
         return DATABASE_AWAY if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else None

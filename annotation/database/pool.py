@@ -1,11 +1,12 @@
-"""A thread gives its pooled connection back while it waits for something else than the database."""
+"""Release a thread's pooled connection while it waits for something other than the database."""
 
 from django.db import connection
 
 
 def release_connection() -> None:
-    """Before a wait for the guard, or for a slow reader. The next query takes one again; without a pool nothing
-    happens.
+    """Call before waiting for the guard or a slow reader.
+
+    The next query takes a connection again; without a pool this does nothing.
     """
     if "pool" in connection.settings_dict.get("OPTIONS", {}) and not connection.in_atomic_block:
         connection.close()

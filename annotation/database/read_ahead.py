@@ -1,6 +1,4 @@
-"""Making the next chunk while this one is worked on: the database, zlib and this process's interpreter can each have a
-core.
-"""
+"""Prepare the next chunk during work on this one, so that database, zlib and interpreter each use a core."""
 
 import queue
 import threading
@@ -10,23 +8,22 @@ from typing import TypeVar
 from django.db import connection
 
 T = TypeVar("T")
-DEPTH = 2  # chunks that lie ready
-# how often a reader whose chunks nobody takes checks whether it is still wanted
+DEPTH = 2  # chunks kept ready
+# how often a reader with unclaimed chunks checks whether it is still needed
 CHECK_EVERY_S = 0.2
 
 
 class _End:
-    """Follows the last chunk, or the error that ended the reading."""
+    """Marks the end after the last chunk, or carries the error that ended the reading."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 def read_ahead(chunks: Iterator[T]) -> Generator[T, None, None]:
-    """The same chunks, read by a thread with a database connection of its own.
+    """Yield the same chunks, read by a thread with its own database connection.
 
-    Inside a transaction they are read as they are asked for: another connection would not see what this one has
-    written.
+    Inside a transaction, chunks are read on demand: another connection would not see this one's changes.
     """
     if connection.in_atomic_block:
         yield from chunks
@@ -53,7 +50,7 @@ def _read(chunks: Iterator[T], ready: "queue.Queue[T | _End]", wanted: threading
             _put(ready, chunk, wanted)
             if not wanted.is_set():
                 return
-    except Exception as error:  # noqa: BLE001  (it is raised where the chunks are taken)
+    except Exception as error:  # noqa: BLE001  (raised again where the chunks are consumed)
         end = _End(error)
     finally:
         connection.close()

@@ -1,6 +1,7 @@
-"""What a database can hold as text and JSON: no NUL character, no half of a surrogate pair, only finite numbers.
+"""Checks that a database can store a text or JSON value: no NUL, no lone surrogates, only finite numbers.
 
-PostgreSQL refuses such values in the middle of a transaction and SQLite takes some of them, so they are found before.
+PostgreSQL refuses such values in the middle of a transaction and SQLite accepts some of them, so they are detected
+beforehand.
 """
 
 import math
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-# nobody can see these, and no field is meant to hold them
+# invisible characters, which no field is meant to contain
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 DEEPEST = 200
@@ -19,7 +20,7 @@ SHOWN_KEY = 100
 
 @dataclass(frozen=True, slots=True)
 class NotStorable:
-    """Where a value cannot be stored (JSON pointer, RFC 6901, "" for the value itself) and why."""
+    """Where a value cannot be stored (JSON pointer, RFC 6901; "" for the value itself) and why."""
 
     pointer: str
     detail: str
@@ -27,7 +28,10 @@ class NotStorable:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A place in a JSON value. Its pointer is written on demand: those of all places of a large value would be long."""
+    """A place in a JSON value.
+
+    Its pointer is built on demand, since the pointers of all places in a large value would take much memory.
+    """
 
     parent: Self | None
     key: str
@@ -42,12 +46,12 @@ class _Place:
 
 
 def cleaned(text: str) -> str:
-    """The text with \\n as line end, without control characters (tab and line end stay) and without half surrogates."""
+    """The text with \\n line endings, and without control characters (except tab and newline) or lone surrogates."""
     return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def why_not_text(text: str) -> str:
-    """Why a text cannot be stored; "" where it can."""
+    """Why a text cannot be stored; "" if it can."""
     found = _NOT_STORABLE.search(text)
     if found is None:
         return ""
@@ -63,7 +67,7 @@ def why_not_text(text: str) -> str:
 
 
 def why_not_json(value: object) -> NotStorable | None:
-    """The first thing in a JSON value that cannot be stored. Keys and values count, not their serialised form."""
+    """The first part of a JSON value that cannot be stored. Checks keys and values, not their serialised form."""
     todo: list[tuple[_Place, object, int]] = [(_Place(None, ""), value, 0)]
     while todo:
         place, one, depth = todo.pop()
