@@ -1,4 +1,4 @@
-"""The accounts that a new installation starts with."""
+"""The initial accounts of a new installation."""
 
 import secrets
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FIRST_ACCOUNTS = (("admin", Role.ADMIN), ("lead", Role.LEAD), ("reviewer", Role.
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """Shown once: only the password's hash is kept."""
+    """A new account with its password. Shown once, since only the password's hash is stored."""
 
     username: str
     role: Role
@@ -21,7 +21,7 @@ class NewAccount:
 
 
 def create_first_accounts() -> list[NewAccount]:
-    """An admin, a lead and a reviewer with generated passwords; none where anybody has an account already."""
+    """Create an admin, a lead and a reviewer with generated passwords; none if any account exists already."""
     with transaction.atomic():
         if User.objects.exists():
             return []

@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, kept as a hash."""
+"""API keys: shown once on creation, stored as a hash."""
 
 import hashlib
 import secrets
@@ -16,7 +16,8 @@ from annotation.errors import ServiceError
 from annotation.models import ApiKey, Event, User
 from annotation.status import ApiScope, EventKind
 
-USED_EVERY = timedelta(minutes=1)  # last_used_at is written at most this often
+# minimum time between two writes of last_used_at
+USED_EVERY = timedelta(minutes=1)
 SCOPES_OF_REVIEWERS = frozenset({ApiScope.REVIEWS_WRITE})
 _BY_PREFIX = Select(lambda prefix: ApiKey.objects.select_related("owner").filter(prefix=prefix))
 
@@ -35,19 +36,19 @@ class KeyOwnerNotActive(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """`secret` is the whole key, to be shown once; nothing can bring it back."""
+    """A new API key. `secret` is the whole key: it is shown once and cannot be recovered."""
 
     key: ApiKey
     secret: str
 
 
 def may(user: User, scope: ApiScope) -> bool:
-    """Whether this person may do what the scope names: reviewers review, leads do all."""
+    """Whether this user may use the scope. Reviewers have SCOPES_OF_REVIEWERS, leads all scopes."""
     return user.is_active and (scope in SCOPES_OF_REVIEWERS or user.is_lead)
 
 
 def moderation_is_used() -> bool:
-    """Somebody has a key for it: the guard is worth its memory before the first request."""
+    """Whether any unrevoked key may moderate: if so, it is worth loading the guard before the first request."""
     keys = ApiKey.objects.filter(revoked_at__isnull=True).values_list("scopes", flat=True)
     return any(ApiScope.MODERATE.value in scopes for scopes in keys)
 
@@ -60,8 +61,9 @@ def create_key(
     expires_at: datetime | None = None,
     actor: User | None = None,
 ) -> NewKey:
-    """A new key for `owner`. `actor` made it (None: the operator, at the machine). Raises ScopeNotAllowed,
-    KeyOwnerNotActive.
+    """Create a key for `owner`. `actor` is the creator, None for the operator on the command line.
+
+    Raises ScopeNotAllowed, KeyOwnerNotActive.
     """
     if not owner.is_active:
         raise KeyOwnerNotActive
@@ -88,7 +90,7 @@ def create_key(
 
 
 def revoke_key(*, key: ApiKey, actor: User | None = None) -> bool:
-    """From now on the key opens nothing. False: it was revoked already."""
+    """Revoke the key. Returns False if it was revoked already."""
     with transaction.atomic():
         if not ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
             return False
@@ -97,10 +99,12 @@ def revoke_key(*, key: ApiKey, actor: User | None = None) -> bool:
 
 
 def open_key(*, secret: str) -> ApiKey:
-    """The key row, with its owner, for the text that a program sent. Raises ApiKeyNotValid, for whatever reason the
-    same.
+    """The key, with its owner, for a secret sent by a program.
+
+    Raises ApiKeyNotValid, identical for every cause.
     """
-    if not (secret.isascii() and secret.isprintable()):  # a database could not even search for it
+    # such a text cannot even be used in a query
+    if not (secret.isascii() and secret.isprintable()):
         raise ApiKeyNotValid
     prefix, _, rest = secret.partition(".")
     now = timezone.now()
@@ -117,11 +121,11 @@ def open_key(*, secret: str) -> ApiKey:
 
 
 def _hashed(secret: str) -> str:
-    # the secret is 256 random bits: a plain hash is enough, a slow one would only cost each request
+    # the secret is 256 random bits: a plain hash is enough, and a slow one would only add cost to each request
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 def keys_of(user: User) -> list[ApiKey]:
-    """A person's keys; a lead sees everybody's."""
+    """The user's own keys; for leads, all keys."""
     keys = ApiKey.objects.select_related("owner").order_by("revoked_at", "-id")
     return list(keys if user.is_lead else keys.filter(owner=user))

@@ -1,4 +1,4 @@
-"""Keys of a person's own. What is not changed keeps its standard key; one key never does two things."""
+"""Personal keyboard shortcuts. Unchanged actions keep their standard key, and no key is assigned twice."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from annotation.models import User
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-# standard key, what it does; the names are those of the browser's KeyboardEvent, with Control+ and Shift+ before them
+# standard key and its action; names as in the browser's KeyboardEvent, prefixed with Control+ and Shift+
 ACTIONS: tuple[tuple[str, "StrOrPromise"], ...] = (
     ("a", _("Accept verdict and reasoning, and go on")),
     ("x", _("Flip the prompt's label")),
@@ -56,7 +56,10 @@ class KeymapNotValid(ServiceError):
 
 
 def save_keymap(*, user: User, keys: Mapping[str, str]) -> None:
-    """`keys` maps standard keys to own ones; "" and the standard key itself mean no change. Raises KeymapNotValid."""
+    """Save a personal keymap. `keys` maps standard keys to the person's own.
+
+    "" and the standard key itself mean no change. Raises KeymapNotValid.
+    """
     own = {standard: key for standard, key in keys.items() if standard in STANDARD and key and key != standard}
     words = dict(ACTIONS)
     in_force: dict[str, str] = {}

@@ -1,8 +1,7 @@
-"""A limit on attempts to sign in, for each account from each address: guessing passwords is slow, and nobody else is
-locked out.
+"""A limit on sign-in attempts per account and address: it slows password guessing and locks out nobody else.
 
-An attempt is recorded before the password is checked, so that many at the same moment gain nothing. It is struck
-out when it succeeds. The database holds the count: every web process sees the same one.
+An attempt is recorded before the password is checked, so parallel attempts gain nothing. It is deleted if it succeeds.
+The count is in the database, so all web processes share it.
 """
 
 import hashlib
@@ -22,12 +21,13 @@ class TooManyAttempts(ServiceError):
 
 
 def begin_attempt(*, account: str, address: str) -> None:
-    """Raises TooManyAttempts, for the right password too."""
+    """Record an attempt. Raises TooManyAttempts, even for the right password."""
     now, key = timezone.now(), _key(account, address)
     SignInAttempt.objects.filter(at__lt=now - WINDOW).delete()
     attempt = SignInAttempt.objects.create(key=key, at=now)
     if SignInAttempt.objects.filter(key=key).count() > MOST_ATTEMPTS:
-        attempt.delete()  # trying on does not make the wait longer
+        # refused attempts do not extend the wait
+        attempt.delete()
         raise TooManyAttempts
 
 
@@ -36,5 +36,5 @@ def attempt_succeeded(*, account: str, address: str) -> None:
 
 
 def _key(account: str, address: str) -> str:
-    """What is typed as a name may be a password: it is not kept as it is."""
+    """A digest, because a password may be typed as the account name and must not be stored in plain text."""
     return hashlib.sha256(f"{account.strip().casefold()}\n{address}".encode()).hexdigest()
