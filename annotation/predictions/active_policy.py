@@ -12,7 +12,7 @@ _NEWEST = Select(
 
 
 def active_policy_version() -> PolicyVersion:
-    """The newest version of the default policy. Raises PolicyVersion.DoesNotExist where setup has not run."""
+    """Return the newest version of the default policy. Raises PolicyVersion.DoesNotExist if setup has not run."""
     newest = _NEWEST.first()
     if newest is None:
         raise PolicyVersion.DoesNotExist
@@ -25,7 +25,7 @@ def policy_categories(version: PolicyVersion) -> tuple[PolicyCategory, ...]:
 
 @lru_cache(maxsize=64)
 def _categories(version_id: int) -> tuple[PolicyCategory, ...]:
-    # a policy version is immutable, so this can be kept for the life of the process
+    # a policy version is immutable, so it can be cached for the life of the process
     return tuple(PolicyCategory.objects.filter(version_id=version_id))
 
 
@@ -47,12 +47,12 @@ def _codes(policy_id: int, number: int) -> frozenset[str]:
 
 
 def policy_for(guard: ModelVersion) -> PolicyVersion | None:
-    """The policy that goes into the guard's prompt; None for guards that take none."""
+    """Return the policy to include in the guard's prompt; None for guards that do not use one."""
     return active_policy_version() if guard.takes_policy else None
 
 
 def policy_text(version: PolicyVersion) -> str:
-    """The policy as a guard reads it: its text, then a line for each category."""
+    """Return the policy as it appears in the prompt: its text, then one line per category."""
     lines = [
         f"{category.code} {category.name}: {' '.join(category.guidance.split())}"
         for category in policy_categories(version)

@@ -1,5 +1,6 @@
-"""Checkpoints of versions between machines: where media lies in a bucket, models lie beside it and are fetched where
-they are needed.
+"""Shares model checkpoints between machines.
+
+If media is stored in a bucket, so are models, and each machine fetches those it needs.
 """
 
 import tempfile
@@ -14,7 +15,7 @@ LARGEST_FILE = 1 << 40  # bytes
 
 
 def share_checkpoint(folder: Path) -> None:
-    """Put a finished model where other machines find it. Raises MediaStoreAway."""
+    """Upload a finished model for other machines. Raises MediaStoreAway."""
     if bucket.in_use() and folder.is_relative_to(settings.DATA_DIR):
         for path in sorted(folder.rglob("*")):
             if path.is_file():
@@ -22,8 +23,9 @@ def share_checkpoint(folder: Path) -> None:
 
 
 def fetch_checkpoint(stored: str) -> None:
-    """Bring the checkpoint here, whole or not at all; nothing where it is here, or is no folder of ours. Raises
-    MediaError.
+    """Download the checkpoint atomically. Raises MediaError.
+
+    Does nothing if it is already here or is not in the bucket.
     """
     if not bucket.in_use() or Path(stored).is_absolute() or (settings.DATA_DIR / stored).is_dir():
         return
@@ -39,5 +41,5 @@ def fetch_checkpoint(stored: str) -> None:
         try:
             made.replace(target)
         except OSError as error:
-            if not target.is_dir():  # another process fetched the same
+            if not target.is_dir():  # unless another process has fetched it
                 raise MediaError(f"{target}: {error.strerror}") from error

@@ -1,6 +1,6 @@
-"""The inference worker's claims on items, and what becomes of items that could not be predicted.
+"""The inference worker's claims on items, and the handling of items that could not be predicted.
 
-An item has as many claims as ITEM_CLAIMS says, then it is PREDICTION_FAILED, where people see it.
+ITEM_CLAIMS limits the attempts; after the last one, an item is PREDICTION_FAILED and shown as such.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from annotation.models import Event, Item, User
 from annotation.models.claims import ITEM_CLAIMS
 from annotation.status import EventKind, ItemStatus
 
-# of an item that waits for a disk or a store: the others are not held up behind it
+# delay before retrying an item after a disk or store failure, so that it does not hold up other items
 REST = timedelta(seconds=10)
 WORKER_DIED = "worker_died"
 
@@ -27,23 +27,24 @@ class ItemHasNotFailed(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an item could not be predicted: a stable code and the message that people read."""
+    """Why an item could not be predicted: a stable code and a message for users."""
 
     code: str
     message: str
-    permanent: bool = False  # trying again would end the same
-    # it says nothing about the item: the attempt does not count, and the item rests for REST
+    permanent: bool = False  # retrying would give the same result
+    # not caused by the item: the attempt does not count, and the item is retried after REST
     blameless: bool = False
 
 
 def claim_pending(*, limit: int) -> Claim[Item]:
-    """Hold the next pending items, highest priority first; none where nothing is pending."""
+    """Claim the next pending items, highest priority first. The claim is empty if nothing is pending."""
     return ITEM_CLAIMS.take(Item.objects.filter(ITEM_CLAIMS.free()).order_by(F("priority").desc(), "id"), limit=limit)
 
 
 def give_back(*, claim: Claim[Item], failures: dict[int, Failure]) -> int:
-    """End the claim on items that failed, by item id. Returns how many are PREDICTION_FAILED now; the others wait
-    again.
+    """Release failed items, given by item id. Those with attempts left are pending again.
+
+    Returns the number that are now PREDICTION_FAILED.
     """
     now = clock.now()
     with transaction.atomic():
@@ -60,7 +61,7 @@ def give_back(*, claim: Claim[Item], failures: dict[int, Failure]) -> int:
 
 
 def release_stale_claims() -> int:
-    """Bring back items whose worker died or stalled. Returns how many claims were ended."""
+    """Release items whose worker died or stalled. Returns the number of claims ended."""
     now = clock.now()
     with transaction.atomic():
         stale = Item.objects.filter(ITEM_CLAIMS.run_out(now))
@@ -80,7 +81,7 @@ def release_stale_claims() -> int:
 
 
 def retry_failed(*, item: Item, actor: User) -> Item:
-    """Send a failed item back to the guard with fresh attempts. Raises ItemHasNotFailed."""
+    """Return a failed item to the guard and reset its attempts. Raises ItemHasNotFailed."""
     with transaction.atomic():
         failed = Item.objects.filter(pk=item.pk, status=ItemStatus.PREDICTION_FAILED)
         if failed.update(status=ItemStatus.PENDING, attempts=0, error_code="", error_message="") != 1:

@@ -1,4 +1,4 @@
-"""Fingerprints of items: stored once the guard has predicted them, searched to find near-copies."""
+"""Item fingerprints, stored after the guard's prediction and used to find near-duplicates."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,15 +24,16 @@ from guardapp.guard.near_copies import (
 from guardapp.guard.taxonomy import MediaKind
 
 TEXT, IMAGE, FRAME = "text", "image", "frame"
-FRAMES_OF_A_CLIP = 4  # spread over it
-FULLEST_BUCKET = 200  # items compared for one shared band
-PICTURE_BAND_STRIDE = 8  # band numbers of the n-th picture of an item begin at n times this
+FRAMES_OF_A_CLIP = 4  # evenly spaced
+FULLEST_BUCKET = 200  # most items compared per shared band
+PICTURE_BAND_STRIDE = 8  # band numbers of an item's n-th picture start at n times this
 
 
 @dataclass(frozen=True, slots=True)
 class NearItem:
-    """An item like another one. `likeness` is 0 to 1: of words, or of the share of equal bits of the nearest
-    pictures.
+    """An item similar to another one.
+
+    `likeness`, from 0 to 1, is the similarity of the words, or the share of equal bits in the closest pictures.
     """
 
     item: Item
@@ -41,14 +42,17 @@ class NearItem:
 
 
 def store_fingerprints(predictions: Sequence[Prediction]) -> None:
-    """Of the items of these predictions, in place of any they have. A frame that cannot be read leaves its own out."""
+    """Store fingerprints of the predicted items, replacing existing ones. Unreadable frames are skipped."""
     rows = [row for prediction in predictions for row in _of(prediction)]
     Fingerprint.objects.filter(item__in=[prediction.item_id for prediction in predictions]).delete()
     Fingerprint.objects.bulk_create(rows, batch_size=500)
 
 
 def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list[NearItem]:
-    """The most alike first. Candidates share a band; then the texts themselves, or all bits of the pictures, decide."""
+    """Return similar items, the most similar first.
+
+    Candidates share a band; they are then compared by full text or by all bits of the picture hashes.
+    """
     own = list(Fingerprint.objects.filter(item=item))
     candidates: set[int] = set()
     for row in own:
@@ -69,7 +73,7 @@ def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list
 def _of(prediction: Prediction) -> Iterator[Fingerprint]:
     item = prediction.item
     text = item.prompt if item.response is None else f"{item.prompt}\n{item.response}"
-    # words beside media are often the same for all: the media distinguish items
+    # the text with media is often identical between items, so only the media is compared
     if not prediction.media_seen:
         for band, value in enumerate(text_bands(text)):
             yield Fingerprint(item=item, kind=TEXT, band=band, value=value)
@@ -83,7 +87,7 @@ def _of(prediction: Prediction) -> Iterator[Fingerprint]:
 
 
 def _frames(media_seen: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
-    """The pictures of an item that are hashed: every image, and a few frames of each clip."""
+    """Yield the pictures of an item to hash: every image, and a few frames of each clip."""
     for medium in media_seen:
         try:
             seen = load_seen(frames_at(medium["folder"])).seen
@@ -95,14 +99,14 @@ def _frames(media_seen: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Path]]:
 
 
 def _band_of(row: Fingerprint) -> Q:
-    """The same part of a text's bands; of pictures, the same part of any picture of the other item."""
+    """Match the same text band, or the same band of any picture of the other item."""
     if row.kind == TEXT:
         return Q(band=row.band)
     return Q(band__in=[number * PICTURE_BAND_STRIDE + row.band % PICTURE_BAND_STRIDE for number in range(32)])
 
 
 def _pictures(item_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
-    """The picture hashes of items, put together from their bands."""
+    """Return the picture hashes of items, reassembled from their bands."""
     parts: dict[tuple[int, str, int], dict[int, int]] = defaultdict(dict)
     for row in Fingerprint.objects.filter(item__in=item_ids).exclude(kind=TEXT):
         parts[row.item_id, row.kind, row.band // PICTURE_BAND_STRIDE][row.band % PICTURE_BAND_STRIDE] = row.value

@@ -1,19 +1,18 @@
-"""Getting the guard to write reasoning that reaches a verdict which people settled.
+"""Has the guard write reasoning that leads to the gold verdict.
 
-For each row, until one candidate is sound:
+For each row, these stages are tried in order until a candidate is valid:
 
-1. Fresh rollouts (OWN_ROLLOUT): FRESH sampled completions of the plain prompt; those whose labels are the gold ones.
-2. Stated conclusion (FORCED_LABEL): HINTED sampled continuations of a first step that states the gold labels, and the
-   gold categories where there are any. The guard goes on with its grounds and writes its own result. The stated step
-   is then left out: a target that opens with the answer would teach answering before thinking (STaR, arXiv 2203.14465,
-   section 3.3).
-3. Corrected conclusion (FORCED_LABEL): the steps of the prediction that people saw, up to the first that names a label
-   which is not gold, then the gold conclusion as the next step; the guard continues greedily. The stated conclusion
-   stays, as the last word on the evidence steps before it.
+1. Fresh rollouts (OWN_ROLLOUT): FRESH sampled completions of the plain prompt, keeping those with the gold labels.
+2. Stated conclusion (FORCED_LABEL): HINTED sampled continuations of a first step that states the gold labels and any
+   gold categories. The guard continues with its reasons and writes its own result. The stated step is then removed: a
+   target that starts with the answer would teach answering before thinking (STaR, arXiv 2203.14465, section 3.3).
+3. Corrected conclusion (FORCED_LABEL): the steps of the prediction shown to reviewers, up to the first one with a label
+   that contradicts gold, then the gold conclusion as the next step; the guard continues greedily. The stated conclusion
+   is kept, since it follows from the evidence steps before it.
 
-A candidate is sound where it parses, its labels are the gold ones, at least one step is the guard's own, no step is one
-that the reviewer marked wrong, and (2, 3) the last step that names a label names a gold one. Where several are sound,
-one that names exactly the gold categories wins, then the earlier one. Nothing is ever written by a template alone.
+A candidate is valid if it parses, has the gold labels, contains at least one step by the guard and none that the
+reviewer marked wrong, and (2, 3) the last step with a label has a gold one. Among valid candidates, one with exactly
+the gold categories is preferred, then the earlier one. No target consists of template text alone.
 """
 
 import re
@@ -28,15 +27,17 @@ from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 FRESH = 8
 HINTED = 8
-TEMPERATURE, TOP_P = 1.0, 0.95  # of the published mining runs
+TEMPERATURE, TOP_P = 1.0, 0.95  # as in the published mining runs
 _LABEL_WORD = re.compile(r"\b(harmful|unharmful)\b", re.IGNORECASE)
 _STATED = re.compile(r"\b(request|response) is (harmful|unharmful)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One row that lacks reasoning. `wrong_steps`: what the reviewer marked wrong; `seen_steps`: what the guard said
-    before; `categories`: names by code.
+    """A row without reasoning.
+
+    `wrong_steps` are the steps marked wrong by the reviewer, `seen_steps` the steps of the earlier prediction, and
+    `categories` maps codes to names.
     """
 
     sample: Sample
@@ -54,7 +55,7 @@ class Target:
 
 
 def write_reasoning(*, engine: Engine, rows: Sequence[Wanted], max_new_tokens: int, seed: int) -> list[Target | None]:
-    """A target for each row, in order; None where no sound one came out. Another seed may find one."""
+    """Return a target for each row, in order; None if no candidate was valid. Another seed may find one."""
     found: list[Target | None] = [None] * len(rows)
     for stage in (_fresh, _stated, _corrected):
         missing = [number for number, target in enumerate(found) if target is None]
@@ -68,8 +69,9 @@ def write_reasoning(*, engine: Engine, rows: Sequence[Wanted], max_new_tokens: i
 
 
 def conclusion(row: Wanted) -> str:
-    """The gold verdict as a step, for example "That is Hate (S10), so the request is harmful. The response is
-    unharmful."
+    """Return the gold verdict as a step.
+
+    For example: "That is Hate (S10), so the request is harmful. The response is unharmful."
     """
     named = [f"{name} ({code})" for code, name in row.categories.items()]
     if row.prompt == Harmfulness.HARMFUL:
@@ -120,7 +122,7 @@ def _corrected(engine: Engine, rows: Sequence[Wanted], decoding: Decoding) -> li
 
 
 def _right(row: Wanted, rollout: Rollout) -> tuple[str, ...]:
-    """Its steps where it reached the gold labels, else none."""
+    """Return the rollout's steps if it reached the gold labels, otherwise an empty tuple."""
     judgement = rollout.judgement
     if judgement is None or (judgement.verdict.prompt, judgement.verdict.response) != (row.prompt, row.response):
         return ()
@@ -136,13 +138,13 @@ def _best(row: Wanted, candidates: Sequence[tuple[str, ...]], source: TargetSour
 
 
 def _ends_right(row: Wanted, steps: Sequence[str]) -> bool:
-    """The last step that names a label names gold ones only."""
+    """Whether the last step with labels has only gold labels."""
     naming = [step for step in steps if _LABEL_WORD.search(step)]
     return not naming or not _contradicts(row, naming[-1])
 
 
 def _contradicts(row: Wanted, step: str) -> bool:
-    """It says of the request or the response, or of neither by name, what gold does not say."""
+    """Whether the step gives a non-gold label to the request, the response or an unnamed subject."""
     stated = [(subject.lower(), label.lower()) for subject, label in _STATED.findall(step)]
     if stated:
         return any(label != (row.prompt if subject == "request" else row.response) for subject, label in stated)
@@ -150,7 +152,7 @@ def _contradicts(row: Wanted, step: str) -> bool:
 
 
 def _evidence_steps(row: Wanted) -> tuple[str, ...]:
-    """What the guard said before it named a label that is not gold, without what the reviewer marked wrong."""
+    """Return the earlier steps up to the first with a non-gold label, without those marked wrong by the reviewer."""
     kept: list[str] = []
     for step in row.seen_steps:
         if _contradicts(row, step):
@@ -161,5 +163,5 @@ def _evidence_steps(row: Wanted) -> tuple[str, ...]:
 
 
 def _opening(steps: Sequence[str]) -> str:
-    """The start of a completion in the layout that `render` writes."""
+    """Return the start of a completion in the layout of `render`."""
     return "<think>\n" + "".join(f"Step {number}: {step}\n" for number, step in enumerate(steps, start=1))

@@ -1,9 +1,8 @@
-"""The version that serves judges the hidden gold by itself, so that it is scored as reviewers are, from its first day
-on.
+"""Has the production version judge the hidden gold, so that it is scored like reviewers from its first day.
 
-What is still to be judged follows from the rows: after a promotion, or when an item becomes hidden gold, it is asked
-for at the worker's next idle moment. It is claimed as a shadow's requests are, so nothing is judged twice and a worker
-that dies loses nothing.
+Missing judgements are found by query and requested when the worker is next idle, such as after a promotion or when an
+item becomes hidden gold. They are claimed like shadow requests, so nothing is judged twice and nothing is lost if a
+worker dies.
 """
 
 from django.db.models import Exists, OuterRef
@@ -16,9 +15,7 @@ from guardapp.guard.protocol import Engine
 
 
 def predict_hidden_gold(*, engine: Engine, version: ModelVersion) -> Shadowed:
-    """Judge the next few hidden gold items; nothing while an item waits for the guard. `version` is the one that
-    serves.
-    """
+    """Judge the next few hidden gold items with the production version. Does nothing while items are pending."""
     if Item.objects.filter(status=ItemStatus.PENDING).exists():
         return Shadowed()
     _request_missing(version)
@@ -26,7 +23,7 @@ def predict_hidden_gold(*, engine: Engine, version: ModelVersion) -> Shadowed:
 
 
 def _request_missing(version: ModelVersion) -> None:
-    """Ask for what the version has neither judged nor been asked."""
+    """Request the hidden gold items that the version has neither judged nor been asked to judge."""
     judged = Prediction.objects.filter(version=version, item=OuterRef("item"))
     asked = ShadowRequest.objects.filter(version=version, item=OuterRef("item"))
     missing = HiddenGold.objects.filter(~Exists(judged), ~Exists(asked), active=True).values_list("item_id", flat=True)

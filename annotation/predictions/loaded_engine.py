@@ -1,5 +1,6 @@
-"""Which version serves, and its engine: one loaded engine a process, swapped when production changes; a shadow's one
-beside it.
+"""The production version and its engine.
+
+Each process keeps one engine loaded, swapped when production changes, and possibly a shadow version's engine.
 """
 
 import logging
@@ -22,7 +23,7 @@ from guardapp.guard.media.errors import MediaError
 from guardapp.guard.protocol import CheckpointNotUsable, Engine, EngineError
 
 STARTER = "starter"
-RETRY_S = 30.0  # at a version that servers do not take, while its predecessor goes on
+RETRY_S = 30.0  # before retrying a version that servers refused, while its predecessor serves
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class _Loaded:
     version_id: int
     engine: Engine
     version: ModelVersion | None = None
-    retry_at: float = 0.0  # a time.monotonic(): until then another version is not tried
+    retry_at: float = 0.0  # a time.monotonic() value, before which no other version is tried
 
 
 _loaded: _Loaded | None = None
@@ -40,17 +41,16 @@ _shadow: _Loaded | None = None
 
 
 def engine_for(version: ModelVersion) -> Engine:
-    """The version's engine. Loads it where this process holds another one, which is let go first: two may not fit in
-    memory.
+    """Return the version's engine, loading it if necessary. Raises CheckpointNotUsable.
 
-    Raises CheckpointNotUsable.
+    An engine of another version is released first, since two may not fit in memory.
     """
     global _loaded, _shadow  # noqa: PLW0603  (one engine a process is the point)
     if _loaded is None or _loaded.version_id != version.pk:
         if _shadow is not None and _shadow.version_id == version.pk:  # it was promoted
             _loaded, _shadow = replace(_shadow, version=version), None
         else:
-            # what a server holds can go on: see `engine_or_former`
+            # an engine on a server can remain in use: see `engine_or_former`
             before = _loaded if settings.VLLM_URLS else None
             _loaded = None
             try:
@@ -65,11 +65,9 @@ def engine_for(version: ModelVersion) -> Engine:
 def engine_or_former(
     version: ModelVersion, engine_of: Callable[[ModelVersion], Engine] | None = None
 ) -> tuple[ModelVersion, Engine]:
-    """The version's engine; where servers do not take the version, the one before it that this process asked last goes
-    on.
+    """Return the version's engine, or the last one this process used if the servers refuse the version.
 
-    What is wrong stands on the pages of leads and in the log meanwhile. Raises CheckpointNotUsable where there is none
-    before it.
+    The error is then logged and shown to leads. Raises CheckpointNotUsable if there is no earlier engine.
     """
     global _loaded  # noqa: PLW0603
     former = _loaded
@@ -92,8 +90,9 @@ def engine_or_former(
 
 
 def shadow_engine_for(version: ModelVersion) -> Engine:
-    """The shadow version's engine, beside the one that serves: a swap would make items wait. Raises
-    CheckpointNotUsable.
+    """Return the shadow version's engine. Raises CheckpointNotUsable.
+
+    It is loaded alongside the production engine, because swapping would delay items.
     """
     global _shadow  # noqa: PLW0603
     if _shadow is None or _shadow.version_id != version.pk:
@@ -103,7 +102,7 @@ def shadow_engine_for(version: ModelVersion) -> Engine:
 
 
 def release_engines() -> None:
-    """Let all guards of this process go, and give their memory back to the device."""
+    """Release all engines of this process and free their device memory."""
     global _loaded, _shadow  # noqa: PLW0603
     engines = [held.engine for held in (_loaded, _shadow) if held is not None]
     _loaded = _shadow = None
@@ -113,14 +112,16 @@ def release_engines() -> None:
 
 
 def release_shadow() -> None:
-    """Give the shadow engine's memory back."""
+    """Free the shadow engine's memory."""
     global _shadow  # noqa: PLW0603
     _shadow = None
 
 
 def checkpoint_of(version: ModelVersion) -> str:
-    """Where the version's checkpoint is now: a folder or a hub id. What lies in the data folder is stored relative to
-    it, and the starter by its name, so that a data folder or an installation can move."""
+    """Return the version's checkpoint: a folder or a hub id.
+
+    Paths in the data folder are stored relative to it, and the starter by name, so that both can be moved.
+    """
     if version.checkpoint == STARTER:
         return str(settings.BASE_DIR / "guardapp" / STARTER)
     inside = settings.DATA_DIR / version.checkpoint
@@ -128,7 +129,7 @@ def checkpoint_of(version: ModelVersion) -> str:
 
 
 def stored_checkpoint(folder: Path) -> str:
-    """How a local folder is written in ModelVersion.checkpoint; the inverse of `checkpoint_of`."""
+    """Return the value of ModelVersion.checkpoint for a local folder; the inverse of `checkpoint_of`."""
     folder = folder.resolve()
     if folder == settings.BASE_DIR / "guardapp" / STARTER:
         return STARTER
@@ -136,9 +137,7 @@ def stored_checkpoint(folder: Path) -> str:
 
 
 def _load_or_record_error(version: ModelVersion) -> Engine:
-    """A guard that cannot be loaded says so where leads see it: its items wait, and the log alone would keep it a
-    secret.
-    """
+    """Load the version's engine, recording any error on the version, where leads see why items are waiting."""
     try:
         fetch_checkpoint(version.checkpoint)
         engine = _load_version(version)
@@ -152,7 +151,7 @@ def _load_or_record_error(version: ModelVersion) -> Engine:
 
 
 def _load_version(version: ModelVersion) -> Engine:
-    """Servers that do not hold the version's merged checkpoint but its parent's take its adapter."""
+    """Load the version's checkpoint, or its adapter on servers that only have the parent's checkpoint."""
     adapter = adapter_of(version) if settings.VLLM_URLS else None
     try:
         return _load(checkpoint_of(version))
@@ -163,7 +162,7 @@ def _load_version(version: ModelVersion) -> Engine:
 
 
 def adapter_of(version: ModelVersion) -> Adapter | None:
-    """What training left of a version that was trained by LoRA on its parent."""
+    """Return the LoRA adapter of a version trained on its parent; None if there is none."""
     folder = adapter_in(checkpoint_of(version))
     if folder is None or version.parent is None:
         return None
@@ -171,7 +170,7 @@ def adapter_of(version: ModelVersion) -> Adapter | None:
 
 
 def _forget_adapters(now: _Loaded, before: _Loaded | None) -> None:
-    """Servers keep the adapter that serves, the one before it (other processes may still ask for it) and a shadow's."""
+    """Unload adapters, except production's, its predecessor's (other processes may still use it) and shadows'."""
     if not isinstance(now.engine, OpenAIServerEngine) or (
         now.engine.adapter is None and getattr(before and before.engine, "adapter", None) is None
     ):
@@ -184,9 +183,7 @@ def _forget_adapters(now: _Loaded, before: _Loaded | None) -> None:
 
 
 def ensure_production_version() -> ModelVersion:
-    """The production version; made of GUARD_MODEL where there is none yet. Safe to call at every start, from several
-    places.
-    """
+    """Return the production version, creating it from GUARD_MODEL if there is none. Safe to call concurrently."""
     try:
         return production_version()
     except ModelVersion.DoesNotExist:
@@ -201,7 +198,7 @@ def ensure_production_version() -> ModelVersion:
                 status=VersionStatus.PRODUCTION,
                 description="The guard that this installation started with",
             )
-    except IntegrityError:  # somebody else made it meanwhile
+    except IntegrityError:  # created concurrently
         return production_version()
 
 

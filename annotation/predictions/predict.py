@@ -1,4 +1,4 @@
-"""From pending items to stored predictions: claim, decode, ask the guard, store, route."""
+"""Predicts pending items: claims them, decodes media, runs the guard, stores predictions and routes the items."""
 
 import logging
 import time
@@ -29,8 +29,8 @@ from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 logger = logging.getLogger(__name__)
 
-MICRO_BATCH = 16  # items asked and stored together: what a worker that dies loses at most
-# what an engine raises over one bad sample or a device that gives up; anything else is a fault of the program
+MICRO_BATCH = 16  # items predicted and stored together: the most a dying worker can lose
+# raised by engines for a bad sample or a failing device; any other exception is a bug
 ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
 STORED_FIELDS = [
     "status",
@@ -48,7 +48,7 @@ STORED_FIELDS = [
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What one call did. `count` items are ready, `failed` are PREDICTION_FAILED; the rest of `claimed` wait again."""
+    """The result of one call: `count` items are ready, `failed` are PREDICTION_FAILED, and the rest are pending."""
 
     claimed: int = 0
     count: int = 0
@@ -57,7 +57,7 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the guard said of one item. `latency_ms`: what each item of the batch waited."""
+    """The guard's answer for one item. `latency_ms` is the latency of the whole batch."""
 
     greedy: Rollout
     sampled: tuple[Rollout, ...]
@@ -65,7 +65,7 @@ class Answer:
 
 
 def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Predicted:
-    """Predict the next pending items, at most `limit`. Each ends ready for review, waiting again, or visibly failed."""
+    """Predict at most `limit` pending items. Each becomes ready for review, pending again, or PREDICTION_FAILED."""
     claim = claim_pending(limit=limit)
     count = failed = 0
     for start in range(0, len(claim.rows), MICRO_BATCH):
@@ -83,8 +83,7 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: S
     policy = policy_for(version)
     for item_id, shown in evidence_of(items, policy, policy_codes(policy)).items():
         if isinstance(shown, MediaError):
-            # a full disk or a store that is away says nothing about the item; all else would end the same however often
-            # it is tried
+            # a full disk or unavailable store is not the item's fault; any other error would recur on every attempt
             failures[item_id] = Failure(
                 shown.code,
                 str(shown),
@@ -108,7 +107,7 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: S
 
 
 def _too_long(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -> dict[int, Failure]:
-    """Items that exceed the model's context: the guard never reads them, so they cannot hold the others."""
+    """Find items that exceed the model's context, so that they are excluded and do not delay the others."""
     found: dict[int, Failure] = {}
     for item in items:
         if item.pk in evidence:
@@ -121,8 +120,9 @@ def _too_long(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidenc
 def _ask(
     engine: Engine, claim: Claim[Item], items: Sequence[Item], evidence: dict[int, Evidence]
 ) -> tuple[dict[int, Answer], dict[int, Failure]]:
-    """Answers by item id. Where the batch fails each item is asked alone, so that a bad one takes no neighbour with
-    it.
+    """Return answers and failures by item id.
+
+    If the batch fails, each item is predicted alone, so that a bad one does not fail the others.
     """
     if not items:
         return {}, {}
@@ -156,7 +156,7 @@ def sample_of(item: Item, evidence: Evidence) -> Sample:
 
 
 def answer_greedily(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
-    """Without rollouts, in the order of the samples. Raises ENGINE_FAILURES."""
+    """Answer the samples without sampled rollouts, in order. Raises ENGINE_FAILURES."""
     started = time.monotonic()
     greedy = engine.generate(samples, Decoding(max_new_tokens=settings.MAX_NEW_TOKENS))
     latency_ms = round((time.monotonic() - started) * 1_000)
@@ -184,12 +184,12 @@ def _generate(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
 
 
 def _store(version: ModelVersion, claim: Claim[Item], answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
-    """Write what is still ours to write. An answer to an item that this version has predicted before is dropped."""
+    """Store the answers for items still claimed. Answers for items already predicted by this version are dropped."""
     now = timezone.now()
     with transaction.atomic():
         held = list(claim.held().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
         rules = enabled_rules()
-        # it serves now, and has rollouts to show
+        # the version is now in production, and its new predictions have rollouts
         Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()
         known = {row.item_id: row for row in Prediction.objects.filter(version=version, item__in=held)}
         fresh = [
@@ -241,7 +241,7 @@ def prediction_row(
 
 
 def labels_of(rollout: Rollout) -> tuple[str | None, str | None]:
-    """(prompt, response); both None where it did not parse."""
+    """Return the (prompt, response) labels; both are None if the rollout did not parse."""
     verdict = rollout.judgement.verdict if rollout.judgement else None
     if verdict is None:
         return None, None
@@ -249,9 +249,7 @@ def labels_of(rollout: Rollout) -> tuple[str | None, str | None]:
 
 
 def disagreement(greedy: Rollout, sampled: Sequence[Rollout]) -> float:
-    """Share of the sampled rollouts that say something else than the greedy one; one that does not parse says something
-    else.
-    """
+    """Return the share of sampled rollouts whose labels, or failure to parse, differ from the greedy one."""
     if not sampled:
         return 0.0
     expected = (greedy.judgement is not None, labels_of(greedy))

@@ -1,4 +1,4 @@
-"""Reading where items stand with the guard."""
+"""Queries for the guard's progress on items."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from annotation.status import ItemStatus
 
 @dataclass(frozen=True, slots=True)
 class InferenceBacklog:
-    """Items by where they stand with the guard. `predicted` counts those that have gone further, too."""
+    """Counts of items by prediction state. `predicted` includes items in later states."""
 
     waiting: int
     predicted: int

@@ -1,6 +1,4 @@
-"""A shadow version predicts its share of live items silently: after production has, a few at a time, and never in its
-way.
-"""
+"""Shadow predictions on a share of live items, made after production's, in small batches that never delay it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,12 +17,12 @@ from guardapp.guard.protocol import Engine
 
 logger = logging.getLogger(__name__)
 
-SHADOW_BATCH = 4  # as long as an item that comes in meanwhile waits at most
+SHADOW_BATCH = 4  # small, because new items wait for a batch to finish
 
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """What one call did: requests claimed, predictions stored. The rest wait for another attempt or are worn out."""
+    """The result of one call: requests claimed and predictions stored. The rest are retried unless out of attempts."""
 
     claimed: int = 0
     count: int = 0
@@ -37,8 +35,9 @@ def shadow_wanted() -> bool:
 
 
 def predict_shadow(*, engine_of: Callable[[ModelVersion], Engine]) -> Shadowed:
-    """Predict the next few requests; nothing while an item waits for production's guard. The engine is loaded only for
-    work.
+    """Predict the next few requests. Does nothing while items are pending for production.
+
+    The engine is loaded only if there are requests.
     """
     version = shadow_version()
     if version is None or Item.objects.filter(status=ItemStatus.PENDING).exists() or not waiting(version).exists():
@@ -51,7 +50,7 @@ def predict_shadow(*, engine_of: Callable[[ModelVersion], Engine]) -> Shadowed:
 def answer_requests(
     engine: Engine, version: ModelVersion, claim: Claim[ShadowRequest], *, shadow: bool = True
 ) -> Shadowed:
-    """Predict what is held, store it, and end its requests. `shadow`: as Prediction keeps it."""
+    """Predict the claimed requests, store the results and delete the requests. `shadow` is stored on Prediction."""
     if not claim.rows:
         return Shadowed()
     items = [request.item for request in claim.rows]
@@ -67,7 +66,7 @@ def answer_requests(
 def _ask(
     engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]
 ) -> tuple[dict[int, Answer], dict[int, str]]:
-    """Answers and errors by item id. Where the batch fails each item is asked alone."""
+    """Return answers and errors by item id. If the batch fails, each item is predicted alone."""
     if not items:
         return {}, {}
     try:
@@ -93,8 +92,9 @@ def _store(
     *,
     shadow: bool,
 ) -> int:
-    """Keep what is still ours to keep, and end its requests. An item that the version predicted before keeps that
-    prediction.
+    """Store the answers for requests still claimed, and delete those requests.
+
+    Existing predictions of the version are kept.
     """
     with transaction.atomic():
         held = list(claim.held().filter(item_id__in=answers).select_for_update(of=("self",)).select_related("item"))

@@ -1,7 +1,7 @@
-"""Which items a shadow version predicts beside production, and a worker's hold on them.
+"""Requests for shadow predictions, and the worker's claims on them.
 
-The requests are written with production's predictions, in one transaction: an item is asked about once, however often a
-worker dies.
+They are written in the same transaction as production's predictions, so each item is requested once even if workers
+die.
 """
 
 from collections.abc import Sequence
@@ -15,19 +15,17 @@ from guardapp.guard.draws import sticky_draw
 
 
 def shadow_version() -> ModelVersion | None:
-    """The one version that shadows production; None where none does."""
+    """Return the version that shadows production; None if there is none."""
     return ModelVersion.objects.filter(shadow_share__gt=0).first()
 
 
 def is_shadowed(version_id: int, item_id: int, share: float) -> bool:
-    """A sticky share of items: a larger share holds all of a smaller one, and another version draws its own."""
+    """Whether the item is in the version's share: stable per version, and larger shares include smaller ones."""
     return sticky_draw("shadow", version_id, item_id) < share
 
 
 def request_shadow(*, items: Sequence[Item]) -> None:
-    """Ask the shadow version about its share of items that production has just predicted. Called in that
-    transaction.
-    """
+    """Request shadow predictions for a share of items just predicted by production, in the same transaction."""
     version = shadow_version()
     if version is None:
         return
@@ -38,22 +36,22 @@ def request_shadow(*, items: Sequence[Item]) -> None:
             if is_shadowed(version.pk, item.pk, version.shadow_share)
         ],
         ignore_conflicts=True,
-    )  # an item that came back has been asked about
+    )  # an item predicted again already has a request
 
 
 def waiting(version: ModelVersion) -> QuerySet[ShadowRequest]:
-    """Requests that nobody works on and that are not worn out."""
+    """Return the unclaimed requests with attempts left."""
     return ShadowRequest.objects.filter(SHADOW_CLAIMS.fresh(), version=version)
 
 
 def claim_shadow(*, version: ModelVersion, limit: int) -> Claim[ShadowRequest]:
-    """Hold the next requests. One that failed before comes alone, so that it takes no neighbour with it."""
+    """Claim the next requests. One that failed before is claimed alone, so that it does not fail others."""
     return SHADOW_CLAIMS.take(
         waiting(version).order_by("attempts", "id"), limit=limit, error="The worker stopped or stalled on it."
     )
 
 
 def give_back_shadow(*, claim: Claim[ShadowRequest], errors: dict[int, str]) -> None:
-    """End the claim on what failed, by item id. A request that is worn out rests and says why."""
+    """Release failed requests, given by item id, recording the error. Requests out of attempts stay for the record."""
     for item_id, error in errors.items():
         claim.held().filter(item_id=item_id).update(error=error[:2_000], **SHADOW_CLAIMS.freed)

@@ -1,9 +1,9 @@
-"""Handing one card over between serving and training, through the database (`GUARDAPP_SHARED_DEVICE`).
+"""Sharing of one device between serving and training, coordinated through the database (`GUARDAPP_SHARED_DEVICE`).
 
 Serving records its use of the device before it checks for a loan; training records its loan before it checks for a use.
-So one of the two always sees the other. Serving finishes the current batch and releases its guards, and training waits
-for that. Meanwhile items wait and moderation answers 503. A loan expires if its trainer dies, and a use if its process
-does. Nothing here costs a query where no device is shared.
+So at least one always sees the other. Serving finishes the current batch and releases its guards, while training waits.
+Until the device is returned, items wait and moderation answers 503. A loan expires if its trainer dies, and a use if
+its process does. If no device is shared, no queries are made.
 """
 
 import logging
@@ -24,7 +24,7 @@ from annotation.models.claims import LOAN_CLAIMS
 from annotation.predictions.loaded_engine import release_engines
 
 CHECK_EVERY_S = 2.0
-# a use that was not renewed for so long: its process has died, or its machine
+# a use not renewed for this long is considered dead
 DEAD_AFTER = timedelta(seconds=30)
 TRAINING_RETRY_S = 30.0
 
@@ -38,11 +38,11 @@ class DeviceInTraining(Exception):
 
 
 class _Process:
-    """What this process knows of its own use."""
+    """This process's state of using the device."""
 
     def __init__(self) -> None:
         self.id = uuid4()
-        # held while the guard works: it is never taken away in the middle of a batch
+        # held while the guard works, so that it is never released in the middle of a batch
         self.lock = threading.RLock()
         self.holds = False
         self.keeper: threading.Thread | None = None
@@ -54,10 +54,10 @@ _process = _Process()
 
 @contextmanager
 def on_device(on_return: Callable[[], Any] | None = None) -> Iterator[None]:
-    """Around whatever loads or asks a guard. `on_return` is called in a thread of its own once training has
-    given the device back.
+    """Use the device to load or run a guard.
 
-    Raises DeviceInTraining, with all guards of this process let go.
+    `on_return` is called in a separate thread after training returns the device. Raises DeviceInTraining, after
+    releasing all guards of this process.
     """
     if not settings.SHARED_DEVICE:
         yield
@@ -73,7 +73,7 @@ def on_device(on_return: Callable[[], Any] | None = None) -> Iterator[None]:
 
 
 def leave() -> None:
-    """When the process ends: training need not wait until it counts as dead."""
+    """Release the device when the process ends, so that training need not wait for the use to expire."""
     if (keeper := _process.keeper) is None:
         return
     _process.leaving.set()
@@ -108,9 +108,7 @@ def _keep(on_return: Callable[[], Any] | None) -> None:
 
 
 def _keeper(on_return: Callable[[], Any] | None) -> None:
-    """While the process has no other work: renew its use, release the device to training, and call
-    `on_return` once it is back.
-    """
+    """Renew the use, release the device to training, and call `on_return` when it is back. Runs in a thread."""
     notified = False
     while not _process.leaving.wait(CHECK_EVERY_S):
         try:
@@ -138,7 +136,7 @@ def _check() -> None:
 
 
 def borrow(*, holder: str) -> Claim[DeviceLoan] | None:
-    """Take the shared device for a training job; None where another job has it. It may be used once `is_free`."""
+    """Claim the shared device for training; None if another job has it. Use it only once `is_free` is true."""
     holder = holder[:200]
     loan, made = DeviceLoan.objects.get_or_create(
         device=settings.SHARED_DEVICE,
@@ -148,7 +146,7 @@ def borrow(*, holder: str) -> Claim[DeviceLoan] | None:
 
 
 def is_free() -> bool:
-    """No serving process has a guard on the device."""
+    """Whether no serving process has a guard on the device."""
     return not DeviceUse.objects.filter(device=settings.SHARED_DEVICE, seen_at__gt=clock.now() - DEAD_AFTER).exists()
 
 

@@ -1,9 +1,8 @@
-"""The reasoning that training learns from, where a person corrected a verdict and wrote none.
+"""Target reasoning for training, when a reviewer corrected a verdict without writing reasoning.
 
-The guard's own rollouts that are stored with the prediction come first, at once, when the gold label settles
-(`reasoning_from_rollouts`). Else the gold row waits and the inference worker has the guard write it
-(`complete_targets`, how: predictions.forced_reasoning). Once it is worn out the target is UNAVAILABLE: training leaves
-the row out, and it still counts in evaluation.
+When the gold label settles, the rollouts stored with the prediction are tried first (`reasoning_from_rollouts`).
+Otherwise, the inference worker later has the guard write it (`complete_targets`, using predictions.forced_reasoning).
+When attempts run out, the target is UNAVAILABLE: the row is excluded from training but still used in evaluation.
 """
 
 import logging
@@ -27,12 +26,12 @@ from guardapp.guard.protocol import Engine
 logger = logging.getLogger(__name__)
 
 Labels = tuple[str | None, str | None]  # prompt, response
-MICRO_BATCH = 8  # rows between two renewals of the claim
+MICRO_BATCH = 8  # rows per renewal of the claim
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What one call did: rows claimed, targets written, rows given up. The rest wait for another attempt."""
+    """The result of one call: rows claimed, targets written and rows given up. The rest are retried."""
 
     claimed: int = 0
     completed: int = 0
@@ -40,7 +39,7 @@ class Completed:
 
 
 def reasoning_from_rollouts(prediction: Prediction, labels: Labels) -> tuple[str, ...] | None:
-    """Steps of the first stored rollout that reached the gold labels, prompt and response both; None where none did."""
+    """Return the steps of the first stored rollout with both gold labels; None if there is none."""
     for rollout in prediction.rollouts:
         if rollout["parsed"] and (rollout["prompt_label"], rollout["response_label"]) == labels:
             steps = parse_steps(rollout["completion"])
@@ -50,7 +49,7 @@ def reasoning_from_rollouts(prediction: Prediction, labels: Labels) -> tuple[str
 
 
 def complete_targets(*, engine: Engine, version: ModelVersion, limit: int) -> Completed:
-    """Have the guard write the reasoning that standing gold rows lack, at most `limit` of them."""
+    """Have the guard write missing reasoning for at most `limit` standing gold rows."""
     unavailable = _give_up()
     waiting = GoldLabel.objects.standing().filter(TARGET_CLAIMS.free()).order_by("id")
     claim = TARGET_CLAIMS.take(waiting, limit=limit)
@@ -71,11 +70,11 @@ def _give_up() -> int:
 
 
 def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Target]:
-    """Targets by gold id, of the rows for which one came out."""
+    """Return the targets found, by gold id."""
     wanted = _wanted(version, batch)
     if not wanted:
         return {}
-    # another attempt draws other rollouts
+    # a different seed per attempt, to sample different rollouts
     seed = 1_000_003 * max(row.target_attempts for row in batch)
     try:
         found = write_reasoning(
@@ -90,8 +89,9 @@ def _write(engine: Engine, version: ModelVersion, batch: Sequence[GoldLabel]) ->
 
 
 def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Wanted]:
-    """By gold id. Left out: rows whose media cannot be shown, and rows without a prompt label, which no completion can
-    state.
+    """Return the rows to complete, by gold id.
+
+    Rows with unusable media are excluded, as are rows without a prompt label, which no completion can express.
     """
     policy = policy_for(version)
     evidence = evidence_of([row.item for row in batch], policy, policy_codes(policy))
@@ -115,7 +115,7 @@ def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Want
 
 
 def _store(claim: Claim[GoldLabel], batch: Sequence[GoldLabel], targets: dict[int, Target]) -> int:
-    """Write what is still held and end the claim on the batch. Returns how many targets were written."""
+    """Store the targets of rows still claimed and release the batch. Returns the number of targets written."""
     written = 0
     with transaction.atomic():
         held = claim.held(batch)
