@@ -1,5 +1,6 @@
-"""Adjudication: a lead settles what reviewers judged differently. They take one side, the guard's judgement, or decide
-themselves.
+"""Adjudication: a lead settles a disagreement between reviewers.
+
+The lead takes one reviewer's side, takes the guard's judgement, or decides independently.
 """
 
 import uuid
@@ -16,9 +17,9 @@ from guardapp.guard.taxonomy import Harmfulness
 
 
 def sides_of(assignment: Assignment) -> list[Review]:
-    """The reviews that the holder is to judge between, oldest first; none where they do not adjudicate.
+    """The conflicting reviews, oldest first; empty if the holder of the assignment is not adjudicating.
 
-    A lead who is one of the sides is never given the item: review.assign.assign_escalated.
+    `review.assign.assign_escalated` never gives an item to a lead who reviewed it.
     """
     adjudicates = assignment.reviewer.is_lead and assignment.item.status == ItemStatus.ESCALATED
     return standing_reviews(assignment.item) if adjudicates else []
@@ -27,7 +28,7 @@ def sides_of(assignment: Assignment) -> list[Review]:
 def adjudicate(
     *, lead: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None
 ) -> Review:
-    """Settle the item; `upholds` is the review whose side is taken. Raises what `submit_review` does."""
+    """Settle the item; `upholds` is the review that the lead sides with. Raises the same errors as `submit_review`."""
     if not decision.reason.strip():
         raise DecisionNotValid("reason", _("is missing: say why, so that the reviewers can learn from it."))
     return submit_review(
@@ -36,8 +37,9 @@ def adjudicate(
 
 
 def decision_for_side(side: Review, *, prediction: Prediction | None, reason: str, note: str) -> Decision:
-    """The side's verdict and its work on the guard's steps. Work on another prediction than the item's present one is
-    left out.
+    """The side's verdict and its edits to the guard's steps.
+
+    Edits are dropped if they were made on a prediction other than the item's current one.
     """
     same = prediction is not None and side.prediction_id == prediction.pk
     return Decision(
@@ -54,7 +56,7 @@ def decision_for_side(side: Review, *, prediction: Prediction | None, reason: st
 
 
 def decision_for_guard(prediction: Prediction, *, reason: str, note: str) -> Decision:
-    """The guard's judgement as it stands. Its completion must have parsed."""
+    """A decision that accepts the guard's judgement unchanged. The completion must have parsed."""
     return Decision(
         kind=ReviewKind.ACCEPTED,
         prompt_label=Harmfulness(str(prediction.prompt_label)),

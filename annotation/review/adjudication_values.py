@@ -1,6 +1,4 @@
-"""Reading what the adjudication page lays side by side: each reviewer's judgement, then the guard's, and where they
-differ.
-"""
+"""The adjudication page: each reviewer's judgement and the guard's, side by side, and where they differ."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ GUARD, OWN = "guard", "own"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One row of a column. `kind` says how it is drawn, `differs` whether the columns say different things here."""
+    """One row of a column. `kind` selects how it is rendered; `differs` is True if the columns differ in this row."""
 
     kind: str
     words: str
@@ -30,8 +28,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A judgement: `take` is what the form sends to take it, "" where it cannot be taken. `review` is None in the
-    guard's.
+    """A judgement. `review` is None for the guard's.
+
+    `take` is the form value that selects this judgement, or "" if it cannot be selected.
     """
 
     take: str
@@ -49,7 +48,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """`take`: what the adjudicator's draft takes. `questions`: escalations of this round, with what was asked."""
+    """The judgements to decide between.
+
+    `take` is the choice in the adjudicator's draft; `questions` are this round's escalations with their reasons.
+    """
 
     columns: tuple[Column, ...]
     questions: tuple[Assignment, ...]
@@ -62,12 +64,12 @@ class Dispute:
 
     @property
     def differing(self) -> list[str]:
-        """The rows of the verdict on which somebody differs, by name."""
+        """The names of the verdict rows in which the judgements differ."""
         return [cell.words for cell in self.columns[0].cells if cell.differs and cell.kind in ("label", "codes")]
 
 
 def dispute_of(assignment: Assignment) -> Dispute | None:
-    """None where there is nothing to judge between: a question without a review, or no adjudication at all."""
+    """The dispute to adjudicate, or None if the item has no reviews or the holder is not adjudicating."""
     sides = sides_of(assignment)
     if not sides:
         return None
@@ -112,7 +114,7 @@ def _columns(item: Item, prediction: Prediction | None, sides: Sequence[Review])
 
 
 def _rows(item: Item, prediction: Prediction | None, sides: Sequence[Review]) -> list[list[Cell]]:
-    """One list of cells a row: a cell for each side, then the guard's where there is a prediction."""
+    """The cells of each row: one per side, then the guard's if there is a prediction."""
     both: list[Review | Prediction] = [*sides, *([prediction] if prediction is not None else [])]
     rows = [_row("label", _("Prompt"), [one.prompt_label for one in both])]
     if item.response is not None:
@@ -147,7 +149,7 @@ def _row(
 def _own_words(
     kind: str, words: str, sides: Sequence[Review], prediction: Prediction | None, value_of: Callable[[Review], Any]
 ) -> list[Cell]:
-    """What only people give; it is theirs and marked as no difference."""
+    """A row of values that only people provide. It never counts as a difference."""
     cells = [Cell(kind, words, value_of(side)) for side in sides]
     return cells if prediction is None else [*cells, Cell("none", words, None)]
 
@@ -172,14 +174,14 @@ def _step_rows(prediction: Prediction, sides: Sequence[Review]) -> list[list[Cel
 
 
 def _work(side: Review, prediction: Prediction) -> tuple[Step, ...]:
-    """What the person did with the steps; of those who saw them and said nothing, the steps as they are."""
+    """The reviewer's work on the steps; the unchanged steps if the reviewer saw them and did nothing."""
     if side.prediction_id != prediction.pk or side.mode == ReviewMode.BLIND:
         return ()
     return reviewed_steps(side) or tuple(Step(number, text) for number, text in enumerate(prediction.steps, 1))
 
 
 def _stand(step: Step) -> tuple[str, str]:
-    """What a person holds against a step. No mark and the mark "right" are no objection."""
+    """The reviewer's objection to a step. No mark and the mark "right" both count as none."""
     return step.mark if step.mark in (StepMark.WRONG, StepMark.UNSURE) else "", step.edit or ""
 
 
@@ -188,7 +190,7 @@ def _sorted(codes: Sequence[str]) -> Hashable:
 
 
 def _taken(payload: dict[str, Any], offered: Sequence[str]) -> str:
-    """What the draft takes: chosen on the page, or in an adjudication that was undone."""
+    """The choice in the draft, made on the page or in an adjudication that was undone."""
     if payload.get("take"):
         take = str(payload["take"])
     elif payload.get("upholds"):

@@ -1,6 +1,6 @@
-"""Appeals: somebody objects to a settled verdict, and a person who has not judged the item decides again.
+"""Appeals: someone objects to a settled verdict, and a person who has not judged the item decides again.
 
-The old gold stays in its snapshots; the new one supersedes it. `close` and `reopen` are called by review.gold.
+The new gold supersedes the old, which stays in its snapshots. `review.gold` calls `close_appeal` and `reopen_appeal`.
 """
 
 from datetime import datetime
@@ -14,7 +14,8 @@ from annotation.errors import ServiceError
 from annotation.models import Appeal, Event, GoldLabel, Item, User
 from annotation.status import AppealState, EventKind, ItemStatus, Lane
 
-AHEAD_OF_ALL = 1_000.0  # added to the priority: somebody waits for the answer
+# added to the priority, because someone is waiting for the answer
+AHEAD_OF_ALL = 1_000.0
 _OPEN = Select(lambda item: Appeal.objects.filter(item=item, state=AppealState.OPEN).select_related("gold"))
 
 
@@ -31,8 +32,9 @@ class AppealReasonMissing(ServiceError):
 
 
 def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appellant: str = "") -> Appeal:
-    """Put the item back in front of people, first in its queue. Raises NothingToAppeal, AppealOpenAlready,
-    AppealReasonMissing.
+    """Return the item to the front of its queue.
+
+    Raises NothingToAppeal, AppealOpenAlready, AppealReasonMissing.
     """
     reason, now = reason.strip(), timezone.now()
     if not reason:
@@ -64,7 +66,10 @@ def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appel
 
 
 def reopen_item(*, item: Item, lane: Lane, ahead: float = 0.0) -> None:
-    """Another round of reviews; the standing gold stays until that has settled. The caller holds the item's row."""
+    """Start another round of reviews. The caller must hold the lock on the item's row.
+
+    The standing gold stays until the new round settles.
+    """
     wanted = 1 if lane == Lane.APPEAL else item.queue.reviews_per_item
     Item.objects.filter(pk=item.pk).update(
         status=ItemStatus.READY, round=F("round") + 1, lane=lane, free_slots=wanted, priority=F("priority") + ahead
@@ -72,7 +77,7 @@ def reopen_item(*, item: Item, lane: Lane, ahead: float = 0.0) -> None:
 
 
 def close_appeal(*, item: Item, gold: GoldLabel, now: datetime) -> None:
-    """The item's open appeal, if any, ends with this gold."""
+    """Close the item's open appeal, if any, with this gold as the outcome."""
     for appeal in _OPEN.rows(item=item.pk):
         state = AppealState.UPHELD if verdict_of(appeal.gold) == verdict_of(gold) else AppealState.OVERTURNED
         Appeal.objects.filter(pk=appeal.pk).update(state=state, outcome=gold, closed_at=now)
@@ -82,7 +87,7 @@ def close_appeal(*, item: Item, gold: GoldLabel, now: datetime) -> None:
 
 
 def reopen_appeal(*, gold: GoldLabel) -> None:
-    """The gold that ended an appeal was taken back."""
+    """Reopen the appeal that this gold closed, because the gold was withdrawn."""
     Appeal.objects.filter(outcome=gold).update(state=AppealState.OPEN, outcome=None, closed_at=None)
 
 

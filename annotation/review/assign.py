@@ -1,4 +1,4 @@
-"""Which item a person is given next, and in which mode."""
+"""Assignment: which item a person gets next, and in which mode."""
 
 import uuid
 from dataclasses import dataclass
@@ -22,12 +22,10 @@ from guardapp.guard.draws import sticky_draw
 
 
 def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
-    """The item that this person should see now: the one they hold already, else one leased ahead, else the queue's
-    next.
+    """The assignment to show now: one already held, else one leased ahead, else the queue's next item.
 
-    None: the queue is empty.
-
-    Never an item to more people than the queue's reviews_per_item (the database refuses), never twice to one person.
+    Returns None if the queue is empty. An item never goes to more people than the queue's reviews_per_item (enforced by
+    the database), and never twice to the same person.
     """
     now = clock.now()
     with transaction.atomic():
@@ -41,8 +39,9 @@ def assign_next(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
 
 
 def lease_ahead(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
-    """The item that comes after the one in hand, held early so that its page and media can be fetched. At most one a
-    person.
+    """Lease the next item early, so that its page and media can be prefetched.
+
+    At most one per person and queue.
     """
     now = clock.now()
     with transaction.atomic():
@@ -53,8 +52,9 @@ def lease_ahead(*, reviewer: User, queue: ReviewQueue) -> Assignment | None:
 
 
 def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | None:
-    """The oldest escalated item that this lead has not decided on themselves, or the one given. None: there is none, or
-    not for them.
+    """Assign the oldest escalated item that this lead has not judged, or the given one.
+
+    Returns None if there is none or the lead may not take it.
     """
     now = clock.now()
     with transaction.atomic():
@@ -67,8 +67,9 @@ def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | No
 
 
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
-    """A new hold on the item of an expired one, if nobody else took it meanwhile. Raises ItemTaken,
-    AssignmentNotFound.
+    """Lease the item of an expired assignment again, if nobody else has taken it.
+
+    Raises ItemTaken, AssignmentNotFound.
     """
     now = clock.now()
     open_to_them = [ItemStatus.READY, ItemStatus.ESCALATED] if reviewer.is_lead else [ItemStatus.READY]
@@ -79,7 +80,7 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
         held = Assignment.objects.filter(
             item=old.item_id, reviewer=reviewer, state=AssignmentState.ACTIVE, expires_at__gt=now
         )
-        # asked twice, or in another tab
+        # already taken again by an earlier request or in another tab
         for again in held.select_related("item", "item__prediction", "queue"):
             return again
         release_expired(now=now, queue=old.queue)
@@ -96,7 +97,7 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
 
 
 def lease_again(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -> Assignment:
-    """A hold on an item whose slot the caller has not given back (undo), in the mode of the undone review."""
+    """Lease an item for undo, in the mode of the undone review. The caller must not have given the slot back."""
     earlier = (
         Assignment.objects.filter(item=item, reviewer=reviewer, state=AssignmentState.UNDONE).order_by("-id").first()
     )
@@ -111,8 +112,9 @@ def lease_again(item: Item, queue: ReviewQueue, reviewer: User, now: datetime) -
 
 
 def drawn_mode(item: Item, queue: ReviewQueue, reviewer: User) -> ReviewMode:
-    """The queue's mode, or blind: for a sticky random share, and for everybody after the first where the queue says
-    so.
+    """The queue's mode, or blind.
+
+    Blind applies to a sticky random share, and to all but the first reviewer if the queue is configured so.
     """
     if sticky_draw("blind", item.pk, item.round, reviewer.pk) < queue.blind_share:
         return ReviewMode.BLIND
@@ -128,15 +130,14 @@ def drawn_mode(item: Item, queue: ReviewQueue, reviewer: User) -> ReviewMode:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What must be known before a lease, asked in one round trip: this is what every next item waits for."""
+    """The state needed before a lease, read in one round trip because every next item waits for it."""
 
-    held: int | None  # the lease to show again
-    expired: bool  # some lease of the queue has run out
+    held: int | None  # primary key of the lease to show again
+    expired: bool  # whether a lease of the queue has expired
     cool_down: bool
 
 
-# of what is held: what was opened before what was leased ahead; of the opened the newest, an undone review is what the
-# person wants now
+# Opened leases come before those leased ahead, newest first: after an undo, the person wants that review.
 _STANDING = """
 SELECT (SELECT id FROM annotation_assignment WHERE reviewer_id = %s AND queue_id = %s
         AND state = 'active' AND expires_at > %s
@@ -190,7 +191,7 @@ def _lease_next(
 
 @lru_cache(maxsize=256)
 def _waiting(conditions: Conditions, opted_out: tuple[str, ...], cool_down: bool) -> Select[Item]:
-    """The first that a queue with such filters serves to such a person."""
+    """The compiled query for the first item that a queue with these filters serves to such a person."""
 
     def build(queue: int, reviewer: int) -> QuerySet[Item]:
         waiting = Item.objects.filter(queue=queue, status=ItemStatus.READY, free_slots__gt=0)
@@ -201,8 +202,8 @@ def _waiting(conditions: Conditions, opted_out: tuple[str, ...], cool_down: bool
 
 
 def _seen_by(reviewer: int) -> Exists:
-    # asked of each candidate by the index of (item, reviewer): NOT IN would read the person's whole history each time
-    # in this round; an appeal goes to nobody who has judged the item before
+    # EXISTS uses the index on (item, reviewer) per candidate; NOT IN would read the person's whole history each time.
+    # Only this round counts, except in an appeal, which goes to nobody who has judged the item before.
     seen = Assignment.objects.filter(
         Q(round=OuterRef("round")) | Q(item__lane=Lane.APPEAL), item=OuterRef("pk"), reviewer=reviewer
     )

@@ -1,4 +1,4 @@
-"""A reviewer's decision as a value, and the checks that need no database."""
+"""A reviewer's decision as a value object, and the checks on it that need no database."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,7 +20,7 @@ MAX_STEPS = 64
 
 @dataclass(frozen=True, slots=True)
 class StepReview:
-    """One step: the guard's text (None for a step that the person added), the person's mark and new text."""
+    """One step: the guard's text (None for a step that the reviewer added), their mark and replacement text."""
 
     text: str | None
     mark: StepMark | None = None
@@ -29,7 +29,7 @@ class StepReview:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """What `as_json` wrote. Raises DecisionNotValid."""
+        """Parse the output of `as_json`. Raises DecisionNotValid."""
         mark, links = row.get("mark"), tuple(Link.of(link) for link in row.get("links", []))
         return cls(row.get("text"), StepMark(mark) if mark else None, row.get("edit"), links)
 
@@ -40,7 +40,7 @@ class StepReview:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person submits. `response_label` is None exactly where the item has no response."""
+    """A submitted decision. `response_label` is None if and only if the item has no response."""
 
     kind: ReviewKind
     prompt_label: Harmfulness
@@ -54,7 +54,7 @@ class Decision:
     steps: tuple[StepReview, ...] = ()
 
     def columns(self) -> dict[str, Any]:
-        """Its columns in a Review. The review page keeps its drafts in the same shape."""
+        """The decision as columns of a Review. Drafts of the review page have the same shape."""
         values = {name: getattr(self, name) for name in COLUMNS}
         lists = {"categories": list(self.categories), "error_kinds": list(self.error_kinds)}
         return values | lists | {"steps": [step.as_json() for step in self.steps]}
@@ -66,7 +66,7 @@ COLUMNS = tuple(one.name for one in fields(Decision))
 def check_decision(
     decision: Decision, item: Item, prediction: Prediction | None, mode: ReviewMode, category_codes: Collection[str]
 ) -> None:
-    """Raises DecisionNotValid, naming the field and the fix."""
+    """Validate a decision. Raises DecisionNotValid with the field and how to fix it."""
     if item.response is None and decision.response_label is not None:
         raise DecisionNotValid("response_label", _("must be empty: this item has no response."))
     if item.response is not None and decision.response_label is None:
@@ -82,7 +82,8 @@ def check_decision(
     _check_steps(decision, prediction, mode)
     _check_links(decision, item, prediction)
     if decision.kind == ReviewKind.ACCEPTED:
-        if mode == ReviewMode.BLIND:  # whether the labels agree would give the guard's away
+        # whether the labels agree would reveal the guard's
+        if mode == ReviewMode.BLIND:
             raise DecisionNotValid("kind", _("cannot be accepted: this queue is reviewed blind."))
         if prediction is None or not prediction.parsed:
             raise DecisionNotValid(
@@ -131,7 +132,7 @@ def _check_steps(decision: Decision, prediction: Prediction | None, mode: Review
 
 
 def wrote(step: StepReview) -> bool:
-    """True where the person wrote something of their own."""
+    """Whether the reviewer changed the text of the step."""
     return step.edit is not None and clean_step(step.edit) != clean_step(step.text or "")
 
 
@@ -140,7 +141,7 @@ def same_labels(decision: Decision, prediction: Prediction) -> bool:
 
 
 def corrected_steps(steps: Sequence[StepReview]) -> tuple[str, ...]:
-    """The reasoning as the person left it: edits applied, steps marked wrong and not rewritten left out."""
+    """The reasoning with the reviewer's edits applied; steps marked wrong but not rewritten are dropped."""
     kept: list[str] = []
     for step in steps:
         text = step.text if step.edit is None else step.edit

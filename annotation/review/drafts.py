@@ -1,4 +1,4 @@
-"""Drafts: unfinished reviews that survive a closed tab, a crash and a lost lease."""
+"""Drafts: unfinished reviews, which survive a closed tab, a crash or a lost lease."""
 
 import uuid
 from collections.abc import Mapping
@@ -16,7 +16,10 @@ MAX_DRAFT_CHARACTERS = 200_000
 
 
 def save_draft(*, reviewer: User, token: uuid.UUID, payload: dict[str, Any]) -> Draft:
-    """Keep the page's state for this reviewer and item; the last save wins. Works on an expired lease too."""
+    """Save the page's state for this reviewer and item; the last save wins. Also works on an expired lease.
+
+    Raises DecisionNotValid, AssignmentNotFound.
+    """
     if len(str(payload)) > MAX_DRAFT_CHARACTERS:
         raise DecisionNotValid(
             "draft",
@@ -32,7 +35,7 @@ def save_draft(*, reviewer: User, token: uuid.UUID, payload: dict[str, Any]) -> 
 
 
 def draft_first(assignment: Assignment) -> dict[str, Any]:
-    """The verdict that the person gave before the reveal, where they gave one. Only one mode of queue asks for it."""
+    """The verdict given before the reveal, if any. Only decide-first queues ask for it."""
     if assignment.review_mode != ReviewMode.DECIDE_FIRST:
         return {}
     return dict(draft_of(assignment.item, assignment.reviewer).get("first") or {})
@@ -44,8 +47,9 @@ def draft_of(item: Item, reviewer: User) -> dict[str, Any]:
 
 
 def _readable(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A draft as the page writes it. A program keeps drafts in a shape of its own: what cannot be read so is left
-    out.
+    """The draft in the page's format.
+
+    API clients may store drafts in other shapes; unreadable parts are dropped.
     """
     steps, categories, first, kinds = (payload.get(name) for name in ("steps", "categories", "first", "error_kinds"))
     rows = [row for row in steps if isinstance(row, dict)] if isinstance(steps, list) else []

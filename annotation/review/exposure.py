@@ -1,7 +1,7 @@
-"""Care for reviewers: what of the evidence they saw is metered, and limited. No claim is made that this prevents harm.
+"""Reviewer care: measures and limits exposure to unblurred evidence. It does not claim to prevent harm.
 
-A person over a limit is in cool-down: until the end of the day (UTC) only items that the guard calls harmless are
-served.
+A person over a limit is in cool-down: until the end of the day (UTC), they get only items that the guard calls
+harmless.
 """
 
 from collections.abc import Collection
@@ -18,20 +18,23 @@ from annotation.models import Event, Exposure, Item, Review, User
 from annotation.status import EventKind
 
 SEVERE = 3  # of 0 to 3
-MOST_SECONDS = 120.0  # of one report by the page: a longer one is a clock that slept
-PAUSE = timedelta(minutes=10)  # without a review: the person rested
-MOST_REVIEWS = 500  # newest reviews that a stretch of work is read from
+# per report by the page; a longer time means that the computer slept
+MOST_SECONDS = 120.0
+# this long without a review counts as a rest
+PAUSE = timedelta(minutes=10)
+# newest reviews read to measure a stretch of work
+MOST_REVIEWS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """One person's day so far (UTC), against their limits."""
+    """A person's exposure today (UTC), and their limits."""
 
     unblurred_s: float
     severe: int
     limit_s: int
     severe_limit: int
-    stretch_minutes: int  # worked without a pause
+    stretch_minutes: int  # minutes worked without a pause
     break_after: int  # minutes
 
     @property
@@ -44,7 +47,7 @@ class Shift:
 
 
 def record_exposure(*, reviewer: User, item: Item, seconds: float, severity: int) -> None:
-    """Add unblurred seconds of an item to the person's day; severity (0 to 3) only ever rises."""
+    """Add unblurred seconds of an item to the person's day. Severity (0 to 3) never decreases."""
     seconds, today = max(0.0, min(seconds, MOST_SECONDS)), timezone.now().date()
     with transaction.atomic():
         row, created = Exposure.objects.get_or_create(
@@ -71,12 +74,12 @@ def shift_of(reviewer: User, *, now: datetime | None = None) -> Shift:
 
 
 def take_break(*, reviewer: User) -> None:
-    """The stretch of work ends here."""
+    """Record a break, which ends the stretch of work."""
     Event.objects.create(kind=EventKind.BREAK_TAKEN, actor=reviewer)
 
 
 def for_person(items: QuerySet[Item], *, opted_out: Collection[str], cool_down: bool) -> QuerySet[Item]:
-    """Without the categories that the person opted out of; in cool-down only what the guard calls harmless."""
+    """Exclude categories that the person opted out of; in cool-down, keep only items that the guard calls harmless."""
     if opted_out:
         items = items.annotate(opted_text=Cast("prediction__categories", TextField()))
         for code in opted_out:
@@ -92,14 +95,14 @@ def cools_down(reviewer: User) -> bool:
 
 
 def over_limits(reviewer: User, *, unblurred_s: float, severe: int) -> bool:
-    """What the person has seen today, against their limits."""
+    """Whether today's exposure reaches one of the person's limits."""
     limit_s = settings.EXPOSURE_LIMIT_S if reviewer.exposure_limit_s is None else reviewer.exposure_limit_s
     severe_limit = settings.SEVERE_LIMIT if reviewer.severe_limit is None else reviewer.severe_limit
     return unblurred_s >= limit_s or severe >= severe_limit
 
 
 def _stretch(reviewer: User, now: datetime) -> int:
-    """Minutes since the person's last pause or break, judging by their reviews; 0 while they rest."""
+    """Minutes worked since the last pause or break, based on the person's reviews; 0 during a pause."""
     rested = (
         Event.objects.filter(kind=EventKind.BREAK_TAKEN, actor=reviewer, at__gt=now - timedelta(days=1))
         .order_by("-id")

@@ -1,14 +1,15 @@
-"""Items that a person flagged to come back to: an event sets the flag, a later one takes it away."""
+"""Items flagged for later. Each toggle is an event, and the newest one decides."""
 
 from annotation.database.lists import long_texts
 from annotation.models import Event, Item, User
 from annotation.status import EventKind
 
-MOST_EVENTS = 200  # newest flag events of a person
+# newest flag events read for one person
+MOST_EVENTS = 200
 
 
 def toggle_flag(*, user: User, item: Item) -> bool:
-    """True: flagged now."""
+    """Toggle the flag. Returns True if the item is now flagged."""
     on = not is_flagged(user, item)
     Event.objects.create(kind=EventKind.FLAGGED_FOR_LATER, actor=user, item=item, detail={"on": on})
     return on
@@ -20,7 +21,7 @@ def is_flagged(user: User, item: Item) -> bool:
 
 
 def flagged_items(user: User) -> list[Item]:
-    """The newest flag first."""
+    """The person's flagged items, most recently flagged first."""
     seen: dict[int, Item] = {}
     off: set[int] = set()
     events = Event.objects.filter(kind=EventKind.FLAGGED_FOR_LATER, actor=user, item__isnull=False).select_related(

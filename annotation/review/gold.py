@@ -1,4 +1,4 @@
-"""Gold labels and hard samples: what reviews settle into."""
+"""Gold labels and hard samples, which result from reviews."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -40,11 +40,11 @@ def settle(
     now: datetime,
     source: GoldSource | None = None,
 ) -> GoldLabel | None:
-    """Called in the review's transaction. Gold when the item has all its reviews and they agree; disagreement
-    escalates.
+    """Create gold once the item has all its reviews and they agree; escalate the item if they disagree.
 
-    A lead's review of an escalated item settles it alone. Reviews that others still had in hand meanwhile settle
-    nothing. The caller holds the item's row: of two last reviews at once the second sees the first.
+    A lead's review settles an escalated item alone; reviews by others that were in progress then settle nothing. Runs
+    in the review's transaction. The caller must hold the lock on the item's row, so that of two simultaneous last
+    reviews the second sees the first.
     """
     if not adjudicates and item.status != ItemStatus.READY:
         return None
@@ -106,7 +106,7 @@ def settle(
 
 
 def reviews_wanted(item: Item) -> int:
-    """An appeal is decided by one person who is new to the item."""
+    """How many reviews the item needs. One person who is new to the item decides an appeal."""
     return 1 if item.lane == Lane.APPEAL else item.queue.reviews_per_item
 
 
@@ -119,11 +119,11 @@ def _source(item: Item, adjudicates: bool) -> GoldSource:
 def target_reasoning(
     decision: Decision, prediction: Prediction | None, mode: ReviewMode
 ) -> tuple[tuple[str, ...], TargetSource]:
-    """The reasoning that training learns from, and whose it is.
+    """The reasoning to train on, and its source.
 
-    The person's own words win. Where they agree with the guard and touched nothing, its reasoning stands. Where they
-    flipped a label and wrote nothing, one of the guard's own rollouts that reached the right verdict; else the guard
-    writes it later.
+    The reviewer's own text takes precedence. If the reviewer agreed with the guard and changed nothing, the guard's
+    reasoning is used. Otherwise it comes from one of the guard's rollouts with the right verdict; if there is none, the
+    guard generates it later.
     """
     if any(wrote(step) for step in decision.steps):
         steps = corrected_steps(decision.steps)
@@ -140,8 +140,9 @@ def target_reasoning(
 
 
 def naming_categories(steps: tuple[str, ...], codes: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """The target with a closing step for the categories that the person chose and no step names: guards learn them from
-    the steps.
+    """The target with a final step that names the chosen categories missing from the other steps.
+
+    Guards learn categories from the steps.
     """
     named = categories_named(steps, names.keys())
     unnamed = [f"{names[code]} ({code})" for code in codes if code not in named]
@@ -149,8 +150,9 @@ def naming_categories(steps: tuple[str, ...], codes: Sequence[str], names: Mappi
 
 
 def contradictions(decision: Decision, prediction: Prediction | None) -> list[str]:
-    """What gold says against the prediction: prompt, response (labels), unparsed, reasoning (steps rewritten or marked
-    wrong).
+    """Where the decision contradicts the prediction.
+
+    Values: prompt and response (labels), unparsed, reasoning (steps rewritten or marked wrong).
     """
     if prediction is None:
         return []
@@ -167,8 +169,9 @@ def contradictions(decision: Decision, prediction: Prediction | None) -> list[st
 
 
 def withdraw(*, item: Item, actor: User, now: datetime) -> None:
-    """Take the standing gold label back; one that it superseded stands again. Raises SnapshotUsedIt where a snapshot
-    has taken it.
+    """Withdraw the standing gold label and restore the one it superseded.
+
+    Raises SnapshotUsedIt if a snapshot contains it.
     """
     standing = GoldLabel.objects.standing().filter(item=item)
     for gold in standing.filter(used_at__isnull=True):
@@ -180,15 +183,16 @@ def withdraw(*, item: Item, actor: User, now: datetime) -> None:
             .order_by("-id")
             .first()
         )
-        if replaced is not None:  # what stood before the review that is taken back
+        if replaced is not None:
             GoldLabel.objects.filter(pk=replaced.pk).update(superseded_at=None)
     elif standing.exists():
         raise SnapshotUsedIt
 
 
 def mark_used(*, gold_ids: Sequence[int]) -> int:
-    """Freeze gold rows that a snapshot takes. Returns how many are frozen now and still stand; called in the snapshot's
-    transaction.
+    """Freeze the gold rows of a snapshot. Returns how many of them are frozen and still stand.
+
+    Runs in the snapshot's transaction.
     """
     now = clock.now()
     frozen = 0
@@ -200,13 +204,16 @@ def mark_used(*, gold_ids: Sequence[int]) -> int:
 
 
 def slots_left(item: Item) -> int:
-    """Reviews that the queue still wants of this item, less the people who hold it now."""
+    """How many reviews the item still needs, minus its active assignments; at least 1."""
     holding = item.assignments.filter(state=AssignmentState.ACTIVE).count()
     return max(reviews_wanted(item) - len(standing_reviews(item)) - holding, 1)
 
 
 def standing_reviews(item: Item) -> list[Review]:
-    """Of the item's present round, without those of hidden gold: an appeal or a new policy begins another round."""
+    """The reviews of the item's current round that were not retracted, except reviews of hidden gold.
+
+    An appeal or a new policy starts another round.
+    """
     reviews = Review.objects.filter(
         item=item, assignment__round=item.round, hidden_gold__isnull=True, retraction__isnull=True
     )

@@ -1,6 +1,6 @@
-"""Hidden gold: settled items, served among the others to score reviewers and the serving guard.
+"""Hidden gold: settled items mixed in with the others to score reviewers and the serving guard.
 
-A lease on it takes no slot and its review settles nothing.
+A lease on hidden gold takes no slot, and its review settles nothing.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,11 @@ from annotation.errors import ServiceError
 from annotation.models import Assignment, GoldLabel, HiddenGold, Item, ReviewQueue, User
 from annotation.status import REOPENABLE, ItemStatus
 
-DRAWN_FROM = 200  # newest items that one draw chooses among
+# newest items that each draw chooses from
+DRAWN_FROM = 200
 
-_random = SystemRandom()  # nobody shall guess which item comes next
+# so that nobody can predict the next item
+_random = SystemRandom()
 
 
 class NotSettled(ServiceError):
@@ -27,8 +29,9 @@ class HiddenGoldAlready(ServiceError):
 
 
 def make_hidden_gold(*, item: Item, by: User, note: str = "") -> HiddenGold:
-    """Serve a settled item as hidden gold from now on; its standing gold is the verdict. Raises NotSettled,
-    HiddenGoldAlready.
+    """Serve a settled item as hidden gold, with its standing gold as the expected verdict.
+
+    Raises NotSettled, HiddenGoldAlready.
     """
     gold = GoldLabel.objects.standing().filter(item=item).first()
     if gold is None or item.status != ItemStatus.REVIEWED:
@@ -52,13 +55,14 @@ def make_hidden_gold(*, item: Item, by: User, note: str = "") -> HiddenGold:
 
 
 def retire_hidden_gold(*, hidden_gold: HiddenGold) -> None:
-    """Serve it no more; the scores it gave stay."""
+    """Stop serving this hidden gold; existing scores remain."""
     HiddenGold.objects.filter(pk=hidden_gold.pk).update(active=False)
 
 
 def draw_hidden_gold(*, queue: ReviewQueue, reviewer: User) -> HiddenGold | None:
-    """Hidden gold that this person has not judged, for the queue's share of leases; None: serve the queue's next
-    instead.
+    """For the queue's share of leases, random hidden gold that this person has not judged.
+
+    None means that the queue's next item is served instead.
     """
     if _random.random() >= queue.known_share:
         return None
@@ -73,5 +77,5 @@ def draw_hidden_gold(*, queue: ReviewQueue, reviewer: User) -> HiddenGold | None
 
 
 def is_right(hidden_gold: HiddenGold, prompt_label: str | None, response_label: str | None) -> bool:
-    """Every task that hidden gold has a label for is answered with it."""
+    """Whether the labels match hidden gold in every task that it has a label for."""
     return (hidden_gold.prompt_label in (None, prompt_label)) and (hidden_gold.response_label in (None, response_label))

@@ -1,4 +1,4 @@
-"""What the item page shows: the item's life, and what of it this person may see."""
+"""The item page: the item's history, and how much of it a person may see."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,26 +7,31 @@ from annotation.models import Event, GoldLabel, Item, Prediction, Review, User
 from annotation.review.page_values import Step, reviewed_steps
 from annotation.status import EventKind, ItemStatus, ReviewMode
 
-CORPUS_LABELS = "labels"  # where importers of corpora keep the gold
+# metadata key under which corpus importers store the gold labels
+CORPUS_LABELS = "labels"
 
 
 def may_see_judgement(user: User, item: Item) -> bool:
-    """On the item page: leads always; reviewers where it cannot sway a verdict of theirs any more."""
+    """Whether the item page shows the guard's judgement.
+
+    Leads always see it; reviewers see it once it can no longer influence their verdict.
+    """
     if user.is_lead or item.queue.mode == ReviewMode.OPEN:
         return True
     return item.queue.mode != ReviewMode.BLIND and Review.objects.filter(item=item, reviewer=user).exists()
 
 
 def may_see_reviews(user: User, item: Item) -> bool:
-    """Other people's reviews, on the item page: not while the person may still have to judge the item on their own."""
+    """Whether the item page shows other people's reviews: not while the person may still have to judge the item."""
     return (
         user.is_lead or item.status == ItemStatus.REVIEWED or Review.objects.filter(item=item, reviewer=user).exists()
     )
 
 
 def shown_metadata(user: User, item: Item) -> dict[str, Any]:
-    """What the sender said of the item. The labels that a corpus gave it are for leads, and only once people have
-    decided.
+    """The sender's metadata of the item.
+
+    Labels from a corpus are shown only to leads, and only after people have decided.
     """
     decided = user.is_lead and item.status == ItemStatus.REVIEWED
     return {name: value for name, value in item.metadata.items() if decided or name != CORPUS_LABELS}
@@ -34,7 +39,7 @@ def shown_metadata(user: User, item: Item) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One event of an item's life, with its row."""
+    """One event in an item's history, with the prediction, review or gold it refers to."""
 
     event: Event
     words: str
@@ -45,7 +50,7 @@ class Moment:
 
 
 def life_of(item: Item) -> list[Moment]:
-    """Everything that happened to the item, oldest first."""
+    """The item's full history, oldest first."""
     predictions = {p.version.name: p for p in item.predictions.select_related("version")}
     reviews = {r.pk: r for r in item.reviews.select_related("reviewer", "prediction", "upholds__reviewer")}
     golds = {g.created_at: g for g in item.gold_labels.select_related("hard_sample")}

@@ -1,7 +1,6 @@
-"""Taking the first of some items and leasing it. On PostgreSQL one statement does it all; elsewhere four do.
+"""Lease the first of some items: one statement on PostgreSQL, four on other databases.
 
-The statement is put together from the ORM's own SQL for the items and from the columns of Assignment, so neither is
-said twice.
+The statement is built from the ORM's SQL for the items and from the columns of Assignment, so neither is duplicated.
 """
 
 from functools import lru_cache
@@ -20,7 +19,7 @@ _ITEM = Select(lambda item: Item.objects.select_related("prediction__version").f
 
 
 def take_first(items: QuerySet[Item]) -> Item | None:
-    """Take one slot of the first of `items`. On PostgreSQL concurrent callers skip what another one is taking."""
+    """Take one slot of the first of `items`. On PostgreSQL, concurrent callers skip rows locked by each other."""
     if connection.features.has_select_for_update_skip_locked:
         items = items.select_for_update(skip_locked=True, of=("self",))
     item = next(iter(items.select_related("prediction", "queue")[:1]), None)
@@ -30,17 +29,17 @@ def take_first(items: QuerySet[Item]) -> Item | None:
 
 
 def first_for_lease(items: QuerySet[Item]) -> QuerySet[Any]:
-    """What `lease_first` takes, for who compiles it."""
+    """The query to compile into the `items` of `lease_first`."""
     if connection.vendor == "postgresql":
         return items.select_for_update(skip_locked=True, of=("self",)).values_list("pk", "round")[:1]
     return items.select_related("prediction__version")[:1]
 
 
 def lease_first(items: Select[Item], lease: Assignment, **values: int) -> Assignment | None:
-    """Give `lease`, which names no item yet, to the first of `items`, with its event. None: there is none. In the
-    caller's transaction.
+    """Assign the first of `items` to `lease` and store it with its event, in the caller's transaction.
 
-    `items`: of `first_for_lease`, to be run with `values`.
+    `lease` has no item yet. `items` is compiled from `first_for_lease` and run with `values`. Returns None if there is
+    no item.
     """
     if connection.vendor == "postgresql":
         return _on_postgresql(items, lease, values)
@@ -52,7 +51,7 @@ def lease_first(items: Select[Item], lease: Assignment, **values: int) -> Assign
 
 
 def store_lease(lease: Assignment) -> Assignment:
-    """With its event."""
+    """Insert the lease and its event."""
     insert(lease)
     insert(Event(kind=EventKind.ASSIGNED, item_id=lease.item_id, actor_id=lease.reviewer_id, at=lease.created_at))
     return lease

@@ -1,4 +1,4 @@
-"""Leases: who holds which item, until when."""
+"""Leases: which person holds which item, and until when."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from annotation.status import AssignmentState, EventKind
 
 
 def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
-    """The page shows what was leased ahead: its time begins. False: the hold ran out meanwhile."""
+    """Start the clock of an item leased ahead when the page shows it. Returns False if the lease has expired."""
     now = clock.now()
     with transaction.atomic():
         try:
@@ -27,7 +27,7 @@ def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
 
 
 def extend_lease(*, reviewer: User, token: uuid.UUID) -> Assignment:
-    """The page's heartbeat. Raises LeaseExpired where the hold is gone."""
+    """Extend the lease on the page's heartbeat. Raises LeaseExpired."""
     now = clock.now()
     assignment = assignment_by_token(reviewer, token)
     expires_at = now + timedelta(minutes=assignment.queue.lease_minutes)
@@ -39,7 +39,7 @@ def extend_lease(*, reviewer: User, token: uuid.UUID) -> Assignment:
 
 
 def release_expired(*, now: datetime | None = None, queue: ReviewQueue | None = None) -> int:
-    """End the leases that have run out and give their slots back. Returns how many."""
+    """End expired leases, at most 500, and give their slots back. Returns how many were released."""
     now = now or clock.now()
     with transaction.atomic():
         expired = Assignment.objects.filter(state=AssignmentState.ACTIVE, expires_at__lte=now)
@@ -54,7 +54,7 @@ def release_expired(*, now: datetime | None = None, queue: ReviewQueue | None = 
 
 
 def end(assignment: Assignment, state: AssignmentState, now: datetime, reason: str = "") -> bool:
-    """Move an active assignment to its end, once. False: somebody did already."""
+    """Move an active assignment to an end state. Returns False if it has already ended."""
     return _END.run(assignment=assignment.pk, state=state.value, now=now, reason=reason) == 1
 
 
@@ -73,8 +73,9 @@ def give_back_slot(assignment: Assignment) -> bool:
 
 
 def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assignment:
-    """The live assignment with its item, queue and prediction; it and the item are locked where the database can.
-    Raises LeaseExpired.
+    """The live assignment with its item, queue and prediction. Raises LeaseExpired, AssignmentNotFound.
+
+    The rows of the assignment and the item are locked if the database supports it.
     """
     assignment = assignment_by_token(reviewer, token, lock=True)
     if assignment.state != AssignmentState.ACTIVE or assignment.expires_at <= now:
@@ -99,7 +100,7 @@ _BY_TOKEN_LOCKED = Select(
 
 
 def open_assignment(assignment: Assignment, now: datetime) -> Assignment:
-    """The person sees from now on what was leased ahead for them: its time begins."""
+    """Start the clock of an assignment that was leased ahead."""
     assignment.opened_at, assignment.expires_at = now, now + timedelta(minutes=assignment.queue.lease_minutes)
     assignment.save(update_fields=["opened_at", "expires_at"])
     return assignment

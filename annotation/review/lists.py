@@ -1,4 +1,4 @@
-"""Reading lists for the pages of reviewers and leads: their last reviews, what they hold, what was escalated."""
+"""Lists on the pages of reviewers and leads: recent reviews, held items and escalated items."""
 
 import uuid
 
@@ -12,15 +12,16 @@ LEAD_LIST = 8
 
 
 def last_reviews(reviewer: User) -> list[Review]:
-    """The ten that can still be undone, newest first."""
+    """The reviewer's ten newest reviews, which can still be undone, newest first."""
     reviews = Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
     rows = reviews.select_related("item", "assignment__queue").defer(*long_texts(review="", item="item"))
     return list(rows.order_by("-id")[:LAST_REVIEWS])
 
 
 def escalated_items() -> list[tuple[Item, Assignment | None]]:
-    """The newest items that wait for a lead, each with the escalation that sent it there; None: its reviews
-    disagree.
+    """The newest escalated items, each with the assignment that escalated it.
+
+    The assignment is None if the item was escalated because its reviews disagree.
     """
     items = list(
         Item.objects.filter(status=ItemStatus.ESCALATED).defer(*long_texts(item="")).order_by("-id")[:LEAD_LIST]
@@ -35,7 +36,7 @@ def escalated_items() -> list[tuple[Item, Assignment | None]]:
 
 
 def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
-    """The escalated item that this lead holds already; of the one given, the hold on it."""
+    """The lead's active assignment of an escalated item, restricted to `item` if given."""
     held = Assignment.objects.filter(
         reviewer=lead, state=AssignmentState.ACTIVE, expires_at__gt=clock.now(), item__status=ItemStatus.ESCALATED
     )
@@ -45,7 +46,7 @@ def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
 
 
 def assignment_of(reviewer: User, token: uuid.UUID) -> Assignment | None:
-    """The reviewer's assignment in whatever state, with what the review page needs."""
+    """The reviewer's assignment in any state, with the related rows that the review page needs."""
     assignments = Assignment.objects.select_related("item", "item__prediction", "queue")
     try:
         found = assignments.get(token=token, reviewer=reviewer)

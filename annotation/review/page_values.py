@@ -1,4 +1,4 @@
-"""What the review page shows."""
+"""The values shown on the review page."""
 
 import json
 from collections import Counter
@@ -31,7 +31,8 @@ from annotation.status import ErrorKind, EventKind, ReviewMode
 from guardapp.guard.word_diff import Segment, word_diff
 
 NO_LABEL = gettext_noop("none")
-MOST_COUNTED = 1_000  # waiting items: beyond it the page says "1,000 or more"
+# waiting items; above this, the page shows "1,000 or more"
+MOST_COUNTED = 1_000
 UNPARSED = "unparsed"
 
 
@@ -44,7 +45,7 @@ class SeenFrame:
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One file of the item: what the guard saw of it, and the file itself. `frames` is empty before a prediction."""
+    """One file of the item and the frames that the guard saw. `frames` is empty before a prediction."""
 
     asset: MediaAsset
     number: int
@@ -59,7 +60,7 @@ class Medium:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How the sampled rollouts of a prediction fall out for one label."""
+    """The distribution of one label over a prediction's sampled rollouts."""
 
     task: str
     counts: tuple[tuple[str, int], ...]  # most common first
@@ -74,7 +75,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step as the page shows it: the guard's text (None: added by the person) and the person's work on it."""
+    """A step on the page: the guard's text (None if the reviewer added it) and the reviewer's work on it."""
 
     number: int
     text: str | None
@@ -97,7 +98,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The person's unfinished decision, from the draft."""
+    """The reviewer's unfinished decision, from the draft."""
 
     prompt_label: str = ""
     response_label: str = ""
@@ -115,7 +116,7 @@ class Work:
 class ReviewPage:
     assignment: Assignment
     item: Item
-    prediction: Prediction | None  # None where there is none, or where it may not be shown yet
+    prediction: Prediction | None  # None if missing or still hidden
     judgement_hidden: bool
     media: tuple[Medium, ...]
     steps: tuple[Step, ...]
@@ -150,12 +151,12 @@ class ReviewPage:
 
     @property
     def disagreeing(self) -> int:
-        """Sampled rollouts that say something else than the judgement."""
+        """The number of sampled rollouts that disagree with the judgement."""
         return 0 if self.prediction is None else round(self.prediction.disagreement * len(self.prediction.rollouts))
 
 
 def review_page(assignment: Assignment) -> ReviewPage:
-    """All that the review page shows. The judgement is left out while the queue's mode hides it."""
+    """The content of the review page, without the judgement while the queue's mode hides it."""
     item, reviewer = assignment.item, assignment.reviewer
     payload = draft_of(item, reviewer)
     shown = judgement_shown(assignment, payload)
@@ -188,8 +189,9 @@ def review_page(assignment: Assignment) -> ReviewPage:
 
 
 def _blurred(assignment: Assignment) -> bool:
-    """By the person's own wish, by the queue, or by what the guard named; the guard's word counts in blind queues
-    too.
+    """Whether the reviewer, the queue or a category that the guard named calls for blurring.
+
+    The guard's categories count in blind queues too.
     """
     prediction, queue = assignment.item.prediction, assignment.queue
     named = bool(prediction and set(prediction.categories).intersection(queue.blur_categories))
@@ -197,7 +199,7 @@ def _blurred(assignment: Assignment) -> bool:
 
 
 def _history(assignment: Assignment) -> list[Event]:
-    """The item's newest events; for hidden gold only those that every new item has, so that nobody recognises it."""
+    """The item's newest events; for hidden gold, only those of any new item, so that nobody recognises it."""
     events = assignment.item.events.select_related("actor").order_by("-id")
     if assignment.hidden_gold_id is not None:
         events = events.filter(kind__in=[EventKind.INGESTED, EventKind.PREDICTED])
@@ -205,7 +207,9 @@ def _history(assignment: Assignment) -> list[Event]:
 
 
 def judgement_shown(assignment: Assignment, payload: Mapping[str, Any]) -> bool:
-    """open: always. blind: never. decide first: once the person's own verdict is stored, or they reviewed the item
+    """Whether the guard's judgement may be shown.
+
+    Open: always. Blind: never. Decide first: once the person's own verdict is stored, or if they have reviewed the item
     before.
     """
     if assignment.review_mode == ReviewMode.OPEN:
@@ -245,7 +249,8 @@ def _tally(task: str, rollouts: list[dict[str, Any]]) -> Tally:
 def _steps(prediction: Prediction | None, payload: Mapping[str, Any]) -> tuple[Step, ...]:
     texts = list(prediction.steps) if prediction is not None else []
     drafted = [row for row in payload.get("steps") or [] if row.get("text") is not None]
-    if [row.get("text") for row in drafted] != texts:  # the draft is of another judgement
+    # the draft belongs to another judgement
+    if [row.get("text") for row in drafted] != texts:
         return tuple(Step(number, text) for number, text in enumerate(texts, 1))
     return tuple(
         Step(number, row["text"], row.get("mark"), row.get("edit"), tuple(row.get("links") or ()))

@@ -1,7 +1,7 @@
-"""Regenerate from here: a reviewer keeps the first steps as they left them, and the guard writes the rest again.
+"""Regenerate from here: a reviewer keeps the first steps, and the guard rewrites the rest.
 
-A request is a row. The inference worker holds one at a time, so a killed worker costs one answer: when its claim runs
-out another takes the row, until it is worn out.
+Each request is a row. The inference worker claims one at a time, so a killed worker loses only one answer; after the
+claim expires, another worker takes the row, until its attempts are used up.
 """
 
 import logging
@@ -41,7 +41,7 @@ class JudgementNotShown(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Regenerated:
-    """What one call did: rows claimed, answers stored, rows that FAILED. The rest wait for another attempt."""
+    """The counts of one call: rows claimed, answers stored, rows FAILED. The rest wait for another attempt."""
 
     claimed: int = 0
     done: int = 0
@@ -49,7 +49,7 @@ class Regenerated:
 
 
 def request_regeneration(*, reviewer: User, token: UUID, kept: Sequence[str]) -> Regeneration:
-    """Ask for other steps after `kept`, in place of what the person waits for on this item.
+    """Request new steps after `kept`, replacing any pending request of this person for the item.
 
     Raises LeaseExpired, AssignmentNotFound, JudgementNotShown, DecisionNotValid.
     """
@@ -60,7 +60,7 @@ def request_regeneration(*, reviewer: User, token: UUID, kept: Sequence[str]) ->
         )
     now = clock.now()
     with transaction.atomic():
-        # locks the item: two asks come one after the other
+        # locks the item, which serializes concurrent requests
         assignment = active_assignment(reviewer, token, now)
         prediction = assignment.item.prediction
         if prediction is None or not judgement_shown(assignment, {"first": draft_first(assignment)}):
@@ -95,7 +95,7 @@ def _claim() -> Claim[Regeneration]:
 
 
 def _answer(engine: Engine, version: ModelVersion, row: Regeneration) -> Rollout | str:
-    """The completion, or why there is none; "" where another attempt may help."""
+    """The completion, or the reason for its absence; "" if another attempt may help."""
     policy = policy_for(version)
     shown = evidence_of([row.item], policy, policy_codes(policy))[row.item_id]
     if not isinstance(shown, Evidence):
@@ -109,9 +109,7 @@ def _answer(engine: Engine, version: ModelVersion, row: Regeneration) -> Rollout
 
 
 def opening(kept: Sequence[str]) -> str:
-    """The start of a completion in the layout that `render` writes, up to the number of the first step that is
-    wanted.
-    """
+    """The start of a completion in the layout of `render`, up to the number of the first step to generate."""
     return (
         "<think>\n"
         + "".join(f"Step {number}: {step}\n" for number, step in enumerate(kept, start=1))
@@ -120,8 +118,9 @@ def opening(kept: Sequence[str]) -> str:
 
 
 def _decoding(row: Regeneration) -> Decoding:
-    """Greedy after steps that the person changed; after the guard's own, or asked again, that would write the same:
-    then drawn.
+    """Greedy after steps that the reviewer changed, otherwise sampled.
+
+    Greedy decoding after the guard's own steps, or in a repeated request, would produce the same text again.
     """
     again = Regeneration.objects.filter(
         item=row.item_id, kept=row.kept, state=RegenerationState.DONE, pk__lt=row.pk
@@ -134,7 +133,7 @@ def _decoding(row: Regeneration) -> Decoding:
 
 
 def _store(claim: Claim[Regeneration], result: Rollout | str) -> int:
-    """Write what is still ours to write. 1: an answer was stored."""
+    """Store the result if the claim is still held. Returns the number of answers stored (0 or 1)."""
     now = clock.now()
     if isinstance(result, str):
         if result:
@@ -166,7 +165,7 @@ def _store(claim: Claim[Regeneration], result: Rollout | str) -> int:
 
 
 def _give_up() -> int:
-    """Rows that used up their attempts. Returns how many FAILED."""
+    """Mark rows that have used up their attempts as FAILED. Returns how many."""
     return Regeneration.objects.filter(REGENERATION_CLAIMS.worn_out()).update(
         state=RegenerationState.FAILED,
         finished_at=clock.now(),

@@ -1,4 +1,4 @@
-"""Decide first: the person's own verdict is kept before the guard's is shown."""
+"""Decide-first mode: the reviewer's own verdict is stored before the guard's is shown."""
 
 import uuid
 
@@ -15,8 +15,9 @@ from annotation.status import ReviewMode
 def store_first_verdict(
     *, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None
 ) -> Assignment:
-    """decide first: keep the person's own verdict; from now on the guard's may be shown. The first one counts. Raises
-    LeaseExpired.
+    """Store the reviewer's own verdict; the guard's may then be shown. Later calls do not change it.
+
+    Raises LeaseExpired, AssignmentNotFound.
     """
     now = clock.now()
     with transaction.atomic():
@@ -32,8 +33,9 @@ def store_first_verdict(
 
 
 def reveal(*, reviewer: User, token: uuid.UUID, prompt_label: str, response_label: str | None) -> Assignment:
-    """As `store_first_verdict`, for callers that no form has checked. Raises NothingToReveal and DecisionNotValid
-    too.
+    """Like `store_first_verdict`, for input that no form has validated.
+
+    Also raises NothingToReveal and DecisionNotValid.
     """
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, clock.now())

@@ -1,4 +1,4 @@
-"""What a reasoning step rests on: a frame, a region of a frame, or words of the prompt or the response."""
+"""Links from a reasoning step to its evidence: a frame, a region of a frame, or a span of the prompt or response."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,14 +15,16 @@ FIELDS_OF_KIND = {
     REGION: {"medium", "index", "x", "y", "w", "h"},
     SPAN: {"field", "start", "end"},
 }
-MOST_LINKS = 20  # of one step
+MOST_LINKS = 20  # per step
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """kind frame: `medium` (0 is the item's first) and `index` of one of the frames that the guard saw (0 for an
-    image). region: that, and a box in percent of the frame's width and height. span: characters [start, end) of prompt
-    or response.
+    """A link to a piece of evidence. `kind` determines which fields are set.
+
+    frame: `medium` (0 is the item's first) and `index` of one of the frames that the guard saw (0 for an image).
+    region: the fields of a frame, and a box in percent of the frame's width and height.
+    span: characters [start, end) of the prompt or response.
     """
 
     kind: str
@@ -38,7 +40,7 @@ class Link:
 
     @classmethod
     def of(cls, value: Any) -> "Link":
-        """From JSON. Raises DecisionNotValid."""
+        """Parse a link from JSON. Raises DecisionNotValid."""
         kind = value.get("kind") if isinstance(value, Mapping) else None
         if (
             not isinstance(value, Mapping)
@@ -66,7 +68,7 @@ class Link:
 
 
 def check_link(link: Link, item: Item, prediction: Prediction | None) -> None:
-    """Raises DecisionNotValid where the link points at nothing."""
+    """Raises DecisionNotValid if the target of the link does not exist."""
     if link.kind == SPAN:
         text = {"prompt": item.prompt, "response": item.response}.get(link.field or "")
         if text is None or link.start is None or link.end is None or not 0 <= link.start < link.end <= len(text):

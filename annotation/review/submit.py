@@ -1,4 +1,4 @@
-"""Submit, skip, escalate, undo: what a reviewer does with the item they hold."""
+"""Submit, skip, escalate and undo: the actions of a reviewer on a held item."""
 
 import uuid
 from datetime import datetime
@@ -38,9 +38,9 @@ _DROP_DRAFT = Delete(lambda item, reviewer: Draft.objects.filter(item=item, revi
 def submit_review(
     *, reviewer: User, token: uuid.UUID, idempotency_key: str, decision: Decision, upholds: Review | None = None
 ) -> Review:
-    """Store the review and settle gold. The same key twice is one review. `upholds`: see review.adjudication.
+    """Store the review and settle gold. Idempotent by `idempotency_key`. `upholds`: see review.adjudication.
 
-    Raises LeaseExpired (the decision is kept as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound,
+    Raises LeaseExpired (the decision is saved as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound,
     SideGone.
     """
     if not 8 <= len(idempotency_key) <= 64:
@@ -52,7 +52,7 @@ def submit_review(
             )
     except (LeaseExpired, IntegrityError) as error:
         earlier = _earlier(reviewer, token, idempotency_key)
-        # two submits at the same moment: the first one won, and ended the lease
+        # of two simultaneous submits, the first won and ended the lease
         if earlier is not None:
             return earlier
         if isinstance(error, LeaseExpired):
@@ -114,8 +114,9 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
 
 
 def skip(*, reviewer: User, token: uuid.UUID) -> None:
-    """Give the item back. It never returns to this person. Skipped twice is skipped once. Raises LeaseExpired,
-    AssignmentNotFound.
+    """Give the item back, never to be served to this person again. Idempotent.
+
+    Raises LeaseExpired, AssignmentNotFound.
     """
     now = clock.now()
     with transaction.atomic():
@@ -126,8 +127,9 @@ def skip(*, reviewer: User, token: uuid.UUID) -> None:
 
 
 def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
-    """Hand the item to a lead. Raises DecisionNotValid where the reason is missing, LeaseExpired,
-    AssignmentNotFound.
+    """Hand the item to a lead.
+
+    Raises DecisionNotValid (missing reason), LeaseExpired, AssignmentNotFound.
     """
     reason = reason.strip()
     if not reason:
@@ -136,7 +138,7 @@ def escalate(*, reviewer: User, token: uuid.UUID, reason: str) -> None:
     with transaction.atomic():
         assignment = active_assignment(reviewer, token, now)
         _leave(assignment, AssignmentState.ESCALATED, EventKind.ESCALATED, reviewer, now, reason)
-        # not what a lead has settled meanwhile
+        # unless a lead has settled it in the meantime
         Item.objects.filter(pk=assignment.item_id, status=ItemStatus.READY).update(status=ItemStatus.ESCALATED)
 
 
@@ -152,7 +154,7 @@ def _leave(
 
 
 def undo_last(*, reviewer: User) -> Assignment:
-    """Undo the newest review of this person that still stands. Raises NothingToUndo, SettledByLead, SnapshotUsedIt."""
+    """Undo the person's newest standing review. Raises NothingToUndo, SettledByLead, SnapshotUsedIt."""
     newest = _undoable(reviewer)[:1]
     if not newest:
         raise NothingToUndo
@@ -160,9 +162,9 @@ def undo_last(*, reviewer: User) -> Assignment:
 
 
 def undo_review(*, reviewer: User, review_id: int) -> Assignment:
-    """Retract one of the last ten reviews: its gold is withdrawn and the person holds the item again, their work as a
-    draft.
+    """Retract one of the person's last ten reviews.
 
+    Withdraws its gold, leases the item to the person again and restores their work as a draft.
     Raises NothingToUndo, SettledByLead, SnapshotUsedIt.
     """
     now = clock.now()
@@ -171,7 +173,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         if review is None:
             raise NothingToUndo
         item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
-        # by the same person's other tab, while this one waited
+        # undone in another tab while this request waited for the lock
         if ReviewRetraction.objects.filter(review=review).exists():
             raise NothingToUndo
         if review.hidden_gold_id is not None:
@@ -197,7 +199,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
 
 
 def _undo_on_hidden_gold(review: Review, item: Item, now: datetime) -> Assignment:
-    """A review of hidden gold settled nothing, so nothing but the review is taken back."""
+    """Retract only the review, since a review of hidden gold settles nothing."""
     ReviewRetraction.objects.create(review=review, at=now)
     Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
     Draft.objects.update_or_create(
@@ -207,13 +209,13 @@ def _undo_on_hidden_gold(review: Review, item: Item, now: datetime) -> Assignmen
 
 
 def _stays_escalated(item: Item) -> bool:
-    """Somebody asked for a lead, or a lead holds the dispute: a review less does not take it off their hands."""
+    """Whether the item stays escalated after an undo: someone escalated it, or a lead holds it."""
     escalated_or_held = item.assignments.filter(state__in=[AssignmentState.ESCALATED, AssignmentState.ACTIVE])
     return item.status == ItemStatus.ESCALATED and escalated_or_held.exists()
 
 
 def _undoable(reviewer: User) -> list[Review]:
-    """The person's newest reviews that stand, newest first: at most ten."""
+    """The person's newest standing reviews, at most ten, newest first."""
     return list(
         Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
         .select_related("assignment")
