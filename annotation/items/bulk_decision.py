@@ -1,4 +1,7 @@
-"""One verdict on many near-copies: previewed, applied at once, and undone at once as far as no snapshot has used it."""
+"""One verdict on many near-copies, previewed, applied and undone together.
+
+Undo skips items whose gold is used by a snapshot.
+"""
 
 from collections.abc import Sequence
 
@@ -14,8 +17,8 @@ from annotation.review.gold import settle, withdraw
 from annotation.status import AppealState, AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode
 from guardapp.guard.taxonomy import Harmfulness
 
-MOST = 500  # items a decision
-# why an item is left out is stored as written here, and translated where it is shown
+MOST = 500  # items per decision
+# reasons for skipping an item, stored untranslated and translated on display
 WAITS_NOT = {
     ItemStatus.PENDING: gettext_noop("it waits for the guard"),
     ItemStatus.PREDICTING: gettext_noop("the guard is reasoning about it"),
@@ -48,8 +51,9 @@ def decide_many(
     like: Item | None = None,
     idempotency_key: str,
 ) -> BulkDecision:
-    """Settle every item that waits and that nobody holds; the others are left out, and `skipped` says why. One key is
-    one decision.
+    """Settle all waiting items that nobody holds; `skipped` has the reasons for the rest.
+
+    Idempotent by `idempotency_key`.
 
     Raises BulkLeadsOnly, TooManyItems, DecisionNotValid.
     """
@@ -91,7 +95,10 @@ def decide_many(
 
 
 def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
-    """Take back what no snapshot has used: {item id: why not} of the rest. Raises BulkUndone, BulkLeadsOnly."""
+    """Undo the decision, except for items decided again or used by a snapshot.
+
+    Returns {item id: reason} of the exceptions. Raises BulkUndone, BulkLeadsOnly.
+    """
     if not by.is_lead:
         raise BulkLeadsOnly
     kept, now = {}, clock.now()
@@ -116,7 +123,7 @@ def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
 
 
 def _decide(bulk: BulkDecision, item: Item) -> str:
-    """Why the item is left out; "" where it was settled."""
+    """Settle the item. Returns the reason if it is skipped, else ""."""
     if item.status != ItemStatus.READY:
         return WAITS_NOT[ItemStatus(item.status)]
     if item.assignments.filter(state=AssignmentState.ACTIVE).exists():

@@ -1,4 +1,4 @@
-"""Reading items for the API: one with all that is known of it, or a page of many."""
+"""Items for the API: a single item in full, or a page of items."""
 
 import base64
 import binascii
@@ -68,11 +68,15 @@ def item_with_all(item_id: int) -> dict[str, Any]:
 
 
 def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) -> dict[str, Any]:
-    """Newest first, by id: pages stay right while items come in. One may hold fewer than `limit`, or none, and still
-    name a next one: it scans for a limited time. Raises CursorNotValid."""
+    """A page of items, newest first. Paging is by id, so new items do not shift pages.
+
+    The scan is limited in time, so a page may have fewer than `limit` items, or none, and still name a next page.
+    Raises CursorNotValid.
+    """
     items = search.items()
     if search.source:
-        items = items.filter(source=search.source)  # a program means the whole name
+        # API clients mean the full name, not a prefix
+        items = items.filter(source=search.source)
     columns = (
         "id",
         "source",
@@ -94,8 +98,9 @@ def page_of_items(search: ItemSearch, *, cursor: str = "", limit: int = PAGE) ->
 
 
 def assignment_of(assignment: Assignment) -> dict[str, Any]:
-    """What a reviewer gets to see: the guard's judgement only where the mode shows it before the decision, or after the
-    reveal.
+    """The assignment as its reviewer may see it.
+
+    The guard's judgement is included only if the mode shows it before the decision, or after the reveal.
     """
     item, queue = assignment.item, assignment.queue
     draft = _DRAFT.first(item=item.pk, reviewer=assignment.reviewer_id)

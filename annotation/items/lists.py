@@ -1,4 +1,4 @@
-"""Reading lists for the pages: queues, items, a person's last reviews."""
+"""Lists of items for the pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,17 @@ from annotation.review.lists import LEAD_LIST
 from annotation.status import ItemStatus
 
 PAGE_SIZE = 50
-BEGINNING = 400  # characters of a prompt that a list shows at most
+# maximum characters of a prompt in a list
+BEGINNING = 400
 
 
 @dataclass(frozen=True, slots=True)
 class ItemsPage:
-    """One page of items, newest first. `older` and `newer` are the ids to go on from; None at an end. `reached`: the id
-    where the scan stopped before the page was full; there may be more beyond."""
+    """One page of items, newest first.
+
+    `older` and `newer` are the ids to continue from, or None at an end. `reached` is the id where the scan stopped
+    before the page was full; there may be more items beyond it.
+    """
 
     items: Sequence[Item]
     older: int | None
@@ -33,8 +37,9 @@ def failed_items() -> list[Item]:
 
 
 def items_page(search: ItemSearch, *, before: int | None = None, after: int | None = None) -> ItemsPage:
-    """Keyset paging on the id: the same speed on the last page as on the first. Of prompts an item has only its
-    `beginning`.
+    """A page of items by keyset paging on the id, so the last page is as fast as the first.
+
+    Items have only the `beginning` of their prompt loaded.
     """
     items = search.items().select_related("queue", "prediction").annotate(beginning=Left("prompt", BEGINNING))
     items = items.defer("prompt", *long_texts(item="", prediction="prediction"))

@@ -1,4 +1,4 @@
-"""Items that a lead moves by hand."""
+"""Moving items to another queue by hand."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from annotation.status import AssignmentState, EventKind, ItemStatus
 
 
 def move_items(*, item_ids: Sequence[int], queue: ReviewQueue, by: User) -> int:
-    """A lead moves waiting items to a queue by hand. Those that somebody holds stay. Returns how many moved."""
+    """Move waiting items to a queue, except those that someone holds. Returns how many were moved."""
     moved = 0
     with transaction.atomic():
         items = (

@@ -1,4 +1,4 @@
-"""Searches of items that people keep under a name."""
+"""Item searches saved under a name."""
 
 from annotation.errors import ServiceError
 from annotation.items.search import ItemSearch
@@ -16,7 +16,7 @@ class FilterOfAnother(ServiceError):
 
 
 def save_filter(*, owner: User, name: str, search: ItemSearch, shared: bool) -> SavedFilter:
-    """Under a name that the owner has used before it takes the place of that one. Raises FilterNotValid."""
+    """Save the search, replacing the owner's filter of the same name. Raises FilterNotValid."""
     name = " ".join(name.replace("\x00", "").split())
     if not 0 < len(name) <= LONGEST_NAME or not search.narrowed:
         raise FilterNotValid
@@ -27,7 +27,7 @@ def save_filter(*, owner: User, name: str, search: ItemSearch, shared: bool) -> 
 
 
 def delete_filter(*, saved: SavedFilter, by: User) -> None:
-    """Raises FilterOfAnother."""
+    """Delete the filter. Raises FilterOfAnother."""
     if saved.owner_id != by.pk and not by.is_lead:
         raise FilterOfAnother
     saved.delete()

@@ -1,4 +1,4 @@
-"""Finding items: words of the text, and everything that the list of items can be narrowed by."""
+"""Item search: full text, and all filters of the item list."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from annotation.models import Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
-# they give the guard's judgement away: only for people from whom nothing is hidden
+# these reveal the guard's judgement, so they are only for people who may see all judgements
 OF_THE_JUDGEMENT = ("category", "label", "version")
-MOST_WORDS = 12  # of a search
-# items: what fewer hold is read by their ids; what more hold fills a page soon, wherever the reading begins
+MOST_WORDS = 12  # per search
+# Number of matching items. Up to this many are fetched by id; with more, a scan from anywhere soon fills a page.
 RARE = 10_000
 WORD = re.compile(r"\w+", re.UNICODE)
 IN_SQLITE = "annotation_item.id IN (SELECT rowid FROM annotation_item_text WHERE annotation_item_text MATCH %s)"
@@ -28,7 +28,7 @@ IN_POSTGRESQL = (
     "to_tsvector('simple', left(annotation_item.prompt || ' ' || coalesce(annotation_item.response, ''), 100000)) "
     "@@ to_tsquery('simple', %s)"
 )
-# so that an OR uses the index
+# a subquery, so that an OR can use the index
 BESIDE_OTHERS = "annotation_item.id IN (SELECT annotation_item.id FROM annotation_item WHERE " + IN_POSTGRESQL + ")"  # noqa: S608  (constants)
 CHOICES: Mapping[str, list[str]] = {
     "status": list(ItemStatus.values),
@@ -40,10 +40,10 @@ CHOICES: Mapping[str, list[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ItemSearch:
-    """What the list of items is narrowed by; "" for not at all. A value that is not known counts as "".
+    """The filters of the item list; "" means no filter. Unknown values count as "".
 
-    `text`: every word must begin a word of prompt or response. `external_id` and `source` find by their beginning.
-    `q` is what a person types: words of the text, or how the external id begins.
+    `text`: each word must be a prefix of a word in the prompt or response. `external_id` and `source` match by prefix.
+    `q` is the search box: words of the text, or a prefix of the external id.
     """
 
     q: str = ""
@@ -56,15 +56,15 @@ class ItemSearch:
     modality: str = ""
     language: str = ""
     category: str = ""
-    label: str = ""  # the guard's, of prompt or response
+    label: str = ""  # the guard's label of the prompt or response
     version: str = ""
-    reviewer: str = ""  # username of somebody who reviewed it
-    since: str = ""  # ISO dates, both included
+    reviewer: str = ""  # username of a reviewer of the item
+    since: str = ""  # ISO dates, both inclusive
     until: str = ""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "ItemSearch":
-        """From a query string; never raises."""
+        """Build the search from a query string. Never raises."""
         given = {field.name: str(values.get(field.name, "")).replace("\x00", "").strip()[:300] for field in fields(cls)}
         return cls(**{name: value for name, value in given.items() if name not in CHOICES or value in CHOICES[name]})
 
@@ -74,19 +74,22 @@ class ItemSearch:
 
     @property
     def query(self) -> str:
-        """As a query string, without what is not given."""
+        """The query string, without empty filters."""
         return urlencode(self.narrowed)
 
     @property
     def found_by_index(self) -> bool:
-        """However rare it is, what it asks for is found without a scan of the items."""
+        """Whether an index finds the matches without a scan of the items, however rare they are."""
         return bool(self.q or self.text or self.external_id or self.reviewer)
 
     def without(self, *names: str) -> "ItemSearch":
         return replace(self, **dict.fromkeys(names, ""))
 
     def newest_first(self, items: QuerySet[Item, Row], *, before: int | None, limit: int) -> Scanned[Row]:
-        """Of `items`, which this search has narrowed: `limit` with ids below `before`, or as many as a moment finds."""
+        """At most `limit` of `items` with ids below `before`, newest first.
+
+        `items` must come from this search. The scan is limited in time, so there may be fewer.
+        """
         newest = newest_id()
         before = newest + 1 if before is None else min(before, newest + 1)
         if self.found_by_index:
@@ -94,15 +97,16 @@ class ItemSearch:
         return scan_back(items, before=before, limit=limit)
 
     def oldest_first(self, items: QuerySet[Item, Row], *, after: int, limit: int) -> Scanned[Row]:
-        """Likewise with ids above `after`, the oldest first."""
+        """Like `newest_first`, with ids above `after`, oldest first."""
         if self.found_by_index:
             return Scanned(list(items.filter(pk__gt=after).order_by("pk")[:limit]), None)
         return scan_ahead(items, after=after, up_to=newest_id(), limit=limit)
 
     def items(self) -> QuerySet[Item]:
-        """Unordered; page it by id, with `newest_first`."""
+        """The matching items, unordered. Page them by id with `newest_first`."""
         items, query = Item.objects.all(), Q()
-        if self.version:  # an unknown name is found in its own small table, not in every prediction
+        # looked up in the small version table, so that an unknown name does not scan all predictions
+        if self.version:
             query &= Q(prediction__version__in=list(ModelVersion.objects.filter(name=self.version)))
         for name, lookup in (
             ("status", "status"),
@@ -136,19 +140,19 @@ def newest_id() -> int:
 
 
 def with_text(items: QuerySet[Item], text: str) -> QuerySet[Item]:
-    """Items of which every word of `text` begins a word; all items where `text` holds no word."""
+    """Items in which each word of `text` is a prefix of a word; all items if `text` has no words."""
     return items.filter(_words(text)) if WORD.search(text) else items
 
 
 def _words(text: str, *, beside_others: bool = False) -> Q:
-    """No item where `text` holds no word."""
+    """The condition for `text`; it matches no item if `text` has no words."""
     words = WORD.findall(text)[:MOST_WORDS]
     if not words:
         return Q(pk__in=[])
     if connection.vendor == "postgresql":
         asked = " & ".join(f"{word}:*" for word in words)
-        # PostgreSQL takes a word to be in a fiftieth of all items: for a rare one it would read all of them, the newest
-        # first
+        # PostgreSQL estimates that a word occurs in 2% of all items, so for a rare word it would scan all items from
+        # the newest.
         found = Item.objects.filter(Q(RawSQL(IN_POSTGRESQL, [asked], output_field=BooleanField())))  # noqa: S611
         rare = list(found.values_list("pk", flat=True)[: RARE + 1])
         if len(rare) <= RARE:
@@ -160,7 +164,7 @@ def _words(text: str, *, beside_others: bool = False) -> Q:
 
 
 def day_of(value: str) -> datetime | None:
-    """Its first moment (UTC); None where `value` is no ISO date, or the last day that there is."""
+    """The start of the day (UTC), or None if `value` is not an ISO date or is `date.max`."""
     try:
         day = date.fromisoformat(value)
         return datetime(day.year, day.month, day.day, tzinfo=UTC) if day < date.max else None
