@@ -1,4 +1,4 @@
-"""Queues as leads set them up, and who may work on which."""
+"""Saving queues, and finding those that a user may work on."""
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -24,13 +24,13 @@ class QueueNotYours(ServiceError):
 
 
 def queues_of(user: User) -> QuerySet[ReviewQueue]:
-    """Those that the person may work on, by name; leads may work on all."""
+    """The queues that the user may work on, by name; for leads, all queues."""
     queues = ReviewQueue.objects.order_by("name")
     return queues if user.is_lead else queues.filter(_open_to(user.pk)).distinct()
 
 
 def queue_of(user: User, slug: str) -> ReviewQueue | None:
-    """The one of `queues_of` with this slug."""
+    """The queue of `queues_of` with this slug, or None."""
     return _BY_SLUG.first(slug=slug) if user.is_lead else _BY_SLUG_FOR.first(slug=slug, user=user.pk)
 
 
@@ -43,8 +43,9 @@ _BY_SLUG_FOR = Select(lambda slug, user: ReviewQueue.objects.filter(_open_to(use
 
 
 def save_queue(*, queue: ReviewQueue) -> bool:
-    """Store a new or changed queue. True: its waiting items are to be routed again, so ring. Raises ConditionNotValid,
-    ReviewsBegun.
+    """Store a new or changed queue. Raises ConditionNotValid, ReviewsBegun.
+
+    Returns True if its waiting items must be routed again; the caller then rings.
     """
     queue.filters = Conditions.of(queue.filters).as_json()
     with transaction.atomic():

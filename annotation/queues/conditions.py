@@ -1,6 +1,4 @@
-"""Which items a queue serves or a routing rule catches: one value, asked of one item in memory or of all in the
-database.
-"""
+"""Conditions of queues and routing rules, checked for one item in memory or for all items in the database."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +12,8 @@ from annotation.errors import ServiceError
 from annotation.models import Item, Prediction
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
-CATEGORIES_AS_TEXT = "categories_as_text"  # what `as_query` asks of; see `annotations`
+# the annotation that `as_query` filters on; see `annotations`
+CATEGORIES_AS_TEXT = "categories_as_text"
 NAMES = ("sources", "modalities", "languages", "categories", "versions", "labels")
 CHOICES: Mapping[str, Collection[str]] = {
     "modalities": [modality.value for modality in Modality],
@@ -32,7 +31,7 @@ class ConditionNotValid(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """All that are given must hold; of a list one is enough. Empty catches every item.
+    """Conditions on an item. All given ones must hold; one match per list is enough. Without any, every item matches.
 
     Scores are P(harmful) of the prompt, else of the response, 0 to 1; `disagreement_from` is a share of rollouts, 0 to
     1; `severity_from` is 0 to 3.
@@ -41,9 +40,9 @@ class Conditions:
     sources: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()  # codes that the guard named
+    categories: tuple[str, ...] = ()  # codes named by the guard
     versions: tuple[str, ...] = ()  # names of model versions
-    labels: tuple[str, ...] = ()  # the guard's label of prompt or response
+    labels: tuple[str, ...] = ()  # the guard's label for prompt or response
     score_from: float | None = None
     score_to: float | None = None
     disagreement_from: float | None = None
@@ -51,7 +50,7 @@ class Conditions:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Conditions":
-        """From JSON. Raises ConditionNotValid, naming the field."""
+        """Parse conditions from JSON. Raises ConditionNotValid, naming the field."""
         unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown:
             known = ", ".join(field.name for field in fields(cls))
@@ -71,7 +70,7 @@ class Conditions:
         }
 
     def catch(self, item: Item, prediction: Prediction | None, version: str) -> bool:
-        """Of an item with its prediction by the named version."""
+        """Whether the conditions match an item, given its prediction by the named version."""
         score = _score(prediction)
         labels = {prediction.prompt_label, prediction.response_label} if prediction else set()
         named = set(prediction.categories) if prediction else set()
@@ -92,7 +91,10 @@ class Conditions:
         )
 
     def as_query(self) -> Q:
-        """The same over Item, as the reviewers see it (`Item.prediction`); categories want `annotations`."""
+        """The same conditions as a query on Item and the prediction shown to reviewers (`Item.prediction`).
+
+        Conditions on categories also need `annotations`.
+        """
         query = Q()
         for field, lookup in (
             ("sources", "source__in"),
@@ -118,7 +120,7 @@ class Conditions:
         return query
 
     def annotations(self) -> dict[str, Any]:
-        """What `as_query` asks of: only where it is asked for, since it reads the predictions."""
+        """The annotations that `as_query` needs; only those in use, because they read the predictions."""
         return {CATEGORIES_AS_TEXT: Cast("prediction__categories", TextField())} if self.categories else {}
 
 

@@ -1,4 +1,4 @@
-"""Counts of queues without counting: a tally that a worker renews, and live counts where there is little to count."""
+"""Queue counts: from a tally that a worker renews, or counted live if there are few items."""
 
 import time
 from collections.abc import Mapping
@@ -18,14 +18,16 @@ from annotation.queues.access import queues_of
 from annotation.queues.overdue import AGES, late_items
 from annotation.status import ItemStatus
 
-LIVE_UP_TO = 20_000  # items in all, by the last tally: fewer are counted when asked
+# items in total, by the last tally; at most this many are counted live
+LIVE_UP_TO = 20_000
 RENEW_S = 15.0
-COST_FACTOR = 30  # counting may take a thirtieth of a worker's time
+# counting may take one thirtieth of a worker's time
+COST_FACTOR = 30
 COST_KEY = "tallies-took"
 
 
 def renew_tallies(*, force: bool = False) -> bool:
-    """Count all queues and store it, unless that was done lately for what it costs. False: left as it is."""
+    """Count all queues and store the tallies. Returns False if the last count is too recent for its cost."""
     now = timezone.now()
     newest = QueueTally.objects.order_by("-counted_at").values_list("counted_at", flat=True).first()
     pause = max(RENEW_S, COST_FACTOR * cache.get(COST_KEY, 0.0))
@@ -41,7 +43,7 @@ def renew_tallies(*, force: bool = False) -> bool:
 
 
 def counted_queues(now: datetime) -> list[QueueTally]:
-    """Reads every item once. Nothing is stored."""
+    """Count all queues by reading every item. Stores nothing."""
     rows = (
         Item.objects.order_by()
         .values("queue_id", "status", "lane")
@@ -53,7 +55,7 @@ def counted_queues(now: datetime) -> list[QueueTally]:
 
 
 def tally_is_enough() -> bool:
-    """True where so many items are stored that a page reads the tally instead of counting."""
+    """Whether there are so many items that pages read the tally instead of counting."""
     return sum(QueueTally.objects.values_list("items", flat=True)) > LIVE_UP_TO
 
 
@@ -68,7 +70,7 @@ def _tally(row: dict[str, Any], now: datetime) -> QueueTally:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """A queue and how many of its items stand where."""
+    """A queue and its item counts by status."""
 
     queue: ReviewQueue
     by_status: Mapping[str, int]
@@ -100,8 +102,9 @@ class QueueCounts:
 
 
 def queues_with_counts(user: User) -> list[QueueCounts]:
-    """The queues that the person may work on. Many items are not counted here but read from the tally that a worker
-    renews.
+    """The queues that the user may work on, with counts.
+
+    If there are many items, the counts come from the tally that a worker renews.
     """
     counts: dict[int, dict[str, int]] = {}
     tallied = QueueTally.objects.values_list("queue_id", "status").annotate(n=Sum("items"))
@@ -113,8 +116,9 @@ def queues_with_counts(user: User) -> list[QueueCounts]:
 
 
 def late_by_queue() -> dict[int, int]:
-    """How many items have waited longer than their queue allows, by queue id; queues without such items are left
-    out.
+    """The number of items that have waited longer than their queue allows, by queue id.
+
+    Queues without such items are left out.
     """
     if tally_is_enough():
         return dict(QueueTally.objects.filter(late__gt=0).values_list("queue_id").annotate(n=Sum("late")))

@@ -1,7 +1,7 @@
-"""Items that wait for people longer than their queue allows.
+"""Items that have waited for review longer than their queue allows.
 
-The wait begins when an item comes in. One that an appeal or a new policy has reopened was answered in time or not: it
-counts no more.
+The wait starts when an item arrives. An item reopened by an appeal or a new policy already had its first review, on
+time or not, and is never counted as late.
 """
 
 from datetime import datetime, timedelta
@@ -13,12 +13,12 @@ from annotation.models import Item, ReviewQueue
 from annotation.status import ItemStatus
 
 WAITING = (ItemStatus.READY, ItemStatus.ESCALATED)
-# what waiting items are counted by
+# age limits by which waiting items are counted
 AGES = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(weeks=1))
 
 
 def late_items(now: datetime) -> Q:
-    """Of all queues with a limit."""
+    """Select the late items of all queues with a time limit."""
     limits = ReviewQueue.objects.filter(sla_hours__isnull=False).values_list("pk", "sla_hours")
     late = Q(pk__in=[])
     for queue_id, hours in limits:
@@ -27,7 +27,7 @@ def late_items(now: datetime) -> Q:
 
 
 def late_by(item: Item, queue: ReviewQueue) -> timedelta | None:
-    """How long the item is over its time; None where it is not."""
+    """How long the item is overdue; None if it is not."""
     if queue.sla_hours is None or item.round > 1 or item.status not in WAITING:
         return None
     over = timezone.now() - item.created_at - timedelta(hours=queue.sla_hours)

@@ -1,4 +1,4 @@
-"""Which lane an item takes in front of people, and how soon."""
+"""The lane and the priority of an item in review."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +10,9 @@ from annotation.status import Lane, QueueOrder
 from guardapp.guard.draws import sticky_draw
 from guardapp.guard.taxonomy import LEAST_SEVERITY, Harmfulness, severity_of_category
 
-UNCERTAIN_BAND = 0.15  # a score this close to 0.5 is as good as no verdict
-AGE_WEIGHT = 1.0  # points for each day an item waits
+# a score this close to 0.5 counts as uncertain
+UNCERTAIN_BAND = 0.15
+AGE_WEIGHT = 1.0  # points per day of waiting
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -23,11 +24,11 @@ class Route:
 
 
 def route_item(*, item: Item, prediction: Prediction) -> Route:
-    """Lane and priority of an item that was just predicted.
+    """The lane and priority of an item that was just predicted.
 
-    Priority follows the queue's order; of RISK it is doubt (0 to 3) plus severity (0 to 3) plus age. Age counts as the
-    day of the report, so that the order of two items stays right however long they wait and no row has to be rewritten
-    as time passes.
+    Priority follows the queue's order; for RISK it is doubt (0 to 3) plus severity (0 to 3) plus age. Age is derived
+    from the day of the report, so the order of two items stays correct however long they wait, and no row has to be
+    rewritten as time passes.
     """
     doubt = doubt_of(prediction)
     reported = item.reported_at or item.created_at
@@ -46,26 +47,26 @@ def route_item(*, item: Item, prediction: Prediction) -> Route:
 
 
 def doubt_of(prediction: Prediction) -> float:
-    """0 (every rollout agrees and the score is at an end) to 1. A completion that does not parse is all doubt."""
+    """The guard's doubt, 0 (all rollouts agree and the score is 0 or 1) to 1. An unparsed completion counts as 1."""
     if not prediction.parsed:
         return 1.0
     return max([prediction.disagreement, *(1 - 2 * abs(score - 0.5) for score in _scores(prediction))])
 
 
 def severity_of(prediction: Prediction) -> float:
-    """0 to 3, of the gravest category that the guard named."""
+    """The severity, 0 to 3, of the most severe category named by the guard."""
     if Harmfulness.HARMFUL not in (prediction.prompt_label, prediction.response_label):
         return 0.0
     return float(max([LEAST_SEVERITY, *map(severity_of_category, prediction.categories)]))
 
 
 def is_audited(item_id: int, share: float) -> bool:
-    """A sticky random share of items: the same item is always in or always out."""
+    """Whether the item is in a stable random share: the result for an item never changes."""
     return sticky_draw("audit", item_id) < share
 
 
 def _lane(item: Item, prediction: Prediction) -> Lane:
-    if item.lane in (Lane.APPEAL, Lane.COOL_DOWN):  # not the guard's to say
+    if item.lane in (Lane.APPEAL, Lane.COOL_DOWN):  # the guard must not change these
         return Lane(item.lane)
     share = item.queue.audit_share
     if is_audited(item.pk, settings.AUDIT_SHARE if share is None else share):

@@ -1,6 +1,4 @@
-"""Routing rules: which queue an item goes to once the guard has said something of it. The first rule that catches it
-wins.
-"""
+"""Routing rules: they pick an item's queue after its prediction. The first rule that matches wins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from annotation.queues.conditions import Conditions
 from annotation.queues.priority import route_item
 from annotation.status import AssignmentState, EventKind, ItemStatus, Lane
 
-PREVIEWED = 5_000  # newest predicted items that a preview covers
+PREVIEWED = 5_000  # number of newest predicted items covered by a preview
 EXAMPLES = 20
 CHUNK = 500
 PREDICTED = (ItemStatus.READY, ItemStatus.REVIEWED, ItemStatus.ESCALATED)
@@ -22,7 +20,7 @@ PREDICTED = (ItemStatus.READY, ItemStatus.REVIEWED, ItemStatus.ESCALATED)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A routing rule read once for many items."""
+    """A routing rule, parsed once for many items."""
 
     row: RoutingRule
     conditions: Conditions
@@ -30,7 +28,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What conditions would have caught among the newest predicted items."""
+    """The newest predicted items that the conditions would have matched."""
 
     previewed: int
     caught: int
@@ -43,8 +41,9 @@ def enabled_rules() -> list[Rule]:
 
 
 def place(*, item: Item, prediction: Prediction, version: str, rules: Sequence[Rule]) -> bool:
-    """Set queue, lane, priority, severity and free slots of an item that nobody has reviewed; the caller saves. True:
-    another queue.
+    """Set queue, lane, priority, severity and free slots of an item without reviews; the caller saves.
+
+    Returns True if the queue changed.
     """
     before = item.queue_id
     item.severity = route_item(item=item, prediction=prediction).severity
@@ -57,7 +56,7 @@ def place(*, item: Item, prediction: Prediction, version: str, rules: Sequence[R
 
 
 def preview(conditions: Conditions) -> Preview:
-    """Covers only the newest PREVIEWED items, so that it answers at once however many there are."""
+    """Preview conditions on the newest PREVIEWED items only, so that it is fast however many there are."""
     newest = Item.objects.filter(status__in=PREDICTED, prediction__isnull=False).order_by("-id")
     last = newest.values_list("id", flat=True)[PREVIEWED - 1 : PREVIEWED].first()
     window = newest.filter(pk__gte=last) if last else newest
@@ -66,7 +65,7 @@ def preview(conditions: Conditions) -> Preview:
 
 
 def save_rule(*, rule: RoutingRule, by: User) -> RoutingRule:
-    """Store a new or changed rule at its place. Raises ConditionNotValid."""
+    """Store a new or changed rule at its position. Raises ConditionNotValid."""
     rule.conditions = Conditions.of(rule.conditions).as_json()
     if rule._state.adding:
         rule.created_by = by
@@ -77,7 +76,7 @@ def save_rule(*, rule: RoutingRule, by: User) -> RoutingRule:
 
 
 def move_rule(*, rule: RoutingRule, up: bool) -> None:
-    """One place up or down; at an end nothing changes."""
+    """Move a rule one position up or down; at either end nothing changes."""
     with transaction.atomic():
         rows = list(RoutingRule.objects.select_for_update().order_by("position", "id"))
         at = next(index for index, row in enumerate(rows) if row.pk == rule.pk)
@@ -89,17 +88,18 @@ def move_rule(*, rule: RoutingRule, up: bool) -> None:
 
 
 def route_again(queue: ReviewQueue) -> None:
-    """Ask that the waiting items of a queue be routed anew: its order or the rules changed. `reroute_some` does it; the
-    caller rings.
+    """Request new routing for a queue's waiting items, after its order or the rules changed.
+
+    `reroute_some` does the work; the caller rings.
     """
     ReviewQueue.objects.filter(pk=queue.pk).update(rerouted_to=0)
 
 
 def reroute_some(*, limit: int = CHUNK) -> int:
-    """Route the next waiting items of a queue that asked for it; the mark moves with them, so a killed worker goes on.
-    0: all done.
+    """Route the next waiting items of a queue marked by `route_again`. Returns 0 if nothing is left.
 
-    An item that somebody holds or has reviewed in this round stays where it is.
+    The mark advances with the items, so the work resumes there after a worker is killed. An item that someone holds or
+    has reviewed in this round is not moved.
     """
     queue = ReviewQueue.objects.filter(rerouted_to__isnull=False).order_by("pk").first()
     if queue is None:
