@@ -1,6 +1,6 @@
-"""Requests to addresses that people typed in: never to this machine or its network, unless the installation allows it.
+"""Requests to user-supplied URLs: never to this machine or its network, unless the installation allows it.
 
-Webhooks are posted here; annotation.media.fetch reads pictures over the same connections.
+Webhooks are posted here; annotation.media.fetch downloads pictures over the same connections.
 """
 
 import ipaddress
@@ -35,16 +35,14 @@ class NotDelivered(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and the first bytes of what the other side said."""
+    """The status and the first bytes of a response body."""
 
     status: int
     text: str
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of an address that may be called, as far as it can be checked without a DNS lookup. Raises
-    AddressNotAllowed.
-    """
+    """Parse a URL that may be called, as far as can be checked without a DNS lookup. Raises AddressNotAllowed."""
     try:
         place = urlsplit(url)
         port = place.port
@@ -63,7 +61,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """One POST; redirects are not followed. Raises AddressNotAllowed, NotDelivered."""
+    """Send one POST without following redirects. Raises AddressNotAllowed, NotDelivered."""
     deadline = time.monotonic() + TIMEOUT_S
     text = b""
     try:
@@ -81,9 +79,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
 def request(
     method: str, place: SplitResult, headers: Mapping[str, str], body: bytes | None = None, *, deadline: float
 ) -> Iterator[httpcore2.Response]:
-    """Yield the answer; read its body with `iter_stream`. All of it must end before the monotonic `deadline`.
+    """Yield the response; read its body with `iter_stream`. Everything must finish before the monotonic `deadline`.
 
-    The name is resolved once, and the checked address is the one that is called. Raises AddressNotAllowed,
+    The host name is resolved once, and the request goes to the address that was checked. Raises AddressNotAllowed,
     TimeoutError or another OSError, also while the body is read.
     """
     secure = place.scheme == "https"
@@ -125,7 +123,7 @@ def _ascii_name(place: SplitResult) -> str:
 
 
 def address_of(host: str, port: int) -> str:
-    """One of the host's addresses, all of which must be allowed: a name that also leads inside is not called at all."""
+    """One of the host's addresses. All must be allowed: a host that also resolves to an internal one is refused."""
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
         _refuse_private(ipaddress.ip_address(address.partition("%")[0]))
@@ -147,7 +145,7 @@ def _refuse_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> N
 
 
 class _CheckedBackend(httpcore2.NetworkBackend):
-    """Connects to a checked address only. The Host header and the certificate still carry the name."""
+    """Connects only to a checked address. The Host header and the certificate check still use the host name."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -167,7 +165,7 @@ class _CheckedBackend(httpcore2.NetworkBackend):
 
 
 class _TimedStream(httpcore2.NetworkStream):
-    """Reads and writes until the deadline, so that a peer that sends a byte a second is cut off too."""
+    """Reads and writes until the deadline, so that a peer sending one byte per second is cut off too."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
         self.stream = stream

@@ -1,4 +1,4 @@
-"""Reading webhooks and what they were sent."""
+"""Queries for webhooks and their deliveries."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from annotation.status import DeliveryState
 
 PAGE = 50
 LATELY = timedelta(days=1)
-MOST_MESSAGES = 1_000  # newest messages of a webhook
+MOST_MESSAGES = 1_000  # number of newest messages counted per webhook
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookCounts:
-    """Of its newest MOST_MESSAGES messages: those that wait, and what became of those of the last day."""
+    """Counts for a webhook's newest MOST_MESSAGES messages: waiting ones, and last day's delivered and failed ones."""
 
     webhook: Webhook
     waiting: int
@@ -29,7 +29,7 @@ def webhooks_with_counts() -> list[WebhookCounts]:
 
 
 def deliveries_of(webhook: Webhook, *, before: int | None = None) -> list[Delivery]:
-    """Newest first; one more than a page, where there are more."""
+    """One page of deliveries, newest first, plus one more if there is a next page."""
     rows = webhook.deliveries.order_by("-id")
     return list((rows.filter(pk__lt=before) if before else rows)[: PAGE + 1])
 

@@ -1,6 +1,6 @@
-"""Webhook messages are rows, written with their event and sent until the other side accepts them.
+"""Webhook messages: rows written with their event, and sent until the receiver accepts them.
 
-Signed as the Standard Webhooks specification has it: HMAC-SHA256 over "<id>.<timestamp>.<body>".
+Signed as required by the Standard Webhooks specification: HMAC-SHA256 over "<id>.<timestamp>.<body>".
 """
 
 import base64
@@ -24,10 +24,11 @@ from annotation.models.claims import DELIVERY_CLAIMS
 from annotation.outbound.safe_requests import Answer, NotDelivered, check_url, post
 from annotation.status import DeliveryState, EventKind, WebhookEvent
 
-# between tries; about a day and a quarter, then it has failed
+# pauses between attempts; after about a day and a quarter, delivery has failed
 PAUSES_S = (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
-JITTER = 0.2  # share of a pause, up or down
-TOLERANCE_S = 300  # how old a message's timestamp may be for who checks it
+JITTER = 0.2  # share of a pause, plus or minus
+# maximum age that a receiver should accept for a message's timestamp
+TOLERANCE_S = 300
 _ACTIVE = Select(lambda: Webhook.objects.filter(active=True))
 
 
@@ -36,7 +37,7 @@ class WebhookNotUsable(ServiceError):
 
 
 def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
-    """Called in the transaction of what happened: the messages are there exactly if it is."""
+    """Queue an event's messages. Call it in the event's transaction, so that both are stored or neither."""
     subscribed = [hook for hook in _ACTIVE.rows() if event.value in hook.events]
     if subscribed:
         now = clock.now()
@@ -49,8 +50,9 @@ def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
 
 
 def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
-    """Send what is due, for about so many seconds: silent addresses must not hold up the worker's other work. False:
-    nothing is left.
+    """Send due messages for about `seconds`. Returns False if none is left.
+
+    The time is limited so that unresponsive addresses do not hold up the worker's other work.
     """
     deadline = time.monotonic() + seconds
     due = list(Delivery.objects.filter(DELIVERY_CLAIMS.free()).order_by("due_at")[: limit + 1])
@@ -62,7 +64,7 @@ def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
 
 
 def replay(*, delivery: Delivery, actor: User) -> Delivery:
-    """The same message once more, under its own id, so that who has seen it knows it again."""
+    """Send a message again under its original id, so that a receiver can recognise the duplicate."""
     with transaction.atomic():
         again = Delivery.objects.create(
             webhook=delivery.webhook,
@@ -80,7 +82,7 @@ def replay(*, delivery: Delivery, actor: User) -> Delivery:
 
 
 def save_webhook(*, webhook: Webhook, actor: User) -> Webhook:
-    """Raises AddressNotAllowed, WebhookNotUsable."""
+    """Store a new or changed webhook. Raises AddressNotAllowed, WebhookNotUsable."""
     check_url(webhook.url)
     if not webhook.events or set(webhook.events) - set(WebhookEvent.values):
         raise WebhookNotUsable(_("Choose at least one event."))
@@ -97,7 +99,7 @@ def save_webhook(*, webhook: Webhook, actor: User) -> Webhook:
 
 
 def delete_webhook(*, webhook: Webhook, actor: User) -> None:
-    """With its messages, sent or not."""
+    """Delete a webhook and all its messages, sent or not."""
     with transaction.atomic():
         Event.objects.create(
             kind=EventKind.WEBHOOK_CHANGED, actor=actor, detail={"webhook": webhook.name, "deleted": True}
@@ -127,7 +129,7 @@ def body_of(delivery: Delivery) -> bytes:
 
 
 def _deliver(delivery: Delivery) -> None:
-    """Unless somebody else sends it."""
+    """Send a message, unless another worker is sending it."""
     claim = DELIVERY_CLAIMS.take_row(delivery)
     if claim is None:
         return
@@ -144,7 +146,8 @@ def _deliver(delivery: Delivery) -> None:
         error = "" if 200 <= answer.status < 300 else f"It answered {answer.status}: {answer.text}"[:300]
     except NotDelivered as problem:
         error = str(problem)
-    except ServiceError as problem:  # its address is not allowed: no later try can change that
+    except ServiceError as problem:
+        # the address is not allowed, so a retry would fail too
         mine.update(state=DeliveryState.FAILED, error=str(problem)[:300], ended_at=clock.now())
         return
     prometheus.MESSAGES.labels("refused" if error else "taken").inc()
