@@ -1,4 +1,4 @@
-"""How links of steps read, and text whose characters can be counted on the page."""
+"""Filters for links of reasoning steps, and for text whose characters the page can count."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,15 +18,13 @@ LONGEST = 40
 
 @register.filter
 def exactly(text: str) -> SafeString:
-    """Escaped so that the page's text is the stored one: a browser would turn a bare carriage return into a line
-    feed.
-    """
-    return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  (escaped the line before)
+    """Escape text so that the page shows it exactly as stored: a browser would turn a bare CR into a line feed."""
+    return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  (escaped here)
 
 
 @register.simple_tag
 def link_words(link: Mapping[str, Any], item: Item, prediction: Prediction | None) -> str:
-    """For example: frame 3 · 0:01.50; region of frame 1 · 0:00.00; “quoted words”."""
+    """Describe a link, such as: frame 3 · 0:01.50; region of frame 1 · 0:00.00; “quoted words”."""
     if link["kind"] == SPAN:
         words = ((item.prompt if link["field"] == "prompt" else item.response) or "")[link["start"] : link["end"]]
         return f"“{words[:LONGEST]}…”" if len(words) > LONGEST else f"“{words}”"

@@ -1,4 +1,4 @@
-"""Small pieces of markup that every page shares."""
+"""Template tags and filters shared by all pages."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from annotation.status import EventKind
 
 register = template.Library()
 
-_PLACES: tuple[tuple[str, str, bool], ...] = (  # url name, words, for leads only
+_PLACES: tuple[tuple[str, str, bool], ...] = (  # URL name, label, leads only
     ("home", gettext_noop("Review"), False),
     ("items", gettext_noop("Items"), False),
     ("upload", gettext_noop("Upload"), True),
@@ -35,7 +35,7 @@ _PLACES: tuple[tuple[str, str, bool], ...] = (  # url name, words, for leads onl
 
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
-    """One icon of the sprite; with a label it is read out, without one it is decoration."""
+    """One icon of the sprite. Screen readers read its label; without a label it is decorative."""
     sprite = static("vendor/icons.svg")
     if label:
         return format_html(
@@ -46,7 +46,7 @@ def icon(name: str, label: str = "") -> SafeString:
 
 @register.inclusion_tag("components/nav_links.html", takes_context=True)
 def nav_links(context: template.Context) -> dict[str, object]:
-    """The places this person may go to. A place whose pages are not installed is left out."""
+    """Navigation links available to this user. Links to pages that are not installed are left out."""
     request: HttpRequest = context["request"]
     lead = getattr(request.user, "is_lead", False)
     match = request.resolver_match
@@ -66,14 +66,14 @@ def nav_links(context: template.Context) -> dict[str, object]:
 
 @register.inclusion_tag("components/troubles.html", takes_context=True)
 def troubles(context: template.Context) -> dict[str, tuple[Standing, ...]]:
-    """Current troubles, for people who are signed in."""
+    """Current troubles, for signed-in users only."""
     user = getattr(context.get("request"), "user", None)
     return {"standing": standing_troubles() if getattr(user, "is_authenticated", False) else ()}
 
 
 @register.filter
 def pairs(mapping: Mapping[str, object]) -> list[tuple[str, object]]:
-    """Names and values of a sender's object. A template's `.items` would read a field of that name."""
+    """Names and values of an object from an API client. A template's `.items` would look up a field named "items"."""
     return list(mapping.items())
 
 
@@ -101,7 +101,7 @@ _LABEL_ICONS = {"harmful": "triangle-alert", "unharmful": "check"}
 
 @register.simple_tag
 def label_badge(label: str | None) -> SafeString:
-    """harmful, unharmful or no label, by word and icon as well as colour."""
+    """A label badge: harmful, unharmful or no label, by word and icon as well as colour."""
     if not label:
         return format_html('<span class="badge">{}</span>', _("no label"))
     return format_html(
@@ -109,7 +109,7 @@ def label_badge(label: str | None) -> SafeString:
     )
 
 
-# values of rows that pages show as words; forms and the API keep the value
+# values shown as words on pages; forms and the API keep the value
 VALUES = (
     gettext_noop("harmful"),
     gettext_noop("unharmful"),
@@ -129,7 +129,7 @@ VALUES = (
 
 @register.filter
 def word(value: object) -> str:
-    """A word of the product that comes from Python, in the person's language; anything else as it is."""
+    """Translate a product term that comes from Python; other values are unchanged."""
     return _(str(value)) if value is not None else ""
 
 
@@ -151,19 +151,19 @@ def status_badge(status: str, words: str) -> SafeString:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """0.375 → 38 %; nothing for None."""
+    """0.375 → 38 %; empty for None."""
     return "" if share is None else f"{share * 100:.0f} %"
 
 
 @register.filter
 def as_json(value: object) -> str:
-    """For a data attribute; the template escapes it."""
+    """JSON for a data attribute; the template escapes it."""
     return json.dumps(value)
 
 
 @register.filter
 def duration(seconds: float) -> str:
-    """3723 → 1 h 2 min; below a minute in seconds."""
+    """3723 → 1 h 2 min; seconds only below a minute."""
     whole = int(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{whole} s"
@@ -171,19 +171,19 @@ def duration(seconds: float) -> str:
 
 @register.filter
 def short(number: object) -> str:
-    """A number in few digits: 12, 0.125, 3.4; anything else as it is."""
+    """A float with at most three significant digits (12, 0.125, 3.4); other values are unchanged."""
     return f"{number:.3g}".replace(".", get_format("DECIMAL_SEPARATOR")) if isinstance(number, float) else str(number)
 
 
 @register.filter
 def unlocalized(number: object) -> str:
-    """A number as programs read it, whatever the language of the page."""
+    """A number in machine-readable form, independent of the page's language."""
     return repr(number)
 
 
 @register.filter
 def ago(moment: datetime | None) -> str:
-    """How long ago, in the one unit that matters."""
+    """The time since a moment, in its largest unit."""
     if moment is None:
         return _("never")
     seconds = max(0, int((timezone.now() - moment).total_seconds()))
@@ -195,7 +195,7 @@ def ago(moment: datetime | None) -> str:
 
 @register.filter
 def clock_time(seconds: float) -> str:
-    """Seconds in a video as people read them: 0:07.50."""
+    """A position in a video, from seconds: 0:07.50."""
     minutes, rest = divmod(float(seconds), 60)
     return f"{int(minutes)}:{rest:05.2f}"
 
@@ -230,5 +230,5 @@ def event_icon(kind: str) -> str:
 
 @register.filter
 def counted(number: int) -> str | int:
-    """A count that went no further than COUNTED_UP_TO."""
+    """Show a count; above COUNTED_UP_TO, show "over" and that limit."""
     return number if number <= COUNTED_UP_TO else _("over %(most)s") % {"most": COUNTED_UP_TO}
