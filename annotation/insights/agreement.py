@@ -1,4 +1,4 @@
-"""How well people agree with each other."""
+"""Agreement between reviewers."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
@@ -18,7 +18,7 @@ TASKS = ("prompt", "response")
 
 @dataclass(frozen=True, slots=True)
 class TaskAgreement:
-    """Of one task or one category: items that two or more people reviewed, the share of equal pairs, and alpha."""
+    """Agreement on one task or category: items with two or more reviews, the share of equal pairs, and alpha."""
 
     name: str
     items: int
@@ -44,7 +44,7 @@ class Agreement:
 
 
 def agreement(*, since: datetime, category_codes: Sequence[str] = ()) -> Agreement:
-    """Of items that two or more people reviewed in the same round, as `independent_reviews` has them."""
+    """Agreement on items with two or more `independent_reviews` in the same round."""
     rows = independent_reviews(since)
     many = (
         rows.order_by().values("item_id", "assignment__round").annotate(n=Count("pk")).filter(n__gt=1).values("item_id")
@@ -66,8 +66,9 @@ def agreement(*, since: datetime, category_codes: Sequence[str] = ()) -> Agreeme
 
 
 def independent_reviews(since: datetime) -> QuerySet[Review]:
-    """What people judged on their own, of the newest reviews: no hidden gold, no bulk decisions, no adjudications,
-    which see the others.
+    """The newest reviews that people made independently.
+
+    Excludes hidden gold, bulk decisions, and adjudications, which see the other reviews.
     """
     newest = Review.objects.order_by("-id").values("pk")[:MOST_REVIEWS]
     rows = Review.objects.filter(
@@ -85,7 +86,7 @@ def _agree(name: str, units: Iterable[Sequence[Hashable]]) -> TaskAgreement:
 
 
 def _pairs(groups: Sequence[Sequence[Review]]) -> tuple[PairAgreement, ...]:
-    """Kappa on the prompt label of every two people with items in common, most items first."""
+    """Kappa on the prompt label for each pair of people with items in common, most items first."""
     shared: dict[tuple[str, str], list[tuple[str | None, str | None]]] = defaultdict(list)
     for unit in groups:
         for one, two in combinations(sorted(unit, key=lambda review: review.reviewer.username), 2):

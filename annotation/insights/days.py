@@ -1,4 +1,4 @@
-"""Standing reviews by day, counted once a day is over, and again where one of its reviews was taken back."""
+"""Standing reviews per day, counted after the day ends and recounted if one of its reviews is retracted."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,12 +9,14 @@ from django.db.models.functions import TruncDate
 from annotation.database import clock
 from annotation.models import Review, ReviewDay, ReviewRetraction
 
-DAYS_A_RUN = 31  # the oldest first: after an upgrade it takes a few bells
-LATE = timedelta(minutes=10)  # a review may become visible this long after the time that it carries
+# oldest first, so it takes several runs to catch up after an upgrade
+DAYS_A_RUN = 31
+# a review may become visible this long after its timestamp
+LATE = timedelta(minutes=10)
 
 
 def count_days() -> int:
-    """Count the days that are over and not counted yet. Returns how many were written."""
+    """Count the past days that have not been counted yet. Returns how many were written."""
     now = clock.now()
     last = ReviewDay.objects.aggregate(day=Max("day"), at=Max("counted_at"))
     first = Review.objects.order_by("created_at").values_list("created_at", flat=True).first()
@@ -35,9 +37,7 @@ def count_days() -> int:
 
 
 def reviews_by_day(since: date, *, until: date | None = None) -> Mapping[date, tuple[int, int]]:
-    """Accepted and corrected of the days from `since`, read from the reviews themselves. Days without any are left
-    out.
-    """
+    """{day: (accepted, corrected)} from `since` on, counted from the reviews. Days without reviews are omitted."""
     rows = Review.objects.filter(created_at__gte=_begins(since), retraction__isnull=True)
     if until is not None:
         rows = rows.filter(created_at__lt=_begins(until + timedelta(days=1)))

@@ -1,4 +1,4 @@
-"""Flow and care: reviews a day, what waits, everybody's pace, and exposure."""
+"""Flow and care: reviews per day, backlog, pace of reviewers, and exposure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,11 +24,11 @@ AGE_NAMES = (
     gettext_noop("under 1 week"),
     gettext_noop("older"),
 )  # of lateness.AGES
-MOST_QUEUES = 6  # colours of one
+MOST_QUEUES = 6  # colours in one chart
 
 
 def throughput(since: datetime) -> Insight:
-    """Days that are over are counted already; what is left is read from the reviews."""
+    """Reviews per day. Past days are already counted; the rest are counted from the reviews."""
     found = {
         row.day: (row.accepted, row.corrected)
         for row in ReviewDay.objects.filter(day__gte=since.date()).order_by("day")
@@ -47,7 +47,7 @@ def throughput(since: datetime) -> Insight:
 
 
 def backlog(_since: datetime) -> Insight:
-    """Of the items that wait for people now."""
+    """The items that are waiting for people now, by age and queue."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for queue, by_age in _waiting_by_age():
         for name, number in zip(AGE_NAMES, by_age, strict=True):
@@ -75,14 +75,14 @@ def backlog(_since: datetime) -> Insight:
 
 
 def _waiting_by_age() -> Iterable[tuple[str, list[int]]]:
-    """Queue and items by age; many are not counted here but read from the tally that a worker renews."""
+    """Each queue's number of items by age. Large numbers are read from the tally that a worker refreshes."""
     tallies = QueueTally.objects.all() if tally_is_enough() else counted_queues(timezone.now())
     names = dict(ReviewQueue.objects.values_list("pk", "name"))
     return [(names[row.queue_id], row.by_age) for row in tallies if row.status in WAITING and row.by_age]
 
 
 def _fullest(counts: Sequence[Counter[str]]) -> tuple[list[str], list[str]]:
-    """The queues with a colour of their own, the fullest first, and those that share one."""
+    """The queues with their own colour, fullest first, and those that share one."""
     queues = [queue for queue, _number in sum(counts, Counter[str]()).most_common()]
     most = MOST_QUEUES if len(queues) <= MOST_QUEUES else MOST_QUEUES - 1
     return queues[:most], queues[most:]
@@ -105,7 +105,7 @@ def pace(since: datetime) -> Insight:
 
 
 def exposure(since: datetime) -> Insight:
-    """All people together: who saw what is for the person themselves."""
+    """Exposure of all people combined, because individual figures are private."""
     rows = Exposure.objects.filter(day__gte=since.date()).order_by("day").values("day")
     counted = rows.annotate(
         seconds=Sum("seconds"), severe=Count("pk", filter=Q(severity=3)), people=Count("reviewer", distinct=True)

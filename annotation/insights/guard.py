@@ -1,4 +1,4 @@
-"""The guard against people: drift by week and category, and the errors that reviewers named."""
+"""The guard compared with people: drift by week and category, and the errors that reviewers marked."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,13 @@ from annotation.insights.table import MOST_REVIEWS, Cell, Insight, share, week_o
 from annotation.models import GoldLabel, Review
 from annotation.status import ErrorKind
 
-MOST_CATEGORIES = 6  # lines of one picture
-MOST_GOLD = 20_000  # gold labels that one picture is made of, spread over its weeks
+MOST_CATEGORIES = 6  # lines in one chart
+# gold labels in one chart, spread over its weeks
+MOST_GOLD = 20_000
 
 
 def drift(since: datetime) -> Insight:
-    """The guard against settled gold, week by week."""
+    """The guard compared with settled gold, by week."""
     weeks: dict[date, Counter[str]] = defaultdict(Counter)
     for at, gold, label, _categories in _against_gold(since):
         weeks[week_of(at)][f"{gold}/{label if label == gold else 'other'}"] += 1
@@ -40,7 +41,7 @@ def drift(since: datetime) -> Insight:
 
 
 def drift_by_category(since: datetime) -> Insight:
-    """The commonest categories of gold: the share that the guard got wrong, by week."""
+    """The guard's share of errors in the most common gold categories, by week."""
     wrong: dict[tuple[date, str], list[bool]] = defaultdict(list)
     totals: Counter[str] = Counter()
     for at, gold, label, categories in _against_gold(since):
@@ -78,7 +79,7 @@ def errors(since: datetime) -> Insight:
 
 
 def _against_gold(since: datetime) -> Iterable[tuple[datetime, str | None, str | None, list[str]]]:
-    """Of each week the newest: a share of some thousands says what that of all would."""
+    """The newest gold of each week. A sample of a few thousand is enough to estimate the share."""
     gold = (
         GoldLabel.objects.standing()
         .filter(prediction__isnull=False, prompt_label__isnull=False)
@@ -91,7 +92,7 @@ def _against_gold(since: datetime) -> Iterable[tuple[datetime, str | None, str |
 
 
 def error_kinds(*, since: datetime) -> dict[str, Counter[str]]:
-    """What was wrong with the guard, as reviewers marked it: {version: {kind: reviews}}."""
+    """The guard's errors as marked by reviewers: {version: {kind: reviews}}."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     rows = Review.objects.filter(created_at__gte=since, retraction__isnull=True, prediction__isnull=False).exclude(
         error_kinds=[]

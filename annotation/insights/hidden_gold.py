@@ -1,4 +1,4 @@
-"""How people and guard versions do on hidden gold."""
+"""Scores of people and guard versions on hidden gold."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from annotation.review.hidden_gold import is_right
 
 @dataclass(frozen=True, slots=True)
 class HiddenGoldScore:
-    """Of one person or one version on hidden gold. The rates are 0 to 1; None where there was nothing to get wrong."""
+    """The score of a person or a version on hidden gold. Rates are 0 to 1, or None if they are undefined."""
 
     name: str
     n: int
@@ -28,7 +28,7 @@ class HiddenGoldScore:
 
 
 def scores_of_people(*, since: datetime) -> list[HiddenGoldScore]:
-    """Reviewers on hidden gold, the most reviewed first."""
+    """The scores of reviewers on hidden gold, most reviews first."""
     reviews = Review.objects.filter(hidden_gold__isnull=False, retraction__isnull=True, created_at__gte=since)
     answers: dict[str, list[tuple[HiddenGold, str | None, str | None]]] = defaultdict(list)
     columns = (
@@ -45,7 +45,7 @@ def scores_of_people(*, since: datetime) -> list[HiddenGoldScore]:
 
 
 def scores_of_versions() -> list[HiddenGoldScore]:
-    """Guard versions on the hidden gold that they have predicted; a completion that did not parse is wrong."""
+    """The scores of guard versions on the hidden gold they have predicted. Unparsed completions count as wrong."""
     hidden_gold = {row.item_id: row for row in HiddenGold.objects.filter(active=True)}
     answers: dict[str, list[tuple[HiddenGold, str | None, str | None]]] = defaultdict(list)
     for prediction in (
@@ -61,7 +61,7 @@ def scores_of_versions() -> list[HiddenGoldScore]:
 
 
 def score_of_serving() -> HiddenGoldScore | None:
-    """The version that serves, on the hidden gold that it has judged so far; None before the first."""
+    """The score of the serving version on the hidden gold it has judged so far; None before the first."""
     serving = production_or_none()
     return (
         None if serving is None else next((score for score in scores_of_versions() if score.name == serving.name), None)

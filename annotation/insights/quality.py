@@ -1,4 +1,4 @@
-"""Quality: how well people agree, with each other, with hidden gold, and with the guard after the reveal."""
+"""Quality: agreement of people with each other, with hidden gold, and with the guard after the reveal."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -34,7 +34,7 @@ def agreement_by_week(since: datetime) -> Insight:
 
 
 def people_on_hidden_gold(since: datetime) -> Insight:
-    """The guard that serves stands beside the people, who are measured by the same items."""
+    """People and the serving guard, measured on the same items."""
     guard = score_of_serving()
     serving = [replace(guard, name=_("%(version)s, the guard that serves") % {"version": guard.name})] if guard else []
     return _on_hidden_gold(
@@ -50,7 +50,7 @@ def versions_on_hidden_gold(_since: datetime) -> Insight:
 
 
 def calibration(since: datetime) -> Insight:
-    """How often a review of each stated confidence is what gold says in the end."""
+    """How often reviews match the final gold, by stated confidence."""
     right: dict[int, list[bool]] = defaultdict(list)
     settled = GoldLabel.objects.standing().filter(created_at__gte=since).order_by("-id")
     gold = dict(settled.values_list("item_id", "prompt_label")[:MOST_REVIEWS])

@@ -1,4 +1,4 @@
-"""How each reviewer works: pace, skips, and moves after the reveal."""
+"""The work of each reviewer: pace, skips, and changes of verdict after the reveal."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,25 +14,25 @@ from annotation.status import AssignmentState, ReviewKind
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What people did after they had decided first and then saw the guard's judgement."""
+    """Changes of verdict after the reveal of the guard's judgement, in decide-first mode."""
 
     name: str
     revealed: int
     agreed: int  # before the reveal
-    to_guard: int  # gave up their own verdict for the guard's
-    stayed: int  # kept a verdict that the guard contradicts
-    elsewhere: int  # changed it, but not to the guard's
+    to_guard: int  # changed their verdict to the guard's
+    stayed: int  # kept a verdict that contradicts the guard's
+    elsewhere: int  # changed their verdict, but not to the guard's
 
     @property
     def share_to_guard(self) -> float | None:
-        """Of those that the guard contradicted, 0 to 1."""
+        """The share of contradicted verdicts that changed to the guard's, 0 to 1."""
         contradicted = self.revealed - self.agreed
         return self.to_guard / contradicted if contradicted else None
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a person works. Seconds are medians; rates are shares of what they were given, 0 to 1."""
+    """A person's pace. Seconds are medians; rates are shares of the assigned items, 0 to 1."""
 
     name: str
     reviews: int
@@ -44,7 +44,7 @@ class Pace:
 
 
 def moves_after_reveal(*, since: datetime) -> list[Moves]:
-    """Everybody together first ("all"), then each person."""
+    """The totals of all people first ("all"), then each person."""
     rows = Review.objects.filter(
         first_prompt_label__isnull=False, retraction__isnull=True, created_at__gte=since, prediction__isnull=False
     )
@@ -69,7 +69,7 @@ def moves_after_reveal(*, since: datetime) -> list[Moves]:
 
 
 def paces(*, since: datetime) -> list[Pace]:
-    """Everybody who held an item since then, of the newest leases, by name."""
+    """The pace of everyone with a recent lease since then, by name."""
     newest = Assignment.objects.order_by("-id").values("pk")[:MOST_REVIEWS]
     ended = Assignment.objects.filter(
         pk__in=newest,

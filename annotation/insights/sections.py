@@ -1,7 +1,6 @@
-"""The insights of each section of the page: each is a table, and the page draws a picture of it. A new one is a row.
+"""The insights in each section of the page. Each is a table with a chart; to add one, add a row here.
 
-Every insight reads at most MOST_REVIEWS newest rows or what a worker has counted, so that a page stays quick however
-long the product has run.
+An insight reads at most the newest MOST_REVIEWS rows or counts made by a worker, so the page stays fast as data grows.
 """
 
 from collections.abc import Callable, Mapping

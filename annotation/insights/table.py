@@ -1,4 +1,4 @@
-"""An insight is a table; and the shares and weeks that its cells are made of."""
+"""The table of an insight, and helpers for shares and weeks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,9 @@ Cell = str | float | int | None
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """A table: `columns` name the cells of each row, the first is what the row is about. Shares are 0 to 1.
+    """A table. `columns` names the cells of each row; the first is the row's subject. Shares are 0 to 1.
 
-    `chart` is line, bar or stacked; `drawn` are the positions of the columns that it draws, () for a table without a
-    picture.
+    `chart` is line, bar or stacked; `drawn` has the positions of the charted columns, or () for no chart.
     """
 
     key: str
@@ -37,8 +36,9 @@ def days_since(since: datetime) -> list[date]:
 
 
 def weeks_since(since: datetime) -> list[tuple[datetime, datetime]]:
-    """Begin and end of each from Monday on, the first and the last one cut; the last takes in what has still to
-    settle.
+    """The start and end of each week, from Monday.
+
+    The first week starts at `since`. The last ends a week from now, to include gold that has yet to settle.
     """
     monday = datetime.combine(week_of(since), time(), UTC)
     number = (timezone.now() - monday).days // 7 + 1
@@ -47,7 +47,7 @@ def weeks_since(since: datetime) -> list[tuple[datetime, datetime]]:
 
 
 def week_of(at: datetime) -> date:
-    """The Monday of it."""
+    """The Monday of the week."""
     return at.date() - timedelta(days=at.weekday())
 
 
@@ -55,5 +55,5 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-# newest reviews that a report reads: a share of so many is right to a hundredth
+# newest reviews that a report reads; enough to estimate a share to within 0.01
 MOST_REVIEWS = 20_000
