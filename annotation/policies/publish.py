@@ -1,4 +1,4 @@
-"""Policies: a change makes a new immutable version, marks the gold it casts doubt on, and offers that for re-review."""
+"""Policies: a change creates a new immutable version, and marks affected gold as stale for re-review."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class CategoryText:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Category codes, by what a new version does to them."""
+    """The category codes that a new version adds, removes or rewords."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Changes:
 
     @property
     def cast_doubt(self) -> tuple[str, ...]:
-        """Earlier gold of these may be judged otherwise now."""
+        """Categories whose existing gold may now be judged differently."""
         return self.removed + self.reworded
 
 
@@ -76,9 +76,9 @@ def categories_of(version: PolicyVersion) -> list[CategoryText]:
 def publish_version(
     *, policy: Policy, text: str, categories: Sequence[CategoryText], change: str, by: User, based_on: int
 ) -> PolicyVersion:
-    """A new version, in force at once. Standing gold of reworded and removed categories becomes stale.
+    """Publish a new version, effective immediately. Standing gold of reworded and removed categories becomes stale.
 
-    `based_on` is the number of the version that the person edited. Raises PolicyNotValid, PolicyChangedMeanwhile.
+    `based_on` is the number of the edited version. Raises PolicyNotValid, PolicyChangedMeanwhile.
     """
     _check(categories, change)
     now = timezone.now()
@@ -124,7 +124,7 @@ def publish_version(
 
 
 def gold_of(codes: Sequence[str]) -> QuerySet[GoldLabel]:
-    """Standing gold that names one of the categories."""
+    """Standing gold with at least one of the categories."""
     named = Q()
     for code in codes:
         named |= Q(codes_text__contains=f'"{code}"')
@@ -137,12 +137,16 @@ def stale_gold() -> QuerySet[GoldLabel]:
 
 
 def send_to_review(*, gold_ids: Sequence[int], by: User) -> int:
-    """Reopen the items of stale gold: another round, by anybody. The old gold stands until then. Returns how many."""
+    """Reopen the items of stale gold for another round, by anyone. Returns how many.
+
+    The old gold stands until the new round settles.
+    """
     sent, now = 0, timezone.now()
     with transaction.atomic():
         for gold in stale_gold().filter(pk__in=gold_ids).values("item_id"):
             item = Item.objects.select_for_update(of=("self",)).select_related("queue").get(pk=gold["item_id"])
-            if item.status != ItemStatus.REVIEWED:  # sent already, or appealed
+            # already sent, or appealed
+            if item.status != ItemStatus.REVIEWED:
                 continue
             reopen_item(item=item, lane=Lane.FLAGGED)
             Event.objects.create(
@@ -153,7 +157,7 @@ def send_to_review(*, gold_ids: Sequence[int], by: User) -> int:
 
 
 def confirm_gold(*, gold_ids: Sequence[int], by: User) -> int:
-    """A lead says that stale gold is still right under the new policy. Returns how many."""
+    """Confirm that stale gold is still correct under the new policy. Returns how many."""
     now = timezone.now()
     with transaction.atomic():
         golds = list(stale_gold().filter(pk__in=gold_ids))
