@@ -1,7 +1,7 @@
-"""What is deleted when it has been kept long enough, by class of object; 0 days keep it for ever.
+"""Retention: deletes old objects by class after a number of days; 0 days keeps them forever.
 
-Nothing goes that a snapshot, a hard sample, a gold label, hidden gold, an appeal or an open item refers to. Rows go in
-blocks, each in a transaction of its own, so a killed run has done what it has done.
+Objects referred to by a snapshot, hard sample, gold label, hidden gold, appeal or open item are kept. Rows are deleted
+in blocks, each in its own transaction, so a killed run keeps its progress.
 """
 
 import time
@@ -47,18 +47,20 @@ from annotation.status import (
 )
 
 BLOCK = 1_000
-SECONDS = 60.0  # of one run: what is left goes the next time
-# who held what; decisions are events of other kinds, which stay
+# per run; the rest is deleted in the next one
+SECONDS = 60.0
+# lease events; decisions have other kinds and are kept
 ROUTINE = (EventKind.ASSIGNED, EventKind.RELEASED)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A class of objects. `old` gives those that nothing needs and that ended before a moment; `delete` takes a block
-    of their ids.
+    """A class of objects.
+
+    `old` finds the unneeded objects that ended before a given time; `delete` deletes a block of them.
     """
 
-    days: int  # unless the setting says otherwise
+    days: int  # default; settings may override it
     what: str
     old: Callable[[datetime], QuerySet[Any]]
     delete: Callable[[QuerySet[Any]], object]
@@ -84,8 +86,9 @@ def _files(found: QuerySet[Any]) -> None:
 
 
 def _leases(before: datetime) -> QuerySet[Assignment]:
-    """An expired lease says nothing about its item: the person may be given it again. Its review, had it one, would
-    refer to it.
+    """Expired leases without a review.
+
+    They can be deleted because the person may get the item again anyway.
     """
     return Assignment.objects.filter(state=AssignmentState.EXPIRED, ended_at__lt=before, review__isnull=True)
 
@@ -95,7 +98,7 @@ def _lease_events(before: datetime) -> QuerySet[Event]:
 
 
 def _predictions(before: datetime) -> QuerySet[Prediction]:
-    """Of retired versions, where nobody sees or judged them."""
+    """Predictions of retired versions that nobody sees or has judged."""
     referring: list[QuerySet[Any]] = [
         Item.objects.filter(prediction=OuterRef("pk")),
         Review.objects.filter(prediction=OuterRef("pk")),
@@ -116,7 +119,7 @@ def _regenerations(before: datetime) -> QuerySet[Regeneration]:
 
 
 def _shadow_requests(before: datetime) -> QuerySet[ShadowRequest]:
-    """Those that wore out, and those for a version that shadows no more."""
+    """Shadow requests that used up their attempts, or whose version is retired."""
     return ShadowRequest.objects.filter(~Q(error="") | Q(version__status=VersionStatus.RETIRED), created_at__lt=before)
 
 
@@ -125,8 +128,9 @@ def _sign_ins(before: datetime) -> QuerySet[SignInAttempt]:
 
 
 def _media(before: datetime) -> QuerySet[MediaAsset]:
-    """Files as they were sent, of items that are decided; the frames that the guard saw stay, and with them the gold
-    and its training.
+    """Original files of decided items.
+
+    The frames that the guard saw are kept, so the gold remains usable for training.
     """
     needed = Q(item__status__in=OPEN) | Q(item__hidden_gold__isnull=False)
     young = GoldLabel.objects.filter(item=OuterRef("item"), settled_at__gte=before)
@@ -137,7 +141,7 @@ def _media(before: datetime) -> QuerySet[MediaAsset]:
 
 
 def _originals(found: QuerySet[Any]) -> None:
-    """The row stays: it says what was there. The same bytes may be sent again."""
+    """Delete the files but keep their rows as a record. The same bytes may be sent again."""
     assets = dict(found.values_list("pk", "path"))
     MediaAsset.objects.filter(pk__in=assets).update(deleted_at=clock.now())
     for path in assets.values():
@@ -171,12 +175,15 @@ def days_of(name: str) -> int:
 
 
 def prune(*, dry_run: bool = False, only: str = "", seconds: float = SECONDS) -> dict[str, int]:
-    """How many of each class went, or with `dry_run` would go (at most BLOCK of each are looked for then)."""
+    """Delete old objects. Returns how many of each class were deleted.
+
+    With `dry_run`, returns how many would be deleted, counting at most BLOCK per class.
+    """
     now, deadline = clock.now(), time.monotonic() + seconds
     gone: dict[str, int] = {}
     for name, kept in CLASSES.items():
         days = days_of(name)
-        # a bucket has rules of its own
+        # a bucket has its own lifecycle rules
         if (only and only != name) or not days or (name == "media" and bucket.in_use()):
             continue
         old, model = kept.old(now - timedelta(days=days)), _model(kept)

@@ -1,4 +1,4 @@
-"""What is wrong around the product now, for the pages: people see why something waits before they ask."""
+"""Current operational problems, shown on the pages so that people see why something is delayed."""
 
 import shutil
 import threading
@@ -19,16 +19,18 @@ from annotation.moderation.guard_client import guard_health
 from annotation.people.api_keys import moderation_is_used
 from annotation.status import ItemStatus
 
-CHECK_EVERY_S = 10.0  # a process checks at most this often: a check may wait for what does not answer
+# minimum interval per process, because a check may block on an unresponsive service
+CHECK_EVERY_S = 10.0
 NEARLY_FULL_BYTES = 256 * 1024 * 1024
-STALLED = timedelta(minutes=5)  # items wait for the guard and none was predicted
-# nobody renewed the tallies: beat or the worker of the default queue is away
+# items are waiting for the guard and none was predicted
+STALLED = timedelta(minutes=5)
+# the tallies were not refreshed: beat or the worker of the default queue is down
 SILENT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One thing that is wrong. `kind` is the stable word."""
+    """One problem. `kind` is its stable identifier."""
 
     kind: str
     title: str | Promise
@@ -64,7 +66,10 @@ _seen: tuple[float, tuple[Standing, ...]] = (float("-inf"), ())
 
 
 def standing_troubles() -> tuple[Standing, ...]:
-    """As of this process's last check. One request in CHECK_EVERY_S checks; the others do not wait for it."""
+    """The problems as of this process's last check.
+
+    One request per CHECK_EVERY_S runs the check; the others do not wait for it.
+    """
     global _seen  # noqa: PLW0603  (what this process saw last)
     if time.monotonic() - _seen[0] >= CHECK_EVERY_S and _checking.acquire(blocking=False):
         try:
