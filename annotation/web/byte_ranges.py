@@ -1,6 +1,4 @@
-"""A file on the disk as an answer in parts: a video is scrubbed, a broken-off download goes on (RFC 9110: Range,
-If-Range, ETag).
-"""
+"""Range responses for files on disk, to seek in videos and resume downloads (RFC 9110: Range, If-Range, ETag)."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +12,10 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def answer_with(request: HttpRequest, path: Path, *, etag: str, mime: str, name: str) -> HttpResponseBase:
-    """The file, the part that is asked for, 304 or 416. `etag` is quoted and changes with the bytes. Raises OSError."""
+    """Respond with the file, the requested range, 304 or 416. Raises OSError.
+
+    `etag` must be quoted and must change with the content.
+    """
     if etag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
         return _described(HttpResponse(status=304), etag, name)
     same = request.headers.get("If-Range", etag) == etag
@@ -22,7 +23,7 @@ def answer_with(request: HttpRequest, path: Path, *, etag: str, mime: str, name:
 
 
 def ranged(stream: BinaryIO, header: str, mime: str) -> HttpResponseBase:
-    """All of an open file, the part that a Range header asks for, or 416. The file is closed at the end."""
+    """Respond with all of an open file, the part in the Range header, or 416. The file is closed at the end."""
     size = stream.seek(0, 2)
     stream.seek(0)
     wanted = wanted_range(header, size)
@@ -43,8 +44,9 @@ def ranged(stream: BinaryIO, header: str, mime: str) -> HttpResponseBase:
 
 
 def wanted_range(header: str, size: int) -> range | None:
-    """The bytes asked for; None: all of them; an empty range: nothing of this file. Several ranges are answered with
-    all.
+    """The requested bytes; None for the whole file, an empty range if it cannot be satisfied.
+
+    A request for several ranges gets the whole file.
     """
     match = _RANGE.fullmatch(header.strip())
     if match is None or match.groups() == ("", ""):
@@ -56,7 +58,7 @@ def wanted_range(header: str, size: int) -> range | None:
 
 
 def part_of(stream: BinaryIO, wanted: range) -> Iterator[bytes]:
-    """The bytes of an open file, which is closed at the end."""
+    """Yield the wanted bytes of an open file, then close it."""
     with stream:
         stream.seek(wanted.start)
         left = len(wanted)
@@ -70,6 +72,6 @@ def _described(response: HttpResponseBase, etag: str, name: str) -> HttpResponse
     response["ETag"] = etag
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["X-Content-Type-Options"] = "nosniff"
-    # asked for again each time: the permission may be gone
+    # revalidate each time, because the permission may have been revoked
     response["Cache-Control"] = "private, no-cache"
     return response

@@ -1,4 +1,4 @@
-"""Bodies that are sent in chunks, without Content-Length. Django itself reads them as empty."""
+"""Chunked request bodies without Content-Length, which Django itself reads as empty."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from annotation.web.problems import PROBLEM_JSON, BodyTooLarge, problem_of
 
-MOST_BYTES = 1 << 30  # as of an upload
+MOST_BYTES = 1 << 30  # the same limit as for uploads
 IN_MEMORY_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
 
 
 class ChunkedBodyMiddleware:
-    """Gives a chunked body its length before anybody reads it: kept in memory up to 1 MiB, else in a temporary file.
+    """Buffers a chunked body and sets its length: in memory up to 1 MiB, otherwise in a temporary file.
 
-    A view class that says `streams_body` reads the body itself, while it comes in.
+    A view class with `streams_body` reads the body itself as it arrives.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -41,13 +41,13 @@ class ChunkedBodyMiddleware:
 
 
 def is_chunked(request: HttpRequest) -> bool:
-    """`wsgi.input_terminated`: the server ends the input where the body ends."""
+    """Whether the body is chunked and the server ends the input after it (`wsgi.input_terminated`)."""
     sent = request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
     return "chunked" in sent and bool(request.META.get("wsgi.input_terminated"))
 
 
 def _spooled(stream: IO[bytes]) -> tuple[IO[bytes], int]:
-    """The whole body, rewound, and its bytes. Raises BodyTooLarge."""
+    """The whole body, rewound, and its size in bytes. Raises BodyTooLarge."""
     body, size = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES), 0  # noqa: SIM115  (the request reads it)
     while piece := stream.read(PIECE_BYTES):
         size += len(piece)

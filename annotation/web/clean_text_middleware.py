@@ -1,4 +1,4 @@
-"""Every text that a page sends passes one cleaner, so that no form has to think of it."""
+"""Cleaning of all text sent by pages, so that forms need not do it themselves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,15 +7,15 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 
 from annotation.database.storable import cleaned
 
-# programs get an error that names the character; people cannot see it, so it is removed
+# API clients get an error that names the character; people cannot see it, so it is removed for them
 PROGRAMS = ("/api/", "/v1/")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class CleanTextMiddleware:
-    """Removes control characters from the fields of forms and addresses, and writes line ends as \\n.
+    """Removes control characters from form fields and query parameters, and normalizes line breaks to \\n.
 
-    A browser sends line breaks as \\r\\n: counted so, a text of the allowed length would be too long.
+    Browsers send \\r\\n; counting both characters would reject text of the allowed length.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -32,7 +32,7 @@ class CleanTextMiddleware:
 
 
 def _cleaned(given: QueryDict) -> QueryDict:
-    """The same fields; the very same object where there is nothing to clean."""
+    """The fields with cleaned text; the same object if there is nothing to clean."""
     texts = [(name, values, [cleaned(value) for value in values]) for name, values in given.lists()]
     if all(before == after and cleaned(name) == name for name, before, after in texts):
         return given

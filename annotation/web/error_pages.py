@@ -1,5 +1,7 @@
-"""Errors that no view has caught: a calm page or a problem document where the database is away or a disk is full, else
-the plain 500.
+"""Handling of uncaught errors.
+
+If the database is unavailable or a disk is full: a helpful page or a problem document. Otherwise, a plain 500 page; on
+the API, a problem document.
 """
 
 import sys
@@ -18,7 +20,7 @@ RELOAD_S = 5
 
 @requires_csrf_token
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django calls this while the error is being handled, whatever layer raised it."""
+    """Django's handler500, called while the error is being handled, whichever layer raised it."""
     error = sys.exc_info()[1]
     assert isinstance(error, Exception)
     trouble = trouble_of(error)
@@ -33,8 +35,9 @@ def _problem(request: HttpRequest, problem: Problem, trouble: Trouble | None) ->
 
 
 def _page(request: HttpRequest, trouble: Trouble) -> HttpResponse:
-    """Reads no row: neither who is signed in nor their language. It reloads by itself where that repeats a question,
-    not an act.
+    """The error page, rendered without the database, so without the user or their language.
+
+    It reloads automatically only after GET and HEAD, which are safe to repeat.
     """
     context = {"trouble": trouble, "reload_s": RELOAD_S if request.method in ("GET", "HEAD") else None}
     return _with_retry_after(HttpResponse(render_to_string("trouble.html", context), status=trouble.status), trouble)

@@ -1,5 +1,6 @@
-"""The language of the pages: the person's own, else the browser's. The API always speaks English: programs read its
-words.
+"""The language of the pages: the user's choice, else the browser's.
+
+The API always uses English, because programs read its messages.
 """
 
 from django.conf import settings
@@ -12,14 +13,14 @@ from django.views.i18n import JavaScriptCatalog
 
 from annotation.models import User
 
-API = ("/api/", "/v1/")  # what programs call
+API = ("/api/", "/v1/")
 
-# what scripts say, as an external script of this site: the Content-Security-Policy allows no other
+# translations for scripts, as an external script because the Content-Security-Policy forbids inline ones
 javascript_words = login_not_required(cache_control(private=True, max_age=3600)(JavaScriptCatalog.as_view()))
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Stands after the sign-in, because the person's choice goes before the browser's."""
+    """Must come after the authentication middleware, because the user's choice overrides the browser's."""
 
     def process_request(self, request: HttpRequest) -> None:
         language = language_of(request)

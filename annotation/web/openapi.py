@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the serializers: how to authenticate, and the shape of errors."""
+"""Parts of the OpenAPI document beyond the serializers: authentication and the shape of errors."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from annotation.status import (
 from annotation.web.problems import PROBLEM_JSON
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 
-# names for the sets of words that several fields share
+# names for enums that several fields share
 SCHEMA_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         **settings.API_ENUMS,
@@ -48,17 +48,17 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 def answers(good: dict[int, Any], *problems: int) -> dict[Any, Any]:
-    """Responses of an operation: its own, those of every operation, and the problems that it may end in."""
+    """The responses of an operation: its own, 401 and 403 as for every operation, and the given problems."""
     shapes: dict[Any, Any] = dict(good)
     for status in sorted({401, 403, *problems}):
         shapes[(status, PROBLEM_JSON)] = OpenApiResponse(ProblemShape, description="Problem details (RFC 9457)")
     return shapes
 
 
-# Swagger UI writes style attributes
+# Swagger UI sets style attributes
 @method_decorator(csp_update({"style-src": [SELF, UNSAFE_INLINE]}), name="dispatch")
 class DocsView(SpectacularSwaggerSplitView):
-    """The browsable document. No script is inline; only its styles are."""
+    """The browsable API documentation. Its styles are inline, but its scripts are not."""
 
     url_name = "api-schema"
 

@@ -1,4 +1,4 @@
-"""JSON in and out of the API, by orjson."""
+"""JSON parsing and rendering for the API, with orjson."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -30,7 +30,7 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class OrjsonParser(BaseParser):
-    """Reads application/json up to DATA_UPLOAD_MAX_MEMORY_SIZE; a longer body is refused and never held."""
+    """Parses application/json up to DATA_UPLOAD_MAX_MEMORY_SIZE; rejects longer bodies without storing them."""
 
     media_type = "application/json"
     renderer_class = OrjsonRenderer
@@ -53,9 +53,9 @@ class OrjsonParser(BaseParser):
 
 
 class RowsParser(OrjsonParser):
-    """For bodies of rows, each of which gets its own answer: what is wrong with one row does not refuse the others.
+    """Parses rows that are validated one by one, so that an invalid row does not reject the others.
 
-    NaN, half surrogates and bytes that are not UTF-8 come through; annotation.database.storable names them.
+    Accepts NaN, lone surrogates and invalid UTF-8; annotation.database.storable reports them.
     """
 
     def read(self, body: bytes) -> Any:
@@ -63,8 +63,9 @@ class RowsParser(OrjsonParser):
 
 
 def discard(stream: IO[Any]) -> None:
-    """Read a refused body away, within reason: a client that is still sending would see a broken connection, not our
-    answer.
+    """Read and discard a rejected body, up to MOST_DISCARDED_BYTES.
+
+    Otherwise a client that is still sending would see a broken connection instead of the response.
     """
     left = MOST_DISCARDED_BYTES
     while left > 0 and (piece := stream.read(1 << 20)):
@@ -72,7 +73,7 @@ def discard(stream: IO[Any]) -> None:
 
 
 def read_json(body: bytes | str) -> Any:
-    """Raises ParseError, saying where the body stops being JSON."""
+    """Parse JSON. Raises ParseError with the position of the error."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -80,7 +81,7 @@ def read_json(body: bytes | str) -> Any:
 
 
 def read_rows(body: bytes | str) -> Any:
-    """JSON of rows, as annotation.ingest.row_json reads it. Raises ParseError."""
+    """Parse JSON rows with annotation.ingest.row_json. Raises ParseError."""
     try:
         return read_json_rows(body)
     except ValueError as error:

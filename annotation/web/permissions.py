@@ -1,4 +1,4 @@
-"""Who may open a page."""
+"""Access to the pages."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,14 +16,14 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def person(request: HttpRequest) -> User:
-    """The signed-in person; the login middleware lets nobody else reach a page."""
+    """The signed-in user. The login middleware keeps everyone else out. Raises PermissionDenied."""
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
 
 
 def leads_only(view: View[P]) -> View[P]:
-    """403 for people who are not leads."""
+    """Respond with 403 to users who are not leads."""
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
@@ -35,11 +35,12 @@ def leads_only(view: View[P]) -> View[P]:
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """To the sign-in page, as Django does; but htmx would put that page in the place of the person's work, and gets a
-    401.
+    """Redirects to the sign-in page as Django does, but responds with 401 to htmx.
+
+    htmx would replace the person's work with the sign-in page.
     """
 
-    def handle_no_permission(  # type: ignore[override]  # the stubs know of redirects only
+    def handle_no_permission(  # type: ignore[override]  # the stubs allow only redirects
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
     ) -> HttpResponseBase:
         return HttpResponse(status=401) if is_htmx(request) else super().handle_no_permission(request, view_func)

@@ -39,7 +39,7 @@ STATUS_BY_SERVICE_ERROR: dict[type[Exception], HTTPStatus] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem document. `kind` is the stable word that programs compare; `more` holds further members."""
+    """A problem document. `kind` is a stable identifier for programs; `more` holds additional members."""
 
     kind: str
     status: int
@@ -91,7 +91,7 @@ class BodyTooLarge(exceptions.APIException):
 
 
 def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
-    """REST framework's exception handler: every error of the API leaves as application/problem+json."""
+    """The exception handler of REST framework: returns every API error as application/problem+json."""
     request = context.get("request")
     headers: dict[str, str] = {}
     if isinstance(error, exceptions.APIException):
@@ -113,7 +113,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem for the caller. An unforeseen error is logged, and its text kept from the caller."""
+    """The problem to return for an error. Unexpected errors are logged and their text is not disclosed."""
     if isinstance(error, BodyNotValid):
         return Problem(_code_of(error), error.status_code, str(error.detail), error.errors, error.more)
     if isinstance(error, exceptions.ValidationError):
@@ -174,6 +174,6 @@ def _snake(name: str) -> str:
 @csrf_exempt
 @login_not_required
 def no_such_endpoint(request: HttpRequest) -> HttpResponse:
-    """For addresses under the API that are none."""
+    """The 404 response for unknown API paths."""
     problem = Problem("not_found", 404, "There is no such address in this API. /api/docs lists them.")
     return JsonResponse(problem.as_json(request.path), status=404, content_type=PROBLEM_JSON)

@@ -1,4 +1,4 @@
-"""What API views read from a request."""
+"""Helpers for API views to read requests."""
 
 from rest_framework.request import Request
 
@@ -9,13 +9,13 @@ from annotation.web.problems import BodyNotValid
 
 
 def actor_of(request: Request) -> User:
-    """The person behind the key or the session."""
+    """The user authenticated by the key or the session."""
     assert isinstance(request.user, User)
     return request.user
 
 
 def query_value(request: Request, name: str) -> str:
-    """A query parameter; "" if it is missing."""
+    """A query parameter, or "" if it is missing. Raises BodyNotValid."""
     value: str = request.query_params.get(name, "")
     if len(value) > MAX_SOURCE or "\x00" in value:
         raise BodyNotValid(

@@ -1,4 +1,4 @@
-"""Lines of a request's body as they come in, not when the body has ended."""
+"""Lines of a request body, read as they arrive rather than after the body ends."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,15 +9,16 @@ from annotation.web.chunked_body_middleware import is_chunked
 
 
 def lines_of(request: HttpRequest, *, longest: int) -> Iterator[bytes]:
-    """Without empty ones; a line over `longest` bytes comes in pieces. Live where the body is sent in chunks and
-    gunicorn serves.
+    """Yield the non-empty lines of the body; lines over `longest` bytes are split.
+
+    Lines arrive live if the body is chunked and the server is gunicorn.
     """
     body = request.META["wsgi.input"]
     chunked = is_chunked(request)
     reader = getattr(body, "reader", None)
     if chunked and hasattr(reader, "buf"):
         yield from _lines_of_chunks(reader, longest)
-    else:  # of a chunked body Django itself reads nothing
+    else:  # Django itself reads a chunked body as empty
         yield from _lines(body if chunked else request, longest)
 
 
@@ -28,10 +29,10 @@ def _lines(stream: Any, longest: int) -> Iterator[bytes]:
 
 
 def _lines_of_chunks(reader: Any, longest: int) -> Iterator[bytes]:
-    """gunicorn's `readline` waits for a KiB whatever has come. Its reader has the chunk that a single byte came in, so
-    that is taken too.
+    """Yield lines as their chunks arrive.
 
-    It touches a private part of gunicorn, which is pinned; a test sends a body piece by piece.
+    gunicorn's `readline` waits for a full KiB. Reading a single byte buffers the rest of its chunk in the reader, so
+    that is read too. This uses gunicorn internals; gunicorn is pinned, and a test sends a body piece by piece.
     """
     text = b""
     while first := reader.read(1):

@@ -1,4 +1,4 @@
-"""Templates without the indentation of their files: people read indented ones, browsers fetch a third less."""
+"""Templates without the indentation of their files, which makes pages a third smaller."""
 
 import re
 
@@ -6,12 +6,12 @@ from django.template import Origin
 from django.template.loaders import filesystem
 
 _INDENTATION = re.compile(r"\n[ \t]+")
-# what is written there is content, not layout
+# white space in these is content, not layout
 _KEPT = re.compile(r"<(pre|textarea)\b.*?</\1>", re.DOTALL)
 
 
 class Loader(filesystem.Loader):
-    """Reads a template and drops the white space at the beginning of its lines, except inside pre and textarea."""
+    """Loads templates with leading white space removed from lines, except inside pre and textarea."""
 
     def get_contents(self, origin: Origin) -> str:
         return without_indentation(super().get_contents(origin))

@@ -1,4 +1,4 @@
-"""How long requests take, by view."""
+"""Request durations by view."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from annotation.prometheus import REQUESTS
 
 
 class TimingMiddleware:
-    """Until the answer begins; what is streamed after that is not counted."""
+    """Measures the time until the response starts, without streaming."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -18,7 +18,7 @@ class TimingMiddleware:
         began = time.perf_counter()
         response = self.get_response(request)
         match = request.resolver_match
-        # the route's name: an address would make endless labels
+        # the route name, because paths would create unbounded labels
         view = match.view_name if match and match.view_name else "none"
         method = (
             request.method
