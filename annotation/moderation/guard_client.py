@@ -1,6 +1,4 @@
-"""Asking the process that holds the guard (`manage.py serve_guard`): HTTP over a private unix socket, or to another
-machine.
-"""
+"""Client of the guard process (`manage.py serve_guard`), over HTTP on a private Unix socket or to another machine."""
 
 from functools import cache
 from http import HTTPStatus
@@ -15,12 +13,12 @@ from annotation.errors import ServiceError
 from annotation.moderation.guard_wire import HEALTH, JUDGE, RETRY_AFTER, GuardAnswer, JudgeRequest
 from guardapp.tracing import carried
 
-GRACE_S = 2.0  # beyond the deadline, so that the guard says itself that it is late
+GRACE_S = 2.0  # added to the deadline, so that the guard can report a timeout itself
 AWAY_RETRY_S = 5.0
 HEALTH_S = 2.0
-# Connections stay open: each new one costs the guard's process a thread.
+# connections are kept open, since each new one costs the guard process a thread
 CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
-# errors of a kept connection that the guard has closed meanwhile
+# errors on a kept connection that the guard has since closed
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
@@ -63,7 +61,7 @@ class ContentNotReadable(ServiceError):
 
 
 def call_guard(request: JudgeRequest) -> list[GuardAnswer]:
-    """In the order of the contents. Raises GuardNotReady and its kinds, ContentNotReadable."""
+    """Return the answers in the order of the contents. Raises GuardNotReady and subclasses, ContentNotReadable."""
     try:
         answer = _ask("POST", JUDGE, orjson.dumps(request.as_json()), request.seconds + GRACE_S)
     except httpx2.TimeoutException as error:
@@ -80,7 +78,7 @@ def call_guard(request: JudgeRequest) -> list[GuardAnswer]:
 
 
 def guard_health() -> dict[str, Any] | None:
-    """{"loaded", "version", "waiting"} of the serving process; None where it does not answer."""
+    """Return {"loaded", "version", "waiting"} of the guard process; None if it does not answer."""
     try:
         answer = _ask("GET", HEALTH, None, HEALTH_S)
     except httpx2.RequestError:
@@ -89,14 +87,14 @@ def guard_health() -> dict[str, Any] | None:
 
 
 def hang_up() -> None:
-    """Close the connections that this process keeps to the guard."""
+    """Close this process's connections to the guard."""
     _guard().close()
     _client.cache_clear()
 
 
 @retry(retry=retry_if_exception_type(DROPPED), stop=stop_after_attempt(2), reraise=True)
 def _ask(method: str, path: str, body: bytes | None, timeout: float) -> httpx2.Response:
-    """`timeout` applies to connecting and to each read and write. Raises RequestError."""
+    """Send a request. `timeout`, in seconds, applies to connecting and to each read and write. Raises RequestError."""
     headers = {"Content-Type": "application/json"} if body is not None else {}
     return _guard().request(method, path, content=body, headers=headers | carried(), timeout=timeout)
 
@@ -107,7 +105,7 @@ def _guard() -> httpx2.Client:
 
 @cache
 def _client(url: str, socket: str) -> httpx2.Client:
-    """The client of this process; its threads share the connections."""
+    """Return the process-wide client, whose connections are shared by all threads."""
     transport = httpx2.HTTPTransport(
         uds=None if url else socket, limits=CONNECTIONS, verify=url.startswith("https:"), trust_env=False
     )

@@ -1,6 +1,4 @@
-"""The guard of the serving process: contents become samples, and the version that serves judges them in batches of many
-callers.
-"""
+"""The guard in the guard process: the production version judges contents, batched across callers."""
 
 import logging
 import tempfile
@@ -35,15 +33,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`version` is the one that judged last; "" before the first answer: the guard is loaded when it is first asked."""
+    """The state of the guard. `version` is the one last used, or "" before the first answer."""
 
     version: str
     waiting: int
 
 
 class Guarding:
-    """One loaded guard for all callers; a promotion is noticed at the next batch, or LONGEST_JOINED_S later.
-    Thread-safe.
+    """A loaded guard shared by all callers. Thread-safe.
+
+    A promotion takes effect at the next batch, or after LONGEST_JOINED_S.
     """
 
     def __init__(self, engine_of: Callable[[ModelVersion], Engine] = engine_for, workers: int = 1) -> None:
@@ -60,7 +59,10 @@ class Guarding:
         )
 
     def judge(self, request: JudgeRequest) -> list[GuardAnswer]:
-        """Raises QueueFull, TooLate, Stopped, DeviceInTraining, ContentNotReadable and ENGINE_FAILURES."""
+        """Judge the contents, and return the answers in order.
+
+        Raises QueueFull, TooLate, Stopped, DeviceInTraining, ContentNotReadable and ENGINE_FAILURES.
+        """
         deadline = time.monotonic() + request.seconds
         with samples_of(request.contents) as samples:
             requests = [SampleRequest(sample, request.mode, request.rollouts) for sample in samples]
@@ -72,7 +74,7 @@ class Guarding:
                     future.cancel()
 
     def preload(self) -> None:
-        """Load the guard before the first request. A failure is reported to that request."""
+        """Load the guard before the first request. Errors are logged here and reported by that request."""
         try:
             with on_device(self.preload), self._loading:
                 self._engine_of(production_version())
@@ -96,7 +98,7 @@ class Guarding:
             yield from self._judged(requests, more)
 
     def _judged(self, requests: Sequence[SampleRequest], more: More) -> Iterator[tuple[int, GuardAnswer | Exception]]:
-        """The version and its policy are those of the beginning for all who join."""
+        """Judge a batch. Requests that join later use the version and policy it started with."""
         with self._loading:
             version, engine = engine_or_former(production_version(), self._engine_of)
         policy = policy_for(version)
@@ -121,7 +123,7 @@ class Guarding:
 
 @contextmanager
 def samples_of(contents: Sequence[Content]) -> Iterator[list[Sample]]:
-    """Samples whose frames are there while the context lasts. Raises ContentNotReadable."""
+    """Provide samples, whose frames exist for the duration of the context. Raises ContentNotReadable."""
     if not any(content.media for content in contents):
         yield [Sample(uuid4().hex, content.prompt, content.response) for content in contents]
         return

@@ -1,6 +1,4 @@
-"""The HTTP edge of the process that holds the guard. It is private: a unix socket of the owner's, or a network of one's
-own.
-"""
+"""The HTTP server of the guard process, for private use: on the owner's Unix socket or a private network."""
 
 import logging
 import socket
@@ -25,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class GuardServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """`address`: the path of a unix socket, or (host, port)."""
+    """A threaded HTTP server. `address` is the path of a Unix socket, or (host, port)."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -37,7 +35,7 @@ class GuardServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         if isinstance(address, Path):
             self.address_family = socket.AF_UNIX
             address.unlink(missing_ok=True)
-            super().__init__(str(address), _Handler)  # type: ignore[arg-type]  # a path is the address of a unix socket
+            super().__init__(str(address), _Handler)  # type: ignore[arg-type]  # Unix socket addresses are paths
             address.chmod(0o600)
         else:
             super().__init__(address, _Handler)
@@ -51,19 +49,19 @@ class GuardServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().shutdown_request(request)
 
     def server_close(self) -> None:
-        """Callers keep their connections: those are ended too, once what is under way is answered or refused."""
+        """Close the server and its kept-alive connections, after requests in progress are answered or refused."""
         super().server_close()
         for connection in list(self._open):
             try:
                 connection.shutdown(socket.SHUT_RD)
-            except OSError:  # its caller has gone
+            except OSError:  # the caller has disconnected
                 pass
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: GuardServer
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body leave together
+    wbufsize = -1  # buffered, so that headers and body are sent together
 
     def do_GET(self) -> None:
         if self.path == HEALTH:

@@ -1,4 +1,4 @@
-"""What travels between the web and the process that holds the guard: samples one way, judgements the other, as JSON."""
+"""JSON messages between the web and guard processes: requests with contents, and answers with judgements."""
 
 import base64
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ RETRY_AFTER = "Retry-After"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is to be judged. `media` are files as they came: not trusted."""
+    """Content to be judged. `media` are untrusted files, as received."""
 
     prompt: str = ""
     response: str | None = None
@@ -24,7 +24,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRequest:
-    """All contents are judged in one way; the answer is worth nothing after `seconds`."""
+    """Contents to be judged, all with the same options, within `seconds`."""
 
     contents: tuple[Content, ...]
     mode: Mode = Mode.FULL
@@ -57,7 +57,7 @@ class JudgeRequest:
 
 @dataclass(frozen=True, slots=True)
 class GuardAnswer:
-    """What the guard judgement, which version it was, and the policy version in its prompt, if one was."""
+    """The guard's judgement, its version, and the policy version in its prompt, if any."""
 
     judged: Judged
     version: str

@@ -1,6 +1,4 @@
-"""Moderation while the caller waits: the guard judges, thresholds decide, and what is for people opens an item in a
-queue.
-"""
+"""Synchronous moderation: the guard judges, thresholds decide, and content for review becomes an item in a queue."""
 
 import threading
 import time
@@ -30,7 +28,7 @@ _places = threading.BoundedSemaphore(max(1, settings.WEB_THREADS - settings.PAGE
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """As leads set them, by category; `queues` has the slug of the queue that a category's content goes to."""
+    """The thresholds by category, as set by leads. `queues` maps a category to the slug of its review queue."""
 
     by_category: Mapping[str, Threshold]
     queues: Mapping[str, str]
@@ -44,8 +42,9 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Moderated:
-    """One content's outcome. `because`: the category that decided; "" where it is allowed. `item`: the id of what
-    people will see.
+    """The outcome for one content.
+
+    `because` is the deciding category, "" if the content is allowed. `item` is the id of the item for review.
     """
 
     id: str
@@ -64,9 +63,10 @@ class Moderated:
 def moderate(
     *, request: JudgeRequest, key: ApiKey | None = None, actor: User | None = None, open_items: bool = True
 ) -> list[Moderated]:
-    """In the order of the contents. Where people are to decide an item is opened; the caller rings for it after commit.
+    """Moderate the contents, and return the outcomes in order. Items are created for content that needs review.
 
-    Raises GuardNotReady and its kinds, ContentNotReadable, QueueNotFound.
+    The caller must notify workers of new items after commit. Raises GuardNotReady and subclasses, ContentNotReadable,
+    QueueNotFound.
     """
     thresholds, began = thresholds_now(), time.monotonic()
     try:
@@ -93,7 +93,7 @@ def thresholds_now() -> Thresholds:
 
 @contextmanager
 def _place() -> Iterator[None]:
-    """One of the web threads that moderation may hold: the others are left to pages. Raises GuardBusy."""
+    """Occupy one of the web threads available to moderation; the rest are reserved for pages. Raises GuardBusy."""
     if not _places.acquire(timeout=BUSY_RETRY_S):
         raise GuardBusy(retry_after_s=BUSY_RETRY_S)
     try:
@@ -111,7 +111,7 @@ def _weighed(content: Content, answer: GuardAnswer, thresholds: Thresholds) -> M
 def _with_items(
     done: Sequence[Moderated], thresholds: Thresholds, key: ApiKey | None, actor: User | None
 ) -> list[Moderated]:
-    """The same content opens one item however often it is moderated."""
+    """Create items for content to review. Content moderated repeatedly gets a single item."""
     by_queue: dict[str, list[int]] = {}
     for at, one in enumerate(done):
         if one.action is Action.REVIEW:

@@ -1,4 +1,4 @@
-"""What callers send to be moderated → Content. Texts and files are checked as those of items are."""
+"""Parses moderation requests into Content. Texts and files undergo the same checks as those of items."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from annotation.ingest.read_media import MediaFinder, no_files, read_media, read
 from annotation.ingest.values import FieldError, IncomingMedia
 from annotation.moderation.guard_wire import Content
 
-MAX_CONTENTS = 64  # of one request
+MAX_CONTENTS = 64  # per request
 OWN_FIELDS = frozenset({"prompt", "response", "media"})
 
 
 def read_input(given: object, errors: list[FieldError]) -> list[Content]:
-    """OpenAI's `input`: a text, a list of texts (one result each), or a list of parts (one result for all of them)."""
+    """Read OpenAI's `input`: a text, a list of texts (one result each), or a list of parts (one result in total)."""
     if isinstance(given, str):
         return [_text_content(given, "/input", errors)]
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_CONTENTS:
@@ -25,7 +25,7 @@ def read_input(given: object, errors: list[FieldError]) -> list[Content]:
 
 
 def read_contents(given: object, errors: list[FieldError]) -> list[Content]:
-    """`contents` of the own endpoint: objects of prompt, response and media."""
+    """Read `contents` of guardapp's own endpoint: objects with prompt, response and media."""
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_CONTENTS:
         errors.append(FieldError("/contents", f"must be a list of 1 to {MAX_CONTENTS} objects."))
         return []

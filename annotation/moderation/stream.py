@@ -1,4 +1,4 @@
-"""A response checked while it is written: after every so many characters the guard judges what is there so far."""
+"""Moderation of a response while it is being written: at regular intervals the guard judges the text so far."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from annotation.moderation.moderate import Moderated, moderate
 from guardapp.guard.actions import GRAVITY, Action
 from guardapp.guard.judging import Mode
 
-# characters of the response that the guard sees: the newest, so that each check costs the same
+# the guard only sees this many of the latest characters, so that each check costs the same
 WINDOW = 8_000
-EVERY, FEWEST_EVERY = 400, 50  # characters between two checks
+EVERY, FEWEST_EVERY = 400, 50  # characters between checks
 
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """How a response is to be checked. `seconds` is the deadline of each check."""
+    """Options for checking a response. `seconds` is the time limit of each check."""
 
     prompt: str
     mode: Mode
@@ -28,7 +28,7 @@ class StreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the guard said of the first `characters` of the response. `last`: nothing more is checked."""
+    """The outcome for the first `characters` of the response. `last` marks the final check."""
 
     characters: int
     outcome: Moderated
@@ -42,12 +42,11 @@ class ResponseTooLong(ValueError):
 def check_stream(
     *, request: StreamRequest, pieces: Iterable[str], key: ApiKey | None = None, actor: User | None = None
 ) -> Iterator[Checked]:
-    """Ends where the response does, or at the first block. Of a response that people are to decide about one item is
-    opened, at the end.
+    """Yield an outcome per check, until the response ends or is blocked.
 
-    Raises what `moderate` raises, and ResponseTooLong.
+    If the response needs review, one item is created at the end. Raises ResponseTooLong and the errors of `moderate`.
     """
-    release_connection()  # the response may be written for minutes
+    release_connection()  # the response may take minutes to write
     text, checked = "", 0
     gravest: Checked | None = None
     for piece in pieces:

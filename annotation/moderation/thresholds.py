@@ -1,4 +1,4 @@
-"""Leads set from which scores content is reviewed and blocked."""
+"""Changes to the scores at which content is reviewed or blocked, made by leads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from annotation.status import EventKind
 
 @dataclass(frozen=True, slots=True)
 class NewThreshold:
-    """`review_at` and `block_at` None: the category has the common thresholds."""
+    """New thresholds of a category. If `review_at` or `block_at` is None, the category uses the common thresholds."""
 
     category: str
     review_at: float | None
@@ -20,7 +20,7 @@ class NewThreshold:
 
 
 def set_thresholds(*, thresholds: Sequence[NewThreshold], actor: User) -> None:
-    """All of them at once; who did it is kept."""
+    """Set all given thresholds in one transaction, and record the change with its actor."""
     with transaction.atomic():
         for one in thresholds:
             if one.review_at is None or one.block_at is None:
