@@ -1,8 +1,7 @@
-"""The canonical record: all that is known of a reviewed item. Every other export is a projection of it; it drops
-nothing.
+"""The canonical format: the complete record of each reviewed item. It drops no rows; other formats are subsets of it.
 
-`split` and `dataset_version` are null here: a row's side belongs to a snapshot, whose own file names it.
-Media uris are the names inside an archive (`archive=zip`); in the media store the same bytes are found by their sha256.
+`split` and `dataset_version` are null here, because splits belong to snapshots and are given in their files. Media uris
+are file names in an archive (`archive=zip`); in the media store, the same files are identified by sha256.
 """
 
 import hashlib
@@ -90,7 +89,7 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
 
 
 def columns(pa: Any, with_media: bool) -> Any:
-    """With or without media: a canonical record always has the same fields."""
+    """Return the schema, which is the same with and without media."""
     text, words, whole, number, moment = (
         pa.string(),
         pa.list_(pa.string()),
@@ -193,7 +192,7 @@ def _review(review: ExportedReview) -> dict[str, Any]:
 
 
 def _steps(steps: list[dict[str, Any]]) -> tuple[list[Any], list[Any], list[Any]]:
-    """What the reviewer did to the guard's steps: the labels that they gave, their edits and new steps, their links."""
+    """Return the reviewer's changes to the guard's steps: labels, edits and new steps, and links."""
     own = [step for step in steps if step.get("text") is not None]
     return (
         [VALUE_OF_MARK.get(step.get("mark", "")) for step in own],
@@ -217,7 +216,7 @@ def _verdict(prompt: str | None, response: str | None, categories: Json) -> Frag
 
 
 def _prompt_sha256(system: str, user: str) -> str:
-    """Of both messages as text, a record separator (U+001E) between them."""
+    """Hash both messages as text, joined by a record separator (U+001E)."""
     digest = _begun_with(system).copy()
     digest.update(user.encode())
     return digest.hexdigest()

@@ -1,7 +1,6 @@
-"""Exports as files: a row says what was asked for, a worker writes one file a claim, and a killed worker costs one
-file.
+"""Exports to files, requested by a database row. A worker writes one file per claim, so a killed worker loses one file.
 
-A file is written under another name, is brought to the disk, and counts from the moment that its row is there.
+A file is written under a temporary name and synced to disk; it becomes part of the export when its row is created.
 """
 
 import hashlib
@@ -44,8 +43,9 @@ class LayoutNotPossible(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A whole file, still under another name. `up_to` is the id of the last gold label that it took or dropped; `more`:
-    others follow.
+    """A complete file under its temporary name.
+
+    `up_to` is the id of the last gold label included or dropped; `more` is whether other files follow.
     """
 
     partial_path: Path
@@ -58,7 +58,7 @@ class _Written:
 
 @dataclass(slots=True)
 class _Taken:
-    """What a file holds so far; as in _Written."""
+    """The contents of a file so far. Fields are as in _Written."""
 
     up_to: int
     more: bool = False
@@ -68,7 +68,7 @@ class _Taken:
 def request_export(
     *, request: ExportRequest, layout: ExportLayout, actor: User | None, by: str, rows_a_file: int = ROWS_A_FILE
 ) -> Export:
-    """Ask for files of what stands now. Raises LayoutNotPossible."""
+    """Request files of the gold labels that stand now. Raises LayoutNotPossible."""
     with_media = holds_media(only_hard=request.only_hard)
     if layout is ExportLayout.PARQUET:
         try:
@@ -92,7 +92,7 @@ def request_export(
 
 
 def write_next(*, export: Export | None = None) -> bool:
-    """Write the next file of the oldest unfinished export, or of the one given. False: there was nothing to do."""
+    """Write the next file of the given or the oldest unfinished export. Returns False if there is nothing to do."""
     _give_up()
     claim = _claim(export)
     if not claim.rows:
@@ -101,11 +101,11 @@ def write_next(*, export: Export | None = None) -> bool:
         with claim.kept():
             written = _write(claim.rows[0])
     except UnknownFormat as error:
-        # another attempt would not know it either
+        # retrying would give the same result
         claim.give_back(state=ExportState.FAILED, error=str(error), finished_at=clock.now())
         return True
     except (OSError, RuntimeError, ValueError) as error:
-        # a full disk, a field that Parquet does not know: again when the claim has run out
+        # such as a full disk or a field missing from the Parquet schema; retried when the claim expires
         logger.exception("Export %s could not write its next file", claim.rows[0].pk)
         claim.held().update(error=f"{type(error).__name__}: {error}"[:2_000])
         return False
@@ -122,7 +122,7 @@ def folder_of(export: Export) -> Path:
 
 
 def manifest_of(export: Export) -> dict[str, Any]:
-    """What the files hold, for who checks a download: sizes and SHA-256 of each."""
+    """Describe the export and its files, with sizes and SHA-256 sums to verify downloads."""
     return {
         "export": export.pk,
         "state": export.state,
@@ -138,7 +138,7 @@ def manifest_of(export: Export) -> dict[str, Any]:
 
 
 def delete_files(*, export: Export) -> None:
-    """The row and the list of files stay, for the record."""
+    """Delete the files. The export's row and its list of files are kept for the record."""
     Export.objects.filter(pk=export.pk).update(pruned_at=clock.now())
     shutil.rmtree(folder_of(export), ignore_errors=True)
 
@@ -157,7 +157,7 @@ def _write(export: Export) -> _Written:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{ExportRequest(format, export.only_hard).file_stem}-{number:05d}.{SUFFIX[layout]}"
     partial_path = path.with_name(f".{path.name}.{export.claim_token}")
-    for left in folder.glob(".*"):  # of a worker that was killed
+    for left in folder.glob(".*"):  # left by a killed worker
         left.unlink(missing_ok=True)
     taken = _Taken(export.done_up_to)
     columns = partial(columns_of, format, with_media=export.with_media)
@@ -171,8 +171,10 @@ def _write(export: Export) -> _Written:
 
 
 def _blocks(export: Export, taken: _Taken) -> Iterator[bytes]:
-    """The lines of the next file. The database is read, lines are made of it, and they are packed by three threads:
-    the waiting for the first and zlib in the last leave this process's one interpreter to the second.
+    """Yield the lines of the next file.
+
+    Reading the database, building lines and compressing them run in separate threads: database waits and zlib release
+    the interpreter lock for the building of lines.
     """
     project, rows = projection_of(ExportFormat(export.format), with_media=export.with_media), 0
     chunks = reviewed_rows(only_hard=export.only_hard, after=export.done_up_to, up_to=export.top_gold)
@@ -187,7 +189,7 @@ def _blocks(export: Export, taken: _Taken) -> Iterator[bytes]:
 
 
 def _store(claim: Claim[Export], written: _Written) -> None:
-    """Take the file into the record, if it is still ours to write."""
+    """Record the file, if the export is still claimed."""
     now, export, tally = clock.now(), claim.rows[0], written.tally
     values = (
         {"state": ExportState.RUNNING, "finished_at": None}
@@ -214,7 +216,7 @@ def _store(claim: Claim[Export], written: _Written) -> None:
                 rows=tally.rows,
                 made_at=now,
             )
-    written.partial_path.unlink(missing_ok=True)  # without a row, or somebody else's by now
+    written.partial_path.unlink(missing_ok=True)  # still present if the claim was lost
     if held and not written.more:
         export.refresh_from_db()
         (folder_of(export) / "manifest.json").write_bytes(
@@ -223,7 +225,7 @@ def _store(claim: Claim[Export], written: _Written) -> None:
 
 
 def _give_up() -> int:
-    """Exports of which one file could not be written in its attempts. Returns how many FAILED."""
+    """Mark exports that ran out of attempts to write a file as FAILED. Returns their number."""
     return Export.objects.filter(EXPORT_CLAIMS.worn_out()).update(
         state=ExportState.FAILED, finished_at=clock.now(), **EXPORT_CLAIMS.freed
     )

@@ -1,6 +1,6 @@
-"""The formats of an export, a row each. The page, the API, the command and the files read them here.
+"""The table of export formats, used by the page, the API, the command and the file writer.
 
-A new format is a module with its projection and its columns, and a row in FORMATS.
+To add a format, write a module with its projection and columns, and add a row to FORMATS.
 """
 
 from collections.abc import Callable
@@ -39,8 +39,10 @@ class ExportFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`title` and `words` are for the page, `drops` for the API's documentation. `columns` takes pyarrow and whether
-    some row of the export has media, and gives the schema of Parquet files: the JSON lines, field by field.
+    """An export format. `title` and `words` are shown on the page, `drops` in the API documentation.
+
+    `columns` takes pyarrow and whether any row of the export has media; it returns the Parquet schema, with the same
+    fields as the JSON lines.
     """
 
     title: str | Promise
@@ -48,7 +50,7 @@ class Format:
     projection: Projection
     columns: Callable[[Any, bool], Any]
     drops: tuple[Drop, ...] = ()
-    # for all rows of an export with media, where rows look different there
+    # for all rows of an export with media, if their shape differs
     projection_with_media: Projection | None = None
 
 
@@ -83,13 +85,13 @@ FORMATS = {
 
 
 def projection_of(name: ExportFormat, *, with_media: bool) -> Projection:
-    """`with_media`: some row of the export has media."""
+    """Return the projection of a format. `with_media` is whether any row of the export has media."""
     format = FORMATS[name]
     return (with_media and format.projection_with_media) or format.projection
 
 
 def columns_of(name: ExportFormat, *, with_media: bool) -> Any:
-    """A pyarrow schema. Raises ParquetMissing."""
+    """Return the format's pyarrow schema. Raises ParquetMissing."""
     try:
         import pyarrow
     except ImportError:
@@ -98,7 +100,7 @@ def columns_of(name: ExportFormat, *, with_media: bool) -> Any:
 
 
 def drops_in_words() -> str:
-    """What each format leaves out and why, for the API's documentation."""
+    """Describe the rows dropped by each format, with reasons, for the API documentation."""
     what = "; ".join(f"{name} drops {', '.join(format.drops)}" for name, format in FORMATS.items() if format.drops)
     why = "; ".join(f"{reason}: {reason.label}" for reason in Drop)
     return f"{what} ({why})"

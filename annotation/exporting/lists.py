@@ -1,4 +1,4 @@
-"""Reading exports: the newest ones with their files, and one file to download."""
+"""Queries for exports: the newest ones with their files, and a single file to download."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ class NoSuchFile(LookupError):
 
 
 def newest_exports(*, before: int | None = None, limit: int = PAGE) -> list[Export]:
-    """Newest first with their files; one more than `limit`, where there are more."""
+    """Return exports with their files, newest first: up to `limit`, plus one if there are more."""
     rows = Export.objects.order_by("-id").select_related("asked_by").prefetch_related("files")
     return list((rows.filter(pk__lt=before) if before else rows)[: limit + 1])
 
 
 def file_of(export: Export, name: str) -> tuple[Path, str, str]:
-    """Where a finished file lies, its ETag (quoted) and its type. Raises NoSuchFile."""
+    """Return the path of a finished file, its quoted ETag and its content type. Raises NoSuchFile."""
     path = Path(settings.EXPORTS_DIR) / str(export.pk) / name
     if export.pruned_at is not None:
         raise NoSuchFile(NoSuchFile.__doc__)

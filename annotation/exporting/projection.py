@@ -1,4 +1,4 @@
-"""What every projection shares: the reason why a row was left out, and the guard's words for a row."""
+"""Shared by all projections: reasons for dropping a row, and the guard's prompt and target for a row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from guardapp.guard.verdict import Sample, SeenMedia
 
 
 class Drop(TextChoices):
-    """Why a projection leaves a reviewed row out. The labels are for the API's documentation."""
+    """Why a projection drops a reviewed row. The labels appear in the API documentation."""
 
     TARGET_PENDING = "target_pending", "the guard has still to write the reasoning for the corrected verdict"
     TARGET_UNAVAILABLE = "target_unavailable", "no reasoning could be made"
@@ -29,7 +29,7 @@ Projection = Callable[[ReviewedRow], dict[str, Any] | Drop]
 
 
 def messages_of(row: ReviewedRow) -> list[Message]:
-    """What the guard is asked, as serving and training ask it."""
+    """Return the guard's prompt, as used in serving and training."""
     media = tuple(SeenMedia(medium.kind, ()) for medium in row.media)
     return chat_messages(
         Sample(id="", prompt=row.prompt, response=row.response, media=media, policy_text=row.prompt_policy)
@@ -37,7 +37,7 @@ def messages_of(row: ReviewedRow) -> list[Message]:
 
 
 def texts_of(row: ReviewedRow, *, image: str = "", video: str = "") -> tuple[str, str]:
-    """System and user message as text, media as the given placeholders."""
+    """Return the system and user messages as text, with the given placeholders for media."""
     if not row.media:
         return message_texts(row.prompt, row.response, row.prompt_policy)
     system, user = messages_of(row)
@@ -45,7 +45,7 @@ def texts_of(row: ReviewedRow, *, image: str = "", video: str = "") -> tuple[str
 
 
 def completion_of(row: ReviewedRow) -> str | Drop:
-    """What the guard should have said: the target of training."""
+    """Return the training target: the completion the guard should have produced."""
     if row.target_source == PENDING:
         return Drop.TARGET_PENDING
     if row.target_source == UNAVAILABLE:
@@ -56,6 +56,6 @@ def completion_of(row: ReviewedRow) -> str | Drop:
 
 
 def text_of(message: Message, *, image: str = "", video: str = "") -> str:
-    """A message as one string, media as the given placeholders."""
+    """Return a message as one string, with the given placeholders for media."""
     words = {"image": image, "video": video}
     return "".join(part["text"] if part["type"] == "text" else words[part["type"]] for part in message["content"])

@@ -1,4 +1,4 @@
-"""Reading what was reviewed: standing gold with its item, prediction, reviews and media, in order of settling."""
+"""Reads reviewed rows: standing gold with its item, prediction, reviews and media, in the order it settled."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from annotation.models import GoldLabel, ItemMedia, ModelVersion, PolicyVersion,
 from annotation.predictions.active_policy import policy_text
 from guardapp.guard.taxonomy import MediaKind, Modality
 
-CHUNK = 900  # gold labels: SQLite takes 999 parameters, and so many stay in a processor's cache
+CHUNK = 900  # gold labels: SQLite allows 999 parameters, and this many fit in the processor cache
 LAST_ID = 2**63 - 1
 TEXT = Modality.TEXT.value
 _PLACES = {name: place for place, name in enumerate(columns_in(ReviewedRow))}
@@ -32,7 +32,7 @@ def standing_gold(*, only_hard: bool) -> QuerySet[GoldLabel]:
 
 
 def count_standing(*, only_hard: bool) -> int:
-    """At most COUNTED_UP_TO + 1, which stands for more."""
+    """Count standing gold labels. COUNTED_UP_TO + 1 means that there are more than COUNTED_UP_TO."""
     return count_some(standing_gold(only_hard=only_hard))
 
 
@@ -44,7 +44,7 @@ def holds_media(*, only_hard: bool) -> bool:
 
 
 class _Rows(dict[int, tuple[Any, ...]]):
-    """Rows of a small table by their first column, the id; what came to the table since is asked for."""
+    """Cached rows of a small table by id, the first column. Rows added later are queried on demand."""
 
     def __init__(self, rows: QuerySet[Any, Any]) -> None:
         super().__init__((row[0], row) for row in rows)
@@ -57,9 +57,9 @@ class _Rows(dict[int, tuple[Any, ...]]):
 
 
 def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int = LAST_ID) -> Iterator[list[ReviewedRow]]:
-    """Standing gold in chunks, by id: memory stays flat however much there is. No model instance is made on the way.
+    """Yield standing gold by id, in chunks, so that memory use stays constant. Creates no model instances.
 
-    `after` and `up_to` are gold ids; without them it is all.
+    `after` (exclusive) and `up_to` (inclusive) are gold ids; by default, all rows are included.
     """
     policies = _Rows(PolicyVersion.objects.values_list("pk", "policy__slug", "number"))
     versions = _Rows(ModelVersion.objects.values_list("pk", "name"))
@@ -85,8 +85,11 @@ def reviewed_rows(*, only_hard: bool = False, after: int = 0, up_to: int = LAST_
 
 @contextmanager
 def _row_by_row() -> Iterator[None]:
-    """PostgreSQL takes each look at a row by its key for a read from the disk, and would rather have workers read the
-    whole table for a chunk. So it gets no workers."""
+    """Disable parallel workers on PostgreSQL.
+
+    PostgreSQL assumes that each lookup by key reads from disk, and would rather scan the whole table in parallel for
+    each chunk.
+    """
     if connection.vendor != "postgresql":
         yield
         return
@@ -103,7 +106,7 @@ def _ids_of_chunk(only_hard: bool, chunk: int) -> Select[GoldLabel]:
 
 @lru_cache(maxsize=2)
 def _rows_between(only_hard: bool) -> Select[GoldLabel]:
-    """The columns of ReviewedRow, for two ids."""
+    """Select the columns of ReviewedRow for a range of ids."""
     rows = standing_gold(only_hard=only_hard).order_by("pk").values_list(*_columns(ReviewedRow))
     return Select(lambda first, last: rows.filter(pk__gte=first, pk__lte=last))
 
@@ -119,9 +122,11 @@ def _reviews_of(item_ids: Sequence[int], people: _Rows) -> dict[int, list[Export
 
 @lru_cache(maxsize=4)
 def _reviews_sql(vendor: str, items: int) -> str:
-    """Of so many items; all chunks but the last are alike. Named one by one: asked by a subquery PostgreSQL reads all
-    reviews for each chunk. Written for one and repeated, since Django takes longer to write 900 than the database to
-    answer."""
+    """Return the SQL for the reviews of the given number of items, which is the same for all chunks but the last.
+
+    Ids are parameters, because with a subquery PostgreSQL reads all reviews for each chunk. The SQL is built for one
+    item and the placeholder repeated, since Django takes longer to build it for 900 than the database to answer.
+    """
     rows = (
         Review.objects.filter(item_id__in=[0], retraction__isnull=True)
         .order_by("pk")
@@ -146,10 +151,10 @@ def _media_of(item_ids: Sequence[int]) -> dict[int, list[ExportedMedia]]:
 
 @lru_cache(maxsize=64)
 def _policy_in_prompt(version_id: int | None) -> str | None:
-    # a policy version is immutable, so this can be kept for the life of the process
+    # a policy version is immutable, so it can be cached for the life of the process
     return None if version_id is None else policy_text(PolicyVersion.objects.get(pk=version_id))
 
 
 def _columns(values: type) -> list[Any]:
-    """Its marked fields as a queryset takes them."""
+    """Return the marked fields of a class as queryset expressions."""
     return [Cast(F(one.path), TextField()) if one.raw else one.path for one in columns_in(values).values()]

@@ -1,4 +1,4 @@
-"""ShareGPT rows as LLaMA-Factory reads them: conversations, system, images, videos; one placeholder a medium."""
+"""ShareGPT rows for LLaMA-Factory: conversations, system, images and videos, with one placeholder per medium."""
 
 from typing import Any
 

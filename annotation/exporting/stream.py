@@ -1,4 +1,4 @@
-"""Exports: projections of the reviewed rows, streamed, with a count of what was left out and why."""
+"""Streamed exports: projections of the reviewed rows, with counts of dropped rows by reason."""
 
 import tempfile
 import zipfile
@@ -20,12 +20,12 @@ from annotation.status import EventKind
 from guardapp.guard.media.errors import MediaError
 
 LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
-ROWS_OF_A_BLOCK = 100  # small enough that nobody else on this process waits for long
+ROWS_OF_A_BLOCK = 100  # small, so that other requests to this process are not delayed
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What is asked for. `only_hard`: rows whose gold contradicts the guard."""
+    """The requested export. `only_hard` restricts it to rows whose gold contradicts the guard."""
 
     format: ExportFormat
     only_hard: bool = False
@@ -37,7 +37,7 @@ class ExportRequest:
 
 @dataclass(slots=True)
 class Tally:
-    """What an export held so far, and what it dropped by reason."""
+    """Counts of the rows exported so far and of those dropped, by reason."""
 
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -47,7 +47,7 @@ class Tally:
 
 
 def record_export(*, request: ExportRequest, actor: User | None, by: str, **more: int | str) -> Event:
-    """The audit entry. Written before the first row leaves, so that a broken-off download is on record too."""
+    """Create the audit entry. Call this before sending the first row, so that aborted downloads are recorded too."""
     detail = {"format": request.format.value, "only_hard": request.only_hard, "by": by, **more}
     return Event.objects.create(kind=EventKind.EXPORTED, actor=actor, detail=detail)
 
@@ -55,8 +55,9 @@ def record_export(*, request: ExportRequest, actor: User | None, by: str, **more
 def export_lines(
     *, request: ExportRequest, tally: Tally | None = None, media: dict[str, ExportedMedia] | None = None
 ) -> Iterator[bytes]:
-    """JSONL in blocks of whole lines. `tally` counts along; `media`, where given, collects the media of the rows by
-    uri.
+    """Yield JSONL in blocks of whole lines.
+
+    `tally` is updated along the way; `media`, if given, collects the media of the rows by uri.
     """
     tally = Tally() if tally is None else tally
     matters = FORMATS[request.format].projection_with_media is not None
@@ -68,7 +69,7 @@ def export_lines(
 def lines_of(
     rows: Sequence[ReviewedRow], project: Projection, tally: Tally, media: dict[str, ExportedMedia] | None = None
 ) -> Iterator[bytes]:
-    """In blocks of whole lines. `tally` and `media` as for `export_lines`."""
+    """Yield the rows as blocks of whole lines. `tally` and `media` are as in `export_lines`."""
     for start in range(0, len(rows), ROWS_OF_A_BLOCK):
         block: list[bytes] = []
         for row in rows[start : start + ROWS_OF_A_BLOCK]:
@@ -85,7 +86,7 @@ def lines_of(
 
 
 def summarise(*, request: ExportRequest) -> Tally:
-    """Run the projection and keep the count only."""
+    """Run the projection and return only the counts."""
     tally = Tally()
     for _ in export_lines(request=request, tally=tally):
         pass
@@ -93,8 +94,9 @@ def summarise(*, request: ExportRequest) -> Tally:
 
 
 def export_archive(*, request: ExportRequest) -> IO[bytes]:
-    """A ZIP with rows.jsonl, the rows' media under the names that the rows use, and summary.json; an open, unnamed
-    file.
+    """Return a ZIP archive with rows.jsonl, media under the names used in the rows, and summary.json.
+
+    The archive is an open, unnamed file.
     """
     tally, media = Tally(), dict[str, ExportedMedia]()
     archive = tempfile.TemporaryFile(dir=settings.DATA_DIR)  # noqa: SIM115  (the caller streams it and closes it)
@@ -116,7 +118,7 @@ def _write_media(target: zipfile.ZipFile, media: Iterable[ExportedMedia]) -> lis
     for medium in media:
         try:
             with original(medium.store_path) as path:
-                target.write(path, medium.uri, zipfile.ZIP_STORED)  # media is compressed already
+                target.write(path, medium.uri, zipfile.ZIP_STORED)  # media is already compressed
         except MediaError:
             missing.append(medium.uri)
     return missing

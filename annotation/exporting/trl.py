@@ -1,8 +1,8 @@
-"""TRL's conversational prompt-completion rows: {"prompt": [system, user], "completion": [assistant]}, with images and
-videos.
+"""TRL's conversational prompt-completion rows, with images and videos.
 
-Content is a string in an export without media and a list of parts in one with media: one export never mixes both,
-because Arrow gives a column one type, and a text-only chat template would print a list as it stands.
+Rows are {"prompt": [system, user], "completion": [assistant]}. Content is a list of parts in exports with media, and a
+string in others. An export never mixes both, because an Arrow column has one type; strings are used without media
+because text-only chat templates would print a list literally.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def columns(pa: Any, with_media: bool) -> Any:
 
 
 def trl_text(row: ReviewedRow) -> dict[str, Any] | Drop:
-    """For an export in which no row has media."""
+    """Project a row of an export without media."""
     completion = completion_of(row)
     if isinstance(completion, Drop):
         return completion
@@ -32,7 +32,7 @@ def trl_text(row: ReviewedRow) -> dict[str, Any] | Drop:
 
 
 def trl_media(row: ReviewedRow) -> dict[str, Any] | Drop:
-    """For an export in which some rows have media; rows of text have empty lists."""
+    """Project a row of an export with media. Text-only rows have empty lists of media."""
     completion = completion_of(row)
     if isinstance(completion, Drop):
         return completion

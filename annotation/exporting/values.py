@@ -1,4 +1,4 @@
-"""What an export is made of: a reviewed row with its reviews and its media."""
+"""Value classes of exports: a reviewed row with its reviews and media."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,15 +8,15 @@ import orjson
 
 from guardapp.guard.taxonomy import MediaKind
 
-Json = str | None  # JSON as the database holds it: copied into an export without being read
-Moment = str  # as the database writes it, for `moment`; in UTC
+Json = str | None  # JSON as stored in the database, copied into exports without parsing
+Moment = str  # in UTC, in the database's text format; parsed by `moment`
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Marks a field that is read as a column. `path` is its name for a queryset, where it has another than the field.
+    """Marks a field that is read from a column. `path` is its queryset name, if different from the field's.
 
-    `raw` reads JSON as its text, which spares reading and writing it again, and moments, which Django reads slowly.
+    `raw` reads the column as text: JSON need not be parsed and serialised again, and Django parses moments slowly.
     """
 
     path: str = ""
@@ -24,7 +24,7 @@ class Column:
 
 
 def columns_in(values: type) -> dict[str, Column]:
-    """The marked fields of a class below, in order, each with its path."""
+    """Return the marked fields of a value class, in order, each with its path."""
     return {
         name: replace(mark, path=mark.path or name)
         for name, hint in get_type_hints(values, include_extras=True).items()
@@ -34,7 +34,7 @@ def columns_in(values: type) -> dict[str, Column]:
 
 @dataclass(frozen=True, slots=True)
 class ExportedMedia:
-    """`store_path` is relative to the media root; `uri` is the name that exports and archives use."""
+    """A media file. `store_path` is relative to the media root; `uri` is its name in exports and archives."""
 
     kind: MediaKind
     sha256: str
@@ -61,8 +61,9 @@ EXTENSIONS = {
 
 @dataclass(slots=True)
 class ExportedReview:
-    """A standing review. The person is named by pseudonym only. Not frozen, like the row below: many thousands are
-    made a second.
+    """A standing review, with the reviewer's pseudonym only.
+
+    Like ReviewedRow, it is not frozen, because many thousands are created per second.
     """
 
     pseudonym: str
@@ -84,10 +85,10 @@ class ExportedReview:
 
 @dataclass(slots=True)
 class ReviewedRow:
-    """One standing gold label and all that led to it. What the query gives comes last."""
+    """A standing gold label and its history. Fields read by the query come last."""
 
     policy: tuple[Any, ...]  # slug and number
-    prompt_policy: str | None  # the policy that stood in the guard's prompt
+    prompt_policy: str | None  # the policy text in the guard's prompt
     version: str | None
     reviews: list[ExportedReview]
     media: list[ExportedMedia]
@@ -125,5 +126,5 @@ class ReviewedRow:
 
 
 def moment(stored: Moment) -> datetime:
-    """SQLite's do not say that they are in UTC, and PostgreSQL's do."""
+    """Parse a moment. The result is naive on SQLite and aware on PostgreSQL; both are in UTC."""
     return datetime.fromisoformat(stored)

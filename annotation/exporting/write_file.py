@@ -1,4 +1,4 @@
-"""Blocks of JSON lines → one file: gzip of the same bytes, or Parquet with the columns of the format."""
+"""Writes blocks of JSON lines to a file: the same bytes in gzip, or Parquet with the columns of the format."""
 
 import gzip
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Any, Protocol, Self
 
 from annotation.status import ExportLayout
 
-ROWS_OF_A_GROUP = 10_000  # of Parquet: what a reader decodes at once
-FAST = 1  # gzip's level; the next ones cost twice the time for a tenth of the size
+ROWS_OF_A_GROUP = 10_000  # in Parquet, the rows a reader decodes at once
+FAST = 1  # gzip level; higher ones double the time to save a tenth of the size
 
 
 class ParquetMissing(RuntimeError):
@@ -17,7 +17,7 @@ class ParquetMissing(RuntimeError):
 
 
 class Writer(Protocol):
-    """Takes blocks of whole lines."""
+    """Writes blocks of whole lines."""
 
     def write(self, lines: bytes) -> None: ...
     def __enter__(self) -> Self: ...
@@ -30,14 +30,17 @@ SUFFIX = {ExportLayout.JSONL: "jsonl.gz", ExportLayout.PARQUET: "parquet"}
 
 
 def writer_for(layout: ExportLayout, columns: Callable[[], Any], path: Path) -> Writer:
-    """`columns` gives the pyarrow schema and is called for Parquet only. Raises ParquetMissing."""
+    """Return a writer for the layout. `columns` returns the pyarrow schema; it is only called for Parquet.
+
+    Raises ParquetMissing.
+    """
     return _Packed(path) if layout is ExportLayout.JSONL else _Parquet(path, columns())
 
 
 class _Packed:
     def __init__(self, path: Path) -> None:
         self._raw = path.open("wb")
-        # the same rows give the same bytes
+        # no timestamp, so that the same rows give the same bytes
         self._packed = gzip.GzipFile("", "wb", FAST, self._raw, mtime=0)
 
     def write(self, lines: bytes) -> None:
@@ -59,7 +62,7 @@ class _Parquet:
         self._file = parquet.ParquetWriter(path, schema, compression="zstd")
 
     def write(self, lines: bytes) -> None:
-        """A field that the schema does not know is an error: nothing is left out in silence."""
+        """Write lines. A field missing from the schema is an error, so that nothing is silently dropped."""
         import pyarrow
         from pyarrow import json
 
