@@ -1,4 +1,6 @@
-"""The canonical format: the complete record of each reviewed item. It drops no rows; other formats are subsets of it.
+"""The canonical format: the complete record of each reviewed item.
+
+It drops no rows; all other formats are projections of it.
 
 `split` and `dataset_version` are null here, because splits belong to snapshots and are given in their files. Media uris
 are file names in an archive (`archive=zip`); in the media store, the same files are identified by sha256.

@@ -1,6 +1,7 @@
-"""Exports to files, requested by a database row. A worker writes one file per claim, so a killed worker loses one file.
+"""Exports to files, requested by a database row.
 
-A file is written under a temporary name and synced to disk; it becomes part of the export when its row is created.
+A worker writes one file per claim, so a killed worker loses only one file. A file is written under a
+temporary name and synced to disk; it becomes part of the export when its row is created.
 """
 
 import hashlib

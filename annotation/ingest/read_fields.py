@@ -1,4 +1,7 @@
-"""Reads the fields of an untrusted row. Each error names the field, the value found and the values accepted."""
+"""Reads the fields of an untrusted row.
+
+Each error names the field, the value found and the values accepted.
+"""
 
 import difflib
 from collections.abc import Collection, Mapping

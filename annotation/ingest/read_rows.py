@@ -1,4 +1,6 @@
-"""Converts an untrusted row to an IncomingItem or a RowProblem. A row's fields determine which of four shapes it has.
+"""Converts an untrusted row to an IncomingItem or a RowProblem.
+
+A row's fields determine which of four shapes it has:
 
 own          external_id, source, prompt, response, media[], modality, and the fields of values.ABOUT
 Coop         has `data` or `type`: external_id, source, type, data{text, image_url, video_url}, context[], and the

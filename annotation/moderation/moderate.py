@@ -65,7 +65,7 @@ def moderate(
 ) -> list[Moderated]:
     """Moderate the contents, and return the outcomes in order. Items are created for content that needs review.
 
-    The caller must notify workers of new items after commit. Raises GuardNotReady and subclasses, ContentNotReadable,
+    The caller must ring for new items after commit. Raises GuardNotReady and subclasses, ContentNotReadable,
     QueueNotFound.
     """
     thresholds, began = thresholds_now(), time.monotonic()

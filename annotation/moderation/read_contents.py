@@ -1,4 +1,7 @@
-"""Parses moderation requests into Content. Texts and files undergo the same checks as those of items."""
+"""Parses moderation requests into Content.
+
+Texts and files undergo the same checks as those of items.
+"""
 
 from collections.abc import Mapping
 from typing import Any
