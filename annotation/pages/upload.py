@@ -1,4 +1,4 @@
-"""Uploading items as a JSONL file."""
+"""Uploading items as a file of rows."""
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -55,7 +55,7 @@ def _shown(report: IngestReport | None) -> list[tuple[int, list[str]]]:
 class UploadForm(forms.Form):
     file = forms.FileField(
         error_messages={
-            "required": gettext_lazy("Choose a .jsonl file first."),
+            "required": gettext_lazy("Choose a file first."),
             "empty": gettext_lazy("This file is empty. Choose one with at least one line."),
         }
     )

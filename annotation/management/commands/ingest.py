@@ -1,4 +1,4 @@
-"""`manage.py ingest FILE`: import items from a JSONL file, plain or .gz."""
+"""`manage.py ingest FILE`: import items from JSON lines, a JSON array or CSV, plain, .gz or .zip."""
 
 from argparse import ArgumentParser
 from pathlib import Path

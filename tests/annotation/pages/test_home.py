@@ -193,7 +193,7 @@ def test_an_upload_without_a_file_says_what_to_do(client: Client, lead: User) ->
     default_queue()
     page = client.post(reverse("upload"), {"queue": "default"})
     assert page.status_code == 422
-    assert "Choose a .jsonl file first." in page.text
+    assert "Choose a file first." in page.text
 
 
 def test_the_export_streams_rows_and_refuses_unknown_formats(client: Client, lead: User) -> None:
