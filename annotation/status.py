@@ -34,6 +34,10 @@ class Lane(TextChoices):
     COOL_DOWN = "cool_down", _("Cool-down")
 
 
+# `Item.error_code` of an item that people decide about without a judgement, since the guard cannot read so much
+TOO_LONG = "too_long_for_the_guard"
+
+
 class VersionStatus(TextChoices):
     """Writer: training.versions.promotion; training.runs.finish creates candidates."""
 

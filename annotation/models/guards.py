@@ -69,6 +69,10 @@ class Prediction(models.Model):
     `shadow`: predicted by a candidate alongside production; never shown to reviewers.
     rollouts: [{"completion", "prompt_label", "response_label", "parsed", "tokens"}], the sampled ones only.
     media_seen: [{"asset": sha256, "folder": relative to MEDIA_ROOT, "reader", "timestamps": [s], "width", "height"}].
+    windows: null unless the item was judged in parts; else [{"prompt": [start, end], "response": the same or null,
+    "completion", "parsed", "prompt_label", "response_label", "categories", "prompt_score", "response_score",
+    "decisive"}], in order. The ranges are characters of the item's texts. Steps and completion are those of the
+    decisive window; labels, categories and scores are those of all windows.
     disagreement: share of parsed and unparsed rollouts whose labels differ from the greedy ones, 0 to 1.
     """
 
@@ -85,6 +89,7 @@ class Prediction(models.Model):
     rollouts = models.JSONField(default=list)
     disagreement = models.FloatField(default=0.0)
     media_seen = models.JSONField(default=list)
+    windows = models.JSONField(null=True, blank=True)
     tokens = models.PositiveIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(default=0)
     shadow = models.BooleanField(default=False)

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from annotation.models.people import ApiKey
 from annotation.models.queues import ReviewQueue
-from annotation.status import ItemStatus, Lane
+from annotation.status import TOO_LONG, ItemStatus, Lane
 from guardapp.guard.taxonomy import MediaKind, Modality
 
 
@@ -67,6 +67,9 @@ class Item(models.Model):
     claim_token = models.UUIDField(null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    alone = models.BooleanField(
+        null=True, help_text="claimed by itself: it is long, or an attempt on it failed; null: with others"
+    )
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
 
@@ -89,6 +92,13 @@ class Item(models.Model):
             models.Index(
                 F("priority").desc(), "id", condition=Q(status=ItemStatus.PENDING), name="item_next_to_predict"
             ),
+            models.Index(
+                F("priority").desc(),
+                "id",
+                condition=Q(status=ItemStatus.PENDING, alone=True),
+                name="item_next_to_predict_alone",
+            ),
+            models.Index(fields=["-id"], condition=Q(error_code=TOO_LONG), name="item_too_long"),
             models.Index(fields=["claimed_until"], condition=Q(status=ItemStatus.PREDICTING), name="item_stale_claims"),
             models.Index(fields=["queue", "status"], name="item_counts"),
             models.Index(fields=["status", "-id"], name="item_newest_by_status"),
