@@ -4,7 +4,7 @@ PostgreSQL gets one statement with all rows in a JSON document, which it expands
 of one parameter per field. SQLite gets prepared statements.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -40,8 +40,11 @@ class Candidate:
     def identity(self) -> Identity:
         return self.row.source, self.row.external_id
 
-    def says_the_same(self, prompt: str, response: str | None, content_hash: str) -> bool:
-        return (self.row.prompt, self.row.response, self.content_hash) == (prompt, response, content_hash)
+    def says_the_same(
+        self, prompt: str, response: str | None, content_hash: str, messages: Sequence[dict[str, Any]]
+    ) -> bool:
+        own = self.row.prompt, self.row.response, self.content_hash
+        return own == (prompt, response, content_hash) and list(self.row.messages) == list(messages)
 
 
 # columns that differ between rows: the sender's fields and the values derived from the content

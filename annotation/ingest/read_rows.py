@@ -3,12 +3,14 @@
 A row's fields determine which of four shapes it has:
 
 own          external_id, source, prompt, response, media[], modality, and the fields of values.ABOUT
-Coop         has `data` or `type`: external_id, source, type, data{text, image_url, video_url}, context[], and the
-             fields of values.ABOUT
+Coop         has `data` or `type`: external_id, source, type, data{text, image_url, video_url, messages}, context[], and
+             the fields of values.ABOUT
 chat pair    has `request`: request, response, and the fields of the own shape except prompt; a missing external_id is
              derived from the content
 dataset row  has `id` without external_id: id, source, prompt, response, media[], modality, split, license,
              prompt_label, response_label, refusal_label, categories
+
+Instead of prompt, response and media, a row can have `messages`: see read_messages. It then needs no external_id.
 
 A dataset row's `source` is the origin of the text and is stored in metadata.provenance. The item's source is the
 dataset: the part of the id before the first "/", or the default. Labels are stored in metadata.labels.
@@ -24,16 +26,19 @@ from annotation.ingest.language_codes import language_code
 from annotation.ingest.made_id import made_id
 from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.read_media import MediaFinder, no_files, read_media, read_medium
+from annotation.ingest.read_messages import Conversation, read_messages
 from annotation.ingest.values import ABOUT, DEFAULT_SOURCE, FieldError, IncomingItem, RowProblem
 
 SHARED = frozenset({"external_id", "source", *ABOUT})
-OWN_FIELDS = SHARED | {"prompt", "response", "media", "modality"}
+CONTENT = ("prompt", "request", "response", "media")
+TWICE = "cannot be given together with %s: leave out the one or the other."
+OWN_FIELDS = SHARED | {"prompt", "response", "media", "modality", "messages"}
 COOP_FIELDS = SHARED | {"type", "data", "context"}
-COOP_DATA = frozenset({"text", "image_url", "video_url"})
-CHAT_FIELDS = SHARED | {"request", "response", "media", "modality"}
+COOP_DATA = frozenset({"text", "image_url", "video_url", "messages"})
+CHAT_FIELDS = SHARED | {"request", "response", "media", "modality", "messages"}
 LABELS = ("prompt_label", "response_label", "refusal_label")
 DATASET_FIELDS = frozenset(
-    {"id", "source", "split", "license", "modality", "prompt", "response", "media", "categories", *LABELS}
+    {"id", "source", "split", "license", "modality", "prompt", "response", "media", "messages", "categories", *LABELS}
 )
 MAX_EXTERNAL_ID, MAX_SOURCE = 200, 100
 READERS = tuple((name, getattr(FieldReader, about.reads)) for name, about in ABOUT.items())
@@ -64,18 +69,45 @@ def read_row(
 
 def _content_fields(row: Mapping[str, Any]) -> str:
     if "data" in row or "type" in row:
-        return "data.text, data.image_url or data.video_url"
-    return "a request" if "request" in row else "a prompt or media"
+        return "data.text, data.image_url, data.video_url or data.messages"
+    return "a request" if "request" in row else "a prompt, media or messages"
+
+
+def gives_messages(reader: FieldReader) -> bool:
+    """Whether the row has messages. An empty list is none, as it is in the API's answers about items."""
+    return reader.row.get("messages") not in (None, [])
+
+
+def content_in(reader: FieldReader, find: MediaFinder, *, prompt: str = "prompt") -> Conversation:
+    """The content in a row's `messages`, or else in its field `prompt`, its response and media."""
+    if not gives_messages(reader):
+        return Conversation(reader.text(prompt), reader.optional_text("response"), read_media(reader, "media", find))
+    if twice := [name for name in CONTENT if reader.row.get(name) not in (None, "", [])]:
+        reader.refuse("messages", TWICE % ", ".join(twice))
+        return Conversation()
+    return read_messages(reader, find)
+
+
+def _of(content: Conversation) -> dict[str, Any]:
+    return {name: getattr(content, name) for name in ("prompt", "response", "media", "messages")}
+
+
+def _id_of(reader: FieldReader, content: Conversation) -> str:
+    """The external id, made of the content if there is none."""
+    return reader.text("external_id", limit=MAX_EXTERNAL_ID).strip() or made_id(
+        content.prompt, content.response, [medium.content for medium in content.media], content.messages
+    )
 
 
 def _read_own(reader: FieldReader, default_source: str, find: MediaFinder) -> IncomingItem:
     reader.refuse_unknown(OWN_FIELDS)
+    content = content_in(reader, find)
     return IncomingItem(
-        external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID),
+        external_id=_id_of(reader, content)
+        if gives_messages(reader)
+        else reader.required("external_id", limit=MAX_EXTERNAL_ID),
         source=_source(reader, default_source),
-        prompt=reader.text("prompt"),
-        response=reader.optional_text("response"),
-        media=read_media(reader, "media", find),
+        **_of(content),
         modality=reader.modality(),
         **_about(reader),
     )
@@ -83,15 +115,11 @@ def _read_own(reader: FieldReader, default_source: str, find: MediaFinder) -> In
 
 def _read_chat(reader: FieldReader, default_source: str, find: MediaFinder) -> IncomingItem:
     reader.refuse_unknown(CHAT_FIELDS)
-    prompt, response = reader.text("request"), reader.optional_text("response")
-    media = read_media(reader, "media", find)
+    content = content_in(reader, find, prompt="request")
     return IncomingItem(
-        external_id=reader.text("external_id", limit=MAX_EXTERNAL_ID).strip()
-        or made_id(prompt, response, [medium.content for medium in media]),
+        external_id=_id_of(reader, content),
         source=_source(reader, default_source),
-        prompt=prompt,
-        response=response,
-        media=media,
+        **_of(content),
         modality=reader.modality(),
         **_about(reader),
     )
@@ -110,18 +138,23 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
         for name in ("image_url", "video_url")
         if data.row.get(name) and (medium := read_medium(data, name, data.row[name], find)) is not None
     )
+    content = Conversation(data.text("text"), None, media)
+    if gives_messages(data):
+        if twice := [name for name in ("text", "image_url", "video_url") if data.row.get(name)]:
+            data.refuse("messages", TWICE % ", ".join(twice))
+        else:
+            content = read_messages(data, find)
     about = _about(reader)
     kind, context = reader.text("type", limit=100), reader.sequence("context")
     if context:
         reader.fits("context", context)
     more = ({"type": kind} if kind else {}) | ({"context": context} if context else {})
-    if kind in ("image", "video") and not data.row.get(f"{kind}_url"):
+    if kind in ("image", "video") and not data.row.get(f"{kind}_url") and "messages" not in data.row:
         reader.refuse("type", f"says {kind!r}, but data.{kind}_url is missing.")
     return IncomingItem(
         external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID),
         source=_source(reader, default_source),
-        prompt=data.text("text"),
-        media=media,
+        **_of(content),
         **{**about, "metadata": about["metadata"] | more},
     )
 
@@ -140,9 +173,7 @@ def _read_dataset(reader: FieldReader, default_source: str, find: MediaFinder) -
     return IncomingItem(
         external_id=external_id,
         source=(dataset if slash and dataset else default_source)[:MAX_SOURCE],
-        prompt=reader.text("prompt"),
-        response=reader.optional_text("response"),
-        media=read_media(reader, "media", find),
+        **_of(content_in(reader, find)),
         modality=reader.modality(),
         metadata=metadata,
     )

@@ -30,7 +30,7 @@ OTHER_FILES = {b"PAR1": "Parquet", b"%PDF": "PDF", b"\xd0\xcf\x11\xe0": "Excel",
 DELIMITERS = ",;\t|"
 # column names used by other tools; unrecognised columns go to the row's metadata
 COLUMNS = {"id": "external_id", "text": "prompt", "content": "prompt", "comment": "prompt", "body": "prompt"}
-OWN_COLUMNS = ("external_id", "source", "prompt", "response", "modality", "language", "reported_at")
+OWN_COLUMNS = ("external_id", "source", "prompt", "response", "messages", "modality", "language", "reported_at")
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile)
 
 
@@ -212,7 +212,7 @@ def _columns(header: Iterable[str]) -> list[str]:
     """Return the field of each column. Raises FileNotReadable if there is no text column or a field occurs twice."""
     names = [COLUMNS.get(name.strip().lower(), name.strip()) for name in header]
     names = [name.lower() if name.lower() in OWN_COLUMNS else name for name in names]
-    if not {"prompt", "response"} & set(names):
+    if not {"prompt", "response", "messages"} & set(names):
         words = _(
             "The first line names no column with text: %(names)s. Call the columns external_id, prompt, response."
         )
@@ -229,4 +229,9 @@ def _of_cells(number: int, columns: list[str], cells: list[str]) -> FileRow:
         return FileRow(number, problem=words)
     filled = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
     row: dict[str, Any] = {name: filled.pop(name) for name in OWN_COLUMNS if name in filled}
+    if "messages" in row:
+        try:
+            row["messages"] = read_json_rows(row["messages"])
+        except ValueError as error:
+            return FileRow(number, problem=f"has messages that are not JSON: {error}.")
     return FileRow(number, row | ({"metadata": filled} if filled else {}), size=sum(map(len, cells)))

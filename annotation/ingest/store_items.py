@@ -6,7 +6,7 @@ Idempotent on (source, external_id). A bad row does not fail its batch.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
@@ -35,6 +35,7 @@ class _Stored(NamedTuple):
     prompt: str
     response: str | None
     content_hash: str
+    messages: list[dict[str, Any]]
 
 
 def ingest_items(
@@ -109,9 +110,8 @@ def _check(index: int, row: IncomingItem | RowProblem) -> Candidate | RowResult:
             )
     if errors:
         return RowResult(index, RowStatus.REJECTED, None, row.external_id, tuple(errors))
-    return Candidate(
-        index, row, modality, tuple(stored), content_hash(row.prompt, row.response, [one.sha256 for one in stored])
-    )
+    sha256s = [one.sha256 for one in stored]
+    return Candidate(index, row, modality, tuple(stored), content_hash(row.prompt, row.response, sha256s, row.messages))
 
 
 def _describe(prompt: str, stored: Sequence[StoredMedia]) -> str:
@@ -150,7 +150,7 @@ def _attach_media(with_media: Sequence[tuple[Candidate, int]]) -> None:
 
 
 def _existing_result(candidate: Candidate, stored: _Stored) -> RowResult:
-    if candidate.says_the_same(stored.prompt, stored.response, stored.content_hash):
+    if candidate.says_the_same(*stored[1:]):
         return RowResult(candidate.index, RowStatus.EXISTS, stored.id, candidate.row.external_id)
     error = FieldError(
         "/external_id", "is taken by an item with other content, which was not changed. Send a new id for new content."
@@ -159,7 +159,7 @@ def _existing_result(candidate: Candidate, stored: _Stored) -> RowResult:
 
 
 def _repeat_result(repeat: Candidate, first: Candidate, results: dict[int, RowResult]) -> RowResult:
-    if repeat.says_the_same(first.row.prompt, first.row.response, first.content_hash):
+    if repeat.says_the_same(first.row.prompt, first.row.response, first.content_hash, first.row.messages):
         what_became = replace(results[first.index], index=repeat.index)
         return replace(what_became, status=RowStatus.EXISTS) if what_became.status is RowStatus.CREATED else what_became
     error = FieldError(
@@ -168,11 +168,14 @@ def _repeat_result(repeat: Candidate, first: Candidate, results: dict[int, RowRe
     return RowResult(repeat.index, RowStatus.REJECTED, None, repeat.row.external_id, (error,))
 
 
-def content_hash(prompt: str, response: str | None, media: Sequence[str]) -> str:
+def content_hash(
+    prompt: str, response: str | None, media: Sequence[str], messages: Sequence[dict[str, Any]] = ()
+) -> str:
     """Hash the content, ignoring letter case and differences in white space. `media` holds SHA-256 sums, in order."""
     parts = [
         " ".join(prompt.casefold().split()),
         "" if response is None else "\x1e" + " ".join(response.casefold().split()),
         *media,
+        *(f"\x1d{one['role']}\x1d{' '.join(one['text'].casefold().split())}\x1d{one.get('media')}" for one in messages),
     ]
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -47,7 +47,8 @@ class About:
 class IncomingItem:
     """A valid row. Each field except `media` is a column of Item.
 
-    `modality` is the sender's claim, checked against the content; "" if there is none.
+    `modality` is the sender's claim, checked against the content; "" if there is none. `messages` came before prompt
+    and response: [{"role", "text", "name", "media": [positions in `media`]}], the last two only where there are any.
     """
 
     external_id: str
@@ -56,6 +57,7 @@ class IncomingItem:
     response: str | None = None
     media: tuple[IncomingMedia, ...] = ()
     modality: str = ""
+    messages: tuple[dict[str, Any], ...] = ()
     metadata: Annotated[dict[str, Any], About("mapping", for_reviewers=False)] = field(default_factory=dict)
     reason: Annotated[dict[str, Any], About("mapping", "why it was flagged, e.g. {policy_id, text}")] = field(
         default_factory=dict

@@ -131,6 +131,7 @@ def content_of(item: Item) -> dict[str, Any]:
         "modality": item.modality,
         "prompt": item.prompt,
         "response": item.response,
+        "messages": item.messages,
         **{name: getattr(item, name) for name in ABOUT_FOR_REVIEWERS},
         "media": [{name.removeprefix("asset__"): value for name, value in medium.items()} for medium in media],
     }

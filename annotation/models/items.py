@@ -28,6 +28,9 @@ class MediaAsset(models.Model):
 class Item(models.Model):
     """One flagged piece of content: a prompt, an optional response, and media. Unique by (source, external_id).
 
+    `messages` came before them: [{"role": "system" | "user" | "assistant" | "tool", "text", "name", "media": positions
+    of `item_media`}]; name and media are there only if given. Their media precede those of prompt and response.
+
     `free_slots` is the number of reviews the queue still needs minus active assignments. A database constraint keeps it
     from going below zero, so an item is never served more than its queue's reviews_per_item times.
     """
@@ -37,6 +40,9 @@ class Item(models.Model):
     modality = models.CharField(max_length=16, choices=[(m.value, m.value) for m in Modality])
     prompt = models.TextField(blank=True)
     response = models.TextField(null=True, blank=True)
+    messages = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="the conversation before prompt and response"
+    )
     metadata = models.JSONField(default=dict, blank=True)
     reason = models.JSONField(default=dict, blank=True, help_text="why the sender flagged it")
     reported_at = models.DateTimeField(null=True, blank=True)

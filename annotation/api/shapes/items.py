@@ -9,6 +9,7 @@ from typing import Any
 from rest_framework import serializers
 
 from annotation.ingest.language_codes import LONGEST
+from annotation.ingest.read_messages import MAX_MESSAGES, MAX_NAME, ROLES
 from annotation.ingest.values import ABOUT, ABOUT_FOR_REVIEWERS, MAX_BATCH, MAX_TEXT_CHARACTERS, RowStatus
 from annotation.status import GoldSource, ItemStatus, Lane, ReviewKind, ReviewMode, TargetSource
 from annotation.web.openapi import FieldErrorShape
@@ -41,7 +42,30 @@ class SharedFields(serializers.Serializer[Any]):
         return {**super().get_fields(), **said_of_items(ABOUT, coming_in=True)}
 
 
+class MessageShape(serializers.Serializer[Any]):
+    """A message in OpenAI's shape. `developer` counts as system, `function` as tool."""
+
+    role = serializers.ChoiceField(choices=list(ROLES))
+    content = serializers.JSONField(
+        help_text="text, or a list of parts: {type: text, text}, {type: image_url, image_url: {url}}, "
+        "{type: video_url, video_url: {url}}; a url is the name of an uploaded file, or a data: URL"
+    )
+    name = serializers.CharField(required=False, max_length=MAX_NAME)
+    tool_calls = serializers.ListField(child=serializers.DictField(), required=False)
+
+
+def messages_field() -> serializers.ListSerializer[Any]:
+    return MessageShape(
+        many=True,
+        required=False,
+        max_length=MAX_MESSAGES,
+        help_text="in place of prompt, response and media: the last user message and the assistant's answer to it are "
+        "judged, the others are context",
+    )  # type: ignore[return-value]
+
+
 class MediaFields(serializers.Serializer[Any]):
+    messages = messages_field()
     media = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="names of uploaded files, or data: URLs"
     )
@@ -51,12 +75,13 @@ class MediaFields(serializers.Serializer[Any]):
 
 
 class OwnRow(SharedFields, MediaFields):
-    external_id = serializers.CharField(max_length=200)
+    external_id = serializers.CharField(max_length=200, help_text="made of the content where messages come without it")
     prompt = serializers.CharField(required=False, allow_blank=True)
     response = serializers.CharField(required=False, allow_null=True)
 
 
 class CoopData(serializers.Serializer[Any]):
+    messages = messages_field()
     text = serializers.CharField(required=False)
     image_url = serializers.CharField(required=False, help_text="name of an uploaded file, or a data: URL")
     video_url = serializers.CharField(required=False, help_text="name of an uploaded file, or a data: URL")
@@ -73,7 +98,7 @@ class ChatRow(SharedFields, MediaFields):
     external_id = serializers.CharField(
         max_length=200, required=False, help_text="made of the content where it is missing"
     )
-    request = serializers.CharField()
+    request = serializers.CharField(required=False)
     response = serializers.CharField(required=False, allow_null=True)
 
 
@@ -119,6 +144,15 @@ class MediumShape(serializers.Serializer[Any]):
     size = serializers.IntegerField()
 
 
+class EarlierMessageShape(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=sorted(set(ROLES.values())))
+    text = serializers.CharField()
+    name = serializers.CharField(required=False)
+    media = serializers.ListField(
+        child=serializers.IntegerField(), required=False, help_text="positions in the item's media, from 0"
+    )
+
+
 class ContentShape(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     source = serializers.CharField()  # type: ignore[assignment]
@@ -127,6 +161,7 @@ class ContentShape(serializers.Serializer[Any]):
     prompt = serializers.CharField()
     response = serializers.CharField(allow_null=True)
     media = MediumShape(many=True)
+    messages = EarlierMessageShape(many=True, help_text="what came before prompt and response")
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), **said_of_items(ABOUT_FOR_REVIEWERS)}

@@ -28,8 +28,8 @@ from tests.factories import default_queue, make_item, make_user
 pytestmark = pytest.mark.django_db
 
 # read in another way by each shape of rows
-OF_THE_SHAPE = {"external_id", "source", "prompt", "response", "media", "modality"}
-NOT_EXPORTED = {"metadata", "reason", "reported_at", "language"}
+OF_THE_SHAPE = {"messages", "external_id", "source", "prompt", "response", "media", "modality"}
+NOT_EXPORTED = {"messages", "metadata", "reason", "reported_at", "language"}
 
 
 def said(name: str) -> Any:
