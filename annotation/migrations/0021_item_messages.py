@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [('annotation', '0019_hidden_gold')]
+    dependencies = [('annotation', '0020_windows')]
     operations = [
         migrations.AddField(
             model_name='item',
