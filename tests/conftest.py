@@ -134,7 +134,7 @@ def quick_and_private(settings: Settings, tmp_path: Path, monkeypatch: pytest.Mo
 def no_policy_of_another_test() -> None:
     """A policy version is immutable, so processes keep its categories; another test's version may have the same id."""
     active_policy._categories.cache_clear()
-    active_policy._codes.cache_clear()
+    active_policy._known.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,8 @@ def mode_of(model: str) -> Mode | None:
 
 def as_openai(outcome: Moderated, thresholds: Thresholds, codes: tuple[str, ...], *, reasoning: bool) -> dict[str, Any]:
     """One result: OpenAI's categories, then the policy's codes, then `harmful` for any harm, in a category or not."""
-    own = {code: outcome.scores.categories.get(code, 0.0) for code in codes}
+    # a retired category that the guard still names follows the policy's
+    own = dict.fromkeys(codes, 0.0) | dict(outcome.scores.categories)
     scores = {name: max((own.get(code, 0.0) for code in meant), default=0.0) for name, meant in NAMES.items()}
     passed = {code: thresholds.of(code).decide(score) is not Action.ALLOW for code, score in own.items()}
     flags = {name: any(passed.get(code, False) for code in meant) for name, meant in NAMES.items()}

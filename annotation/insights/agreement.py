@@ -18,13 +18,17 @@ TASKS = ("prompt", "response")
 
 @dataclass(frozen=True, slots=True)
 class TaskAgreement:
-    """Agreement on one task or category: items with two or more reviews, the share of equal pairs, and alpha."""
+    """Agreement on one task or category: items with two or more reviews, the share of equal pairs, and alpha.
+
+    `named` tells whether any review names the category.
+    """
 
     name: str
     items: int
     pairs: int
     equal: float | None
     alpha: float | None
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,12 @@ def _agree(name: str, units: Iterable[Sequence[Hashable]]) -> TaskAgreement:
     rated = [unit for unit in units if all(label is not None for label in unit)]
     pairs = [one == two for unit in rated for one, two in combinations(unit, 2)]
     return TaskAgreement(
-        name, len(rated), len(pairs), sum(pairs) / len(pairs) if pairs else None, krippendorff_alpha(rated)
+        name,
+        len(rated),
+        len(pairs),
+        sum(pairs) / len(pairs) if pairs else None,
+        krippendorff_alpha(rated),
+        any(any(unit) for unit in rated),
     )
 
 

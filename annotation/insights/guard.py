@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from annotation.insights.table import MOST_REVIEWS, Cell, Insight, share, week_of, weeks_since
 from annotation.models import GoldLabel, Review
+from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.status import ErrorKind
 
 MOST_CATEGORIES = 6  # lines in one chart
@@ -42,6 +43,7 @@ def drift(since: datetime) -> Insight:
 
 def drift_by_category(since: datetime) -> Insight:
     """The guard's share of errors in the most common gold categories, by week."""
+    known = {one.code: one for one in known_categories(active_policy_version())}
     wrong: dict[tuple[date, str], list[bool]] = defaultdict(list)
     totals: Counter[str] = Counter()
     for at, gold, label, categories in _against_gold(since):
@@ -56,7 +58,7 @@ def drift_by_category(since: datetime) -> Insight:
         "drift-by-category",
         _("The guard's errors by category"),
         _("Share of gold labels of a category whose prompt label the guard got wrong, by week."),
-        (_("week"), *codes),
+        (_("week"), *(str(known.get(code, code)) for code in codes)),
         rows,
         "line",
         drawn,

@@ -12,7 +12,7 @@ from annotation.insights.hidden_gold import HiddenGoldScore, score_of_serving, s
 from annotation.insights.reviewers import moves_after_reveal
 from annotation.insights.table import MOST_REVIEWS, Insight, share, week_of
 from annotation.models import GoldLabel, Review
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, known_categories
 from guardapp.guard.measures.agreement import krippendorff_alpha
 
 
@@ -111,14 +111,19 @@ def pairs(since: datetime) -> Insight:
 
 
 def agreement_by_category(since: datetime) -> Insight:
-    codes = [row.code for row in policy_categories(active_policy_version())]
-    found = agreement(since=since, category_codes=codes)
+    known = {one.code: one for one in known_categories(active_policy_version())}
+    found = agreement(since=since, category_codes=list(known))
+    # a retired category is shown while the reviews of the period name it
+    by_category = [one for one in found.by_category if one.named or not known[one.name].retired]
     return Insight(
         "agreement-by-category",
         _("Agreement by task and category"),
         _("Krippendorff's alpha and the share of equal pairs."),
         (_("label"), _("alpha"), _("equal"), _("items")),
-        [(_(one.name), one.alpha, one.equal, one.items) for one in (*found.by_task, *found.by_category)],
+        [
+            *((_(one.name), one.alpha, one.equal, one.items) for one in found.by_task),
+            *((str(known[one.name]), one.alpha, one.equal, one.items) for one in by_category),
+        ],
         "bar",
         (1,),
         (2,),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop, override
 from annotation.database import clock
 from annotation.errors import DecisionNotValid, ServiceError
 from annotation.models import Assignment, BulkDecision, Event, GoldLabel, Item, Review, ReviewRetraction, User
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.review.decision import Decision, check_decision, same_labels
 from annotation.review.gold import settle, withdraw
 from annotation.status import AppealState, AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode
@@ -135,13 +135,7 @@ def _decide(bulk: BulkDecision, item: Item) -> str:
     decision = Decision(ReviewKind.CORRECTED, *labels, categories=tuple(bulk.categories), note=bulk.note)
     try:
         with override(None):
-            check_decision(
-                decision,
-                item,
-                item.prediction,
-                ReviewMode.OPEN,
-                [category.code for category in policy_categories(policy)],
-            )
+            check_decision(decision, item, item.prediction, ReviewMode.OPEN, known_categories(policy))
     except DecisionNotValid as error:
         if error.field != "response_label":
             raise

@@ -16,7 +16,7 @@ from annotation.errors import ServiceError
 from annotation.items.saved_filters import delete_filter, save_filter
 from annotation.items.search import OF_THE_JUDGEMENT, ItemSearch
 from annotation.models import ModelVersion, ReviewQueue, SavedFilter, User
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.status import ItemStatus, Lane
 from annotation.web.permissions import person
 from guardapp.guard.taxonomy import Harmfulness, Modality
@@ -124,6 +124,6 @@ def _of_the_judgement(user: User) -> dict[str, Any]:
     if not user.is_lead:
         return {}
     return {
-        "categories": policy_categories(active_policy_version()),
+        "categories": known_categories(active_policy_version()),
         "versions": list(ModelVersion.objects.order_by("-id").values_list("name", flat=True)[:NEWEST_VERSIONS]),
     }

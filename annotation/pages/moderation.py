@@ -12,7 +12,8 @@ from django.views.decorators.http import require_http_methods
 
 from annotation.models import ModerationThreshold, ReviewQueue
 from annotation.moderation.thresholds import NewThreshold, set_thresholds
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.pages.queue_form import category_choices
+from annotation.predictions.active_policy import active_policy_version, offered_categories
 from annotation.web.permissions import leads_only, person
 from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL
 
@@ -65,7 +66,7 @@ def moderation(request: HttpRequest) -> HttpResponse:
     rows = {row.category: row for row in ModerationThreshold.objects.all()}
     names = {
         HARMFUL: _("All harm"),
-        **{one.code: f"{one.name} ({one.code})" for one in policy_categories(active_policy_version())},
+        **dict(category_choices(offered_categories(active_policy_version(), rows.keys() - {HARMFUL}))),
     }
     rows_given = [
         ThresholdForm(sent, category=category, name=name, row=rows.get(category)) for category, name in names.items()

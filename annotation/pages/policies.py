@@ -18,6 +18,7 @@ from annotation.policies.publish import (
     confirm_gold,
     policies_with_versions,
     publish_version,
+    retired_categories,
     send_to_review,
     stale_gold,
 )
@@ -63,6 +64,11 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, words % {"policy": made, "stale": stale})
             return redirect("stale" if stale else "policy")
     context = {"policy": found, "number": number, "text": text, "change": change, "rows": rows, "problem": problem}
+    context |= {
+        "retired": retired_categories(found),
+        # a category's code is its identity
+        "kept_codes": {one.code for one in categories_of(newest)} if newest else set(),
+    }
     return render(request, "annotation/policies/edit.html", context, status=422 if problem else 200)
 
 

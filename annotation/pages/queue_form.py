@@ -1,12 +1,13 @@
 """Forms of queues and routing rules."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import KnownCategory, active_policy_version, offered_categories
 from annotation.queues.conditions import NAMES
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
@@ -50,8 +51,25 @@ HINTS = {
 }
 
 
+_CATEGORIES = {False: "%(category)s (%(code)s)", True: _("%(category)s (%(code)s), retired")}
+
+
 def _boxes(label: "StrOrPromise", choices: "list[tuple[str, StrOrPromise]]") -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(label=label, choices=choices, required=False, widget=forms.CheckboxSelectMultiple)
+
+
+def category_choices(categories: Iterable[KnownCategory]) -> list[tuple[str, str]]:
+    """The categories as choices of a form, the retired ones marked."""
+    return [(one.code, str(_CATEGORIES[one.retired]) % {"category": one.name, "code": one.code}) for one in categories]
+
+
+def _offer_categories(form: forms.BaseForm, name: str) -> None:
+    """Offer the policy's categories, and the retired ones that are chosen already: saving must not drop these."""
+    field = form.fields[name]
+    assert isinstance(field, forms.MultipleChoiceField)
+    value = form[name].value()
+    chosen = [code for code in value if isinstance(code, str)] if isinstance(value, list) else []
+    field.choices = category_choices(offered_categories(active_policy_version(), chosen))
 
 
 def _words(label: "StrOrPromise", help_text: "StrOrPromise") -> forms.CharField:
@@ -84,9 +102,7 @@ class ConditionsForm(forms.Form):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        field = self.fields["categories"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(row.code, f"{row.name} ({row.code})") for row in policy_categories(active_policy_version())]
+        _offer_categories(self, "categories")
         for name, label, hint in (
             ("score_from", _("P(harmful) at least"), _("0 to 1.")),
             ("score_to", _("P(harmful) at most"), _("0 to 1.")),
@@ -154,10 +170,8 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
             del self.fields["slug"]
         else:
             self.fields["slug"].help_text = _("Letters, digits and hyphens; it stands in links and cannot be changed.")
-        field = self.fields["blur_categories"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(row.code, f"{row.name} ({row.code})") for row in policy_categories(active_policy_version())]
-        field.help_text = _("Media of items in which the guard names one of them.")
+        _offer_categories(self, "blur_categories")
+        self.fields["blur_categories"].help_text = _("Media of items in which the guard names one of them.")
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}

@@ -19,8 +19,10 @@ from annotation.models import (
     PolicyVersion,
     User,
 )
+from annotation.predictions.active_policy import KnownCategory, known_categories
 from annotation.review.appeals import reopen_item
 from annotation.status import EventKind, ItemStatus, Lane
+from guardapp.guard.taxonomy import RESERVED_CODES
 
 MAX_CATEGORIES = 99
 
@@ -48,11 +50,12 @@ class CategoryText:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The category codes that a new version adds, removes or rewords."""
+    """The category codes that a new version adds, removes, rewords (its guidance) or only renames."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     reworded: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
 
     @property
     def cast_doubt(self) -> tuple[str, ...]:
@@ -65,7 +68,14 @@ def changes_between(old: Sequence[CategoryText], new: Sequence[CategoryText]) ->
     return Changes(
         added=tuple(code for code in after if code not in before),
         removed=tuple(code for code in before if code not in after),
-        reworded=tuple(code for code, one in after.items() if code in before and before[code] != one),
+        reworded=tuple(code for code in after if code in before and before[code].guidance != after[code].guidance),
+        renamed=tuple(
+            code
+            for code in after
+            if code in before
+            and before[code].guidance == after[code].guidance
+            and before[code].name != after[code].name
+        ),
     )
 
 
@@ -81,6 +91,7 @@ def publish_version(
     `based_on` is the number of the edited version. Raises PolicyNotValid, PolicyChangedMeanwhile.
     """
     _check(categories, change)
+    _check_codes(policy, categories)
     now = timezone.now()
     try:
         with transaction.atomic():
@@ -115,6 +126,7 @@ def publish_version(
                     "added": changed.added,
                     "removed": changed.removed,
                     "reworded": changed.reworded,
+                    "renamed": changed.renamed,
                     "stale": stale,
                 },
             )
@@ -180,7 +192,25 @@ def _check(categories: Sequence[CategoryText], change: str) -> None:
     twice = sorted({code for code in codes if codes.count(code) > 1})
     if twice:
         raise PolicyNotValid("categories", _("name %(twice)s twice.") % {"twice": twice[0]})
+    alike = sorted({code for code in codes if [other.casefold() for other in codes].count(code.casefold()) > 1})
+    if alike:
+        raise PolicyNotValid(
+            "categories",
+            _("%(codes)s differ in case only. Give one of them another code.") % {"codes": ", ".join(alike)},
+        )
     for one in categories:
+        if one.code.casefold() in RESERVED_CODES:
+            raise PolicyNotValid(
+                "categories",
+                _("%(code)s is a word of the guard's own and cannot be a code. Use another, such as %(instead)s.")
+                % {"code": one.code, "instead": f"X_{one.code}"[:16]},
+            )
+        if one.code.isdigit():
+            raise PolicyNotValid(
+                "categories",
+                _("%(code)s is a number, which reasoning names for other reasons. Put a letter before it.")
+                % {"code": one.code},
+            )
         if not one.code.isascii() or not one.code.replace("_", "").isalnum() or len(one.code) > 16:
             raise PolicyNotValid(
                 "categories",
@@ -188,6 +218,61 @@ def _check(categories: Sequence[CategoryText], change: str) -> None:
             )
         if not one.name.strip() or not one.guidance.strip():
             raise PolicyNotValid("categories", _("%(code)s needs a name and a guidance text.") % {"code": one.code})
+
+
+def _check_codes(policy: Policy, categories: Sequence[CategoryText]) -> None:
+    """Refuse to give a category another code, or a retired code another meaning."""
+    newest = policy.versions.order_by("-number").first()
+    if newest is None:
+        return
+    known = {one.code: one for one in known_categories(newest)}
+    had = {one.code for one in retired_categories(policy)}
+    codes = {one.code for one in categories}
+    leaving = {
+        one.name.strip().casefold(): one.code for one in known.values() if not one.retired and one.code not in codes
+    }
+    by_case = {code.casefold(): code for code in known}
+    for one in categories:
+        before = known.get(one.code)
+        other = by_case.get(one.code.casefold(), one.code)
+        if before is None and other != one.code:
+            raise PolicyNotValid(
+                "categories",
+                _("%(code)s differs in case only from %(other)s, which this policy has or had. Use another code.")
+                % {"code": one.code, "other": other},
+            )
+        if before is None and one.name.strip().casefold() in leaving:
+            raise PolicyNotValid(
+                "categories",
+                _(
+                    "%(old)s would become %(code)s. A code is the category's identity and stays, so that earlier "
+                    "verdicts keep it: leave the code %(old)s and change its name as you like."
+                )
+                % {"old": leaving[one.name.strip().casefold()], "code": one.code},
+            )
+        if before is not None and one.code in had and not _same_meaning(one, before):
+            raise PolicyNotValid(
+                "categories",
+                _(
+                    "%(code)s is the retired code of “%(name)s”, and earlier verdicts name it. Bring it back with that "
+                    "name and its guidance, or use a new code."
+                )
+                % {"code": one.code, "name": before.name},
+            )
+
+
+def _same_meaning(one: CategoryText, before: KnownCategory) -> bool:
+    """Whether name and guidance are the same but for white space."""
+    return (one.name.split(), one.guidance.split()) == (before.name.split(), before.guidance.split())
+
+
+def retired_categories(policy: Policy) -> tuple[KnownCategory, ...]:
+    """The categories that earlier versions of the policy had, which may be brought back."""
+    newest = policy.versions.order_by("-number").first()
+    if newest is None:
+        return ()
+    had = set(PolicyCategory.objects.filter(version__policy=policy).values_list("code", flat=True))
+    return tuple(one for one in known_categories(newest) if one.retired and one.code in had)
 
 
 def policies_with_versions() -> list[tuple[Policy, list[PolicyVersion]]]:

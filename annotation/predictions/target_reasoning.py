@@ -16,7 +16,7 @@ from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import GoldLabel, ModelVersion, Prediction
 from annotation.models.claims import TARGET_CLAIMS
-from annotation.predictions.active_policy import policy_categories, policy_codes, policy_for
+from annotation.predictions.active_policy import category_names, policy_codes, policy_for
 from annotation.predictions.forced_reasoning import Target, Wanted, write_reasoning
 from annotation.predictions.predict import ENGINE_FAILURES, sample_of
 from annotation.status import StepMark, TargetSource
@@ -99,7 +99,7 @@ def _wanted(version: ModelVersion, batch: Sequence[GoldLabel]) -> dict[int, Want
     for row in batch:
         shown = evidence[row.item_id]
         if isinstance(shown, Evidence) and row.prompt_label is not None:
-            names = {category.code: category.name for category in policy_categories(row.policy_version)}
+            names = category_names(row.policy_version)
             wrong = frozenset(
                 step["text"] for step in row.review.steps if step["mark"] == StepMark.WRONG and step["text"]
             )

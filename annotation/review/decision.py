@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from annotation.errors import DecisionNotValid
 from annotation.models import Item, Prediction
+from annotation.predictions.active_policy import KnownCategory
 from annotation.review.step_links import MOST_LINKS, Link, check_link
 from annotation.status import ErrorKind, ReviewKind, ReviewMode, StepMark
 from guardapp.guard.steps import clean_step
@@ -64,19 +65,28 @@ COLUMNS = tuple(one.name for one in fields(Decision))
 
 
 def check_decision(
-    decision: Decision, item: Item, prediction: Prediction | None, mode: ReviewMode, category_codes: Collection[str]
+    decision: Decision,
+    item: Item,
+    prediction: Prediction | None,
+    mode: ReviewMode,
+    categories: Collection[KnownCategory],
 ) -> None:
-    """Validate a decision. Raises DecisionNotValid with the field and how to fix it."""
+    """Validate a decision. Raises DecisionNotValid with the field and how to fix it.
+
+    `categories` are the policy's, with the retired ones, which a decision may name: the reviewer may have begun under
+    an earlier version, and accepting a judgement keeps its categories.
+    """
     if item.response is None and decision.response_label is not None:
         raise DecisionNotValid("response_label", _("must be empty: this item has no response."))
     if item.response is not None and decision.response_label is None:
         raise DecisionNotValid("response_label", _("is missing: say whether the response is harmful or unharmful."))
-    unknown = sorted(set(decision.categories) - set(category_codes))
+    named = [] if prediction is None else prediction.categories
+    unknown = sorted(set(decision.categories).difference((one.code for one in categories), named))
     if unknown:
         raise DecisionNotValid(
             "categories",
             _("%(unknown)s not in the policy. Use %(known)s.")
-            % {"unknown": ", ".join(unknown), "known": ", ".join(category_codes)},
+            % {"unknown": ", ".join(unknown), "known": ", ".join(one.code for one in categories if not one.retired)},
         )
     _check_values(decision)
     _check_steps(decision, prediction, mode)

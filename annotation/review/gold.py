@@ -10,7 +10,7 @@ from annotation.database.kept_statements import Update, insert
 from annotation.errors import SnapshotUsedIt
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
 from annotation.outbound.webhooks import announce
-from annotation.predictions.active_policy import policy_categories
+from annotation.predictions.active_policy import known_categories
 from annotation.predictions.target_reasoning import reasoning_from_rollouts
 from annotation.review.appeals import close_appeal, reopen_appeal
 from annotation.review.decision import Decision, corrected_steps, same_labels, wrote
@@ -60,9 +60,8 @@ def settle(
             )
             return None
     steps, target_source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
-    steps = naming_categories(
-        steps, decision.categories, {c.code: c.name for c in policy_categories(review.policy_version)}
-    )
+    known = {one.code: one for one in known_categories(review.policy_version)}
+    steps = naming_categories(steps, decision.categories, {code: one.name for code, one in known.items()})
     if _SUPERSEDE.run(item=item.pk, now=now):
         Event.objects.create(kind=EventKind.GOLD_SUPERSEDED, item=item, at=now, detail={"review": review.pk})
     gold = insert(
@@ -79,6 +78,8 @@ def settle(
             target_source=target_source,
             created_at=now,
             settled_at=now + timedelta(seconds=settings.SETTLE_SECONDS),
+            # as gold of a category is that was settled before the category was retired
+            stale_at=now if any(known[code].retired for code in decision.categories if code in known) else None,
         )
     )
     errors = contradictions(decision, review.prediction)
@@ -145,7 +146,7 @@ def naming_categories(steps: tuple[str, ...], codes: Sequence[str], names: Mappi
     Guards learn categories from the steps.
     """
     named = categories_named(steps, names.keys())
-    unnamed = [f"{names[code]} ({code})" for code in codes if code not in named]
+    unnamed = [f"{names.get(code, code)} ({code})" for code in codes if code not in named]
     return (*steps, f"This falls under {', '.join(unnamed)}.") if steps and unnamed else steps
 
 

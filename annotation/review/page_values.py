@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,13 +15,12 @@ from annotation.models import (
     Event,
     Item,
     MediaAsset,
-    PolicyCategory,
     PolicyVersion,
     Prediction,
     Review,
     User,
 )
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import KnownCategory, active_policy_version, offered_categories
 from annotation.queues.overdue import late_by
 from annotation.review.drafts import draft_of
 from annotation.review.exposure import Shift, shift_of
@@ -124,7 +123,7 @@ class ReviewPage:
     work: Work
     first: Mapping[str, Any]
     policy: PolicyVersion
-    categories: tuple[PolicyCategory, ...]
+    categories: tuple[KnownCategory, ...]  # the policy's, and retired ones that the judgement or the work names
     history: list[Event]
     waiting: int
     blurred: bool
@@ -163,6 +162,8 @@ def review_page(assignment: Assignment) -> ReviewPage:
     prediction = item.prediction if shown else None
     policy = active_policy_version()
     adjudicates = reviewer.is_lead and item.status == "escalated"
+    others = list(item.reviews.filter(retraction__isnull=True).select_related("reviewer")) if adjudicates else []
+    work = _work(payload)
     return ReviewPage(
         assignment=assignment,
         item=item,
@@ -171,10 +172,10 @@ def review_page(assignment: Assignment) -> ReviewPage:
         media=media_of(item, item.prediction),
         steps=_steps(prediction, payload),
         tallies=tallies(prediction),
-        work=_work(payload),
+        work=work,
         first=payload.get("first") or {},
         policy=policy,
-        categories=policy_categories(policy),
+        categories=offered_categories(policy, _named(prediction, work, others)),
         history=_history(assignment),
         waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0)[:MOST_COUNTED].count(),
         blurred=_blurred(assignment),
@@ -184,8 +185,13 @@ def review_page(assignment: Assignment) -> ReviewPage:
         late_by=late_by(item, assignment.queue),
         others_here=others_at(user=reviewer, item=item),
         flagged=is_flagged(reviewer, item),
-        others=list(item.reviews.filter(retraction__isnull=True).select_related("reviewer")) if adjudicates else [],
+        others=others,
     )
+
+
+def _named(prediction: Prediction | None, work: Work, others: Iterable[Review]) -> frozenset[str]:
+    """The category codes that the page must be able to show, whether the policy still has them or not."""
+    return work.categories.union(prediction.categories if prediction else (), *(review.categories for review in others))
 
 
 def _blurred(assignment: Assignment) -> bool:

@@ -18,7 +18,7 @@ from annotation.errors import (
     SideGone,
 )
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.review.assign import lease_again
 from annotation.review.decision import COLUMNS, Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft
@@ -74,7 +74,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
     policy = active_policy_version()
     if upholds is not None and upholds not in standing_reviews(item):
         raise SideGone
-    check_decision(decision, item, prediction, mode, [category.code for category in policy_categories(policy)])
+    check_decision(decision, item, prediction, mode, known_categories(policy))
     prometheus.REVIEWS.labels(decision.kind.value).inc()
     review = insert(
         Review(

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop
 
 from annotation.database.lists import COUNTED_UP_TO
 from annotation.operations.troubles import Standing, standing_troubles
+from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.status import EventKind
 
 register = template.Library()
@@ -106,6 +107,19 @@ def label_badge(label: str | None) -> SafeString:
         return format_html('<span class="badge">{}</span>', _("no label"))
     return format_html(
         '<span class="badge {}">{}{}</span>', label, icon(_LABEL_ICONS.get(label, "circle")), word(label)
+    )
+
+
+@register.simple_tag(takes_context=True)
+def category_badge(context: template.Context, code: str) -> SafeString:
+    """A category by its code and its newest name, whether or not the policy still has it."""
+    request = context["request"]
+    if not hasattr(request, "known_categories"):  # read once a page
+        request.known_categories = {one.code: one for one in known_categories(active_policy_version())}
+    known = request.known_categories.get(code)
+    words = str(known) if known else code
+    return format_html(
+        '<span class="badge">{}</span>', _("%(name)s (retired)") % {"name": words} if known and known.retired else words
     )
 
 

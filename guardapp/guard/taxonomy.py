@@ -62,6 +62,13 @@ class OpenAICategory(StrEnum):
     VIOLENCE_GRAPHIC = "violence/graphic"
 
 
+# A category's code must be none of these, in any case: they are labels, keys beside the codes in scores and answers, or
+# words of the output grammar. "and" joins codes in a step, so it would never be read as one.
+RESERVED_CODES: frozenset[str] = frozenset(
+    {*Harmfulness, *Refusal, *Task, *OpenAICategory, *MediaKind}
+    | {"none", "unparsed", "unnamed", "and", "prompt", "request", "response", "think", "result", "step", "all"}
+)
+
 LEAST_SEVERITY = 1  # of harmful content that names no category, or one that a lead added
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import override
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.models import Exposure
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, offered_categories
 from annotation.review.exposure import shift_of, take_break
 from annotation.web.language_middleware import language_of
 from annotation.web.permissions import person
@@ -22,7 +22,7 @@ SHOWN_DAYS = 14
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    categories = policy_categories(active_policy_version())
+    categories = offered_categories(active_policy_version(), user.opted_out)
     if request.method == "POST":
         user.blur_media, user.grey_media, user.mute_media = (
             request.POST.get(name) == "on" for name in ("blur", "grey", "mute")

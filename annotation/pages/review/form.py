@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.database.storable import why_not_json
 from annotation.errors import DecisionNotValid
-from annotation.models import Item, PolicyCategory, Prediction, Review
+from annotation.models import Item, Prediction, Review
+from annotation.predictions.active_policy import KnownCategory
 from annotation.review.adjudication import decision_for_guard, decision_for_side
 from annotation.review.adjudication_values import GUARD, OWN
 from annotation.review.decision import Decision, StepReview, same_labels, wrote
@@ -44,9 +45,11 @@ class DecisionForm(forms.Form):
     error_kinds = forms.MultipleChoiceField(choices=ErrorKind.choices, required=False)
 
     def __init__(
-        self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[PolicyCategory]
+        self, data: QueryDict, *, item: Item, shown: Prediction | None, categories: Sequence[KnownCategory]
     ) -> None:
-        """`shown` is the prediction that the reviewer saw; None if the queue hides it."""
+        """`shown` is the prediction that the reviewer saw; None if the queue hides it. `categories` includes retired
+        ones: the page may have been opened under an earlier policy.
+        """
         super().__init__(data)
         self.item = item
         self.shown = shown
@@ -55,7 +58,8 @@ class DecisionForm(forms.Form):
             del self.fields["response_label"]
         field = self.fields["categories"]
         assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(category.code, category.name) for category in categories]
+        named = [] if shown is None else list(shown.categories)
+        field.choices = [(category.code, category.name) for category in categories] + [(code, code) for code in named]
 
     def steps(self) -> tuple[StepReview, ...]:
         texts = list(self.shown.steps) if self.shown is not None else []
@@ -162,7 +166,7 @@ class AdjudicationForm(DecisionForm):
         *,
         item: Item,
         shown: Prediction | None,
-        categories: Sequence[PolicyCategory],
+        categories: Sequence[KnownCategory],
         sides: Sequence[Review],
     ) -> None:
         super().__init__(data, item=item, shown=shown, categories=categories)

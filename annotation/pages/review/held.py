@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Assignment
 from annotation.pages.review.form import AdjudicationForm, DecisionForm
-from annotation.predictions.active_policy import active_policy_version, policy_categories
+from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.review import exposure
 from annotation.review.adjudication import sides_of
 from annotation.review.drafts import draft_first, save_draft
@@ -48,7 +48,7 @@ def decision_form(request: HttpRequest, assignment: Assignment) -> tuple[Decisio
     """The posted decision, and the verdict before the reveal, if one is stored."""
     first = draft_first(assignment)
     shown = assignment.item.prediction if judgement_shown(assignment, {"first": first}) else None
-    categories, sides = policy_categories(active_policy_version()), sides_of(assignment)
+    categories, sides = known_categories(active_policy_version()), sides_of(assignment)
     if sides:
         return AdjudicationForm(
             request.POST, item=assignment.item, shown=shown, categories=categories, sides=sides
