@@ -11,6 +11,8 @@ from django.db.migrations import Migration, operations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from annotation.database.migration_operations import AddFieldInPlace
+
 CONTRACTS = (
     operations.RemoveField,
     operations.RenameField,
@@ -20,6 +22,7 @@ CONTRACTS = (
 )
 DATA = (operations.RunPython, operations.RunSQL)
 CONCURRENT = (AddIndexConcurrently, RemoveIndexConcurrently)
+WITH_TRIGGERS = ("item",)  # lower-case model names
 ONLY_IN_PYTHON = (operations.AlterModelOptions, operations.AlterModelManagers)
 
 
@@ -50,6 +53,9 @@ def _of_operation(operation: Operation, state: ProjectState, app: str) -> Iterat
         yield "the release before this one still uses it; remove it in a later release"
     elif isinstance(operation, operations.AddField):
         yield from _of_new_field(operation.field)
+        written_anew = not operation.field.null or operation.field.has_default()
+        if written_anew and operation.model_name_lower in WITH_TRIGGERS and not isinstance(operation, AddFieldInPlace):
+            yield "SQLite writes the table anew, without the triggers of the search; use AddFieldInPlace"
     elif isinstance(operation, operations.AlterField):
         yield from _of_changed_field(
             state.models[app, operation.model_name_lower].fields[operation.name], operation.field

@@ -10,7 +10,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
-from annotation.database.migration_operations import AddIndexQuietly
+from annotation.database.migration_operations import AddFieldInPlace, AddIndexQuietly
 from tests.migration_rules import breaches
 
 # those up to here were made before the rules
@@ -93,7 +93,8 @@ INDEX = models.Index(fields=["name"], name="item_name")
         ([migrations.RunSQL("SELECT 1")], True, "cannot be checked"),
         ([AddIndexQuietly("item", INDEX)], False, ""),
         ([migrations.AddField("item", "size", models.IntegerField(null=True))], True, ""),
-        ([migrations.AddField("item", "size", models.IntegerField(db_default=0))], True, ""),
+        ([migrations.AddField("item", "size", models.IntegerField(db_default=0))], True, "AddFieldInPlace"),
+        ([AddFieldInPlace("item", "size", models.IntegerField(db_default=0))], True, ""),
         ([migrations.AlterField("item", "name", models.CharField(max_length=20, help_text="longer"))], True, ""),
         (
             [

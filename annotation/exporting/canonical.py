@@ -34,6 +34,7 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
             "text": text,
             "request": row.prompt,
             "response": row.response,
+            "messages": Fragment(row.messages),
             "media": media,
         },
         "model_input": {
@@ -130,6 +131,7 @@ def columns(pa: Any, with_media: bool) -> Any:
                     "text": text,
                     "request": text,
                     "response": text,
+                    "messages": rows(role=text, text=text, name=text, media=pa.list_(whole)),
                     "media": rows(uri=text, sha256=text, mime=text, kind=text),
                 }
             ),

@@ -32,14 +32,21 @@ def messages_of(row: ReviewedRow) -> list[Message]:
     """Return the guard's prompt, as used in serving and training."""
     media = tuple(SeenMedia(medium.kind, ()) for medium in row.media)
     return chat_messages(
-        Sample(id="", prompt=row.prompt, response=row.response, media=media, policy_text=row.prompt_policy)
+        Sample(
+            id="",
+            prompt=row.prompt,
+            response=row.response,
+            media=media,
+            policy_text=row.prompt_policy,
+            context=row.context(),
+        )
     )
 
 
 def texts_of(row: ReviewedRow, *, image: str = "", video: str = "") -> tuple[str, str]:
     """Return the system and user messages as text, with the given placeholders for media."""
     if not row.media:
-        return message_texts(row.prompt, row.response, row.prompt_policy)
+        return message_texts(row.prompt, row.response, row.prompt_policy, row.context())
     system, user = messages_of(row)
     return text_of(system), text_of(user, image=image, video=video)
 

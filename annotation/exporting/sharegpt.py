@@ -20,7 +20,7 @@ def sharegpt(row: ReviewedRow) -> dict[str, Any] | Drop:
     if isinstance(completion, Drop):
         return completion
     system, user = texts_of(row, image=IMAGE, video=VIDEO)
-    words = f"{row.prompt}{row.response or ''}{completion}"
+    words = f"{row.prompt}{row.response or ''}{completion}{''.join(message.text for message in row.context())}"
     if "<" in words and any(placeholder in words for placeholder in PLACEHOLDERS):
         return Drop.PLACEHOLDER_IN_TEXT
     return {

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_type_hints
 import orjson
 
 from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.verdict import ContextMessage
 
 Json = str | None  # JSON as stored in the database, copied into exports without parsing
 Moment = str  # in UTC, in the database's text format; parsed by `moment`
@@ -99,6 +100,7 @@ class ReviewedRow:
     modality: Annotated[str, Column("item__modality")]
     prompt: Annotated[str, Column("item__prompt")]
     response: Annotated[str | None, Column("item__response")]
+    messages: Annotated[str, Column("item__messages", raw=True)]
     prompt_label: Annotated[str | None, Column()]
     response_label: Annotated[str | None, Column()]
     categories: Annotated[Json, Column(raw=True)]
@@ -119,6 +121,10 @@ class ReviewedRow:
     disagreement: Annotated[float | None, Column("prediction__disagreement")]
     media_seen: Annotated[Json, Column("prediction__media_seen", raw=True)]
     prompt_policy_id: Annotated[int | None, Column("prediction__policy_version_id")]
+
+    def context(self) -> tuple[ContextMessage, ...]:
+        """The messages before the judged exchange."""
+        return () if self.messages == "[]" else tuple(map(ContextMessage.of, orjson.loads(self.messages)))
 
     def steps(self) -> tuple[str, ...]:
         """The target reasoning."""

@@ -2,11 +2,13 @@
 
 from django.db import migrations, models
 
+from annotation.database.migration_operations import AddFieldInPlace
+
 
 class Migration(migrations.Migration):
     dependencies = [('annotation', '0020_windows')]
     operations = [
-        migrations.AddField(
+        AddFieldInPlace(
             model_name='item',
             name='messages',
             field=models.JSONField(

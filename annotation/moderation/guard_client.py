@@ -51,13 +51,15 @@ REFUSALS: dict[int, type[GuardNotReady]] = {
 class ContentNotReadable(ServiceError):
     """A content cannot be shown to the guard: a file of it is no media, or all of it is too long.
 
-    `content` and `medium` are places in the request; no medium where the content as a whole is meant.
+    `content` and `medium` are places in the request; no medium where the content as a whole is meant. `pointer` is the
+    JSON pointer of the medium in its content.
     """
 
     def __init__(self, message: str, content: int, medium: int | None = None) -> None:
         super().__init__(message)
         self.content = content
         self.medium = medium
+        self.pointer = "" if medium is None else f"/media/{medium}"
 
 
 def call_guard(request: JudgeRequest) -> list[GuardAnswer]:

@@ -26,7 +26,7 @@ from guardapp.guard.batching import Batcher, More, TooLate
 from guardapp.guard.judging import SampleRequest, judge_as_they_come
 from guardapp.guard.media.decode import PRESETS, Job, MediaError, decode_many
 from guardapp.guard.protocol import Engine, SampleTooLong
-from guardapp.guard.verdict import Sample, SeenMedia
+from guardapp.guard.verdict import ContextMessage, Sample, SeenMedia
 
 logger = logging.getLogger(__name__)
 
@@ -125,14 +125,16 @@ class Guarding:
 def samples_of(contents: Sequence[Content]) -> Iterator[list[Sample]]:
     """Provide samples, whose frames exist for the duration of the context. Raises ContentNotReadable."""
     if not any(content.media for content in contents):
-        yield [Sample(uuid4().hex, content.prompt, content.response) for content in contents]
+        yield [_sample(content) for content in contents]
         return
     with tempfile.TemporaryDirectory(prefix="guardapp-judge-") as folder:
         media = _decoded(contents, Path(folder))
-        yield [
-            Sample(uuid4().hex, content.prompt, content.response, seen)
-            for content, seen in zip(contents, media, strict=True)
-        ]
+        yield [_sample(content, seen) for content, seen in zip(contents, media, strict=True)]
+
+
+def _sample(content: Content, media: tuple[SeenMedia, ...] = ()) -> Sample:
+    context = tuple(ContextMessage.of(message) for message in content.messages)
+    return Sample(uuid4().hex, content.prompt, content.response, media, context=context)
 
 
 def _decoded(contents: Sequence[Content], folder: Path) -> list[tuple[SeenMedia, ...]]:

@@ -15,11 +15,16 @@ RETRY_AFTER = "Retry-After"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Content to be judged. `media` are untrusted files, as received."""
+    """Content to be judged. `media` are untrusted files, as received, those of `messages` first.
+
+    `messages` came before the prompt, as in `Item.messages`. `places` are the media's JSON pointers in the content.
+    """
 
     prompt: str = ""
     response: str | None = None
     media: tuple[bytes, ...] = ()
+    messages: tuple[dict[str, Any], ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class JudgeRequest:
                     "prompt": one.prompt,
                     "response": one.response,
                     "media": [base64.b64encode(data).decode() for data in one.media],
+                    "messages": one.messages,
                 }
                 for one in self.contents
             ],
@@ -49,7 +55,12 @@ class JudgeRequest:
     @classmethod
     def of(cls, given: dict[str, Any]) -> "JudgeRequest":
         contents = tuple(
-            Content(one["prompt"], one["response"], tuple(base64.b64decode(data) for data in one["media"]))
+            Content(
+                one["prompt"],
+                one["response"],
+                tuple(base64.b64decode(data) for data in one["media"]),
+                tuple(one.get("messages", ())),
+            )
             for one in given["contents"]
         )
         return cls(contents, Mode(given["mode"]), int(given["rollouts"]), float(given["seconds"]))

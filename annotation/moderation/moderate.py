@@ -17,7 +17,7 @@ from annotation.ingest.made_id import made_id
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.models import ApiKey, ModerationThreshold, User
-from annotation.moderation.guard_client import GuardBusy, GuardNotReady, call_guard
+from annotation.moderation.guard_client import ContentNotReadable, GuardBusy, GuardNotReady, call_guard
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
 from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL, Action, Scores, Threshold, decide, scores_of
 
@@ -73,6 +73,10 @@ def moderate(
         with _place():
             release_connection()
             answers = call_guard(request)
+    except ContentNotReadable as error:
+        if error.medium is not None and (places := request.contents[error.content].places):
+            error.pointer = places[error.medium]
+        raise
     except GuardNotReady as error:
         prometheus.MODERATIONS_REFUSED.labels(type(error).__name__).inc()
         raise
@@ -134,10 +138,11 @@ def _incoming(moderated: Moderated) -> IncomingItem:
         "moderation": moderated.id,
     }
     return IncomingItem(
-        external_id=made_id(content.prompt, content.response, content.media),
+        external_id=made_id(content.prompt, content.response, content.media, content.messages),
         source=SOURCE,
         prompt=content.prompt,
         response=content.response,
+        messages=content.messages,
         reason=reason,
         media=tuple(IncomingMedia(data, f"/media/{number}") for number, data in enumerate(content.media)),
     )

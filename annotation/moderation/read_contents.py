@@ -7,18 +7,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.ingest.read_fields import FieldReader
-from annotation.ingest.read_media import MediaFinder, no_files, read_media, read_medium, with_fetching
+from annotation.ingest.read_media import MediaFinder, no_files, read_medium, with_fetching
+from annotation.ingest.read_messages import Conversation, read_messages
+from annotation.ingest.read_rows import content_in
 from annotation.ingest.values import FieldError, IncomingMedia
 from annotation.moderation.guard_wire import Content
 
 MAX_CONTENTS = 64  # per request
-OWN_FIELDS = frozenset({"prompt", "response", "media"})
+OWN_FIELDS = frozenset({"prompt", "response", "media", "messages"})
 
 
 def read_input(given: object, errors: list[FieldError]) -> list[Content]:
-    """Read OpenAI's `input`: a text, a list of texts (one result each), or a list of parts (one result in total)."""
+    """Read OpenAI's `input`: a text, a list of texts (one result each), or a list of parts (one result in total).
+
+    Beyond OpenAI's own, a list of messages is taken: a conversation, with one result in total.
+    """
     if isinstance(given, str):
         return [_text_content(given, "/input", errors)]
+    if isinstance(given, list) and given and all(isinstance(one, Mapping) and "role" in one for one in given):
+        messages = FieldReader({"input": given}, errors)
+        return [_content(read_messages(messages, with_fetching(no_files), name="input"), "")]
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_CONTENTS:
         errors.append(FieldError("/input", f"must be a text, or a list of 1 to {MAX_CONTENTS} texts or parts."))
         return []
@@ -28,7 +36,7 @@ def read_input(given: object, errors: list[FieldError]) -> list[Content]:
 
 
 def read_contents(given: object, errors: list[FieldError]) -> list[Content]:
-    """Read `contents` of guardapp's own endpoint: objects with prompt, response and media."""
+    """Read `contents` of guardapp's own endpoint: objects with prompt, response and media, or with messages."""
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_CONTENTS:
         errors.append(FieldError("/contents", f"must be a list of 1 to {MAX_CONTENTS} objects."))
         return []
@@ -42,10 +50,13 @@ def _own_content(given: object, at: str, errors: list[FieldError], find: MediaFi
         return Content()
     reader = FieldReader(given, errors, at)
     reader.refuse_unknown(OWN_FIELDS)
-    content = Content(
-        reader.text("prompt"), reader.optional_text("response"), _bytes(read_media(reader, "media", find))
-    )
-    return _not_empty(content, at, errors)
+    return _not_empty(_content(content_in(reader, find), at), at, errors)
+
+
+def _content(read: Conversation, at: str) -> Content:
+    """The content, with its media's pointers relative to `at`."""
+    places = tuple(medium.pointer.removeprefix(at) for medium in read.media)
+    return Content(read.prompt, read.response, _bytes(read.media), read.messages, places)
 
 
 def _text_content(text: str, at: str, errors: list[FieldError]) -> Content:

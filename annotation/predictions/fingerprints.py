@@ -105,6 +105,22 @@ def _band_of(row: Fingerprint) -> Q:
     return Q(band__in=[number * PICTURE_BAND_STRIDE + row.band % PICTURE_BAND_STRIDE for number in range(32)])
 
 
+def _same_conversation(item: Item, other: Item) -> bool:
+    """Whether the messages before both are alike, and with earlier messages also what is judged.
+
+    The same exchange after another conversation is other content, and so is the same picture with other words.
+    """
+    if not item.messages and not other.messages:
+        return True
+    said = [[message["text"] for message in one.messages] for one in (item, other)]
+    judged = [f"{one.prompt}\n{one.response or ''}" for one in (item, other)]
+    return all(_alike(first, second) for first, second in (map("\n".join, said), judged))
+
+
+def _alike(first: str, second: str) -> bool:
+    return first.strip() == second.strip() or likeness(first, second) >= ALIKE_TEXT
+
+
 def _pictures(item_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
     """Return the picture hashes of items, reassembled from their bands."""
     parts: dict[tuple[int, str, int], dict[int, int]] = defaultdict(dict)
@@ -117,6 +133,8 @@ def _pictures(item_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
 
 
 def _compare(item: Item, other: Item, pictures: dict[int, list[tuple[str, int]]]) -> NearItem | None:
+    if not _same_conversation(item, other):
+        return None
     pairs = [
         (bits_apart(one, two), kind) for kind, one in pictures.get(item.pk, []) for _, two in pictures.get(other.pk, [])
     ]

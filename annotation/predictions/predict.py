@@ -25,7 +25,7 @@ from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media.decode import MediaError
 from guardapp.guard.media.errors import MediaStorageFailed
 from guardapp.guard.protocol import Engine, EngineError, why_too_long
-from guardapp.guard.verdict import Decoding, Rollout, Sample
+from guardapp.guard.verdict import ContextMessage, Decoding, Rollout, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +152,7 @@ def sample_of(item: Item, evidence: Evidence) -> Sample:
         media=evidence.media,
         policy_text=policy_text(evidence.policy) if evidence.policy else None,
         codes=evidence.codes,
+        context=tuple(ContextMessage.of(message) for message in item.messages),
     )
 
 

@@ -146,8 +146,7 @@ def _of_service(error: Exception) -> Iterator[FieldError]:
     if isinstance(error, DecisionNotValid):
         yield FieldError(f"/{error.field}", error.message)
     if isinstance(error, ContentNotReadable):
-        medium = "" if error.medium is None else f"/media/{error.medium}"
-        yield FieldError(f"/contents/{error.content}{medium}", str(error))
+        yield FieldError(f"/contents/{error.content}{error.pointer}", str(error))
 
 
 def _code_of(error: exceptions.APIException) -> str:

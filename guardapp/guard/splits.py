@@ -8,16 +8,20 @@ What links two rows (`link_keys`):
 * a row with media: each of its media hashes, and not its text. A generic instruction ("Follow the instructions in the
   video") accompanies many unrelated media and would put all of them into one group. The same text with the same media
   is already linked by the media.
+* a text row of a conversation: all that was said up to and with its prompt, and up to and with each earlier message of
+  the person but the first. So the turns of one conversation share a side. The prompt alone does not link it: "Go on."
+  stands in many unrelated conversations. System messages do not count.
 """
 
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from guardapp.guard.draws import sticky_draw
+from guardapp.guard.verdict import ContextMessage
 
 
 class Split(StrEnum):
@@ -38,10 +42,11 @@ class SplitRow:
     response: str | None = None
     media_sha256s: tuple[str, ...] = ()
     stratum: str = ""
+    context: tuple[ContextMessage, ...] = ()
 
     @property
     def link_keys(self) -> tuple[str, ...]:
-        return link_keys(self.prompt, self.response, self.media_sha256s)
+        return link_keys(self.prompt, self.response, self.media_sha256s, self.context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,14 @@ def normalise_text(text: str) -> str:
     return " ".join(words.split()) or " ".join(folded.split())
 
 
-def link_keys(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> tuple[str, ...]:
+def link_keys(
+    prompt: str, response: str | None, media_sha256s: Sequence[str], context: Sequence[ContextMessage] = ()
+) -> tuple[str, ...]:
     """Return sorted keys of 64 hex digits each, or () if nothing links the row. Rows with a common key share a side."""
     if media_sha256s:
         return tuple(sorted({_digest("media", sha256.lower()) for sha256 in media_sha256s}))
+    if spoken := [one for one in context if one.role != "system"]:
+        return tuple(sorted(_conversation_keys(spoken, prompt)))
     if words := normalise_text(prompt):
         return (_digest("prompt", words),)
     if response is not None and (words := normalise_text(response)):
@@ -81,13 +90,27 @@ def link_keys(prompt: str, response: str | None, media_sha256s: Sequence[str]) -
     return ()
 
 
-def group_key(prompt: str, response: str | None, media_sha256s: Sequence[str]) -> str:
+def _conversation_keys(spoken: Sequence[ContextMessage], prompt: str) -> Iterator[str]:
+    texts: list[str] = []
+    by_person = 0
+    for message in (*spoken, ContextMessage("user", prompt)):
+        texts.append(normalise_text(message.text))
+        by_person += message.role == "user"
+        if message.role == "user" and by_person > 1:
+            yield _digest("conversation", *texts)
+    if by_person == 1:
+        yield _digest("conversation", *texts)
+
+
+def group_key(
+    prompt: str, response: str | None, media_sha256s: Sequence[str], context: Sequence[ContextMessage] = ()
+) -> str:
     """Return one key of 64 hex digits to store: the smallest of the row's link keys.
 
     Rows without text and media share one key of their own. Rows with equal keys always share a side; rows with several
     media may also be linked through another medium.
     """
-    return min(link_keys(prompt, response, media_sha256s), default=_digest("nothing"))
+    return min(link_keys(prompt, response, media_sha256s, context), default=_digest("nothing"))
 
 
 def groups(rows: Iterable[SplitRow]) -> list[Group]:

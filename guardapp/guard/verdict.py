@@ -1,7 +1,9 @@
 """The core values: Sample in, Judgement and Rollout out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, MediaKind, Modality, Refusal
 
@@ -24,8 +26,24 @@ class SeenMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextMessage:
+    """A message that came before the judged exchange. `media` is the number of its images and videos."""
+
+    role: str  # system, user, assistant or tool
+    text: str = ""
+    media: int = 0
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Read a stored message, whose media are named by their positions."""
+        return cls(row["role"], row["text"], len(row.get("media") or ()))
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """The guard's input: the person's prompt, the assistant's response or None, and media.
+
+    `context` is what came before them. The first media belong to it, in the order of its messages.
 
     `policy_text` is the policy for guards that take one in the prompt; None for all others, including released
     checkpoints. `codes` are the category codes recognised in completions of this sample.
@@ -37,6 +55,7 @@ class Sample:
     media: tuple[SeenMedia, ...] = ()
     policy_text: str | None = None
     codes: frozenset[str] = DEFAULT_CODES
+    context: tuple[ContextMessage, ...] = ()
 
     @property
     def modality(self) -> Modality:

@@ -15,7 +15,7 @@ from guardapp.guard.prompting import (
     chat_messages,
 )
 from guardapp.guard.taxonomy import MediaKind
-from guardapp.guard.verdict import Frame, Sample, SeenMedia
+from guardapp.guard.verdict import ContextMessage, Frame, Sample, SeenMedia
 
 IMAGE, VIDEO = MediaKind.IMAGE, MediaKind.VIDEO
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -82,3 +82,36 @@ def test_the_input_block_reads_back(prompt: str, response: str | None, images: i
 def test_the_instruction_is_recognised_with_blank_lines_after_it() -> None:
     assert is_published_instruction(INSTRUCTION) and is_published_instruction(OMNI_2B_4B_INSTRUCTION + "\n\n")
     assert not is_published_instruction("You are a helpful assistant.")
+
+
+ROLES = st.sampled_from(["system", "user", "assistant", "tool"])
+KINDS = st.lists(st.sampled_from(list(MediaKind)), max_size=2)
+LINES = st.lists(
+    st.sampled_from(["", "a", "> a", "[user]", "Human user:", "AI assistant:", "<image>"]) | WORDS, max_size=4
+)
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "\x85", "\u2028"])
+
+
+@given(st.lists(st.tuples(ROLES, LINES, ENDS, KINDS), min_size=1, max_size=4), KINDS)
+def test_a_context_block_is_read_back_as_it_was(
+    messages: list[tuple[str, list[str], str, list[MediaKind]]], own: list[MediaKind]
+) -> None:
+    context = tuple(ContextMessage(role, end.join(lines), len(kinds)) for role, lines, end, kinds in messages)
+    kinds = [kind for *_, kinds in messages for kind in kinds] + own
+    media = tuple(SeenMedia(kind, (Frame(Path("a.png")),)) for kind in kinds)
+    _, user = chat_messages(Sample("1", "Bye", "So long", media, context=context))
+    text = "".join(part.get("text") or f"<{part['type']}>" for part in user["content"])
+    assert read_input_block(text, len(kinds)) == InputBlock("Bye", "So long", tuple(kinds), context)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Earlier messages:\n\nHuman user:\nHi\n\nAI assistant:\nNone\n",
+        "Earlier messages:\n[bot]\n> a\n\nHuman user:\nHi\n\nAI assistant:\nNone\n",
+        "Earlier messages:\n[user]\nnot quoted\n\nHuman user:\nHi\n\nAI assistant:\nNone\n",
+    ],
+)
+def test_what_is_no_context_block_is_refused(text: str) -> None:
+    with pytest.raises(NotAnInputBlock):
+        read_input_block(text, 0)

@@ -109,7 +109,7 @@ def _lines(
         tally.modalities[sample.modality.value] += 1
         yield value | {
             "split": Split.HOLDOUT.value,
-            "keys": link_keys(sample.prompt, sample.response, found.media_sha256),
+            "keys": link_keys(sample.prompt, sample.response, found.media_sha256, sample.context),
         }
 
 

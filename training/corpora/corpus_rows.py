@@ -78,6 +78,7 @@ def _read(
         response=block.response,
         verdict=verdict,
         media=media,
+        context=block.context,
         completion=conversation.completion.text,
         value=record.value,
         extra=preference | ({} if known else {"other_instruction": True}),

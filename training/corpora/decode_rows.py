@@ -96,8 +96,8 @@ def _decoded(
             detail = f"is of kind {result.seen.kind} ({result.mime}), the row says {medium.kind}."
             return BadRow(row.place, (FieldError(medium.source.pointer, detail),), row.value)
         seen.append(result.seen)
-    sample = Sample(row.id, row.prompt, row.response, tuple(seen), codes=codes)
-    group = group_key(row.prompt, row.response, sha256s)
+    sample = Sample(row.id, row.prompt, row.response, tuple(seen), codes=codes, context=row.context)
+    group = group_key(row.prompt, row.response, sha256s, row.context)
     return DecodedRow(
         Row(sample, row.verdict, row.completion, group=group, source=source, target_source="imported", extra=row.extra),
         tuple(sha256s),

@@ -91,7 +91,7 @@ def _lines(
         if isinstance(row, BadRow):
             bad.add(row)
         else:
-            keys = link_keys(row.row.sample.prompt, row.row.sample.response, row.media_sha256)
+            keys = link_keys(row.row.sample.prompt, row.row.sample.response, row.media_sha256, row.row.sample.context)
             side = side_of_keys(keys, share, SEED)
             if not held_out.isdisjoint(keys):
                 report.dropped[gettext_noop("held out by a snapshot of reviews")] += 1

@@ -5,7 +5,7 @@ from typing import Any
 
 from annotation.ingest.values import FieldError, IncomingMedia
 from guardapp.guard.taxonomy import MediaKind
-from guardapp.guard.verdict import Verdict
+from guardapp.guard.verdict import ContextMessage, Verdict
 from training.corpora.records import Place
 
 
@@ -27,6 +27,7 @@ class ImportedRow:
     response: str | None
     verdict: Verdict
     media: tuple[ImportedMedium, ...] = ()
+    context: tuple[ContextMessage, ...] = ()
     completion: str = ""
     extra: dict[str, Any] = field(default_factory=dict)  # further fields of the snapshot row
     value: Any = None

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, MediaKind
-from guardapp.guard.verdict import Frame, Sample, SeenMedia, Verdict
+from guardapp.guard.verdict import ContextMessage, Frame, Sample, SeenMedia, Verdict
 
 FIELDS = frozenset(
     {
@@ -26,6 +26,7 @@ FIELDS = frozenset(
         "weight",
         "policy",
         "codes",
+        "context",
     }
 )
 
@@ -45,7 +46,8 @@ class Row:
     As JSON: {"id", "split": "train"|"holdout", "group", "modality", "prompt", "response", "media": [{"kind", "fps",
     "frames": [{"path", "timestamp_s"}]}], "completion", "labels": {"prompt", "response"}, "categories", "source",
     "target_source", "weight", "policy": the policy text, only if the guard is given one, "codes": the category codes
-    recognised in completions, only if they are not the built-in ones}. Frame paths are relative to the media root.
+    recognised in completions, only if they are not the built-in ones, "context": [{"role", "text", "media": how many of
+    the row's first media}], only for conversations}. Frame paths are relative to the media root.
     Further fields of a line are kept in `extra`.
     """
 
@@ -93,6 +95,7 @@ class Row:
             "weight": self.weight,
             **({} if self.sample.policy_text is None else {"policy": self.sample.policy_text}),
             **({} if self.sample.codes == DEFAULT_CODES else {"codes": sorted(self.sample.codes)}),
+            **({"context": [asdict(one) for one in self.sample.context]} if self.sample.context else {}),
             **self.extra,
         }
 
@@ -116,6 +119,7 @@ def row_from_json(value: dict[str, Any], media_root: Path) -> Row:
             media=media,
             policy_text=value.get("policy"),
             codes=frozenset(value.get("codes", DEFAULT_CODES)),
+            context=tuple(ContextMessage(**message) for message in value.get("context") or ()),
         ),
         verdict=Verdict(
             prompt=Harmfulness(labels["prompt"]) if labels.get("prompt") else None,

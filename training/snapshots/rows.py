@@ -14,7 +14,7 @@ from guardapp.guard.media.decode import MediaError, load_seen
 from guardapp.guard.media.errors import MediaStoreAway
 from guardapp.guard.parsing import PromptLabelMissing, parse, render
 from guardapp.guard.taxonomy import Harmfulness
-from guardapp.guard.verdict import Judgement, Sample, SeenMedia, Verdict
+from guardapp.guard.verdict import ContextMessage, Judgement, Sample, SeenMedia, Verdict
 from training.errors import MediaNotReached
 from training.learning.rows import Row
 
@@ -91,6 +91,7 @@ def _gold_row(label: GoldLabel, media: tuple[SeenMedia, ...], policy: str | None
             media=media,
             policy_text=policy,
             codes=codes,
+            context=tuple(ContextMessage.of(message) for message in item.messages),
         ),
         verdict=verdict,
         completion=completion,

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from annotation.models import GoldLabel, Item
 from guardapp.guard.splits import SplitRow, assign_splits, groups, link_keys
+from guardapp.guard.verdict import ContextMessage
 from training.models import SnapshotRow
 from training.snapshots.rows import GoldRow
 from training.status import Split
@@ -56,6 +57,7 @@ def split_row(gold: GoldRow) -> SplitRow:
         prompt=sample.prompt,
         response=sample.response,
         media_sha256s=gold.media_sha256,
+        context=sample.context,
         stratum=f"{sample.modality.value}/{verdict.prompt or verdict.response}",
     )
 
@@ -83,4 +85,6 @@ def keys_of_hidden_gold(*, without: set[str]) -> set[str]:
 
 def _keys(gold: Iterable[GoldLabel]) -> Iterable[str]:
     for label in gold:
-        yield from link_keys(label.item.prompt, label.item.response, media_of(label.item))
+        item = label.item
+        context = [ContextMessage.of(message) for message in item.messages]
+        yield from link_keys(item.prompt, item.response, media_of(item), context)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation.api.shapes.items import LABELS
+from annotation.api.shapes.items import LABELS, messages_field
 from annotation.moderation.read_contents import MAX_CONTENTS
 from guardapp.guard.actions import Action
 from guardapp.guard.judging import Mode
@@ -14,6 +14,7 @@ ACTIONS = [action.value for action in Action]
 
 
 class ContentInput(serializers.Serializer[Any]):
+    messages = messages_field()
     prompt = serializers.CharField(required=False, allow_blank=True)
     response = serializers.CharField(required=False, allow_null=True)
     media = serializers.ListField(
@@ -76,7 +77,8 @@ class StreamLine(serializers.Serializer[Any]):
 class OpenAIInput(serializers.Serializer[Any]):
     input = serializers.JSONField(
         help_text="a text, a list of texts, or a list of parts: {type: text, text} and "
-        "{type: image_url, image_url: {url: data:…}}"
+        "{type: image_url, image_url: {url: data:…}}; beyond OpenAI's own, a list of messages, "
+        "whose last exchange is judged"
     )
     model = serializers.CharField(
         required=False, help_text="guard, guard-fast, or one of OpenAI's names, which mean guard"

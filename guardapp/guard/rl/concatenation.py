@@ -8,7 +8,7 @@ Our own choices, where no published ones were found:
 
 * Separator: a blank line, between the prompts and between the responses. An empty text adds no separator.
 * Pairs: both rows have the same modality (text, image or text-image), no pair twice, no row with itself. Videos, rows
-  with several pictures and rows without a gold prompt label are excluded.
+  with several pictures, conversations and rows without a gold prompt label are excluded.
 * Merged picture: side by side or one above the other, whichever wastes less of the page, then whichever is closer to a
   square, then side by side. Pictures keep their scale and are centred on white, `GAP` pixels apart; the page is then
   fitted to the media preset's budget like any picture.
@@ -163,7 +163,8 @@ def _pools(rows: Sequence[Labelled]) -> dict[Modality, _Pool]:
     for index, row in enumerate(rows):
         modality = row.sample.modality
         pictures = [medium for medium in row.sample.media if medium.kind is MediaKind.IMAGE]
-        if modality in PAIRED and len(pictures) <= 1 and row.verdict.prompt is not None:
+        alone = len(pictures) > 1 or row.sample.context
+        if modality in PAIRED and not alone and row.verdict.prompt is not None:
             by_modality[modality].append(index)
     return {
         modality: _Pool(

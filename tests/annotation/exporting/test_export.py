@@ -78,6 +78,7 @@ def test_the_canonical_record_holds_the_whole_story() -> None:
         "text": "",
         "request": item.prompt,
         "response": None,
+        "messages": [],
         "media": [],
     }
     assert record["model"]["verdict"] == {"prompt": "harmful", "response": None, "categories": ["S1"]}

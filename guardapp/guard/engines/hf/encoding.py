@@ -149,7 +149,7 @@ def estimated_tokens(sample: Sample) -> int:
 
     Small vocabularies write letters beyond ASCII byte by byte.
     """
-    text = sample.prompt + (sample.response or "")
+    text = "".join([*(one.text for one in sample.context), sample.prompt, sample.response or ""])
     beyond_ascii = len(text.encode("utf-8", "replace")) - len(text)
     frames = sum(len(medium.frames) for medium in sample.media)
     return len(text) // CHARACTERS_A_TOKEN + beyond_ascii + TOKENS_A_FRAME * frames
