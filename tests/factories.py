@@ -3,7 +3,17 @@
 import itertools
 from typing import Any
 
-from annotation.models import Item, ModelVersion, Policy, PolicyCategory, PolicyVersion, Prediction, ReviewQueue, User
+from annotation.models import (
+    Item,
+    ModelVersion,
+    Policy,
+    PolicyCategory,
+    PolicyVersion,
+    Prediction,
+    ReviewerGroup,
+    ReviewQueue,
+    User,
+)
 from annotation.status import ItemStatus, Role, VersionStatus
 from guardapp.guard.taxonomy import DEFAULT_CATEGORIES
 
@@ -22,6 +32,16 @@ def default_queue(**fields: Any) -> ReviewQueue:
         setattr(queue, name, value)
     queue.save()
     return queue
+
+
+def for_members_only(queue: ReviewQueue, *members: User) -> ReviewerGroup:
+    """Make the queue one of a new group with these members."""
+    group = ReviewerGroup.objects.create(name=f"group-{next(_number)}")
+    group.members.set(members)
+    ReviewQueue.objects.filter(pk=queue.pk).update(everybody=False)
+    queue.everybody = False
+    queue.groups.add(group)
+    return group
 
 
 def default_policy() -> PolicyVersion:

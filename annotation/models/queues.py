@@ -27,8 +27,14 @@ class ReviewQueue(models.Model):
     lease_minutes = models.PositiveSmallIntegerField(default=10)
     order = models.CharField(max_length=16, choices=QueueOrder, default=QueueOrder.RISK)
     open = models.BooleanField(default=True, help_text="a closed queue keeps its items and serves none")
+    everybody = models.BooleanField(
+        default=True, db_default=False, help_text="every reviewer works on it, not only its groups"
+    )
     groups = models.ManyToManyField(
-        "annotation.ReviewerGroup", blank=True, related_name="queues", help_text="empty: everybody"
+        "annotation.ReviewerGroup",
+        blank=True,
+        related_name="queues",
+        help_text="whose members work on it if it is not for everybody",
     )
     filters = models.JSONField(default=dict, blank=True, help_text="what of it is served: see queues.access")
     blind_share = models.FloatField(default=0.0, help_text="share of leases, 0 to 1, that are blind whatever the mode")

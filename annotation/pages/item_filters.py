@@ -15,8 +15,9 @@ from django.views.decorators.http import require_POST
 from annotation.errors import ServiceError
 from annotation.items.saved_filters import delete_filter, save_filter
 from annotation.items.search import OF_THE_JUDGEMENT, ItemSearch
-from annotation.models import ModelVersion, ReviewQueue, SavedFilter, User
+from annotation.models import ModelVersion, SavedFilter, User
 from annotation.predictions.active_policy import active_policy_version, known_categories
+from annotation.queues.access import queues_of
 from annotation.status import ItemStatus, Lane
 from annotation.web.permissions import person
 from guardapp.guard.taxonomy import Harmfulness, Modality
@@ -53,13 +54,18 @@ class Chip:
 
 
 def search_for(user: User, values: QueryDict) -> ItemSearch:
-    """Only leads filter by the judgement: in queues that hide it, such a filter would reveal it."""
+    """The search of a query string, without what would reveal something to this person.
+
+    Only leads filter by the judgement, which some queues hide, and by other people's reviews, which tell hidden gold.
+    """
     search = ItemSearch.of(values)
-    return search if user.is_lead else search.without(*OF_THE_JUDGEMENT)
+    if user.is_lead:
+        return search
+    return search.without(*OF_THE_JUDGEMENT, *(["reviewer"] if search.reviewer != user.username else []))
 
 
 def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
-    queues = list(ReviewQueue.objects.order_by("name"))
+    queues = list(queues_of(user))
     names: dict[str, dict[str, Any]] = {
         "status": dict(ItemStatus.choices),
         "lane": dict(Lane.choices),

@@ -11,22 +11,24 @@ from annotation.items import lists
 from annotation.models import GoldLabel, Item
 from annotation.pages.item_filters import filter_context, search_for
 from annotation.predictions.claims import ItemHasNotFailed, retry_failed
-from annotation.review.item_life import life_of, may_see_judgement, may_see_reviews, shown_metadata
+from annotation.review.item_life import life_of, shown_metadata, sight_of
 from annotation.review.page_values import media_of
 from annotation.status import AppealState
 from annotation.tasks import predict
-from annotation.web.permissions import is_htmx, leads_only, person
+from annotation.web.permissions import is_htmx, item_for, leads_only, person
 
 
 @require_safe
 def items(request: HttpRequest) -> HttpResponse:
     user, search = person(request), search_for(person(request), request.GET)
-    page = lists.items_page(search, before=_id(request, "before"), after=_id(request, "after"))
+    page = lists.items_page(search, user=user, before=_id(request, "before"), after=_id(request, "after"))
+    sight = sight_of(user, page.items)
+    sight.disguise(page.items)
     context = {
         "page": page,
         "grid": user.is_lead and request.GET.get("view") == "grid",
         **filter_context(user, search),
-        "hide_judgement": {item.pk for item in page.items if not may_see_judgement(user, item)},
+        "hide_judgement": sight.judgement_hidden,
     }
     name = "annotation/items/table.html" if is_htmx(request) else "annotation/items/page.html"
     return render(request, name, context)
@@ -34,21 +36,25 @@ def items(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def item(request: HttpRequest, item_id: int) -> HttpResponse:
-    found = get_object_or_404(Item.objects.select_related("queue", "prediction__version"), pk=item_id)
-    shown = may_see_judgement(person(request), found)
+    user, found = person(request), item_for(request, item_id, "queue", "prediction__version")
+    sight = sight_of(user, [found])
+    disguised, shown = found.pk in sight.disguised, found.pk not in sight.judgement_hidden
+    sight.disguise([found])
     return render(
         request,
         "annotation/items/item.html",
         {
             "item": found,
             "shown": shown,
-            "reviews_shown": shown and may_see_reviews(person(request), found),
-            "life": life_of(found),
+            "reviews_shown": shown and found.pk not in sight.reviews_hidden,
+            "life": life_of(found, of_a_new_item=disguised),
             "media": media_of(found, found.prediction),
-            "metadata": shown_metadata(person(request), found),
-            "open_appeal": found.appeals.filter(state=AppealState.OPEN).first(),
-            "stale_gold": GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
-            "blurred": person(request).blur_media or found.queue.blur_default,
+            "metadata": shown_metadata(user, found),
+            "open_appeal": None if disguised else found.appeals.filter(state=AppealState.OPEN).first(),
+            "stale_gold": None
+            if disguised
+            else GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
+            "blurred": user.blur_media or found.queue.blur_default,
         },
     )
 

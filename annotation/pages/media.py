@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -16,10 +15,11 @@ from django.views.decorators.http import require_safe
 
 from annotation.database.pool import release_connection
 from annotation.media import bucket
-from annotation.media.permissions import may_see_asset, may_see_media_of
+from annotation.media.permissions import may_see_asset
 from annotation.models import MediaAsset, Prediction
+from annotation.queues.access import may_see_item
 from annotation.web.byte_ranges import ranged
-from annotation.web.permissions import person
+from annotation.web.permissions import person, refuse_unless
 from guardapp.guard.taxonomy import MediaKind
 
 _SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm")
@@ -31,7 +31,7 @@ def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> 
     prediction = get_object_or_404(
         Prediction.objects.select_related("item").only("media_seen", "item__queue_id"), pk=prediction_id
     )
-    _refuse_unless(may_see_media_of(person(request), prediction.item.queue_id, prediction.item_id))
+    refuse_unless(may_see_item(person(request), prediction.item))
     try:
         seen = prediction.media_seen[medium]
         path, _timestamp = Path(seen["folder"]) / f"{index:04d}.png", seen["timestamps"][index]
@@ -47,7 +47,7 @@ def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> 
 def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
     """The whole file, of which the guard saw only frames. Supports byte ranges, for seeking in videos."""
     found = get_object_or_404(MediaAsset, sha256=sha256)
-    _refuse_unless(may_see_asset(person(request), found))
+    refuse_unless(may_see_asset(person(request), found))
     inline = found.mime in _SHOWN_IN_PLACE
     extension = "mp4" if found.kind == MediaKind.VIDEO else "img"
     name = f"{found.sha256[:12]}.{found.mime.partition('/')[2] or extension}"
@@ -56,11 +56,6 @@ def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
     # a slow client may take minutes to download the file
     release_connection()
     return _safe(ranged(_open(Path(found.path)), request.headers.get("Range", ""), found.mime), name, inline=inline)
-
-
-def _refuse_unless(allowed: bool) -> None:
-    if not allowed:
-        raise PermissionDenied(_("This item is for another group of reviewers."))
 
 
 def _link(path: str, mime: str, name: str, *, inline: bool) -> HttpResponse:

@@ -16,7 +16,9 @@ from annotation.items.bulk_decision import MOST, decide_many, undo_many
 from annotation.models import BulkDecision, GoldLabel, Item
 from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.predictions.fingerprints import near_items
-from annotation.web.permissions import leads_only, person
+from annotation.queues.access import visible_items
+from annotation.review.item_life import sight_of
+from annotation.web.permissions import item_for, leads_only, person
 from guardapp.guard.taxonomy import Harmfulness
 
 # near-copies shown on the review page
@@ -26,8 +28,10 @@ BESIDE = 8
 @require_safe
 def similar(request: HttpRequest, item_id: int) -> HttpResponse:
     """Near-copies for the tab of the review page, without their verdicts, which would bias this one."""
-    item = get_object_or_404(Item, pk=item_id)
-    return render(request, "annotation/review/similar.html", {"near": near_items(item, limit=BESIDE), "item": item})
+    user, item = person(request), item_for(request, item_id)
+    near = near_items(item, limit=BESIDE, among=lambda items: visible_items(user, items))
+    sight_of(user, [row.item for row in near]).disguise([row.item for row in near])
+    return render(request, "annotation/review/similar.html", {"near": near, "item": item})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -7,7 +7,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from annotation.models import Item
-from annotation.queues.access import queues_of
+from annotation.queues.access import queues_of, visible_items
+from annotation.review.item_life import sight_of
 from annotation.web.permissions import person
 
 # results of each kind
@@ -19,20 +20,23 @@ FOUND = 8
 def palette(request: HttpRequest) -> JsonResponse:
     """Queues by name, and items by id or external id."""
     query = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+    user = person(request)
     found = [
         {"words": queue.name, "sub": _("Queue"), "url": reverse("review", args=[queue.slug])}
-        for queue in queues_of(person(request))
+        for queue in queues_of(user)
         if query.lower() in queue.name.lower()
     ][:FOUND]
     if query:
-        items = Item.objects.filter(external_id__startswith=query).order_by("-id")[:FOUND]
-        by_id = Item.objects.filter(pk=int(query)) if query.isdecimal() and len(query) < 19 else Item.objects.none()
+        items = visible_items(user, Item.objects.select_related("queue"))
+        by_id = list(items.filter(pk=int(query))) if query.isdecimal() and len(query) < 19 else []
+        shown = list(dict.fromkeys([*by_id, *items.filter(external_id__startswith=query).order_by("-id")[:FOUND]]))
+        sight_of(user, shown).disguise(shown)
         found += [
             {
                 "words": item.external_id,
                 "url": reverse("item", args=[item.pk]),
                 "sub": _("Item %(number)s, %(status)s") % {"number": item.pk, "status": item.get_status_display()},
             }
-            for item in dict.fromkeys([*by_id, *items])
+            for item in shown
         ]
     return JsonResponse({"found": found})

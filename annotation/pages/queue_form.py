@@ -25,6 +25,7 @@ LABELS = {
     "fewest_seconds": _("Fewest seconds of a decision"),
     "sla_hours": _("Hours that an item may wait"),
     "open": _("Open: items are served"),
+    "everybody": _("For everybody"),
     "groups": _("Groups"),
     "second_reviews_blind": _("Second reviews blind"),
     "blind_share": _("Blind share"),
@@ -41,7 +42,8 @@ HINTS = {
     "mode": _("How much of the guard's judgement people see, and when."),
     "open": _("a closed queue keeps its items and serves none"),
     "order": _("What comes first. A change puts the waiting items in the new order."),
-    "groups": _("Only members are given items. None chosen: everybody."),
+    "everybody": _("Every reviewer is given its items and may see them."),
+    "groups": _("If it is not for everybody: only members are given its items and may see them; leads see all."),
     "second_reviews_blind": _("They never see the first review; this hides the guard's judgement too."),
     "blind_share": _("0 to 1. Blind whatever the mode, to see what people think on their own."),
     "known_share": _("0 to 1. Items whose verdict is known; they score people and the guard."),
@@ -147,6 +149,7 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
             "fewest_seconds",
             "sla_hours",
             "open",
+            "everybody",
             "groups",
             "second_reviews_blind",
             "blind_share",
@@ -179,6 +182,8 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
             value = values.get(name)
             if value is not None and not 0 <= value <= 1:
                 self.add_error(name, _("This is a share: from 0 to 1."))
+        if values.get("everybody") and values.get("groups"):
+            self.add_error("groups", _("Choose either everybody or groups."))
         return values
 
 

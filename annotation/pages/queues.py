@@ -136,7 +136,7 @@ def group(request: HttpRequest, group_id: int | None = None) -> HttpResponse:
     found = get_object_or_404(ReviewerGroup, pk=group_id)
     if request.POST.get("act") == "delete":
         found.delete()
-        words = _("The group “%(group)s” is deleted. Its queues are open to everybody now.")
+        words = _("The group “%(group)s” is deleted. Queues that were for it alone are for leads only now.")
         messages.success(request, words % {"group": found.name})
     else:
         names = [name.strip() for name in request.POST.get("members", "").split(",") if name.strip()]

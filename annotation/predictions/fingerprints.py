@@ -1,12 +1,12 @@
 """Item fingerprints, stored after the guard's prediction and used to find near-duplicates."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from annotation.media.files import frames_at
 from annotation.models import Fingerprint, Item, Prediction
@@ -48,10 +48,17 @@ def store_fingerprints(predictions: Sequence[Prediction]) -> None:
     Fingerprint.objects.bulk_create(rows, batch_size=500)
 
 
-def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list[NearItem]:
+def near_items(
+    item: Item,
+    *,
+    limit: int = 20,
+    ready_only: bool = False,
+    among: Callable[[QuerySet[Item]], QuerySet[Item]] | None = None,
+) -> list[NearItem]:
     """Return similar items, the most similar first.
 
-    Candidates share a band; they are then compared by full text or by all bits of the picture hashes.
+    Candidates share a band; they are then compared by full text or by all bits of the picture hashes. `among` narrows
+    them, such as to those that somebody may see.
     """
     own = list(Fingerprint.objects.filter(item=item))
     candidates: set[int] = set()
@@ -63,6 +70,8 @@ def near_items(item: Item, *, limit: int = 20, ready_only: bool = False) -> list
         .select_related("queue", "prediction")
         .defer("metadata", "prediction__completion", "prediction__rollouts", "prediction__steps")
     )
+    if among is not None:
+        found = among(found)
     if ready_only:
         found = found.filter(status="ready")
     pictures = _pictures([item.pk, *candidates])

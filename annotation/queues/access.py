@@ -1,14 +1,21 @@
-"""Saving queues, and finding those that a user may work on."""
+"""Who may work on a queue, and so see its items; saving queues.
+
+Every page and endpoint that shows items asks here. Leads see all. Others see the items of queues that are for everybody
+or for one of their groups, and what they hold at the moment.
+"""
+
+from collections.abc import Iterable
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from annotation.database import clock
 from annotation.database.kept_statements import Select
 from annotation.errors import ServiceError
-from annotation.models import Item, ReviewerGroup, ReviewQueue, User
+from annotation.models import Assignment, Item, ReviewerGroup, ReviewQueue, User
 from annotation.queues.conditions import Conditions
 from annotation.queues.rules import route_again
-from annotation.status import ItemStatus
+from annotation.status import AssignmentState, ItemStatus
 
 NOT_SETTLED = (ItemStatus.PENDING, ItemStatus.PREDICTING, ItemStatus.READY)
 
@@ -35,7 +42,35 @@ def queue_of(user: User, slug: str) -> ReviewQueue | None:
 
 
 def _open_to(user: int) -> Q:
-    return Q(groups__isnull=True) | Q(groups__in=ReviewerGroup.objects.filter(members=user))
+    return Q(everybody=True) | Q(groups__in=ReviewerGroup.objects.filter(members=user))
+
+
+def visible_items(user: User, items: QuerySet[Item]) -> QuerySet[Item]:
+    """Those of `items` that the user may see, for lists. Nothing is added to the query if all queues are theirs."""
+    if user.is_lead:
+        return items
+    theirs = set(queues_of(user).values_list("pk", flat=True))
+    others = set(ReviewQueue.objects.values_list("pk", flat=True)) - theirs
+    return items.filter(queue__in=sorted(theirs)) if others else items
+
+
+def may_see_items(user: User, items: Iterable[Item]) -> set[int]:
+    """The ids of those items that the user may see; `queue_id` must be loaded."""
+    found = {item.pk: item.queue_id for item in items}
+    if user.is_lead or not found:
+        return set(found)
+    theirs = set(queues_of(user).filter(pk__in=set(found.values())).values_list("pk", flat=True))
+    seen = {pk for pk, queue in found.items() if queue in theirs}
+    return seen | set(held_by(user).filter(item__in=found.keys() - seen).values_list("item", flat=True))
+
+
+def may_see_item(user: User, item: Item) -> bool:
+    return item.pk in may_see_items(user, [item])
+
+
+def held_by(user: User) -> QuerySet[Assignment]:
+    """The leases that the user has at the moment."""
+    return Assignment.objects.filter(reviewer=user, state=AssignmentState.ACTIVE, expires_at__gt=clock.now())
 
 
 _BY_SLUG = Select(lambda slug: ReviewQueue.objects.filter(slug=slug))

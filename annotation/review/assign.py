@@ -12,6 +12,7 @@ from annotation.database import clock
 from annotation.database.kept_statements import Select
 from annotation.errors import ItemTaken
 from annotation.models import Assignment, HiddenGold, Item, Review, ReviewQueue, User
+from annotation.queues.access import QueueNotYours, queue_of
 from annotation.queues.conditions import Conditions
 from annotation.review.exposure import SEVERE, cools_down, for_person, over_limits
 from annotation.review.hidden_gold import draw_hidden_gold
@@ -69,7 +70,7 @@ def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | No
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
     """Lease the item of an expired assignment again, if nobody else has taken it.
 
-    Raises ItemTaken, AssignmentNotFound.
+    Raises ItemTaken, AssignmentNotFound, QueueNotYours.
     """
     now = clock.now()
     open_to_them = [ItemStatus.READY, ItemStatus.ESCALATED] if reviewer.is_lead else [ItemStatus.READY]
@@ -83,6 +84,8 @@ def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
         # already taken again by an earlier request or in another tab
         for again in held.select_related("item", "item__prediction", "queue"):
             return again
+        if queue_of(reviewer, old.queue.slug) is None:
+            raise QueueNotYours
         release_expired(now=now, queue=old.queue)
         if old.hidden_gold is not None:
             return _lease(old.item, old.queue, reviewer, now, mode=old.review_mode, hidden_gold=old.hidden_gold)

@@ -2,6 +2,7 @@
 
 from annotation.database.lists import long_texts
 from annotation.models import Event, Item, User
+from annotation.queues.access import may_see_items
 from annotation.status import EventKind
 
 # newest flag events read for one person
@@ -34,4 +35,5 @@ def flagged_items(user: User) -> list[Item]:
             seen[event.item.pk] = event.item
         else:
             off.add(event.item.pk)
-    return list(seen.values())
+    visible = may_see_items(user, seen.values())
+    return [item for item in seen.values() if item.pk in visible]

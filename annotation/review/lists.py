@@ -5,6 +5,7 @@ import uuid
 from annotation.database import clock
 from annotation.database.lists import long_texts
 from annotation.models import Assignment, Item, Review, User
+from annotation.queues.access import may_see_item, may_see_items
 from annotation.status import AssignmentState, ItemStatus
 
 LAST_REVIEWS = 10
@@ -15,7 +16,9 @@ def last_reviews(reviewer: User) -> list[Review]:
     """The reviewer's ten newest reviews, which can still be undone, newest first."""
     reviews = Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
     rows = reviews.select_related("item", "assignment__queue").defer(*long_texts(review="", item="item"))
-    return list(rows.order_by("-id")[:LAST_REVIEWS])
+    newest = list(rows.order_by("-id")[:LAST_REVIEWS])
+    visible = may_see_items(reviewer, [review.item for review in newest])
+    return [review for review in newest if review.item_id in visible]
 
 
 def escalated_items() -> list[tuple[Item, Assignment | None]]:
@@ -46,11 +49,16 @@ def held_escalated(lead: User, item: Item | None = None) -> Assignment | None:
 
 
 def assignment_of(reviewer: User, token: uuid.UUID) -> Assignment | None:
-    """The reviewer's assignment in any state, with the related rows that the review page needs."""
+    """The reviewer's assignment in any state, with the related rows that the review page needs.
+
+    None if there is none, or if it has ended and its item is not for this reviewer any more.
+    """
     assignments = Assignment.objects.select_related("item", "item__prediction", "queue")
     try:
         found = assignments.get(token=token, reviewer=reviewer)
     except Assignment.DoesNotExist:
         return None
     found.reviewer = reviewer
+    if found.state != AssignmentState.ACTIVE and not may_see_item(reviewer, found.item):
+        return None
     return found

@@ -19,6 +19,7 @@ from annotation.errors import (
 )
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.predictions.active_policy import active_policy_version, known_categories
+from annotation.queues.access import QueueNotYours, may_see_item
 from annotation.review.assign import lease_again
 from annotation.review.decision import COLUMNS, Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft
@@ -165,7 +166,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
     """Retract one of the person's last ten reviews.
 
     Withdraws its gold, leases the item to the person again and restores their work as a draft.
-    Raises NothingToUndo, SettledByLead, SnapshotUsedIt.
+    Raises NothingToUndo, SettledByLead, SnapshotUsedIt, QueueNotYours.
     """
     now = clock.now()
     with transaction.atomic():
@@ -173,6 +174,8 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         if review is None:
             raise NothingToUndo
         item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
+        if not may_see_item(reviewer, item):
+            raise QueueNotYours
         # undone in another tab while this request waited for the lock
         if ReviewRetraction.objects.filter(review=review).exists():
             raise NothingToUndo

@@ -7,9 +7,11 @@ from typing import Concatenate, ParamSpec
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 
-from annotation.models import User
+from annotation.models import Item, User
+from annotation.queues.access import may_see_item
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -20,6 +22,19 @@ def person(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
+
+
+def item_for(request: HttpRequest, item_id: int, *related: str) -> Item:
+    """The item, if the user may see it, with its `related` rows. Raises Http404, PermissionDenied."""
+    item = get_object_or_404(Item.objects.select_related(*related) if related else Item, pk=item_id)
+    refuse_unless(may_see_item(person(request), item))
+    return item
+
+
+def refuse_unless(allowed: bool) -> None:
+    """Raises PermissionDenied if the user may not see an item."""
+    if not allowed:
+        raise PermissionDenied(_("This item is for another group of reviewers."))
 
 
 def leads_only(view: View[P]) -> View[P]:

@@ -82,6 +82,7 @@ def chunk_of_export() -> None:
 
 
 def works() -> Iterator[tuple[str, Callable[[], Any]]]:
+    person = User.objects.get(username="reviewer-3")
     reviewed = Item.objects.filter(status=ItemStatus.REVIEWED).order_by("-pk")[0]
     yield "next and submit", next_and_submit
     yield "claim of a batch", lambda: claim_pending(limit=32)
@@ -89,10 +90,10 @@ def works() -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "claims that ran out", release_stale_claims
     yield "chunk of an export", chunk_of_export
     yield "history of an item", lambda: (life_of(reviewed), item_with_all(reviewed.pk))
-    yield "last reviews", lambda: last_reviews(User.objects.get(username="reviewer-3"))
+    yield "last reviews", lambda: last_reviews(person)
     yield "lists of leads", lambda: (escalated_items(), lists.failed_items())
     for narrowed in FILTERS:
-        yield f"items {narrowed}", lambda narrowed=narrowed: lists.items_page(ItemSearch(**narrowed))  # type: ignore[misc]
+        yield f"items {narrowed}", lambda narrowed=narrowed: lists.items_page(ItemSearch(**narrowed), user=person)  # type: ignore[misc]
         yield f"API items {narrowed}", lambda narrowed=narrowed: page_of_items(ItemSearch(**narrowed))  # type: ignore[misc]
     yield "reviews of a day", count_days
     yield CONTROL, lambda: Item.objects.filter(metadata={"nothing": "has this"}).first()

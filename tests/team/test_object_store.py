@@ -23,7 +23,7 @@ from annotation.ingest.store_items import ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
 from annotation.media import bucket, files
 from annotation.media.store import store
-from annotation.models import Item, MediaAsset, ModelVersion, ReviewerGroup
+from annotation.models import Item, MediaAsset, ModelVersion
 from annotation.people.api_keys import create_key
 from annotation.predictions import claims
 from annotation.predictions.checkpoints import fetch_checkpoint, share_checkpoint
@@ -32,7 +32,7 @@ from annotation.status import ApiScope, ItemStatus, Role
 from guardapp.guard.media.errors import MediaNotAFile, MediaStoreAway, MediaTooLarge
 from guardapp.object_store import ObjectStore, parse
 from tests.annotation.scripted_engine import ScriptedEngine
-from tests.factories import default_policy, default_queue, make_user, production
+from tests.factories import default_policy, default_queue, for_members_only, make_user, production
 from tests.guard.media.samples import make_video
 from tests.team.s3_server import ACCOUNT, BUCKET, S3Server
 from training.installation.bucket_backup import copy_from_bucket, copy_to_bucket
@@ -151,9 +151,7 @@ def test_links_are_given_only_to_who_may_work_on_the_item(s3: S3Server, client: 
     predict()
     item.refresh_from_db()
     insider, outsider = make_user(), make_user()
-    group = ReviewerGroup.objects.create(name="insiders")
-    group.members.add(insider)
-    item.queue.groups.add(group)
+    for_members_only(item.queue, insider)
     urls = [frame_url(item), reverse("asset", args=[item.media.get().sha256])]
     for user, expected in ((insider, 302), (outsider, 403), (make_user(Role.LEAD), 302)):
         client.force_login(user)

@@ -23,6 +23,7 @@ from annotation.pages.review.responses import (
     page_response,
     retarget,
 )
+from annotation.queues.access import QueueNotYours, queue_of
 from annotation.review import submit as work
 from annotation.review.adjudication import adjudicate
 from annotation.review.assign import assign_escalated, assign_next
@@ -114,13 +115,17 @@ def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
             else work.undo_review(reviewer=reviewer, review_id=review_id)
         )
     except ServiceError as error:
-        if is_htmx(request):
-            return retarget(render(request, "annotation/review/notice.html", {"text": str(error)}, status=409))
-        messages.error(request, str(error))
-        return redirect("home")
+        return _refused(request, error)
     if is_htmx(request):
         return page_response(request, held_assignment(request, again.token), announce=_("Undone. Your work is back."))
     return redirect("review", slug=again.queue.slug)
+
+
+def _refused(request: HttpRequest, error: ServiceError) -> HttpResponse:
+    if is_htmx(request):
+        return retarget(render(request, "annotation/review/notice.html", {"text": str(error)}, status=409))
+    messages.error(request, str(error))
+    return redirect("home")
 
 
 def _decide(request: HttpRequest, token: uuid.UUID, form: DecisionForm) -> None:
@@ -167,6 +172,8 @@ def _next(request: HttpRequest, done: Assignment, words: str) -> HttpResponse:
         return redirect(back_url(request, done))
     if request.POST.get("back") == ESCALATED and done.reviewer.is_lead:
         return page_response(request, assign_escalated(lead=done.reviewer), announce=words)
+    if queue_of(done.reviewer, done.queue.slug) is None:
+        return _refused(request, QueueNotYours())
     return page_response(
         request, assign_next(reviewer=done.reviewer, queue=done.queue), queue=done.queue, announce=words
     )

@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 
 from annotation import api_urls  # noqa: F401  (whatever the API uses is loaded)
 from annotation.database.kept_statements import Delete, NotReusable, Select, Statement, Update, insert
-from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewerGroup
+from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review
 from annotation.queues.access import queue_of, queues_of
 from annotation.queues.conditions import Conditions
 from annotation.review.assign import _waiting, assign_next
 from annotation.status import AssignmentState, EventKind, Role
-from tests.factories import default_queue, make_item, make_user
+from tests.factories import default_queue, for_members_only, make_item, make_user
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -157,9 +157,7 @@ def test_the_queue_of_an_address_is_one_that_the_person_may_work_on() -> None:
     queue, member, stranger, lead = default_queue(), make_user(), make_user(), make_user(Role.LEAD)
     for person in (member, stranger, lead):
         assert queue_of(person, "default") == queue
-    night = ReviewerGroup.objects.create(name="night")
-    night.members.add(member)
-    queue.groups.add(night)
+    for_members_only(queue, member)
     for person in (member, stranger, lead):
         assert queue_of(person, "default") == queues_of(person).filter(slug="default").first()
     assert (queue_of(member, "default"), queue_of(stranger, "default"), queue_of(lead, "missing")) == (

@@ -114,6 +114,8 @@ def test_a_queue_of_a_group_is_for_its_members_and_leads(lead: Client) -> None:
     assert not group.members.exists()
     lead.post(f"/groups/{group.pk}/", {"members": member.username})
     queue.groups.add(group)
+    assert list(queues_of(stranger)) == [queue], "it is still said to be for everybody"
+    default_queue(everybody=False)
     assert list(queues_of(member)) == [queue] and list(queues_of(stranger)) == []
     assert client_of(stranger).get("/review/default/").status_code == 404
     assert client_of(member).get("/review/default/").status_code == 200
