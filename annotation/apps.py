@@ -1,4 +1,7 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from annotation.database.search_triggers import restore_triggers
 
 
 class AnnotationConfig(AppConfig):
@@ -6,3 +9,6 @@ class AnnotationConfig(AppConfig):
 
     name = "annotation"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        post_migrate.connect(restore_triggers, sender=self)
