@@ -34,6 +34,8 @@ urlpatterns = [
     path("api/v1/assignments/<uuid:token>/escalate", reviews.EscalateView.as_view(), name="api-escalate"),
     path("api/v1/assignments/<uuid:token>/heartbeat", reviews.HeartbeatView.as_view(), name="api-heartbeat"),
     path("api/v1/assignments/<uuid:token>/draft", reviews.DraftView.as_view(), name="api-draft"),
+    path("api/v1/assignments/undo", reviews.UndoLastView.as_view(), name="api-undo-last"),
+    path("api/v1/assignments/<uuid:token>/undo", reviews.UndoAssignmentView.as_view(), name="api-undo-assignment"),
     path("api/v1/reviews/<int:review_id>/undo", reviews.UndoView.as_view(), name="api-undo"),
 ]
 

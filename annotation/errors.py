@@ -39,7 +39,13 @@ class IdempotencyKeyReused(ServiceError):
 
 
 class NothingToUndo(ServiceError):
-    """There is no review of yours that can be undone: only the last ten can."""
+    """There is nothing of yours that can be undone: only the last ten reviews can, and what you skipped or escalated."""
+
+
+class LeftItemGone(ServiceError):
+    """The item that you gave back last has gone to somebody else meanwhile, or is settled: it stays where it is, and
+    nothing else was undone. Your earlier reviews can be undone on the home page.
+    """
 
 
 class SnapshotUsedIt(ServiceError):

@@ -59,6 +59,8 @@ class AssignmentState(TextChoices):
 
 # such an assignment ended without a decision, so the same person may be assigned the item again
 REOPENABLE = (AssignmentState.EXPIRED, AssignmentState.UNDONE)
+# the person ended it, and may undo that
+ENDED_BY_PERSON = (AssignmentState.SUBMITTED, AssignmentState.SKIPPED, AssignmentState.ESCALATED)
 
 
 class ReviewMode(TextChoices):
@@ -167,6 +169,7 @@ class EventKind(TextChoices):
     ESCALATED = "escalated", _("Escalated")
     REVIEWED = "reviewed", _("Reviewed")
     UNDONE = "undone", _("Review undone")
+    TAKEN_BACK = "taken_back", _("Skip or escalation undone")
     GOLD_SETTLED = "gold_settled", _("Gold label settled")
     GOLD_WITHDRAWN = "gold_withdrawn", _("Gold label withdrawn")
     PROMOTED = "promoted", _("Promoted")

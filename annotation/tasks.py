@@ -28,7 +28,7 @@ from annotation.predictions.production import production_version
 from annotation.predictions.shadow import predict_shadow, shadow_wanted
 from annotation.predictions.shadow_requests import shadow_version
 from annotation.queues import counts, rules
-from annotation.review import presence, regenerate
+from annotation.review import leases, regenerate
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def reroute() -> None:
 def count_queues() -> None:
     if counts.renew_tallies():
         days.count_days()
-    presence.forget_the_gone()
+    leases.forget_the_gone()
 
 
 @shared_task(name="annotation.tasks.deliver", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]

@@ -53,8 +53,11 @@ SEARCH_PARAMETERS = [
     OpenApiParameter("q", str, description="words of the text, or how the external id begins"),
     OpenApiParameter("text", str, description="words: each must begin a word of prompt or response"),
     OpenApiParameter("external_id", str, description="how the external id begins"),
-    *(OpenApiParameter(name, str, enum=values) for name, values in CHOICES.items()),
+    *(OpenApiParameter(name, str, enum=values) for name, values in CHOICES.items() if name != "skipped"),
     *(OpenApiParameter(name, str) for name in ("source", "queue", "language", "category", "version")),
+    OpenApiParameter(
+        "skipped", str, enum=CHOICES["skipped"], description="waiting, and skipped by all who may review it, or by some"
+    ),
     OpenApiParameter("reviewer", str, description="username of somebody who reviewed it"),
     *(
         OpenApiParameter(name, OpenApiTypes.DATE, description=f"day (UTC) of coming in, {words}")

@@ -13,7 +13,7 @@ from annotation.api.shapes import reviews as shapes
 from annotation.ingest.values import FieldError
 from annotation.items.item_values import assignment_of
 from annotation.queues.access import queue_of
-from annotation.review import assign, drafts, leases, reveal, submit
+from annotation.review import assign, drafts, leases, reveal, submit, undo
 from annotation.status import ApiScope, AssignmentState
 from annotation.web.openapi import answers
 from annotation.web.problems import BodyNotValid
@@ -90,7 +90,7 @@ class SkipView(ReviewingView):
         operation_id="assignment_skip",
         request=None,
         responses=answers({200: shapes.EndedShape}, 404, 409),
-        description="Give the item back. It does not come to you again.",
+        description="Give the item back. It does not come to you again, unless you undo the skip.",
     )
     def post(self, request: Request, token: uuid.UUID) -> Response:
         submit.skip(reviewer=actor_of(request), token=token)
@@ -137,6 +137,29 @@ class DraftView(ReviewingView):
         return Response({"saved_at": draft.saved_at})
 
 
+class UndoLastView(ReviewingView):
+    @extend_schema(
+        operation_id="assignment_undo_last",
+        request=None,
+        responses=answers({200: shapes.AssignmentShape}, 409),
+        description="Undo what you did last, a review, a skip or an escalation; you hold its item again. 409: there "
+        "is nothing, it has been settled or used, or somebody else has the item. Nothing older is undone then.",
+    )
+    def post(self, request: Request) -> Response:
+        return Response(assignment_of(undo.undo_last(reviewer=actor_of(request))))
+
+
+class UndoAssignmentView(ReviewingView):
+    @extend_schema(
+        operation_id="assignment_undo",
+        request=None,
+        responses=answers({200: shapes.AssignmentShape}, 404, 409),
+        description="Undo how you ended this assignment: your review, skip or escalation; you hold its item again.",
+    )
+    def post(self, request: Request, token: uuid.UUID) -> Response:
+        return Response(assignment_of(undo.undo_assignment(reviewer=actor_of(request), token=token)))
+
+
 class UndoView(ReviewingView):
     @extend_schema(
         operation_id="review_undo",
@@ -146,4 +169,4 @@ class UndoView(ReviewingView):
         "training has used it.",
     )
     def post(self, request: Request, review_id: int) -> Response:
-        return Response(assignment_of(submit.undo_review(reviewer=actor_of(request), review_id=review_id)))
+        return Response(assignment_of(undo.undo_review(reviewer=actor_of(request), review_id=review_id)))

@@ -13,6 +13,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
 from annotation.database.id_windows import Row, Scanned, scan_ahead, scan_back
+from annotation.items.skipped import skipped_by_all
 from annotation.models import Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
@@ -31,6 +32,7 @@ IN_POSTGRESQL = (
 # a subquery, so that an OR can use the index
 BESIDE_OTHERS = "annotation_item.id IN (SELECT annotation_item.id FROM annotation_item WHERE " + IN_POSTGRESQL + ")"  # noqa: S608  (constants)
 CHOICES: Mapping[str, list[str]] = {
+    "skipped": ["all", "some"],
     "status": list(ItemStatus.values),
     "lane": list(Lane.values),
     "modality": [modality.value for modality in Modality],
@@ -51,6 +53,7 @@ class ItemSearch:
     external_id: str = ""
     source: str = ""
     status: str = ""
+    skipped: str = ""  # waiting, and skipped by everybody who may review it ("all") or by somebody ("some")
     queue: str = ""
     lane: str = ""
     modality: str = ""
@@ -80,7 +83,7 @@ class ItemSearch:
     @property
     def found_by_index(self) -> bool:
         """Whether an index finds the matches without a scan of the items, however rare they are."""
-        return bool(self.q or self.text or self.external_id or self.reviewer)
+        return bool(self.q or self.text or self.external_id or self.reviewer or self.skipped)
 
     def without(self, *names: str) -> "ItemSearch":
         return replace(self, **dict.fromkeys(names, ""))
@@ -119,6 +122,10 @@ class ItemSearch:
         ):
             if getattr(self, name):
                 query &= Q(**{lookup: getattr(self, name)})
+        if self.skipped:
+            query &= Q(status=ItemStatus.READY, skipped_at__isnull=False)
+        if self.skipped == "all":
+            query &= Q(pk__in=[pk for pk, _ in skipped_by_all()])
         if self.label:
             query &= Q(prediction__prompt_label=self.label) | Q(prediction__response_label=self.label)
         if self.category:

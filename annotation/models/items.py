@@ -60,6 +60,9 @@ class Item(models.Model):
     )
     priority = models.FloatField(default=0.0, help_text="higher is served first")
     free_slots = models.SmallIntegerField(default=1)
+    skipped_at = models.DateTimeField(
+        null=True, blank=True, help_text="when somebody last skipped it; items.skipped says who is left"
+    )
     prediction = models.ForeignKey(
         "annotation.Prediction",
         null=True,
@@ -107,6 +110,11 @@ class Item(models.Model):
             models.Index(fields=["-id"], condition=Q(error_code=TOO_LONG), name="item_too_long"),
             models.Index(fields=["claimed_until"], condition=Q(status=ItemStatus.PREDICTING), name="item_stale_claims"),
             models.Index(fields=["queue", "status"], name="item_counts"),
+            models.Index(
+                fields=["-id"],
+                condition=Q(status=ItemStatus.READY, skipped_at__isnull=False),
+                name="item_waiting_and_skipped",
+            ),
             models.Index(fields=["status", "-id"], name="item_newest_by_status"),
             models.Index(fields=["content_hash"], name="item_same_content"),
             models.Index(fields=["external_id"], opclasses=["varchar_pattern_ops"], name="item_external_id_begins"),

@@ -12,6 +12,7 @@ from annotation.models.people import User
 from annotation.models.policies import PolicyVersion
 from annotation.models.queues import ReviewQueue
 from annotation.status import (
+    ENDED_BY_PERSON,
     REOPENABLE,
     AppealState,
     AssignmentState,
@@ -21,6 +22,8 @@ from annotation.status import (
     ReviewMode,
     TargetSource,
 )
+
+ACTIVE = Q(state=AssignmentState.ACTIVE)
 
 
 class Assignment(models.Model):
@@ -70,9 +73,12 @@ class Assignment(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["expires_at"], condition=Q(state=AssignmentState.ACTIVE), name="assignment_leases"),
+            models.Index(fields=["expires_at"], condition=ACTIVE, name="assignment_leases"),
+            models.Index(fields=["reviewer", "queue"], condition=ACTIVE, name="assignment_of_reviewer"),
             models.Index(
-                fields=["reviewer", "queue"], condition=Q(state=AssignmentState.ACTIVE), name="assignment_of_reviewer"
+                fields=["reviewer", "-ended_at", "-id"],
+                condition=Q(state__in=ENDED_BY_PERSON),
+                name="assignment_last_of_reviewer",
             ),
         ]
 
@@ -189,8 +195,7 @@ class GoldLabels(models.QuerySet["GoldLabel"]):
 class GoldLabel(models.Model):
     """The settled judgement of an item. Only one stands at a time; withdrawn and superseded ones are kept as history.
 
-    An appeal or a re-review supersedes gold that a snapshot may have used. Unlike an undo, it does not change the
-    snapshot.
+    An appeal or a re-review supersedes gold that a snapshot may have used; unlike an undo, it leaves the snapshot.
 
     `target_steps` is the reasoning used for training, `target_source` its origin. `used_at` is set when a snapshot
     takes the row; from then on it cannot be undone.

@@ -1,4 +1,6 @@
-"""Bulk actions of leads on items chosen in the list: moving them to a queue, or giving them one verdict."""
+"""Bulk actions of leads on items chosen in the list: moving them to a queue, escalating them, or giving
+them one verdict.
+"""
 
 import uuid
 
@@ -12,6 +14,7 @@ from django.views.decorators.http import require_POST
 from annotation.items.bulk_decision import MOST
 from annotation.items.move import move_items
 from annotation.items.search import ItemSearch
+from annotation.items.skipped import escalate_items
 from annotation.models import BulkDecision, Item, ReviewQueue
 from annotation.pages.near_copies import decided
 from annotation.predictions.active_policy import active_policy_version, policy_categories
@@ -63,6 +66,20 @@ def decide(request: HttpRequest) -> HttpResponse:
         },
         status=422 if problem else 200,
     )
+
+
+@require_POST
+@leads_only
+def escalate(request: HttpRequest) -> HttpResponse:
+    chosen = _ids(request)
+    escalated = escalate_items(item_ids=chosen, by=person(request))
+    words = _("%(n)s escalated: any lead can settle them.")
+    if len(chosen) > escalated:
+        words = _("%(n)s escalated. %(stayed)s stay where they are: they do not wait, or somebody holds them.")
+    (messages.success if escalated else messages.error)(
+        request, words % {"n": escalated, "stayed": len(chosen) - escalated}
+    )
+    return _back(request)
 
 
 def _ids(request: HttpRequest) -> list[int]:

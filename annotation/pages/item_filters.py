@@ -28,6 +28,7 @@ WORDS = {
     "external_id": gettext_lazy("Id begins with"),
     "source": gettext_lazy("Source"),
     "status": gettext_lazy("Status"),
+    "skipped": gettext_lazy("Skipped"),
     "queue": gettext_lazy("Queue"),
     "lane": gettext_lazy("Lane"),
     "modality": gettext_lazy("Modality"),
@@ -39,6 +40,7 @@ WORDS = {
     "since": gettext_lazy("From"),
     "until": gettext_lazy("To"),
 }
+SKIPPED = {"all": gettext_lazy("by everybody who may review it"), "some": gettext_lazy("by somebody")}
 # always visible; the others are inside the disclosure
 IN_SIGHT = frozenset({"q", "status"})
 NEWEST_VERSIONS = 50
@@ -56,18 +58,20 @@ class Chip:
 def search_for(user: User, values: QueryDict) -> ItemSearch:
     """The search of a query string, without what would reveal something to this person.
 
-    Only leads filter by the judgement, which some queues hide, and by other people's reviews, which tell hidden gold.
+    Only leads filter by the judgement, which some queues hide, by other people's reviews, which tell hidden gold, and
+    by what people skipped.
     """
     search = ItemSearch.of(values)
     if user.is_lead:
         return search
-    return search.without(*OF_THE_JUDGEMENT, *(["reviewer"] if search.reviewer != user.username else []))
+    return search.without(*OF_THE_JUDGEMENT, "skipped", *(["reviewer"] if search.reviewer != user.username else []))
 
 
 def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
     queues = list(queues_of(user))
     names: dict[str, dict[str, Any]] = {
         "status": dict(ItemStatus.choices),
+        "skipped": {value: str(words) for value, words in SKIPPED.items()},
         "lane": dict(Lane.choices),
         "queue": {queue.slug: queue.name for queue in queues},
         "modality": {one.value: _(one.value) for one in Modality},
@@ -84,6 +88,7 @@ def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
         "queues": queues,
         "statuses": ItemStatus.choices,
         "lanes": Lane.choices,
+        "skips": SKIPPED.items(),
         "modalities": [one.value for one in Modality],
         "labels": [one.value for one in Harmfulness],
         "saved": saved_for(user),

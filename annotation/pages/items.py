@@ -7,7 +7,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.doorbell import ring
+from annotation.errors import ServiceError
 from annotation.items import lists
+from annotation.items.skipped import take_skipped
 from annotation.models import GoldLabel, Item
 from annotation.pages.item_filters import filter_context, search_for
 from annotation.predictions.claims import ItemHasNotFailed, retry_failed
@@ -72,6 +74,19 @@ def retry(request: HttpRequest, item_id: int) -> HttpResponse:
         ring(predict)
         messages.success(request, _("Sent back to the guard."))
     return redirect("item", found.pk)
+
+
+@require_POST
+@leads_only
+def take(request: HttpRequest, item_id: int) -> HttpResponse:
+    """Assign a waiting item to the lead and open it."""
+    found = get_object_or_404(Item, pk=item_id)
+    try:
+        queue = take_skipped(lead=person(request), item_id=found.pk)
+    except ServiceError as error:
+        messages.error(request, str(error))
+        return redirect("item", found.pk)
+    return redirect("review", queue.slug)
 
 
 def _id(request: HttpRequest, name: str) -> int | None:

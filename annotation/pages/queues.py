@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
+from annotation.items.skipped import skipped_by_queue
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule, User
 from annotation.pages.queue_form import ConditionsForm, GroupForm, QueueForm, RuleForm
 from annotation.queues.access import save_queue
@@ -24,13 +25,13 @@ from annotation.web.permissions import leads_only, person
 @require_safe
 @leads_only
 def queues(request: HttpRequest) -> HttpResponse:
-    late = late_by_queue()
+    late, skipped = late_by_queue(), skipped_by_queue()
     return render(
         request,
         "annotation/queues/page.html",
         {
             "queues": [
-                (queue, late.get(queue.pk, 0))
+                (queue, late.get(queue.pk, 0), skipped[queue.pk])
                 for queue in ReviewQueue.objects.prefetch_related("groups").order_by("name")
             ],
             "rules": RoutingRule.objects.select_related("queue"),

@@ -75,6 +75,7 @@ class QueueCounts:
     queue: ReviewQueue
     by_status: Mapping[str, int]
     late: int = 0  # waiting longer than the queue allows
+    skipped: int = 0  # by everybody who may review them; counted for leads only
 
     @property
     def ready(self) -> int:

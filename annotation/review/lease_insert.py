@@ -25,7 +25,12 @@ def take_first(items: QuerySet[Item]) -> Item | None:
     item = next(iter(items.select_related("prediction", "queue")[:1]), None)
     if item is None:
         return None
-    return item if _TAKE_SLOT.run(item=item.pk) == 1 else None
+    return item if take_slot(item) == 1 else None
+
+
+def take_slot(item: Item) -> int:
+    """Take one free slot of the item. Returns how many were taken: 1, or 0 if there is none."""
+    return _TAKE_SLOT.run(item=item.pk)
 
 
 def first_for_lease(items: QuerySet[Item]) -> QuerySet[Any]:

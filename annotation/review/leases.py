@@ -1,16 +1,20 @@
-"""Leases: which person holds which item, and until when."""
+"""Leases and presence: who holds which item and until when, and who has it on screen."""
 
 import uuid
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from annotation.database import clock
 from annotation.database.kept_statements import Select, Update, insert
 from annotation.errors import AssignmentNotFound, LeaseExpired
-from annotation.models import Assignment, Event, Item, ReviewQueue, User
+from annotation.models import Assignment, Event, Item, Presence, ReviewQueue, User
 from annotation.status import AssignmentState, EventKind
+
+# pages report every 20 seconds
+GONE_AFTER = timedelta(seconds=60)
 
 
 def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
@@ -66,10 +70,12 @@ _END = Update(
 )
 
 
-def give_back_slot(assignment: Assignment) -> bool:
+def give_back_slot(assignment: Assignment, *, skipped_at: datetime | None = None) -> bool:
+    """Give the slot back. `skipped_at`: the time at which the person skipped the item."""
     if not assignment.takes_slot:
         return True
-    return Item.objects.filter(pk=assignment.item_id).update(free_slots=F("free_slots") + 1) == 1
+    skipped = {} if skipped_at is None else {"skipped_at": skipped_at}
+    return Item.objects.filter(pk=assignment.item_id).update(free_slots=F("free_slots") + 1, **skipped) == 1
 
 
 def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assignment:
@@ -104,3 +110,19 @@ def open_assignment(assignment: Assignment, now: datetime) -> Assignment:
     assignment.opened_at, assignment.expires_at = now, now + timedelta(minutes=assignment.queue.lease_minutes)
     assignment.save(update_fields=["opened_at", "expires_at"])
     return assignment
+
+
+def seen(*, user: User, item: Item) -> None:
+    """Record that the person has the item on screen."""
+    Presence.objects.update_or_create(user=user, item=item, defaults={"seen_at": timezone.now()})
+
+
+def others_at(*, user: User, item: Item) -> list[User]:
+    """The other people who have the item on screen, sorted by username."""
+    here = Presence.objects.filter(item=item, seen_at__gt=timezone.now() - GONE_AFTER).exclude(user=user)
+    return [presence.user for presence in here.select_related("user").order_by("user__username")]
+
+
+def forget_the_gone() -> int:
+    """Delete outdated presence rows. Returns how many."""
+    return Presence.objects.filter(seen_at__lt=timezone.now() - GONE_AFTER).delete()[0]

@@ -2,6 +2,8 @@
 
 import uuid
 
+from django.db.models import Exists, OuterRef
+
 from annotation.database import clock
 from annotation.database.lists import long_texts
 from annotation.models import Assignment, Item, Review, User
@@ -24,10 +26,14 @@ def last_reviews(reviewer: User) -> list[Review]:
 def escalated_items() -> list[tuple[Item, Assignment | None]]:
     """The newest escalated items, each with the assignment that escalated it.
 
-    The assignment is None if the item was escalated because its reviews disagree.
+    The assignment is None if the item was escalated because its reviews disagree, or by a lead since everybody had
+    skipped it; `reviewed` tells them apart.
     """
     items = list(
-        Item.objects.filter(status=ItemStatus.ESCALATED).defer(*long_texts(item="")).order_by("-id")[:LEAD_LIST]
+        Item.objects.filter(status=ItemStatus.ESCALATED)
+        .annotate(reviewed=Exists(Review.objects.filter(item=OuterRef("pk"), retraction__isnull=True)))
+        .defer(*long_texts(item=""))
+        .order_by("-id")[:LEAD_LIST]
     )
     escalations = (
         Assignment.objects.filter(state=AssignmentState.ESCALATED, item__in=items)

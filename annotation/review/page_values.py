@@ -25,7 +25,7 @@ from annotation.queues.overdue import late_by
 from annotation.review.drafts import draft_of
 from annotation.review.exposure import Shift, shift_of
 from annotation.review.flags import is_flagged
-from annotation.review.presence import others_at
+from annotation.review.leases import others_at
 from annotation.status import ErrorKind, EventKind, ReviewMode
 from guardapp.guard.word_diff import Segment, word_diff
 

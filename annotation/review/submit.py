@@ -1,4 +1,4 @@
-"""Submit, skip, escalate and undo: the actions of a reviewer on a held item."""
+"""Submit, skip and escalate: the actions of a reviewer on a held item."""
 
 import uuid
 from datetime import datetime
@@ -13,23 +13,18 @@ from annotation.errors import (
     DecisionNotValid,
     IdempotencyKeyReused,
     LeaseExpired,
-    NothingToUndo,
-    SettledByLead,
     SideGone,
 )
-from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
+from annotation.models import Assignment, Draft, Event, Item, Review, User
 from annotation.predictions.active_policy import active_policy_version, known_categories
-from annotation.queues.access import QueueNotYours, may_see_item
-from annotation.review.assign import lease_again
-from annotation.review.decision import COLUMNS, Decision, StepReview, check_decision
+from annotation.review.decision import Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft
-from annotation.review.gold import settle, slots_left, standing_reviews, withdraw
+from annotation.review.gold import settle, standing_reviews
 from annotation.review.leases import active_assignment, end, give_back_slot
-from annotation.status import AssignmentState, EventKind, GoldSource, ItemStatus
+from annotation.status import AssignmentState, EventKind, ItemStatus
 
-__all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review", "undo_last", "undo_review"]
+__all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review"]
 
-UNDO_DEPTH = 10
 _BY_KEY = Select(
     lambda reviewer, key: Review.objects.select_related("assignment").filter(reviewer=reviewer, idempotency_key=key)
 )
@@ -115,7 +110,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
 
 
 def skip(*, reviewer: User, token: uuid.UUID) -> None:
-    """Give the item back, never to be served to this person again. Idempotent.
+    """Give the item back, never to be served to this person again unless they undo it. Idempotent.
 
     Raises LeaseExpired, AssignmentNotFound.
     """
@@ -148,83 +143,7 @@ def _leave(
 ) -> None:
     if not end(assignment, state, now, reason):
         raise LeaseExpired
-    give_back_slot(assignment)
+    give_back_slot(assignment, skipped_at=now if state == AssignmentState.SKIPPED else None)
     Event.objects.create(
         kind=kind, item_id=assignment.item_id, actor=reviewer, at=now, detail={"reason": reason} if reason else {}
     )
-
-
-def undo_last(*, reviewer: User) -> Assignment:
-    """Undo the person's newest standing review. Raises NothingToUndo, SettledByLead, SnapshotUsedIt."""
-    newest = _undoable(reviewer)[:1]
-    if not newest:
-        raise NothingToUndo
-    return undo_review(reviewer=reviewer, review_id=newest[0].pk)
-
-
-def undo_review(*, reviewer: User, review_id: int) -> Assignment:
-    """Retract one of the person's last ten reviews.
-
-    Withdraws its gold, leases the item to the person again and restores their work as a draft.
-    Raises NothingToUndo, SettledByLead, SnapshotUsedIt, QueueNotYours.
-    """
-    now = clock.now()
-    with transaction.atomic():
-        review = next((row for row in _undoable(reviewer) if row.pk == review_id), None)
-        if review is None:
-            raise NothingToUndo
-        item = Item.objects.select_for_update(of=("self",)).select_related("queue", "prediction").get(pk=review.item_id)
-        if not may_see_item(reviewer, item):
-            raise QueueNotYours
-        # undone in another tab while this request waited for the lock
-        if ReviewRetraction.objects.filter(review=review).exists():
-            raise NothingToUndo
-        if review.hidden_gold_id is not None:
-            return _undo_on_hidden_gold(review, item, now)
-        settled_by_lead = GoldLabel.objects.standing().filter(
-            item=item, source__in=[GoldSource.ADJUDICATED, GoldSource.APPEAL]
-        )
-        if settled_by_lead.exclude(review=review).exists():
-            raise SettledByLead
-        withdraw(item=item, actor=reviewer, now=now)
-        ReviewRetraction.objects.create(review=review, at=now)
-        Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
-        adjudicated = review.gold_labels.filter(source=GoldSource.ADJUDICATED).exists()
-        Item.objects.filter(pk=item.pk).update(
-            status=ItemStatus.ESCALATED if adjudicated or _stays_escalated(item) else ItemStatus.READY,
-            free_slots=0 if adjudicated else slots_left(item) - 1,
-        )
-        Event.objects.create(kind=EventKind.UNDONE, item=item, actor=reviewer, at=now, detail={"review": review.pk})
-        Draft.objects.update_or_create(
-            item=item, reviewer=reviewer, defaults={"payload": _as_draft(review), "saved_at": now}
-        )
-        return lease_again(item, item.queue, reviewer, now)
-
-
-def _undo_on_hidden_gold(review: Review, item: Item, now: datetime) -> Assignment:
-    """Retract only the review, since a review of hidden gold settles nothing."""
-    ReviewRetraction.objects.create(review=review, at=now)
-    Assignment.objects.filter(pk=review.assignment_id).update(state=AssignmentState.UNDONE)
-    Draft.objects.update_or_create(
-        item=item, reviewer=review.reviewer, defaults={"payload": _as_draft(review), "saved_at": now}
-    )
-    return lease_again(item, item.queue, review.reviewer, now)
-
-
-def _stays_escalated(item: Item) -> bool:
-    """Whether the item stays escalated after an undo: someone escalated it, or a lead holds it."""
-    escalated_or_held = item.assignments.filter(state__in=[AssignmentState.ESCALATED, AssignmentState.ACTIVE])
-    return item.status == ItemStatus.ESCALATED and escalated_or_held.exists()
-
-
-def _undoable(reviewer: User) -> list[Review]:
-    """The person's newest standing reviews, at most ten, newest first."""
-    return list(
-        Review.objects.filter(reviewer=reviewer, retraction__isnull=True)
-        .select_related("assignment")
-        .order_by("-id")[:UNDO_DEPTH]
-    )
-
-
-def _as_draft(review: Review) -> dict[str, object]:
-    return {**{name: getattr(review, name) for name in COLUMNS}, "upholds": review.upholds_id}

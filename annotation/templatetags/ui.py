@@ -230,6 +230,7 @@ _EVENT_ICONS = {
     "escalated": "flag",
     "reviewed": "check",
     "undone": "undo-2",
+    "taken_back": "undo-2",
     "gold_settled": "scale",
     "gold_withdrawn": "undo-2",
     "snapshot_created": "save",

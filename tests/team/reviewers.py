@@ -31,7 +31,8 @@ from annotation.models import Assignment, Event, GoldLabel, Item, Review, User  
 from annotation.review.assign import assign_next, lease_ahead  # noqa: E402
 from annotation.review.decision import Decision  # noqa: E402
 from annotation.review.leases import open_ahead  # noqa: E402
-from annotation.review.submit import skip, submit_review, undo_review  # noqa: E402
+from annotation.review.submit import skip, submit_review  # noqa: E402
+from annotation.review.undo import undo_review  # noqa: E402
 from annotation.status import AssignmentState, EventKind, ItemStatus, ReviewKind  # noqa: E402
 from guardapp.guard.taxonomy import Harmfulness  # noqa: E402
 from tests.factories import default_queue, make_item  # noqa: E402

@@ -13,7 +13,7 @@ from annotation.database import clock
 from annotation.errors import DecisionNotValid, LeaseExpired, ServiceError
 from annotation.models import Assignment
 from annotation.pages.review.form import AdjudicationForm, DecisionForm
-from annotation.pages.review.held import decision_form, held_assignment, keep_draft, meter_exposure
+from annotation.pages.review.held import decision_form, held_assignment, keep_draft, keep_work, meter_exposure
 from annotation.pages.review.responses import (
     ESCALATED,
     back_url,
@@ -25,6 +25,7 @@ from annotation.pages.review.responses import (
 )
 from annotation.queues.access import QueueNotYours, queue_of
 from annotation.review import submit as work
+from annotation.review import undo as undoing
 from annotation.review.adjudication import adjudicate
 from annotation.review.assign import assign_escalated, assign_next
 from annotation.review.drafts import save_draft
@@ -56,6 +57,7 @@ def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def skip(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    keep_work(request, token)
     return _leave(
         request, token, lambda assignment: work.skip(reviewer=assignment.reviewer, token=token), _("Skipped.")
     )
@@ -69,6 +71,7 @@ def escalate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         assignment = held_assignment(request, token)
         keep_draft(request, assignment)
         return render(request, "annotation/review/escalate.html", {"assignment": assignment}, status=422)
+    keep_work(request, token)
     return _leave(
         request,
         token,
@@ -106,18 +109,20 @@ def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def undo(request: HttpRequest, review_id: int | None = None) -> HttpResponse:
-    """Undo the given review, or the newest one."""
+    """Undo the given review, or what the person did last: a review, a skip or an escalation."""
     reviewer = person(request)
     try:
         again = (
-            work.undo_last(reviewer=reviewer)
+            undoing.undo_last(reviewer=reviewer)
             if review_id is None
-            else work.undo_review(reviewer=reviewer, review_id=review_id)
+            else undoing.undo_review(reviewer=reviewer, review_id=review_id)
         )
     except ServiceError as error:
         return _refused(request, error)
     if is_htmx(request):
-        return page_response(request, held_assignment(request, again.token), announce=_("Undone. Your work is back."))
+        return page_response(
+            request, held_assignment(request, again.token), announce=_("Undone. The item and your work are back.")
+        )
     return redirect("review", slug=again.queue.slug)
 
 

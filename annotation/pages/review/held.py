@@ -56,6 +56,21 @@ def decision_form(request: HttpRequest, assignment: Assignment) -> tuple[Decisio
     return DecisionForm(request.POST, item=assignment.item, shown=shown, categories=categories), first
 
 
+def keep_work(request: HttpRequest, token: uuid.UUID) -> None:
+    """Keep what the person has begun before they leave the item, for an undo."""
+    if "idempotency_key" not in request.POST:
+        return
+    form, first = decision_form(request, held_assignment(request, token))
+    payload = form.draft()
+    if any(value for name, value in payload.items() if name != "steps") or any(map(touched, payload["steps"])):
+        save_draft(reviewer=person(request), token=token, payload=payload | ({"first": first} if first else {}))
+
+
+def touched(step: dict[str, Any]) -> bool:
+    """Whether the person marked, edited, linked or added this step of a draft."""
+    return step["text"] is None or any(step.get(name) for name in ("mark", "edit", "links"))
+
+
 def keep_draft(request: HttpRequest, assignment: Assignment) -> None:
     # not posted from the review form, so there is nothing to keep
     if "idempotency_key" not in request.POST:

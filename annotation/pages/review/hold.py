@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 from annotation.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
 from annotation.pages.review.held import held_assignment, keep_draft, meter_exposure
 from annotation.pages.review.responses import back_url, notice, page_response, seconds_left
-from annotation.review import exposure, presence
+from annotation.review import exposure, leases
 from annotation.review.assign import take_again
 from annotation.review.flags import toggle_flag
 from annotation.review.leases import extend_lease
@@ -45,8 +45,8 @@ def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     except LeaseExpired as error:
         return JsonResponse({"detail": str(error)}, status=409)
     meter_exposure(request, assignment)
-    presence.seen(user=assignment.reviewer, item=assignment.item)
-    here = [other.get_username() for other in presence.others_at(user=assignment.reviewer, item=assignment.item)]
+    leases.seen(user=assignment.reviewer, item=assignment.item)
+    here = [other.get_username() for other in leases.others_at(user=assignment.reviewer, item=assignment.item)]
     shift = exposure.shift_of(assignment.reviewer)
     return JsonResponse(
         {

@@ -2,7 +2,7 @@
 // sending again safe, and what could not be sent yet is kept in this browser until it is: see docs/adr/0006.
 import { announce } from "../shell/announce.js";
 import { withToken } from "../shell/csrf.js";
-import { setAside, show as showAside } from "./aside.js";
+import { newestAside, setAside, show as showAside } from "./aside.js";
 import { takeSeconds } from "./exposure.js";
 
 const KEEPALIVE_MOST = 60_000; // characters; browsers refuse a larger body that is to outlive its page
@@ -36,6 +36,15 @@ function keep(letter) {
 }
 function forget(letter) {
   try { localStorage.removeItem(outbox() + letter.key); } catch { /* private mode */ }
+}
+
+// When the newest decision that the server has was made: what is set aside later is newer than anything that an undo would find.
+const takenKey = () => `taken:${main().dataset.person}`;
+function taken(at = Date.now()) {
+  try { localStorage.setItem(takenKey(), Math.max(at, lastTaken())); } catch { /* private mode */ }
+}
+function lastTaken() {
+  try { return Number(localStorage.getItem(takenKey())) || 0; } catch { return 0; }
 }
 
 async function look() {
@@ -78,6 +87,7 @@ async function deliver(letter) {
       if (answer.status < 500 && answer.status !== 401 && answer.status !== 403) {
         const html = await answer.text();
         forget(letter);
+        if (answer.ok) taken(letter.at);
         if (turn) say("");
         return { ok: answer.ok, html };
       }
@@ -142,6 +152,16 @@ function bringBack(before, notice) {
   announce(gettext("The decision was not taken. The item is back."));
 }
 
+function sayAsideFirst() {
+  const words = gettext("Your last decision was not taken: it is kept above the page. Send it again or discard it. Nothing older was undone.");
+  const place = document.getElementById("review-notice");
+  const notice = document.createElement("div");
+  notice.className = "notice warning";
+  notice.setAttribute("role", "alert");
+  notice.textContent = words;
+  place.replaceChildren(notice);
+}
+
 // One after the other, in the order of the decisions.
 function queue(work) {
   waiting += 1;
@@ -171,17 +191,30 @@ document.addEventListener("htmx:confirm", (event) => {
     queue(() => send(letter, before)).then(lookSoon);
     return;
   }
-  if (event.detail.path.includes("/undo/")) next = null; // what was undone comes first
+  if (event.detail.path.includes("/undo/")) {
+    next = null; // what was undone comes first
+    if (!waiting && newestAside() > lastTaken()) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      sayAsideFirst();
+      return;
+    }
+  }
   if (waiting && event.detail.verb !== "get") { // one after the other: the server must have the decision before
     event.preventDefault();
     event.stopImmediatePropagation();
     document.body.toggleAttribute("data-waits", true);
     sending.then(() => {
       document.body.toggleAttribute("data-waits", false);
-      event.detail.issueRequest(true);
+      if (event.detail.path.includes("/undo/") && newestAside() > lastTaken()) sayAsideFirst();
+      else event.detail.issueRequest(true);
     });
   }
 }, { capture: true });
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && /\/(submit|skip|escalate)\/$/.test(event.detail.pathInfo.requestPath)) taken();
+});
 
 document.addEventListener("item:arrived", () => {
   if (next && form()?.getAttribute("action").includes(next.token)) next = null; // the server has opened what was ahead

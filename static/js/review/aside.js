@@ -56,6 +56,9 @@ function discard(letter) {
   try { localStorage.removeItem(prefix() + letter.key); } catch { /* private mode */ }
 }
 
+// When the newest of them was decided, in milliseconds; 0 if there is none.
+export const newestAside = () => letters().at(-1)?.at ?? 0;
+
 // Shows what is set aside above the page; `again` sends a letter once more.
 export function show(again) {
   let place = document.getElementById("aside-letters");

@@ -20,7 +20,8 @@ from annotation.models import Assignment, Event, GoldLabel, Item, User
 from annotation.predictions.active_policy import policy_text
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision, StepReview
-from annotation.review.submit import submit_review, undo_last
+from annotation.review.submit import submit_review
+from annotation.review.undo import undo_last
 from annotation.status import ApiScope, EventKind, ReviewKind, StepMark, TargetSource
 from guardapp.guard.parsing import parse, render
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE

@@ -16,7 +16,8 @@ from annotation.review.adjudication import adjudicate, decision_for_side
 from annotation.review.adjudication_values import Dispute, dispute_of
 from annotation.review.assign import assign_escalated, assign_next
 from annotation.review.decision import Decision, StepReview
-from annotation.review.submit import escalate, submit_review, undo_last
+from annotation.review.submit import escalate, submit_review
+from annotation.review.undo import undo_last
 from annotation.status import (
     AssignmentState,
     GoldSource,

@@ -9,7 +9,8 @@ from annotation.models import Appeal, Assignment, GoldLabel, Item, User
 from annotation.review.appeals import AppealOpenAlready, AppealReasonMissing, NothingToAppeal, open_appeal
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
-from annotation.review.submit import submit_review, undo_last
+from annotation.review.submit import submit_review
+from annotation.review.undo import undo_last
 from annotation.status import AppealState, GoldSource, ItemStatus, ReviewKind
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

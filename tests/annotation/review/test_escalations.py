@@ -11,7 +11,8 @@ from annotation.models import Assignment, GoldLabel, Item, Review, User
 from annotation.review.assign import assign_escalated, assign_next, take_again
 from annotation.review.decision import Decision
 from annotation.review.lists import held_escalated
-from annotation.review.submit import escalate, undo_last
+from annotation.review.submit import escalate
+from annotation.review.undo import undo_last
 from annotation.status import GoldSource, ItemStatus, Role
 from tests.annotation.review.test_submit import ACCEPT, FLIP, held, run_out, submit
 from tests.factories import default_queue, make_item, make_user

@@ -13,7 +13,8 @@ from annotation.review.exposure import record_exposure, shift_of, take_break
 from annotation.review.hidden_gold import HiddenGoldAlready, NotSettled, is_right, make_hidden_gold, retire_hidden_gold
 from annotation.review.leases import release_expired
 from annotation.review.page_values import review_page
-from annotation.review.submit import escalate, skip, submit_review, undo_last
+from annotation.review.submit import escalate, skip, submit_review
+from annotation.review.undo import undo_last
 from annotation.status import EventKind, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

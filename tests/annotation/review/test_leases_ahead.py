@@ -11,7 +11,8 @@ from annotation.models import Assignment, GoldLabel, Item
 from annotation.review.assign import assign_next, drawn_mode, lease_ahead
 from annotation.review.decision import Decision
 from annotation.review.reveal import store_first_verdict
-from annotation.review.submit import submit_review, undo_last
+from annotation.review.submit import submit_review
+from annotation.review.undo import undo_last
 from annotation.status import AssignmentState, ItemStatus, ReviewKind, ReviewMode
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

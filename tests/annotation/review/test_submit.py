@@ -21,7 +21,8 @@ from annotation.review import gold
 from annotation.review.assign import assign_next
 from annotation.review.decision import Decision, StepReview
 from annotation.review.drafts import save_draft
-from annotation.review.submit import skip, submit_review, undo_last, undo_review
+from annotation.review.submit import skip, submit_review
+from annotation.review.undo import undo_last, undo_review
 from annotation.status import AssignmentState, EventKind, ReviewKind, ReviewMode, TargetSource
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user
@@ -159,7 +160,7 @@ def test_of_two_undos_at_once_the_second_finds_nothing(monkeypatch: pytest.Monke
     reviewer = make_user()
     reviews = [submit(held(reviewer))]
     # as both read it before either wrote
-    monkeypatch.setattr("annotation.review.submit._undoable", lambda person: reviews)
+    monkeypatch.setattr("annotation.review.undo._undoable", lambda person: reviews)
     undo_last(reviewer=reviewer)
     with pytest.raises(NothingToUndo):
         undo_last(reviewer=reviewer)

@@ -257,7 +257,7 @@ def test_undo_brings_the_item_back_with_the_work(client: Client, reviewer: User)
 def test_undo_without_a_review_says_so(client: Client, reviewer: User) -> None:
     answer = client.post(reverse("undo_last"), headers=HTMX)
     assert answer.status_code == 409
-    assert "no review of yours" in answer.text
+    assert "nothing of yours" in answer.text
 
 
 def test_nobody_undoes_somebody_elses_review(client: Client, reviewer: User) -> None:
