@@ -39,7 +39,9 @@ class IdempotencyKeyReused(ServiceError):
 
 
 class NothingToUndo(ServiceError):
-    """There is nothing of yours that can be undone: only the last ten reviews can, and what you skipped or escalated."""
+    """There is nothing of yours that can be undone: only the last ten reviews can, and what you skipped
+    or escalated.
+    """
 
 
 class LeftItemGone(ServiceError):

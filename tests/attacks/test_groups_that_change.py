@@ -14,7 +14,7 @@ from annotation.models import (
 )
 from annotation.queues.access import QueueNotYours
 from annotation.review.assign import assign_next
-from annotation.review.submit import undo_review
+from annotation.review.undo import undo_review
 from annotation.status import AssignmentState
 from tests.attacks.circle import Circle, signed_in
 from tests.factories import default_queue, for_members_only

@@ -69,6 +69,7 @@ OF_AN_ITEM = {
     "api-skip",
     "api-submit",
     "api-undo",
+    "api-undo-assignment",
     "appeal",
     "asset",
     "bulk",
@@ -92,7 +93,7 @@ OF_AN_ITEM = {
     "undo",
 }
 # Actions of a reviewer's own that name no item.
-OWN = {"blur", "filter_save", "filter_delete", "key_revoke", "logout", "take_break", "undo_last"}
+OWN = {"api-undo-last", "blur", "filter_save", "filter_delete", "key_revoke", "logout", "take_break", "undo_last"}
 # Everything else is for leads, or for keys with a scope that reviewers cannot have.
 OF_LEADS = {
     "api-export",
@@ -131,7 +132,9 @@ OF_LEADS = {
     "group_new",
     "insight_csv",
     "insights",
+    "item_take",
     "items_decide",
+    "items_escalate",
     "items_move",
     "known",
     "moderation",

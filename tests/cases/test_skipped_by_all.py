@@ -133,6 +133,6 @@ def test_skips_from_before_the_upgrade_are_counted() -> None:
     item = make_item()
     skip_next(make_user())
     Item.objects.update(skipped_at=None)
-    import_module("annotation.migrations.0024_items_skipped_before").fill(apps, None)
+    import_module("annotation.migrations.0026_items_skipped_before").fill(apps, None)
     item.refresh_from_db()
     assert item.skipped_at is not None and item.skipped_at > timezone.now() - timedelta(minutes=1)

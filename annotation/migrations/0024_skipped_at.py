@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("annotation", "0021_item_messages")]
+    dependencies = [("annotation", "0023_queues_without_groups_are_for_everybody")]
     operations = [
         migrations.AddField(
             model_name="item",

@@ -21,5 +21,5 @@ def fill(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("annotation", "0023_skips_and_undo")]
+    dependencies = [("annotation", "0025_skips_and_undo")]
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]

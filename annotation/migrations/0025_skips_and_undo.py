@@ -7,7 +7,7 @@ from annotation.database.migration_operations import AddIndexQuietly
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("annotation", "0022_skipped_at")]
+    dependencies = [("annotation", "0024_skipped_at")]
     operations = [
         AddIndexQuietly(
             model_name="assignment",
