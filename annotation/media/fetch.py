@@ -10,7 +10,7 @@ from annotation.database.pool import release_connection
 from annotation.errors import ServiceError
 from annotation.outbound.safe_requests import AddressNotAllowed, check_url, request
 from guardapp.guard.media.errors import MediaError
-from guardapp.guard.media.sniff import HEAD_BYTES, sniff
+from guardapp.guard.media.sniff import sniff
 from guardapp.guard.taxonomy import MediaKind
 
 FETCH_S = 10.0  # for all pictures of one request
@@ -109,9 +109,9 @@ def _read(answer: httpcore2.Response) -> bytes:
 
 def _as_picture(content: bytes) -> bytes:
     try:
-        kind, mime = sniff(content[:HEAD_BYTES])
+        kind, mime = sniff(content)
     except MediaError as error:
         raise NotAPicture(f"is no picture: {error}") from error
-    if kind is not MediaKind.IMAGE:
+    if kind is not MediaKind.IMAGE and not mime.startswith("image/"):
         raise NotAPicture(f"is of type {mime}; only pictures are fetched.")
     return content

@@ -16,10 +16,11 @@ from annotation.media import bucket
 from annotation.models import MediaAsset
 from guardapp.guard.media.decode import DEFAULT_LIMITS, PRESETS, Decoded, Job, MediaError, decode_many, load_seen
 from guardapp.guard.media.errors import MediaNotAFile, MediaNotStored, MediaStorageFailed
-from guardapp.guard.media.values import MANIFEST, MIB
+from guardapp.guard.media.values import DECODER, MANIFEST, MIB
 from guardapp.guard.verdict import MediaPreset
 
 FETCHED_AT_ONCE = 1 << 30  # bytes of originals on disk at a time, waiting to be decoded
+CONTENT_TYPES = {".json": "application/json", ".png": "image/png", ".jpg": "image/jpeg"}
 USED_LATELY_S = 3_600  # frames used this recently are kept, even if the cache is too large
 # number of frame folders added by this process between checks of the cache size
 TRIM_EVERY = 200
@@ -49,8 +50,8 @@ def decoded(assets: Sequence[MediaAsset]) -> dict[str, Decoded | MediaError]:
 
 
 def frames_folder(sha256: str) -> Path:
-    """Return the folder of a file's frames for the current preset."""
-    return Path(settings.FRAMES_DIR) / sha256[:2] / sha256 / settings.MEDIA_PRESET
+    """Return the folder of a file's frames for the current preset and decoder."""
+    return Path(settings.FRAMES_DIR) / sha256[:2] / sha256 / f"{settings.MEDIA_PRESET}.{DECODER}"
 
 
 def frames_at(folder: str) -> Path:
@@ -96,7 +97,7 @@ def share_frames(local: Path) -> None:
         return
     files = sorted(local.iterdir(), key=lambda path: (path.name == MANIFEST, path.name))
     for path in files:
-        bucket.put(_name(path), path, "application/json" if path.name == MANIFEST else "image/png")
+        bucket.put(_name(path), path, CONTENT_TYPES[path.suffix])
     _trim_at_times()
 
 

@@ -1,6 +1,6 @@
 """Stores untrusted media, deduplicated by sha256, under the media root or in the bucket.
 
-The type is determined from the first bytes; nothing is decoded here.
+The type is determined from the content; nothing is decoded here.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from django.conf import settings
 from annotation.media import bucket
 from annotation.models import MediaAsset
 from guardapp.guard.media.errors import MediaTooLarge
-from guardapp.guard.media.sniff import HEAD_BYTES, file_size, sniff
+from guardapp.guard.media.sniff import file_size, sniff
 from guardapp.guard.media.values import Limits
 from guardapp.guard.taxonomy import MediaKind
 
@@ -44,7 +44,7 @@ def store(content: bytes | Path) -> StoredMedia:
     limit = Limits().max_bytes
     if size > limit:
         raise MediaTooLarge(f"{size:,} bytes, the limit is {limit:,}")
-    kind, mime = sniff(content[:HEAD_BYTES] if isinstance(content, bytes) else content)
+    kind, mime = sniff(content)
     root = Path(settings.MEDIA_ROOT)
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=root / FOLDER, prefix=".incoming-")

@@ -1,5 +1,6 @@
 """Read a video file's metadata from its packets before decoding. Runs only in the child process."""
 
+import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
+from guardapp.guard.media.cut_files import boxes_run_past_end, riff_is_cut
 from guardapp.guard.media.errors import (
     MediaCodecNotSupported,
     MediaCorrupt,
@@ -16,11 +18,41 @@ from guardapp.guard.media.errors import (
     MediaTooLong,
     MediaTruncated,
 )
+from guardapp.guard.media.orientation import UPRIGHT, Orientation, of_matrix
 from guardapp.guard.media.values import Limits
 
 # The sniffed type selects the demuxer, so that a playlist or script format cannot be injected.
-DEMUXERS = {"video/mp4": "mov", "video/quicktime": "mov", "video/webm": "matroska", "video/x-matroska": "matroska"}
-CODECS = {"h264", "hevc", "mpeg4", "vp8", "vp9", "av1", "mjpeg"}
+DEMUXERS = {
+    "video/mp4": "mov",
+    "video/quicktime": "mov",
+    "video/webm": "matroska",
+    "video/x-matroska": "matroska",
+    "video/x-msvideo": "avi",
+    "video/mp2t": "mpegts",
+    "video/mpeg": "mpeg",
+    "image/avif-sequence": "mov",
+    "image/heic-sequence": "mov",
+}
+SEQUENCES = ("image/avif-sequence", "image/heic-sequence")
+# Their clock begins anywhere, and no browser seeks on it: it is told from the first frame.
+OWN_CLOCK = ("mpegts", "mpeg", "avi")
+CODECS = {
+    "h264",
+    "hevc",
+    "mpeg4",
+    "vp8",
+    "vp9",
+    "av1",
+    "mjpeg",
+    "mpeg1video",
+    "mpeg2video",
+    "msmpeg4v2",
+    "msmpeg4v3",
+    "h263",
+    "prores",
+    "dvvideo",
+    "rawvideo",
+}
 # A Matroska file whose data ends this long before its stated end is truncated.
 MISSING_TAIL_S = 1.0
 
@@ -38,17 +70,34 @@ class Clip:
     pts: tuple[int, ...]
     keyframe_pts: tuple[int, ...]
     end_pts: int
-    rotation: int  # degrees clockwise that show it upright
+    turn: Orientation
+    pixel_aspect: Fraction  # width over height of a coded pixel
     # some frames follow a keyframe in the file but precede it on screen
     open_gop: bool
 
     @property
+    def counts_frames(self) -> bool:
+        """AVI has no times of its own: the n-th decoded frame is shown at the n-th time."""
+        return DEMUXERS[self.mime] == "avi"
+
+    @property
     def times(self) -> list[float]:
-        return [float(pts * self.time_base) for pts in self.pts]
+        return [self.time(pts) for pts in self.pts]
+
+    def time(self, pts: int) -> float:
+        """Seconds on the clock that a player shows."""
+        origin = self.pts[0] if DEMUXERS[self.mime] in OWN_CLOCK else 0
+        return float((pts - origin) * self.time_base)
 
     @property
     def end_s(self) -> float:
-        return float(self.end_pts * self.time_base)
+        return self.time(self.end_pts)
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(width, height) as shown, in square pixels: the coded picture is widened or heightened, never shrunk."""
+        aspect = float(self.pixel_aspect)
+        return self.turn.size(self.width * max(aspect, 1.0), self.height * max(1 / aspect, 1.0))
 
     @property
     def duration_s(self) -> float:
@@ -70,7 +119,9 @@ class Packets:
 
 def open_container(source: Path, mime: str) -> InputContainer:
     """Open with the demuxer of the sniffed type, allowing only local files."""
-    container: InputContainer = av.open(str(source), format=DEMUXERS[mime], options={"protocol_whitelist": "file"})
+    # AVI and MPEG streams leave out times that follow from others: genpts fills them in
+    options = {"protocol_whitelist": "file", "fflags": "+genpts"}
+    container: InputContainer = av.open(str(source), format=DEMUXERS[mime], options=options)
     return container
 
 
@@ -81,12 +132,14 @@ def probe(source: Path, mime: str, limits: Limits) -> Clip:
     except av.error.InvalidDataError as error:
         raise _unreadable(source, mime) from error
     with container:
-        stream = video_stream(container)
+        stream = video_stream(container, mime)
         _check_header(stream, container, limits)
         packets = _read_packets(container, stream, limits)
         _check_complete(packets, container, stream, source, mime)
-        container.seek(0, backward=True, any_frame=False)
-        first = next(container.decode(stream), None)
+    # opened again: not every format can be wound back to a place before its first time
+    with open_container(source, mime) as container:
+        stream = video_stream(container, mime)
+        first = next((frame for frame in container.decode(stream) if frame.pts is not None), None)
         if first is None:
             raise MediaCorrupt("no frame can be decoded")
         clip = _clip(packets, first, stream, source, mime)
@@ -97,37 +150,24 @@ def probe(source: Path, mime: str, limits: Limits) -> Clip:
 
 def _unreadable(source: Path, mime: str) -> MediaError:
     """An MP4 whose boxes extend past the end of the file is truncated; any other file is corrupt."""
-    if DEMUXERS[mime] == "mov" and _boxes_run_past_end(source):
+    if DEMUXERS[mime] == "mov" and boxes_run_past_end(source):
+        return MediaTruncated()
+    if DEMUXERS[mime] == "avi" and riff_is_cut(source):
         return MediaTruncated()
     return MediaCorrupt("its container cannot be read")
 
 
-def _boxes_run_past_end(source: Path) -> bool:
-    size, at = source.stat().st_size, 0
-    with source.open("rb") as stream:
-        while at + 8 <= size:
-            stream.seek(at)
-            header = stream.read(16)
-            length = int.from_bytes(header[:4], "big")
-            if length == 1:
-                length = int.from_bytes(header[8:16], "big")
-            # length 0: the box extends to the end of the file
-            if length == 0:
-                return False
-            if length < 8 or not header[4:8].isalnum():
-                return False
-            at += length
-    return at != size
+def video_stream(container: InputContainer, mime: str) -> "av.VideoStream":
+    """Return the first video stream that is not a cover picture, set to decode in one thread.
 
-
-def video_stream(container: InputContainer) -> "av.VideoStream":
-    """Return the first video stream that is not a cover picture, set to decode in one thread."""
+    Of a picture sequence it is the longest: a still picture of it stands before.
+    """
     pictures = [
         stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic
     ]
     if not pictures:
         raise MediaNoVideoStream
-    stream = pictures[0]
+    stream = max(pictures, key=lambda one: one.frames) if mime in SEQUENCES else pictures[0]
     if stream.codec_context is None or stream.codec_context.codec.canonical_name not in CODECS:
         raise MediaCodecNotSupported(stream.codec_context.name if stream.codec_context else "unknown codec")
     stream.codec_context.thread_count = 1
@@ -154,7 +194,7 @@ def _read_packets(container: InputContainer, stream: "av.VideoStream", limits: L
         if packet.pts is None or packet.time_base is None:
             continue
         packets.last_s = max(packets.last_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        if packet.stream_index != stream.index or packet.is_discard:
+        if packet.stream_index != stream.index or packet.is_discard or not packet.size:
             continue
         if packet.is_corrupt:
             raise MediaTruncated
@@ -179,6 +219,8 @@ def _check_complete(
         if any(entry.pos + entry.size > size for entry in stream.index_entries):
             raise MediaTruncated
         return
+    if DEMUXERS[mime] == "avi" and riff_is_cut(source):
+        raise MediaTruncated
     # on the file's own clock, whatever the time of the first packet
     end_s = (container.duration or 0) / av.time_base
     if end_s - packets.last_s > MISSING_TAIL_S:
@@ -198,9 +240,21 @@ def _clip(packets: Packets, first: "av.VideoFrame", stream: "av.VideoStream", so
         pts=pts,
         keyframe_pts=tuple(sorted(packets.keyframes)),
         end_pts=pts[-1] + _last_duration(pts, shown[-1][1]),
-        rotation=-int(first.rotation) % 360,
+        turn=_turn(first),
+        pixel_aspect=_pixel_aspect(stream),
         open_gop=packets.open_gop,
     )
+
+
+def _turn(frame: "av.VideoFrame") -> Orientation:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return UPRIGHT if matrix is None else of_matrix(struct.unpack("=9i", bytes(matrix)[:36]))
+
+
+def _pixel_aspect(stream: "av.VideoStream") -> Fraction:
+    """As the container says, else as the codec does."""
+    stated = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return Fraction(stated) if stated else Fraction(1)
 
 
 def _last_duration(pts: tuple[int, ...], stated: int) -> int:

@@ -26,7 +26,7 @@ class MediaEmpty(MediaError):
 
 
 class MediaTypeNotSupported(MediaError):
-    """This file type is not supported. Send JPEG, PNG, WebP, GIF, AVIF, MP4, MOV, WebM or MKV."""
+    """This file type is not supported. Send JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF, BMP, MP4, MOV, WebM, MKV or AVI."""
 
     code = "media_type_not_supported"
 
@@ -44,7 +44,7 @@ class MediaTooLarge(MediaError):
 
 
 class MediaTooLong(MediaError):
-    """The video is longer than this server accepts. Cut it to the part that matters."""
+    """The video or animation is longer than this server accepts. Cut it to the part that matters."""
 
     code = "media_too_long"
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from guardapp.guard.media.animation_times import ANIMATIONS
 from guardapp.guard.media.errors import MediaCorrupt, MediaError, MediaOutOfMemory
 from guardapp.guard.media.values import Limits, to_manifest
 from guardapp.guard.taxonomy import MediaKind
@@ -60,6 +61,10 @@ def decode_here(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
         from guardapp.guard.media.images import decode_image
 
         return to_manifest(decode_image(source, job["mime"], preset, limits, folder))
+    if job["mime"] in ANIMATIONS:
+        from guardapp.guard.media.animations import decode_animation
+
+        return to_manifest(decode_animation(source, job["mime"], preset, limits, folder))
     from guardapp.guard.media.videos import decode_video
 
     return to_manifest(decode_video(source, job["mime"], preset, limits, folder))

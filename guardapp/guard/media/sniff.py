@@ -1,13 +1,20 @@
-"""Detect the media type by the first bytes, never by the file name. Cheap enough for the web process."""
+"""Detect the media type by content, never by the file name. Cheap enough for the web process."""
 
+import io
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
+from guardapp.guard.media.animation_times import is_animated
 from guardapp.guard.media.errors import MediaEmpty, MediaNotAFile, MediaTypeNotSupported
 from guardapp.guard.taxonomy import MediaKind
 
 HEAD_BYTES = 4_096
+TS_PACKET = 188
+TS_SYNC = 0x47
+# sizes of the header that follows a BMP's file header, by version
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 # First bytes of common unsupported types, so that the error can say what was sent.
 REFUSED: tuple[tuple[bytes, str], ...] = (
@@ -15,37 +22,50 @@ REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive or office document"),
     (b"\x7fELF", "a Linux program"),
     (b"MZ", "a Windows program"),
-    (b"BM", "a BMP picture"),
-    (b"II*\x00", "a TIFF picture"),
-    (b"MM\x00*", "a TIFF picture"),
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
+    (b"8BPS", "a Photoshop picture"),
+    (b"\x00\x00\x01\x00", "an icon"),
+    (b"0&\xb2u\x8ef\xcf\x11", "a Windows Media video"),
     (b"ID3", "an MP3 sound"),
     (b"OggS", "an Ogg file"),
     (b"fLaC", "a FLAC sound"),
     (b"FLV", "a Flash video"),
     (b"\x1f\x8b", "a gzip archive"),
 )
-REFUSED_BRANDS = {
-    b"heic": "a HEIC picture", b"heix": "a HEIC picture", b"heim": "a HEIC picture", b"heis": "a HEIC picture",
-    b"hevc": "a HEIC sequence", b"hevx": "a HEIC sequence", b"mif1": "a HEIF picture", b"msf1": "a HEIF sequence",
-    b"M4A ": "an M4A sound", b"M4B ": "an M4B audiobook", b"crx ": "a Canon raw picture",
-}  # fmt: skip
+REFUSED_BRANDS = {b"M4A ": "an M4A sound", b"M4B ": "an M4B audiobook", b"crx ": "a Canon raw picture"}
+# The types of HEIF (ISO/IEC 23008-12) by major brand. mif1 and msf1 say only that there are pictures or a sequence;
+# the compatible brands then name the codec.
+STILL_BRANDS = {
+    b"avif": "image/avif",
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis"), "image/heic"),
+    b"mif1": "image/heif",
+}
+SEQUENCE_BRANDS = {
+    b"avis": "image/avif-sequence",
+    **dict.fromkeys((b"hevc", b"hevx", b"hevm", b"hevs"), "image/heic-sequence"),
+    b"msf1": "image/heic-sequence",
+}
 
 
 def sniff(source: Path | bytes) -> tuple[MediaKind, str]:
-    """Return (kind, MIME type) of a file, or of its first bytes (4,096 are enough).
+    """Return (kind, MIME type) of a file or of its bytes. An animated picture is a video.
 
-    Raises MediaEmpty, MediaNotAFile (a pipe, device, folder or missing file) or MediaTypeNotSupported.
+    The first HEAD_BYTES bytes are enough for everything but a second frame. Raises MediaEmpty, MediaNotAFile (a pipe,
+    device, folder or missing file) or MediaTypeNotSupported.
     """
-    head = source if isinstance(source, bytes) else _head(source)
-    if not head:
-        raise MediaEmpty
-    kind = _image(head) or _video(head)
-    if kind is None:
+    with _opened(source) as stream:
+        head = stream.read(HEAD_BYTES)
+        if not head:
+            raise MediaEmpty
+        mime = _image(head)
+        if mime is not None:
+            return (MediaKind.VIDEO if is_animated(stream, mime) else MediaKind.IMAGE), mime
+    mime = _video(head)
+    if mime is None:
         raise MediaTypeNotSupported(f"this is {_describe(head)}")
-    return kind
+    return MediaKind.VIDEO, mime
 
 
 def file_size(source: Path) -> int:
@@ -59,44 +79,70 @@ def file_size(source: Path) -> int:
     return status.st_size
 
 
-def _head(source: Path) -> bytes:
+def _opened(source: Path | bytes) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
     file_size(source)
     try:
         # O_NONBLOCK: a pipe that replaced the file since the check must not block us
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         raise MediaNotAFile(error.strerror or "") from error
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read(HEAD_BYTES)
+    return os.fdopen(descriptor, "rb")
 
 
-def _image(head: bytes) -> tuple[MediaKind, str] | None:
+def _image(head: bytes) -> str | None:
     if head.startswith(b"\xff\xd8\xff"):
-        return MediaKind.IMAGE, "image/jpeg"
+        return "image/jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return MediaKind.IMAGE, "image/png"
+        return "image/png"
     if head.startswith((b"GIF87a", b"GIF89a")):
-        return MediaKind.IMAGE, "image/gif"
+        return "image/gif"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return MediaKind.IMAGE, "image/webp"
-    if {b"avif", b"avis"} & set(_brands(head)):
-        return MediaKind.IMAGE, "image/avif"
-    return None
+        return "image/webp"
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in BMP_HEADERS:
+        return "image/bmp"
+    if head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")) and head[8:10] != b"CR":
+        return "image/tiff"
+    return _heif(_brands(head))
 
 
-def _video(head: bytes) -> tuple[MediaKind, str] | None:
+def _heif(brands: list[bytes]) -> str | None:
+    """The type of a HEIF picture; sequences are told by `_video`."""
+    if not brands or brands[0] not in STILL_BRANDS:
+        return None
+    named = [STILL_BRANDS[brand] for brand in brands if brand in STILL_BRANDS and brand != b"mif1"]
+    return named[0] if named else STILL_BRANDS[brands[0]]
+
+
+def _video(head: bytes) -> str | None:
     brands = _brands(head)
+    if brands and brands[0] in SEQUENCE_BRANDS:
+        return SEQUENCE_BRANDS[b"avis" if b"avis" in brands else brands[0]]
     if brands and brands[0] not in REFUSED_BRANDS:
-        return MediaKind.VIDEO, "video/quicktime" if brands[0] == b"qt  " else "video/mp4"
+        return "video/quicktime" if brands[0] == b"qt  " else "video/mp4"
     # QuickTime older than the ftyp box
     if head[4:8] in (b"moov", b"mdat", b"wide"):
-        return MediaKind.VIDEO, "video/quicktime"
+        return "video/quicktime"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         if b"webm" in head[:64]:
-            return MediaKind.VIDEO, "video/webm"
+            return "video/webm"
         if b"matroska" in head[:64]:
-            return MediaKind.VIDEO, "video/x-matroska"
-    return None
+            return "video/x-matroska"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "video/x-msvideo"
+    if head.startswith(b"\x00\x00\x01\xba"):
+        return "video/mpeg"
+    return "video/mp2t" if _is_transport_stream(head) else None
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    """A sync byte at the start of every packet of 188 bytes; of 192, with a time before each, on discs and cameras."""
+    for first, step in ((0, TS_PACKET), (4, TS_PACKET + 4)):
+        places = range(first, len(head), step)
+        if len(places) > 1 and all(head[place] == TS_SYNC for place in places):
+            return True
+    return False
 
 
 def _brands(head: bytes) -> list[bytes]:
@@ -112,7 +158,9 @@ def _describe(head: bytes) -> str:
         if head.startswith(magic):
             return name
     if head[:4] == b"RIFF":
-        return {b"AVI ": "an AVI video", b"WAVE": "a WAV sound"}.get(head[8:12], "a RIFF file")
+        return {b"WAVE": "a WAV sound"}.get(head[8:12], "a RIFF file")
+    if head[8:10] == b"CR" and head[:2] == b"II":
+        return "a Canon raw picture"
     brands = _brands(head)
     if brands:
         return REFUSED_BRANDS[brands[0]]

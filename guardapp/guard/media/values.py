@@ -15,6 +15,10 @@ Reader = Literal["pillow", "decord", "pyav"]
 MIB = 1 << 20
 MANIFEST = "frames.json"
 MANIFEST_VERSION = 1
+# Part of the name of a frame folder: raised where the same file would give other frames, so that what an older
+# prediction saw stays as it was.
+DECODER = 2
+WHOLE = "whole.jpg"  # the picture for browsers that cannot show its format
 FRAME_NAME = re.compile(r"[0-9]{4,6}\.png")
 
 
@@ -37,16 +41,19 @@ class Limits:
     decord_pixels: float = 2e9
     # Above this, only keyframes near the wanted times are decoded: a full pass takes about 1.5 s per 1e9 pixels.
     sequential_pixels: float = 1.2e10
+    # Canvas pixels x frames of an animation: 4e9 takes some 40 s.
+    animation_pixels: float = 4e9
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """The frames that the guard sees, and their origin.
 
-    `source_width` and `source_height` are as coded, before `rotation` (degrees clockwise that were applied to show the
-    source upright: 0, 90, 180 or 270) and `mirrored`. `width` and `height` are those of the stored frames. Timestamps
-    are seconds on the file's own clock, on which the first frame is at `start_s`. `source_fps` is the source's mean
-    rate.
+    `source_width` and `source_height` are as coded, before `mirrored` (left to right) and `rotation` (degrees clockwise
+    that were then applied to show the source upright: 0, 90, 180 or 270). `pixel_aspect` is the width of a coded pixel
+    over its height. `width` and `height` are those of the stored frames. Timestamps are seconds on the clock that a
+    player shows, on which the first frame is at `start_s`. `source_fps` is the source's mean rate. `source_frames` of
+    an image is the number of its pages or pictures, of which the first is seen; None for one.
     """
 
     seen: SeenMedia
@@ -65,6 +72,9 @@ class Decoded:
     source_frames: int | None = None
     # the clip was too long for a full pass, so the frames are the keyframes nearest to the wanted times
     keyframes_only: bool = False
+    pixel_aspect: float = 1.0
+    # beside the frames: the picture in a format that browsers show
+    whole: str | None = None
 
 
 PRESETS: dict[str, MediaPreset] = {
@@ -141,13 +151,16 @@ def from_manifest(manifest: dict[str, Any], folder: Path) -> Decoded:
                 f"the manifest has version {manifest['version']}, this program reads {MANIFEST_VERSION}"
             )
         names = [str(row["file"]) for row in manifest["frames"]]
+        if manifest.get("whole") not in (None, WHOLE):
+            raise MediaNotStored("the picture for browsers has another name")
         if not names or not all(FRAME_NAME.fullmatch(name) and (folder / name).is_file() for name in names):
             raise MediaNotStored("frames are missing")
         frames = tuple(
             Frame(folder / name, float(row["timestamp_s"])) for name, row in zip(names, manifest["frames"], strict=True)
         )
         seen = SeenMedia(MediaKind(manifest["kind"]), frames, manifest["fps"])
-        fields = {name: manifest[name] for name in Decoded.__slots__ if name != "seen"}
+        # fields that were added later may be missing
+        fields = {name: manifest[name] for name in Decoded.__slots__ if name in manifest}
         return Decoded(seen=seen, **fields)
     except (KeyError, TypeError, ValueError) as error:
         raise MediaNotStored(f"not a valid manifest: {error}") from error

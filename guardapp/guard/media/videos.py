@@ -11,9 +11,10 @@ import av
 from av.video.reformatter import Interpolation
 from PIL import Image
 
-from guardapp.guard.media.clip import Clip, open_container, probe, video_stream
+from guardapp.guard.media.clip import DEMUXERS, SEQUENCES, Clip, open_container, probe, video_stream
 from guardapp.guard.media.errors import MediaCorrupt, MediaOutOfMemory
 from guardapp.guard.media.images import save_png
+from guardapp.guard.media.orientation import Orientation
 from guardapp.guard.media.sizes import fit_size, pick_frames, sampled_fps
 from guardapp.guard.media.values import Decoded, Limits, Reader
 from guardapp.guard.taxonomy import MediaKind
@@ -22,6 +23,7 @@ from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
 NOT_IN_DECORD = {"av1"}  # decord 0.6 was built without that decoder
 # The largest mean number of wanted frames that one keyframe may replace.
 MAX_THINNING = 4
+PACKED = 2  # the most frames that an AVI may lack at its end
 Size = tuple[int, int]
 
 
@@ -41,8 +43,7 @@ def _plain(error: Exception, source: Path) -> str:
 
 
 def _decode(clip: Clip, preset: MediaPreset, limits: Limits, folder: Path) -> Decoded:
-    upright = (clip.height, clip.width) if clip.rotation in (90, 270) else (clip.width, clip.height)
-    size = fit_size(*upright, preset.min_pixels_per_frame, preset.max_pixels_per_frame, preset.size_multiple)
+    size = fit_size(*clip.upright, preset.min_pixels_per_frame, preset.max_pixels_per_frame, preset.size_multiple)
     picked = pick_frames(clip.times, clip.end_s, preset.fps, preset.min_frames, preset.max_frames)
     cost = clip.width * clip.height * (picked[-1] + 1)
     keyframes = nearest_keyframes(clip, picked) if cost > limits.sequential_pixels else []
@@ -50,7 +51,7 @@ def _decode(clip: Clip, preset: MediaPreset, limits: Limits, folder: Path) -> De
     keyframes_only = len(keyframes) * MAX_THINNING >= len(picked)
     frames: list[Frame] = []
     reader: Reader = "pyav"
-    if not keyframes_only and cost <= limits.decord_pixels and clip.codec not in NOT_IN_DECORD and not clip.open_gop:
+    if not keyframes_only and cost <= limits.decord_pixels and _fits_decord(clip):
         frames = _store(_decord(clip, picked, size), folder)
         reader = "decord"
     if not frames:
@@ -70,12 +71,25 @@ def _decode(clip: Clip, preset: MediaPreset, limits: Limits, folder: Path) -> De
         source_height=clip.height,
         width=size[0],
         height=size[1],
-        rotation=clip.rotation,
+        rotation=clip.turn.rotation,
+        mirrored=clip.turn.mirrored,
+        pixel_aspect=round(float(clip.pixel_aspect), 6),
         start_s=times[0],
         duration_s=clip.duration_s,
         source_fps=round(len(times) / clip.duration_s, 6) if clip.duration_s > 0 else None,
         source_frames=len(times),
         keyframes_only=keyframes_only,
+    )
+
+
+def _fits_decord(clip: Clip) -> bool:
+    """decord knows other containers less well, turns pictures but does not mirror them."""
+    return (
+        DEMUXERS[clip.mime] in ("mov", "matroska")
+        and clip.mime not in SEQUENCES
+        and clip.codec not in NOT_IN_DECORD
+        and not clip.open_gop
+        and not clip.turn.mirrored
     )
 
 
@@ -121,17 +135,21 @@ def _in_one_pass(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[fl
     """Decode from the start and scale the wanted frames, with one source frame in memory at a time."""
     wanted = iter([clip.pts[index] for index in picked])
     next_pts = next(wanted, None)
+    decoded = 0
     with open_container(clip.source, clip.mime) as container:
-        stream = video_stream(container)
+        stream = video_stream(container, clip.mime)
         for frame in container.decode(stream):
             if next_pts is None:
                 return
-            if frame.pts is None or frame.pts < next_pts:
+            pts = clip.pts[min(decoded, len(clip.pts) - 1)] if clip.counts_frames else frame.pts
+            decoded += 1
+            if pts is None or pts < next_pts:
                 continue
-            yield float(frame.pts * clip.time_base), _picture(frame, clip.rotation, size)
-            while next_pts is not None and next_pts <= frame.pts:
+            yield clip.time(pts), _picture(frame, clip.turn, size)
+            while next_pts is not None and next_pts <= pts:
                 next_pts = next(wanted, None)
-    if next_pts is not None:
+    # DivX packs two frames into one packet, and the last packets hold nothing
+    if next_pts is not None and not (clip.counts_frames and decoded >= len(clip.pts) - PACKED):
         raise MediaCorrupt("it stops decoding before its end")
 
 
@@ -148,7 +166,7 @@ def _nearest(ascending: Sequence[int], wanted: int) -> int:
 def _keyframes(clip: Clip, keyframes: list[int], size: Size) -> Iterator[tuple[float, Image.Image]]:
     """Seek to each keyframe and decode only that."""
     with open_container(clip.source, clip.mime) as container:
-        stream = video_stream(container)
+        stream = video_stream(container, clip.mime)
         stream.codec_context.skip_frame = "NONKEY"
         for pts in keyframes:
             container.seek(pts, stream=stream, backward=True)
@@ -156,17 +174,11 @@ def _keyframes(clip: Clip, keyframes: list[int], size: Size) -> Iterator[tuple[f
                 (frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= pts), None
             )
             if frame is not None and frame.pts is not None:
-                yield float(frame.pts * clip.time_base), _picture(frame, clip.rotation, size)
+                yield clip.time(pts if clip.counts_frames else frame.pts), _picture(frame, clip.turn, size)
 
 
-def _picture(frame: "av.VideoFrame", rotation: int, size: Size) -> Image.Image:
-    """Scale first and rotate afterwards, so that rotation works on few pixels."""
-    width, height = size[::-1] if rotation in (90, 270) else size
+def _picture(frame: "av.VideoFrame", turn: Orientation, size: Size) -> Image.Image:
+    """Scale first and turn afterwards, so that turning works on few pixels."""
+    width, height = size[::-1] if turn.turns_sides else size
     small = frame.reformat(width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC)
-    scaled: Image.Image = small.to_image()
-    turn = {
-        90: Image.Transpose.ROTATE_270,
-        180: Image.Transpose.ROTATE_180,
-        270: Image.Transpose.ROTATE_90,
-    }.get(rotation)
-    return scaled if turn is None else scaled.transpose(turn)
+    return turn.apply(small.to_image())

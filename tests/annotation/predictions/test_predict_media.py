@@ -10,6 +10,7 @@ from annotation.media.store import register, store
 from annotation.models import Item, ItemMedia, MediaAsset, ModelVersion
 from annotation.predictions.predict import Predicted
 from annotation.status import ItemStatus
+from guardapp.guard.media.values import DECODER
 from guardapp.guard.verdict import Sample
 from tests.annotation.predictions.test_predict import pending, predict
 from tests.annotation.scripted_engine import HARMFUL, ScriptedEngine
@@ -56,7 +57,7 @@ def test_the_guard_sees_the_frames_and_the_prediction_says_which(
     [row] = first.prediction.media_seen
     asset = MediaAsset.objects.get()
     assert row["asset"] == asset.sha256 and row["timestamps"] == [0.0, 0.5, 1.0, 1.5]
-    assert row["folder"] == f"frames/{asset.sha256[:2]}/{asset.sha256}/starter"
+    assert row["folder"] == f"frames/{asset.sha256[:2]}/{asset.sha256}/starter.{DECODER}"
     frames = [frame.path for frame in seen[0].media[0].frames]
     assert [path.parent for path in frames] == [settings.MEDIA_ROOT / row["folder"]] * 4 and all(
         path.exists() for path in frames

@@ -45,9 +45,11 @@ def test_a_picture_is_recognised_by_its_bytes_and_not_by_its_name(tmp_path: Path
         (b"just some words", "plain text"),
         (b"<html><script>", "an HTML page"),
         (b"%PDF-1.7", "a PDF document"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "a HEIC picture"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b'<?xml version="1.0"?>\n<svg/>', "SVG"),
+        (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "a Canon raw picture"),
         (b"\x00\x00\x00\x18ftypM4A \x00\x00\x00\x00M4A mp42", "an M4A sound"),
-        (b"RIFF\x00\x00\x00\x00AVI LIST", "an AVI video"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "a WAV sound"),
         (b"\x00\x01\x02\x03\x04\x05\x06\x07", "00 01 02 03"),
         (b"#EXTM3U\nhttp://example.org/a.ts", "plain text"),
     ],
@@ -178,11 +180,13 @@ def test_palette_cmyk_grey_and_sixteen_bit_pictures_keep_their_brightness(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.avif", "a.png"])
-def test_an_animation_is_seen_as_its_first_frame(tmp_path: Path, name: str) -> None:
+def test_an_animation_is_sampled_like_a_clip(tmp_path: Path, name: str) -> None:
     first, second = Image.new("RGB", (64, 64), RED), Image.new("RGB", (64, 64), BLUE)
-    first.save(tmp_path / name, save_all=True, append_images=[second, first], duration=100)
+    first.save(tmp_path / name, save_all=True, append_images=[second, first], duration=500)
     decoded = decode(tmp_path / name, tmp_path / "out", STARTER)
-    assert len(decoded.seen.frames) == 1 and near(pixel(decoded, 0.5, 0.5), RED)
+    assert (decoded.seen.kind, len(decoded.seen.frames), decoded.source_frames) == (MediaKind.VIDEO, 3, 3)
+    assert [frame.timestamp_s for frame in decoded.seen.frames] == [0.0, 0.5, 1.0]
+    assert near(pixel(decoded, 0.5, 0.5), RED) and near(pixel(decoded, 0.5, 0.5, 1), BLUE)
 
 
 def test_a_strip_is_refused(tmp_path: Path) -> None:
