@@ -104,6 +104,10 @@ class EvaluateConfig:
     # see guardapp.guard.engines.kinds: transformers, vllm (in the job's process), server (which holds the model)
     engine: str = "transformers"
     vllm_url: str = ""  # for server; several are separated by commas
+    # completions sampled besides the greedy one, as many as serving samples, for probabilities of harm as it measures
+    # them; of at most `rollout_rows` scored rows, since they cost as much again each
+    rollouts: int = 0
+    rollout_rows: int = 400
 
 
 @dataclass(frozen=True, slots=True)

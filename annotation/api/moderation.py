@@ -202,6 +202,9 @@ def _action(outcome: Moderated) -> dict[str, Any]:
         "action": outcome.action,
         "because": outcome.because,
         "score": outcome.scores.harmful,
+        "prompt_harm": outcome.scores.sure["prompt"].harm,
+        "response_harm": outcome.scores.sure["response"].harm,
+        "calibration": str(outcome.calibration) if outcome.calibration else None,
         "category_scores": outcome.scores.categories,
         "item": outcome.item,
     }

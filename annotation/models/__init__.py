@@ -3,7 +3,7 @@
 from annotation.models.devices import DeviceLoan, DeviceUse
 from annotation.models.events import Event
 from annotation.models.exports import Export, ExportFile
-from annotation.models.guards import ModelVersion, Prediction, ShadowRequest
+from annotation.models.guards import Calibration, ModelVersion, Prediction, ShadowRequest
 from annotation.models.hidden_gold import HiddenGold
 from annotation.models.items import Item, ItemMedia, MediaAsset
 from annotation.models.moderation import ModerationThreshold
@@ -20,6 +20,7 @@ __all__ = [
     "Appeal",
     "Assignment",
     "BulkDecision",
+    "Calibration",
     "Delivery",
     "DeviceLoan",
     "DeviceUse",

@@ -63,11 +63,40 @@ class ModelVersion(models.Model):
         return self.status == VersionStatus.PRODUCTION
 
 
+class Calibration(models.Model):
+    """How a version's marginals become probabilities of harm (`guardapp.guard.how_sure`). The newest one is applied.
+
+    Rows never change: a prediction keeps the calibration that it was made with. `evaluation` is the id of the
+    evaluation whose rows it was fitted on, empty for one that the guard shipped with; `rows_of` names these rows;
+    `rollouts` is the number of sampled completions in their marginals.
+    calibrators: {"prompt" | "response": {"greedy" | "sampled": a `Fitted` as JSON, with its own "rows_of"}}.
+    """
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="calibrations")
+    evaluation = models.PositiveBigIntegerField(null=True, blank=True)
+    rows_of = models.CharField(max_length=300)
+    rollouts = models.PositiveSmallIntegerField(default=0)
+    calibrators = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "evaluation"], name="an_evaluation_calibrates_its_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version}, calibration {self.pk}"
+
+
 class Prediction(models.Model):
     """A version's stored judgement of an item: the greedy completion and the sampled rollouts.
 
     `shadow`: predicted by a candidate alongside production; never shown to reviewers.
-    rollouts: [{"completion", "prompt_label", "response_label", "parsed", "tokens"}], the sampled ones only.
+    rollouts: [{"completion", "prompt_label", "response_label", "parsed", "tokens", "prompt_score", "response_score"}],
+    the sampled ones only; without scores in rows from before these were stored.
+    prompt_score is conditional on the greedy reasoning, prompt_marginal the mean over all completions, prompt_harm the
+    calibrated marginal, and the same for the response: see `guardapp.guard.how_sure`. Rows from before have no
+    marginals.
     media_seen: [{"asset": sha256, "folder": relative to MEDIA_ROOT, "reader", "timestamps": [s], "width", "height"}].
     windows: null unless the item was judged in parts; else [{"prompt": [start, end], "response": the same or null,
     "completion", "parsed", "prompt_label", "response_label", "categories", "prompt_score", "response_score",
@@ -86,6 +115,19 @@ class Prediction(models.Model):
     categories = models.JSONField(default=list)
     prompt_score = models.FloatField(null=True, blank=True, help_text="P(harmful) at the label token")
     response_score = models.FloatField(null=True, blank=True, help_text="P(harmful) at the label token")
+    prompt_marginal = models.FloatField(null=True, blank=True)
+    response_marginal = models.FloatField(null=True, blank=True)
+    prompt_harm = models.FloatField(null=True, blank=True, help_text="the probability of harm, 0 to 1")
+    response_harm = models.FloatField(null=True, blank=True, help_text="the probability of harm, 0 to 1")
+    calibration = models.ForeignKey(
+        Calibration,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        help_text="of the probabilities of harm; empty: these are the marginals",
+    )
     rollouts = models.JSONField(default=list)
     disagreement = models.FloatField(default=0.0)
     media_seen = models.JSONField(default=list)
@@ -109,6 +151,15 @@ class Prediction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} on {self.item_id}"
+
+    @property
+    def harm_of_prompt(self) -> float | None:
+        """The probability of harm; the conditional one in rows from before it was measured."""
+        return self.prompt_score if self.prompt_harm is None else self.prompt_harm
+
+    @property
+    def harm_of_response(self) -> float | None:
+        return self.response_score if self.response_harm is None else self.response_harm
 
 
 class ShadowRequest(models.Model):

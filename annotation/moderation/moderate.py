@@ -16,10 +16,12 @@ from annotation.database.pool import release_connection
 from annotation.ingest.made_id import made_id
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import IncomingItem, IncomingMedia
-from annotation.models import ApiKey, ModerationThreshold, User
+from annotation.models import ApiKey, Calibration, ModerationThreshold, User
 from annotation.moderation.guard_client import ContentNotReadable, GuardBusy, GuardNotReady, call_guard
 from annotation.moderation.guard_wire import Content, GuardAnswer, JudgeRequest
+from annotation.predictions.calibration import calibration_named, values_of
 from guardapp.guard.actions import DEFAULT_THRESHOLD, HARMFUL, Action, Scores, Threshold, decide, scores_of
+from guardapp.guard.judging import Mode
 
 SOURCE = "moderation"
 BUSY_RETRY_S = 1.0
@@ -54,6 +56,7 @@ class Moderated:
     action: Action
     because: str
     item: int | None = None
+    calibration: Calibration | None = None  # of the probabilities; None: they are as the guard says
 
     @property
     def flagged(self) -> bool:
@@ -81,7 +84,12 @@ def moderate(
         prometheus.MODERATIONS_REFUSED.labels(type(error).__name__).inc()
         raise
     prometheus.MODERATION_SECONDS.labels(request.mode.value).observe(time.monotonic() - began)
-    done = [_weighed(content, answer, thresholds) for content, answer in zip(request.contents, answers, strict=True)]
+    # in fast mode labels come without reasoning, and no evaluation measures them
+    calibration = calibration_named(answers[0].version) if answers and request.mode is Mode.FULL else None
+    done = [
+        _weighed(content, answer, thresholds, calibration)
+        for content, answer in zip(request.contents, answers, strict=True)
+    ]
     for one in done:
         prometheus.MODERATIONS.labels(request.mode.value, one.action.value).inc()
     return _with_items(done, thresholds, key, actor) if open_items else done
@@ -106,10 +114,14 @@ def _place() -> Iterator[None]:
         _places.release()
 
 
-def _weighed(content: Content, answer: GuardAnswer, thresholds: Thresholds) -> Moderated:
-    scores = scores_of(answer.judged.all)
+def _weighed(
+    content: Content, answer: GuardAnswer, thresholds: Thresholds, calibration: Calibration | None
+) -> Moderated:
+    # at a promotion, two versions may have judged the contents of one request
+    applied = calibration if calibration is not None and calibration.version.name == answer.version else None
+    scores = scores_of(answer.judged.all, values_of(applied))
     action, because = decide(scores, thresholds.by_category)
-    return Moderated(f"modr-{uuid4().hex}", content, answer, scores, action, because)
+    return Moderated(f"modr-{uuid4().hex}", content, answer, scores, action, because, calibration=applied)
 
 
 def _with_items(

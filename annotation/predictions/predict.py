@@ -13,14 +13,16 @@ from django.utils import timezone
 from annotation import prometheus
 from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
-from annotation.models import Event, Item, ModelVersion, Prediction
+from annotation.models import Calibration, Event, Item, ModelVersion, Prediction
 from annotation.models.claims import ITEM_CLAIMS
 from annotation.predictions.active_policy import policy_codes, policy_for, policy_text
+from annotation.predictions.calibration import calibration_of, values_of
 from annotation.predictions.claims import Failure, claim_pending, give_back
 from annotation.predictions.fingerprints import store_fingerprints
 from annotation.predictions.shadow_requests import request_shadow
 from annotation.queues.rules import enabled_rules, place
 from annotation.status import EventKind, ItemStatus
+from guardapp.guard.how_sure import SIDES, how_sure
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media.decode import MediaError
 from guardapp.guard.media.errors import MediaStorageFailed
@@ -189,12 +191,14 @@ def _store(version: ModelVersion, claim: Claim[Item], answers: dict[int, Answer]
     now = timezone.now()
     with transaction.atomic():
         held = list(claim.held().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
-        rules = enabled_rules()
+        rules, calibration = enabled_rules(), calibration_of(version)
         # the version is now in production, and its new predictions have rollouts
         Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()
         known = {row.item_id: row for row in Prediction.objects.filter(version=version, item__in=held)}
         fresh = [
-            prediction_row(item, version, answers[item.pk], evidence[item.pk]) for item in held if item.pk not in known
+            prediction_row(item, version, answers[item.pk], evidence[item.pk], calibration)
+            for item in held
+            if item.pk not in known
         ]
         known |= {row.item_id: row for row in Prediction.objects.bulk_create(fresh)}
         store_fingerprints(fresh)
@@ -216,10 +220,18 @@ def _store(version: ModelVersion, claim: Claim[Item], answers: dict[int, Answer]
 
 
 def prediction_row(
-    item: Item, version: ModelVersion, answer: Answer, evidence: Evidence, *, shadow: bool = False
+    item: Item,
+    version: ModelVersion,
+    answer: Answer,
+    evidence: Evidence,
+    calibration: Calibration | None,
+    *,
+    shadow: bool = False,
 ) -> Prediction:
+    """The row to store. `calibration` is the version's, applied to its probabilities of harm."""
     greedy, judgement = answer.greedy, answer.greedy.judgement
     prompt_label, response_label = labels_of(greedy)
+    prompt, response = (how_sure((greedy, *answer.sampled), side, values_of(calibration)) for side in SIDES)
     return Prediction(
         item=item,
         version=version,
@@ -231,6 +243,11 @@ def prediction_row(
         response_label=response_label,
         prompt_score=greedy.prompt_score,
         response_score=greedy.response_score,
+        prompt_marginal=prompt.marginal,
+        response_marginal=response.marginal,
+        prompt_harm=prompt.harm,
+        response_harm=response.harm,
+        calibration=calibration,
         rollouts=[_rollout_row(rollout) for rollout in answer.sampled],
         disagreement=disagreement(greedy, answer.sampled),
         policy_version=evidence.policy,
@@ -265,4 +282,6 @@ def _rollout_row(rollout: Rollout) -> dict[str, Any]:
         "response_label": response_label,
         "parsed": rollout.judgement is not None,
         "tokens": rollout.tokens,
+        "prompt_score": rollout.prompt_score,
+        "response_score": rollout.response_score,
     }

@@ -10,6 +10,7 @@ from annotation.database.claims import Claim
 from annotation.media.frames import Evidence, evidence_of
 from annotation.models import Item, ModelVersion, Prediction, ShadowRequest
 from annotation.predictions.active_policy import policy_codes, policy_for
+from annotation.predictions.calibration import calibration_of
 from annotation.predictions.predict import ENGINE_FAILURES, Answer, answer_greedily, prediction_row, sample_of
 from annotation.predictions.shadow_requests import claim_shadow, give_back_shadow, shadow_version, waiting
 from annotation.status import ItemStatus
@@ -103,8 +104,16 @@ def _store(
                 "item_id", flat=True
             )
         )
+        calibration = calibration_of(version)
         fresh = [
-            prediction_row(request.item, version, answers[request.item_id], evidence[request.item_id], shadow=shadow)
+            prediction_row(
+                request.item,
+                version,
+                answers[request.item_id],
+                evidence[request.item_id],
+                calibration,
+                shadow=shadow,
+            )
             for request in held
             if request.item_id not in known
         ]

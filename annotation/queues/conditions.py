@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from django.db.models import Q, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext as _
 
 from annotation.errors import ServiceError
 from annotation.models import Item, Prediction
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
-# the annotation that `as_query` filters on; see `annotations`
-CATEGORIES_AS_TEXT = "categories_as_text"
+# the annotations that `as_query` filters on; see `annotations`
+CATEGORIES_AS_TEXT, HARM = "categories_as_text", "harm"
+HARM_COLUMNS = ("prompt_harm", "prompt_score", "response_harm", "response_score")
 NAMES = ("sources", "modalities", "languages", "categories", "versions", "labels")
 CHOICES: Mapping[str, Collection[str]] = {
     "modalities": [modality.value for modality in Modality],
@@ -33,8 +34,8 @@ class ConditionNotValid(ServiceError):
 class Conditions:
     """Conditions on an item. All given ones must hold; one match per list is enough. Without any, every item matches.
 
-    Scores are P(harmful) of the prompt, else of the response, 0 to 1; `disagreement_from` is a share of rollouts, 0 to
-    1; `severity_from` is 0 to 3.
+    Scores are probabilities of harm of the prompt, else of the response, 0 to 1; `disagreement_from` is a share of
+    rollouts, 0 to 1; `severity_from` is 0 to 3.
     """
 
     sources: tuple[str, ...] = ()
@@ -93,7 +94,7 @@ class Conditions:
     def as_query(self) -> Q:
         """The same conditions as a query on Item and the prediction shown to reviewers (`Item.prediction`).
 
-        Conditions on categories also need `annotations`.
+        Conditions on categories and on scores also need `annotations`.
         """
         query = Q()
         for field, lookup in (
@@ -110,9 +111,7 @@ class Conditions:
             query &= Q(prediction__prompt_label__in=self.labels) | Q(prediction__response_label__in=self.labels)
         for bound, lookup in ((self.score_from, "gte"), (self.score_to, "lte")):
             if bound is not None:
-                query &= Q(**{f"prediction__prompt_score__{lookup}": bound}) | Q(
-                    prediction__prompt_score__isnull=True, **{f"prediction__response_score__{lookup}": bound}
-                )
+                query &= Q(**{f"{HARM}__{lookup}": bound})
         if self.disagreement_from is not None:
             query &= Q(prediction__disagreement__gte=self.disagreement_from)
         if self.severity_from is not None:
@@ -121,7 +120,13 @@ class Conditions:
 
     def annotations(self) -> dict[str, Any]:
         """The annotations that `as_query` needs; only those in use, because they read the predictions."""
-        return {CATEGORIES_AS_TEXT: Cast("prediction__categories", TextField())} if self.categories else {}
+        found: dict[str, Any] = {}
+        if self.categories:
+            found[CATEGORIES_AS_TEXT] = Cast("prediction__categories", TextField())
+        if self.score_from is not None or self.score_to is not None:
+            # as Prediction.harm_of_prompt and harm_of_response
+            found[HARM] = Coalesce(*(f"prediction__{name}" for name in HARM_COLUMNS))
+        return found
 
 
 def _any(queries: Any) -> Q:
@@ -134,7 +139,7 @@ def _any(queries: Any) -> Q:
 def _score(prediction: Prediction | None) -> float | None:
     if prediction is None:
         return None
-    return prediction.response_score if prediction.prompt_score is None else prediction.prompt_score
+    return prediction.harm_of_response if prediction.harm_of_prompt is None else prediction.harm_of_prompt
 
 
 def _words(name: str, value: Any) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from django.conf import settings
 from annotation.models import Item, Prediction
 from annotation.status import Lane, QueueOrder
 from guardapp.guard.draws import sticky_draw
+from guardapp.guard.how_sure import contradicts
 from guardapp.guard.taxonomy import LEAST_SEVERITY, Harmfulness, severity_of_category
 
-# a score this close to 0.5 counts as uncertain
+# a probability of harm this close to 0.5 counts as uncertain
 UNCERTAIN_BAND = 0.15
 AGE_WEIGHT = 1.0  # points per day of waiting
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,10 +48,13 @@ def route_item(*, item: Item, prediction: Prediction) -> Route:
 
 
 def doubt_of(prediction: Prediction) -> float:
-    """The guard's doubt, 0 (all rollouts agree and the score is 0 or 1) to 1. An unparsed completion counts as 1."""
-    if not prediction.parsed:
+    """The guard's doubt, 0 (all rollouts agree and the probability of harm is 0 or 1) to 1.
+
+    1 if the completion did not parse, or the probability contradicts the verdict.
+    """
+    if not prediction.parsed or _contradicts_itself(prediction):
         return 1.0
-    return max([prediction.disagreement, *(1 - 2 * abs(score - 0.5) for score in _scores(prediction))])
+    return max([prediction.disagreement, *(1 - 2 * abs(harm - 0.5) for harm in _harms(prediction))])
 
 
 def severity_of(prediction: Prediction) -> float:
@@ -71,11 +75,17 @@ def _lane(item: Item, prediction: Prediction) -> Lane:
     share = item.queue.audit_share
     if is_audited(item.pk, settings.AUDIT_SHARE if share is None else share):
         return Lane.AUDIT
-    unsure = any(abs(score - 0.5) <= UNCERTAIN_BAND for score in _scores(prediction))
-    if not prediction.parsed or prediction.disagreement > 0 or unsure:
+    unsure = any(abs(harm - 0.5) <= UNCERTAIN_BAND for harm in _harms(prediction))
+    if not prediction.parsed or prediction.disagreement > 0 or unsure or _contradicts_itself(prediction):
         return Lane.UNCERTAIN
     return Lane.FLAGGED
 
 
-def _scores(prediction: Prediction) -> list[float]:
-    return [score for score in (prediction.prompt_score, prediction.response_score) if score is not None]
+def _harms(prediction: Prediction) -> list[float]:
+    return [harm for harm in (prediction.harm_of_prompt, prediction.harm_of_response) if harm is not None]
+
+
+def _contradicts_itself(prediction: Prediction) -> bool:
+    return contradicts(prediction.prompt_label, prediction.harm_of_prompt) or contradicts(
+        prediction.response_label, prediction.harm_of_response
+    )

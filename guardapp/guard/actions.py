@@ -1,10 +1,10 @@
 """Turn completions into scores by category, and scores into allow, review or block."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from guardapp.guard.taxonomy import Harmfulness
+from guardapp.guard.how_sure import SIDES, Calibration, HowSure, Side, how_sure, probability_in
 from guardapp.guard.verdict import Rollout
 
 # The key of the overall score, and of the thresholds for harm without a category of its own.
@@ -38,11 +38,11 @@ DEFAULT_THRESHOLD = Threshold(review_at=0.5, block_at=0.9)
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Mean scores over the completions, 0 to 1.
+    """Scores of a content, 0 to 1.
 
-    `harmful` is P(harmful) of the prompt or the response, whichever is greater. A category's score is the share of it
-    from completions that name the category; `unnamed` is the share from completions that name none (all of it in fast
-    mode).
+    `harmful` is the probability of harm of the prompt or the response, whichever is greater; `sure` has both sides. A
+    category's score is the share of it from completions that name the category; `unnamed` is the share from completions
+    that name none (all of it in fast mode).
 
     `readable` is False if the greedy completion did not parse; the scores then come from the sampled completions only.
     """
@@ -51,37 +51,42 @@ class Scores:
     unnamed: float
     categories: Mapping[str, float]
     readable: bool = True
+    sure: Mapping[Side, HowSure] = field(default_factory=dict)
 
 
-def scores_of(rollouts: Sequence[Rollout]) -> Scores:
+def scores_of(rollouts: Sequence[Rollout], calibration: Calibration | None = None) -> Scores:
     """Score the greedy completion, which comes first, together with the sampled ones."""
-    parsed = [(rollout, rollout.judgement.verdict.categories) for rollout in rollouts if rollout.judgement is not None]
-    share = 1 / max(1, len(parsed))
-    harmful = unnamed = 0.0
+    sure = {side: how_sure(rollouts, side, calibration) for side in SIDES}
+    harmful = max(_harm(rollouts, side, one) for side, one in sure.items())
+    parsed = [(rollout, rollout.judgement) for rollout in rollouts if rollout.judgement is not None]
+    parts = [(_greatest(rollout), judgement.verdict.categories) for rollout, judgement in parsed]
+    whole = sum(part for part, _ in parts)
+    unnamed = 0.0 if whole else harmful
     categories: dict[str, float] = {}
-    for rollout, named in parsed:
-        part = harm_of(rollout) * share
-        harmful += part
-        unnamed += 0.0 if named else part
+    for part, named in parts:
+        share = harmful * (part / whole) if whole else 0.0
+        unnamed += 0.0 if named else share
         for code in named:
-            categories[code] = categories.get(code, 0.0) + part
+            categories[code] = categories.get(code, 0.0) + share
     return Scores(
-        min(harmful, 1.0),
+        harmful,
         min(unnamed, 1.0),
         {code: min(score, 1.0) for code, score in categories.items()},
         rollouts[0].judgement is not None,
+        sure,
     )
 
 
-def harm_of(rollout: Rollout) -> float:
-    """Return the greater P(harmful) of prompt and response; a label without a score counts as 1 or 0."""
-    assert rollout.judgement is not None
-    verdict = rollout.judgement.verdict
-    labels = ((verdict.prompt, rollout.prompt_score), (verdict.response, rollout.response_score))
-    return max(
-        (score if score is not None else float(label is Harmfulness.HARMFUL) for label, score in labels if label),
-        default=0.0,
-    )
+def _harm(rollouts: Sequence[Rollout], side: Side, sure: HowSure) -> float:
+    """The side's probability of harm; a label alone, without any probability, counts as 1 or 0."""
+    if sure.harm is not None:
+        return sure.harm
+    return next((one for rollout in rollouts if (one := probability_in(rollout, side)) is not None), 0.0)
+
+
+def _greatest(rollout: Rollout) -> float:
+    """The greater P(harmful) of prompt and response in one completion."""
+    return max((one for side in SIDES if (one := probability_in(rollout, side)) is not None), default=0.0)
 
 
 def decide(scores: Scores, thresholds: Mapping[str, Threshold]) -> tuple[Action, str]:

@@ -4,8 +4,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from guardapp.guard.how_sure import Sampling
 from guardapp.guard.measures.bootstrap import bootstrap_f1
 from guardapp.guard.measures.calibration import average_precision, expected_calibration_error, reliability
+from guardapp.guard.measures.fit_calibrator import fit
 from guardapp.guard.measures.scores import POSITIVE, Outcome, Scores, score, scores_by_benchmark, weighted_average
 from guardapp.guard.taxonomy import Harmfulness, Modality, Task
 
@@ -28,7 +30,8 @@ def outcome(prediction: Prediction, task: Task) -> Outcome:
 
 
 def scored(predictions: Sequence[Prediction], *, resamples: int, seed: int) -> dict[str, Any]:
-    """Counts, costs and scores by task: over all rows, and by modality, source and gold category.
+    """Counts, costs and scores by task: over all rows, and by modality, source and gold category; and the fits of the
+    calibration, {side: {sampling: Fitted}}.
 
     Every rate is from 0 to 1. `f1_low` and `f1_high` are the 95% bootstrap interval of F1. `averages` are means over
     sources weighted by scored rows, as in the published tables. `ms_per_row` is a row's share of its batch's time.
@@ -44,6 +47,10 @@ def scored(predictions: Sequence[Prediction], *, resamples: int, seed: int) -> d
     unparsed = sum(not row["parsed"] for row in predictions)
     tokens, ms = sum(row["tokens"] for row in predictions), sorted(row["ms"] for row in predictions)
     count = max(len(predictions), 1)
+    fits, after = _calibrations(predictions, seed)
+    tasks = by_task(predictions)
+    for task, measured in after.items():
+        tasks[task.value] |= measured
     return {
         "rows": len(predictions),
         "parse_failures": unparsed,
@@ -54,7 +61,8 @@ def scored(predictions: Sequence[Prediction], *, resamples: int, seed: int) -> d
         "seconds": round(sum(ms) / 1000, 2),
         "ms_per_row": round(sum(ms) / count, 2),
         "ms_p95": ms[math.ceil(0.95 * len(ms)) - 1] if ms else 0.0,
-        "tasks": by_task(predictions),
+        "tasks": tasks,
+        "calibration": fits,
         "averages": {task.value: averages(predictions, task) for task in FIELD_BY_TASK if _labelled(predictions, task)},
         "modalities": by_task_of_each(lambda row: [row["modality"]]),
         "sources": by_task_of_each(lambda row: [row["source"]]),
@@ -86,6 +94,43 @@ def _average(by_source: Mapping[str, Scores], metric: Callable[[Scores], float])
     return weighted_average(by_source, metric) if by_source else None
 
 
+def _calibrations(rows: Sequence[Prediction], seed: int) -> tuple[dict[str, Any], dict[Task, dict[str, Any]]]:
+    """The fits by side and sampling, and by task what they make of the probabilities that serving shows.
+
+    These are the marginals with rollouts where there are any, else those of the greedy completions; the calibrated ones
+    are by cross-validation.
+    """
+    fits: dict[str, Any] = {}
+    after: dict[Task, dict[str, Any]] = {}
+    for task, side in FIELD_BY_TASK.items():
+        for sampling in Sampling:
+            known = [
+                (marginal, row["gold"][side] == POSITIVE[task])
+                for row in _labelled(rows, task)
+                if (marginal := row.get("marginals", {}).get(side, {}).get(sampling.value)) is not None
+            ]
+            if not known:
+                continue
+            marginals, positives = [one for one, _ in known], [positive for _, positive in known]
+            fitted, calibrated = fit(marginals, positives, seed=seed)
+            fits.setdefault(side, {})[sampling.value] = fitted.as_json()
+            after[task] = {  # the sampled ones, which come last, if there are any
+                "calibration_error": fitted.ece_before,
+                "calibration_error_after": fitted.ece_after,
+                "calibrated_rows": fitted.rows,
+                "reliability": _curve(marginals, positives),
+                "reliability_after": _curve(calibrated, positives),
+            }
+    return fits, after
+
+
+def _curve(probabilities: Sequence[float], positives: Sequence[bool]) -> list[dict[str, Any]]:
+    return [
+        {"low": one.low, "high": one.high, "n": one.n, "mean_score": one.mean_score, "positives": one.positives}
+        for one in reliability(probabilities, positives)
+    ]
+
+
 def _labelled(rows: Sequence[Prediction], task: Task) -> list[Prediction]:
     return [row for row in rows if row["gold"][FIELD_BY_TASK[task]]]
 
@@ -100,10 +145,7 @@ def _of_task(rows: Sequence[Prediction], task: Task, resamples: int, seed: int) 
     return counted([outcome(row, task) for row in labelled], resamples=resamples, seed=seed) | {
         "average_precision": average_precision(probabilities, positives),
         "calibration_error": expected_calibration_error(probabilities, positives),
-        "reliability": [
-            {"low": one.low, "high": one.high, "n": one.n, "mean_score": one.mean_score, "positives": one.positives}
-            for one in reliability(probabilities, positives)
-        ],
+        "reliability": _curve(probabilities, positives),
     }
 
 

@@ -115,6 +115,9 @@ class EvaluationRow(models.Model):
     gold = models.JSONField(help_text='{"prompt", "response"}')
     predicted = models.JSONField(help_text='{"prompt", "response"}')
     correct = models.BooleanField(help_text="every task that has a gold label is right")
+    probabilities = models.JSONField(
+        null=True, blank=True, help_text='{"prompt" | "response": {"conditional", "greedy", "sampled"}}, of harm'
+    )
     categories = models.JSONField(default=list, help_text="of the gold verdict")
     held_out = models.BooleanField(default=True, help_text="False: watched, counts in no score")
 

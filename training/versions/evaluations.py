@@ -11,13 +11,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotation.models import ModelVersion, User
+from annotation.predictions.calibration import store_calibration
 from annotation.predictions.loaded_engine import checkpoint_of
 from training.contract import PREDICTIONS, EvaluateConfig
 from training.files import file_of
 from training.models import DatasetSnapshot, Evaluation, EvaluationRow
 from training.models.claims import EVALUATION_CLAIMS
 from training.snapshots.job_media import forget_media
-from training.status import RunStatus
+from training.status import RunStatus, SnapshotOrigin
 from training.versions.gate import watched_items
 
 
@@ -33,6 +34,7 @@ def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requ
         watched=watched_items(snapshot),
         policies=version.takes_policy,
         engine=settings.EVALUATION_ENGINE,
+        rollouts=settings.ROLLOUTS,
     )
     try:
         with transaction.atomic():
@@ -45,13 +47,24 @@ def request_evaluation(*, version: ModelVersion, snapshot: DatasetSnapshot, requ
 
 
 def finish_evaluation(evaluation: Evaluation, run_dir: Path, result: dict[str, Any]) -> None:
-    """Store the job's metrics and rows in one transaction."""
+    """Store the job's metrics and rows, and the version's calibration, in one transaction.
+
+    A benchmark's rows do not represent the content reviewed here, so they calibrate nothing.
+    """
     with transaction.atomic():
         ended = EVALUATION_CLAIMS.of(evaluation).give_back(
             status=RunStatus.SUCCEEDED, result=result, error="", finished_at=timezone.now(), pid=None
         )
         if ended == 1:
             EvaluationRow.objects.bulk_create(_rows(evaluation, run_dir / PREDICTIONS), batch_size=500)
+            if evaluation.snapshot.origin != SnapshotOrigin.BENCHMARK and result.get("calibration"):
+                store_calibration(
+                    version=evaluation.version,
+                    evaluation=evaluation.pk,
+                    rows_of=evaluation.snapshot.name,
+                    rollouts=result.get("rollouts", 0),
+                    fits=result["calibration"],
+                )
     forget_media(run_dir)
 
 
@@ -73,6 +86,14 @@ def _rows(evaluation: Evaluation, predictions: Path) -> Iterator[EvaluationRow]:
                 gold=gold,
                 predicted=predicted,
                 correct=all(predicted.get(task) == label for task, label in gold.items() if label is not None),
+                probabilities=_probabilities(value),
                 categories=value.get("categories", []),
                 held_out=not value.get("watched", False),
             )
+
+
+def _probabilities(value: dict[str, Any]) -> dict[str, Any] | None:
+    """The row's probabilities of harm; None from a job of before they were measured."""
+    if "marginals" not in value:
+        return None
+    return {side: {"conditional": value["scores"][side]} | marginals for side, marginals in value["marginals"].items()}

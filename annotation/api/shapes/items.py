@@ -175,8 +175,15 @@ class PredictionShape(serializers.Serializer[Any]):
     prompt_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
     response_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
     categories = serializers.ListField(child=serializers.CharField())
-    prompt_score = serializers.FloatField(allow_null=True)
-    response_score = serializers.FloatField(allow_null=True)
+    prompt_score = serializers.FloatField(allow_null=True, help_text="P(harmful) after the greedy reasoning")
+    response_score = serializers.FloatField(allow_null=True, help_text="P(harmful) after the greedy reasoning")
+    prompt_marginal = serializers.FloatField(allow_null=True, help_text="mean of P(harmful) over all completions")
+    response_marginal = serializers.FloatField(allow_null=True, help_text="mean of P(harmful) over all completions")
+    prompt_harm = serializers.FloatField(allow_null=True, help_text="the probability of harm: the marginal, calibrated")
+    response_harm = serializers.FloatField(
+        allow_null=True, help_text="the probability of harm: the marginal, calibrated"
+    )
+    calibration = serializers.IntegerField(allow_null=True, help_text="which one was applied; null: none was")
     disagreement = serializers.FloatField()
     completion = serializers.CharField()
     created_at = serializers.DateTimeField()

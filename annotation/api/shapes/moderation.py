@@ -13,6 +13,10 @@ MODES = [mode.value for mode in Mode]
 ACTIONS = [action.value for action in Action]
 
 
+CONDITIONAL = "P(harmful) after this completion's own reasoning"
+PROBABILITY = "the probability of harm: the mean over all completions, calibrated"
+
+
 class ContentInput(serializers.Serializer[Any]):
     messages = messages_field()
     prompt = serializers.CharField(required=False, allow_blank=True)
@@ -40,15 +44,18 @@ class RolloutShape(serializers.Serializer[Any]):
     response_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
     categories = serializers.ListField(child=serializers.CharField())
     steps = serializers.ListField(child=serializers.CharField(), help_text="the reasoning")
-    prompt_score = serializers.FloatField(allow_null=True, help_text="P(harmful)")
-    response_score = serializers.FloatField(allow_null=True, help_text="P(harmful)")
+    prompt_score = serializers.FloatField(allow_null=True, help_text=CONDITIONAL)
+    response_score = serializers.FloatField(allow_null=True, help_text=CONDITIONAL)
 
 
 class ModeratedShape(RolloutShape):
     id = serializers.CharField()
     action = serializers.ChoiceField(choices=ACTIONS)
     because = serializers.CharField(help_text="the category that decided; empty where all is allowed")
-    score = serializers.FloatField(help_text="P(harmful), over all completions")
+    score = serializers.FloatField(help_text="the probability of harm of prompt or response, whichever is greater")
+    prompt_harm = serializers.FloatField(allow_null=True, help_text=PROBABILITY)
+    response_harm = serializers.FloatField(allow_null=True, help_text=PROBABILITY)
+    calibration = serializers.CharField(allow_null=True, help_text="which one was applied; null: none was")
     category_scores = serializers.DictField(
         child=serializers.FloatField(), help_text="by code of the policy's categories"
     )
@@ -68,7 +75,10 @@ class StreamLine(serializers.Serializer[Any]):
     characters = serializers.IntegerField(help_text="of the response, checked so far")
     action = serializers.ChoiceField(choices=ACTIONS)
     because = serializers.CharField()
-    score = serializers.FloatField()
+    score = serializers.FloatField(help_text="the probability of harm of prompt or response, whichever is greater")
+    prompt_harm = serializers.FloatField(allow_null=True, help_text=PROBABILITY)
+    response_harm = serializers.FloatField(allow_null=True, help_text=PROBABILITY)
+    calibration = serializers.CharField(allow_null=True, help_text="which one was applied; null: none was")
     category_scores = serializers.DictField(child=serializers.FloatField())
     item = serializers.IntegerField(allow_null=True)
     last = serializers.BooleanField()

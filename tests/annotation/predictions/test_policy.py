@@ -41,7 +41,7 @@ def test_a_guard_that_takes_a_policy_is_given_the_active_one_and_the_prediction_
     system = chat_messages(sample_of(item, evidence))[0]["content"][0]["text"]
     first = policy.categories.get(position=0)
     assert system.endswith(policy_text(policy)) and f"\n\nPolicy:\n{first.code} {first.name}: " in system
-    row = prediction_row(item, version, Answer(Rollout("x", None, 1), (), 5), evidence)
+    row = prediction_row(item, version, Answer(Rollout("x", None, 1), (), 5), evidence, None)
     row.save()
     assert Prediction.objects.get().policy_version == policy
 

@@ -66,6 +66,8 @@ def test_the_result_scores_by_task_modality_and_source(model: Path, tmp_path: Pa
         "predicted",
         "gold",
         "scores",
+        "marginals",
+        "rollouts",
         "tokens",
         "finished",
         "ms",

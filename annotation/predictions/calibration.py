@@ -1,0 +1,111 @@
+"""The calibration of a version: stored when an evaluation ends, applied to the predictions made from then on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from annotation.database.kept_statements import Select
+from annotation.models import Calibration, ModelVersion, Prediction
+from guardapp.guard import how_sure
+from guardapp.guard.how_sure import SIDES, Calibrator, HowSure, Method, Sampling, sampling_of
+
+_NEWEST = Select(lambda version: Calibration.objects.filter(version=version).order_by("-id")[:1])
+_NEWEST_BY_NAME = Select(
+    lambda name: Calibration.objects.filter(version__name=name).select_related("version").order_by("-id")[:1]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One side of a prediction, as pages tell it.
+
+    `completions` have a label for the side, `unread` are the others; `calibrator` is None if none was applied;
+    `contradicts`: the verdict is on the other side of one half. `before`: the prediction was made before marginals were
+    measured, so that `sure.harm` is conditional.
+    """
+
+    side: str
+    label: str | None
+    sure: HowSure
+    completions: int
+    unread: int
+    calibrator: Calibrator | None
+    calibration: Calibration | None
+    contradicts: bool
+    before: bool
+
+
+def calibration_of(version: ModelVersion) -> Calibration | None:
+    """The calibration to apply to the version's predictions now; None before the first."""
+    return _NEWEST.first(version=version.pk)
+
+
+def calibration_named(version: str) -> Calibration | None:
+    """The same, by the version's name."""
+    return _NEWEST_BY_NAME.first(name=version)
+
+
+def values_of(calibration: Calibration | None) -> how_sure.Calibration | None:
+    if calibration is None:
+        return None
+    return how_sure.Calibration(
+        {
+            side: {
+                Sampling(sampling): Calibrator.from_json(fitted["calibrator"])
+                for sampling, fitted in calibration.calibrators.get(side, {}).items()
+            }
+            for side in SIDES
+        }
+    )
+
+
+def store_calibration(
+    *, version: ModelVersion, evaluation: int | None, rows_of: str, rollouts: int, fits: Mapping[str, Any]
+) -> Calibration:
+    """Put a calibration in force for the version's next predictions. Idempotent by evaluation.
+
+    Where the rows were too few for a fit, the version's former one stays. Runs in the transaction that ends the
+    evaluation. `fits`: {side: {sampling: Fitted as JSON}}.
+    """
+    former = calibration_of(version)
+    calibrators: dict[str, dict[str, Any]] = {
+        side: dict(of) for side, of in (former.calibrators if former else {}).items()
+    }
+    for side, of_side in fits.items():
+        for sampling, fitted in of_side.items():
+            kept = calibrators.setdefault(side, {})
+            if not fitted["too_few"] or sampling not in kept:
+                kept[sampling] = fitted | {"rows_of": rows_of}
+    made, _ = Calibration.objects.get_or_create(
+        version=version,
+        evaluation=evaluation,
+        defaults={"rows_of": rows_of[:300], "rollouts": rollouts, "calibrators": calibrators},
+    )
+    return made
+
+
+def told(prediction: Prediction) -> list[Told]:
+    """How sure the guard is, by side of the item. Reads the prediction's calibration."""
+    sides = SIDES if prediction.item.response is not None else SIDES[:1]
+    return [_told(prediction, side) for side in sides]
+
+
+def _told(prediction: Prediction, side: how_sure.Side) -> Told:
+    label: str | None = getattr(prediction, f"{side}_label")
+    harm: float | None = getattr(prediction, f"harm_of_{side}")
+    labels = [label] + [row.get(f"{side}_label") for row in prediction.rollouts]
+    sure = HowSure(getattr(prediction, f"{side}_score"), getattr(prediction, f"{side}_marginal"), harm)
+    calibrator = (values_of(prediction.calibration) or how_sure.Calibration()).calibrator(
+        side, sampling_of(len(prediction.rollouts))
+    )
+    return Told(
+        side=side,
+        label=label,
+        sure=sure,
+        completions=sum(one is not None for one in labels),
+        unread=sum(one is None for one in labels),
+        calibrator=None if calibrator.method is Method.NONE else calibrator,
+        calibration=prediction.calibration,
+        contradicts=how_sure.contradicts(label, harm),
+        before=sure.marginal is None and harm is not None,
+    )
