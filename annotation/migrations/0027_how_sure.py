@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0023_queues_without_groups_are_for_everybody'),
+        ('annotation', '0026_items_skipped_before'),
     ]
 
     operations = [
