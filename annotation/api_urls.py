@@ -9,6 +9,7 @@ from annotation.api import (
     items,
     moderation,
     reviews,
+    withdraw,
 )
 from annotation.web.openapi import SCHEMA_SETTINGS, DocsView
 from annotation.web.problems import no_such_endpoint
@@ -19,6 +20,8 @@ urlpatterns = [
     path("api/v1/items", items.ItemsView.as_view(), name="api-items"),
     path("api/v1/items/<int:item_id>", items.ItemView.as_view(), name="api-item"),
     path("api/v1/items/<int:item_id>/appeals", appeals.AppealView.as_view(), name="api-appeal"),
+    path("api/v1/items/withdraw", withdraw.WithdrawManyView.as_view(), name="api-withdraw-many"),
+    path("api/v1/items/<int:item_id>/withdraw", withdraw.WithdrawView.as_view(), name="api-withdraw"),
     path("v1/moderations", moderation.OpenAIView.as_view(), name="openai-moderations"),
     path("api/v1/moderate", moderation.ModerateView.as_view(), name="api-moderate"),
     path("api/v1/moderate/stream", moderation.StreamView.as_view(), name="api-moderate-stream"),

@@ -21,6 +21,10 @@ class LeaseExpired(ServiceError):
     """Your hold on this item has run out. Your work is kept as a draft: take the item again to submit it."""
 
 
+class ItemWithdrawn(LeaseExpired):
+    """The sender has withdrawn this item: it needs no decision any more. What you wrote is kept as a draft."""
+
+
 class AssignmentNotFound(ServiceError):
     """There is no such assignment of yours."""
 

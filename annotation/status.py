@@ -13,7 +13,10 @@ class Role(TextChoices):
 
 
 class ItemStatus(TextChoices):
-    """An item's place in the loop. Writers: ingest.store_items, predictions.predict, review.submit, review.gold."""
+    """An item's place in the loop.
+
+    Writers: ingest.store_items, predictions.predict, review.submit, review.gold, items.withdraw.
+    """
 
     PENDING = "pending", _("Waiting for the guard")
     PREDICTING = "predicting", _("The guard is reasoning")
@@ -21,6 +24,7 @@ class ItemStatus(TextChoices):
     ESCALATED = "escalated", _("Escalated to a lead")
     REVIEWED = "reviewed", _("Reviewed")
     PREDICTION_FAILED = "prediction_failed", _("Prediction failed")
+    WITHDRAWN = "withdrawn", _("Withdrawn by its sender")
 
 
 class Lane(TextChoices):
@@ -93,11 +97,12 @@ class ErrorKind(TextChoices):
 
 
 class AppealState(TextChoices):
-    """Writer: review.appeals."""
+    """Writers: review.appeals, items.withdraw."""
 
     OPEN = "open", _("Open")
     UPHELD = "upheld", _("The verdict stands")
     OVERTURNED = "overturned", _("The verdict was changed")
+    WITHDRAWN = "withdrawn", _("Not decided: the item was withdrawn")
 
 
 class RegenerationState(TextChoices):
@@ -193,12 +198,15 @@ class EventKind(TextChoices):
     THRESHOLDS_CHANGED = "thresholds_changed", _("Moderation thresholds changed")
     WEBHOOK_CHANGED = "webhook_changed", _("Webhook changed")
     WEBHOOK_REPLAYED = "webhook_replayed", _("Webhook message sent again")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
 class WebhookEvent(TextChoices):
     """Events that webhooks can subscribe to."""
 
     DECIDED = "item.decided", _("An item is decided")
+    DECISION_CHANGED = "item.decision_changed", _("A decision is changed or taken back")
+    WITHDRAWN = "item.withdrawn", _("An item is withdrawn by its sender")
     PROMOTED = "version.promoted", _("A version is promoted or rolled back")
     RUN_FINISHED = "run.finished", _("A run has ended")
 

@@ -97,6 +97,7 @@ urlpatterns = [
     path("items/decide/", chosen_items.decide, name="items_decide"),
     path("items/<int:item_id>/", items.item, name="item"),
     path("items/<int:item_id>/take/", items.take, name="item_take"),
+    path("items/<int:item_id>/withdraw/", items.withdraw, name="item_withdraw"),
     path("items/<int:item_id>/retry/", items.retry, name="item_retry"),
     path("frames/<int:prediction_id>/<int:medium>/<int:index>.png", media.frame, name="frame"),
     path("media/<slug:sha256>/", media.asset, name="asset"),

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from annotation.api.authentication import needs_scope
 from annotation.api.shapes import items as shapes
+from annotation.api.withdraw import withdraw_one
 from annotation.doorbell import ring
 from annotation.ingest.read_media import MediaFinder, files_of_upload, no_files, with_fetching
 from annotation.ingest.read_rows import read_row
@@ -143,7 +144,8 @@ class ItemsView(APIView):
 
 
 class ItemView(APIView):
-    permission_classes = [needs_scope(ApiScope.ITEMS_READ)]
+    def get_permissions(self) -> Sequence[Any]:
+        return [needs_scope(ApiScope.ITEMS_READ if self.request.method in ("GET", "HEAD") else ApiScope.ITEMS_WRITE)()]
 
     @extend_schema(operation_id="items_read", responses=answers({200: shapes.ItemShape}, 404))
     def get(self, request: Request, item_id: int) -> Response:
@@ -151,6 +153,15 @@ class ItemView(APIView):
             return Response(item_with_all(item_id))
         except Item.DoesNotExist:
             raise Http404(f"There is no item {item_id}.") from None
+
+    @extend_schema(
+        operation_id="items_delete",
+        request=shapes.WithdrawalInput,
+        responses=answers({200: shapes.WithdrawnShape}, 404, 422),
+        description="The same as POST /items/{item_id}/withdraw.",
+    )
+    def delete(self, request: Request, item_id: int) -> Response:
+        return withdraw_one(request, item_id)
 
 
 def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:

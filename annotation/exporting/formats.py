@@ -17,7 +17,7 @@ from annotation.exporting import canonical, sharegpt, trl
 from annotation.exporting.projection import Drop, Projection
 from annotation.exporting.write_file import ParquetMissing
 
-NO_TARGET = (Drop.TARGET_PENDING, Drop.TARGET_UNAVAILABLE, Drop.NO_PROMPT_LABEL)
+NO_TARGET = (Drop.TARGET_PENDING, Drop.TARGET_UNAVAILABLE, Drop.NO_PROMPT_LABEL, Drop.WITHDRAWN)
 
 
 class UnknownFormat(ServiceError, ValueError):

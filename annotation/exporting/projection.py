@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import TextChoices
 
 from annotation.exporting.values import ReviewedRow
-from annotation.status import TargetSource
+from annotation.status import ItemStatus, TargetSource
 from guardapp.guard.parsing import render_labels
 from guardapp.guard.prompting import Message, chat_messages, message_texts
 from guardapp.guard.verdict import Sample, SeenMedia
@@ -18,12 +18,14 @@ class Drop(TextChoices):
     TARGET_PENDING = "target_pending", "the guard has still to write the reasoning for the corrected verdict"
     TARGET_UNAVAILABLE = "target_unavailable", "no reasoning could be made"
     NO_PROMPT_LABEL = "no_prompt_label", "the gold label has no prompt label"
+    WITHDRAWN = "withdrawn", "the sender has withdrawn the item"
     PLACEHOLDER_IN_TEXT = (
         "placeholder_in_text",
         "the text holds the format's own placeholder, which would be counted as media",
     )
 
 
+WITHDRAWN = ItemStatus.WITHDRAWN.value
 PENDING, UNAVAILABLE = TargetSource.PENDING.value, TargetSource.UNAVAILABLE.value
 Projection = Callable[[ReviewedRow], dict[str, Any] | Drop]
 
@@ -52,7 +54,12 @@ def texts_of(row: ReviewedRow, *, image: str = "", video: str = "") -> tuple[str
 
 
 def completion_of(row: ReviewedRow) -> str | Drop:
-    """Return the training target: the completion the guard should have produced."""
+    """Return the training target: the completion the guard should have produced.
+
+    There is none for a withdrawn item, which nobody should train on.
+    """
+    if row.status == WITHDRAWN:
+        return Drop.WITHDRAWN
     if row.target_source == PENDING:
         return Drop.TARGET_PENDING
     if row.target_source == UNAVAILABLE:

@@ -98,6 +98,7 @@ class ReviewedRow:
     source: Annotated[str, Column("item__source")]
     external_id: Annotated[str, Column("item__external_id")]
     modality: Annotated[str, Column("item__modality")]
+    status: Annotated[str, Column("item__status")]
     prompt: Annotated[str, Column("item__prompt")]
     response: Annotated[str | None, Column("item__response")]
     messages: Annotated[str, Column("item__messages", raw=True)]

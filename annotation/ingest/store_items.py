@@ -6,6 +6,7 @@ Idempotent on (source, external_id). A bad row does not fail its batch.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -36,6 +37,7 @@ class _Stored(NamedTuple):
     response: str | None
     content_hash: str
     messages: list[dict[str, Any]]
+    withdrawn_at: datetime | None
 
 
 def ingest_items(
@@ -49,7 +51,7 @@ def ingest_items(
 
     If an identity occurs twice in one call, the first row is used; a later one is "exists" if its content is the same,
     otherwise rejected. If the identity is already in the database, the result is "exists" if the content is the same,
-    otherwise "conflict". Metadata does not count as content.
+    otherwise "conflict". Metadata does not count as content. An item that its sender has withdrawn stays withdrawn.
     """
     try:
         review_queue = ReviewQueue.objects.get(slug=queue)
@@ -150,8 +152,14 @@ def _attach_media(with_media: Sequence[tuple[Candidate, int]]) -> None:
 
 
 def _existing_result(candidate: Candidate, stored: _Stored) -> RowResult:
-    if candidate.says_the_same(*stored[1:]):
-        return RowResult(candidate.index, RowStatus.EXISTS, stored.id, candidate.row.external_id)
+    if candidate.says_the_same(stored.prompt, stored.response, stored.content_hash, stored.messages):
+        return RowResult(
+            candidate.index,
+            RowStatus.EXISTS,
+            stored.id,
+            candidate.row.external_id,
+            withdrawn=stored.withdrawn_at is not None,
+        )
     error = FieldError(
         "/external_id", "is taken by an item with other content, which was not changed. Send a new id for new content."
     )

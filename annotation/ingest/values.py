@@ -94,10 +94,11 @@ class RowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """The answer for one row, in the order of the request."""
+    """The answer for one row, in the order of the request. `withdrawn`: it exists and stays withdrawn."""
 
     index: int
     status: RowStatus
     id: int | None
     external_id: str
     errors: tuple[FieldError, ...] = ()
+    withdrawn: bool = False

@@ -25,6 +25,7 @@ WAITS_NOT = {
     ItemStatus.ESCALATED: gettext_noop("it is escalated to a lead"),
     ItemStatus.REVIEWED: gettext_noop("it is reviewed"),
     ItemStatus.PREDICTION_FAILED: gettext_noop("its prediction failed"),
+    ItemStatus.WITHDRAWN: gettext_noop("its sender has withdrawn it"),
 }
 
 
@@ -106,6 +107,10 @@ def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
         if BulkDecision.objects.filter(pk=bulk.pk, undone_at__isnull=True).update(undone_at=now) != 1:
             raise BulkUndone
         for review in bulk.reviews.filter(retraction__isnull=True).select_related("item__queue", "assignment"):
+            item = Item.objects.select_for_update(of=("self",)).get(pk=review.item_id)
+            if item.status == ItemStatus.WITHDRAWN:
+                kept[str(item.pk)] = WAITS_NOT[ItemStatus.WITHDRAWN]
+                continue
             gold = GoldLabel.objects.standing().filter(review=review).first()
             if gold is None or gold.used_at is not None:
                 kept[str(review.item_id)] = (

@@ -49,6 +49,7 @@ def item_with_all(item_id: int) -> dict[str, Any]:
         "lane": item.lane,
         "priority": item.priority,
         "created_at": item.created_at,
+        "withdrawn_at": item.withdrawn_at,
         "error": {"code": item.error_code, "message": item.error_message} if item.error_code else None,
         "prediction": None if item.prediction is None else prediction_of(item.prediction),
         "reviews": list(reviews),

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from annotation.models.items import Item
 from annotation.models.people import User
 from annotation.status import DeliveryState
 
@@ -32,7 +33,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one webhook, created in its event's transaction. Sent at least once, in no guaranteed order.
+    """One message to one webhook, created in its event's transaction. Sent at least once; those about one item in order.
 
     `due_at` is the time of the next attempt or, during an attempt, the time its claim ends. A replay keeps `message`
     unchanged.
@@ -41,6 +42,15 @@ class Delivery(models.Model):
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     message = models.UUIDField(default=uuid.uuid4)
     event = models.CharField(max_length=32)
+    item = models.ForeignKey(
+        Item,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        help_text="the item it is about: it waits for the earlier messages about it",
+    )
     payload = models.JSONField()
     state = models.CharField(max_length=16, choices=DeliveryState, default=DeliveryState.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -58,6 +68,11 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state=DeliveryState.WAITING), name="delivery_due"),
             models.Index(fields=["webhook", "-id"], name="delivery_newest"),
+            models.Index(
+                fields=["webhook", "item", "id"],
+                condition=Q(state=DeliveryState.WAITING, item__isnull=False),
+                name="delivery_waits_for_earlier",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -148,7 +148,7 @@ def _originals(found: QuerySet[Any]) -> None:
         (Path(settings.MEDIA_ROOT) / path).unlink(missing_ok=True)
 
 
-OPEN = [status for status in ItemStatus if status != ItemStatus.REVIEWED]
+OPEN = [status for status in ItemStatus if status not in (ItemStatus.REVIEWED, ItemStatus.WITHDRAWN)]
 
 
 def _open_items(pk: OuterRef) -> QuerySet[Item]:

@@ -13,13 +13,14 @@ from typing import Any
 
 import orjson
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from annotation import prometheus
 from annotation.database import clock
 from annotation.database.kept_statements import Select
 from annotation.errors import ServiceError
-from annotation.models import Delivery, Event, User, Webhook
+from annotation.models import Delivery, Event, Item, User, Webhook
 from annotation.models.claims import DELIVERY_CLAIMS
 from annotation.outbound.safe_requests import Answer, NotDelivered, check_url, post
 from annotation.status import DeliveryState, EventKind, WebhookEvent
@@ -36,14 +37,17 @@ class WebhookNotUsable(ServiceError):
     """This webhook cannot be saved."""
 
 
-def announce(*, event: WebhookEvent, payload: dict[str, Any]) -> None:
-    """Queue an event's messages. Call it in the event's transaction, so that both are stored or neither."""
+def announce(*, event: WebhookEvent, payload: dict[str, Any], item: Item | None = None) -> None:
+    """Queue an event's messages. Call it in the event's transaction, so that both are stored or neither.
+
+    Messages about one item are sent in the order of these calls, which must therefore hold the lock on its row.
+    """
     subscribed = [hook for hook in _ACTIVE.rows() if event.value in hook.events]
     if subscribed:
         now = clock.now()
         Delivery.objects.bulk_create(
             [
-                Delivery(webhook=hook, event=event.value, payload=payload, created_at=now, due_at=now)
+                Delivery(webhook=hook, event=event.value, item=item, payload=payload, created_at=now, due_at=now)
                 for hook in subscribed
             ]
         )
@@ -55,12 +59,27 @@ def deliver_due(*, limit: int = 50, seconds: float = 20.0) -> bool:
     The time is limited so that unresponsive addresses do not hold up the worker's other work.
     """
     deadline = time.monotonic() + seconds
-    due = list(Delivery.objects.filter(DELIVERY_CLAIMS.free()).order_by("due_at")[: limit + 1])
-    for number, delivery in enumerate(due):
-        if number == limit or time.monotonic() > deadline:
-            return True
-        _deliver(delivery)
+    while due := _due(limit):
+        for delivery in due:
+            if time.monotonic() > deadline:
+                return True
+            _deliver(delivery)
+            limit -= 1
+        if limit <= 0:
+            return bool(_due(1))
     return False
+
+
+def _due(limit: int) -> list[Delivery]:
+    """The next due messages.
+
+    One about an item waits until every earlier one about it to the same webhook has been accepted or has failed.
+    """
+    earlier = Delivery.objects.filter(
+        webhook=OuterRef("webhook"), item=OuterRef("item"), id__lt=OuterRef("id"), state=DeliveryState.WAITING
+    )
+    due = Delivery.objects.filter(DELIVERY_CLAIMS.free(), Q(item__isnull=True) | ~Exists(earlier))
+    return list(due.order_by("due_at", "id")[:limit])
 
 
 def replay(*, delivery: Delivery, actor: User) -> Delivery:
@@ -70,6 +89,7 @@ def replay(*, delivery: Delivery, actor: User) -> Delivery:
             webhook=delivery.webhook,
             message=delivery.message,
             event=delivery.event,
+            item_id=delivery.item_id,
             payload=delivery.payload,
             due_at=clock.now(),
         )

@@ -10,12 +10,13 @@ from annotation.doorbell import ring
 from annotation.errors import ServiceError
 from annotation.items import lists
 from annotation.items.skipped import take_skipped
+from annotation.items.withdraw import WithdrawalReasonTooLong, reason_of, withdraw_item
 from annotation.models import GoldLabel, Item
 from annotation.pages.item_filters import filter_context, search_for
 from annotation.predictions.claims import ItemHasNotFailed, retry_failed
 from annotation.review.item_life import life_of, shown_metadata, sight_of
 from annotation.review.page_values import media_of
-from annotation.status import AppealState
+from annotation.status import AppealState, ItemStatus
 from annotation.tasks import predict
 from annotation.web.permissions import is_htmx, item_for, leads_only, person
 
@@ -56,6 +57,7 @@ def item(request: HttpRequest, item_id: int) -> HttpResponse:
             "stale_gold": None
             if disguised
             else GoldLabel.objects.standing().filter(item=found, stale_at__isnull=False).first(),
+            "withdrawn_reason": reason_of(found) if found.status == ItemStatus.WITHDRAWN else "",
             "blurred": user.blur_media or found.queue.blur_default,
         },
     )
@@ -87,6 +89,20 @@ def take(request: HttpRequest, item_id: int) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("item", found.pk)
     return redirect("review", queue.slug)
+
+
+@require_POST
+@leads_only
+def withdraw(request: HttpRequest, item_id: int) -> HttpResponse:
+    """Withdraw an item on behalf of its sender."""
+    found = get_object_or_404(Item, pk=item_id)
+    try:
+        made = withdraw_item(item_id=found.pk, by=person(request), reason=request.POST.get("reason", ""))
+    except WithdrawalReasonTooLong as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("Withdrawn.") if made.now else _("It was withdrawn before."))
+    return redirect("item", found.pk)
 
 
 def _id(request: HttpRequest, name: str) -> int | None:

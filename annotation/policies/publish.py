@@ -145,7 +145,7 @@ def gold_of(codes: Sequence[str]) -> QuerySet[GoldLabel]:
 
 
 def stale_gold() -> QuerySet[GoldLabel]:
-    return GoldLabel.objects.standing().filter(stale_at__isnull=False)
+    return GoldLabel.objects.standing().filter(stale_at__isnull=False).exclude(item__status=ItemStatus.WITHDRAWN)
 
 
 def send_to_review(*, gold_ids: Sequence[int], by: User) -> int:

@@ -10,7 +10,7 @@ from annotation.status import ItemStatus
 
 @dataclass(frozen=True, slots=True)
 class InferenceBacklog:
-    """Counts of items by prediction state. `predicted` includes items in later states."""
+    """Counts of items by prediction state. `predicted` includes items in later states; withdrawn ones are left out."""
 
     waiting: int
     predicted: int
@@ -24,7 +24,7 @@ class InferenceBacklog:
 def inference_backlog() -> InferenceBacklog:
     waiting = Q(status__in=[ItemStatus.PENDING, ItemStatus.PREDICTING])
     failed = Q(status=ItemStatus.PREDICTION_FAILED)
-    counts = Item.objects.aggregate(
+    counts = Item.objects.exclude(status=ItemStatus.WITHDRAWN).aggregate(
         waiting=Count("pk", filter=waiting), failed=Count("pk", filter=failed), total=Count("pk")
     )
     return InferenceBacklog(counts["waiting"], counts["total"] - counts["waiting"] - counts["failed"], counts["failed"])

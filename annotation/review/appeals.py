@@ -8,9 +8,10 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.database.kept_statements import Select
-from annotation.errors import ServiceError
+from annotation.errors import ItemWithdrawn, ServiceError
 from annotation.models import Appeal, Event, GoldLabel, Item, User
 from annotation.status import AppealState, EventKind, ItemStatus, Lane
 
@@ -34,7 +35,7 @@ class AppealReasonMissing(ServiceError):
 def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appellant: str = "") -> Appeal:
     """Return the item to the front of its queue.
 
-    Raises NothingToAppeal, AppealOpenAlready, AppealReasonMissing.
+    Raises NothingToAppeal, AppealOpenAlready, AppealReasonMissing, ItemWithdrawn.
     """
     reason, now = reason.strip(), timezone.now()
     if not reason:
@@ -42,6 +43,8 @@ def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appel
     try:
         with transaction.atomic():
             locked = Item.objects.select_for_update(of=("self",)).get(pk=item.pk)
+            if locked.status == ItemStatus.WITHDRAWN:
+                raise ItemWithdrawn(_("The sender has withdrawn this item, so its verdict cannot be appealed."))
             gold = GoldLabel.objects.standing().filter(item=locked).first()
             if gold is None or locked.status != ItemStatus.REVIEWED:
                 raise (

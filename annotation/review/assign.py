@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from annotation.database import clock
 from annotation.database.kept_statements import Select
-from annotation.errors import ItemTaken
+from annotation.errors import ItemTaken, ItemWithdrawn
 from annotation.models import Assignment, HiddenGold, Item, Review, ReviewQueue, User
 from annotation.queues.access import QueueNotYours, queue_of
 from annotation.queues.conditions import Conditions
@@ -70,12 +70,14 @@ def assign_escalated(*, lead: User, item: Item | None = None) -> Assignment | No
 def take_again(*, reviewer: User, token: uuid.UUID) -> Assignment:
     """Lease the item of an expired assignment again, if nobody else has taken it.
 
-    Raises ItemTaken, AssignmentNotFound, QueueNotYours.
+    Raises ItemTaken, ItemWithdrawn, AssignmentNotFound, QueueNotYours.
     """
     now = clock.now()
     open_to_them = [ItemStatus.READY, ItemStatus.ESCALATED] if reviewer.is_lead else [ItemStatus.READY]
     with transaction.atomic():
         old = assignment_by_token(reviewer, token)
+        if old.item.status == ItemStatus.WITHDRAWN:
+            raise ItemWithdrawn
         if old.state == AssignmentState.ACTIVE and old.expires_at > now:
             return old
         held = Assignment.objects.filter(

@@ -9,7 +9,7 @@ from annotation.database import clock
 from annotation.database.kept_statements import Update, insert
 from annotation.errors import SnapshotUsedIt
 from annotation.models import Event, GoldLabel, HardSample, Item, Prediction, Review, User
-from annotation.outbound.webhooks import announce
+from annotation.outbound.item_messages import announce_changed, announce_settled
 from annotation.predictions.active_policy import known_categories
 from annotation.predictions.target_reasoning import reasoning_from_rollouts
 from annotation.review.appeals import close_appeal, reopen_appeal
@@ -23,7 +23,6 @@ from annotation.status import (
     ReviewMode,
     StepMark,
     TargetSource,
-    WebhookEvent,
 )
 from guardapp.guard.steps import categories_named
 
@@ -62,7 +61,9 @@ def settle(
     steps, target_source = target_reasoning(decision, review.prediction, ReviewMode(review.mode))
     known = {one.code: one for one in known_categories(review.policy_version)}
     steps = naming_categories(steps, decision.categories, {code: one.name for code, one in known.items()})
+    earlier: GoldLabel | None = None
     if _SUPERSEDE.run(item=item.pk, now=now):
+        earlier = GoldLabel.objects.filter(item=item, superseded_at=now).order_by("-id").first()
         Event.objects.create(kind=EventKind.GOLD_SUPERSEDED, item=item, at=now, detail={"review": review.pk})
     gold = insert(
         GoldLabel(
@@ -87,22 +88,10 @@ def settle(
         HardSample.objects.create(gold=gold, prediction=review.prediction, errors=errors, created_at=now)
     _SETTLED.run(item=item.pk)
     close_appeal(item=item, gold=gold, now=now)
-    insert(
+    settled = insert(
         Event(kind=EventKind.GOLD_SETTLED, item=item, at=now, detail={"errors": errors, "target_source": target_source})
     )
-    announce(
-        event=WebhookEvent.DECIDED,
-        payload={
-            "item": item.pk,
-            "source": item.source,
-            "external_id": item.external_id,
-            "prompt_label": gold.prompt_label,
-            "response_label": gold.response_label,
-            "categories": gold.categories,
-            "settled_by": gold.source,
-            "policy_version": str(gold.policy_version),
-        },
-    )
+    announce_settled(item=item, gold=gold, earlier=earlier, event=settled)
     return gold
 
 
@@ -172,13 +161,14 @@ def contradictions(decision: Decision, prediction: Prediction | None) -> list[st
 def withdraw(*, item: Item, actor: User, now: datetime) -> None:
     """Withdraw the standing gold label and restore the one it superseded.
 
-    Raises SnapshotUsedIt if a snapshot contains it.
+    The caller must hold the lock on the item's row. Raises SnapshotUsedIt if a snapshot contains it.
     """
     standing = GoldLabel.objects.standing().filter(item=item)
-    for gold in standing.filter(used_at__isnull=True):
+    taken_back = list(standing.filter(used_at__isnull=True))
+    for gold in taken_back:
         reopen_appeal(gold=gold)
     if standing.filter(used_at__isnull=True).update(withdrawn_at=now):
-        Event.objects.create(kind=EventKind.GOLD_WITHDRAWN, item=item, actor=actor, at=now)
+        event = Event.objects.create(kind=EventKind.GOLD_WITHDRAWN, item=item, actor=actor, at=now)
         replaced = (
             GoldLabel.objects.filter(item=item, superseded_at__isnull=False, withdrawn_at__isnull=True)
             .order_by("-id")
@@ -186,6 +176,7 @@ def withdraw(*, item: Item, actor: User, now: datetime) -> None:
         )
         if replaced is not None:
             GoldLabel.objects.filter(pk=replaced.pk).update(superseded_at=None)
+        announce_changed(item=item, earlier=taken_back[0], present=replaced, because="undo", event=event)
     elif standing.exists():
         raise SnapshotUsedIt
 

@@ -14,6 +14,8 @@ from annotation.models import Assignment, Event, GoldLabel, HiddenGold, Item, Pr
 from annotation.review.page_values import Step, reviewed_steps
 from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus, Lane, ReviewMode
 
+# nobody has to judge such an item any more
+DONE = (ItemStatus.REVIEWED, ItemStatus.WITHDRAWN)
 # metadata key under which corpus importers store the gold labels
 CORPUS_LABELS = "labels"
 KINDS_OF_A_NEW_ITEM = (EventKind.INGESTED, EventKind.PREDICTED)
@@ -61,6 +63,8 @@ def sight_of(user: User, items: Sequence[Item]) -> Sight:
         rounds = ended.get(item.pk, set())
         if item.pk in held:
             return True
+        if item.status == ItemStatus.WITHDRAWN:
+            return False
         if item.status == ItemStatus.REVIEWED:
             return item.pk in gold and not rounds
         return item.round not in rounds and not (rounds and item.lane == Lane.APPEAL)
@@ -79,7 +83,7 @@ def sight_of(user: User, items: Sequence[Item]) -> Sight:
         reviews_hidden=frozenset(
             item.pk
             for item in items
-            if item.pk in undecided or (item.status != ItemStatus.REVIEWED and item.pk not in decided)
+            if item.pk in undecided or (item.status not in DONE and item.pk not in decided)
         ),
     )
 
@@ -89,7 +93,8 @@ def disguised_for(user: User) -> QuerySet[HiddenGold, int]:
     judged = Assignment.objects.filter(item=OuterRef("item"), reviewer=user).exclude(
         Q(state__in=REOPENABLE) | Q(state=AssignmentState.ACTIVE)
     )
-    return HiddenGold.objects.filter(~Exists(judged), active=True).values_list("item", flat=True)
+    shown = HiddenGold.objects.filter(~Exists(judged), active=True).exclude(item__status=ItemStatus.WITHDRAWN)
+    return shown.values_list("item", flat=True)
 
 
 def _may_be_blind(item: Item) -> bool:
@@ -101,7 +106,7 @@ def shown_metadata(user: User, item: Item) -> dict[str, Any]:
 
     Labels from a corpus are shown only to leads, and only after people have decided.
     """
-    decided = user.is_lead and item.status == ItemStatus.REVIEWED
+    decided = user.is_lead and item.status in DONE
     return {name: value for name, value in item.metadata.items() if decided or name != CORPUS_LABELS}
 
 

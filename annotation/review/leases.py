@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from annotation.database import clock
 from annotation.database.kept_statements import Select, Update, insert
-from annotation.errors import AssignmentNotFound, LeaseExpired
+from annotation.errors import AssignmentNotFound, ItemWithdrawn, LeaseExpired
 from annotation.models import Assignment, Event, Item, Presence, ReviewQueue, User
-from annotation.status import AssignmentState, EventKind
+from annotation.status import AssignmentState, EventKind, ItemStatus
 
 # pages report every 20 seconds
 GONE_AFTER = timedelta(seconds=60)
@@ -31,13 +31,13 @@ def open_ahead(*, reviewer: User, token: uuid.UUID) -> bool:
 
 
 def extend_lease(*, reviewer: User, token: uuid.UUID) -> Assignment:
-    """Extend the lease on the page's heartbeat. Raises LeaseExpired."""
+    """Extend the lease on the page's heartbeat. Raises LeaseExpired, ItemWithdrawn."""
     now = clock.now()
     assignment = assignment_by_token(reviewer, token)
     expires_at = now + timedelta(minutes=assignment.queue.lease_minutes)
     alive = Assignment.objects.filter(pk=assignment.pk, state=AssignmentState.ACTIVE, expires_at__gt=now)
     if alive.update(expires_at=expires_at) != 1:
-        raise LeaseExpired
+        raise gone(assignment)
     assignment.expires_at = expires_at
     return assignment
 
@@ -79,14 +79,20 @@ def give_back_slot(assignment: Assignment, *, skipped_at: datetime | None = None
 
 
 def active_assignment(reviewer: User, token: uuid.UUID, now: datetime) -> Assignment:
-    """The live assignment with its item, queue and prediction. Raises LeaseExpired, AssignmentNotFound.
+    """The live assignment with its item, queue and prediction. Raises LeaseExpired, ItemWithdrawn, AssignmentNotFound.
 
     The rows of the assignment and the item are locked if the database supports it.
     """
     assignment = assignment_by_token(reviewer, token, lock=True)
     if assignment.state != AssignmentState.ACTIVE or assignment.expires_at <= now:
-        raise LeaseExpired
+        raise gone(assignment)
     return assignment
+
+
+def gone(assignment: Assignment) -> LeaseExpired:
+    """Why the lease is held no more. A withdrawn item ends every lease on it."""
+    withdrawn = assignment.item.status == ItemStatus.WITHDRAWN and assignment.state == AssignmentState.EXPIRED
+    return ItemWithdrawn() if withdrawn else LeaseExpired()
 
 
 def assignment_by_token(reviewer: User, token: uuid.UUID, *, lock: bool = False) -> Assignment:

@@ -36,7 +36,7 @@ def submit_review(
 ) -> Review:
     """Store the review and settle gold. Idempotent by `idempotency_key`. `upholds`: see review.adjudication.
 
-    Raises LeaseExpired (the decision is saved as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound,
+    Raises LeaseExpired or ItemWithdrawn (the decision is saved as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound,
     SideGone.
     """
     if not 8 <= len(idempotency_key) <= 64:

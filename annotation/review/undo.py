@@ -4,10 +4,11 @@ import uuid
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.database import clock
 from annotation.database.kept_statements import Select
-from annotation.errors import AssignmentNotFound, LeftItemGone, NothingToUndo, SettledByLead
+from annotation.errors import AssignmentNotFound, ItemWithdrawn, LeftItemGone, NothingToUndo, SettledByLead
 from annotation.models import Assignment, Draft, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.queues.access import QueueNotYours, may_see_item, queue_of
 from annotation.review.assign import lease_again
@@ -28,7 +29,7 @@ _LAST = Select(
 def undo_last(*, reviewer: User) -> Assignment:
     """Undo what the person did last: a review, a skip or an escalation. It never undoes anything older.
 
-    Raises NothingToUndo, SettledByLead, SnapshotUsedIt, LeftItemGone, QueueNotYours.
+    Raises NothingToUndo, SettledByLead, SnapshotUsedIt, LeftItemGone, ItemWithdrawn, QueueNotYours.
     """
     last = _LAST.first(reviewer=reviewer.pk)
     if last is None:
@@ -49,7 +50,7 @@ def undo_assignment(*, reviewer: User, token: uuid.UUID) -> Assignment:
 def undo_left(*, reviewer: User, token: uuid.UUID) -> Assignment:
     """Bring a skipped or escalated item back to the person, unless it has gone to somebody else or on.
 
-    Raises NothingToUndo, LeftItemGone, QueueNotYours.
+    Raises NothingToUndo, LeftItemGone, ItemWithdrawn, QueueNotYours.
     """
     now = clock.now()
     with transaction.atomic():
@@ -63,6 +64,8 @@ def undo_left(*, reviewer: User, token: uuid.UUID) -> Assignment:
             raise NothingToUndo
         if queue_of(reviewer, item.queue.slug) is None:
             raise QueueNotYours
+        if item.status == ItemStatus.WITHDRAWN:
+            raise ItemWithdrawn(_("The sender has withdrawn this item, so it cannot come back to you."))
         if ended.takes_slot:
             _take_left(item, ended, reviewer, or_escalated=escalated or reviewer.is_lead)
             if escalated and item.status == ItemStatus.ESCALATED and not _escalated_by_others(item):
@@ -95,7 +98,7 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
     """Retract one of the person's last ten reviews.
 
     Withdraws its gold, leases the item to the person again and restores their work as a draft.
-    Raises NothingToUndo, SettledByLead, SnapshotUsedIt, QueueNotYours.
+    Raises NothingToUndo, SettledByLead, SnapshotUsedIt, ItemWithdrawn, QueueNotYours.
     """
     now = clock.now()
     with transaction.atomic():
@@ -108,6 +111,8 @@ def undo_review(*, reviewer: User, review_id: int) -> Assignment:
         # undone in another tab while this request waited for the lock
         if ReviewRetraction.objects.filter(review=review).exists():
             raise NothingToUndo
+        if item.status == ItemStatus.WITHDRAWN:
+            raise ItemWithdrawn(_("The sender has withdrawn this item, so your review of it stays as it is."))
         if review.hidden_gold_id is not None:
             return _undo_on_hidden_gold(review, item, now)
         settled_by_lead = GoldLabel.objects.standing().filter(

@@ -154,6 +154,7 @@ _STATUS_BADGES = {
     "escalated": ("warn", "flag"),
     "reviewed": ("good", "check"),
     "prediction_failed": ("bad", "circle-alert"),
+    "withdrawn": ("", "x"),
 }
 
 
@@ -235,6 +236,7 @@ _EVENT_ICONS = {
     "gold_withdrawn": "undo-2",
     "snapshot_created": "save",
     "exported": "download",
+    "withdrawn": "x",
 }
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from annotation.database import clock
 from annotation.database.lists import COUNTED_UP_TO, count_some
 from annotation.models import GoldLabel, ModelVersion
+from annotation.status import ItemStatus
 from training.models import DatasetSnapshot, Firing, Pipeline, RetrainSchedule
 from training.status import OPEN, FiringOutcome, RunStatus, Trigger
 
@@ -67,8 +68,9 @@ def trained_until() -> datetime:
 
 
 def gold_to_train() -> QuerySet[GoldLabel]:
-    """Standing gold settled since then."""
-    return GoldLabel.objects.standing().filter(settled_at__gt=trained_until(), settled_at__lte=clock.now())
+    """Standing gold settled since then, without that of withdrawn items."""
+    gold = GoldLabel.objects.standing().filter(settled_at__gt=trained_until(), settled_at__lte=clock.now())
+    return gold.exclude(item__status=ItemStatus.WITHDRAWN)
 
 
 def new_hard_samples(*, most: int = COUNTED_UP_TO) -> int:

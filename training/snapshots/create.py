@@ -17,7 +17,7 @@ from annotation.database import clock
 from annotation.models import Event, GoldLabel, User
 from annotation.predictions.production import production_or_none
 from annotation.review.gold import mark_used
-from annotation.status import EventKind, TargetSource
+from annotation.status import EventKind, ItemStatus, TargetSource
 from training.errors import BenchmarkNotTrainedOn, GoldChanged, NotEnoughGold, SnapshotDamaged, SnapshotNameTaken
 from training.files import file_of
 from training.models import DatasetSnapshot, SnapshotRow
@@ -89,8 +89,9 @@ def create_snapshot(*, created_by: User, name: str = "", filters: SnapshotFilter
 
 
 def eligible_gold(filters: SnapshotFilters) -> QuerySet[GoldLabel]:
-    """Standing gold whose settle window has passed, oldest first."""
+    """Standing gold whose settle window has passed, oldest first, without that of withdrawn items."""
     gold = GoldLabel.objects.standing().filter(settled_at__lte=filters.settled_before or clock.now())
+    gold = gold.exclude(item__status=ItemStatus.WITHDRAWN)
     if filters.sources:
         gold = gold.filter(item__source__in=filters.sources)
     if filters.queues:

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from annotation.ingest.language_codes import LONGEST
 from annotation.ingest.read_messages import MAX_MESSAGES, MAX_NAME, ROLES
 from annotation.ingest.values import ABOUT, ABOUT_FOR_REVIEWERS, MAX_BATCH, MAX_TEXT_CHARACTERS, RowStatus
+from annotation.items.withdraw import MAX_REASON_CHARACTERS
 from annotation.status import GoldSource, ItemStatus, Lane, ReviewKind, ReviewMode, TargetSource
 from annotation.web.openapi import FieldErrorShape
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
@@ -126,6 +127,7 @@ class RowResultShape(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=[one.value for one in RowStatus])
     id = serializers.IntegerField(allow_null=True)
     external_id = serializers.CharField()
+    withdrawn = serializers.BooleanField(help_text="exists, and was withdrawn before: it stays so")
     errors = FieldErrorShape(many=True)  # type: ignore[assignment]
 
 
@@ -213,6 +215,48 @@ class GoldShape(serializers.Serializer[Any]):
     hard = serializers.ListField(child=serializers.CharField(), allow_null=True)
 
 
+WITHDRAWAL_RESULTS = ("withdrawn", "already", "unknown")
+
+
+class WithdrawalInput(serializers.Serializer[Any]):
+    reason = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=MAX_REASON_CHARACTERS, help_text="why, for the record"
+    )
+
+
+class IdentityInput(serializers.Serializer[Any]):
+    source = serializers.CharField(max_length=100, required=False)  # type: ignore[assignment]
+    external_id = serializers.CharField(max_length=200, trim_whitespace=False)
+
+
+class WithdrawalsInput(WithdrawalInput):
+    items = IdentityInput(many=True, allow_empty=False, max_length=MAX_BATCH)
+
+
+class WithdrawnShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    external_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=ItemStatus.choices)
+    withdrawn_at = serializers.DateTimeField()
+    reason = serializers.CharField(help_text="of the first withdrawal")
+
+
+class WithdrawalResultShape(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    external_id = serializers.CharField()
+    id = serializers.IntegerField(allow_null=True)
+    result = serializers.ChoiceField(choices=WITHDRAWAL_RESULTS)
+
+
+class WithdrawalsShape(serializers.Serializer[Any]):
+    withdrawn = serializers.IntegerField()
+    already = serializers.IntegerField()
+    unknown = serializers.IntegerField()
+    results = WithdrawalResultShape(many=True)
+
+
 class ItemErrorShape(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
@@ -242,6 +286,7 @@ class ItemShape(ContentShape):
     lane = serializers.ChoiceField(choices=Lane.choices)
     priority = serializers.FloatField()
     created_at = serializers.DateTimeField()
+    withdrawn_at = serializers.DateTimeField(allow_null=True, help_text="when its sender took it back")
     error = ItemErrorShape(allow_null=True)
     prediction = PredictionShape(allow_null=True)
     reviews = ReviewShape(many=True)

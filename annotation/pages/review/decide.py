@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from annotation.database import clock
-from annotation.errors import DecisionNotValid, LeaseExpired, ServiceError
+from annotation.errors import DecisionNotValid, ItemWithdrawn, LeaseExpired, ServiceError
 from annotation.models import Assignment
 from annotation.pages.review.form import AdjudicationForm, DecisionForm
 from annotation.pages.review.held import decision_form, held_assignment, keep_draft, keep_work, meter_exposure
@@ -47,11 +47,11 @@ def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         _decide(request, token, form)
     except DecisionNotValid as error:
         return not_valid(request, assignment, [f"{error.field.replace('_', ' ').capitalize()} {error.message}"])
-    except LeaseExpired:
+    except LeaseExpired as error:
         save_draft(reviewer=assignment.reviewer, token=token, payload=form.draft() | {"first": first})
-        return lease_gone(request, assignment)
+        return lease_gone(request, assignment, error)
     except ServiceError as error:
-        return notice(request, assignment, str(error), status=409)
+        return notice(request, assignment, error, status=409)
     return _next(request, assignment, _("Submitted."))
 
 
@@ -96,9 +96,9 @@ def reveal(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
             prompt_label=first["prompt_label"],
             response_label=first["response_label"],
         )
-    except LeaseExpired:
+    except LeaseExpired as error:
         keep_draft(request, assignment)
-        return lease_gone(request, assignment)
+        return lease_gone(request, assignment, error)
     save_draft(reviewer=assignment.reviewer, token=token, payload=payload | {"first": first})
     return (
         page_response(request, held_assignment(request, token))
@@ -163,9 +163,13 @@ def _leave(request: HttpRequest, token: uuid.UUID, act: Callable[[Assignment], N
     meter_exposure(request, assignment)
     try:
         act(assignment)
-    except LeaseExpired:
+    except ItemWithdrawn as error:
+        # the person is done with it either way
         keep_draft(request, assignment)
-        return lease_gone(request, assignment)
+        return _next(request, assignment, str(error))
+    except LeaseExpired as error:
+        keep_draft(request, assignment)
+        return lease_gone(request, assignment, error)
     return _next(request, assignment, words)
 
 

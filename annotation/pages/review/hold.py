@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from annotation.errors import AssignmentNotFound, DecisionNotValid, LeaseExpired, ServiceError
+from annotation.errors import AssignmentNotFound, DecisionNotValid, ItemWithdrawn, LeaseExpired, ServiceError
 from annotation.pages.review.held import held_assignment, keep_draft, meter_exposure
 from annotation.pages.review.responses import back_url, notice, page_response, seconds_left
 from annotation.review import exposure, leases
@@ -43,7 +43,7 @@ def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     except AssignmentNotFound:
         raise Http404 from None
     except LeaseExpired as error:
-        return JsonResponse({"detail": str(error)}, status=409)
+        return JsonResponse({"detail": str(error), "withdrawn": isinstance(error, ItemWithdrawn)}, status=409)
     meter_exposure(request, assignment)
     leases.seen(user=assignment.reviewer, item=assignment.item)
     here = [other.get_username() for other in leases.others_at(user=assignment.reviewer, item=assignment.item)]
@@ -66,7 +66,7 @@ def retake(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     except AssignmentNotFound:
         raise Http404 from None
     except ServiceError as error:
-        return notice(request, held_assignment(request, token), str(error), status=409)
+        return notice(request, held_assignment(request, token), error, status=409)
     return (
         page_response(request, held_assignment(request, again.token))
         if is_htmx(request)

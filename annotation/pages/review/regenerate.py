@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from annotation.doorbell import ring
-from annotation.errors import LeaseExpired, ServiceError
+from annotation.errors import ItemWithdrawn, LeaseExpired, ServiceError
 from annotation.models import Assignment, Regeneration
 from annotation.pages.review.held import decision_form, held_assignment
 from annotation.review.decision import corrected_steps
@@ -38,6 +38,7 @@ def regenerate(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
         context = {
             "text": str(error),
             "assignment": assignment if isinstance(error, LeaseExpired) else None,
+            "withdrawn": isinstance(error, ItemWithdrawn),
             "back": request.POST.get("back", ""),
         }
         return render(request, "annotation/review/notice.html", context, status=409)

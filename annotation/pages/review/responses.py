@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from annotation.database import clock
-from annotation.errors import LeaseExpired
+from annotation.errors import ItemWithdrawn, LeaseExpired, ServiceError
 from annotation.models import Assignment, ReviewQueue
 from annotation.pages.review.held import keep_draft
 from annotation.review.adjudication_values import dispute_of
@@ -65,12 +65,19 @@ def not_valid(request: HttpRequest, assignment: Assignment, problems: list[str])
     return page_response(request, assignment, problems=problems, status=422)
 
 
-def lease_gone(request: HttpRequest, assignment: Assignment) -> HttpResponse:
-    return notice(request, assignment, str(LeaseExpired()), status=409)
+def lease_gone(request: HttpRequest, assignment: Assignment, error: LeaseExpired) -> HttpResponse:
+    return notice(request, assignment, error, status=409)
 
 
-def notice(request: HttpRequest, assignment: Assignment, text: str, *, status: int) -> HttpResponse:
-    context = {"text": text, "assignment": assignment, "back": request.POST.get("back", "")}
+def notice(request: HttpRequest, assignment: Assignment, error: ServiceError, *, status: int) -> HttpResponse:
+    """Show an error beside the reviewer's work; a withdrawn item cannot be taken again."""
+    withdrawn = isinstance(error, ItemWithdrawn)
+    context = {
+        "text": str(error),
+        "assignment": assignment,
+        "withdrawn": withdrawn,
+        "back": request.POST.get("back", ""),
+    }
     if is_htmx(request):
         return retarget(render(request, "annotation/review/notice.html", context, status=status))
     return render(request, "annotation/review/lease_gone.html", context, status=status)

@@ -39,11 +39,11 @@ function tick() {
   if (left <= 0) expire();
 }
 
-function expire() {
+function expire(why = "lease-gone") {
   if (gone) return;
   gone = true;
   const notice = document.getElementById("review-notice");
-  const template = document.getElementById("lease-gone");
+  const template = document.getElementById(why);
   notice.replaceChildren(template.content.cloneNode(true));
   window.htmx.process(notice);
 }
@@ -63,7 +63,7 @@ async function beat() {
     report.set("unblurred", takeSeconds());
     const answer = await fetch(place.dataset.url, { method: "POST", body: report });
     if (lease() !== place) return;
-    if (answer.status === 409) expire();
+    if (answer.status === 409) expire((await answer.json()).withdrawn ? "item-withdrawn" : "lease-gone");
     else if (answer.ok) {
       const said = await answer.json();
       deadline = performance.now() + said.seconds_left * 1000;
