@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.db import connection, migrations, models, transaction
+from django.db import IntegrityError, connection, migrations, models, transaction
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -11,6 +11,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from annotation.database.migration_operations import AddFieldInPlace, AddIndexQuietly
+from annotation.status import ItemStatus
+from tests.factories import make_item
 from tests.migration_rules import breaches
 
 # those up to here were made before the rules
@@ -56,6 +58,13 @@ def test_a_database_that_has_begun_with_the_single_migrations_goes_on_with_them(
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     assert [(migration.app_label, migration.name) for migration, _ in plan] == since_baseline(loader) != []
+
+
+@pytest.mark.django_db
+def test_a_check_changed_quietly_is_enforced_and_its_name_is_kept() -> None:
+    with pytest.raises(IntegrityError, match="item_status_is_known"), transaction.atomic():
+        make_item(status="lost")  # type: ignore[arg-type]
+    make_item(status=ItemStatus.WITHDRAWN)
 
 
 ITEM = migrations.CreateModel(

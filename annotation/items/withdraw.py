@@ -59,9 +59,7 @@ def withdraw_many(
 ) -> dict[tuple[str, str], Withdrawal]:
     """Withdraw items by (source, external_id), each in its own transaction. Unknown ones are missing in the result."""
     known = rows_of(identities, "pk")
-    return {
-        identity: withdraw_item(item_id=pk, by=by, key=key, reason=reason) for identity, (pk,) in known.items()
-    }
+    return {identity: withdraw_item(item_id=pk, by=by, key=key, reason=reason) for identity, (pk,) in known.items()}
 
 
 def reason_of(item: Item) -> str:

@@ -48,9 +48,7 @@ class Item(models.Model):
     reported_at = models.DateTimeField(null=True, blank=True)
     content_hash = models.CharField(max_length=64, help_text="sha256 of the normalised content")
     created_at = models.DateTimeField(default=timezone.now)
-    withdrawn_at = models.DateTimeField(
-        null=True, blank=True, help_text="when its sender took it back: items.withdraw"
-    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="when its sender took it back: items.withdraw")
     ingested_by = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     status = models.CharField(max_length=20, choices=ItemStatus, default=ItemStatus.PENDING)

@@ -14,7 +14,19 @@ from annotation.ingest.read_rows import read_row
 from annotation.ingest.store_items import ingest_items
 from annotation.items.bulk_decision import decide_many, undo_many
 from annotation.items.withdraw import withdraw_item
-from annotation.models import Appeal, Assignment, Delivery, Draft, Event, GoldLabel, Item, Prediction, Review, User, Webhook
+from annotation.models import (
+    Appeal,
+    Assignment,
+    Delivery,
+    Draft,
+    Event,
+    GoldLabel,
+    Item,
+    Prediction,
+    Review,
+    User,
+    Webhook,
+)
 from annotation.policies.publish import send_to_review
 from annotation.predictions.claims import claim_pending, give_back, release_stale_claims
 from annotation.predictions.predict import predict_pending
@@ -31,8 +43,7 @@ from guardapp.guard.taxonomy import Harmfulness
 from tests.annotation.conftest import KeyedClient
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import default_queue, make_item, make_user, production
-from training.snapshots.create import eligible_gold
-from training.snapshots.create import SnapshotFilters
+from training.snapshots.create import SnapshotFilters, eligible_gold
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("guardapp.urls")]
 HARMLESS = Decision(kind=ReviewKind.CORRECTED, prompt_label=Harmfulness.UNHARMFUL)
