@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from annotation.errors import MediaNotReached, ServiceError
 from annotation.ingest.insert import Candidate, Identity, insert_new, rows_of
-from annotation.ingest.values import FieldError, IncomingItem, RowProblem, RowResult, RowStatus
+from annotation.ingest.values import FieldError, IncomingItem, OfWithdrawn, RowProblem, RowResult, RowStatus
 from annotation.media.store import StoredMedia, register, store
 from annotation.models import ApiKey, ItemMedia, ReviewQueue, User
 from guardapp.guard.media.errors import MediaError, MediaStoreAway
@@ -153,13 +153,8 @@ def _attach_media(with_media: Sequence[tuple[Candidate, int]]) -> None:
 
 def _existing_result(candidate: Candidate, stored: _Stored) -> RowResult:
     if candidate.says_the_same(stored.prompt, stored.response, stored.content_hash, stored.messages):
-        return RowResult(
-            candidate.index,
-            RowStatus.EXISTS,
-            stored.id,
-            candidate.row.external_id,
-            withdrawn=stored.withdrawn_at is not None,
-        )
+        kind = RowResult if stored.withdrawn_at is None else OfWithdrawn
+        return kind(candidate.index, RowStatus.EXISTS, stored.id, candidate.row.external_id)
     error = FieldError(
         "/external_id", "is taken by an item with other content, which was not changed. Send a new id for new content."
     )

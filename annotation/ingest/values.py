@@ -94,11 +94,17 @@ class RowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """The answer for one row, in the order of the request. `withdrawn`: it exists and stays withdrawn."""
+    """The answer for one row, in the order of the request."""
 
     index: int
     status: RowStatus
     id: int | None
     external_id: str
     errors: tuple[FieldError, ...] = ()
-    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfWithdrawn(RowResult):
+    """The item exists, was withdrawn by its sender, and stays so."""
+
+    withdrawn: bool = True

@@ -33,7 +33,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one webhook, created in its event's transaction. Sent at least once; those about one item in order.
+    """One message to one webhook, created in its event's transaction. Sent at least once, in order for one item.
 
     `due_at` is the time of the next attempt or, during an attempt, the time its claim ends. A replay keeps `message`
     unchanged.

@@ -36,8 +36,8 @@ def submit_review(
 ) -> Review:
     """Store the review and settle gold. Idempotent by `idempotency_key`. `upholds`: see review.adjudication.
 
-    Raises LeaseExpired or ItemWithdrawn (the decision is saved as a draft), DecisionNotValid, IdempotencyKeyReused, AssignmentNotFound,
-    SideGone.
+    Raises LeaseExpired or ItemWithdrawn (the decision is saved as a draft), DecisionNotValid, IdempotencyKeyReused,
+    AssignmentNotFound, SideGone.
     """
     if not 8 <= len(idempotency_key) <= 64:
         raise DecisionNotValid("idempotency_key", _("must have 8 to 64 characters, new for each decision."))

@@ -1,4 +1,4 @@
-"""A decision that changes is announced as the first one was: once, in order, with what stood before and what stands now."""
+"""A decision that changes is announced as the first one was: once, in order, with the one before it."""
 
 import json
 import threading

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 from annotation.errors import ItemWithdrawn, LeaseExpired
 from annotation.ingest.read_rows import read_row
 from annotation.ingest.store_items import ingest_items
+from annotation.ingest.values import OfWithdrawn
 from annotation.items.bulk_decision import decide_many, undo_many
 from annotation.items.withdraw import withdraw_item
 from annotation.models import (
@@ -28,7 +30,7 @@ from annotation.models import (
     Webhook,
 )
 from annotation.policies.publish import send_to_review
-from annotation.predictions.claims import claim_pending, give_back, release_stale_claims
+from annotation.predictions.claims import Failure, claim_pending, give_back, release_stale_claims
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.selectors import inference_backlog
 from annotation.queues.counts import queues_with_counts, renew_tallies
@@ -40,6 +42,7 @@ from annotation.review.leases import extend_lease
 from annotation.review.submit import escalate, submit_review, undo_last
 from annotation.status import ApiScope, AppealState, AssignmentState, EventKind, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
+from guardapp.guard.verdict import Decoding, Rollout, Sample
 from tests.annotation.conftest import KeyedClient
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import default_queue, make_item, make_user, production
@@ -94,9 +97,9 @@ def test_a_worker_that_finishes_afterwards_changes_nothing() -> None:
     item, version = make_item(status=ItemStatus.PENDING, predicted=False), production()
 
     class WithdrawnMeanwhile(ScriptedEngine):
-        def generate(self, *args: object, **named: object) -> object:
+        def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
             withdraw_item(item_id=item.pk, by=None)
-            return super().generate(*args, **named)  # type: ignore[arg-type]
+            return super().generate(samples, decoding)
 
     done = predict_pending(engine=WithdrawnMeanwhile(), version=version, limit=5)
     assert (done.count, done.failed) == (0, 0)
@@ -106,8 +109,6 @@ def test_a_worker_that_finishes_afterwards_changes_nothing() -> None:
 
 
 def test_a_worker_that_fails_or_dies_afterwards_changes_nothing() -> None:
-    from annotation.predictions.claims import Failure
-
     item = make_item(status=ItemStatus.PENDING, predicted=False)
     claim = claim_pending(limit=1)
     withdraw_item(item_id=item.pk, by=None)
@@ -176,67 +177,13 @@ def test_its_history_says_who_took_it_back_and_why(client: Client, with_key: Key
     assert Review.objects.filter(item=item).count() == 1 and GoldLabel.objects.standing().filter(item=item).exists()
 
 
-@pytest.mark.parametrize("method", ["delete", "post"])
-def test_a_program_withdraws_by_delete_and_by_post_and_twice_is_once(with_key: KeyedClient, method: str) -> None:
-    item, sender = make_item(), with_key(ApiScope.ITEMS_WRITE)
-    path = f"/api/v1/items/{item.pk}" + ("/withdraw" if method == "post" else "")
-    first = getattr(sender, method)(path, {"reason": "gone"}, format="json")
-    again = getattr(sender, method)(path)
-    assert first.status_code == again.status_code == 200
-    assert first.json() == again.json()
-    assert first.json()["status"] == "withdrawn" and first.json()["reason"] == "gone"
-    assert Event.objects.filter(kind=EventKind.WITHDRAWN).count() == 1
-
-
-def test_a_key_needs_the_scope_of_sending_and_an_unknown_item_is_not_found(with_key: KeyedClient) -> None:
-    item = make_item()
-    for scope in (ApiScope.ITEMS_READ, ApiScope.REVIEWS_WRITE, ApiScope.EXPORT):
-        assert with_key(scope).delete(f"/api/v1/items/{item.pk}").status_code == 403
-        assert with_key(scope).post(f"/api/v1/items/{item.pk}/withdraw").status_code == 403
-        assert with_key(scope).post("/api/v1/items/withdraw", {}, format="json").status_code == 403
-    assert status_of(item) == ItemStatus.READY
-    sender = with_key(ApiScope.ITEMS_WRITE)
-    assert sender.delete("/api/v1/items/999999").status_code == 404
-    long = sender.post(f"/api/v1/items/{item.pk}/withdraw", {"reason": "x" * 1001}, format="json")
-    assert long.status_code == 422 and long.json()["errors"][0]["pointer"] == "/reason"
-
-
-def test_many_are_withdrawn_by_the_ids_of_their_source(with_key: KeyedClient) -> None:
-    first, second = make_item(), make_item()
-    withdraw_item(item_id=second.pk, by=None)
-    rows = [
-        {"source": first.source, "external_id": first.external_id},
-        {"source": second.source, "external_id": second.external_id},
-        {"source": "elsewhere", "external_id": first.external_id},
-        {"source": first.source, "external_id": first.external_id},
-    ]
-    said = with_key(ApiScope.ITEMS_WRITE).post("/api/v1/items/withdraw", {"items": rows}, format="json")
-    assert said.status_code == 200
-    assert [row["result"] for row in said.json()["results"]] == ["withdrawn", "already", "unknown", "withdrawn"]
-    assert status_of(first) == ItemStatus.WITHDRAWN
-    bad = with_key(ApiScope.ITEMS_WRITE).post("/api/v1/items/withdraw", {"items": [{"source": "a"}]}, format="json")
-    assert bad.status_code == 422 and bad.json()["errors"][0]["pointer"] == "/items/0/external_id"
-
-
-def test_the_review_api_answers_with_a_clear_problem(with_key: KeyedClient) -> None:
-    make_item()
-    reviewer = with_key(ApiScope.REVIEWS_WRITE)
-    held = reviewer.post("/api/v1/queues/default/next").json()
-    withdraw_item(item_id=held["item"]["id"], by=None)
-    for path, body in (("heartbeat", {}), ("submit", {"kind": "corrected", "prompt_label": "unharmful"}), ("skip", {})):
-        said = reviewer.post(
-            f"/api/v1/assignments/{held['token']}/{path}", body, format="json", headers={"Idempotency-Key": key()}
-        )
-        assert said.status_code == 409 and said.json()["type"] == "urn:guardapp:problem:item_withdrawn"
-
-
 def test_sent_again_it_exists_and_stays_withdrawn() -> None:
     row = {"external_id": "a", "source": "forum", "prompt": "Hello?"}
     [made] = ingest_items(rows=[read_row(row)])
     assert made.id is not None
     withdraw_item(item_id=made.id, by=None)
     [again] = ingest_items(rows=[read_row(row)])
-    assert (again.status, again.id, again.withdrawn) == ("exists", made.id, True)
+    assert (again.status, again.id, again) == ("exists", made.id, OfWithdrawn(0, again.status, made.id, "a"))
     assert Item.objects.get(pk=made.id).status == ItemStatus.WITHDRAWN
 
 

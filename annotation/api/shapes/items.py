@@ -127,7 +127,7 @@ class RowResultShape(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=[one.value for one in RowStatus])
     id = serializers.IntegerField(allow_null=True)
     external_id = serializers.CharField()
-    withdrawn = serializers.BooleanField(help_text="exists, and was withdrawn before: it stays so")
+    withdrawn = serializers.BooleanField(required=False, help_text="true: exists, and stays withdrawn")
     errors = FieldErrorShape(many=True)  # type: ignore[assignment]
 
 
@@ -230,7 +230,7 @@ class IdentityInput(serializers.Serializer[Any]):
 
 
 class WithdrawalsInput(WithdrawalInput):
-    items = IdentityInput(many=True, allow_empty=False, max_length=MAX_BATCH)
+    items = IdentityInput(many=True, allow_empty=False, max_length=MAX_BATCH)  # type: ignore[call-arg]
 
 
 class WithdrawnShape(serializers.Serializer[Any]):
