@@ -81,9 +81,7 @@ def sight_of(user: User, items: Sequence[Item]) -> Sight:
             or (item.pk in undecided and (_may_be_blind(item) or held.get(item.pk, "open") != ReviewMode.OPEN))
         ),
         reviews_hidden=frozenset(
-            item.pk
-            for item in items
-            if item.pk in undecided or (item.status not in DONE and item.pk not in decided)
+            item.pk for item in items if item.pk in undecided or (item.status not in DONE and item.pk not in decided)
         ),
     )
 
