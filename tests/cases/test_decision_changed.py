@@ -22,7 +22,8 @@ from annotation.review.adjudication import adjudicate
 from annotation.review.appeals import open_appeal
 from annotation.review.assign import assign_escalated, assign_next
 from annotation.review.decision import Decision
-from annotation.review.submit import escalate, submit_review, undo_last, undo_review
+from annotation.review.submit import escalate, submit_review
+from annotation.review.undo import undo_last, undo_review
 from annotation.status import DeliveryState, EventKind, ItemStatus, ReviewKind, Role, WebhookEvent
 from guardapp.guard.taxonomy import Harmfulness
 from tests.factories import default_queue, make_item, make_user

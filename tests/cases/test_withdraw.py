@@ -39,7 +39,8 @@ from annotation.review.assign import assign_escalated, assign_next, take_again
 from annotation.review.decision import Decision
 from annotation.review.hidden_gold import draw_hidden_gold, make_hidden_gold
 from annotation.review.leases import extend_lease
-from annotation.review.submit import escalate, submit_review, undo_last
+from annotation.review.submit import escalate, skip, submit_review
+from annotation.review.undo import undo_last
 from annotation.status import ApiScope, AppealState, AssignmentState, EventKind, ItemStatus, ReviewKind, Role
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Rollout, Sample
@@ -221,6 +222,15 @@ def test_nothing_brings_it_back_into_a_queue() -> None:
     again = decide_many(by=lead, items=[item], prompt_label=Harmfulness.HARMFUL, idempotency_key=key())
     assert again.skipped == {str(item.pk): "its sender has withdrawn it"}
     assert {status_of(item), status_of(other)} == {ItemStatus.WITHDRAWN}
+
+
+def test_a_skip_of_it_cannot_be_undone() -> None:
+    person, item = make_user(), make_item()
+    skip(reviewer=person, token=held_by(person).token)
+    withdraw_item(item_id=item.pk, by=None)
+    with pytest.raises(ItemWithdrawn):
+        undo_last(reviewer=person)
+    assert status_of(item) == ItemStatus.WITHDRAWN
 
 
 def test_a_lease_ahead_and_one_on_hidden_gold_end_too() -> None:
