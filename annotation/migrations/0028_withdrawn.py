@@ -12,7 +12,7 @@ CHOICES = [('pending', 'Waiting for the guard'), ('predicting', 'The guard is re
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [('annotation', '0026_items_skipped_before')]
+    dependencies = [('annotation', '0027_how_sure')]
 
     operations = [
         migrations.AddField(

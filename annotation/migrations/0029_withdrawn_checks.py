@@ -1,4 +1,4 @@
-"""Check the stored rows against the constraints that 0027 changed."""
+"""Check the stored rows against the constraints that 0028 changed."""
 
 from django.db import migrations
 
@@ -6,7 +6,7 @@ from annotation.database.migration_operations import ValidateCheckQuietly
 
 
 class Migration(migrations.Migration):
-    dependencies = [('annotation', '0027_withdrawn')]
+    dependencies = [('annotation', '0028_withdrawn')]
     operations = [
         ValidateCheckQuietly(model_name='item', name='item_status_is_known'),
         ValidateCheckQuietly(model_name='queuetally', name='tally_status_is_known'),
