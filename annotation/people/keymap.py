@@ -41,6 +41,7 @@ ACTIONS: tuple[tuple[str, "StrOrPromise"], ...] = (
     ("b", _("Blur")),
     ("g", _("Grey")),
     ("m", _("Mute")),
+    ("v", _("Read the earlier messages")),
 )
 STANDARD = tuple(key for key, _words in ACTIONS)
 KEY = re.compile(r"[^\s]| |Shift\+[A-Z]|Control\+[a-z]|F[1-9]|F1[0-2]")

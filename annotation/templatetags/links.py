@@ -1,6 +1,7 @@
-"""Filters for links of reasoning steps, and for text whose characters the page can count."""
+"""Filters for the evidence: links of reasoning steps, earlier messages, and text whose characters the page counts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import template
@@ -9,6 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from annotation.models import Item, Prediction
+from annotation.review.page_values import Medium
 from annotation.review.step_links import REGION, SPAN
 from annotation.templatetags.ui import clock_time
 
@@ -20,6 +22,40 @@ LONGEST = 40
 def exactly(text: str) -> SafeString:
     """Escape text so that the page shows it exactly as stored: a browser would turn a bare CR into a line feed."""
     return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  (escaped here)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A message before the judged exchange, with its media."""
+
+    role: str
+    text: str
+    name: str
+    media: tuple[Medium, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The earlier messages, and the media of the judged exchange."""
+
+    earlier: tuple[Earlier, ...]
+    judged: tuple[Medium, ...]
+
+
+@register.simple_tag
+def conversation(item: Item, media: Sequence[Medium]) -> Conversation:
+    """Divide an item's media between its earlier messages and what is judged."""
+    by_number = {medium.number: medium for medium in media}
+    earlier = tuple(
+        Earlier(
+            message["role"],
+            message["text"],
+            message.get("name", ""),
+            tuple(by_number.pop(place) for place in message.get("media", ()) if place in by_number),
+        )
+        for message in item.messages
+    )
+    return Conversation(earlier, tuple(by_number.values()))
 
 
 @register.simple_tag

@@ -71,6 +71,7 @@ def _review_states() -> list[Shot]:
         "response": scene.response_item,
         "unparsed": scene.unparsed_item,
         "arabic": scene.arabic_item,
+        "conversation": scene.conversation_item,
         "blind": scene.text_item,
         "decide_first": scene.text_item,
     }

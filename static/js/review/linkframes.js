@@ -4,14 +4,15 @@ const SMALLEST = 0.5;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const media = () => [...document.querySelectorAll("[data-medium]")];
 const viewerOf = (number) => media()[number]?.querySelector("[data-viewer]");
-let last = 0; // the medium that was used last
+let last = -1; // the medium that was used last
 let job = null;
 
 export const picking = () => job !== null;
 
 export function shownFrame() {
   const all = media();
-  const number = all[last]?.querySelector("[data-viewer]") ? last : all.findIndex((one) => one.querySelector("[data-viewer]"));
+  const used = [last, all.findIndex((one) => one.closest(".judged")), 0].find((at) => all[at]?.querySelector("[data-viewer]"));
+  const number = used ?? all.findIndex((one) => one.querySelector("[data-viewer]"));
   if (number < 0) return null;
   return { medium: number, index: Number(all[number].querySelector('[data-frame][aria-current="true"]')?.dataset.frame || 0) };
 }
@@ -132,4 +133,4 @@ document.addEventListener("keydown", (event) => {
   }
 }, { capture: true });
 window.addEventListener("resize", wipe);
-document.addEventListener("item:arrived", () => { last = 0; });
+document.addEventListener("item:arrived", () => { last = -1; });

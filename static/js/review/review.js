@@ -1,6 +1,7 @@
 // The review page: each part below does one job and survives the swap to the next item.
 import "../shell/tabs.js";
 import "./media.js";
+import "./earlier.js";
 import "./verdict.js";
 import "./adjudicate.js";
 import "./steps.js";
