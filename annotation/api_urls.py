@@ -8,6 +8,7 @@ from annotation.api import (
     exports,
     items,
     moderation,
+    reports,
     reviews,
     withdraw,
 )
@@ -20,6 +21,7 @@ urlpatterns = [
     path("api/v1/items", items.ItemsView.as_view(), name="api-items"),
     path("api/v1/items/<int:item_id>", items.ItemView.as_view(), name="api-item"),
     path("api/v1/items/<int:item_id>/appeals", appeals.AppealView.as_view(), name="api-appeal"),
+    path("api/v1/items/<int:item_id>/reports", reports.ReportsView.as_view(), name="api-reports"),
     path("api/v1/items/withdraw", withdraw.WithdrawManyView.as_view(), name="api-withdraw-many"),
     path("api/v1/items/<int:item_id>/withdraw", withdraw.WithdrawView.as_view(), name="api-withdraw"),
     path("v1/moderations", moderation.OpenAIView.as_view(), name="openai-moderations"),

@@ -76,10 +76,11 @@ class ReviewMode(TextChoices):
 class QueueOrder(TextChoices):
     """A queue's serving order. Routing turns it into the items' priority: queues.priority."""
 
-    RISK = "risk", _("Doubt, severity and age")
+    RISK = "risk", _("Doubt, severity, reports and age")
     DISAGREEMENT = "disagreement", _("Disagreement of the guard with itself")
     SEVERITY = "severity", _("Severity")
     OLDEST = "oldest", _("Oldest report first")
+    REPORTS = "reports", _("Most reported first")
     RANDOM = "random", _("Random, the same for everybody")
 
 
@@ -194,6 +195,8 @@ class EventKind(TextChoices):
     BULK_UNDONE = "bulk_undone", _("Bulk decision undone")
     FLAGGED_FOR_LATER = "flagged_for_later", _("Flagged for later")
     REROUTED = "rerouted", _("Moved to another queue")
+    REPORTED = "reported", _("Reported again")
+    REOPENED = "reopened", _("Reopened by reports")
     BREAK_TAKEN = "break_taken", _("Break taken")
     THRESHOLDS_CHANGED = "thresholds_changed", _("Moderation thresholds changed")
     WEBHOOK_CHANGED = "webhook_changed", _("Webhook changed")

@@ -38,6 +38,7 @@ annotation/people annotation/queues annotation/prometheus
 annotation/outbound
 annotation/media
 annotation/ingest annotation/predictions
+annotation/context
 annotation/review annotation/exporting annotation/moderation
 annotation/items annotation/insights annotation/policies annotation/operations
 annotation/tasks annotation/templatetags

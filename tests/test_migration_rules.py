@@ -17,7 +17,9 @@ from tests.migration_rules import breaches
 
 # those up to here were made before the rules
 BASELINE = {"annotation": "0012_late_items_and_sign_in", "training": "0004_gate"}
-EXEMPT: dict[tuple[str, str], str] = {}  # (app, name): why it may break a rule
+EXEMPT: dict[tuple[str, str], str] = {  # (app, name): why it may break a rule
+    ("annotation", "0031_queue_order_by_reports"): "the table of queues has a few rows, which are checked in a moment"
+}
 
 
 @pytest.fixture(scope="module")

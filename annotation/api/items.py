@@ -25,7 +25,7 @@ from annotation.ingest.read_rows import read_row
 from annotation.ingest.store_items import DEFAULT_QUEUE, ingest_items
 from annotation.ingest.values import DEFAULT_SOURCE, MAX_BATCH, FieldError, RowResult, RowStatus
 from annotation.items.item_values import PAGE, CursorNotValid, item_with_all, page_of_items
-from annotation.items.search import CHOICES, ItemSearch, day_of
+from annotation.items.search import CHOICES, COUNT, ItemSearch, day_of
 from annotation.models import ApiKey, Item
 from annotation.status import ApiScope
 from annotation.tasks import predict
@@ -60,6 +60,8 @@ SEARCH_PARAMETERS = [
         "skipped", str, enum=CHOICES["skipped"], description="waiting, and skipped by all who may review it, or by some"
     ),
     OpenApiParameter("reviewer", str, description="username of somebody who reviewed it"),
+    OpenApiParameter("author", str, description="id of who posted it, as the platform names them"),
+    OpenApiParameter("reports", int, description="at least so many reports"),
     *(
         OpenApiParameter(name, OpenApiTypes.DATE, description=f"day (UTC) of coming in, {words}")
         for name, words in (("since", "or later"), ("until", "or earlier"))
@@ -80,6 +82,8 @@ def search_of(request: Request) -> ItemSearch:
         for name in ("since", "until")
         if given[name] and not day_of(given[name])
     ]
+    if given["reports"] and not COUNT.fullmatch(given["reports"]):
+        errors.append(FieldError("/reports", "is no whole number from 1."))
     if errors:
         raise BodyNotValid("The items cannot be narrowed so.", errors)
     return ItemSearch.of(given)
@@ -101,7 +105,8 @@ class ItemsView(APIView):
         responses=answers({202: shapes.IngestResult}, 400, 404, 409, 413, 415, 422),
         description=f'One row, a list of rows, or {{"items": [rows]}}; at most {MAX_BATCH:,} rows. Idempotent on '
         "(source, external_id): "
-        "each row gets its own result, and a bad row takes no other with it. 422 only where no row could be taken.",
+        "each row gets its own result, and a bad row takes no other with it. 422 only where no row could be taken. "
+        "A row whose item exists adds its reports to it, each different one once: `reports_added`.",
     )
     def post(self, request: Request) -> Response:
         rows, find = rows_of(request)
@@ -116,7 +121,11 @@ class ItemsView(APIView):
         counts = Counter(result.status for result in results)
         if counts[RowStatus.CREATED]:
             transaction.on_commit(partial(ring, predict))
-        body = {**{status.value: counts[status] for status in RowStatus}, "results": results}
+        body = {
+            **{status.value: counts[status] for status in RowStatus},
+            "reports_added": sum(result.reports_added for result in results),
+            "results": results,
+        }
         if counts[RowStatus.CREATED] or counts[RowStatus.EXISTS]:
             return Response(body, status=202)
         raise _nothing_taken(results, body)

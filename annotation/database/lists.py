@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 # rows; above this, a page shows "over" instead of an exact count
 COUNTED_UP_TO = 10_000
 LONG = {
-    "item": ("response", "messages", "metadata"),
+    "item": ("response", "messages", "metadata", "thread"),
     "prediction": ("completion", "rollouts", "steps"),
     "review": ("steps",),
     "gold": ("target_steps",),

@@ -4,10 +4,11 @@ PostgreSQL gets one statement with all rows in a JSON document, which it expands
 of one parameter per field. SQLite gets prepared statements.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
+from math import inf
 from operator import attrgetter
 from typing import Any
 
@@ -15,9 +16,12 @@ import orjson
 from django.db import connection
 from django.db.models import CharField, DateTimeField, TextField
 
-from annotation.ingest.values import COLUMNS, IncomingItem
+from annotation.ingest.authors import store_authors
+from annotation.ingest.reports import store_first_reports
+from annotation.ingest.values import COLUMNS, IncomingItem, IncomingReport
 from annotation.media.store import StoredMedia
 from annotation.models import ApiKey, Event, Item, ReviewQueue, User
+from annotation.queues.priority import points_while_pending
 from annotation.status import EventKind, ItemStatus
 from guardapp.guard.taxonomy import Modality
 
@@ -35,6 +39,7 @@ class Candidate:
     modality: Modality
     media: tuple[StoredMedia, ...]
     content_hash: str
+    reports: Mapping[str, IncomingReport] = field(default_factory=dict)  # by their digests
 
     @property
     def identity(self) -> Identity:
@@ -47,15 +52,15 @@ class Candidate:
         return own == (prompt, response, content_hash) and list(self.row.messages) == list(messages)
 
 
-# columns that differ between rows: the sender's fields and the values derived from the content
-GIVEN = (*COLUMNS, "content_hash")
+# columns that differ between rows: the sender's fields and the values derived from the row
+GIVEN = (*COLUMNS, "content_hash", "author_id", "report_count", "priority")
 _columns_of = attrgetter(*COLUMNS)
 
 
 def insert_new(
     candidates: Collection[Candidate], *, queue: ReviewQueue, key: ApiKey | None, actor: User | None, now: datetime
 ) -> dict[Identity, int]:
-    """Return the ids of the items inserted. Runs in the caller's transaction.
+    """Return the ids of the items inserted, with their authors and reports. Runs in the caller's transaction.
 
     Candidates missing from the result already existed. If another process inserts the same identity concurrently, the
     database resolves the conflict.
@@ -63,9 +68,14 @@ def insert_new(
     alike = Item(
         created_at=now, ingested_by=key, status=ItemStatus.PENDING, queue=queue, free_slots=queue.reviews_per_item
     )
-    if connection.vendor == "postgresql":
-        return _insert_on_postgresql(candidates, alike, actor)
-    return _insert_on_sqlite(candidates, alike, actor)
+    authors = store_authors([(one.row.source, one.row.author) for one in candidates if one.row.author is not None])
+    rows = [_given(candidate, authors) for candidate in candidates]
+    insert = _insert_on_postgresql if connection.vendor == "postgresql" else _insert_on_sqlite
+    created = insert(candidates, rows, alike, actor)
+    store_first_reports(
+        {created[one.identity]: one.reports for one in candidates if one.reports and one.identity in created}, now
+    )
+    return created
 
 
 def rows_of(identities: Iterable[Identity], *columns: str) -> dict[Identity, tuple[Any, ...]]:
@@ -82,21 +92,22 @@ def rows_of(identities: Iterable[Identity], *columns: str) -> dict[Identity, tup
     return found
 
 
-def _insert_on_sqlite(candidates: Collection[Candidate], alike: Item, actor: User | None) -> dict[Identity, int]:
+def _insert_on_sqlite(
+    candidates: Collection[Candidate], rows: Collection[dict[str, Any]], alike: Item, actor: User | None
+) -> dict[Identity, int]:
     """Insert with prepared statements.
 
     bulk_create spends three quarters of its time building models and SQL for a thousand rows.
     """
     constants, writers = _constants(alike), _writers_on_sqlite()
 
-    def values(candidate: Candidate) -> list[Any]:
-        given = _given(candidate)
+    def values(given: dict[str, Any]) -> list[Any]:
         for name, write in writers:
             given[name] = write(given[name])
         return [*given.values(), *constants]
 
     with connection.cursor() as cursor:
-        cursor.executemany(_inserts_on_sqlite(), [values(candidate) for candidate in candidates])
+        cursor.executemany(_inserts_on_sqlite(), [values(given) for given in rows])
         stored = rows_of([candidate.identity for candidate in candidates], "pk", "created_at")
         created = {identity: pk for identity, (pk, created_at) in stored.items() if created_at == alike.created_at}
         event = (
@@ -112,8 +123,10 @@ def _insert_on_sqlite(candidates: Collection[Candidate], alike: Item, actor: Use
     return created
 
 
-def _insert_on_postgresql(candidates: Collection[Candidate], alike: Item, actor: User | None) -> dict[Identity, int]:
-    rows = orjson.dumps([_given(candidate) for candidate in candidates], option=orjson.OPT_NON_STR_KEYS)
+def _insert_on_postgresql(
+    _candidates: Collection[Candidate], given: Collection[dict[str, Any]], alike: Item, actor: User | None
+) -> dict[Identity, int]:
+    rows = orjson.dumps(given, option=orjson.OPT_NON_STR_KEYS)
     constants = _constants(alike)
     event = Event(kind=EventKind.INGESTED, actor=actor, at=alike.created_at)
     with connection.cursor() as cursor:
@@ -121,11 +134,21 @@ def _insert_on_postgresql(candidates: Collection[Candidate], alike: Item, actor:
         return {(source, external_id): pk for pk, source, external_id in cursor.fetchall()}
 
 
-def _given(candidate: Candidate) -> dict[str, Any]:
+def _given(candidate: Candidate, authors: Mapping[Identity, int]) -> dict[str, Any]:
     """Return the candidate's values, in the order of GIVEN."""
-    given = dict(zip(COLUMNS, _columns_of(candidate.row), strict=True))
+    row, reports = candidate.row, candidate.reports
+    given = dict(zip(COLUMNS, _columns_of(row), strict=True))
     given["modality"], given["content_hash"] = candidate.modality.value, candidate.content_hash
+    given["author_id"] = None if row.author is None else authors[row.source, row.author.id]
+    given["report_count"], given["priority"] = len(reports), points_while_pending(len(reports))
+    if reports and not row.reason and row.reported_at is None:
+        first = min(reports.values(), key=_when)
+        given["reason"], given["reported_at"] = first.reason, first.reported_at
     return given
+
+
+def _when(report: IncomingReport) -> float:
+    return inf if report.reported_at is None else report.reported_at.timestamp()
 
 
 def _constants(alike: Item) -> list[Any]:
@@ -150,13 +173,13 @@ def _writers_on_sqlite() -> list[tuple[str, Callable[[Any], Any]]]:
             write = partial(field.get_db_prep_save, connection=connection)
         return lambda value: stored if value == usual else write(value)
 
-    return [(field.name, writer(field)) for field in _given_fields() if not isinstance(field, CharField | TextField)]
+    return [(field.attname, writer(field)) for field in _given_fields() if not isinstance(field, CharField | TextField)]
 
 
 @lru_cache(maxsize=1)
 def _others() -> tuple[Any, ...]:
     """Return the fields that have the same value in all rows of a call."""
-    return tuple(field for field in Item._meta.concrete_fields if not field.primary_key and field.name not in GIVEN)
+    return tuple(field for field in Item._meta.concrete_fields if not field.primary_key and field.attname not in GIVEN)
 
 
 @lru_cache(maxsize=1)

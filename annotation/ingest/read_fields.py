@@ -83,14 +83,14 @@ class FieldReader:
         self.fits(name, value)
         return value
 
-    def fits(self, name: str, value: object) -> None:
-        """Check that a value stored as JSON is within the size limit and storable in the database."""
+    def fits(self, name: str, value: object, *, limit: int = MAX_METADATA_BYTES) -> None:
+        """Check that a value stored as JSON is within `limit` bytes and storable in the database."""
         if found := why_not_json(value):
             self.refuse(f"{name}{found.pointer}", found.detail)
             return
         written = orjson.dumps(value)
-        if len(written) > MAX_METADATA_BYTES:
-            self.refuse(name, f"is {len(written):,} bytes of JSON, the limit is {MAX_METADATA_BYTES:,}.")
+        if len(written) > limit:
+            self.refuse(name, f"is {len(written):,} bytes of JSON, the limit is {limit:,}.")
 
     def sequence(self, name: str) -> list[Any]:
         value = self.row.get(name)

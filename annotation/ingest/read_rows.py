@@ -18,12 +18,13 @@ dataset: the part of the id before the first "/", or the default. Labels are sto
 If a row has no language, metadata.language is used if it is a BCP 47 code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from annotation.ingest.language_codes import language_code
 from annotation.ingest.made_id import made_id
+from annotation.ingest.read_context import read_address, read_author, read_reports, read_thread
 from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.read_media import MediaFinder, no_files, read_media, read_medium
 from annotation.ingest.read_messages import Conversation, read_messages
@@ -41,7 +42,17 @@ DATASET_FIELDS = frozenset(
     {"id", "source", "split", "license", "modality", "prompt", "response", "media", "messages", "categories", *LABELS}
 )
 MAX_EXTERNAL_ID, MAX_SOURCE = 200, 100
-READERS = tuple((name, getattr(FieldReader, about.reads)) for name, about in ABOUT.items())
+READ_AS: Mapping[str, Callable[[FieldReader, str], Any]] = {
+    "mapping": FieldReader.mapping,
+    "moment": FieldReader.moment,
+    "language": FieldReader.language,
+    "text": FieldReader.text,
+    "address": read_address,
+    "author": read_author,
+    "thread": read_thread,
+    "reports": read_reports,
+}
+READERS = tuple((name, READ_AS[about.reads]) for name, about in ABOUT.items())
 
 
 def read_row(
@@ -155,7 +166,7 @@ def _read_coop(reader: FieldReader, default_source: str, find: MediaFinder) -> I
         external_id=reader.required("external_id", limit=MAX_EXTERNAL_ID),
         source=_source(reader, default_source),
         **_of(content),
-        **{**about, "metadata": about["metadata"] | more},
+        **{**about, "metadata": about.get("metadata", {}) | more},
     )
 
 
@@ -180,7 +191,8 @@ def _read_dataset(reader: FieldReader, default_source: str, find: MediaFinder) -
 
 
 def _about(reader: FieldReader) -> dict[str, Any]:
-    return {name: read(reader, name) for name, read in READERS}
+    given = reader.row
+    return {name: read(reader, name) for name, read in READERS if given.get(name) is not None}
 
 
 def _source(reader: FieldReader, default: str) -> str:

@@ -4,7 +4,7 @@ Idempotent on (source, external_id). A bad row does not fail its batch.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,16 @@ from django.utils import timezone
 
 from annotation.errors import MediaNotReached, ServiceError
 from annotation.ingest.insert import Candidate, Identity, insert_new, rows_of
-from annotation.ingest.values import FieldError, IncomingItem, OfWithdrawn, RowProblem, RowResult, RowStatus
+from annotation.ingest.reports import add_reports
+from annotation.ingest.values import (
+    FieldError,
+    IncomingItem,
+    IncomingReport,
+    OfWithdrawn,
+    RowProblem,
+    RowResult,
+    RowStatus,
+)
 from annotation.media.store import StoredMedia, register, store
 from annotation.models import ApiKey, ItemMedia, ReviewQueue, User
 from guardapp.guard.media.errors import MediaError, MediaStoreAway
@@ -46,12 +55,14 @@ def ingest_items(
     key: ApiKey | None = None,
     actor: User | None = None,
     queue: str = DEFAULT_QUEUE,
+    again: bool = True,
 ) -> list[RowResult]:
     """Store the valid rows and return one result per row, in order. Raises QueueNotFound.
 
     If an identity occurs twice in one call, the first row is used; a later one is "exists" if its content is the same,
     otherwise rejected. If the identity is already in the database, the result is "exists" if the content is the same,
-    otherwise "conflict". Metadata does not count as content. An item that its sender has withdrawn stays withdrawn.
+    otherwise "conflict". Metadata does not count as content. An item that exists gets the row's reports, unless
+    `again` is False; one that its sender has withdrawn stays withdrawn.
     """
     try:
         review_queue = ReviewQueue.objects.get(slug=queue)
@@ -60,7 +71,7 @@ def ingest_items(
     actor = actor or (key.owner if key is not None else None)
     results: list[RowResult] = []
     for start in range(0, len(rows), CHUNK):
-        results += _ingest_chunk(rows[start : start + CHUNK], start, review_queue, key, actor)
+        results += _ingest_chunk(rows[start : start + CHUNK], start, review_queue, key, actor, again)
     return results
 
 
@@ -70,6 +81,7 @@ def _ingest_chunk(
     queue: ReviewQueue,
     key: ApiKey | None,
     actor: User | None,
+    again: bool,
 ) -> list[RowResult]:
     results: dict[int, RowResult] = {}
     candidates: dict[Identity, Candidate] = {}
@@ -84,8 +96,10 @@ def _ingest_chunk(
             candidates[checked.identity] = checked
     with transaction.atomic():
         results |= _store(candidates, queue, key, actor)
-    for repeat in repeats:
-        results[repeat.index] = _repeat_result(repeat, candidates[repeat.identity], results)
+        for repeat in repeats:
+            results[repeat.index] = _repeat_result(repeat, candidates[repeat.identity], results)
+        if again:
+            results |= _add_reports([*candidates.values(), *repeats], results, actor)
     return [results[index] for index in range(first_index, first_index + len(rows))]
 
 
@@ -113,7 +127,8 @@ def _check(index: int, row: IncomingItem | RowProblem) -> Candidate | RowResult:
     if errors:
         return RowResult(index, RowStatus.REJECTED, None, row.external_id, tuple(errors))
     sha256s = [one.sha256 for one in stored]
-    return Candidate(index, row, modality, tuple(stored), content_hash(row.prompt, row.response, sha256s, row.messages))
+    hashed = content_hash(row.prompt, row.response, sha256s, row.messages)
+    return Candidate(index, row, modality, tuple(stored), hashed, row.all_reports)
 
 
 def _describe(prompt: str, stored: Sequence[StoredMedia]) -> str:
@@ -136,6 +151,31 @@ def _store(
     for identity, values in stored.items():
         results[candidates[identity].index] = _existing_result(candidates[identity], _Stored._make(values))
     return results
+
+
+def _add_reports(
+    candidates: Sequence[Candidate], results: Mapping[int, RowResult], actor: User | None
+) -> dict[int, RowResult]:
+    """Add the reports of rows whose item existed. Returns the results of the rows that added some."""
+    again = [
+        (one, result.id)
+        for one in candidates
+        if one.reports and (result := results[one.index]).status is RowStatus.EXISTS and result.id is not None
+    ]
+    asked: dict[int, dict[str, IncomingReport]] = {}
+    for one, item_id in again:
+        asked.setdefault(item_id, {}).update(one.reports)
+    added = add_reports(reports=asked, actor=actor) if asked else {}
+    told, changed = set[tuple[int, str]](), dict[int, RowResult]()
+    for one, item_id in again:
+        if item_id not in added:
+            continue
+        new = {(item_id, digest) for digest in one.reports if digest in added[item_id].new} - told
+        told |= new
+        if new:
+            result = results[one.index]
+            changed[one.index] = replace(result, reports_added=len(new), reopened=added[item_id].reopened)
+    return changed
 
 
 def _attach_media(with_media: Sequence[tuple[Candidate, int]]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.db.models import F
@@ -14,6 +15,7 @@ from annotation.review.drafts import draft_first
 from annotation.review.page_values import judgement_shown
 
 PAGE = 100
+MOST_REPORTS = 1_000  # of an answer; report_count tells how many there are
 _DRAFT = Select(lambda item, reviewer: Draft.objects.filter(item=item, reviewer=reviewer))
 
 
@@ -23,7 +25,7 @@ class CursorNotValid(ValueError):
 
 def item_with_all(item_id: int) -> dict[str, Any]:
     """The item with its prediction, standing reviews and gold. Raises Item.DoesNotExist."""
-    item = Item.objects.select_related("queue", "prediction", "prediction__version").get(pk=item_id)
+    item = Item.objects.select_related("queue", "author", "prediction", "prediction__version").get(pk=item_id)
     reviews = (
         item.reviews.filter(retraction__isnull=True)
         .order_by("pk")
@@ -43,7 +45,8 @@ def item_with_all(item_id: int) -> dict[str, Any]:
     gold = GoldLabel.objects.standing().filter(item=item).select_related("hard_sample").first()
     return {
         **content_of(item),
-        **{name: getattr(item, name) for name in ABOUT},
+        **facts_of(item, ABOUT),
+        "report_count": item.report_count,
         "status": item.status,
         "queue": item.queue.slug,
         "lane": item.lane,
@@ -133,9 +136,37 @@ def content_of(item: Item) -> dict[str, Any]:
         "prompt": item.prompt,
         "response": item.response,
         "messages": item.messages,
-        **{name: getattr(item, name) for name in ABOUT_FOR_REVIEWERS},
+        **facts_of(item, ABOUT_FOR_REVIEWERS),
         "media": [{name.removeprefix("asset__"): value for name, value in medium.items()} for medium in media],
     }
+
+
+def facts_of(item: Item, names: Iterable[str]) -> dict[str, Any]:
+    """What the sender said about an item, in the shape that came in."""
+    return {name: _READ[name](item) if name in _READ else getattr(item, name) for name in names}
+
+
+def _author_of(item: Item) -> dict[str, Any] | None:
+    author = item.author
+    if author is None:
+        return None
+    return {
+        "id": author.external_id,
+        "name": author.name,
+        "url": author.url,
+        "created_at": author.created_at,
+        "strikes": author.strikes,
+    }
+
+
+def _reports_of(item: Item) -> list[dict[str, Any]]:
+    if not item.report_count:
+        return []
+    rows = item.reports.order_by("id").values("reporter", "reason", "reported_at")[:MOST_REPORTS]
+    return [dict(row) for row in rows]
+
+
+_READ: Mapping[str, Callable[[Item], Any]] = {"author": _author_of, "reports": _reports_of}
 
 
 def prediction_of(prediction: Prediction) -> dict[str, Any]:

@@ -14,15 +14,17 @@ from django.db.models.functions import Cast
 
 from annotation.database.id_windows import Row, Scanned, scan_ahead, scan_back
 from annotation.items.skipped import skipped_by_all
-from annotation.models import Item, ModelVersion
+from annotation.models import Author, Item, ModelVersion
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
 # these reveal the guard's judgement, so they are only for people who may see all judgements
 OF_THE_JUDGEMENT = ("category", "label", "version")
 MOST_WORDS = 12  # per search
+MOST_AUTHORS = 100  # of different sources with the same id
 # Number of matching items. Up to this many are fetched by id; with more, a scan from anywhere soon fills a page.
 RARE = 10_000
+COUNT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 WORD = re.compile(r"\w+", re.UNICODE)
 IN_SQLITE = "annotation_item.id IN (SELECT rowid FROM annotation_item_text WHERE annotation_item_text MATCH %s)"
 IN_POSTGRESQL = (
@@ -62,6 +64,8 @@ class ItemSearch:
     label: str = ""  # the guard's label of the prompt or response
     version: str = ""
     reviewer: str = ""  # username of a reviewer of the item
+    author: str = ""  # external id of who posted it
+    reports: str = ""  # at least so many
     since: str = ""  # ISO dates, both inclusive
     until: str = ""
 
@@ -69,6 +73,8 @@ class ItemSearch:
     def of(cls, values: Mapping[str, Any]) -> "ItemSearch":
         """Build the search from a query string. Never raises."""
         given = {field.name: str(values.get(field.name, "")).replace("\x00", "").strip()[:300] for field in fields(cls)}
+        if not COUNT.fullmatch(given["reports"]):
+            given["reports"] = ""
         return cls(**{name: value for name, value in given.items() if name not in CHOICES or value in CHOICES[name]})
 
     @property
@@ -83,7 +89,7 @@ class ItemSearch:
     @property
     def found_by_index(self) -> bool:
         """Whether an index finds the matches without a scan of the items, however rare they are."""
-        return bool(self.q or self.text or self.external_id or self.reviewer or self.skipped)
+        return bool(self.q or self.text or self.external_id or self.reviewer or self.author or self.skipped)
 
     def without(self, *names: str) -> "ItemSearch":
         return replace(self, **dict.fromkeys(names, ""))
@@ -133,6 +139,13 @@ class ItemSearch:
             query &= Q(named__contains=f'"{self.category}"')
         if self.reviewer:
             query &= Q(pk__in=Item.objects.filter(reviews__reviewer__username=self.reviewer).values("pk"))
+        if self.author:
+            # looked up first, as the versions are: an unknown author matches no item
+            query &= Q(author__in=list(Author.objects.filter(external_id=self.author)[:MOST_AUTHORS]))
+        if self.reports:
+            fewest = int(self.reports)
+            # spelled as the partial index has it, since SQLite compares the words of the conditions
+            query &= Q(report_count__gte=fewest) & (Q(report_count__gt=1) if fewest > 1 else Q())
         if since := day_of(self.since):
             query &= Q(created_at__gte=since)
         if until := day_of(self.until):

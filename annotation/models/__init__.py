@@ -1,5 +1,6 @@
 """The models of the annotation app, one module per subject."""
 
+from annotation.models.authors import Author
 from annotation.models.devices import DeviceLoan, DeviceUse
 from annotation.models.events import Event
 from annotation.models.exports import Export, ExportFile
@@ -10,6 +11,7 @@ from annotation.models.moderation import ModerationThreshold
 from annotation.models.people import ApiKey, SignInAttempt, User
 from annotation.models.policies import Policy, PolicyCategory, PolicyVersion
 from annotation.models.queues import QueueTally, ReviewDay, ReviewerGroup, ReviewQueue, RoutingRule
+from annotation.models.reports import Report
 from annotation.models.review_support import Exposure, Presence, Regeneration
 from annotation.models.reviews import Appeal, Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
 from annotation.models.search import BulkDecision, Fingerprint, SavedFilter
@@ -19,6 +21,7 @@ __all__ = [
     "ApiKey",
     "Appeal",
     "Assignment",
+    "Author",
     "BulkDecision",
     "Calibration",
     "Delivery",
@@ -45,6 +48,7 @@ __all__ = [
     "Presence",
     "QueueTally",
     "Regeneration",
+    "Report",
     "Review",
     "ReviewDay",
     "ReviewQueue",

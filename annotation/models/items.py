@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from annotation.models.authors import Author
 from annotation.models.people import ApiKey
 from annotation.models.queues import ReviewQueue
 from annotation.status import TOO_LONG, ItemStatus, Lane
@@ -46,6 +47,14 @@ class Item(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     reason = models.JSONField(default=dict, blank=True, help_text="why the sender flagged it")
     reported_at = models.DateTimeField(null=True, blank=True)
+    report_count = models.PositiveIntegerField(default=0, db_default=0, help_text="rows of Report; see ingest.reports")
+    author = models.ForeignKey(
+        Author, null=True, blank=True, on_delete=models.PROTECT, related_name="items", db_index=False
+    )
+    thread = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="messages around the item: see ingest.read_context"
+    )
+    url = models.TextField(blank=True, default="", db_default="", help_text="where the item stands on the platform")
     content_hash = models.CharField(max_length=64, help_text="sha256 of the normalised content")
     created_at = models.DateTimeField(default=timezone.now)
     withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="when its sender took it back: items.withdraw")
@@ -57,7 +66,7 @@ class Item(models.Model):
     language = models.CharField(max_length=16, blank=True, help_text="BCP 47, as the sender or the ingestion named it")
     severity = models.PositiveSmallIntegerField(default=0, help_text="0 to 3, of the guard's gravest category")
     round = models.PositiveSmallIntegerField(
-        default=1, help_text="grows when an appeal or a new policy reopens the item"
+        default=1, help_text="grows when an appeal, a new policy or reports reopen the item"
     )
     priority = models.FloatField(default=0.0, help_text="higher is served first")
     free_slots = models.SmallIntegerField(default=1)
@@ -119,6 +128,8 @@ class Item(models.Model):
             models.Index(fields=["status", "-id"], name="item_newest_by_status"),
             models.Index(fields=["content_hash"], name="item_same_content"),
             models.Index(fields=["external_id"], opclasses=["varchar_pattern_ops"], name="item_external_id_begins"),
+            models.Index(fields=["author", "-id"], condition=Q(author__isnull=False), name="item_of_author"),
+            models.Index(fields=["-report_count", "-id"], condition=Q(report_count__gt=1), name="item_most_reported"),
         ]
 
     def __str__(self) -> str:

@@ -50,6 +50,9 @@ class ReviewQueue(models.Model):
         null=True, blank=True, help_text="waiting items above this id are still to be routed again"
     )
     sla_hours = models.PositiveIntegerField(null=True, blank=True, help_text="how long an item may wait")
+    reopen_after_reports = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="so many new reports since the decision reopen an item; 0: none do"
+    )
     blur_default = models.BooleanField(default=True)
     grey_default = models.BooleanField(default=False)
     mute_default = models.BooleanField(default=True)

@@ -135,7 +135,8 @@ def _with_items(
     opened: dict[int, int | None] = {}
     with transaction.atomic():
         for queue, places in by_queue.items():
-            results = ingest_items(rows=[_incoming(done[at]) for at in places], key=key, actor=actor, queue=queue)
+            rows = [_incoming(done[at]) for at in places]
+            results = ingest_items(rows=rows, key=key, actor=actor, queue=queue, again=False)
             opened |= {at: result.id for at, result in zip(places, results, strict=True)}
     return [replace(one, item=opened.get(at)) for at, one in enumerate(done)]
 

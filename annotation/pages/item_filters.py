@@ -37,6 +37,8 @@ WORDS = {
     "label": gettext_lazy("Guard says"),
     "version": gettext_lazy("Version"),
     "reviewer": gettext_lazy("Reviewed by"),
+    "author": gettext_lazy("Author"),
+    "reports": gettext_lazy("Reports at least"),
     "since": gettext_lazy("From"),
     "until": gettext_lazy("To"),
 }

@@ -6,6 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from annotation.context.item_context import context_of
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
 from annotation.items import lists
@@ -14,7 +15,7 @@ from annotation.items.withdraw import WithdrawalReasonTooLong, reason_of, withdr
 from annotation.models import GoldLabel, Item
 from annotation.pages.item_filters import filter_context, search_for
 from annotation.predictions.claims import ItemHasNotFailed, retry_failed
-from annotation.review.item_life import life_of, shown_metadata, sight_of
+from annotation.review.item_life import life_of, sight_of
 from annotation.review.page_values import media_of
 from annotation.status import AppealState, ItemStatus
 from annotation.tasks import predict
@@ -39,7 +40,7 @@ def items(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def item(request: HttpRequest, item_id: int) -> HttpResponse:
-    user, found = person(request), item_for(request, item_id, "queue", "prediction__version")
+    user, found = person(request), item_for(request, item_id, "queue", "author", "prediction__version")
     sight = sight_of(user, [found])
     disguised, shown = found.pk in sight.disguised, found.pk not in sight.judgement_hidden
     sight.disguise([found])
@@ -52,7 +53,7 @@ def item(request: HttpRequest, item_id: int) -> HttpResponse:
             "reviews_shown": shown and found.pk not in sight.reviews_hidden,
             "life": life_of(found, of_a_new_item=disguised),
             "media": media_of(found, found.prediction),
-            "metadata": shown_metadata(user, found),
+            "around": context_of(item=found, user=user, deciding=False, judgement_hidden=not shown),
             "open_appeal": None if disguised else found.appeals.filter(state=AppealState.OPEN).first(),
             "stale_gold": None
             if disguised

@@ -20,7 +20,7 @@ from annotation.models import (
     User,
 )
 from annotation.predictions.active_policy import KnownCategory, known_categories
-from annotation.review.appeals import reopen_item
+from annotation.queues.reopen import reopen_item
 from annotation.status import EventKind, ItemStatus, Lane
 from guardapp.guard.taxonomy import RESERVED_CODES
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import log2
 
 from django.conf import settings
 
@@ -14,6 +15,7 @@ from guardapp.guard.taxonomy import LEAST_SEVERITY, Harmfulness, severity_of_cat
 # a probability of harm this close to 0.5 counts as uncertain
 UNCERTAIN_BAND = 0.15
 AGE_WEIGHT = 1.0  # points per day of waiting
+MOST_REPORT_POINTS = 5.0  # of 32 reports or more
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -27,9 +29,9 @@ class Route:
 def route_item(*, item: Item, prediction: Prediction) -> Route:
     """The lane and priority of an item that was just predicted.
 
-    Priority follows the queue's order; for RISK it is doubt (0 to 3) plus severity (0 to 3) plus age. Age is derived
-    from the day of the report, so the order of two items stays correct however long they wait, and no row has to be
-    rewritten as time passes.
+    Priority follows the queue's order; for RISK it is doubt (0 to 3) plus severity (0 to 3) plus reports (0 to 5) plus
+    age. Age is derived from the day of the first report, so the order of two items stays correct however long they
+    wait, and no row has to be rewritten as time passes.
     """
     doubt = doubt_of(prediction)
     reported = item.reported_at or item.created_at
@@ -40,11 +42,36 @@ def route_item(*, item: Item, prediction: Prediction) -> Route:
         QueueOrder.DISAGREEMENT: 10 * doubt + age / 1_000,
         QueueOrder.SEVERITY: 10 * severity + age / 1_000,
         QueueOrder.OLDEST: age,
+        QueueOrder.REPORTS: age / 1_000,
         QueueOrder.RANDOM: sticky_draw("order", item.pk),
     }
+    order = QueueOrder(item.queue.order)
     return Route(
-        lane=_lane(item, prediction), priority=round(points[QueueOrder(item.queue.order)], 6), severity=round(severity)
+        lane=_lane(item, prediction),
+        priority=round(points[order] + points_of_reports(order, item.report_count), 6),
+        severity=round(severity),
     )
+
+
+def points_of_reports(order: QueueOrder, count: int) -> float:
+    """What the number of reports adds to the priority: nothing for one, and a point each time that it doubles.
+
+    Where doubt or severity come first, reports decide between items that are nearly alike. A queue by age or at random
+    stays as it is.
+    """
+    if order == QueueOrder.REPORTS:
+        return 10.0 * count
+    doublings = min(log2(max(count, 1)), MOST_REPORT_POINTS)
+    return {
+        QueueOrder.RISK: doublings,
+        QueueOrder.DISAGREEMENT: doublings / 10,
+        QueueOrder.SEVERITY: doublings / 10,
+    }.get(order, 0.0)
+
+
+def points_while_pending(count: int) -> float:
+    """The priority of an item that waits for the guard, whatever its queue."""
+    return points_of_reports(QueueOrder.RISK, count) if count > 1 else 0.0
 
 
 def doubt_of(prediction: Prediction) -> float:

@@ -6,13 +6,13 @@ The new gold supersedes the old, which stays in its snapshots. `review.gold` cal
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.database.kept_statements import Select
 from annotation.errors import ItemWithdrawn, ServiceError
 from annotation.models import Appeal, Event, GoldLabel, Item, User
+from annotation.queues.reopen import reopen_item
 from annotation.status import AppealState, EventKind, ItemStatus, Lane
 
 # added to the priority, because someone is waiting for the answer
@@ -66,17 +66,6 @@ def open_appeal(*, item: Item, reason: str, opened_by: User | None = None, appel
     except IntegrityError:
         raise AppealOpenAlready from None
     return appeal
-
-
-def reopen_item(*, item: Item, lane: Lane, ahead: float = 0.0) -> None:
-    """Start another round of reviews. The caller must hold the lock on the item's row.
-
-    The standing gold stays until the new round settles.
-    """
-    wanted = 1 if lane == Lane.APPEAL else item.queue.reviews_per_item
-    Item.objects.filter(pk=item.pk).update(
-        status=ItemStatus.READY, round=F("round") + 1, lane=lane, free_slots=wanted, priority=F("priority") + ahead
-    )
 
 
 def close_appeal(*, item: Item, gold: GoldLabel, now: datetime) -> None:

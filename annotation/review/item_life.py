@@ -6,19 +6,15 @@ looks like any waiting item, on every page.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from annotation.context.item_context import DONE
 from annotation.models import Assignment, Event, GoldLabel, HiddenGold, Item, Prediction, Review, User
 from annotation.review.page_values import Step, reviewed_steps
 from annotation.status import REOPENABLE, AssignmentState, EventKind, ItemStatus, Lane, ReviewMode
 
-# nobody has to judge such an item any more
-DONE = (ItemStatus.REVIEWED, ItemStatus.WITHDRAWN)
-# metadata key under which corpus importers store the gold labels
-CORPUS_LABELS = "labels"
-KINDS_OF_A_NEW_ITEM = (EventKind.INGESTED, EventKind.PREDICTED)
+KINDS_OF_A_NEW_ITEM = (EventKind.INGESTED, EventKind.PREDICTED, EventKind.REPORTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +93,6 @@ def disguised_for(user: User) -> QuerySet[HiddenGold, int]:
 
 def _may_be_blind(item: Item) -> bool:
     return item.queue.blind_share > 0 or item.queue.second_reviews_blind
-
-
-def shown_metadata(user: User, item: Item) -> dict[str, Any]:
-    """The sender's metadata of the item.
-
-    Labels from a corpus are shown only to leads, and only after people have decided.
-    """
-    decided = user.is_lead and item.status in DONE
-    return {name: value for name, value in item.metadata.items() if decided or name != CORPUS_LABELS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,6 +232,8 @@ _EVENT_ICONS = {
     "reviewed": "check",
     "undone": "undo-2",
     "taken_back": "undo-2",
+    "reported": "flag",
+    "reopened": "rotate-ccw",
     "gold_settled": "scale",
     "gold_withdrawn": "undo-2",
     "snapshot_created": "save",

@@ -8,9 +8,17 @@ from typing import Any
 
 from rest_framework import serializers
 
+from annotation.api.shapes.around import AuthorShape, ReportShape, ThreadMessageShape
 from annotation.ingest.language_codes import LONGEST
 from annotation.ingest.read_messages import MAX_MESSAGES, MAX_NAME, ROLES
-from annotation.ingest.values import ABOUT, ABOUT_FOR_REVIEWERS, MAX_BATCH, MAX_TEXT_CHARACTERS, RowStatus
+from annotation.ingest.values import (
+    ABOUT,
+    ABOUT_FOR_REVIEWERS,
+    MAX_BATCH,
+    MAX_TEXT_CHARACTERS,
+    MAX_URL,
+    RowStatus,
+)
 from annotation.items.withdraw import MAX_REASON_CHARACTERS
 from annotation.status import GoldSource, ItemStatus, Lane, ReviewKind, ReviewMode, TargetSource
 from annotation.web.openapi import FieldErrorShape
@@ -22,6 +30,10 @@ LABELS = [label.value for label in Harmfulness]
 def said_of_items(names: Iterable[str], *, coming_in: bool = False) -> dict[str, Any]:
     """Fields with facts about an item: all optional in requests, all present in responses."""
     kinds: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
+        "address": (serializers.CharField, {"max_length": MAX_URL, "allow_blank": True}),
+        "author": (AuthorShape, {"allow_null": True}),
+        "thread": (ThreadMessageShape, {"many": True}),
+        "reports": (ReportShape, {"many": True}),
         "mapping": (serializers.DictField, {}),
         "moment": (serializers.DateTimeField, {} if coming_in else {"allow_null": True}),
         "language": (serializers.CharField, {"max_length": LONGEST}),
@@ -129,6 +141,8 @@ class RowResultShape(serializers.Serializer[Any]):
     external_id = serializers.CharField()
     withdrawn = serializers.BooleanField(required=False, help_text="true: exists, and stays withdrawn")
     errors = FieldErrorShape(many=True)  # type: ignore[assignment]
+    reports_added = serializers.IntegerField(help_text="to an item that existed; the same report counts once")
+    reopened = serializers.BooleanField(help_text="whether these reports reopened a decided item")
 
 
 class IngestResult(serializers.Serializer[Any]):
@@ -136,6 +150,7 @@ class IngestResult(serializers.Serializer[Any]):
     exists = serializers.IntegerField()
     conflict = serializers.IntegerField()
     rejected = serializers.IntegerField()
+    reports_added = serializers.IntegerField(help_text="to items that existed, by all rows")
     results = RowResultShape(many=True)
 
 
@@ -287,6 +302,7 @@ class ItemShape(ContentShape):
     priority = serializers.FloatField()
     created_at = serializers.DateTimeField()
     withdrawn_at = serializers.DateTimeField(allow_null=True, help_text="when its sender took it back")
+    report_count = serializers.IntegerField(help_text="of all reports; `reports` has the first 1,000")
     error = ItemErrorShape(allow_null=True)
     prediction = PredictionShape(allow_null=True)
     reviews = ReviewShape(many=True)

@@ -78,7 +78,15 @@ def test_one_row_a_list_and_a_wrapped_list_are_taken(sender: APIClient, broker: 
     answer = sender.post("/api/v1/items", body, format="json")
     assert answer.status_code == 202
     [result] = answer.json()["results"]
-    assert result == {"index": 0, "status": "created", "id": Item.objects.get().pk, "external_id": "a", "errors": []}
+    assert result == {
+        "index": 0,
+        "status": "created",
+        "id": Item.objects.get().pk,
+        "external_id": "a",
+        "errors": [],
+        "reports_added": 0,
+        "reopened": False,
+    }
     assert Item.objects.get().ingested_by is not None
 
 
