@@ -139,13 +139,7 @@ class ItemSearch:
             query &= Q(named__contains=f'"{self.category}"')
         if self.reviewer:
             query &= Q(pk__in=Item.objects.filter(reviews__reviewer__username=self.reviewer).values("pk"))
-        if self.author:
-            # looked up first, as the versions are: an unknown author matches no item
-            query &= Q(author__in=list(Author.objects.filter(external_id=self.author)[:MOST_AUTHORS]))
-        if self.reports:
-            fewest = int(self.reports)
-            # spelled as the partial index has it, since SQLite compares the words of the conditions
-            query &= Q(report_count__gte=fewest) & (Q(report_count__gt=1) if fewest > 1 else Q())
+        query &= self._context()
         if since := day_of(self.since):
             query &= Q(created_at__gte=since)
         if until := day_of(self.until):
@@ -153,6 +147,18 @@ class ItemSearch:
         if self.q:
             query &= _words(self.q, beside_others=True) | Q(external_id__startswith=self.q)
         return with_text(items.filter(query), self.text)
+
+    def _context(self) -> Q:
+        """The conditions on author and reports."""
+        query = Q()
+        if self.author:
+            # looked up first, as the versions are: an unknown author matches no item
+            query &= Q(author__in=list(Author.objects.filter(external_id=self.author)[:MOST_AUTHORS]))
+        if self.reports:
+            fewest = int(self.reports)
+            # also spelled as the partial index has it, since SQLite compares the words of the conditions
+            query &= Q(report_count__gte=fewest) & (Q(report_count__gt=1) if fewest > 1 else Q())
+        return query
 
 
 def newest_id() -> int:

@@ -1,11 +1,13 @@
-"""Serializers of what stands around an item: author, thread and reports, for the OpenAPI document."""
+"""Serializers of the facts about an item: author, thread, reports and the others, for the OpenAPI document."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
 
+from annotation.ingest.language_codes import LONGEST
 from annotation.ingest.read_context import POSITIONS
-from annotation.ingest.values import MAX_PERSON, MAX_URL
+from annotation.ingest.values import ABOUT, MAX_PERSON, MAX_TEXT_CHARACTERS, MAX_URL
 
 
 class AuthorShape(serializers.Serializer[Any]):
@@ -52,3 +54,22 @@ class ReportedShape(serializers.Serializer[Any]):
     reports_added = serializers.IntegerField(help_text="the same report again adds none")
     report_count = serializers.IntegerField(help_text="how many the item has now")
     reopened = serializers.BooleanField(help_text="whether these reports reopened a decided item")
+
+
+def said_of_items(names: Iterable[str], *, coming_in: bool = False) -> dict[str, Any]:
+    """Fields with facts about an item: all optional in requests, all present in responses."""
+    kinds: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
+        "address": (serializers.CharField, {"max_length": MAX_URL, "allow_blank": True}),
+        "author": (AuthorShape, {"allow_null": True}),
+        "thread": (ThreadMessageShape, {"many": True}),
+        "reports": (ReportShape, {"many": True}),
+        "mapping": (serializers.DictField, {}),
+        "moment": (serializers.DateTimeField, {} if coming_in else {"allow_null": True}),
+        "language": (serializers.CharField, {"max_length": LONGEST}),
+        "text": (serializers.CharField, {"max_length": MAX_TEXT_CHARACTERS}),
+    }
+    made = {}
+    for name in names:
+        kind, options = kinds[ABOUT[name].reads]
+        made[name] = kind(required=not coming_in, help_text=ABOUT[name].words or None, **options)
+    return made

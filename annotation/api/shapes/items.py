@@ -3,20 +3,16 @@
 They do not parse: rows are read by annotation.ingest, which is stricter and many times faster.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
 
-from annotation.api.shapes.around import AuthorShape, ReportShape, ThreadMessageShape
-from annotation.ingest.language_codes import LONGEST
+from annotation.api.shapes.around import said_of_items
 from annotation.ingest.read_messages import MAX_MESSAGES, MAX_NAME, ROLES
 from annotation.ingest.values import (
     ABOUT,
     ABOUT_FOR_REVIEWERS,
     MAX_BATCH,
-    MAX_TEXT_CHARACTERS,
-    MAX_URL,
     RowStatus,
 )
 from annotation.items.withdraw import MAX_REASON_CHARACTERS
@@ -25,25 +21,6 @@ from annotation.web.openapi import FieldErrorShape
 from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
 
 LABELS = [label.value for label in Harmfulness]
-
-
-def said_of_items(names: Iterable[str], *, coming_in: bool = False) -> dict[str, Any]:
-    """Fields with facts about an item: all optional in requests, all present in responses."""
-    kinds: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
-        "address": (serializers.CharField, {"max_length": MAX_URL, "allow_blank": True}),
-        "author": (AuthorShape, {"allow_null": True}),
-        "thread": (ThreadMessageShape, {"many": True}),
-        "reports": (ReportShape, {"many": True}),
-        "mapping": (serializers.DictField, {}),
-        "moment": (serializers.DateTimeField, {} if coming_in else {"allow_null": True}),
-        "language": (serializers.CharField, {"max_length": LONGEST}),
-        "text": (serializers.CharField, {"max_length": MAX_TEXT_CHARACTERS}),
-    }
-    made = {}
-    for name in names:
-        kind, options = kinds[ABOUT[name].reads]
-        made[name] = kind(required=not coming_in, help_text=ABOUT[name].words or None, **options)
-    return made
 
 
 class SharedFields(serializers.Serializer[Any]):
