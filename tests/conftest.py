@@ -12,7 +12,7 @@ from django.apps import apps
 from django.db import connection
 from pytest_django import DjangoDbBlocker, Settings
 
-from annotation.predictions import active_policy
+from annotation.predictions import active_policy, calibration
 from guardapp.celery import app as celery_app
 from guardapp.guard.protocol import Engine
 from tests.cpu_time import CpuTime
@@ -131,10 +131,11 @@ def quick_and_private(settings: Settings, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(autouse=True)
-def no_policy_of_another_test() -> None:
-    """A policy version is immutable, so processes keep its categories; another test's version may have the same id."""
+def no_kept_rows_of_another_test() -> None:
+    """Policy versions and calibrations are immutable, so processes keep them; another test's may have the same id."""
     active_policy._categories.cache_clear()
     active_policy._known.cache_clear()
+    calibration._calibrators.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -106,8 +106,8 @@ class ConditionsForm(forms.Form):
         super().__init__(*arguments, **keywords)
         _offer_categories(self, "categories")
         for name, label, hint in (
-            ("score_from", _("P(harmful) at least"), _("0 to 1.")),
-            ("score_to", _("P(harmful) at most"), _("0 to 1.")),
+            ("score_from", _("Probability of harm at least"), _("0 to 1.")),
+            ("score_to", _("Probability of harm at most"), _("0 to 1.")),
             ("disagreement_from", _("Disagreement at least"), _("Share of the guard's rollouts, 0 to 1.")),
             ("severity_from", _("Severity at least"), ""),
         ):

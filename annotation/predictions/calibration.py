@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from annotation.database.kept_statements import Select
@@ -30,7 +31,6 @@ class Told:
     completions: int
     unread: int
     calibrator: Calibrator | None
-    calibration: Calibration | None
     contradicts: bool
     before: bool
 
@@ -84,20 +84,15 @@ def store_calibration(
     return made
 
 
-def told(prediction: Prediction) -> list[Told]:
-    """How sure the guard is, by side of the item. Reads the prediction's calibration."""
-    sides = SIDES if prediction.item.response is not None else SIDES[:1]
-    return [_told(prediction, side) for side in sides]
-
-
-def _told(prediction: Prediction, side: how_sure.Side) -> Told:
+def told(prediction: Prediction, side: how_sure.Side) -> Told:
+    """How sure the guard is about one side."""
     label: str | None = getattr(prediction, f"{side}_label")
     harm: float | None = getattr(prediction, f"harm_of_{side}")
     labels = [label] + [row.get(f"{side}_label") for row in prediction.rollouts]
     sure = HowSure(getattr(prediction, f"{side}_score"), getattr(prediction, f"{side}_marginal"), harm)
-    calibrator = (values_of(prediction.calibration) or how_sure.Calibration()).calibrator(
-        side, sampling_of(len(prediction.rollouts))
-    )
+    calibrator = Calibrator()
+    if prediction.calibration_id is not None:
+        calibrator = _calibrators(prediction.calibration_id).calibrator(side, sampling_of(len(prediction.rollouts)))
     return Told(
         side=side,
         label=label,
@@ -105,7 +100,12 @@ def _told(prediction: Prediction, side: how_sure.Side) -> Told:
         completions=sum(one is not None for one in labels),
         unread=sum(one is None for one in labels),
         calibrator=None if calibrator.method is Method.NONE else calibrator,
-        calibration=prediction.calibration,
         contradicts=how_sure.contradicts(label, harm),
         before=sure.marginal is None and harm is not None,
     )
+
+
+@lru_cache(maxsize=64)
+def _calibrators(calibration_id: int) -> how_sure.Calibration:
+    # rows never change, so a process reads each of them once
+    return values_of(Calibration.objects.get(pk=calibration_id)) or how_sure.Calibration()

@@ -16,9 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from annotation.database.lists import COUNTED_UP_TO
+from annotation.models import Prediction
 from annotation.operations.troubles import Standing, standing_troubles
 from annotation.predictions.active_policy import active_policy_version, known_categories
+from annotation.predictions.calibration import told
 from annotation.status import EventKind
+from guardapp.guard.how_sure import SIDES, Side
 
 register = template.Library()
 
@@ -123,6 +126,19 @@ def category_badge(context: template.Context, code: str) -> SafeString:
     )
 
 
+@register.inclusion_tag("components/how_sure.html")
+def how_sure(prediction: Prediction, side: Side) -> dict[str, object]:
+    """The probability of harm of one side, as one number."""
+    return {"told": told(prediction, side)}
+
+
+@register.inclusion_tag("components/how_sure_in_detail.html")
+def how_sure_in_detail(prediction: Prediction) -> dict[str, object]:
+    """What the probabilities of harm are made of, and where they contradict the verdict."""
+    sides = [one for side in SIDES if (one := told(prediction, side)).sure.harm is not None or one.label is not None]
+    return {"sides": sides, "contradicting": [one for one in sides if one.contradicts]}
+
+
 # values shown as words on pages; forms and the API keep the value
 VALUES = (
     gettext_noop("harmful"),
@@ -138,6 +154,8 @@ VALUES = (
     gettext_noop("unparsed"),
     gettext_noop("train"),
     gettext_noop("holdout"),
+    gettext_noop("temperature"),
+    gettext_noop("isotonic"),
 )
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation.models import Item, ModelVersion
 from annotation.predictions.production import production_or_none
 from annotation.web.permissions import leads_only, person
+from guardapp.guard.measures.fit_calibrator import FEWEST_OF_A_LABEL, FEWEST_ROWS
 from training.errors import NotEvaluated
 from training.models import Promotion
 from training.pages.gate_forms import PromoteForm
@@ -23,7 +24,7 @@ from training.versions.evaluations import request_evaluation
 from training.versions.flips import flips, items_of
 from training.versions.gate import judge
 from training.versions.lineage import ancestry
-from training.versions.scorecard import over_refusal, scorecard
+from training.versions.scorecard import calibration_applied, over_refusal, scorecard
 from training.versions.shadow_values import has_shadowed, shadow_summary
 
 REGRESSIONS_SHOWN = 50
@@ -64,6 +65,8 @@ def version(request: HttpRequest, version_id: int) -> HttpResponse:
             "fixed": flips(*pair, fixed=True, preview=True) if pair else None,
             "cards": [scorecard(one) for one in pair or ()],
             "over_refusal": over_refusal(pair or ()),
+            "calibration": calibration_applied(found),
+            "fewest": {"rows": FEWEST_ROWS, "of_a_label": FEWEST_OF_A_LABEL},
             "gate": gate,
             "regressions": _items(gate.get("regressions", [])[:REGRESSIONS_SHOWN]),
             "shadow": shadow_summary(found) if has_shadowed(found) else None,

@@ -21,8 +21,8 @@ function draw(canvas) {
     options: {
       animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: "nearest", intersect: true },
       plugins: { legend: { display: false }, tooltip: { displayColors: false, callbacks: { title: () => "",
-        label: ({ raw }) => interpolate(gettext("%s % of %s rows harmful at P(harmful) %s"), [(100 * raw.y).toFixed(0), raw.n, raw.x.toFixed(2)]) } } },
-      scales: { x: { type: "linear", min: 0, max: 1, ...axis(gettext("P(harmful), as the guard says")) }, y: { min: 0, max: 1, ...axis(gettext("share harmful")) } },
+        label: ({ raw }) => interpolate(gettext("%s % of %s rows harmful at a probability of %s"), [(100 * raw.y).toFixed(0), raw.n, raw.x.toFixed(2)]) } } },
+      scales: { x: { type: "linear", min: 0, max: 1, ...axis(gettext("probability of harm, calibrated")) }, y: { min: 0, max: 1, ...axis(gettext("share harmful")) } },
     },
   }));
 }

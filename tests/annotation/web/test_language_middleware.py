@@ -58,10 +58,10 @@ def test_a_person_chooses_on_the_account_page_and_is_answered_in_that_language(c
 
 
 def test_dates_and_numbers_are_written_as_germans_write_them(client: Client, german_lead: User) -> None:
-    item = make_item(prediction={"prompt_score": 0.75})
+    item = make_item(prediction={"prompt_score": 1.0, "prompt_marginal": 0.75, "prompt_harm": 0.75})
     Item.objects.filter(pk=item.pk).update(created_at=datetime(2026, 3, 5, 12, 30, tzinfo=UTC))
     assert "5. Mär 2026, 12:30" in client.get(reverse("item", args=[item.pk])).text
-    assert "P(schädlich) 0,75" in client.get(reverse("review", args=["default"])).text
+    assert "Schadenswahrscheinlichkeit 0,75" in client.get(reverse("review", args=["default"])).text
 
 
 def test_numbers_that_programs_read_keep_their_point(client: Client, german_lead: User) -> None:
