@@ -69,6 +69,17 @@ class Section:
         self._register(name, "`NAME=DAYS`, comma-separated", "empty", means)
         return parse_days(name, os.environ.get(name, ""), known)
 
+    def named(self, name: str, means: str) -> dict[str, list[str]]:
+        """Read `gpu=http://a:8000,gpu=http://b:8000` as values by name."""
+        self._register(name, "`NAME=VALUE`, comma-separated", "empty", means)
+        found: dict[str, list[str]] = {}
+        for word in _words(os.environ.get(name, "")):
+            what, _, value = word.partition("=")
+            if not what.strip() or not value.strip():
+                raise ImproperlyConfigured(f"{name}: {word!r} is not NAME=VALUE.")
+            found.setdefault(what.strip(), []).append(value.strip())
+        return found
+
     def elsewhere(self, name: str, value: str, default: str, means: str) -> None:
         """Register a variable that is read outside the settings: by a library, by the tests, or before Django."""
         self._register(name, value, default, means)

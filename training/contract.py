@@ -103,7 +103,7 @@ class EvaluateConfig:
     policies: bool = True  # False: the guard takes no policy, so the rows' policies are ignored
     # see guardapp.guard.engines.kinds: transformers, vllm (in the job's process), server (which holds the model)
     engine: str = "transformers"
-    vllm_url: str = ""  # for server; several are separated by commas
+    vllm_url: str = ""  # for server; several are separated by commas. Never from a run's settings
     # completions sampled besides the greedy one, as many as serving samples, for probabilities of harm as it measures
     # them; of at most `rollout_rows` scored rows, since they cost as much again each
     rollouts: int = 0
@@ -132,7 +132,8 @@ class MineConfig:
     threads: int = 0
     # see guardapp.guard.engines.kinds: transformers, vllm (in the job's process), server (which holds the model)
     engine: str = "transformers"
-    vllm_url: str = ""  # for server; several are separated by commas
+    server: str = ""  # for engine=server: one of the names in GUARDAPP_TRAINING_SERVERS
+    vllm_url: str = ""  # its addresses, separated by commas; set when the job starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,8 @@ class GrpoConfig:
     generation: str = "transformers"  # one of GENERATIONS
     # completions that transformers samples together: limits memory without changing results
     generation_batch: int = 128
-    vllm_url: str = ""  # for vllm_server
+    server: str = ""  # for vllm_server: one of the names in GUARDAPP_TRAINING_SERVERS
+    vllm_url: str = ""  # its address; set when the job starts
     lora_rank: int = 0
     lora_alpha: int = 32
     freeze_vision: bool = True

@@ -1,5 +1,7 @@
 """The guard: checkpoint, devices and generation."""
 
+from django.core.exceptions import ImproperlyConfigured
+
 from guardapp.env import Section
 from guardapp.guard.engines.kinds import ENGINES
 from guardapp.settings.places import BASE_DIR
@@ -48,6 +50,18 @@ VLLM_URLS = read.words(
     "",
     "addresses of `vllm serve` servers of the guard; see [deploy.md](deploy.md#vllm)",
     shown="empty: workers load the guard themselves",
+)
+TRAINING_SERVERS = read.named(
+    "GUARDAPP_TRAINING_SERVERS",
+    "addresses of servers that a mining or GRPO run may ask, by the name that the run gives as `server`; one name may "
+    "have several",
+)
+for _name, _addresses in TRAINING_SERVERS.items():
+    if not all(_address.startswith(("http://", "https://")) for _address in _addresses):
+        raise ImproperlyConfigured(f"GUARDAPP_TRAINING_SERVERS: {_name} is not http:// or https:// and a host.")
+TRAINING_MACHINES = read.named(
+    "GUARDAPP_TRAINING_MACHINES",
+    "`HOST:PORT` of the first machine of a run on several, by the name that its launch gives as `main`",
 )
 VLLM_KEY = read.text("GUARDAPP_VLLM_KEY", "", "their API key (`--api-key`)")
 VLLM_STRUCTURED = read.boolean("GUARDAPP_VLLM_STRUCTURED", False, "`1`: the servers restrict the output to what parses")

@@ -54,7 +54,7 @@ class Circle:
             Fingerprint.objects.create(item=one, kind="text", band=0, value=7)
         asset = MediaAsset.objects.create(sha256="ab" * 32, kind="image", mime="image/png", size=3, path="ab/one.png")
         self.item.item_media.create(asset=asset)
-        Prediction.objects.filter(pk=self.item.prediction_id).update(
+        Prediction.objects.filter(item=self.item).update(
             media_seen=[{"folder": f"{SECRET}", "timestamps": [0.0]}], steps=[SECRET, SECRET]
         )
         lease = assign_next(reviewer=self.outsider, queue=self.queue)

@@ -14,6 +14,7 @@ import torch
 from training.contract import EXIT_CANCELLED, RESULT, read_config, write_json
 from training.learning.environment import write_environment
 from training.learning.heartbeat import Heartbeat, JobCancelled
+from training.learning.plain_objects import send_plain_objects
 from training.learning.processes import any_process, is_main_process, log_to_stdout
 
 log = logging.getLogger("training.jobs")
@@ -51,6 +52,7 @@ def run_job(run_dir: Path, kind: type[Config], work: Callable[[Job[Config]], dic
         return 0
     job = Job(run_dir, read_config(run_dir, kind), Heartbeat(run_dir), time.time())
     job.heartbeat.listen()
+    send_plain_objects()
     if job.config.threads:
         torch.set_num_threads(job.config.threads)
     write_environment(run_dir)

@@ -16,7 +16,21 @@ from training.recipes.values import RecipeUnknown, SettingUnknown, Value
 Config = SftConfig | MineConfig | GrpoConfig | DpoConfig
 CONFIGS: dict[str, type[Config]] = {"sft": SftConfig, "mine": MineConfig, "grpo": GrpoConfig, "dpo": DpoConfig}
 # files, folders and versions, which the run sets; not part of recipes and not editable
-PLACES = ("base_model", "model", "dataset", "media_root", "replay_dataset", "replay_media_root", "known", "version")
+PLACES = (
+    "base_model",
+    "model",
+    "dataset",
+    "media_root",
+    "replay_dataset",
+    "replay_media_root",
+    "known",
+    "version",
+    "vllm_url",
+)
+# settings of earlier releases, and what to do instead
+GONE = {
+    "vllm_url": "An address is never a setting of a run: name it in GUARDAPP_TRAINING_SERVERS, and give server=NAME."
+}
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "keep": tuple(KeepRule),
     "reward": tuple(REWARDS),
@@ -103,6 +117,8 @@ def checked(overrides: Mapping[str, Any], kind: str = "sft") -> dict[str, Value]
     known = fields_of(kind)
     values: dict[str, Value] = {}
     for name, value in overrides.items():
+        if name in GONE:
+            raise SettingUnknown(f"{name} is not a setting of {kind} runs. {GONE[name]}")
         if name not in known:
             raise SettingUnknown(f"{name} is not a setting of {kind} runs. Known: {', '.join(sorted(known))}.")
         values[name] = _checked(name, value, known[name].type)
@@ -155,9 +171,9 @@ def _check_sft(config: SftConfig) -> None:
 def _check_mine(config: MineConfig) -> None:
     if config.keep == KeepRule.MIXED and config.rollouts < 2:
         raise SettingUnknown(f"rollouts={config.rollouts}: keep=mixed needs at least 2, a right one and a wrong one.")
-    if ENGINES[config.engine].remote and not config.vllm_url:
+    if ENGINES[config.engine].remote and not config.server:
         raise SettingUnknown(
-            f"vllm_url is empty: engine={config.engine} needs the address of a server that holds the guard."
+            f"server is empty: engine={config.engine} needs the name of a server that holds the guard."
         )
 
 
@@ -173,8 +189,8 @@ def _check_grpo(config: GrpoConfig) -> None:
     low = min(config.clip_low, config.clip_high)
     if config.clip_floor > low:
         raise SettingUnknown(f"clip_floor={config.clip_floor} is above the clip range itself: at most {low}.")
-    if config.generation == "vllm_server" and not config.vllm_url:
-        raise SettingUnknown("vllm_url is empty: generation=vllm_server needs the address of the server.")
+    if config.generation == "vllm_server" and not config.server:
+        raise SettingUnknown("server is empty: generation=vllm_server needs the name of the server.")
 
 
 def _divides(name: str, value: int, by: str, unit: int) -> None:

@@ -9,9 +9,10 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from training.contract import ACCELERATE
@@ -19,6 +20,7 @@ from training.contract import ACCELERATE
 STRATEGIES = ("none", "ddp", "fsdp", "zero2", "zero3")
 SHARDED = ("fsdp", "zero3")  # no process holds the whole model
 MAX_PROCESSES = 4096
+GONE = ("main_address", "main_port")  # settings of earlier releases
 # FSDP's wrapping unit. The vision tower stays in the root unit, since batches without media never reach its layers.
 DECODER_LAYERS = {"qwen3_vl": "Qwen3VLTextDecoderLayer", "qwen2_5_vl": "Qwen2_5_VLDecoderLayer"}
 
@@ -35,8 +37,7 @@ class Launch:
     strategy: str = "none"
     machines: int = 1
     machine_rank: int = 0
-    main_address: str = ""  # of the first of several machines
-    main_port: int = 0  # 0: a free port, on a single machine
+    main: str = ""  # of several machines, the first: one of the names in GUARDAPP_TRAINING_MACHINES
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -63,16 +64,19 @@ class Launch:
             )
         if not 0 <= self.machine_rank < self.machines:
             raise LaunchNotUsable(f"machine_rank={self.machine_rank} is not from 0 to {self.machines - 1}.")
-        if not 0 <= self.main_port < 65_536:
-            raise LaunchNotUsable(f"main_port={self.main_port} is not from 0 to 65535.")
-        if self.machines > 1 and not (self.main_address and self.main_port):
-            raise LaunchNotUsable("main_address and main_port: several machines need those of the first one.")
+        if self.machines > 1 and not self.main:
+            raise LaunchNotUsable("main is empty: several machines need the name of the first one.")
 
 
 def launch_from(value: Mapping[str, Any]) -> Launch:
     """Read a run's `launch` JSON; an empty one means one process. Raises LaunchNotUsable."""
     known = [field.name for field in fields(Launch)]
     for name in value:
+        if name in GONE:
+            raise LaunchNotUsable(
+                f"{name} is not a setting of a launch. An address is never one: name the machine in "
+                "GUARDAPP_TRAINING_MACHINES, and give main=NAME."
+            )
         if name not in known:
             raise LaunchNotUsable(f"{name} is not a setting of a launch. Known: {', '.join(known)}.")
     return Launch(**value)
@@ -111,19 +115,45 @@ def gpus_here() -> int:
     return sum(1 for device in Path("/dev").glob("nvidia*") if device.name.removeprefix("nvidia").isdecimal())
 
 
-def write_launch(run_dir: Path, launch: Launch, config: Mapping[str, Any], *, gpus: int) -> None:
+def main_process(launch: Launch, machines: Mapping[str, Sequence[str]]) -> tuple[str, int]:
+    """Address and port of the first of several machines; ("", 0) on one, whose processes meet at a free port of it.
+
+    `machines` are the operator's, "host:port" by name. Raises LaunchNotUsable.
+    """
+    if launch.machines == 1:
+        return "", 0
+    host, _, port = next(iter(machines.get(launch.main, ())), "").rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port[:6]) < 65_536:
+        known = ", ".join(machines) or "none"
+        raise LaunchNotUsable(
+            f"main={launch.main!r} is not a machine of GUARDAPP_TRAINING_MACHINES (NAME=HOST:PORT). Known: {known}."
+        )
+    return host, int(port)
+
+
+def write_launch(
+    run_dir: Path,
+    launch: Launch,
+    config: Mapping[str, Any],
+    *,
+    gpus: int,
+    machines: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> None:
     """Write RUN_DIR/accelerate.yaml, or remove it if one process is enough. Raises LaunchNotUsable."""
     check_launch(launch, config, gpus=gpus)
+    main = main_process(launch, machines)
     path = run_dir / ACCELERATE
     if launch.strategy == "none":
         path.unlink(missing_ok=True)
         return
     run_dir.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_yaml(accelerate_config(launch, config, gpus=gpus)))
+    path.write_text(as_yaml(accelerate_config(launch, config, gpus=gpus, main=main)))
 
 
-def accelerate_config(launch: Launch, config: Mapping[str, Any], *, gpus: int) -> dict[str, Any]:
-    """The file for `accelerate launch --config_file` (accelerate 1.15, ClusterConfig)."""
+def accelerate_config(
+    launch: Launch, config: Mapping[str, Any], *, gpus: int, main: tuple[str, int] = ("", 0)
+) -> dict[str, Any]:
+    """The file for `accelerate launch --config_file` (accelerate 1.15, ClusterConfig). `main`: see main_process."""
     values: dict[str, Any] = {
         "compute_environment": "LOCAL_MACHINE",
         # Also for CPUs: this is the only launcher of accelerate that starts several processes without MPI; the job
@@ -140,10 +170,10 @@ def accelerate_config(launch: Launch, config: Mapping[str, Any], *, gpus: int) -
         "rdzv_backend": "static",
         "same_network": True,
         "main_training_function": "main",
-        "main_process_port": launch.main_port,
+        "main_process_port": main[1],
     }
-    if launch.main_address:
-        values["main_process_ip"] = launch.main_address
+    if main[0]:
+        values["main_process_ip"] = main[0]
     if launch.strategy == "fsdp":
         values["fsdp_config"] = _fsdp(config)
     elif launch.strategy in ("zero2", "zero3"):

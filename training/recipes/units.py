@@ -50,7 +50,7 @@ UNITS: Mapping[str, str] = {
     "gradient_checkpointing": _("less memory, about a third more time"),
     "bf16": _("half-precision training"),
     "save_bf16": _("finished model in half precision"),
-    "vllm_url": _("address of vllm_server"),
+    "server": _("name of vllm_server, as the operator gave it"),
     "pool_batches": _("batches whose rows are sorted by length together"),
     "packing": _("several text rows in one sequence"),
     "learning_rate": _("peak value"),
@@ -60,7 +60,7 @@ UNITS: Mapping[str, str] = {
 UNITS_OF: Mapping[tuple[str, str], str] = {
     ("mine", "batch_size"): _("rows per engine call"),
     ("dpo", "batch_size"): _("pairs per process and step"),
-    ("mine", "vllm_url"): _("addresses of the guard's servers, separated by commas"),
+    ("mine", "server"): _("name of the guard's servers, as the operator gave it"),
     ("dpo", "cutoff_tokens"): _("tokens; longer pairs are dropped"),
 }
 

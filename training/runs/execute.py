@@ -26,6 +26,7 @@ from training.errors import TrainingError
 from training.files import directory_of, log_tail
 from training.models import TrainingRun
 from training.models.claims import EVALUATION_CLAIMS, RUN_CLAIMS
+from training.recipes import SettingUnknown
 from training.recipes.launch import LaunchNotUsable
 from training.runs import job_process
 from training.runs.finish import finish_run
@@ -123,7 +124,7 @@ def _execute(kind: Kind, row: Any, stopping: Callable[[], bool], limits: Limits)
 def _work(kind: Kind, row: Any, run_dir: Path, lock: IO[str], stopping: Callable[[], bool], limits: Limits) -> None:
     try:
         write_json(run_dir / CONFIG, kind.prepare(row, run_dir))
-    except (TrainingError, LaunchNotUsable, EngineUnknown) as error:
+    except (TrainingError, LaunchNotUsable, SettingUnknown, EngineUnknown) as error:
         _end(kind, row, RunStatus.FAILED, str(error))
         return
     ended = Ended.DONE if (run_dir / RESULT).exists() else _on_device(kind, row, run_dir, lock, stopping, limits)

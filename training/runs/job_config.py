@@ -16,6 +16,7 @@ from training.errors import EngineNotInstalled, MediaNotReached, MinedRowsDamage
 from training.files import directory_of, file_of
 from training.models import DatasetSnapshot, Evaluation, TrainingRun
 from training.models.claims import RUN_CLAIMS
+from training.recipes import SettingUnknown
 from training.recipes.launch import gpus_here, launch_from, write_launch
 from training.runs.known_rollouts import write_known
 from training.snapshots.create import verify_snapshot
@@ -26,7 +27,8 @@ from training.status import RunKind, RunStatus
 def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
     """Return the config.json of a run that starts or resumes, and write its launch file.
 
-    Raises EngineNotInstalled, SnapshotDamaged, MiningNotFinished, MinedRowsDamaged, LaunchNotUsable or MediaNotReached.
+    Raises EngineNotInstalled, SnapshotDamaged, MiningNotFinished, MinedRowsDamaged, LaunchNotUsable, SettingUnknown or
+    MediaNotReached.
     """
     refuse_missing_engine(run.config)
     verify_snapshot(run.snapshot)
@@ -34,12 +36,14 @@ def prepare_run(run: TrainingRun, run_dir: Path) -> dict[str, Any]:
     config: dict[str, Any] = run.config | places(
         kind=run.kind, base=run.base_version, snapshot=run.snapshot, mined_from=run.mined_from
     )
+    if run.kind in (RunKind.MINE, RunKind.GRPO):
+        config["vllm_url"] = address_of(config.get("server", ""))
     if run.kind == RunKind.MINE:
         config["known"] = write_known(run, config, run_dir)
     if run.mined_from is not None:
         verify_mined_rows(run.mined_from)
     config = with_media(config, run_dir)
-    write_launch(run_dir, launch_from(run.launch), config, gpus=gpus_here())
+    write_launch(run_dir, launch_from(run.launch), config, gpus=gpus_here(), machines=settings.TRAINING_MACHINES)
     RUN_CLAIMS.of(run).held().update(config=config)
     return config
 
@@ -57,6 +61,16 @@ def refuse_missing_engine(config: dict[str, Any]) -> None:
     kind = engine_named(config["engine"]) if "engine" in config else None
     if kind is not None and not kind.installed:
         raise EngineNotInstalled(title=kind.title, install=kind.install)
+
+
+def address_of(server: str) -> str:
+    """The addresses that the operator gave this name, separated by commas; "" for no name. Raises SettingUnknown."""
+    if not server:
+        return ""
+    if server not in settings.TRAINING_SERVERS:
+        known = ", ".join(settings.TRAINING_SERVERS) or "none"
+        raise SettingUnknown(f"server={server!r} is not a name in GUARDAPP_TRAINING_SERVERS. Known: {known}.")
+    return ",".join(settings.TRAINING_SERVERS[server])
 
 
 def bring_checkpoint(version: ModelVersion) -> None:

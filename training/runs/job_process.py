@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from training.contract import CANCEL, LOG, PROGRESS
 
 # Held by the worker and the job: while either lives, nobody else starts this job.
 LOCK = "lock"
+# a job needs neither the database nor the keys of the operator
+SECRET = re.compile(
+    r"(^|_)(SECRET|[A-Z]*PASSWORD|PASSWD|TOKEN|CREDENTIALS?|KEYS?|DSN)(_|$)|^(DATABASE|REDIS|BROKER)|_URL$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def start(module: str, run_dir: Path, lock: IO[str]) -> subprocess.Popen[bytes]:
     """Start `python -m module run_dir` in its own process group; the job inherits the lock and the log."""
     (run_dir / CANCEL).unlink(missing_ok=True)
     (run_dir / PROGRESS).unlink(missing_ok=True)
-    environment = os.environ | {
+    environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)} | {
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",

@@ -18,7 +18,7 @@ from training.recipes import CONFIGS, DEFAULT, PLACES, Recipe, checked, config_f
 from training.recipes.checks import check_together
 from training.recipes.launch import launch_from
 from training.runs.followers import requeue_followers, run_ended, settle
-from training.runs.job_config import places
+from training.runs.job_config import address_of, places
 from training.snapshots.create import verify_snapshot, verify_trainable
 from training.status import RunKind, RunStatus
 
@@ -77,6 +77,7 @@ def queue_run(
     check_order(kind=kind, after=after, mined_from=mined_from)
     found = places(kind=kind, base=base_version, snapshot=snapshot, mined_from=mined_from)
     config = config_for(chosen, kind, places=found, overrides={"threads": settings.WORKER_THREADS, **overrides})
+    address_of(getattr(config, "server", ""))
     run = TrainingRun(
         kind=kind,
         recipe=chosen.name,
@@ -107,6 +108,7 @@ def clone_run(
     check_order(kind=run.kind, after=run.after, mined_from=run.mined_from)
     config = CONFIGS[run.kind](**(run.config | checked(overrides or {}, run.kind)))
     check_together(config)
+    address_of(getattr(config, "server", ""))
     text = to_toml(from_toml(run.recipe_text), {run.kind: overrides or {}}) if run.recipe_text else ""
     copy = TrainingRun(
         kind=run.kind,

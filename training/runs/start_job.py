@@ -27,8 +27,21 @@ def main(parent: int, module: str, run_dir: str) -> None:
     die_with_parent(signal.SIGTERM, parent)
     if (Path(run_dir) / ACCELERATE).exists():
         sys.exit(together(module, Path(run_dir)))
+    shield(os.environ)
     one_gpu(os.environ)
     os.execv(sys.executable, [sys.executable, "-m", module, run_dir])  # noqa: S606
+
+
+def shield(environment: "os._Environ[str]", launch: str = "") -> None:
+    """No file is unpickled, and processes of one machine listen on its loopback interface only.
+
+    `launch` is the text of accelerate.yaml. DeepSpeed reads its own checkpoints, which it pickles, by itself.
+    """
+    if 'distributed_type: "DEEPSPEED"' not in launch:
+        environment["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    if launch and "num_machines: 1\n" in launch and sys.platform == "linux":
+        for library in ("GLOO", "NCCL"):
+            environment.setdefault(f"{library}_SOCKET_IFNAME", "lo")
 
 
 def one_gpu(environment: "os._Environ[str]") -> None:
@@ -39,6 +52,7 @@ def one_gpu(environment: "os._Environ[str]") -> None:
 def together(module: str, run_dir: Path) -> int:
     """Run the job's processes and return the exit code of the job."""
     (run_dir / ERROR).unlink(missing_ok=True)
+    shield(os.environ, (run_dir / ACCELERATE).read_text())
     agent = subprocess.Popen(  # noqa: S603
         [
             sys.executable,

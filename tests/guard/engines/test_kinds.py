@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ FOLDER = ROOT / "guardapp" / "guard" / "engines"
 REMOTE = [name for name, kind in ENGINES.items() if kind.remote]
 
 
-def mining(engine: str, vllm_url: str = "") -> MineConfig:
-    return MineConfig(model=str(STARTER), dataset="", media_root="", threads=1, engine=engine, vllm_url=vllm_url)
+def mining(engine: str, server: str = "") -> MineConfig:
+    return MineConfig(model=str(STARTER), dataset="", media_root="", threads=1, engine=engine, server=server)
 
 
 def test_every_engine_of_the_folder_has_a_row() -> None:
@@ -52,10 +53,10 @@ def test_every_engine_can_be_made_or_says_what_it_needs(kind: EngineKind) -> Non
             local if kind.name == "transformers" else guard_engine(mining(kind.name), batch_size=2), Engine
         )
         return
-    with pytest.raises(SettingUnknown, match=f"engine={kind.name} needs the address"):
+    with pytest.raises(SettingUnknown, match=f"engine={kind.name} needs the name"):
         check_together(mining(kind.name))
     with chat_server(local) as server:  # type: ignore[arg-type]  # it is a HfEngine
-        assert isinstance(guard_engine(mining(kind.name, server.url), batch_size=2), Engine)
+        assert isinstance(guard_engine(replace(mining(kind.name, "gpu"), vllm_url=server.url), batch_size=2), Engine)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

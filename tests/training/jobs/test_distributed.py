@@ -24,8 +24,6 @@ from training.jobs import sft
 from training.recipes.launch import (
     Launch,
     LaunchNotUsable,
-    accelerate_config,
-    as_yaml,
     check_launch,
     launch_from,
     write_launch,
@@ -176,12 +174,12 @@ def test_accelerate_reads_every_strategys_config(tmp_path: Path, tiny: Path, str
 
 
 def test_several_machines_meet_at_the_first_ones_address(tiny: Path, tmp_path: Path) -> None:
-    launch = Launch(
-        processes=16, strategy="zero3", machines=2, machine_rank=1, main_address="10.0.0.1", main_port=29_400
-    )
-    path = tmp_path / "two.yaml"
-    path.write_text(as_yaml(accelerate_config(launch, config_of(tiny), gpus=8)))
-    read = load_config_from_file(str(path))
+    launch = Launch(processes=16, strategy="zero3", machines=2, machine_rank=1, main="first")
+    for machines in ({}, {"second": ["10.0.0.2:29400"]}, {"first": ["10.0.0.1"]}, {"first": ["10.0.0.1:99999"]}):
+        with pytest.raises(LaunchNotUsable, match="main='first' is not a machine of GUARDAPP_TRAINING_MACHINES"):
+            write_launch(tmp_path, launch, config_of(tiny), gpus=8, machines=machines)
+    write_launch(tmp_path, launch, config_of(tiny), gpus=8, machines={"first": ["10.0.0.1:29400"]})
+    read = load_config_from_file(str(tmp_path / ACCELERATE))
     assert (read.num_machines, read.machine_rank, read.main_process_ip, read.main_process_port) == (
         2,
         1,
@@ -201,9 +199,10 @@ def test_several_machines_meet_at_the_first_ones_address(tiny: Path, tmp_path: P
         ({"strategy": "ddp"}, "one process has strategy none"),
         ({"process": 2}, "process is not a setting of a launch"),
         ({"processes": 3, "strategy": "ddp", "machines": 2}, "machines=2"),
-        ({"processes": 2, "strategy": "ddp", "machines": 2}, "main_address"),
+        ({"processes": 2, "strategy": "ddp", "machines": 2}, "main is empty"),
         ({"processes": 2, "strategy": "ddp", "machine_rank": 1}, "machine_rank=1"),
         ({"processes": 2, "strategy": "ddp", "main_port": 99_999}, "main_port"),
+        ({"processes": 2, "strategy": "ddp", "main_address": "10.0.0.9"}, "GUARDAPP_TRAINING_MACHINES"),
     ],
 )
 def test_a_launch_that_cannot_be_is_refused_by_field(value: dict[str, Any], named: str) -> None:

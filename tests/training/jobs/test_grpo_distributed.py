@@ -45,7 +45,10 @@ def test_two_processes_draw_a_rollout_batch_together_and_stop_together(tmp_path:
     assert result(run_dir)["rollouts"] == 16
     assert {line["step"] for line in read_lines(run_dir / ROLLOUTS)} == {1, 3}
     saved = run_dir / CHECKPOINTS / "checkpoint-4"
-    assert {file.name for file in saved.glob("rollouts-*.pt")} == {"rollouts-0.pt", "rollouts-1.pt"}
+    assert {file.name for file in saved.glob("rollouts-*")} == {
+        "rollouts-0.safetensors",
+        "rollouts-1.safetensors",
+    }
 
     stopped = grpo_run(tmp_path / "stopped", max_steps=4, micro_batch=2)
     assert run(stopped, cancelled=True) == EXIT_CANCELLED

@@ -43,5 +43,5 @@ def test_a_missing_vllm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(ConfigNotUsable, match="needs a CUDA device"):
             grpo.main(run_dir)
     monkeypatch.setattr("training.learning.grpo.batches.torch.cuda.is_available", lambda: True)
-    with pytest.raises(ConfigNotUsable, match="needs vllm_url"):
+    with pytest.raises(ConfigNotUsable, match="needs a server"):
         grpo.main(grpo_run(tmp_path / "server", generation="vllm_server"))

@@ -55,7 +55,7 @@ def test_what_is_typed_becomes_a_value_of_its_kind() -> None:
 )
 def test_what_cannot_be_is_refused_at_its_field(key: str, text: str) -> None:
     edited = read(STARTER, list(STARTER.stages), {key: text})
-    named = "vllm_url" if text == "vllm_server" else key.split("-")[1]
+    named = "server" if text == "vllm_server" else key.split("-")[1]
     assert [name for _, name in edited.errors] == [named] and named in next(iter(edited.errors.values()))
     marked = [
         field

@@ -205,8 +205,8 @@ def test_a_setting_that_cannot_be_is_named(kind: str, name: str, value: Any, sai
         ("grpo", {"update_batch": 12}, "update_batch=12 is not a multiple of group_size=8: choose 16"),
         ("grpo", {"update_batch": 48, "prompts_per_batch": 8}, "update_batch=48 and the 64 completions"),
         ("grpo", {"clip_floor": 0.3}, "clip_floor=0.3 is above the clip range"),
-        ("grpo", {"generation": "vllm_server"}, "vllm_url is empty"),
-        ("mine", {"engine": "server"}, "vllm_url is empty: engine=server"),
+        ("grpo", {"generation": "vllm_server"}, "server is empty"),
+        ("mine", {"engine": "server"}, "server is empty: engine=server"),
         ("mine", {"keep": "mixed", "rollouts": 1}, "rollouts=1: keep=mixed needs at least 2"),
     ],
 )

@@ -21,12 +21,12 @@ def test_a_recipe_written_as_toml_reads_back_with_its_sources(recipe: Recipe) ->
 
 
 def test_overrides_are_written_and_say_where_they_are_from() -> None:
-    text = to_toml(RECIPES["omni-v2"], {"grpo": {"max_new_tokens": 8192, "vllm_url": 'http://gpu:8000/"#'}})
+    text = to_toml(RECIPES["omni-v2"], {"grpo": {"max_new_tokens": 8192, "server": 'gpu/"#'}})
     assert "max_new_tokens = 8192  # set in this recipe" in text
     assert "group_size = 8  # GuardReasoner-Omni, 181k rows" in text
     read = from_toml(text)
     assert made(read, "grpo").max_new_tokens == 8192
-    assert made(read, "grpo").vllm_url == 'http://gpu:8000/"#'
+    assert made(read, "grpo").server == 'gpu/"#'
     assert read.settings("grpo")["max_new_tokens"].source == "set in this recipe"
     assert read.settings("grpo")["group_size"] == RECIPES["omni-v2"].settings("grpo")["group_size"]
     assert from_toml(to_toml(read)) == read

@@ -97,7 +97,7 @@ def check_vllm(config: GrpoConfig) -> None:
     if not torch.cuda.is_available():
         raise ConfigNotUsable(f"generation={config.generation!r} needs a CUDA device: use generation='transformers'.")
     if config.generation == "vllm_server" and not config.vllm_url:
-        raise ConfigNotUsable("generation='vllm_server' needs vllm_url, the address at which `trl vllm-serve` answers.")
+        raise ConfigNotUsable("generation='vllm_server' needs a server, at which `trl vllm-serve` answers.")
 
 
 def clip_schedule(config: GrpoConfig) -> ClipSchedule:

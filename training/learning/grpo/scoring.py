@@ -1,7 +1,7 @@
 """Completions → rewards, advantages within each group, and the figures and examples of the run page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
@@ -27,6 +27,16 @@ class Scored:
     parsed: bool
     graded: Graded
     reward: Reward
+
+
+def as_sent(scored: Scored) -> dict[str, Any]:
+    """Plain values for the other processes."""
+    return asdict(scored)
+
+
+def scored_of(value: Mapping[str, Any]) -> Scored:
+    """What another process sent with `as_sent`."""
+    return Scored(**{**value, "graded": Graded(**value["graded"]), "reward": Reward(**value["reward"])})
 
 
 class Grader:

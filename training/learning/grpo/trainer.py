@@ -26,13 +26,14 @@ from guardapp.guard.rl.clip_range import ClipRange
 from training.contract import GrpoConfig
 from training.learning.grpo.batches import Batches
 from training.learning.grpo.data import PromptOrder, Prompts
+from training.learning.grpo.kept_rollouts import load_rollouts, save_rollouts
 from training.learning.grpo.loss import clipped_policy_loss, completion_logps
 from training.learning.grpo.passes import forward_passes
 from training.learning.grpo.sampling import draw_groups, generation_settings
-from training.learning.grpo.scoring import Grader, Scored, group_advantages, rollout_metrics
+from training.learning.grpo.scoring import Grader, Scored, as_sent, group_advantages, rollout_metrics, scored_of
 
 # in a checkpoint folder: the rollouts that the next updates still use
-ROLLOUTS_IN_USE = "rollouts-{process}.pt"
+ROLLOUTS_IN_USE = "rollouts-{process}.safetensors"
 
 
 @dataclass
@@ -102,7 +103,7 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         rewards = torch.tensor([one.reward.total for one in scored], dtype=torch.float64).view(-1, self.num_generations)
         advantages = group_advantages(rewards).flatten()
         self.latest = Rollouts(scored, advantages.tolist())
-        everywhere = gather_object(scored)
+        everywhere = [scored_of(one) for one in gather_object([as_sent(one) for one in scored])]
         self._drawn += everywhere
         self.rollouts_drawn += len(everywhere)
         return output | {
@@ -279,18 +280,16 @@ class GuardGrpoTrainer(trl.GRPOTrainer):  # type: ignore[misc]
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        torch.save(
-            {"passes": self._passes, "metrics": self._metrics_of_rollouts, "drawn": self.rollouts_drawn},
-            self._rollouts_file(output_dir),
-        )
+        save_rollouts(self._rollouts_file(output_dir), self._passes, self._metrics_of_rollouts, self.rollouts_drawn)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)
         if checkpoint is None:
             return
-        saved = torch.load(self._rollouts_file(checkpoint), weights_only=True, map_location=self.accelerator.device)
         self._step = self.state.global_step * self.args.gradient_accumulation_steps
-        self._passes, self._metrics_of_rollouts, self.rollouts_drawn = saved["passes"], saved["metrics"], saved["drawn"]
+        self._passes, self._metrics_of_rollouts, self.rollouts_drawn = load_rollouts(
+            self._rollouts_file(checkpoint), self.accelerator.device
+        )
 
     def _rollouts_file(self, folder: str) -> Path:
         return Path(folder) / ROLLOUTS_IN_USE.format(process=self.args.process_index)
