@@ -101,4 +101,6 @@ urlpatterns = [
     path("items/<int:item_id>/retry/", items.retry, name="item_retry"),
     path("frames/<int:prediction_id>/<int:medium>/<int:index>.png", media.frame, name="frame"),
     path("media/<slug:sha256>/", media.asset, name="asset"),
+    path("media/<slug:sha256>/copy.jpg", media.asset_copy, name="asset_copy"),
+    path("media/<slug:sha256>/frames/<int:index>.png", media.asset_frame, name="asset_frame"),
 ]

@@ -106,7 +106,18 @@ def columns(pa: Any, with_media: bool) -> Any:
 
     verdict = pa.struct({"prompt": text, "response": text, "categories": words})
     labels = pa.struct({"prompt": text, "response": text})
-    seen = rows(asset=text, folder=text, reader=text, timestamps=pa.list_(number), width=whole, height=whole)
+    seen = rows(
+        asset=text,
+        folder=text,
+        reader=text,
+        kind=text,
+        codec=text,
+        source_frames=whole,
+        whole=pa.bool_(),
+        timestamps=pa.list_(number),
+        width=whole,
+        height=whole,
+    )
     links = rows(
         step=whole,
         kind=text,

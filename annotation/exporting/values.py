@@ -53,10 +53,19 @@ EXTENSIONS = {
     "image/gif": "gif",
     "image/webp": "webp",
     "image/avif": "avif",
+    "image/avif-sequence": "avif",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "image/heic-sequence": "heics",
+    "image/tiff": "tiff",
+    "image/bmp": "bmp",
     "video/mp4": "mp4",
     "video/quicktime": "mov",
     "video/webm": "webm",
     "video/x-matroska": "mkv",
+    "video/x-msvideo": "avi",
+    "video/mp2t": "ts",
+    "video/mpeg": "mpg",
 }
 
 

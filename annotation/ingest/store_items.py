@@ -27,7 +27,7 @@ from annotation.ingest.values import (
 from annotation.media.store import StoredMedia, register, store
 from annotation.models import ApiKey, ItemMedia, ReviewQueue, User
 from guardapp.guard.media.errors import MediaError, MediaStoreAway
-from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.taxonomy import MediaKind, Modality
 from guardapp.guard.verdict import modality_of
 
 CHUNK = 1_000
@@ -117,7 +117,7 @@ def _check(index: int, row: IncomingItem | RowProblem) -> Candidate | RowResult:
             errors.append(FieldError(medium.pointer, str(error)))
     if not errors:
         modality = modality_of(row.prompt, [medium.kind for medium in stored])
-        if row.modality and row.modality != modality:
+        if row.modality and row.modality not in (modality, _as_pictures(row.prompt, stored)):
             errors.append(
                 FieldError(
                     "/modality",
@@ -129,6 +129,13 @@ def _check(index: int, row: IncomingItem | RowProblem) -> Candidate | RowResult:
     sha256s = [one.sha256 for one in stored]
     hashed = content_hash(row.prompt, row.response, sha256s, row.messages)
     return Candidate(index, row, modality, tuple(stored), hashed, row.all_reports)
+
+
+def _as_pictures(prompt: str, stored: Sequence[StoredMedia]) -> Modality:
+    """What a sender may call it who takes an animated picture for a picture."""
+    return modality_of(
+        prompt, [MediaKind.IMAGE if medium.mime.startswith("image/") else medium.kind for medium in stored]
+    )
 
 
 def _describe(prompt: str, stored: Sequence[StoredMedia]) -> str:

@@ -16,7 +16,7 @@ from annotation.media import bucket
 from annotation.models import MediaAsset
 from guardapp.guard.media.decode import DEFAULT_LIMITS, PRESETS, Decoded, Job, MediaError, decode_many, load_seen
 from guardapp.guard.media.errors import MediaNotAFile, MediaNotStored, MediaStorageFailed
-from guardapp.guard.media.values import DECODER, MANIFEST, MIB
+from guardapp.guard.media.values import DECODER, MANIFEST, MIB, WHOLE
 from guardapp.guard.verdict import MediaPreset
 
 FETCHED_AT_ONCE = 1 << 30  # bytes of originals on disk at a time, waiting to be decoded
@@ -52,6 +52,32 @@ def decoded(assets: Sequence[MediaAsset]) -> dict[str, Decoded | MediaError]:
 def frames_folder(sha256: str) -> Path:
     """Return the folder of a file's frames for the current preset and decoder."""
     return Path(settings.FRAMES_DIR) / sha256[:2] / sha256 / f"{settings.MEDIA_PRESET}.{DECODER}"
+
+
+def frames_folder_name(sha256: str) -> str:
+    """Return `frames_folder`, relative to the media root."""
+    return _name(frames_folder(sha256))
+
+
+def copy_name(sha256: str) -> str:
+    """Return the name, relative to the media root, of the picture for browsers that cannot show this file.
+
+    It is the same for every preset. Raises MediaNotStored, MediaStoreAway.
+    """
+    folder = frames_folder(sha256).parent
+    if bucket.in_use():
+        found = [name for name in bucket.names(_name(folder)) if name.endswith(f"/{WHOLE}")]
+    else:
+        found = [_name(path) for path in folder.glob(f"*/{WHOLE}")]
+    if not found:
+        raise MediaNotStored
+    return max(found)
+
+
+def delete_copies(sha256: str) -> None:
+    """Delete the pictures for browsers; the frames that the guard saw are kept."""
+    for path in frames_folder(sha256).parent.glob(f"*/{WHOLE}"):
+        path.unlink(missing_ok=True)
 
 
 def frames_at(folder: str) -> Path:

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-
-from annotation.media.files import decoded, frames_folder
+from annotation.media.files import decoded, frames_folder_name
 from annotation.models import Item, ItemMedia, MediaAsset, PolicyVersion
 from guardapp.guard.media.decode import Decoded, MediaError
 from guardapp.guard.taxonomy import DEFAULT_CODES
@@ -56,8 +54,12 @@ def _evidence(
         rows.append(
             {
                 "asset": asset.sha256,
-                "folder": str(frames_folder(asset.sha256).relative_to(settings.MEDIA_ROOT)),
+                "folder": frames_folder_name(asset.sha256),
                 "reader": shown.reader,
+                "kind": shown.seen.kind.value,
+                "codec": shown.codec,
+                "source_frames": shown.source_frames,
+                "whole": shown.whole is not None,
                 "timestamps": [frame.timestamp_s for frame in shown.seen.frames],
                 "width": shown.width,
                 "height": shown.height,

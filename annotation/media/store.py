@@ -82,7 +82,15 @@ def register(stored: Collection[StoredMedia]) -> dict[str, int]:
     MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}, deleted_at__isnull=False).update(
         deleted_at=None
     )
-    return dict(MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}).values_list("sha256", "pk"))
+    rows = list(
+        MediaAsset.objects.filter(sha256__in={one.sha256 for one in stored}).values_list("sha256", "pk", "kind", "mime")
+    )
+    # an older version of this program may have known less about a type, such as that it moves
+    known = {one.sha256: one for one in stored}
+    for sha256, pk, kind, mime in rows:
+        if (kind, mime) != (known[sha256].kind, known[sha256].mime):
+            MediaAsset.objects.filter(pk=pk).update(kind=known[sha256].kind, mime=known[sha256].mime)
+    return {sha256: pk for sha256, pk, _, _ in rows}
 
 
 def _chunks(content: bytes | Path) -> Iterator[bytes]:

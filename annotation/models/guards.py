@@ -97,7 +97,8 @@ class Prediction(models.Model):
     prompt_score is conditional on the greedy reasoning, prompt_marginal the mean over all completions, prompt_harm the
     calibrated marginal, and the same for the response: see `guardapp.guard.how_sure`. Rows from before have no
     marginals.
-    media_seen: [{"asset": sha256, "folder": relative to MEDIA_ROOT, "reader", "timestamps": [s], "width", "height"}].
+    media_seen: [{"asset": sha256, "folder": relative to MEDIA_ROOT, "reader", "kind", "codec", "source_frames": frames
+    or pages in the file or null, "whole": is there a copy for browsers, "timestamps": [s], "width", "height"}].
     windows: null unless the item was judged in parts; else [{"prompt": [start, end], "response": the same or null,
     "completion", "parsed", "prompt_label", "response_label", "categories", "prompt_score", "response_score",
     "decisive"}], in order. The ranges are characters of the item's texts. Steps and completion are those of the

@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from annotation.database import clock
 from annotation.exporting.export_files import delete_files
 from annotation.media import bucket
+from annotation.media.files import delete_copies
 from annotation.models import (
     Appeal,
     Assignment,
@@ -141,11 +142,12 @@ def _media(before: datetime) -> QuerySet[MediaAsset]:
 
 
 def _originals(found: QuerySet[Any]) -> None:
-    """Delete the files but keep their rows as a record. The same bytes may be sent again."""
-    assets = dict(found.values_list("pk", "path"))
-    MediaAsset.objects.filter(pk__in=assets).update(deleted_at=clock.now())
-    for path in assets.values():
+    """Delete the files and their copies for browsers; keep their rows as a record. The same bytes may be sent again."""
+    assets = list(found.values_list("pk", "path", "sha256"))
+    MediaAsset.objects.filter(pk__in=[pk for pk, _, _ in assets]).update(deleted_at=clock.now())
+    for _, path, sha256 in assets:
         (Path(settings.MEDIA_ROOT) / path).unlink(missing_ok=True)
+        delete_copies(sha256)
 
 
 OPEN = [status for status in ItemStatus if status not in (ItemStatus.REVIEWED, ItemStatus.WITHDRAWN)]

@@ -12,11 +12,11 @@ from annotation.errors import ServiceError
 from annotation.items import lists
 from annotation.items.skipped import take_skipped
 from annotation.items.withdraw import WithdrawalReasonTooLong, reason_of, withdraw_item
+from annotation.media.shown import media_of
 from annotation.models import GoldLabel, Item
 from annotation.pages.item_filters import filter_context, search_for
 from annotation.predictions.claims import ItemHasNotFailed, retry_failed
 from annotation.review.item_life import life_of, sight_of
-from annotation.review.page_values import media_of
 from annotation.status import AppealState, ItemStatus
 from annotation.tasks import predict
 from annotation.web.permissions import is_htmx, item_for, leads_only, person

@@ -14,15 +14,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotation.database.pool import release_connection
+from annotation.exporting.values import EXTENSIONS
 from annotation.media import bucket
+from annotation.media.files import copy_name, frames_folder_name
 from annotation.media.permissions import may_see_asset
+from annotation.media.shown import ANIMATED_IN_BROWSERS, IN_BROWSERS
 from annotation.models import MediaAsset, Prediction
 from annotation.queues.access import may_see_item
 from annotation.web.byte_ranges import ranged
 from annotation.web.permissions import person, refuse_unless
-from guardapp.guard.taxonomy import MediaKind
+from guardapp.guard.media.errors import MediaNotStored
 
-_SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm")
+_SHOWN_IN_PLACE = IN_BROWSERS | ANIMATED_IN_BROWSERS | {"video/mp4", "video/webm"}
 
 
 @require_safe
@@ -37,10 +40,7 @@ def frame(request: HttpRequest, prediction_id: int, medium: int, index: int) -> 
         path, _timestamp = Path(seen["folder"]) / f"{index:04d}.png", seen["timestamps"][index]
     except (IndexError, KeyError):
         raise Http404 from None
-    name = f"frame-{prediction_id}-{medium}-{index}.png"
-    if bucket.in_use():
-        return _link(str(path), "image/png", name, inline=True)
-    return _safe(FileResponse(_open(path), content_type="image/png"), name, inline=True)
+    return _picture(str(path), "image/png", f"frame-{prediction_id}-{medium}-{index}.png")
 
 
 @require_safe
@@ -49,13 +49,38 @@ def asset(request: HttpRequest, sha256: str) -> HttpResponseBase:
     found = get_object_or_404(MediaAsset, sha256=sha256)
     refuse_unless(may_see_asset(person(request), found))
     inline = found.mime in _SHOWN_IN_PLACE
-    extension = "mp4" if found.kind == MediaKind.VIDEO else "img"
-    name = f"{found.sha256[:12]}.{found.mime.partition('/')[2] or extension}"
+    name = f"{found.sha256[:12]}.{EXTENSIONS.get(found.mime, 'bin')}"
     if bucket.in_use():
         return _link(found.path, found.mime, name, inline=inline)
     # a slow client may take minutes to download the file
     release_connection()
     return _safe(ranged(_open(Path(found.path)), request.headers.get("Range", ""), found.mime), name, inline=inline)
+
+
+@require_safe
+def asset_frame(request: HttpRequest, sha256: str, index: int) -> HttpResponseBase:
+    """One frame of a file that was decoded but has no prediction, such as where the text beside it was too long."""
+    found = get_object_or_404(MediaAsset, sha256=sha256)
+    refuse_unless(may_see_asset(person(request), found))
+    return _picture(f"{frames_folder_name(sha256)}/{index:04d}.png", "image/png", f"{sha256[:12]}-{index}.png")
+
+
+@require_safe
+def asset_copy(request: HttpRequest, sha256: str) -> HttpResponseBase:
+    """The picture in a format that browsers show, made from a file of one that they do not, such as HEIC."""
+    found = get_object_or_404(MediaAsset, sha256=sha256)
+    refuse_unless(may_see_asset(person(request), found))
+    try:
+        name = copy_name(sha256)
+    except MediaNotStored:
+        raise Http404(_("This file is not on the disk any more.")) from None
+    return _picture(name, "image/jpeg", f"{sha256[:12]}.jpg")
+
+
+def _picture(path: str, mime: str, name: str) -> HttpResponseBase:
+    if bucket.in_use():
+        return _link(path, mime, name, inline=True)
+    return _safe(FileResponse(_open(Path(path)), content_type=mime), name, inline=True)
 
 
 def _link(path: str, mime: str, name: str, *, inline: bool) -> HttpResponse:

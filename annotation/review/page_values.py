@@ -10,11 +10,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from annotation.media.shown import Medium, media_of
 from annotation.models import (
     Assignment,
     Event,
     Item,
-    MediaAsset,
     PolicyVersion,
     Prediction,
     Review,
@@ -33,28 +33,6 @@ NO_LABEL = gettext_noop("none")
 # waiting items; above this, the page shows "1,000 or more"
 MOST_COUNTED = 1_000
 UNPARSED = "unparsed"
-
-
-@dataclass(frozen=True, slots=True)
-class SeenFrame:
-    medium: int
-    index: int
-    timestamp_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Medium:
-    """One file of the item and the frames that the guard saw. `frames` is empty before a prediction."""
-
-    asset: MediaAsset
-    number: int
-    frames: tuple[SeenFrame, ...]
-    width: int | None
-    height: int | None
-
-    @property
-    def is_video(self) -> bool:
-        return self.asset.kind == "video"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,24 +205,11 @@ def judgement_shown(assignment: Assignment, payload: Mapping[str, Any]) -> bool:
     return Review.objects.filter(item=assignment.item_id, reviewer=assignment.reviewer_id).exists()
 
 
-def media_of(item: Item, prediction: Prediction | None) -> tuple[Medium, ...]:
-    seen = list(prediction.media_seen) if prediction is not None else []
-    links = item.item_media.select_related("asset").order_by("position")
-    return tuple(
-        _medium(number, link.asset, seen[number] if number < len(seen) else {}) for number, link in enumerate(links)
-    )
-
-
 def tallies(prediction: Prediction | None) -> tuple[Tally, ...]:
     if prediction is None or not prediction.rollouts:
         return ()
     tasks = ["prompt"] if prediction.item.response is None else ["prompt", "response"]
     return tuple(_tally(task, prediction.rollouts) for task in tasks)
-
-
-def _medium(number: int, asset: MediaAsset, seen: Mapping[str, Any]) -> Medium:
-    frames = tuple(SeenFrame(number, index, float(time)) for index, time in enumerate(seen.get("timestamps", [])))
-    return Medium(asset, number, frames, seen.get("width"), seen.get("height"))
 
 
 def _tally(task: str, rollouts: list[dict[str, Any]]) -> Tally:

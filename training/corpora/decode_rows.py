@@ -15,6 +15,7 @@ from annotation.media.files import frames_folder, share_frames
 from annotation.predictions.active_policy import policy_codes
 from guardapp.guard.media.decode import PRESETS, Decoded, Job, MediaError, decode_many
 from guardapp.guard.splits import group_key
+from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Sample, SeenMedia
 from training.corpora.values import BadRow, ImportedMedium, ImportedRow
 from training.learning.rows import Row
@@ -92,7 +93,9 @@ def _decoded(
         if not isinstance(result, Decoded):
             problem = "cannot be read." if result is None else f"cannot be decoded: {result}"
             return BadRow(row.place, (FieldError(medium.source.pointer, problem),), row.value)
-        if medium.kind not in (None, result.seen.kind):
+        # a corpus counts an animated picture among its pictures
+        named = (None, result.seen.kind, MediaKind.IMAGE if result.mime.startswith("image/") else None)
+        if medium.kind not in named:
             detail = f"is of kind {result.seen.kind} ({result.mime}), the row says {medium.kind}."
             return BadRow(row.place, (FieldError(medium.source.pointer, detail),), row.value)
         seen.append(result.seen)

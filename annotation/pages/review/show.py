@@ -4,7 +4,6 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -65,10 +64,6 @@ def ahead(request: HttpRequest, slug: str) -> HttpResponse:
     if assignment is None:
         return HttpResponse(status=204)
     page = review_page(assignment)
-    frames = [
-        reverse("frame", args=[assignment.item.prediction_id, frame.medium, frame.index])
-        for medium in page.media
-        for frame in medium.frames
-    ]
+    frames = [frame.url for medium in page.media for frame in medium.frames]
     html = render_to_string("annotation/review/main.html", page_context(assignment, queue, page), request)
     return JsonResponse({"token": assignment.token, "html": html, "frames": frames})

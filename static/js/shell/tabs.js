@@ -40,7 +40,9 @@ function select(tabs, panels, index) {
     tab.setAttribute("aria-selected", String(i === index));
     tab.tabIndex = i === index ? 0 : -1;
     panels[i].hidden = i !== index;
-    if (i !== index) for (const video of panels[i].querySelectorAll("video")) video.pause();
+    if (i === index) return;
+    for (const video of panels[i].querySelectorAll("video")) video.pause();
+    panels[i].dispatchEvent(new CustomEvent("tab:hidden"));
   });
 }
 

@@ -3,6 +3,7 @@ how it is laid over what was there and what becomes of it afterwards.
 """
 
 import io
+import random
 import struct
 import zlib
 from collections.abc import Sequence
@@ -153,3 +154,21 @@ def _rows(picture: Image.Image) -> bytes:
 
 def _png(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def random_pieces(dice: random.Random, name: str, canvas: Size) -> list[Piece]:
+    """Pieces of two colours, or none, anywhere on the canvas, with every way of laying over and clearing away."""
+    step = 2 if name == "webp" else 1
+    pieces = []
+    for number in range(dice.randrange(2, 8)):
+        # the first frame of an APNG is as large as the canvas
+        whole = name == "png" and number == 0
+        size = canvas if whole else (dice.randrange(2, canvas[0], 2), dice.randrange(2, canvas[1], 2))
+        at = (0, 0) if whole else tuple(dice.randrange(0, all_ - own + 1, step) for all_, own in zip(canvas, size, strict=True))
+        picture = coloured(size, dice.choice([*PALETTE, None]))
+        picture.paste(coloured((size[0] // 2, size[1]), dice.choice([*PALETTE, None])), (0, 0))
+        disposal = dice.choice([KEEP, CLEAR] if name == "webp" else [KEEP, CLEAR, RESTORE])
+        pieces.append(
+            Piece(picture, (at[0], at[1]), dice.choice([0, 20, 50, 100, 700]), disposal, name == "gif" or dice.random() < 0.5)
+        )
+    return pieces
