@@ -9,8 +9,8 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from annotation.models import Item, Prediction
 from annotation.media.shown import Medium
+from annotation.models import Item, Prediction
 from annotation.review.step_links import REGION, SPAN
 from annotation.templatetags.ui import clock_time
 

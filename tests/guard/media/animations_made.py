@@ -164,11 +164,21 @@ def random_pieces(dice: random.Random, name: str, canvas: Size) -> list[Piece]:
         # the first frame of an APNG is as large as the canvas
         whole = name == "png" and number == 0
         size = canvas if whole else (dice.randrange(2, canvas[0], 2), dice.randrange(2, canvas[1], 2))
-        at = (0, 0) if whole else tuple(dice.randrange(0, all_ - own + 1, step) for all_, own in zip(canvas, size, strict=True))
+        at = (
+            (0, 0)
+            if whole
+            else tuple(dice.randrange(0, all_ - own + 1, step) for all_, own in zip(canvas, size, strict=True))
+        )
         picture = coloured(size, dice.choice([*PALETTE, None]))
         picture.paste(coloured((size[0] // 2, size[1]), dice.choice([*PALETTE, None])), (0, 0))
         disposal = dice.choice([KEEP, CLEAR] if name == "webp" else [KEEP, CLEAR, RESTORE])
         pieces.append(
-            Piece(picture, (at[0], at[1]), dice.choice([0, 20, 50, 100, 700]), disposal, name == "gif" or dice.random() < 0.5)
+            Piece(
+                picture,
+                (at[0], at[1]),
+                dice.choice([0, 20, 50, 100, 700]),
+                disposal,
+                name == "gif" or dice.random() < 0.5,
+            )
         )
     return pieces
