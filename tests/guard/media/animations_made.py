@@ -161,24 +161,13 @@ def random_pieces(dice: random.Random, name: str, canvas: Size) -> list[Piece]:
     step = 2 if name == "webp" else 1
     pieces = []
     for number in range(dice.randrange(2, 8)):
-        # the first frame of an APNG is as large as the canvas
-        whole = name == "png" and number == 0
-        size = canvas if whole else (dice.randrange(2, canvas[0], 2), dice.randrange(2, canvas[1], 2))
-        at = (
-            (0, 0)
-            if whole
-            else tuple(dice.randrange(0, all_ - own + 1, step) for all_, own in zip(canvas, size, strict=True))
-        )
-        picture = coloured(size, dice.choice([*PALETTE, None]))
-        picture.paste(coloured((size[0] // 2, size[1]), dice.choice([*PALETTE, None])), (0, 0))
+        width, height = dice.randrange(2, canvas[0], 2), dice.randrange(2, canvas[1], 2)
+        if name == "png" and number == 0:  # as large as the canvas
+            width, height = canvas
+        at = (dice.randrange(0, canvas[0] - width + 1, step), dice.randrange(0, canvas[1] - height + 1, step))
+        picture = coloured((width, height), dice.choice([*PALETTE, None]))
+        picture.paste(coloured((width // 2, height), dice.choice([*PALETTE, None])), (0, 0))
         disposal = dice.choice([KEEP, CLEAR] if name == "webp" else [KEEP, CLEAR, RESTORE])
-        pieces.append(
-            Piece(
-                picture,
-                (at[0], at[1]),
-                dice.choice([0, 20, 50, 100, 700]),
-                disposal,
-                name == "gif" or dice.random() < 0.5,
-            )
-        )
+        over = name == "gif" or dice.random() < 0.5
+        pieces.append(Piece(picture, at, dice.choice([0, 20, 50, 100, 700]), disposal, over))
     return pieces
