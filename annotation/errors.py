@@ -3,6 +3,20 @@ language.
 """
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+# of a decision, in the words of the review page
+FIELDS = {
+    "prompt_label": gettext_noop("The prompt's label"),
+    "response_label": gettext_noop("The response's label"),
+    "categories": gettext_noop("Categories"),
+    "severity": gettext_noop("Severity"),
+    "confidence": gettext_noop("Confidence"),
+    "note": gettext_noop("Note"),
+    "reason": gettext_noop("Reason"),
+    "steps": gettext_noop("Steps"),
+    "kind": gettext_noop("The decision"),
+}
 
 
 def docstring_message(error: type[Exception]) -> str:
@@ -36,6 +50,11 @@ class DecisionNotValid(ServiceError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+    @property
+    def sentence(self) -> str:
+        """The error as a sentence that begins with the field's name in the person's language."""
+        return f"{_(FIELDS.get(self.field, self.field))} {self.message}"
 
 
 class IdempotencyKeyReused(ServiceError):

@@ -162,6 +162,14 @@ class TargetSource(TextChoices):
     UNAVAILABLE = "unavailable", _("None could be made")
 
 
+class Demand(TextChoices):
+    """What a queue can demand of a decision that finds harm."""
+
+    CATEGORY = "category", _("A category")
+    SEVERITY = "severity", _("A severity")
+    REASON = "reason", _("A reason")
+
+
 class EventKind(TextChoices):
     """The kinds of event in the append-only audit."""
 

@@ -12,7 +12,7 @@ from annotation.database import clock
 from annotation.errors import DecisionNotValid, ServiceError
 from annotation.models import Assignment, BulkDecision, Event, GoldLabel, Item, Review, ReviewRetraction, User
 from annotation.predictions.active_policy import active_policy_version, known_categories
-from annotation.review.decision import Decision, check_decision, same_labels
+from annotation.review.decision import Decision, check_decision, missing_demands, same_labels
 from annotation.review.gold import settle, withdraw
 from annotation.status import AppealState, AssignmentState, EventKind, GoldSource, ItemStatus, ReviewKind, ReviewMode
 from guardapp.guard.taxonomy import Harmfulness
@@ -49,12 +49,14 @@ def decide_many(
     response_label: Harmfulness | None = None,
     categories: tuple[str, ...] = (),
     note: str = "",
+    severity: int | None = None,
+    reason: str = "",
     like: Item | None = None,
     idempotency_key: str,
 ) -> BulkDecision:
     """Settle all waiting items that nobody holds; `skipped` has the reasons for the rest.
 
-    Idempotent by `idempotency_key`.
+    Idempotent by `idempotency_key`. `severity` and `reason` go to each review.
 
     Raises BulkLeadsOnly, TooManyItems, DecisionNotValid.
     """
@@ -75,9 +77,12 @@ def decide_many(
             )
             skipped = {}
             for item in (
-                Item.objects.select_for_update(of=("self",)).filter(pk__in=[item.pk for item in items]).order_by("pk")
+                Item.objects.select_for_update(of=("self",))
+                .select_related("queue")
+                .filter(pk__in=[item.pk for item in items])
+                .order_by("pk")
             ):
-                why = _decide(bulk, item)
+                why = _decide(bulk, item, severity, reason)
                 if why:
                     skipped[str(item.pk)] = why
             bulk.skipped = skipped
@@ -127,7 +132,7 @@ def undo_many(*, bulk: BulkDecision, by: User) -> dict[str, str]:
     return kept
 
 
-def _decide(bulk: BulkDecision, item: Item) -> str:
+def _decide(bulk: BulkDecision, item: Item, severity: int | None, reason: str) -> str:
     """Settle the item. Returns the reason if it is skipped, else ""."""
     if item.status != ItemStatus.READY:
         return WAITS_NOT[ItemStatus(item.status)]
@@ -137,7 +142,16 @@ def _decide(bulk: BulkDecision, item: Item) -> str:
         return gettext_noop("it is under appeal")
     now, policy = clock.now(), active_policy_version()
     labels = Harmfulness(str(bulk.prompt_label)), Harmfulness(bulk.response_label) if bulk.response_label else None
-    decision = Decision(ReviewKind.CORRECTED, *labels, categories=tuple(bulk.categories), note=bulk.note)
+    decision = Decision(
+        ReviewKind.CORRECTED,
+        *labels,
+        categories=tuple(bulk.categories),
+        severity=severity,
+        note=bulk.note,
+        reason=reason,
+    )
+    if missing := missing_demands(decision, item.queue.demands):
+        raise missing[0]
     try:
         with override(None):
             check_decision(decision, item, item.prediction, ReviewMode.OPEN, known_categories(policy))

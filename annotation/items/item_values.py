@@ -114,6 +114,7 @@ def assignment_of(assignment: Assignment) -> dict[str, Any]:
         "expires_at": assignment.expires_at,
         "queue": queue.slug,
         "mode": assignment.review_mode,
+        "demands": queue.demands,
         "item": content_of(item),
         "prediction": prediction_of(item.prediction) if shown and item.prediction is not None else None,
         "draft": None if draft is None else draft.payload,

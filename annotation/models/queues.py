@@ -45,6 +45,9 @@ class ReviewQueue(models.Model):
     audit_share = models.FloatField(
         null=True, blank=True, help_text="share of items that always go to people; empty: the setting"
     )
+    demands = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="of a harmful verdict: category, severity, reason"
+    )
     fewest_seconds = models.PositiveSmallIntegerField(default=0, help_text="a faster decision is asked back; 0: never")
     rerouted_to = models.BigIntegerField(
         null=True, blank=True, help_text="waiting items above this id are still to be routed again"

@@ -16,7 +16,7 @@ from annotation.items.move import move_items
 from annotation.items.search import ItemSearch
 from annotation.items.skipped import escalate_items
 from annotation.models import BulkDecision, Item, ReviewQueue
-from annotation.pages.near_copies import decided
+from annotation.pages.near_copies import decided, demanded
 from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.web.permissions import leads_only, person
 
@@ -61,6 +61,7 @@ def decide(request: HttpRequest) -> HttpResponse:
             "items": items,
             "problem": problem,
             "categories": policy_categories(active_policy_version()),
+            "demanded": demanded(items),
             "key": uuid.uuid4().hex,
             "any_response": any(item.response is not None for item in items),
         },

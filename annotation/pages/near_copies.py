@@ -1,7 +1,7 @@
 """Near-copies of an item: shown beside it, and decided on together by a lead."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,9 +11,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation.database.lists import long_texts
-from annotation.errors import ServiceError
+from annotation.errors import DecisionNotValid, ServiceError
 from annotation.items.bulk_decision import MOST, decide_many, undo_many
-from annotation.models import BulkDecision, GoldLabel, Item
+from annotation.models import BulkDecision, GoldLabel, Item, ReviewQueue
 from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.predictions.fingerprints import near_items
 from annotation.queues.access import visible_items
@@ -57,6 +57,7 @@ def bulk(request: HttpRequest, item_id: int) -> HttpResponse:
             "near": near,
             "problem": problem,
             "categories": policy_categories(active_policy_version()),
+            "demanded": demanded([item, *(row.item for row in near)]),
             "gold": gold,
             "key": uuid.uuid4().hex,
             "any_response": any(row.item.response is not None for row in near) or item.response is not None,
@@ -75,9 +76,13 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
             response_label=Harmfulness(request.POST["response_label"]) if request.POST.get("response_label") else None,
             categories=tuple(request.POST.getlist("categories")),
             note=request.POST.get("note", "")[:10_000],
+            severity=int(given) if (given := request.POST.get("severity", "")) in ("0", "1", "2", "3") else None,
+            reason=request.POST.get("reason", "")[:300],
             like=like,
             idempotency_key=request.POST.get("idempotency_key", "")[:64] or uuid.uuid4().hex,
         )
+    except DecisionNotValid as error:
+        return error.sentence
     except ValueError:
         return _("Choose harmful or unharmful for the prompt.")
     except ServiceError as error:
@@ -89,6 +94,16 @@ def decided(request: HttpRequest, items: Sequence[Item], *, like: Item | None = 
         text += " " + _("%(n)s were left out.") % {"n": left}
     messages.success(request, text)
     return made
+
+
+def demanded(items: Sequence[Item]) -> set[str]:
+    """What the queues of the items demand of a harmful verdict."""
+    return {demand for demands in _demands(items) for demand in demands}
+
+
+def _demands(items: Sequence[Item]) -> Iterable[list[str]]:
+    queues = {item.queue_id for item in items}
+    return ReviewQueue.objects.filter(pk__in=queues).values_list("demands", flat=True)
 
 
 @require_safe

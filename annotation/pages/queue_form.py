@@ -1,6 +1,6 @@
 """Forms of queues and routing rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule
 from annotation.predictions.active_policy import KnownCategory, active_policy_version, offered_categories
 from annotation.queues.conditions import NAMES
+from annotation.status import Demand
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ HINTS = {
     "blind_share": _("0 to 1. Blind whatever the mode, to see what people think on their own."),
     "known_share": _("0 to 1. Items whose verdict is known; they score people and the guard."),
     "audit_share": _("0 to 1. Always goes to people, whatever the guard says. Empty: as set for the installation."),
+    "demands": _("A decision that finds harm is not taken without it."),
     "fewest_seconds": _("A faster decision is asked back once. 0: never."),
     "sla_hours": _("An item that waits longer is shown as late. Empty: no limit."),
 }
@@ -56,7 +58,7 @@ HINTS = {
 _CATEGORIES = {False: "%(category)s (%(code)s)", True: _("%(category)s (%(code)s), retired")}
 
 
-def _boxes(label: "StrOrPromise", choices: "list[tuple[str, StrOrPromise]]") -> forms.MultipleChoiceField:
+def _boxes(label: "StrOrPromise", choices: "Sequence[tuple[str, StrOrPromise]]") -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(label=label, choices=choices, required=False, widget=forms.CheckboxSelectMultiple)
 
 
@@ -135,6 +137,7 @@ class ConditionsForm(forms.Form):
 
 
 class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
+    demands = _boxes(_("A harmful verdict needs"), Demand.choices)
     blur_categories = _boxes(_("Always blur these categories"), [])
 
     class Meta:
@@ -147,6 +150,7 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
             "reviews_per_item",
             "lease_minutes",
             "fewest_seconds",
+            "demands",
             "sla_hours",
             "open",
             "everybody",

@@ -10,7 +10,7 @@ from annotation.errors import DecisionNotValid
 from annotation.models import Item, Prediction
 from annotation.predictions.active_policy import KnownCategory
 from annotation.review.step_links import MOST_LINKS, Link, check_link
-from annotation.status import ErrorKind, ReviewKind, ReviewMode, StepMark
+from annotation.status import Demand, ErrorKind, ReviewKind, ReviewMode, StepMark
 from guardapp.guard.steps import clean_step
 from guardapp.guard.taxonomy import Harmfulness
 
@@ -70,11 +70,12 @@ def check_decision(
     prediction: Prediction | None,
     mode: ReviewMode,
     categories: Collection[KnownCategory],
+    demands: Collection[str] = (),
 ) -> None:
     """Validate a decision. Raises DecisionNotValid with the field and how to fix it.
 
-    `categories` are the policy's, with the retired ones, which a decision may name: the reviewer may have begun under
-    an earlier version, and accepting a judgement keeps its categories.
+    `demands` are those of the queue. `categories` are the policy's, with the retired ones, which a decision may name:
+    the reviewer may have begun under an earlier version, and accepting a judgement keeps its categories.
     """
     if item.response is None and decision.response_label is not None:
         raise DecisionNotValid("response_label", _("must be empty: this item has no response."))
@@ -89,6 +90,8 @@ def check_decision(
             % {"unknown": ", ".join(unknown), "known": ", ".join(one.code for one in categories if not one.retired)},
         )
     _check_values(decision)
+    for missing in missing_demands(decision, demands):
+        raise missing
     _check_steps(decision, prediction, mode)
     _check_links(decision, item, prediction)
     if decision.kind == ReviewKind.ACCEPTED:
@@ -105,6 +108,23 @@ def check_decision(
             raise DecisionNotValid(
                 "kind", _("is accepted, but labels or steps differ from the guard's. Submit it as corrected.")
             )
+
+
+def missing_demands(decision: Decision, demands: Collection[str]) -> list[DecisionNotValid]:
+    """What the queue demands of a harmful verdict and the decision lacks."""
+    missing: list[DecisionNotValid] = []
+    if Harmfulness.HARMFUL not in (decision.prompt_label, decision.response_label):
+        return missing
+    if Demand.CATEGORY in demands and not decision.categories:
+        words = _("must name one: this queue demands a category for a harmful verdict.")
+        missing.append(DecisionNotValid("categories", words))
+    if Demand.SEVERITY in demands and decision.severity is None:
+        words = _("is missing: this queue demands a severity for a harmful verdict.")
+        missing.append(DecisionNotValid("severity", words))
+    if Demand.REASON in demands and not decision.reason.strip():
+        words = _("is missing: this queue demands a reason for a harmful verdict.")
+        missing.append(DecisionNotValid("reason", words))
+    return missing
 
 
 def _check_values(decision: Decision) -> None:

@@ -70,7 +70,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
     policy = active_policy_version()
     if upholds is not None and upholds not in standing_reviews(item):
         raise SideGone
-    check_decision(decision, item, prediction, mode, known_categories(policy))
+    check_decision(decision, item, prediction, mode, known_categories(policy), assignment.queue.demands)
     prometheus.REVIEWS.labels(decision.kind.value).inc()
     review = insert(
         Review(

@@ -44,14 +44,14 @@ class MessageShape(serializers.Serializer[Any]):
     tool_calls = serializers.ListField(child=serializers.DictField(), required=False)
 
 
-def messages_field() -> serializers.ListSerializer[Any]:
-    return MessageShape(
-        many=True,
+def messages_field() -> serializers.ListField:
+    return serializers.ListField(
+        child=MessageShape(),
         required=False,
         max_length=MAX_MESSAGES,
         help_text="in place of prompt, response and media: the last user message and the assistant's answer to it are "
         "judged, the others are context",
-    )  # type: ignore[return-value]
+    )
 
 
 class MediaFields(serializers.Serializer[Any]):

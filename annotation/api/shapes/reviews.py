@@ -7,7 +7,7 @@ from rest_framework import serializers
 from annotation.api.shapes.items import LABELS, ContentShape, PredictionShape
 from annotation.database.storable import why_not_json
 from annotation.review.decision import Decision, StepReview
-from annotation.status import AppealState, AssignmentState, ErrorKind, ReviewKind, ReviewMode, StepMark
+from annotation.status import AppealState, AssignmentState, Demand, ErrorKind, ReviewKind, ReviewMode, StepMark
 from guardapp.guard.taxonomy import Harmfulness
 
 
@@ -117,6 +117,9 @@ class AssignmentShape(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
     queue = serializers.CharField()
     mode = serializers.ChoiceField(choices=ReviewMode.choices)
+    demands = serializers.ListField(
+        child=serializers.ChoiceField(choices=Demand.choices), help_text="what a harmful verdict needs in this queue"
+    )
     item = ContentShape()
     prediction = PredictionShape(allow_null=True, help_text="null where the queue hides it before the decision")
     draft = serializers.DictField(allow_null=True)

@@ -28,6 +28,7 @@ from annotation.review import submit as work
 from annotation.review import undo as undoing
 from annotation.review.adjudication import adjudicate
 from annotation.review.assign import assign_escalated, assign_next
+from annotation.review.decision import missing_demands
 from annotation.review.drafts import save_draft
 from annotation.review.leases import open_ahead
 from annotation.review.reveal import store_first_verdict
@@ -40,13 +41,15 @@ def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     form, first = decision_form(request, assignment)
     if not form.is_valid():
         return not_valid(request, assignment, form.problems())
+    if missing := missing_demands(form.decision(), assignment.queue.demands):
+        return not_valid(request, assignment, [error.sentence for error in missing])
     if _too_fast(request, assignment):
         return _confirm_fast(request, assignment)
     meter_exposure(request, assignment)
     try:
         _decide(request, token, form)
     except DecisionNotValid as error:
-        return not_valid(request, assignment, [f"{error.field.replace('_', ' ').capitalize()} {error.message}"])
+        return not_valid(request, assignment, [error.sentence])
     except LeaseExpired as error:
         save_draft(reviewer=assignment.reviewer, token=token, payload=form.draft() | {"first": first})
         return lease_gone(request, assignment, error)

@@ -186,10 +186,14 @@ class AdjudicationForm(DecisionForm):
     def decision(self) -> Decision:
         words = {"reason": self.cleaned_data["reason"], "note": self.cleaned_data["note"]}
         if self.side is not None:
-            return decision_for_side(self.side, prediction=self.shown, **words)
+            return self._graded(decision_for_side(self.side, prediction=self.shown, **words))
         if self.shown is not None and self.cleaned_data["take"] == GUARD:
-            return decision_for_guard(self.shown, **words)
+            return self._graded(decision_for_guard(self.shown, **words))
         return super().decision()
+
+    def _graded(self, taken: Decision) -> Decision:
+        """The verdict that the lead takes, with their severity if it has none: a queue may demand one."""
+        return taken if taken.severity is not None else replace(taken, severity=self.cleaned_data["severity"])
 
     def draft(self) -> dict[str, Any]:
         return super().draft() | {"take": self.cleaned_data.get("take", "")}

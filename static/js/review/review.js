@@ -9,6 +9,7 @@ import "./links.js";
 import "./regenerate.js";
 import "./draft.js";
 import "./lease.js";
+import "./demands.js";
 import "./ahead.js";
 import "./arrival.js";
 import "../keys/keys.js";

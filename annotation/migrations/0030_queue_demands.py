@@ -1,0 +1,16 @@
+"""What a queue demands of a harmful verdict."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [('annotation', '0029_withdrawn_checks')]
+    operations = [
+        migrations.AddField(
+            model_name='reviewqueue',
+            name='demands',
+            field=models.JSONField(
+                blank=True, db_default=[], default=list, help_text='of a harmful verdict: category, severity, reason'
+            ),
+        )
+    ]
