@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [('annotation', '0029_withdrawn_checks')]
+    dependencies = [('annotation', '0033_first_reports')]
     operations = [
         migrations.AddField(
             model_name='reviewqueue',
