@@ -3,6 +3,7 @@
 import base64
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ from tests.guard.media.checks import STARTER, refusal, timestamps
 from tests.paths import ROOT
 
 RED, GREEN, BLUE = PALETTE[:3]
-MAKERS = {"gif": gif, "webp": webp, "png": apng}
+MAKERS: dict[str, Callable[[tuple[int, int], list[Piece]], bytes]] = {"gif": gif, "webp": webp, "png": apng}
 # every frame, in its own size
 WHOLE = MediaPreset(
     "whole", fps=100, max_frames=10_000, max_pixels_per_frame=10**9, min_pixels_per_frame=1, size_multiple=1
@@ -96,7 +97,7 @@ def test_frames_carry_their_own_times_and_no_delay_is_a_tenth_of_a_second(tmp_pa
     pieces = [Piece(coloured((24, 16), PALETTE[number]), delay_ms=delay) for number, delay in enumerate(delays)]
     decoded = seen(tmp_path, made(name, pieces))
     assert timestamps(decoded) == pytest.approx([0, 0.5, 0.6, 0.7, 0.72, 1.99])
-    assert (decoded.duration_s, decoded.source_frames) == (pytest.approx(2.09), 6)
+    assert decoded.duration_s == pytest.approx(2.09) and decoded.source_frames == 6
     assert decoded.seen.kind is MediaKind.VIDEO and decoded.mime == f"image/{name}"
 
 

@@ -48,6 +48,10 @@ SEQUENCE_BRANDS = {
     b"msf1": "image/heic-sequence",
 }
 
+# A sequence without a movie box holds only its still picture.
+STILL_OF = {"image/avif-sequence": "image/avif", "image/heic-sequence": "image/heic"}
+MOST_BOXES = 100
+
 
 def sniff(source: Path | bytes) -> tuple[MediaKind, str]:
     """Return (kind, MIME type) of a file or of its bytes. An animated picture is a video.
@@ -62,7 +66,9 @@ def sniff(source: Path | bytes) -> tuple[MediaKind, str]:
         mime = _image(head)
         if mime is not None:
             return (MediaKind.VIDEO if is_animated(stream, mime) else MediaKind.IMAGE), mime
-    mime = _video(head)
+        mime = _video(head)
+        if mime in STILL_OF and not _has_movie(stream):
+            return MediaKind.IMAGE, STILL_OF[mime]
     if mime is None:
         raise MediaTypeNotSupported(f"this is {_describe(head)}")
     return MediaKind.VIDEO, mime
@@ -134,6 +140,23 @@ def _video(head: bytes) -> str | None:
     if head.startswith(b"\x00\x00\x01\xba"):
         return "video/mpeg"
     return "video/mp2t" if _is_transport_stream(head) else None
+
+
+def _has_movie(stream: BinaryIO) -> bool:
+    """Whether an ISO media file has a movie box among its outermost boxes; it is taken to have where it ends early."""
+    at, size = 0, stream.seek(0, os.SEEK_END)
+    for _ in range(MOST_BOXES):
+        stream.seek(at)
+        header = stream.read(16)
+        if len(header) < 8 or header[4:8] == b"moov":
+            return len(header) >= 8 or at > size
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if length < 8:
+            return False
+        at += length
+    return False
 
 
 def _is_transport_stream(head: bytes) -> bool:
