@@ -59,7 +59,7 @@ def predict() -> None:
     version, engine = loaded_engine.engine_or_former(production_version())
     done = predict_pending(engine=engine, version=version, limit=settings.INFERENCE_BATCH)
     if done.claimed:
-        ring(predict, countdown=0 if done.count or done.failed else PAUSE_SECONDS)
+        ring(predict, countdown=0 if done.count or done.failed or done.apart else PAUSE_SECONDS)
     elif (scored := hidden_gold.predict_hidden_gold(engine=engine, version=version)).claimed:
         ring(predict, countdown=0 if scored.count else PAUSE_SECONDS)
     elif shadow_version() is None:

@@ -101,6 +101,11 @@ class EvaluateConfig:
     # ids of rows of the other split that are predicted too, but not scored
     watched: tuple[str, ...] = ()
     policies: bool = True  # False: the guard takes no policy, so the rows' policies are ignored
+    # rows beyond the guard's context are judged in at most so many windows, neighbours sharing so many tokens; longer
+    # ones are left out, counted and named
+    windows: int = 4
+    window_overlap: int = 128
+    context: int = 0  # tokens of prompt and completion; 0: the model's own limit
     # see guardapp.guard.engines.kinds: transformers, vllm (in the job's process), server (which holds the model)
     engine: str = "transformers"
     vllm_url: str = ""  # for server; several are separated by commas. Never from a run's settings

@@ -35,7 +35,7 @@ from annotation.tasks import predict
 from annotation.web.openapi import answers
 from annotation.web.orjson_format import read_json
 from annotation.web.problems import BodyNotValid, problem_of
-from annotation.web.requests import actor_of
+from annotation.web.requests import actor_of, connection_of
 from annotation.web.streamed_body import lines_of
 from guardapp.guard.judging import Mode
 from guardapp.guard.verdict import Rollout
@@ -70,7 +70,13 @@ class ModerateView(APIView):
         )
         open_items = _boolean(body, "open_items", True, errors)
         _refuse(errors)
-        done = moderate(request=wanted, key=_key(request), actor=actor_of(request), open_items=open_items)
+        done = moderate(
+            request=wanted,
+            key=_key(request),
+            actor=actor_of(request),
+            open_items=open_items,
+            caller=connection_of(request),
+        )
         _ring_for(done)
         return Response(
             {
@@ -113,10 +119,10 @@ class OpenAIView(APIView):
         _refuse(errors)
         wanted = JudgeRequest(tuple(contents), mode or Mode.FULL, seconds=settings.MODERATION_SECONDS)
         try:
-            done = moderate(request=wanted, key=_key(request), actor=actor_of(request))
+            done = moderate(request=wanted, key=_key(request), actor=actor_of(request), caller=connection_of(request))
         except ContentNotReadable as error:
             words = "The input is too long." if error.medium is None else "An image cannot be read."
-            raise BodyNotValid(words, [FieldError("/input", str(error))]) from error
+            raise BodyNotValid(words, [FieldError("/input", str(error))], more=error.counts) from error
         _ring_for(done)
         thresholds = thresholds_now()
         codes = tuple(category.code for category in policy_categories(active_policy_version()))
@@ -157,7 +163,13 @@ class StreamView(APIView):
             _number(body, "every", EVERY, FEWEST_EVERY, MAX_TEXT_CHARACTERS, errors),
         )
         _refuse(errors)
-        found = check_stream(request=wanted, pieces=_pieces(lines), key=_key(request), actor=actor_of(request))
+        found = check_stream(
+            request=wanted,
+            pieces=_pieces(lines),
+            key=_key(request),
+            actor=actor_of(request),
+            caller=connection_of(request),
+        )
         response = StreamingHttpResponse(_lines(found, request.path), content_type="application/x-ndjson")
         response["X-Accel-Buffering"] = "no"
         return response

@@ -1,4 +1,4 @@
-"""For content judged in parts or not at all, and for items that a worker claims by themselves."""
+"""For content judged in parts or not at all, and for items that workers claim apart."""
 
 from django.db import migrations, models
 
@@ -15,9 +15,9 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='item',
-            name='alone',
+            name='apart',
             field=models.BooleanField(
-                help_text='claimed by itself: it is long, or an attempt on it failed; null: with others', null=True
+                help_text='claimed apart from the others: it is long, or an attempt on it failed', null=True
             ),
         ),
         migrations.AddField(
@@ -30,8 +30,8 @@ class Migration(migrations.Migration):
             index=models.Index(
                 models.OrderBy(models.F('priority'), descending=True),
                 models.F('id'),
-                condition=models.Q(('alone', True), ('status', 'pending')),
-                name='item_next_to_predict_alone',
+                condition=models.Q(('apart', True), ('status', 'pending')),
+                name='item_next_to_predict_apart',
             ),
         ),
         AddIndexQuietly(

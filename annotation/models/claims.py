@@ -13,16 +13,14 @@ from annotation.models.webhooks import Delivery
 from annotation.status import DeliveryState, ExportState, ItemStatus, RegenerationState, TargetSource
 
 ITEM_ATTEMPTS = 3
-# each attempt claims this many times fewer items than the one before
-SHRINK = 8
 
 
 def _items_at_once(attempts: int, limit: int) -> int:
     """How many items to claim at once.
 
-    The last attempt holds a single item, so an item that kills its worker cannot use up its neighbours' attempts.
+    After a failed attempt an item is claimed alone: one that kills its worker holds its neighbours for one claim only.
     """
-    return 1 if attempts + 1 >= ITEM_ATTEMPTS else max(1, limit // SHRINK**attempts)
+    return 1 if attempts else limit
 
 
 ITEM_CLAIMS = Claims(

@@ -86,8 +86,8 @@ class Item(models.Model):
     claim_token = models.UUIDField(null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    alone = models.BooleanField(
-        null=True, help_text="claimed by itself: it is long, or an attempt on it failed; null: with others"
+    apart = models.BooleanField(
+        null=True, help_text="claimed apart from the others: it is long, or an attempt on it failed"
     )
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
@@ -114,8 +114,8 @@ class Item(models.Model):
             models.Index(
                 F("priority").desc(),
                 "id",
-                condition=Q(status=ItemStatus.PENDING, alone=True),
-                name="item_next_to_predict_alone",
+                condition=Q(status=ItemStatus.PENDING, apart=True),
+                name="item_next_to_predict_apart",
             ),
             models.Index(fields=["-id"], condition=Q(error_code=TOO_LONG), name="item_too_long"),
             models.Index(fields=["claimed_until"], condition=Q(status=ItemStatus.PREDICTING), name="item_stale_claims"),

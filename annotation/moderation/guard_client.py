@@ -1,5 +1,7 @@
 """Client of the guard process (`manage.py serve_guard`), over HTTP on a private Unix socket or to another machine."""
 
+import logging
+import socket
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +12,11 @@ from django.conf import settings
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from annotation.errors import ServiceError
-from annotation.moderation.guard_wire import HEALTH, JUDGE, RETRY_AFTER, GuardAnswer, JudgeRequest
+from annotation.moderation.callers import Watch
+from annotation.moderation.guard_wire import HEALTH, JUDGE, LEAVE, RETRY_AFTER, GuardAnswer, JudgeRequest
 from guardapp.tracing import carried
+
+logger = logging.getLogger(__name__)
 
 GRACE_S = 2.0  # added to the deadline, so that the guard can report a timeout itself
 AWAY_RETRY_S = 5.0
@@ -38,6 +43,10 @@ class GuardTooSlow(GuardNotReady):
     """The guard did not answer before the deadline."""
 
 
+class CallerLeft(GuardNotReady):
+    """The caller has left, so the guard does not go on."""
+
+
 class GuardAway(GuardNotReady):
     """The process that holds the guard does not answer."""
 
@@ -45,6 +54,7 @@ class GuardAway(GuardNotReady):
 REFUSALS: dict[int, type[GuardNotReady]] = {
     HTTPStatus.TOO_MANY_REQUESTS: GuardBusy,
     HTTPStatus.GATEWAY_TIMEOUT: GuardTooSlow,
+    HTTPStatus.GONE: CallerLeft,
 }
 
 
@@ -52,20 +62,38 @@ class ContentNotReadable(ServiceError):
     """A content cannot be shown to the guard: a file of it is no media, or all of it is too long.
 
     `content` and `medium` are places in the request; no medium where the content as a whole is meant. `pointer` is the
-    JSON pointer of the medium in its content.
+    JSON pointer of the medium in its content. `tokens` and `limit` are known of content
+    that is too long.
     """
 
-    def __init__(self, message: str, content: int, medium: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        content: int,
+        medium: int | None = None,
+        tokens: int | None = None,
+        limit: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.content = content
         self.medium = medium
         self.pointer = "" if medium is None else f"/media/{medium}"
+        self.tokens = tokens
+        self.limit = limit
+
+    @property
+    def counts(self) -> dict[str, int | None] | None:
+        return None if self.tokens is None else {"tokens": self.tokens, "limit": self.limit}
 
 
-def call_guard(request: JudgeRequest) -> list[GuardAnswer]:
-    """Return the answers in the order of the contents. Raises GuardNotReady and subclasses, ContentNotReadable."""
+def call_guard(request: JudgeRequest, caller: socket.socket | None = None) -> list[GuardAnswer]:
+    """Return the answers in the order of the contents. If the `caller` hangs up, the guard ends its work.
+
+    Raises GuardNotReady and subclasses, ContentNotReadable.
+    """
     try:
-        answer = _ask("POST", JUDGE, orjson.dumps(request.as_json()), request.seconds + GRACE_S)
+        with _watch.over(request.id, caller):
+            answer = _ask("POST", JUDGE, orjson.dumps(request.as_json()), request.seconds + GRACE_S)
     except httpx2.TimeoutException as error:
         raise GuardTooSlow from error
     except httpx2.RequestError as error:
@@ -74,7 +102,7 @@ def call_guard(request: JudgeRequest) -> list[GuardAnswer]:
     if answer.status_code == HTTPStatus.OK:
         return [GuardAnswer.of(one) for one in body["answers"]]
     if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
-        raise ContentNotReadable(body["detail"], body["content"], body["medium"])
+        raise ContentNotReadable(body["detail"], body["content"], body["medium"], body["tokens"], body["limit"])
     kind = REFUSALS.get(answer.status_code, GuardNotReady)
     raise kind(body["detail"], float(answer.headers.get(RETRY_AFTER) or AWAY_RETRY_S))
 
@@ -86,6 +114,17 @@ def guard_health() -> dict[str, Any] | None:
     except httpx2.RequestError:
         return None
     return orjson.loads(answer.content) if answer.status_code == HTTPStatus.OK else None
+
+
+def _leave(id: str) -> None:
+    """Tell the guard that nobody waits for this request."""
+    try:
+        _ask("POST", LEAVE, orjson.dumps({"id": id}), HEALTH_S)
+    except httpx2.RequestError as error:
+        logger.warning("The guard could not be told that a caller has left: %s", error)
+
+
+_watch = Watch(_leave)
 
 
 def hang_up() -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import orjson
 
+from annotation.moderation.callers import has_left
 from annotation.moderation.guard_client import AWAY_RETRY_S, ContentNotReadable
 from annotation.moderation.guard_process import Guarding
-from annotation.moderation.guard_wire import HEALTH, JUDGE, RETRY_AFTER, JudgeRequest
+from annotation.moderation.guard_wire import HEALTH, JUDGE, LEAVE, RETRY_AFTER, JudgeRequest
 from annotation.predictions.predict import ENGINE_FAILURES
 from annotation.predictions.shared_device import DeviceInTraining
-from guardapp.guard.batching import QueueFull, Stopped, TooLate
+from guardapp.guard.batching import Abandoned, QueueFull, Stopped, TooLate
 from guardapp.tracing import span
 
 logger = logging.getLogger(__name__)
@@ -71,17 +72,31 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == LEAVE:
+            self.server.guarding.leave(str(orjson.loads(body)["id"]))
+            self._respond(HTTPStatus.OK, {})
+            return
         if self.path != JUDGE:
             self._respond(HTTPStatus.NOT_FOUND, {"detail": "There is nothing here."})
             return
         try:
             with span("judge", dict(self.headers)):
-                answers = self.server.guarding.judge(JudgeRequest.of(orjson.loads(body)))
+                answers = self.server.guarding.judge(
+                    JudgeRequest.of(orjson.loads(body)), gone=lambda: has_left(self.connection)
+                )
         except ContentNotReadable as error:
             self._respond(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
-                {"detail": str(error), "content": error.content, "medium": error.medium},
+                {
+                    "detail": str(error),
+                    "content": error.content,
+                    "medium": error.medium,
+                    "tokens": error.tokens,
+                    "limit": error.limit,
+                },
             )
+        except Abandoned as error:
+            self._respond(HTTPStatus.GONE, {"detail": str(error)}, AWAY_RETRY_S)
         except QueueFull as error:
             self._respond(HTTPStatus.TOO_MANY_REQUESTS, {"detail": str(error)}, error.retry_after_s)
         except TooLate as error:
@@ -116,5 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
         if retry_after_s is not None:
             self.send_header(RETRY_AFTER, f"{retry_after_s:.0f}")
         self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
+        try:
+            self.wfile.write(body)
+            self.wfile.flush()
+        except ConnectionError:
+            # the caller has left
+            self.close_connection = True

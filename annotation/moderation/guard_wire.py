@@ -1,14 +1,16 @@
 """JSON messages between the web and guard processes: requests with contents, and answers with judgements."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from guardapp.guard.judging import Judged, Mode
 from guardapp.guard.taxonomy import Harmfulness
-from guardapp.guard.verdict import Judgement, Rollout, Verdict
+from guardapp.guard.verdict import Judgement, Rollout, Verdict, Window
 
 JUDGE = "/judge"
+LEAVE = "/leave"
 HEALTH = "/healthz"
 RETRY_AFTER = "Retry-After"
 
@@ -29,18 +31,20 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRequest:
-    """Contents to be judged, all with the same options, within `seconds`."""
+    """Contents to be judged, all with the same options, within `seconds`. `id` names it when its caller leaves."""
 
     contents: tuple[Content, ...]
     mode: Mode = Mode.FULL
     rollouts: int = 0
     seconds: float = 30.0
+    id: str = field(default_factory=lambda: uuid4().hex)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "mode": self.mode.value,
             "rollouts": self.rollouts,
             "seconds": self.seconds,
+            "id": self.id,
             "contents": [
                 {
                     "prompt": one.prompt,
@@ -63,7 +67,7 @@ class JudgeRequest:
             )
             for one in given["contents"]
         )
-        return cls(contents, Mode(given["mode"]), int(given["rollouts"]), float(given["seconds"]))
+        return cls(contents, Mode(given["mode"]), int(given["rollouts"]), float(given["seconds"]), str(given["id"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class GuardAnswer:
 
 def _rollout_as_json(rollout: Rollout) -> dict[str, Any]:
     judgement = rollout.judgement
-    return {
+    found = {
         "completion": rollout.completion,
         "tokens": rollout.tokens,
         "finished": rollout.finished,
@@ -104,6 +108,13 @@ def _rollout_as_json(rollout: Rollout) -> dict[str, Any]:
             "categories": judgement.verdict.categories,
         },
     }
+    if rollout.parts:
+        found["decisive"] = rollout.decisive
+        found["parts"] = [
+            {"prompt": window.prompt, "response": window.response, "rollout": _rollout_as_json(part)}
+            for window, part in rollout.parts
+        ]
+    return found
 
 
 def _rollout_of(given: dict[str, Any]) -> Rollout:
@@ -123,6 +134,14 @@ def _rollout_of(given: dict[str, Any]) -> Rollout:
         given["finished"],
         given["prompt_score"],
         given["response_score"],
+        tuple(
+            (
+                Window(tuple(part["prompt"]), None if part["response"] is None else tuple(part["response"])),
+                _rollout_of(part["rollout"]),
+            )
+            for part in given.get("parts", ())
+        ),
+        given.get("decisive", 0),
     )
 
 

@@ -1,5 +1,6 @@
 """Synchronous moderation: the guard judges, thresholds decide, and content for review becomes an item in a queue."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,9 +65,16 @@ class Moderated:
 
 
 def moderate(
-    *, request: JudgeRequest, key: ApiKey | None = None, actor: User | None = None, open_items: bool = True
+    *,
+    request: JudgeRequest,
+    key: ApiKey | None = None,
+    actor: User | None = None,
+    open_items: bool = True,
+    caller: socket.socket | None = None,
 ) -> list[Moderated]:
     """Moderate the contents, and return the outcomes in order. Items are created for content that needs review.
+
+    `caller` is the connection that waits; once it is closed, the guard ends its work.
 
     The caller must ring for new items after commit. Raises GuardNotReady and subclasses, ContentNotReadable,
     QueueNotFound.
@@ -75,7 +83,7 @@ def moderate(
     try:
         with _place():
             release_connection()
-            answers = call_guard(request)
+            answers = call_guard(request, caller)
     except ContentNotReadable as error:
         if error.medium is not None and (places := request.contents[error.content].places):
             error.pointer = places[error.medium]

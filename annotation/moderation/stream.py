@@ -1,5 +1,6 @@
 """Moderation of a response while it is being written: at regular intervals the guard judges the text so far."""
 
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -40,7 +41,12 @@ class ResponseTooLong(ValueError):
 
 
 def check_stream(
-    *, request: StreamRequest, pieces: Iterable[str], key: ApiKey | None = None, actor: User | None = None
+    *,
+    request: StreamRequest,
+    pieces: Iterable[str],
+    key: ApiKey | None = None,
+    actor: User | None = None,
+    caller: socket.socket | None = None,
 ) -> Iterator[Checked]:
     """Yield an outcome per check, until the response ends or is blocked.
 
@@ -56,14 +62,14 @@ def check_stream(
         if len(text) - checked < request.every:
             continue
         checked = len(text)
-        found = Checked(checked, _judged(request, text))
+        found = Checked(checked, _judged(request, text, caller=caller))
         gravest = _graver(gravest, found)
         if found.outcome.action is Action.BLOCK:
             yield replace(found, last=True)
             return
         yield found
     if gravest is None or checked < len(text):
-        gravest = _graver(gravest, Checked(len(text), _judged(request, text)))
+        gravest = _graver(gravest, Checked(len(text), _judged(request, text, caller=caller)))
     if gravest.outcome.action is Action.REVIEW:
         gravest = replace(gravest, outcome=_judged(request, text[: gravest.characters], key, actor, open_items=True))
     yield replace(gravest, characters=len(text), last=True)
@@ -74,7 +80,13 @@ def _graver(one: Checked | None, other: Checked) -> Checked:
 
 
 def _judged(
-    request: StreamRequest, text: str, key: ApiKey | None = None, actor: User | None = None, *, open_items: bool = False
+    request: StreamRequest,
+    text: str,
+    key: ApiKey | None = None,
+    actor: User | None = None,
+    *,
+    open_items: bool = False,
+    caller: socket.socket | None = None,
 ) -> Moderated:
     content = Content(request.prompt, text[-WINDOW:])
     [outcome] = moderate(
@@ -82,5 +94,6 @@ def _judged(
         key=key,
         actor=actor,
         open_items=open_items,
+        caller=caller,
     )
     return outcome

@@ -211,6 +211,7 @@ def _make(checkpoint: str, adapter: Adapter | None) -> Engine:
         checkpoint,
         device=None if settings.DEVICE == "auto" else settings.DEVICE,
         threads=settings.WORKER_THREADS,
+        context=settings.CONTEXT_TOKENS,
         urls=settings.VLLM_URLS,
         key=settings.VLLM_KEY,
         structured=settings.VLLM_STRUCTURED,

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,44 +17,48 @@ from annotation.models import Calibration, Event, Item, ModelVersion, Prediction
 from annotation.models.claims import ITEM_CLAIMS
 from annotation.predictions.active_policy import policy_codes, policy_for, policy_text
 from annotation.predictions.calibration import calibration_of, values_of
-from annotation.predictions.claims import Failure, claim_pending, give_back
+from annotation.predictions.claims import STORED_FIELDS, Failure, give_back, give_to_people, set_apart
 from annotation.predictions.fingerprints import store_fingerprints
 from annotation.predictions.shadow_requests import request_shadow
+from annotation.predictions.turns import TURNS
+from annotation.predictions.windows import window_rows, windowing
 from annotation.queues.rules import enabled_rules, place
 from annotation.status import EventKind, ItemStatus
 from guardapp.guard.how_sure import SIDES, how_sure
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.media.decode import MediaError
 from guardapp.guard.media.errors import MediaStorageFailed
-from guardapp.guard.protocol import Engine, EngineError, why_too_long
+from guardapp.guard.protocol import Engine, EngineError
 from guardapp.guard.verdict import ContextMessage, Decoding, Rollout, Sample
+from guardapp.guard.windows import WindowedEngine, reading_windows, why_too_long
 
 logger = logging.getLogger(__name__)
 
+LONG_TOKENS = 1_024  # of a prompt; longer ones are predicted apart
 MICRO_BATCH = 16  # items predicted and stored together: the most a dying worker can lose
 # raised by engines for a bad sample or a failing device; any other exception is a bug
 ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
-STORED_FIELDS = [
-    "status",
-    "queue",
-    "lane",
-    "priority",
-    "severity",
-    "free_slots",
-    "prediction",
-    *ITEM_CLAIMS.columns,
-    "error_code",
-    "error_message",
-]
 
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """The result of one call: `count` items are ready, `failed` are PREDICTION_FAILED, and the rest are pending."""
+    """The result of one call: `count` items are ready, `failed` are PREDICTION_FAILED, and the rest are pending.
+
+    `apart` of those turned out to be long, and wait for their turn.
+    """
 
     claimed: int = 0
     count: int = 0
     failed: int = 0
+    apart: int = 0
+
+    def __add__(self, more: "Predicted") -> "Predicted":
+        return Predicted(
+            self.claimed + more.claimed,
+            self.count + more.count,
+            self.failed + more.failed,
+            self.apart + more.apart,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,18 @@ class Answer:
 
 def predict_pending(*, engine: Engine, version: ModelVersion, limit: int) -> Predicted:
     """Predict at most `limit` pending items. Each becomes ready for review, pending again, or PREDICTION_FAILED."""
-    claim = claim_pending(limit=limit)
-    count = failed = 0
-    for start in range(0, len(claim.rows), MICRO_BATCH):
-        if start:
-            claim.renew()
-        with claim.kept():
-            done, lost = _predict(engine, version, claim, claim.rows[start : start + MICRO_BATCH])
-        count, failed = count + done, failed + lost
-    return Predicted(len(claim.rows), count, failed)
+    claim = TURNS.claim(limit)
+    total = Predicted(len(claim.rows))
+    with TURNS.spent_on(claim):
+        for start in range(0, len(claim.rows), MICRO_BATCH):
+            if start:
+                claim.renew()
+            with claim.kept():
+                total += _predict(engine, version, claim, claim.rows[start : start + MICRO_BATCH])
+    return total
 
 
-def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: Sequence[Item]) -> tuple[int, int]:
+def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: Sequence[Item]) -> Predicted:
     evidence: dict[int, Evidence] = {}
     failures: dict[int, Failure] = {}
     policy = policy_for(version)
@@ -94,10 +98,13 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: S
             )
         else:
             evidence[item_id] = shown
-    failures |= _too_long(engine, items, evidence)
-    readable = [item for item in items if item.pk not in failures]
+    engine = reading_windows(engine, windowing())
+    too_long = _too_long(engine, items, evidence)
+    long = _long(engine, items, evidence, too_long)
+    readable = [item for item in items if item.pk in evidence and item.pk not in too_long and item not in long]
+    apart = set_apart(claim=claim, items=long)
     answers, engine_failures = _ask(engine, claim, readable, evidence)
-    stored = _store(version, claim, answers, evidence)
+    stored = _store(version, claim, answers, evidence) + give_to_people(claim=claim, too_long=too_long)
     lost = give_back(claim=claim, failures=failures | engine_failures)
     prometheus.PREDICTIONS.labels("ready").inc(stored)
     prometheus.PREDICTIONS.labels("failed").inc(lost)
@@ -105,18 +112,34 @@ def _predict(engine: Engine, version: ModelVersion, claim: Claim[Item], items: S
         prometheus.PREDICTION_SECONDS.labels(version.name).observe(
             max(answer.latency_ms for answer in answers.values()) / 1_000
         )
-    return stored, lost
+    return Predicted(count=stored, failed=lost, apart=apart)
 
 
-def _too_long(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -> dict[int, Failure]:
-    """Find items that exceed the model's context, so that they are excluded and do not delay the others."""
-    found: dict[int, Failure] = {}
+def _too_long(engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence]) -> dict[int, str]:
+    """Find items that the guard cannot judge, in windows neither, and say why by item id."""
+    found: dict[int, str] = {}
     for item in items:
         if item.pk in evidence:
             error = why_too_long(engine, sample_of(item, evidence[item.pk]), settings.MAX_NEW_TOKENS)
             if error is not None:
-                found[item.pk] = Failure("too_long_for_the_guard", str(error), permanent=True)
+                found[item.pk] = str(error)
     return found
+
+
+def _long(
+    engine: Engine, items: Sequence[Item], evidence: dict[int, Evidence], too_long: Mapping[int, str]
+) -> list[Item]:
+    """Find items that take much longer than others, which they must not hold; none of those claimed apart."""
+    if not isinstance(engine, WindowedEngine):
+        return []
+    return [
+        item
+        for item in items
+        if not item.apart
+        and item.pk in evidence
+        and item.pk not in too_long
+        and engine.engine.prompt_tokens(sample_of(item, evidence[item.pk])) > LONG_TOKENS
+    ]
 
 
 def _ask(
@@ -159,7 +182,8 @@ def sample_of(item: Item, evidence: Evidence) -> Sample:
 
 
 def answer_greedily(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
-    """Answer the samples without sampled rollouts, in order. Raises ENGINE_FAILURES."""
+    """Answer the samples without sampled rollouts, in order; long ones in windows. Raises ENGINE_FAILURES."""
+    engine = reading_windows(engine, windowing())
     started = time.monotonic()
     greedy = engine.generate(samples, Decoding(max_new_tokens=settings.MAX_NEW_TOKENS))
     latency_ms = round((time.monotonic() - started) * 1_000)
@@ -167,23 +191,21 @@ def answer_greedily(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
 
 
 def _generate(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
+    """Answer with sampled rollouts, except where content was judged in windows: each would be another reading of all."""
     started = time.monotonic()
-    greedy = answer_greedily(engine, samples)
-    sampled: Sequence[Sequence[Rollout]] = [()] * len(samples)
-    if settings.ROLLOUTS:
-        sampled = engine.generate(
-            samples,
-            Decoding(
-                temperature=ROLLOUT_TEMPERATURE,
-                top_p=ROLLOUT_TOP_P,
-                n=settings.ROLLOUTS,
-                max_new_tokens=settings.MAX_NEW_TOKENS,
-            ),
+    answers = answer_greedily(engine, samples)
+    whole = [number for number, answer in enumerate(answers) if not answer.greedy.parts]
+    sampled: dict[int, Sequence[Rollout]] = {}
+    if settings.ROLLOUTS and whole:
+        decoding = Decoding(
+            temperature=ROLLOUT_TEMPERATURE,
+            top_p=ROLLOUT_TOP_P,
+            n=settings.ROLLOUTS,
+            max_new_tokens=settings.MAX_NEW_TOKENS,
         )
+        sampled = dict(zip(whole, engine.generate([samples[number] for number in whole], decoding), strict=True))
     latency_ms = round((time.monotonic() - started) * 1_000)
-    return [
-        Answer(answer.greedy, tuple(rollouts), latency_ms) for answer, rollouts in zip(greedy, sampled, strict=True)
-    ]
+    return [Answer(answer.greedy, tuple(sampled.get(number, ())), latency_ms) for number, answer in enumerate(answers)]
 
 
 def _store(version: ModelVersion, claim: Claim[Item], answers: dict[int, Answer], evidence: dict[int, Evidence]) -> int:
@@ -207,6 +229,7 @@ def _store(version: ModelVersion, claim: Claim[Item], answers: dict[int, Answer]
             item.status, item.prediction = ItemStatus.READY, prediction
             place(item=item, prediction=prediction, version=version.name, rules=rules)
             ITEM_CLAIMS.clear(item)
+            item.apart = None
             item.error_code = item.error_message = ""
         Item.objects.bulk_update(held, STORED_FIELDS)
         Event.objects.bulk_create(
@@ -252,6 +275,7 @@ def prediction_row(
         disagreement=disagreement(greedy, answer.sampled),
         policy_version=evidence.policy,
         media_seen=list(evidence.rows),
+        windows=window_rows(greedy),
         latency_ms=answer.latency_ms,
         tokens=greedy.tokens + sum(rollout.tokens for rollout in answer.sampled),
         shadow=shadow,

@@ -26,8 +26,8 @@ class Route:
     severity: int  # 0 to 3
 
 
-def route_item(*, item: Item, prediction: Prediction) -> Route:
-    """The lane and priority of an item that was just predicted.
+def route_item(*, item: Item, prediction: Prediction | None) -> Route:
+    """The lane and priority of an item that was just predicted; None: it is too long for the guard.
 
     Priority follows the queue's order; for RISK it is doubt (0 to 3) plus severity (0 to 3) plus reports (0 to 5) plus
     age. Age is derived from the day of the first report, so the order of two items stays correct however long they
@@ -74,19 +74,19 @@ def points_while_pending(count: int) -> float:
     return points_of_reports(QueueOrder.RISK, count) if count > 1 else 0.0
 
 
-def doubt_of(prediction: Prediction) -> float:
+def doubt_of(prediction: Prediction | None) -> float:
     """The guard's doubt, 0 (all rollouts agree and the probability of harm is 0 or 1) to 1.
 
-    1 if the completion did not parse, or the probability contradicts the verdict.
+    1 without a prediction, if the completion did not parse, or the probability contradicts the verdict.
     """
-    if not prediction.parsed or _contradicts_itself(prediction):
+    if prediction is None or not prediction.parsed or _contradicts_itself(prediction):
         return 1.0
     return max([prediction.disagreement, *(1 - 2 * abs(harm - 0.5) for harm in _harms(prediction))])
 
 
-def severity_of(prediction: Prediction) -> float:
+def severity_of(prediction: Prediction | None) -> float:
     """The severity, 0 to 3, of the most severe category named by the guard."""
-    if Harmfulness.HARMFUL not in (prediction.prompt_label, prediction.response_label):
+    if prediction is None or Harmfulness.HARMFUL not in (prediction.prompt_label, prediction.response_label):
         return 0.0
     return float(max([LEAST_SEVERITY, *map(severity_of_category, prediction.categories)]))
 
@@ -96,12 +96,14 @@ def is_audited(item_id: int, share: float) -> bool:
     return sticky_draw("audit", item_id) < share
 
 
-def _lane(item: Item, prediction: Prediction) -> Lane:
+def _lane(item: Item, prediction: Prediction | None) -> Lane:
     if item.lane in (Lane.APPEAL, Lane.COOL_DOWN):  # the guard must not change these
         return Lane(item.lane)
     share = item.queue.audit_share
     if is_audited(item.pk, settings.AUDIT_SHARE if share is None else share):
         return Lane.AUDIT
+    if prediction is None:
+        return Lane.UNCERTAIN
     unsure = any(abs(harm - 0.5) <= UNCERTAIN_BAND for harm in _harms(prediction))
     if not prediction.parsed or prediction.disagreement > 0 or unsure or _contradicts_itself(prediction):
         return Lane.UNCERTAIN

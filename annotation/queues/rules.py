@@ -10,7 +10,7 @@ from django.db.models import Q
 from annotation.models import Event, Item, Prediction, ReviewQueue, RoutingRule, User
 from annotation.queues.conditions import Conditions
 from annotation.queues.priority import route_item
-from annotation.status import AssignmentState, EventKind, ItemStatus, Lane
+from annotation.status import TOO_LONG, AssignmentState, EventKind, ItemStatus, Lane
 
 PREVIEWED = 5_000  # number of newest predicted items covered by a preview
 EXAMPLES = 20
@@ -40,8 +40,10 @@ def enabled_rules() -> list[Rule]:
     return [Rule(row, Conditions.of(row.conditions)) for row in rows]
 
 
-def place(*, item: Item, prediction: Prediction, version: str, rules: Sequence[Rule]) -> bool:
+def place(*, item: Item, prediction: Prediction | None, version: str, rules: Sequence[Rule]) -> bool:
     """Set queue, lane, priority, severity and free slots of an item without reviews; the caller saves.
+
+    No prediction: the item is too long for the guard; no condition on a judgement catches it.
 
     Returns True if the queue changed.
     """
@@ -106,7 +108,10 @@ def reroute_some(*, limit: int = CHUNK) -> int:
         return 0
     with transaction.atomic():
         waiting = Item.objects.filter(
-            queue=queue, status=ItemStatus.READY, prediction__isnull=False, pk__gt=queue.rerouted_to
+            Q(prediction__isnull=False) | Q(error_code=TOO_LONG),
+            queue=queue,
+            status=ItemStatus.READY,
+            pk__gt=queue.rerouted_to,
         )
         items = list(waiting.select_related("queue", "prediction__version").order_by("id")[:limit])
         busy = _busy(items)
@@ -115,7 +120,7 @@ def reroute_some(*, limit: int = CHUNK) -> int:
             item
             for item in items
             if item.pk not in busy
-            and place(item=item, prediction=_shown(item), version=_shown(item).version.name, rules=rules)
+            and place(item=item, prediction=item.prediction, version=_version_of(item), rules=rules)
         ]
         free = [item for item in items if item.pk not in busy]
         Item.objects.bulk_update(free, ["queue", "lane", "priority", "severity", "free_slots"])
@@ -135,6 +140,5 @@ def _busy(items: Sequence[Item]) -> set[int]:
     return set(Item.objects.filter(held, pk__in=[item.pk for item in items]).values_list("pk", flat=True))
 
 
-def _shown(item: Item) -> Prediction:
-    assert item.prediction is not None, "only predicted items are asked for"
-    return item.prediction
+def _version_of(item: Item) -> str:
+    return item.prediction.version.name if item.prediction is not None else ""

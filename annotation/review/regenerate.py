@@ -21,6 +21,7 @@ from annotation.models import ModelVersion, Regeneration, User
 from annotation.models.claims import REGENERATION_CLAIMS
 from annotation.predictions.active_policy import policy_codes, policy_for
 from annotation.predictions.predict import ENGINE_FAILURES, labels_of, sample_of
+from annotation.predictions.windows import decisive_part
 from annotation.review.decision import MAX_STEPS
 from annotation.review.drafts import draft_first
 from annotation.review.leases import active_assignment
@@ -101,7 +102,8 @@ def _answer(engine: Engine, version: ModelVersion, row: Regeneration) -> Rollout
     if not isinstance(shown, Evidence):
         return "" if isinstance(shown, MediaStorageFailed) else str(shown)
     try:
-        (rollout,) = engine.continue_from([sample_of(row.item, shown)], [opening(row.kept)], _decoding(row))
+        sample = decisive_part(row.prediction, sample_of(row.item, shown))
+        (rollout,) = engine.continue_from([sample], [opening(row.kept)], _decoding(row))
     except ENGINE_FAILURES:
         logger.exception("%s could not regenerate steps of item %s", version.name, row.item_id)
         return ""

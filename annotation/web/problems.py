@@ -130,7 +130,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem("bad_request", 400, str(error) or "The request cannot be read.")
     for kind, code in STATUS_BY_SERVICE_ERROR.items():
         if isinstance(error, kind):
-            return Problem(_snake(type(error).__name__), code, str(error), tuple(_of_service(error)))
+            more = error.counts if isinstance(error, ContentNotReadable) else None
+            return Problem(_snake(type(error).__name__), code, str(error), tuple(_of_service(error)), more)
     if (trouble := trouble_of(error)) is not None:
         logger.warning("%s: %s", trouble.kind, error)
         return trouble_problem(trouble)

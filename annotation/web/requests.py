@@ -1,5 +1,7 @@
 """Helpers for API views to read requests."""
 
+import socket
+
 from rest_framework.request import Request
 
 from annotation.ingest.read_rows import MAX_SOURCE
@@ -12,6 +14,12 @@ def actor_of(request: Request) -> User:
     """The user authenticated by the key or the session."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def connection_of(request: Request) -> socket.socket | None:
+    """The connection of whoever waits for the answer, where the server tells it: gunicorn does."""
+    found = request._request.META.get("gunicorn.socket")
+    return found if isinstance(found, socket.socket) else None
 
 
 def query_value(request: Request, name: str) -> str:

@@ -4,11 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Generic, TypeVar
 
 from guardapp.guard.judging import SampleRequest
+from guardapp.guard.protocol import NobodyWaits
 
 # How long a batch that nobody can join waits to reach the size of the last one. A lone caller never waits.
 GATHER_S = 0.02
@@ -33,6 +34,10 @@ class TooLate(Exception):
     """The deadline passed before the guard reached this request."""
 
 
+class Abandoned(Exception):
+    """The caller has left."""
+
+
 class Stopped(Exception):
     """The guard is stopping."""
 
@@ -42,6 +47,10 @@ class _Waiting(Generic[A]):
     request: SampleRequest
     deadline: float
     future: Future[A] = field(default_factory=Future)
+
+    def __post_init__(self) -> None:
+        here = self.request.wanted
+        self.request = replace(self.request, wanted=lambda: here() and time.monotonic() < self.deadline)
 
 
 class Batcher(Generic[A]):
@@ -88,7 +97,7 @@ class Batcher(Generic[A]):
         `deadline` is a `time.monotonic()` value. Raises QueueFull or Stopped.
 
         A future fails with TooLate if the deadline passes first, or with what `answer` raised. A cancelled one is
-        skipped.
+        skipped. `wanted` of each request becomes false at its deadline.
         """
         entries = [_Waiting[A](request, deadline) for request in requests]
         with self._changed:
@@ -171,6 +180,9 @@ class Batcher(Generic[A]):
         try:
             for number, answer in self._answer([entry.request for entry in batch], more):
                 _resolve(batch[number], answer)
+        except NobodyWaits as error:
+            for entry in _unanswered(batch):
+                entry.future.set_exception(_why_unwanted(entry, error))
         except self._failures as error:
             for entry in _unanswered(batch):
                 if len(batch) > 1:
@@ -184,9 +196,17 @@ class Batcher(Generic[A]):
 
 def _resolve(entry: _Waiting[A], answer: A | Exception) -> None:
     if isinstance(answer, Exception):
-        entry.future.set_exception(answer)
+        entry.future.set_exception(_why_unwanted(entry, answer))
     else:
         entry.future.set_result(answer)
+
+
+def _why_unwanted(entry: _Waiting[A], error: Exception) -> Exception:
+    """The error that the caller gets; for NobodyWaits, which of its two reasons holds."""
+    if not isinstance(error, NobodyWaits):
+        return error
+    late = entry.deadline <= time.monotonic()
+    return TooLate(TooLate.__doc__) if late else Abandoned(Abandoned.__doc__)
 
 
 def _unanswered(batch: Sequence[_Waiting[A]]) -> list[_Waiting[A]]:
@@ -196,7 +216,7 @@ def _unanswered(batch: Sequence[_Waiting[A]]) -> list[_Waiting[A]]:
 def _still_wanted(entry: _Waiting[A]) -> bool:
     if not entry.future.set_running_or_notify_cancel():
         return False
-    if entry.deadline <= time.monotonic():
-        entry.future.set_exception(TooLate(TooLate.__doc__))
+    if not entry.request.wanted():
+        entry.future.set_exception(_why_unwanted(entry, NobodyWaits()))
         return False
     return True

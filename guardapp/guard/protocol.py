@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from guardapp.guard.verdict import Decoding, Rollout, Sample
+from guardapp.guard.verdict import Decoding, Rollout, Sample, always
 
 
 class EngineError(Exception):
@@ -25,6 +25,10 @@ class SampleTooLong(EngineError):
         self.limit = limit
 
 
+class NobodyWaits(Exception):
+    """Whoever asked has left, or the time is over: generation ended between two tokens."""
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A loaded guard. Not thread-safe: one engine per process."""
@@ -32,7 +36,10 @@ class Engine(Protocol):
     name: str  # the checkpoint's folder or hub id
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
-        """Return `decoding.n` rollouts per sample, in input order: len(result) == len(samples)."""
+        """Return `decoding.n` rollouts per sample, in input order: len(result) == len(samples).
+
+        Raises SampleTooLong if one exceeds the context, and NobodyWaits.
+        """
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
         """Return one rollout per sample. Its completion starts with `prefixes[i]`, which is kept in `completion`."""
@@ -40,29 +47,22 @@ class Engine(Protocol):
 
 @runtime_checkable
 class MeasuringEngine(Engine, Protocol):
-    """An engine that can check whether a sample fits its model's context."""
+    """An engine that knows its model's context. `context` counts tokens of prompt and completion; None: unknown."""
 
-    def check_length(self, sample: Sample, max_new_tokens: int) -> None:
-        """Raise SampleTooLong if the sample and `max_new_tokens` together exceed the context."""
+    context: int | None
 
-
-def why_too_long(engine: Engine, sample: Sample, max_new_tokens: int) -> SampleTooLong | None:
-    """The error if the sample exceeds the context; None if it fits, or if the engine cannot check."""
-    if isinstance(engine, MeasuringEngine):
-        try:
-            engine.check_length(sample, max_new_tokens)
-        except SampleTooLong as error:
-            return error
-    return None
+    def prompt_tokens(self, sample: Sample) -> int:
+        """Count the tokens of the whole prompt, media included; at least that many where it cannot be exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request for one greedy completion, starting with `prefix`."""
+    """A request for one greedy completion, starting with `prefix`. `wanted` is asked between tokens."""
 
     sample: Sample
     max_new_tokens: int
     prefix: str | None = None
+    wanted: Callable[[], bool] = always
 
 
 @runtime_checkable
@@ -77,5 +77,6 @@ class FlowingEngine(Engine, Protocol):
         Number 0 is the first of `orders`; orders from `more` continue the sequence.
 
         `more(room)` is called between two tokens, returns at most `room` new orders and must not block. A sample that
-        cannot be encoded yields its error; an exception raised here applies to all unanswered orders.
+        cannot be encoded yields its error, and one that is no longer wanted yields NobodyWaits; an exception raised here
+        applies to all unanswered orders.
         """

@@ -1,7 +1,7 @@
 """The core values: Sample in, Judgement and Rollout out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,8 +90,25 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a sample: characters [start, end) of the prompt and of the response; None: none of the response."""
+
+    prompt: tuple[int, int]
+    response: tuple[int, int] | None = None
+
+    def of(self, sample: "Sample") -> "Sample":
+        """The sample cut down to this part, with all media."""
+        response = None if self.response is None else (sample.response or "")[slice(*self.response)]
+        return replace(sample, prompt=sample.prompt[slice(*self.prompt)], response=response)
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion. If it does not parse, `judgement` is None: a bad rollout is data, not a crash."""
+    """One completion. If it does not parse, `judgement` is None: a bad rollout is data, not a crash.
+
+    Of a sample judged in windows: labels, categories and scores are those of all windows; completion and steps are
+    those of `parts[decisive]`.
+    """
 
     completion: str
     judgement: Judgement | None
@@ -100,17 +117,28 @@ class Rollout:
     # P(harmful) relative to P(unharmful) at the label's first token, 0 to 1; None if no label was read
     prompt_score: float | None = None
     response_score: float | None = None
+    # the windows of a sample longer than the guard's context, in order; empty for any other
+    parts: "tuple[tuple[Window, Rollout], ...]" = ()
+    decisive: int = 0  # place in `parts`
+
+
+def always() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """Sampling parameters. Temperature 0 is greedy. The defaults are those of the released checkpoints."""
+    """Sampling parameters. Temperature 0 is greedy. The defaults are those of the released checkpoints.
+
+    `wanted` is asked between tokens; once it is false, generation ends with NobodyWaits.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
     n: int = 1
     max_new_tokens: int = 4096
     seed: int = 0
+    wanted: Callable[[], bool] = field(default=always, compare=False)
 
 
 GREEDY = Decoding()

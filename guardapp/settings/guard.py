@@ -40,6 +40,22 @@ MAX_NEW_TOKENS = read.integer(
     "limit on a completion in tokens; released GuardReasoner checkpoints need 4096",
     minimum=16,
 )
+CONTEXT_TOKENS = read.integer(
+    "GUARDAPP_CONTEXT_TOKENS",
+    0,
+    "most tokens of prompt and completion that the guard reads at once, where the model's own context is larger than "
+    "the memory allows; `0`: the model's own. Longer content is judged in windows",
+)
+WINDOWS = read.integer(
+    "GUARDAPP_WINDOWS",
+    4,
+    "windows in which content beyond the guard's context is judged, at most; what needs more goes to people, marked "
+    "too long for the guard; `1` for no windows",
+    minimum=1,
+)
+WINDOW_OVERLAP = read.integer(
+    "GUARDAPP_WINDOW_OVERLAP", 128, "tokens that neighbouring windows share, at most a quarter of a window"
+)
 ROLLOUTS = read.integer(
     "GUARDAPP_ROLLOUTS",
     4,

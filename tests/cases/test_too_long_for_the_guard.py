@@ -7,16 +7,17 @@ import pytest
 from annotation.models import Item
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.production import production_version
-from annotation.status import ItemStatus
+from annotation.status import TOO_LONG, ItemStatus, Lane
 from guardapp.guard.engines.hf.hf_engine import HfEngine
-from guardapp.guard.protocol import Engine, Order, SampleTooLong, why_too_long
+from guardapp.guard.protocol import Engine, Order, SampleTooLong
 from guardapp.guard.verdict import Rollout, Sample
+from guardapp.guard.windows import why_too_long
 from tests.annotation.scripted_engine import ScriptedEngine
 from tests.factories import make_item, production
 from tests.paths import STARTER
 
 NEW_TOKENS = 256
-ENDLESS = "a mad text without end " * 6_000
+ENDLESS = "a mad text without end " * 8_000
 DENSE = {"Chinese": "这是一段很长的文字。" * 1_500, "Hindi": "यह एक बहुत लंबा पाठ है। " * 700, "emoji": "🎈" * 4_000}
 
 
@@ -34,7 +35,7 @@ def test_an_engine_that_cannot_count_refuses_nothing() -> None:
 
 
 @pytest.mark.django_db
-def test_ordinary_items_are_predicted_beside_one_that_is_too_long(starter: HfEngine) -> None:
+def test_ordinary_items_are_predicted_beside_one_that_is_too_long_and_goes_to_people(starter: HfEngine) -> None:
     production(str(STARTER))
     ordinary = [
         make_item(prompt=f"How do I bake bread {n}?", status=ItemStatus.PENDING, predicted=False) for n in range(3)
@@ -42,11 +43,12 @@ def test_ordinary_items_are_predicted_beside_one_that_is_too_long(starter: HfEng
     too_long = make_item(prompt=ENDLESS, status=ItemStatus.PENDING, predicted=False)
     began = time.process_time()
     done = predict_pending(engine=starter, version=production_version(), limit=10)
-    assert (done.count, done.failed) == (3, 1)
+    assert (done.count, done.failed) == (4, 0)
     assert time.process_time() - began < 120
     too_long.refresh_from_db()
-    assert (too_long.status, too_long.error_code) == (ItemStatus.PREDICTION_FAILED, "too_long_for_the_guard")
-    assert "it reads at most 7,936" in too_long.error_message
+    assert (too_long.status, too_long.error_code) == (ItemStatus.READY, TOO_LONG)
+    assert (too_long.prediction, too_long.lane) == (None, Lane.UNCERTAIN)
+    assert "tokens, it reads at most 31," in too_long.error_message
     assert {item.status for item in Item.objects.filter(pk__in=[one.pk for one in ordinary])} == {ItemStatus.READY}
 
 

@@ -53,6 +53,10 @@ class ChatServer:
         self.adapters[name] = body["lora_path"]
         return 200, {}
 
+    def tokenize(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        tokens = self.engine.tokenizer(body["prompt"], add_special_tokens=body["add_special_tokens"])["input_ids"]
+        return 200, {"count": len(tokens), "max_model_len": self.engine.context, "tokens": tokens}
+
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if body["model"].startswith(OURS) and body["model"] not in self.adapters:
             return 404, {"error": {"message": f"The model {body['model']} does not exist."}}
@@ -149,13 +153,16 @@ def chat_server(engine: HfEngine, *, name: str = "starter", fault: Fault = lambd
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             adapters = [{"id": adapter, "root": folder, "parent": name} for adapter, folder in server.adapters.items()]
-            self._respond(200, {"data": [{"id": name, "root": engine.name}, *adapters]})
+            self._respond(
+                200, {"data": [{"id": name, "root": engine.name, "max_model_len": engine.context}, *adapters]}
+            )
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._respond(
-                *(server.change(self.path, body) if self.path.endswith("lora_adapter") else server.answer(body))
-            )
+            if self.path.endswith("lora_adapter"):
+                self._respond(*server.change(self.path, body))
+            else:
+                self._respond(*(server.tokenize(body) if self.path == "/tokenize" else server.answer(body)))
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -85,6 +85,7 @@ def train(job: Job[DpoConfig]) -> dict[str, Any]:
         "final_accuracy": logged[-1]["accuracy"] if logged else None,
         "train_rows": len(pairs),
         "dropped": pairs.dropped,
+        "dropped_ids": pairs.dropped_ids,
         "unpaired": read.unpaired,
     }
 

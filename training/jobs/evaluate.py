@@ -3,7 +3,8 @@
 Reads RUN_DIR/config.json (EvaluateConfig), predicts each row greedily with the prompt and parser of serving, appends to
 RUN_DIR/predictions.jsonl and writes RUN_DIR/result.json. For some rows it samples as many completions as serving does,
 for the calibration of probabilities of harm. If killed, the same command continues with the rows that have
-no prediction yet. Rows listed as `watched` are predicted too but not scored.
+no prediction yet. Rows listed as `watched` are predicted too but not scored. Rows beyond the
+guard's context are judged in windows, as in serving; those beyond the windows are left out, counted and named.
 """
 
 import logging
@@ -19,8 +20,9 @@ from guardapp.guard.how_sure import SIDES, marginal_of
 from guardapp.guard.judging import ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P
 from guardapp.guard.protocol import Engine
 from guardapp.guard.verdict import Decoding, Rollout
+from guardapp.guard.windows import Windowing, reading_windows
 from training.contract import PREDICTIONS, EvaluateConfig
-from training.learning.engines import guard_engine
+from training.learning.engines import guard_engine, readable
 from training.learning.heartbeat import JobCancelled
 from training.learning.json_lines import append_line, read_lines
 from training.learning.lifecycle import Job, run_job, start_as_program
@@ -42,11 +44,15 @@ def evaluate(job: Job[EvaluateConfig]) -> dict[str, Any]:
     rows = rows_by_id(config)
     predictions = {line["id"]: line for line in read_lines(run_dir / PREDICTIONS) if line["id"] in rows}
     log.info("%d rows, %d of them predicted before", len(rows), len(predictions))
+    engine = reading_windows(
+        guard_engine(config, batch_size=config.batch_size), Windowing(config.windows, config.window_overlap)
+    )
+    judged, too_long = readable(engine, rows.values(), config.max_new_tokens, heartbeat)
+    rows = {row.sample.id: row for row in judged}
     ordered = sorted(rows.values(), key=lambda row: estimated_tokens(row.sample))
     # Use the same batches at every start: padding changes scores by rounding errors, and a resumed run must give the
     # same result.
     batches = [ordered[start : start + config.batch_size] for start in range(0, len(ordered), config.batch_size)]
-    engine = guard_engine(config, batch_size=config.batch_size)
     decoding = Decoding(max_new_tokens=config.max_new_tokens, seed=config.seed)
     drawn = rows_with_rollouts(rows.values(), config)
 
@@ -79,6 +85,7 @@ def evaluate(job: Job[EvaluateConfig]) -> dict[str, Any]:
     return result | {
         "model": config.model,
         "split": config.split,
+        **too_long.as_json(),
         "watched": sum(bool(line.get("watched")) for line in answers),
         "rollouts": config.rollouts,
     }
@@ -153,6 +160,7 @@ def prediction(
         "source": row.source,
         "categories": list(row.verdict.categories),
         "predicted_categories": list(verdict.categories) if verdict else [],
+        "windows": len(rollout.parts),
         "watched": watched,
     }
 

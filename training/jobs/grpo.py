@@ -55,6 +55,7 @@ def train(job: Job[GrpoConfig]) -> dict[str, Any]:
     return result | {
         "train_rows": len(prompts),
         "dropped": prompts.dropped,
+        "dropped_ids": prompts.dropped_ids,
         "concatenated": sum(row.source == "concatenation" for row in prompts.rows),
         "rollouts": trainer.rollouts_drawn,
         "first_reward": logged[0]["reward"],

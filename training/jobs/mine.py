@@ -2,7 +2,7 @@
 
 Reads RUN_DIR/config.json (MineConfig), samples rollouts of each labelled row of the split, appends them to
 RUN_DIR/mined.jsonl, and writes the kept rows to RUN_DIR/rows.jsonl and the figures to RUN_DIR/result.json. Rollouts
-that the same version produced before are reused. If killed, the same command continues with the rows that are not mined
+that the same version produced before are reused. Rows beyond the guard's context are left out, counted and named. If killed, the same command continues with the rows that are not mined
 yet.
 """
 
@@ -19,7 +19,7 @@ from guardapp.guard.engines.hf.encoding import completion_ids, estimated_tokens
 from guardapp.guard.rl.mining import KeepRule, keep_rule
 from guardapp.guard.verdict import Decoding
 from training.contract import METRICS, MINED, ROWS, MineConfig
-from training.learning.engines import guard_engine
+from training.learning.engines import guard_engine, readable
 from training.learning.heartbeat import JobCancelled
 from training.learning.json_lines import append_line, read_lines
 from training.learning.lifecycle import Job, run_job, start_as_program
@@ -57,6 +57,9 @@ def mine(job: Job[MineConfig]) -> dict[str, Any]:
     mined = {line["id"]: line for line in read_lines(run_dir / MINED) if line["id"] in rows}
     log.info("%d rows, %d of them mined before, %d with known rollouts", len(rows), len(mined), len(known))
     miner = Miner(config, rule, known)
+    # a row judged in windows has no completion of its own that could be learnt from
+    judged, too_long = readable(miner.engine, rows.values(), config.max_new_tokens, heartbeat)
+    rows = {row.sample.id: row for row in judged}
 
     for batch in batches(list(rows.values()), known, config):
         if all(row.sample.id in mined for row in batch.rows):
@@ -88,6 +91,7 @@ def mine(job: Job[MineConfig]) -> dict[str, Any]:
         "model": config.model,
         "version": config.version,
         "keep": rule.value,
+        **too_long.as_json(),
         "rollouts": config.rollouts,
     }
 

@@ -70,6 +70,7 @@ def train(job: Job[SftConfig]) -> dict[str, Any]:
         "final_loss": final_loss(trainer),
         "train_rows": len(rows),
         "dropped": rows.dropped,
+        "dropped_ids": rows.dropped_ids,
     }
 
 

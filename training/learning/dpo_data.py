@@ -13,7 +13,7 @@ from guardapp.guard.rl.mining import hard_sample_weights
 from training.contract import DpoConfig
 from training.learning.encodings import Encodings
 from training.learning.heartbeat import Heartbeat
-from training.learning.rows import Row, by_id, read_rows
+from training.learning.rows import NAMED, Row, by_id, read_rows
 
 
 class NoPairs(ValueError):
@@ -76,13 +76,14 @@ class EncodedPairs:
     pairs: list[Pair]
     lengths: list[int] = field(default_factory=list)
     dropped: int = 0
+    dropped_ids: list[str] = field(default_factory=list)  # the first ones
     # log-probabilities of chosen and rejected
     reference: list[tuple[float, float]] = field(default_factory=list)
     _encodings: Encodings = field(default_factory=Encodings)
 
     @classmethod
     def measure(cls, processor: Any, read: Pairs, cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedPairs":
-        """Encode every prompt once. Pairs with a side over the cutoff are dropped and counted, never truncated.
+        """Encode every prompt once. Pairs with a side over the cutoff are dropped, counted and named, never truncated.
 
         Raises NoPairs or JobCancelled.
         """
@@ -92,6 +93,7 @@ class EncodedPairs:
             length = len(prompt) + max(len(completion_ids(processor, text)) for text in (pair.chosen, pair.rejected))
             if length > cutoff_tokens:
                 result.dropped += 1
+                result.dropped_ids += [pair.row.sample.id] if len(result.dropped_ids) < NAMED else []
                 continue
             result._encodings.remember(len(result.pairs), prompt)
             result.pairs.append(pair)

@@ -9,6 +9,7 @@ from typing import Any
 from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, MediaKind
 from guardapp.guard.verdict import ContextMessage, Frame, Sample, SeenMedia, Verdict
 
+NAMED = 20  # rows left out as too long that a result names
 FIELDS = frozenset(
     {
         "id",

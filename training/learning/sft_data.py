@@ -15,7 +15,7 @@ from training.learning.encodings import Encodings
 from training.learning.fillers import missing_media
 from training.learning.heartbeat import Heartbeat
 from training.learning.packing import can_be_packed, pack
-from training.learning.rows import Row, read_rows
+from training.learning.rows import NAMED, Row, read_rows
 
 
 class NoTrainingRows(ValueError):
@@ -41,11 +41,12 @@ class EncodedRows:
     rows: list[Row]
     lengths: list[int] = field(default_factory=list)
     dropped: int = 0
+    dropped_ids: list[str] = field(default_factory=list)  # the first ones
     _encodings: Encodings = field(default_factory=Encodings)
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], cutoff_tokens: int, heartbeat: Heartbeat) -> "EncodedRows":
-        """Encode every row once. Rows over the cutoff are dropped and counted, never truncated.
+        """Encode every row once. Rows over the cutoff are dropped, counted and named, never truncated.
 
         Raises NoTrainingRows or JobCancelled.
         """
@@ -54,6 +55,7 @@ class EncodedRows:
             encoded = encode(processor, row.sample, row.completion)
             if len(encoded) > cutoff_tokens:
                 result.dropped += 1
+                result.dropped_ids += [row.sample.id] if len(result.dropped_ids) < NAMED else []
                 continue
             result._encodings.remember(len(result.rows), encoded)
             result.rows.append(row)

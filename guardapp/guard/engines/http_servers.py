@@ -19,6 +19,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_a
 
 from guardapp.guard.protocol import EngineError
 
+MODELS = "/v1/models"
 TRIES = 6
 # before a retry, doubled each time; the actual pause is a random share of it
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
@@ -111,7 +112,7 @@ class Servers:
         found: dict[str, dict[str, str]] = {}
         for server in self.servers:
             try:
-                listed = self.ask(server.url, "GET", "/v1/models", timeout_s=LIST_TIMEOUT_S)
+                listed = self.ask(server.url, "GET", MODELS, timeout_s=LIST_TIMEOUT_S)
             except (*TRANSIENT, ServerRefused):
                 continue
             rows = listed.get("data", [])
@@ -119,6 +120,19 @@ class Servers:
                 str(row[name]): str(row["id"]) for row in rows for name in ("root", "id") if row.get(name)
             }
         return found
+
+    def context(self) -> int | None:
+        """The least `max_model_len` that the servers tell of a model, in tokens; None if none tells it."""
+        known: list[int] = []
+        for server in self.servers:
+            try:
+                listed = self.ask(server.url, "GET", MODELS, timeout_s=LIST_TIMEOUT_S)
+            except (*TRANSIENT, ServerRefused):
+                continue
+            known += [
+                row["max_model_len"] for row in listed.get("data", []) if isinstance(row.get("max_model_len"), int)
+            ]
+        return min(known, default=None)
 
     def ask(
         self, url: str, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float | None = None

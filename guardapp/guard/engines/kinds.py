@@ -29,14 +29,16 @@ class EngineUnknown(EngineError):
 class EngineOptions:
     """The options of an engine; each kind uses those that apply to it.
 
-    `device=None` uses CUDA if available. `batch_size` counts completions; None uses the engine's default. `urls` are
-    servers that serve the checkpoint, `key` is their API key.
+    `device=None` uses CUDA if available. `batch_size` counts completions; None uses the engine's default. `context`
+    limits the tokens of prompt and completion to less than the model's own; 0 does not. `urls` are servers that serve
+    the checkpoint, `key` is their API key.
     """
 
     checkpoint: str
     device: str | None = None
     threads: int = 0
     batch_size: int | None = None
+    context: int = 0
     urls: Sequence[str] = ()
     key: str = ""
     structured: bool = False
@@ -67,7 +69,7 @@ def _transformers(options: EngineOptions) -> Engine:
     from guardapp.guard.engines.hf.hf_engine import HfEngine
 
     size: dict[str, Any] = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    return HfEngine(options.checkpoint, device=options.device, threads=options.threads, **size)
+    return HfEngine(options.checkpoint, device=options.device, threads=options.threads, context=options.context, **size)
 
 
 def _vllm(options: EngineOptions) -> Engine:
@@ -76,7 +78,8 @@ def _vllm(options: EngineOptions) -> Engine:
     from guardapp.guard.engines.vllm import VllmEngine
 
     on_a_cpu = {} if torch.cuda.is_available() else ON_A_CPU
-    return VllmEngine(options.checkpoint, structured=options.structured, **on_a_cpu)
+    shorter = {"max_model_len": options.context} if options.context else {}
+    return VllmEngine(options.checkpoint, structured=options.structured, **(on_a_cpu | shorter))
 
 
 def _server(options: EngineOptions) -> Engine:
@@ -88,6 +91,7 @@ def _server(options: EngineOptions) -> Engine:
         options.urls,
         key=options.key,
         structured=options.structured,
+        context=options.context,
         adapter=options.adapter,
         **size,
     )

@@ -3,23 +3,25 @@
 import base64
 import mimetypes
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from guardapp.guard.engines.adapters import Adapter, put_on
+from guardapp.guard.engines.counting import TokenCounter
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.http_servers import ServerRefused, Servers
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
 from guardapp.guard.parsing import RESULT_LAYOUT, parse_answer
 from guardapp.guard.prompting import INSTRUCTION, USER_ROLE_LINE, chat_messages, harmless
-from guardapp.guard.protocol import CheckpointNotUsable, EngineError
+from guardapp.guard.protocol import CheckpointNotUsable, EngineError, NobodyWaits
 from guardapp.guard.taxonomy import MediaKind
-from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia
+from guardapp.guard.verdict import Decoding, Rollout, Sample, SeenMedia, always
 
 # per position; the two labels are nearly always among them
 TOP_TOKENS = 5
+ASK_EVERY_S = 0.2  # whether anybody still waits
 CHAT = "/v1/chat/completions"
 NOT_KNOWN = 404  # the request names an unknown model
 
@@ -29,7 +31,8 @@ class OpenAIServerEngine:
 
     The servers batch by themselves, so up to `in_flight` requests run at once. `structured` restricts the output to
     what parses. With an `adapter`, the servers hold its base model; the adapter is loaded now, and again after a server
-    restarts. Raises CheckpointNotUsable if no server serves the checkpoint.
+    restarts. `context` limits the tokens of prompt and completion to less than the servers' own; 0 does not. Raises
+    CheckpointNotUsable if no server serves the checkpoint.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class OpenAIServerEngine:
         instruction: str = INSTRUCTION,
         role_line: str = USER_ROLE_LINE,
         adapter: Adapter | None = None,
+        context: int = 0,
     ) -> None:
         self.name = checkpoint
         self.adapter = adapter
@@ -53,6 +57,10 @@ class OpenAIServerEngine:
             (adapter.name, put_on(adapter, self.servers)) if adapter else _served(checkpoint, self.servers)
         )
         self.servers.keep(found)
+        # the servers' max_model_len
+        told = self.servers.context()
+        self.context: int | None = min(told, context or told) if told else context or None
+        self._counter = TokenCounter(adapter.base if adapter else checkpoint, self.model, self.servers)
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="guard-request")
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
@@ -63,17 +71,38 @@ class OpenAIServerEngine:
         # all greedy rollouts of a sample are equal
         if decoding.temperature == 0 and decoding.n > 1:
             return [group * decoding.n for group in self.generate(samples, replace(decoding, n=1))]
-        return list(self._pool.map(lambda sample: self._ask(sample, decoding), samples))
+        return self._all([self._pool.submit(self._ask, sample, decoding) for sample in samples], decoding)
 
     def continue_from(self, samples: Sequence[Sample], prefixes: Sequence[str], decoding: Decoding) -> list[Rollout]:
         """Return one rollout per sample. Its completion starts with `prefixes[i]`, which is kept in `completion`."""
         one = replace(decoding, n=1)
-        return [
-            group[0]
-            for group in self._pool.map(lambda sample, prefix: self._ask(sample, one, prefix), samples, prefixes)
+        asked = [
+            self._pool.submit(self._ask, sample, one, prefix) for sample, prefix in zip(samples, prefixes, strict=True)
         ]
+        return [group[0] for group in self._all(asked, decoding)]
+
+    def _all(self, asked: Sequence[Future[list[Rollout]]], decoding: Decoding) -> list[list[Rollout]]:
+        """Wait for the answers while they are wanted. What a server has begun, it ends by itself."""
+        try:
+            if decoding.wanted is always:
+                return [future.result() for future in asked]
+            while wait(asked, ASK_EVERY_S).not_done:
+                if not decoding.wanted():
+                    raise NobodyWaits(NobodyWaits.__doc__)
+            return [future.result() for future in asked]
+        finally:
+            for future in asked:
+                future.cancel()
+
+    def prompt_tokens(self, sample: Sample) -> int:
+        """As in `MeasuringEngine`."""
+        messages = chat_messages(harmless(sample), instruction=self.instruction, role_line=self.role_line)
+        texts = [part["text"] for message in messages for part in message["content"] if part["type"] == "text"]
+        return self._counter.count(texts, sample.media)
 
     def _ask(self, sample: Sample, decoding: Decoding, prefix: str | None = None) -> list[Rollout]:
+        if not decoding.wanted():
+            raise NobodyWaits(NobodyWaits.__doc__)
         messages = self._messages(sample)
         body: dict[str, Any] = {
             "model": self.model,

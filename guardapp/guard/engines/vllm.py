@@ -10,7 +10,7 @@ from vllm import LLM, SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
 
 from guardapp.guard.engines.hf.checkpoint import load_processor
-from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, PromptStyle, load_frames, render_prompt
+from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, PromptStyle, load_frames, prompt_tokens, render_prompt
 from guardapp.guard.engines.hf.video_clock import MILLISECONDS, clock_of
 from guardapp.guard.engines.token_scores import WrittenToken, label_scores
 from guardapp.guard.parsing import RESULT_LAYOUT, parse_answer
@@ -35,6 +35,12 @@ class VllmEngine:
         self.style = style
         self.processor = load_processor(checkpoint)
         self.llm = LLM(checkpoint, enable_prefix_caching=True, limit_mm_per_prompt={"image": 16, "video": 4}, **options)
+
+        self.context: int | None = int(self.llm.llm_engine.model_config.max_model_len)
+
+    def prompt_tokens(self, sample: Sample) -> int:
+        """As in `MeasuringEngine`."""
+        return prompt_tokens(self.processor, sample, self.style)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> list[list[Rollout]]:
         """Return `decoding.n` rollouts per sample, in input order. Raises OSError for a missing frame."""

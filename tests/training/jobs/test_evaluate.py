@@ -75,6 +75,7 @@ def test_the_result_scores_by_task_modality_and_source(model: Path, tmp_path: Pa
         "source",
         "categories",
         "predicted_categories",
+        "windows",
         "watched",
     }
     assert (

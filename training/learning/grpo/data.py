@@ -15,7 +15,7 @@ from training.contract import GrpoConfig
 from training.learning.concatenation import concatenated_rows
 from training.learning.encodings import Encodings
 from training.learning.heartbeat import Heartbeat
-from training.learning.rows import Row, read_rows
+from training.learning.rows import NAMED, Row, read_rows
 from training.learning.sft_data import NoTrainingRows
 
 CONCATENATED = "concatenated"  # the run directory's folder of merged pictures
@@ -43,11 +43,12 @@ class Prompts:
     processor: Any
     rows: list[Row]
     dropped: int = 0
+    dropped_ids: list[str] = field(default_factory=list)  # the first ones
     _encodings: Encodings = field(default_factory=Encodings)
 
     @classmethod
     def measure(cls, processor: Any, rows: Sequence[Row], max_tokens: int, heartbeat: Heartbeat) -> "Prompts":
-        """Encode every prompt once. Prompts over the limit are dropped and counted, never truncated.
+        """Encode every prompt once. Prompts over the limit are dropped, counted and named, never truncated.
 
         Raises NoTrainingRows or JobCancelled.
         """
@@ -56,6 +57,7 @@ class Prompts:
             encoded = encode(processor, row.sample)
             if len(encoded) > max_tokens:
                 result.dropped += 1
+                result.dropped_ids += [row.sample.id] if len(result.dropped_ids) < NAMED else []
                 continue
             result._encodings.remember(len(result.rows), encoded)
             result.rows.append(row)

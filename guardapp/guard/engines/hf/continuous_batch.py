@@ -20,6 +20,8 @@ from guardapp.guard.engines.hf.cache_slots import Slots
 from guardapp.guard.engines.hf.encoding import Encoded
 
 READ_TOGETHER = 1_024  # tokens; a longer prompt is prefilled alone
+# tokens of a long prompt prefilled at once, so that other rows wait only briefly
+PIECE, PIECE_ON_CUDA = 256, 2_048
 
 # keys and values of one layer, (heads, tokens, head width)
 LayerStates = tuple[torch.Tensor, torch.Tensor]
@@ -59,6 +61,16 @@ class Row:
     offset: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Reading:
+    """A long prompt that is being prefilled piece by piece. `done` counts its tokens so far."""
+
+    row: Row
+    positions: torch.Tensor
+    cache: DynamicCache = field(default_factory=DynamicCache)
+    done: int = 0
+
+
 class Running:
     """The running rows. Tokens in `end_ids` end a completion; logits of `watched` are kept. Not thread-safe."""
 
@@ -81,6 +93,39 @@ class Running:
         for together in _read_together(newcomers):
             self._read(together)
         return self._take_ended()
+
+    def begin_reading(self, row: Row) -> Reading:
+        return Reading(row, _positions(self.model, row.prompt))
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def read_on(self, reading: Reading) -> list[Row] | None:
+        """Prefill the next piece of a long prompt. None while more is left; then as `join`. Media are not divided."""
+        row, start = reading.row, reading.done
+        piece = PIECE if self.device.type == "cpu" else PIECE_ON_CUDA
+        end = len(row.prompt) if row.prompt.pixels else min(len(row.prompt), start + piece)
+        output = self.model(
+            input_ids=row.prompt.input_ids[None, start:end].to(self.device),
+            position_ids=reading.positions[:, :, start:end].to(self.device),
+            past_key_values=reading.cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **self._pixels([row]),
+        )
+        reading.done = end
+        if end < len(row.prompt):
+            return None
+        self._slots.fill(len(self.rows), [[(layer.keys[0], layer.values[0]) for layer in reading.cache.layers]])
+        row.length, row.offset = end, int(reading.positions.max()) + 1 - end
+        self.rows.append(row)
+        self._write([row], output.logits[0])
+        return self._take_ended()
+
+    def drop(self, number: int) -> None:
+        """End a row that nobody waits for any more; its slot is free again."""
+        for slot, row in enumerate(self.rows):
+            if row.number == number:
+                self._free(slot)
+                break
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def step(self) -> list[Row]:
@@ -109,14 +154,17 @@ class Running:
             row = self.rows[slot]
             if row.written[-1] in self.end_ids or len(row.written) >= row.max_new_tokens:
                 ended.append(row)
-                last = self.rows.pop()
-                if last is not row:
-                    self.rows[slot] = last
-                    self._slots.move(len(self.rows), slot, last.length)
+                self._free(slot)
+        return ended
+
+    def _free(self, slot: int) -> None:
+        last = self.rows.pop()
+        if slot < len(self.rows):
+            self.rows[slot] = last
+            self._slots.move(len(self.rows), slot, last.length)
         if not self.rows:
             # release the memory that the longest row needed
             self._slots = Slots()
-        return ended
 
     def _read(self, rows: Sequence[Row]) -> None:
         known = [0] if _alone(rows) else [self.opening.shared_with(row.prompt.input_ids) for row in rows]

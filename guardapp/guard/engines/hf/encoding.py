@@ -140,8 +140,9 @@ def prompt_tokens(processor: Any, sample: Sample, style: PromptStyle = DEFAULT_S
     tokens less than counted. Only the headers of the frame files are read. Raises OSError if one cannot be.
     """
     text = render_prompt(processor, sample, style)
-    ids = processor.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    return len(ids) + sum(_medium_tokens(processor, medium) for medium in sample.media)
+    # no list of the ids is made: those of a long text would hold Python's lock for tens of milliseconds
+    count = len(processor.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False))
+    return count + sum(_medium_tokens(processor, medium) for medium in sample.media)
 
 
 def estimated_tokens(sample: Sample) -> int:

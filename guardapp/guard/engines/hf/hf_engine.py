@@ -1,25 +1,29 @@
 """The transformers engine: batched generation on a CPU or CUDA device, with text, images and video in one batch."""
 
 import gc
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessorList
 
 from guardapp.guard.engines.hf.checkpoint import end_token_ids, load_model, load_processor
 from guardapp.guard.engines.hf.continuous_batch import Opening, Row, Running, read_opening
 from guardapp.guard.engines.hf.encoding import DEFAULT_STYLE, Encoded, PromptStyle, collate, encode, prompt_tokens
 from guardapp.guard.engines.hf.grouped_attention import use_grouped_attention
-from guardapp.guard.engines.hf.label_scores import LabelReader
+from guardapp.guard.engines.hf.heap import give_back_large_blocks
+from guardapp.guard.engines.hf.label_scores import LabelReader, Recorder
+from guardapp.guard.engines.hf.lanes import Lanes
 from guardapp.guard.engines.hf.shared_prompt import read_once
+from guardapp.guard.engines.hf.unwanted import ended_when_unwanted
 from guardapp.guard.parsing import parse_answer
-from guardapp.guard.protocol import EngineError, Order, SampleTooLong
+from guardapp.guard.protocol import EngineError, NobodyWaits, Order, SampleTooLong
 from guardapp.guard.verdict import Decoding, Rollout, Sample
 
 SEEDS = 2**63
+# places of the attention mask of a padded batch: they cost memory, and on a CPU much time; a single row needs none
+MASKED, MASKED_ON_CUDA = 2**24, 2**30
 
 
 class SampleTooLarge(EngineError):
@@ -31,7 +35,7 @@ class HfEngine:
 
     `device=None` uses CUDA if available. `dtype=None` is bfloat16 on CUDA and float32 on a CPU. `threads=0` keeps
     torch's default. `batch_size` limits the completions generated together, `batch_tokens` approximately their prompt
-    tokens. Raises CheckpointNotUsable.
+    tokens, `context` the tokens of prompt and completion (0: the model's own limit). Raises CheckpointNotUsable.
     """
 
     def __init__(
@@ -43,16 +47,19 @@ class HfEngine:
         threads: int = 0,
         batch_size: int = 32,
         batch_tokens: int = 65_536,
+        context: int = 0,
         style: PromptStyle = DEFAULT_STYLE,
     ) -> None:
         if threads:
             torch.set_num_threads(threads)
+        give_back_large_blocks()
         self.name = checkpoint
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dtype = dtype or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
         self.batch_size = batch_size
         self.batch_tokens = batch_tokens
         self.style = style
+        self.masked = MASKED_ON_CUDA if self.device.type == "cuda" else MASKED
         self.processor = load_processor(checkpoint)
         self.tokenizer = self.processor.tokenizer
         self.model = load_model(checkpoint, dtype=self.dtype).to(self.device).eval()
@@ -64,7 +71,8 @@ class HfEngine:
         )
         self.labels = LabelReader(self.tokenizer)
         text_config = self.model.config.get_text_config()
-        self.context = int(text_config.max_position_embeddings)
+        own = int(text_config.max_position_embeddings)
+        self.context: int | None = min(own, context or own)
         self.joinable = "sliding_attention" not in (getattr(text_config, "layer_types", None) or ())
         self._opening: tuple[str | None, Opening] | None = None
 
@@ -86,12 +94,12 @@ class HfEngine:
         """
         return [group[0] for group in self._in_batches(samples, prefixes, replace(decoding, n=1))]
 
-    def check_length(self, sample: Sample, max_new_tokens: int) -> None:
+    def prompt_tokens(self, sample: Sample) -> int:
         """As in `MeasuringEngine`."""
-        self._check(prompt_tokens(self.processor, sample, self.style), max_new_tokens)
+        return prompt_tokens(self.processor, sample, self.style)
 
     def _check(self, tokens: int, max_new_tokens: int) -> None:
-        if tokens + max_new_tokens > self.context:
+        if self.context is not None and tokens + max_new_tokens > self.context:
             raise SampleTooLong(tokens, max(0, self.context - max_new_tokens))
 
     def flow(
@@ -99,18 +107,20 @@ class HfEngine:
     ) -> Iterator[tuple[int, Rollout | Exception]]:
         """Run orders as in `FlowingEngine`: at most `batch_size` at once, in a cache of about `batch_tokens`.
 
-        Models with sliding-window layers process the first orders in batches, which none can join.
+        Orders with long prompts get a share of the time (`lanes`). Models with sliding-window layers process the first
+        orders in batches, which none can join.
         """
         if not self.joinable:
             yield from self._in_batches_of(dict(enumerate(orders)))
             return
-        running = Running(
-            self.model, end_ids=self.end_ids, watched=self.labels.watched, opening=self._read_opening(orders)
+        opening = self._read_opening(orders)
+        lanes = Lanes(
+            lambda: Running(self.model, end_ids=self.end_ids, watched=self.labels.watched, opening=opening),
+            self.batch_tokens,
         )
         open_orders: dict[int, Order] = {}
-        waiting: deque[Row] = deque()
         newcomers, given = orders, 0
-        while newcomers or waiting or running.rows:
+        while newcomers or lanes.busy:
             for number, order in enumerate(newcomers, given):
                 try:
                     prompt = encode(self.processor, order.sample, order.prefix, end=False, style=self.style)
@@ -119,17 +129,21 @@ class HfEngine:
                     yield number, error
                 else:
                     open_orders[number] = order
-                    waiting.append(Row(number, prompt, order.max_new_tokens))
+                    lanes.add(Row(number, prompt, order.max_new_tokens))
             given += len(newcomers)
+            for number in [number for number, order in open_orders.items() if not order.wanted()]:
+                del open_orders[number]
+                lanes.drop(number)
+                yield number, NobodyWaits(NobodyWaits.__doc__)
             try:
-                ended = running.join(self._that_fit(running, waiting)) + running.step()
+                ended = lanes.advance()
             except torch.OutOfMemoryError:
                 yield from self._in_batches_of(open_orders)
                 return
             for row in ended:
                 sample = open_orders.pop(row.number).sample
                 yield row.number, self._rollout(sample, row.prompt, row.written, torch.stack(row.watched))
-            newcomers = more(self.batch_size - len(running.rows) - len(waiting))
+            newcomers = more(self.batch_size - lanes.short)
 
     def forget(self) -> None:
         """Free the device's memory. The engine cannot be used afterwards."""
@@ -150,17 +164,8 @@ class HfEngine:
             self._opening = policy, read_opening(self.model, one[: int(alike)])
         return self._opening[1]
 
-    def _that_fit(self, running: Running, waiting: deque[Row]) -> list[Row]:
-        """Take the waiting rows that fit, in order; at least one if nothing is running."""
-        fitting: list[Row] = []
-        while waiting and (
-            running.tokens_with([*fitting, waiting[0]]) <= self.batch_tokens or not (running.rows or fitting)
-        ):
-            fitting.append(waiting.popleft())
-        return fitting
-
     def _in_batches_of(self, orders: dict[int, Order]) -> Iterator[tuple[int, Rollout]]:
-        """Fallback after an out-of-memory error: batches that are halved until they fit."""
+        """Fallback without joining, as after an out-of-memory error: batches that are halved until they fit."""
         for most in {order.max_new_tokens for order in orders.values()}:
             alike = [(number, order) for number, order in orders.items() if order.max_new_tokens == most]
             groups = self._in_batches(
@@ -174,7 +179,7 @@ class HfEngine:
         self, samples: Sequence[Sample], prefixes: Sequence[str | None], decoding: Decoding
     ) -> list[list[Rollout]]:
         results: list[list[Rollout]] = [[] for _ in samples]
-        for number, indices in enumerate(self._batches(samples, decoding.n)):
+        for number, indices in enumerate(self._batches(samples, decoding.n, decoding.max_new_tokens)):
             seeded = replace(decoding, seed=(decoding.seed + number) % SEEDS)
             groups = self._fitting(
                 [samples[index] for index in indices], [prefixes[index] for index in indices], seeded
@@ -183,13 +188,20 @@ class HfEngine:
                 results[index] = group
         return results
 
-    def _batches(self, samples: Sequence[Sample], n: int) -> Iterator[list[int]]:
-        """Yield indices of samples to generate together, longest first, so that too large a batch fails early."""
-        sizes = [prompt_tokens(self.processor, sample, self.style) for sample in samples]
+    def _batches(self, samples: Sequence[Sample], n: int, max_new_tokens: int = 0) -> Iterator[list[int]]:
+        """Yield indices of samples to generate together, longest first, so that too large a batch fails early.
+
+        Raises SampleTooLong.
+        """
+        sizes = [self.prompt_tokens(sample) for sample in samples]
+        for size in sizes:
+            self._check(size, max_new_tokens)
         batch: list[int] = []
         for index in sorted(range(len(samples)), key=lambda index: sizes[index], reverse=True):
-            widest = sizes[batch[0]] if batch else 0
-            if batch and ((len(batch) + 1) * n > self.batch_size or (len(batch) + 1) * n * widest > self.batch_tokens):
+            widest, rows = sizes[batch[0]] if batch else 0, len(batch) + 1
+            if batch and (
+                rows * n > self.batch_size or rows * n * widest > self.batch_tokens or rows * widest**2 > self.masked
+            ):
                 yield batch
                 batch = []
             batch.append(index)
@@ -226,13 +238,14 @@ class HfEngine:
             key: tensor.to(self.device)
             for key, tensor in collate(rows, pad_token_id=self.tokenizer.pad_token_id, side="left").items()
         }
-        recorder = _Recorder(self.labels.watched.to(self.device))
+        recorder = Recorder(self.labels.watched.to(self.device))
         torch.manual_seed(decoding.seed)
         width = inputs["input_ids"].shape[1]
-        arguments = read_once(self.model, inputs, decoding.n) if decoding.n > 1 else inputs
-        output = self.model.generate(
-            **arguments, generation_config=self._config(decoding), logits_processor=LogitsProcessorList([recorder])
-        )
+        with ended_when_unwanted(self.model, decoding.wanted):
+            arguments = read_once(self.model, inputs, decoding.n) if decoding.n > 1 else inputs
+            output = self.model.generate(
+                **arguments, generation_config=self._config(decoding), logits_processor=LogitsProcessorList([recorder])
+            )
         generated, watched = output[:, width:].tolist(), recorder.watched()
         # the completions of one sample are adjacent
         n = decoding.n
@@ -272,22 +285,3 @@ class HfEngine:
             prompt_score=scores.prompt,
             response_score=scores.response,
         )
-
-
-class _Recorder(LogitsProcessor):  # type: ignore[misc]
-    """Record the logits of the few label tokens at each step, instead of the whole vocabulary's.
-
-    transformers runs it before temperature and top_p, so these are the model's raw logits.
-    """
-
-    def __init__(self, token_ids: torch.Tensor) -> None:
-        self.token_ids = token_ids
-        self.steps: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        self.steps.append(scores[:, self.token_ids].float())
-        return scores
-
-    def watched(self) -> torch.Tensor:
-        """The recorded logits on the CPU, shape (completions, steps, watched tokens)."""
-        return torch.stack(self.steps, dim=1).cpu()

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
+from transformers import LogitsProcessor
 
 from guardapp.guard.label_scores import LabelScores
 from guardapp.guard.parsing import label_positions
@@ -56,3 +58,22 @@ def _telling_tokens(tokenizer: Any, field: str) -> tuple[int, int]:
         for label in (Harmfulness.HARMFUL, Harmfulness.UNHARMFUL)
     )
     return next((one, other) for one, other in zip(harmful, unharmful, strict=False) if one != other)
+
+
+class Recorder(LogitsProcessor):  # type: ignore[misc]
+    """Record the logits of the few label tokens at each step, instead of the whole vocabulary's.
+
+    transformers runs it before temperature and top_p, so these are the model's raw logits.
+    """
+
+    def __init__(self, token_ids: torch.Tensor) -> None:
+        self.token_ids = token_ids
+        self.steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.steps.append(scores[:, self.token_ids].float())
+        return scores
+
+    def watched(self) -> torch.Tensor:
+        """The recorded logits on the CPU, shape (completions, steps, watched tokens)."""
+        return torch.stack(self.steps, dim=1).cpu()

@@ -1,0 +1,49 @@
+"""Whose turn it is in a worker: items apart get a share of the time while others wait, and all of it else.
+
+Otherwise a few hundred long items would hold everything that came after them.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from annotation.database.claims import Claim
+from annotation.models import Item
+from annotation.predictions.claims import claim_apart, claim_pending
+
+# seconds for items apart for each second of the others
+APART_RATE = 0.25
+# what can be saved up while none are apart
+MOST_CREDIT_S = 1.0
+
+
+class Turns:
+    """Chooses the claims of one process."""
+
+    def __init__(self) -> None:
+        self._credit = 0.0
+        self._on_credit = False
+
+    def claim(self, limit: int) -> Claim[Item]:
+        """Claim the next items, at most `limit`. The claim is empty if nothing is pending."""
+        self._on_credit = False
+        if self._credit > 0 and (apart := claim_apart()).rows:
+            self._on_credit = True
+            return apart
+        return claim_pending(limit=limit)
+
+    @contextmanager
+    def spent_on(self, claim: Claim[Item]) -> Iterator[None]:
+        """Count the time of the context. What nobody waited for costs nothing."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - began
+            if self._on_credit:
+                self._credit -= seconds
+            elif any(not item.apart for item in claim.rows):
+                self._credit = min(MOST_CREDIT_S, self._credit + APART_RATE * seconds)
+
+
+TURNS = Turns()
