@@ -62,8 +62,7 @@ class ContentNotReadable(ServiceError):
     """A content cannot be shown to the guard: a file of it is no media, or all of it is too long.
 
     `content` and `medium` are places in the request; no medium where the content as a whole is meant. `pointer` is the
-    JSON pointer of the medium in its content. `tokens` and `limit` are known of content
-    that is too long.
+    JSON pointer of the medium in its content. `tokens` and `limit` are known of content that is too long.
     """
 
     def __init__(

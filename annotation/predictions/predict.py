@@ -20,7 +20,7 @@ from annotation.predictions.calibration import calibration_of, values_of
 from annotation.predictions.claims import STORED_FIELDS, Failure, give_back, give_to_people, set_apart
 from annotation.predictions.fingerprints import store_fingerprints
 from annotation.predictions.shadow_requests import request_shadow
-from annotation.predictions.turns import TURNS
+from annotation.predictions.turns import TURNS, Predicted
 from annotation.predictions.windows import window_rows, windowing
 from annotation.queues.rules import enabled_rules, place
 from annotation.status import EventKind, ItemStatus
@@ -38,27 +38,6 @@ LONG_TOKENS = 1_024  # of a prompt; longer ones are predicted apart
 MICRO_BATCH = 16  # items predicted and stored together: the most a dying worker can lose
 # raised by engines for a bad sample or a failing device; any other exception is a bug
 ENGINE_FAILURES = (EngineError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, OSError, MemoryError)
-
-
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """The result of one call: `count` items are ready, `failed` are PREDICTION_FAILED, and the rest are pending.
-
-    `apart` of those turned out to be long, and wait for their turn.
-    """
-
-    claimed: int = 0
-    count: int = 0
-    failed: int = 0
-    apart: int = 0
-
-    def __add__(self, more: "Predicted") -> "Predicted":
-        return Predicted(
-            self.claimed + more.claimed,
-            self.count + more.count,
-            self.failed + more.failed,
-            self.apart + more.apart,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +170,7 @@ def answer_greedily(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
 
 
 def _generate(engine: Engine, samples: Sequence[Sample]) -> list[Answer]:
-    """Answer with sampled rollouts, except where content was judged in windows: each would be another reading of all."""
+    """Answer with sampled rollouts, except where content was judged in windows: each would read all of it again."""
     started = time.monotonic()
     answers = answer_greedily(engine, samples)
     whole = [number for number, answer in enumerate(answers) if not answer.greedy.parts]

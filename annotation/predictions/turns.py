@@ -6,6 +6,7 @@ Otherwise a few hundred long items would hold everything that came after them.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from annotation.database.claims import Claim
 from annotation.models import Item
@@ -15,6 +16,27 @@ from annotation.predictions.claims import claim_apart, claim_pending
 APART_RATE = 0.25
 # what can be saved up while none are apart
 MOST_CREDIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The result of one call: `count` items are ready, `failed` are PREDICTION_FAILED, and the rest are pending.
+
+    `apart` of those turned out to be long, and wait for their turn.
+    """
+
+    claimed: int = 0
+    count: int = 0
+    failed: int = 0
+    apart: int = 0
+
+    def __add__(self, more: "Predicted") -> "Predicted":
+        return Predicted(
+            self.claimed + more.claimed,
+            self.count + more.count,
+            self.failed + more.failed,
+            self.apart + more.apart,
+        )
 
 
 class Turns:

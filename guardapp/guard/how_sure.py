@@ -123,7 +123,7 @@ def marginal_of(rollouts: Sequence[Rollout], side: Side) -> float | None:
     """
     found = [one for rollout in rollouts if (one := probability_in(rollout, side)) is not None]
     scored = any((one.prompt_score if side == "prompt" else one.response_score) is not None for one in rollouts)
-    return sum(found) / len(found) if scored or len(found) > 1 else None
+    return sum(found) / len(found) if found and (scored or len(found) > 1) else None
 
 
 def probability_in(rollout: Rollout, side: Side) -> float | None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from guardapp.guard.protocol import Engine, FlowingEngine, Order
 from guardapp.guard.verdict import Decoding, Rollout, Sample, always
-from guardapp.guard.windows import Windowing, reading_windows, why_too_long
+from guardapp.guard.windows import DEFAULT_WINDOWING, Windowing, reading_windows, why_too_long
 
 # as in GuardReasoner-Omni's published mining
 ROLLOUT_TEMPERATURE, ROLLOUT_TOP_P = 1.0, 0.95
@@ -79,7 +79,7 @@ def judge_as_they_come(
     more: Callable[[int], Sequence[SampleRequest]],
     *,
     max_new_tokens: int,
-    windowing: Windowing = Windowing(),
+    windowing: Windowing = DEFAULT_WINDOWING,
 ) -> Iterator[tuple[int, Judged | Exception]]:
     """Yield (number of the request, answer) as answers finish; requests from `more(room)` continue the numbering.
 

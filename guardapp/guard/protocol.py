@@ -77,6 +77,6 @@ class FlowingEngine(Engine, Protocol):
         Number 0 is the first of `orders`; orders from `more` continue the sequence.
 
         `more(room)` is called between two tokens, returns at most `room` new orders and must not block. A sample that
-        cannot be encoded yields its error, and one that is no longer wanted yields NobodyWaits; an exception raised here
-        applies to all unanswered orders.
+        cannot be encoded yields its error, and one that is no longer wanted yields NobodyWaits; an exception raised
+        here applies to all unanswered orders.
         """

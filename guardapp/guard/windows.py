@@ -1,8 +1,8 @@
 """Content longer than the guard's context: it is judged in overlapping windows, and harmful if any window is.
 
-One place for items, moderation and evaluations, whatever the engine: `reading_windows` wraps it. A window has all media,
-and as much text as fits beside them. Where only one of prompt and response is long, each window has the whole other
-one; where both are, the prompt is judged first, then the response after the end of the prompt.
+One place for items, moderation and evaluations, whatever the engine: `reading_windows` wraps it. A window has all media
+and as much text as fits beside them. Where only one of prompt and response is long, each window has the whole other one;
+where both are, the prompt is judged first, then the response after the end of the prompt.
 """
 
 from collections import deque
@@ -26,6 +26,7 @@ class Windowing:
     overlap: int = 128
 
 
+DEFAULT_WINDOWING = Windowing()
 WHOLE = Windowing(most=1)
 
 
@@ -254,8 +255,8 @@ def merged(windows: Sequence[Window], rollouts: Sequence[Rollout]) -> Rollout:
         judgement=judgement,
         tokens=sum(one.tokens for one in rollouts),
         finished=all(one.finished for one in rollouts),
-        prompt_score=_gravest([one.prompt_score for one in rollouts]),
-        response_score=_gravest([one.response_score for one in rollouts]),
+        prompt_score=_gravest([one.prompt_score for one in rollouts]) if judgement else None,
+        response_score=_gravest([one.response_score for one in rollouts]) if judgement else None,
         parts=tuple(zip(windows, rollouts, strict=True)),
         decisive=decisive,
     )

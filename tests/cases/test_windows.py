@@ -4,6 +4,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from pytest_django import Settings
@@ -32,8 +33,7 @@ BREAD = "How do I bake bread with flour and water?\n"
 SCRIPTS = {
     "English": BREAD * 240,
     "Chinese": "\u8fd9\u662f\u4e00\u6bb5\u5f88\u957f\u7684\u6587\u5b57\u3002" * 60,
-    "Hindi": "\u092f\u0939 \u090f\u0915 \u092c\u0939\u0941\u0924 \u0932\u0902\u092c\u093e \u092a\u093e\u0920 \u0939\u0948\u0964 "
-    * 30,
+    "Hindi": "यह एक बहुत लंबा पाठ है। " * 30,
     "families": "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466" * 240,
     "flags": "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7" * 150,
     "zalgo": ("Z" + "\u0335\u0322\u030a\u0316" * 2 + "a" + "\u0334\u033b" * 3) * 120,
@@ -63,7 +63,7 @@ def test_windows_cover_the_text_overlap_fit_and_split_no_character(small: HfEngi
     sample = Sample("long", text)
     ranges = [window.prompt for window in windows(small, sample)]
     assert len(ranges) > 1 and ranges[0][0] == 0 and ranges[-1][1] == len(text)
-    for before, after in zip(ranges, ranges[1:], strict=False):
+    for before, after in pairwise(ranges):
         assert before[0] < after[0] < before[1] < after[1]
     assert fit(small, sample, windows(small, sample))
     for at in {place for pair in ranges for place in pair}:

@@ -2,9 +2,9 @@
 
 Reads RUN_DIR/config.json (EvaluateConfig), predicts each row greedily with the prompt and parser of serving, appends to
 RUN_DIR/predictions.jsonl and writes RUN_DIR/result.json. For some rows it samples as many completions as serving does,
-for the calibration of probabilities of harm. If killed, the same command continues with the rows that have
-no prediction yet. Rows listed as `watched` are predicted too but not scored. Rows beyond the
-guard's context are judged in windows, as in serving; those beyond the windows are left out, counted and named.
+for the calibration of probabilities of harm. If killed, the same command continues with the rows that have no
+prediction yet. Rows listed as `watched` are predicted too but not scored. Rows beyond the guard's context are judged in
+windows, as in serving; those beyond the windows are left out, counted and named.
 """
 
 import logging

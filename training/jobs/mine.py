@@ -2,8 +2,8 @@
 
 Reads RUN_DIR/config.json (MineConfig), samples rollouts of each labelled row of the split, appends them to
 RUN_DIR/mined.jsonl, and writes the kept rows to RUN_DIR/rows.jsonl and the figures to RUN_DIR/result.json. Rollouts
-that the same version produced before are reused. Rows beyond the guard's context are left out, counted and named. If killed, the same command continues with the rows that are not mined
-yet.
+that the same version produced before are reused. Rows beyond the guard's context are left out, counted and named. If
+killed, the same command continues with the rows that are not mined yet.
 """
 
 import json
