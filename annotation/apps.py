@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
-from annotation.database.search_triggers import restore_triggers
+from annotation.database.search_index import ensure_index
 
 
 class AnnotationConfig(AppConfig):
@@ -11,4 +11,4 @@ class AnnotationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        post_migrate.connect(restore_triggers, sender=self)
+        post_migrate.connect(ensure_index, sender=self)

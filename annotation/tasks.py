@@ -13,6 +13,7 @@ from django.conf import settings
 
 from annotation.doorbell import ring
 from annotation.exporting import export_files
+from annotation.ingest import item_text
 from annotation.insights import days
 from annotation.operations import retention
 from annotation.outbound import webhooks
@@ -126,6 +127,13 @@ def deliver() -> None:
 def write_exports() -> None:
     if export_files.write_next():
         ring(write_exports)
+
+
+@shared_task(name="annotation.tasks.fill_search", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]
+def fill_search() -> None:
+    """Write the texts for searches of items that have none. Another worker at it at the same time does no harm."""
+    if item_text.fill_some():
+        ring(fill_search)
 
 
 @shared_task(name="annotation.tasks.prune", expires=EXPIRES_SECONDS)  # type: ignore[untyped-decorator]

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+from annotation.ingest.item_text import write_texts
 from annotation.models import (
     Item,
     ModelVersion,
@@ -88,6 +89,7 @@ def make_item(
         content_hash=f"{number:064x}",
         **fields,
     )
+    write_texts([item.pk])
     if predicted:
         values: dict[str, Any] = {
             "parsed": True,

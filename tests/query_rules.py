@@ -31,6 +31,7 @@ SMALL = {  # rows that people, policies, versions, runs make: they do not grow w
         "ReviewerGroup",
         "RoutingRule",
         "SavedFilter",
+        "SearchFill",
         "User",
         "Webhook",
     },
@@ -76,7 +77,7 @@ BRACKET = re.compile(r"\(([^()]*)\)")
 PLACE = re.compile(r"\x01(\d+)\x02")
 TABLE = re.compile(r'(?:FROM|JOIN)\s+"?(\w+)"?')
 AGGREGATE = re.compile(r"\b(COUNT|SUM|AVG|MIN|MAX)\s*\x01")
-ONLY_IDS = re.compile(r'SELECT "\w+"\."id"(?: AS "\w+")?')
+ONLY_IDS = re.compile(r'SELECT (?:"\w+"\."id"(?: AS "\w+")?|found\.id|rowid AS id)')
 LIMIT = re.compile(r"\bLIMIT\s+(\d+)")
 
 
@@ -85,7 +86,7 @@ def growing() -> set[str]:
     models = [
         model for app in SMALL for model in apps.get_app_config(app).get_models() if model.__name__ not in SMALL[app]
     ]
-    return {model._meta.db_table for model in models} | {"annotation_item_text"}
+    return {model._meta.db_table for model in models} | {"annotation_itemtext_trigrams"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,13 @@ UPLOAD = {
 
 
 SEARCH_PARAMETERS = [
-    OpenApiParameter("q", str, description="words of the text, or how the external id begins"),
-    OpenApiParameter("text", str, description="words: each must begin a word of prompt or response"),
+    OpenApiParameter("q", str, description="words of the text, as in `text`, or how the external id begins"),
+    OpenApiParameter(
+        "text",
+        str,
+        description="words, or phrases in quotes: each must stand somewhere in prompt, response or earlier messages. "
+        "Case, accents and the forms of a character make no difference; every other character counts as it is.",
+    ),
     OpenApiParameter("external_id", str, description="how the external id begins"),
     *(OpenApiParameter(name, str, enum=values) for name, values in CHOICES.items() if name != "skipped"),
     *(OpenApiParameter(name, str) for name in ("source", "queue", "language", "category", "version")),

@@ -1,9 +1,10 @@
 """Item search: full text, and all filters of the item list."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,9 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
 from annotation.database.id_windows import Row, Scanned, scan_ahead, scan_back
+from annotation.database.search_index import has_index
+from annotation.database.search_text import TRIGRAM, terms_of
+from annotation.database.storable import cleaned
 from annotation.items.skipped import skipped_by_all
 from annotation.models import Author, Item, ModelVersion
 from annotation.status import ItemStatus, Lane
@@ -20,19 +24,18 @@ from guardapp.guard.taxonomy import Harmfulness, Modality
 
 # these reveal the guard's judgement, so they are only for people who may see all judgements
 OF_THE_JUDGEMENT = ("category", "label", "version")
-MOST_WORDS = 12  # per search
 MOST_AUTHORS = 100  # of different sources with the same id
-# Number of matching items. Up to this many are fetched by id; with more, a scan from anywhere soon fills a page.
-RARE = 10_000
 COUNT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
-WORD = re.compile(r"\w+", re.UNICODE)
-IN_SQLITE = "annotation_item.id IN (SELECT rowid FROM annotation_item_text WHERE annotation_item_text MATCH %s)"
-IN_POSTGRESQL = (
-    "to_tsvector('simple', left(annotation_item.prompt || ' ' || coalesce(annotation_item.response, ''), 100000)) "
-    "@@ to_tsquery('simple', %s)"
-)
-# a subquery, so that an OR can use the index
-BESIDE_OTHERS = "annotation_item.id IN (SELECT annotation_item.id FROM annotation_item WHERE " + IN_POSTGRESQL + ")"  # noqa: S608  (constants)
+MOST_TYPED = 3_000  # characters that are looked at, of which 300 count
+# Number of matching items. Up to this many are fetched by id; with more, a scan from anywhere soon fills a page.
+RARE = 5_000
+# the whole statement is planned as if all were wanted, so that PostgreSQL does not read every text for a rare term
+PROBE = """WITH found AS MATERIALIZED (SELECT item_id AS id FROM annotation_itemtext WHERE {terms})
+SELECT found.id FROM found LIMIT %s"""
+PROBE_ON_SQLITE = """SELECT rowid AS id FROM annotation_itemtext_trigrams
+WHERE annotation_itemtext_trigrams MATCH %s ORDER BY rowid DESC LIMIT %s"""
+HOLDS = "EXISTS (SELECT 1 FROM annotation_itemtext AS held WHERE held.item_id = annotation_item.id AND {terms})"
+TO_ESCAPE, ESCAPED = re.compile(r"([\\%_])"), r"\\\1"  # in a LIKE
 CHOICES: Mapping[str, list[str]] = {
     "skipped": ["all", "some"],
     "status": list(ItemStatus.values),
@@ -43,11 +46,39 @@ CHOICES: Mapping[str, list[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Matches:
+    """The items in whose text each term stands: their ids, or None if there are more than RARE or no index tells."""
+
+    terms: tuple[str, ...]
+    ids: list[int] | None
+
+    @classmethod
+    def of(cls, query: str) -> "Matches":
+        terms = tuple(terms_of(query))
+        if not terms:
+            return cls(terms, [])
+        known = [term for term in terms if len(term) >= TRIGRAM]
+        ids = _probe(known) if known and has_index() else None
+        return cls(terms, ids if ids is None or len(ids) <= RARE else None)
+
+    def as_query(self) -> Q:
+        """Terms that are too short for the index are looked for in the texts themselves."""
+        shown = self.terms if self.ids is None else [term for term in self.terms if len(term) < TRIGRAM]
+        query = Q() if self.ids is None else Q(pk__in=self.ids)
+        if not shown or self.ids == []:
+            return query
+        find = "strpos(held.text, %s) > 0" if connection.vendor == "postgresql" else "instr(held.text, %s) > 0"
+        sql = HOLDS.format(terms=" AND ".join([find] * len(shown)))
+        return query & Q(RawSQL(sql, list(shown), output_field=BooleanField()))  # noqa: S611
+
+
+@dataclass(frozen=True)
 class ItemSearch:
     """The filters of the item list; "" means no filter. Unknown values count as "".
 
-    `text`: each word must be a prefix of a word in the prompt or response. `external_id` and `source` match by prefix.
-    `q` is the search box: words of the text, or a prefix of the external id.
+    `text`: each word, or phrase in quotes, must stand somewhere in the item's text, alike after normalising:
+    annotation.database.search_text. `external_id` and `source` match by prefix. `q` is the search box: words of the
+    text, or a prefix of the external id.
     """
 
     q: str = ""
@@ -72,7 +103,8 @@ class ItemSearch:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "ItemSearch":
         """Build the search from a query string. Never raises."""
-        given = {field.name: str(values.get(field.name, "")).replace("\x00", "").strip()[:300] for field in fields(cls)}
+        typed = {field.name: str(values.get(field.name, ""))[:MOST_TYPED] for field in fields(cls)}
+        given = {name: cleaned(value).strip()[:300] for name, value in typed.items()}
         if not COUNT.fullmatch(given["reports"]):
             given["reports"] = ""
         return cls(**{name: value for name, value in given.items() if name not in CHOICES or value in CHOICES[name]})
@@ -89,7 +121,17 @@ class ItemSearch:
     @property
     def found_by_index(self) -> bool:
         """Whether an index finds the matches without a scan of the items, however rare they are."""
-        return bool(self.q or self.text or self.external_id or self.reviewer or self.author or self.skipped)
+        by_words = [matches.ids is not None for matches in (self._by_q, self._by_text) if matches is not None]
+        by_others = self.external_id or self.reviewer or self.author or self.skipped
+        return all(by_words) and bool(by_words or by_others)
+
+    @cached_property
+    def _by_q(self) -> Matches | None:
+        return Matches.of(self.q) if self.q else None
+
+    @cached_property
+    def _by_text(self) -> Matches | None:
+        return Matches.of(self.text) if self.text and terms_of(self.text) else None
 
     def without(self, *names: str) -> "ItemSearch":
         return replace(self, **dict.fromkeys(names, ""))
@@ -144,9 +186,11 @@ class ItemSearch:
             query &= Q(created_at__gte=since)
         if until := day_of(self.until):
             query &= Q(created_at__lt=until + timedelta(days=1))
-        if self.q:
-            query &= _words(self.q, beside_others=True) | Q(external_id__startswith=self.q)
-        return with_text(items.filter(query), self.text)
+        if self._by_q is not None:
+            query &= self._by_q.as_query() | Q(external_id__startswith=self.q)
+        if self._by_text is not None:
+            query &= self._by_text.as_query()
+        return items.filter(query)
 
     def _context(self) -> Q:
         """The conditions on author and reports."""
@@ -165,28 +209,16 @@ def newest_id() -> int:
     return Item.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def with_text(items: QuerySet[Item], text: str) -> QuerySet[Item]:
-    """Items in which each word of `text` is a prefix of a word; all items if `text` has no words."""
-    return items.filter(_words(text)) if WORD.search(text) else items
-
-
-def _words(text: str, *, beside_others: bool = False) -> Q:
-    """The condition for `text`; it matches no item if `text` has no words."""
-    words = WORD.findall(text)[:MOST_WORDS]
-    if not words:
-        return Q(pk__in=[])
-    if connection.vendor == "postgresql":
-        asked = " & ".join(f"{word}:*" for word in words)
-        # PostgreSQL estimates that a word occurs in 2% of all items, so for a rare word it would scan all items from
-        # the newest.
-        found = Item.objects.filter(Q(RawSQL(IN_POSTGRESQL, [asked], output_field=BooleanField())))  # noqa: S611
-        rare = list(found.values_list("pk", flat=True)[: RARE + 1])
-        if len(rare) <= RARE:
-            return Q(pk__in=rare)
-        sql = BESIDE_OTHERS if beside_others else IN_POSTGRESQL
-    else:
-        sql, asked = IN_SQLITE, " ".join(f'"{word}"*' for word in words)
-    return Q(RawSQL(sql, [asked], output_field=BooleanField()))  # noqa: S611
+def _probe(terms: Sequence[str]) -> list[int]:
+    """Up to RARE + 1 ids of items whose text has all of these terms, each of at least three characters."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            likes = [f"%{TO_ESCAPE.sub(ESCAPED, term)}%" for term in terms]
+            cursor.execute(PROBE.format(terms=" AND ".join(["text LIKE %s"] * len(likes))), [*likes, RARE + 1])
+        else:
+            phrases = " AND ".join('"' + term.replace('"', '""') + '"' for term in terms)
+            cursor.execute(PROBE_ON_SQLITE, [phrases, RARE + 1])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def day_of(value: str) -> datetime | None:

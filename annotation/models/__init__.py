@@ -14,7 +14,7 @@ from annotation.models.queues import QueueTally, ReviewDay, ReviewerGroup, Revie
 from annotation.models.reports import Report
 from annotation.models.review_support import Exposure, Presence, Regeneration
 from annotation.models.reviews import Appeal, Assignment, Draft, GoldLabel, HardSample, Review, ReviewRetraction
-from annotation.models.search import BulkDecision, Fingerprint, SavedFilter
+from annotation.models.search import BulkDecision, Fingerprint, ItemText, SavedFilter, SearchFill
 from annotation.models.webhooks import Delivery, Webhook
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "HiddenGold",
     "Item",
     "ItemMedia",
+    "ItemText",
     "MediaAsset",
     "ModelVersion",
     "ModerationThreshold",
@@ -56,6 +57,7 @@ __all__ = [
     "ReviewerGroup",
     "RoutingRule",
     "SavedFilter",
+    "SearchFill",
     "ShadowRequest",
     "SignInAttempt",
     "User",

@@ -1,4 +1,4 @@
-"""Near-copies, saved filters and bulk decisions."""
+"""Text for searches, near-copies, saved filters and bulk decisions."""
 
 from django.db import models
 from django.utils import timezone
@@ -6,6 +6,23 @@ from django.utils import timezone
 from annotation.models.guards import LABELS
 from annotation.models.items import Item
 from annotation.models.people import User
+
+
+class ItemText(models.Model):
+    """What searches look into: an item's words, normalised by `annotation.database.search_text`.
+
+    Written with the item. It has an index of trigrams: FTS5 on SQLite, kept by triggers; GIN on PostgreSQL.
+    """
+
+    item = models.OneToOneField(Item, on_delete=models.CASCADE, primary_key=True, related_name="text_for_search")
+    text = models.TextField()
+
+
+class SearchFill(models.Model):
+    """How far the texts of items from before the column have been written, newest first. One row, or none if done."""
+
+    below = models.BigIntegerField(help_text="items with lower ids have no text yet")
+    total = models.BigIntegerField(help_text="ids at the beginning")
 
 
 class Fingerprint(models.Model):

@@ -42,7 +42,7 @@ WORDS = {
     "since": gettext_lazy("From"),
     "until": gettext_lazy("To"),
 }
-SKIPPED = {"all": gettext_lazy("by everybody who may review it"), "some": gettext_lazy("by somebody")}
+SKIPPED = {"all": gettext_lazy("by everybody"), "some": gettext_lazy("by somebody")}
 # always visible; the others are inside the disclosure
 IN_SIGHT = frozenset({"q", "status"})
 NEWEST_VERSIONS = 50

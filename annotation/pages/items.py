@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation.context.item_context import context_of
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
+from annotation.ingest.item_text import share_filled
 from annotation.items import lists
 from annotation.items.skipped import take_skipped
 from annotation.items.withdraw import WithdrawalReasonTooLong, reason_of, withdraw_item
@@ -33,6 +34,7 @@ def items(request: HttpRequest) -> HttpResponse:
         "grid": user.is_lead and request.GET.get("view") == "grid",
         **filter_context(user, search),
         "hide_judgement": sight.judgement_hidden,
+        "indexed": share_filled() if search.q or search.text else None,
     }
     name = "annotation/items/table.html" if is_htmx(request) else "annotation/items/page.html"
     return render(request, name, context)

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from annotation.database.storable import cleaned
 from annotation.models import Item
 from annotation.queues.access import queues_of, visible_items
 from annotation.review.item_life import sight_of
@@ -19,7 +20,7 @@ FOUND = 8
 @never_cache
 def palette(request: HttpRequest) -> JsonResponse:
     """Queues by name, and items by id or external id."""
-    query = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+    query = cleaned(request.GET.get("q", "")[:1_000]).strip()[:200]
     user = person(request)
     found = [
         {"words": queue.name, "sub": _("Queue"), "url": reverse("review", args=[queue.slug])}

@@ -36,6 +36,7 @@ CELERY_BEAT_SCHEDULE = {
     "count-queues": {"task": "annotation.tasks.count_queues", "schedule": timedelta(seconds=15)},
     "deliver": {"task": "annotation.tasks.deliver", "schedule": timedelta(seconds=5)},
     "prune": {"task": "annotation.tasks.prune", "schedule": timedelta(hours=1)},
+    "fill-search": {"task": "annotation.tasks.fill_search", "schedule": timedelta(seconds=60)},
     "write-exports": {"task": "annotation.tasks.write_exports", "schedule": timedelta(seconds=60)},
     "release-stale": {"task": "annotation.tasks.release_stale", "schedule": timedelta(seconds=20)},
     "execute": {"task": "training.tasks.execute", "schedule": timedelta(seconds=60)},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from annotation.items.search import ItemSearch, with_text
-from annotation.models import Item
+from annotation.items.search import ItemSearch
+from annotation.models import ItemText
 from annotation.status import ItemStatus
 from tests.factories import make_item
 
@@ -20,29 +20,30 @@ pytestmark = pytest.mark.django_db
         ("Café", {"cafe"}),
         ("sure", {"answer"}),
         ("", {"bread", "cafe", "answer"}),
-        ("!!! ...", {"bread", "cafe", "answer"}),
+        ("!!! ...", set()),
+        ("rea ove", {"bread"}),
         ('" OR 1=1 --', set()),
         ("NEAR(bread, oven)", set()),
         ("prompt:bread", set()),
         ("пиво", set()),
     ],
 )
-def test_every_word_begins_a_word_of_prompt_or_response(text: str, found: set[str]) -> None:
+def test_every_word_stands_somewhere_in_prompt_or_response(text: str, found: set[str]) -> None:
     items = {
         "bread": make_item(prompt="How do I bake bread in an oven?"),
         "cafe": make_item(prompt="Le café est fermé"),
         "answer": make_item(prompt="Can you help me with this?", response="Sure, here you are."),
     }
-    assert set(with_text(Item.objects.all(), text)) == {items[name] for name in found}
+    assert set(ItemSearch(text=text).items()) == {items[name] for name in found}
 
 
-def test_the_index_follows_the_rows() -> None:
+def test_the_index_follows_the_texts() -> None:
     item = make_item(prompt="An old word")
-    Item.objects.filter(pk=item.pk).update(prompt="A new phrase")
-    assert not with_text(Item.objects.all(), "old").exists()
-    assert with_text(Item.objects.all(), "phrase").get() == item
+    ItemText.objects.filter(item=item).update(text="a new phrase")
+    assert not ItemSearch(text="old").items().exists()
+    assert ItemSearch(text="phrase").items().get() == item
     item.delete()
-    assert not with_text(Item.objects.all(), "phrase").exists()
+    assert not ItemSearch(text="phrase").items().exists()
 
 
 def test_a_search_narrows_by_all_that_is_given() -> None:
