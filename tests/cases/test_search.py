@@ -148,18 +148,20 @@ def test_what_arrives_by_the_api_is_found_at_once(sender: APIClient) -> None:
     rows: list[dict[str, Any]] = [
         {"external_id": "one", "prompt": "Was kostet die Straßenbahn?"},
         {"external_id": "two", "prompt": "我想在家里烤面包", "response": "👩‍💻"},
+        {"external_id": "four", "prompt": "x", "author": {"id": "u-77", "name": "Zoë"}, "url": "https://a.example/p/9"},
         {
             "external_id": "three",
             "messages": [{"role": "user", "content": "naïveté"}, {"role": "user", "content": "x"}],
         },
     ]
-    assert sender.post("/api/v1/items", rows, format="json").json()["created"] == 3
-    assert ItemText.objects.count() == 3
-    for query, found in {"strassen": "one", "面包": "two", "👩": "two", "naivete": "three"}.items():
+    assert sender.post("/api/v1/items", rows, format="json").json()["created"] == 4
+    assert ItemText.objects.count() == 4
+    finds = {"strassen": "one", "面包": "two", "👩": "two", "naivete": "three", "zoe": "four", "e/p/9": "four"}
+    for query, found in finds.items():
         listed = sender.get("/api/v1/items", {"q": query}).json()["items"]
         assert [row["external_id"] for row in listed] == [found], query
-    assert sender.post("/api/v1/items", rows, format="json").json()["exists"] == 3
-    assert ItemText.objects.count() == 3
+    assert sender.post("/api/v1/items", rows, format="json").json()["exists"] == 4
+    assert ItemText.objects.count() == 4
 
 
 def test_items_from_before_the_column_get_their_text_in_windows_and_any_time_again(
@@ -179,6 +181,15 @@ def test_items_from_before_the_column_get_their_text_in_windows_and_any_time_aga
         pass
     assert set(ItemSearch(text="old").items()) == set(items)
     assert (item_text.share_filled(), item_text.fill_some()) == (None, False)
+
+
+def test_texts_that_are_written_later_are_those_that_are_written_at_once(sender: APIClient) -> None:
+    row = {"external_id": "one", "prompt": "Über", "author": {"id": "u-77", "name": "Zoë"}, "url": "https://a.example"}
+    sender.post("/api/v1/items", [row | {"messages": [], "response": "ja"}], format="json")
+    written = list(ItemText.objects.values_list("text", flat=True))
+    ItemText.objects.all().delete()
+    item_text.fill_some()
+    assert list(ItemText.objects.values_list("text", flat=True)) == written != []
 
 
 def test_an_item_of_a_release_without_the_column_gets_its_text_within_a_minute() -> None:
