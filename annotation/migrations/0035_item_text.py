@@ -1,11 +1,11 @@
-"""The text that searches look into. 0035 begins to fill it; its indexes are made after `migrate`: database.search_index."""
+"""The text that searches look into. 0036 begins to fill it; its indexes are made after `migrate`: database.search_index."""
 
 import django.db.models.deletion
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("annotation", "0033_first_reports")]
+    dependencies = [("annotation", "0034_queue_demands")]
     operations = [
         migrations.CreateModel(
             name="ItemText",

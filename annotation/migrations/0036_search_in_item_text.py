@@ -23,5 +23,5 @@ def begin(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("annotation", "0034_item_text")]
+    dependencies = [("annotation", "0035_item_text")]
     operations = [migrations.RunPython(begin, migrations.RunPython.noop)]
