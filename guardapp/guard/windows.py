@@ -1,8 +1,8 @@
 """Content longer than the guard's context: it is judged in overlapping windows, and harmful if any window is.
 
 One place for items, moderation and evaluations, whatever the engine: `reading_windows` wraps it. A window has all media
-and as much text as fits beside them. Where only one of prompt and response is long, each window has the whole other one;
-where both are, the prompt is judged first, then the response after the end of the prompt.
+and as much text as fits beside them. Where only one of prompt and response is long, each window has the whole other
+one; where both are, the prompt is judged first, then the response after the end of the prompt.
 """
 
 from collections import deque

@@ -120,6 +120,7 @@ class Running:
         self._write([row], output.logits[0])
         return self._take_ended()
 
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def drop(self, number: int) -> None:
         """End a row that nobody waits for any more; its slot is free again."""
         for slot, row in enumerate(self.rows):
