@@ -1,14 +1,16 @@
 """The calibration of a version: stored when an evaluation ends, applied to the predictions made from then on."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from annotation.database.kept_statements import Select
 from annotation.models import Calibration, ModelVersion, Prediction
 from guardapp.guard import how_sure
-from guardapp.guard.how_sure import SIDES, Calibrator, HowSure, Method, Sampling, sampling_of
+from guardapp.guard.how_sure import SHIPPED, SIDES, Calibrator, HowSure, Method, Sampling, sampling_of
 
 _NEWEST = Select(lambda version: Calibration.objects.filter(version=version).order_by("-id")[:1])
 _NEWEST_BY_NAME = Select(
@@ -82,6 +84,14 @@ def store_calibration(
         defaults={"rows_of": rows_of[:300], "rollouts": rollouts, "calibrators": calibrators},
     )
     return made
+
+
+def adopt_shipped(version: ModelVersion, folder: Path) -> Calibration | None:
+    """Put the calibration in force that a checkpoint's folder ships with, if the version has none yet."""
+    shipped = folder / SHIPPED
+    if not shipped.is_file() or Calibration.objects.filter(version=version).exists():
+        return None
+    return store_calibration(version=version, evaluation=None, **json.loads(shipped.read_text(encoding="utf-8")))
 
 
 def told(prediction: Prediction, side: how_sure.Side) -> Told:

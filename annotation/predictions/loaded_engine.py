@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from annotation.models import ModelVersion
+from annotation.predictions.calibration import adopt_shipped
 from annotation.predictions.checkpoints import fetch_checkpoint
 from annotation.predictions.production import production_version
 from annotation.status import VersionStatus
@@ -183,7 +184,16 @@ def _forget_adapters(now: _Loaded, before: _Loaded | None) -> None:
 
 
 def ensure_production_version() -> ModelVersion:
-    """Return the production version, creating it from GUARD_MODEL if there is none. Safe to call concurrently."""
+    """Return the production version, creating it from GUARD_MODEL if there is none. Safe to call concurrently.
+
+    It gets the calibration that its folder ships with, if it has none.
+    """
+    version = _production_or_first()
+    adopt_shipped(version, Path(checkpoint_of(version)))
+    return version
+
+
+def _production_or_first() -> ModelVersion:
     try:
         return production_version()
     except ModelVersion.DoesNotExist:

@@ -20,6 +20,7 @@ from typing import Any
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 import torch
 
+from guardapp.guard.how_sure import SHIPPED
 from guardapp.guard.prompting import INSTRUCTION
 from training.contract import MODEL, PREDICTIONS, RESULT, EvaluateConfig, SftConfig, read_json, write_json
 from training.starter.architecture import build_model, build_processor, parameters, train_tokenizer
@@ -38,6 +39,8 @@ from training.starter.report import model_card, results
 
 log = logging.getLogger("training.starter.build")
 LARGEST_WEIGHTS = 16 * 1024**2  # bytes
+ROWS_OF = "the rows that its build held out"
+SERVING_ROLLOUTS, ROLLOUT_ROWS = 4, 2_000  # the first as GUARDAPP_ROLLOUTS by default
 
 
 class JobFailed(RuntimeError):
@@ -57,9 +60,7 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
             log.info("rows of stage %s", stage.name)
             earlier = [row for path in first_stages(stages, work) for row in read_jsonl(path)] if stage.mixed else ()
             write_rows(train_rows(data, stage, seed, media_root, earlier), work / f"{stage.name}.jsonl", media_root)
-    if not (work / "holdout.jsonl").exists():
-        rows = held_out_rows(held_out, seed, media_root)
-        write_rows([*rows, *(benchmark_rows(data) if data else [])], work / "holdout.jsonl", media_root)
+    hold_out(data, work, media_root, seed, held_out)
     base = work / "base"
     if not (base / "config.json").exists():
         prepare_base(base, first_stages(stages, work), seed)
@@ -67,6 +68,7 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
         base = train(stage, base, work, media_root, seed)
     evaluation = evaluate(base, work / f"evaluation-{stages[-1].name}", work, media_root, seed, held_out.batch_size)
     install(base, out)
+    write_json(out / SHIPPED, calibration(evaluation))
     found = results(
         data=data,
         train=[row for stage in stages for row in read_jsonl(work / f"{stage.name}.jsonl")],
@@ -80,6 +82,21 @@ def build(data: Path | None, out: Path, work: Path, *, seed: int, stages: tuple[
     )
     write_json(out / "results.json", found)
     (out / "MODEL_CARD.md").write_text(model_card(found), encoding="utf-8")
+
+
+def hold_out(data: Path | None, work: Path, media_root: Path, seed: int, sizes: HeldOut) -> Path:
+    """Write the held-out rows, with the benchmarks if there is data, and return their file."""
+    path = work / "holdout.jsonl"
+    if not path.exists():
+        rows = held_out_rows(sizes, seed, media_root)
+        write_rows([*rows, *(benchmark_rows(data) if data else [])], path, media_root)
+    return path
+
+
+def calibration(evaluation: Path) -> dict[str, Any]:
+    """What the starter ships for its probabilities of harm, from its evaluation."""
+    result = read_json(evaluation / RESULT) or {}
+    return {"rows_of": ROWS_OF, "rollouts": result["rollouts"], "fits": result["calibration"]}
 
 
 def first_stages(stages: tuple[Stage, ...], work: Path) -> list[Path]:
@@ -157,6 +174,8 @@ def evaluate(model: Path, run: Path, work: Path, media_root: Path, seed: int, ba
         bootstrap_samples=100,
         seed=seed,
         threads=1,
+        rollouts=SERVING_ROLLOUTS,
+        rollout_rows=ROLLOUT_ROWS,
     )
     run_job("training.jobs.evaluate", run, asdict(config))
     return run
