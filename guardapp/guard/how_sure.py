@@ -107,9 +107,8 @@ def how_sure(rollouts: Sequence[Rollout], side: Side, calibration: Calibration |
     marginal = marginal_of(rollouts, side)
     if marginal is None:
         return HowSure()
-    conditional = rollouts[0].prompt_score if side == "prompt" else rollouts[0].response_score
     calibrator = (calibration or Calibration()).calibrator(side, sampling_of(len(rollouts) - 1))
-    return HowSure(conditional, marginal, calibrator.of(marginal))
+    return HowSure(score_of(rollouts[0], side), marginal, calibrator.of(marginal))
 
 
 def sampling_of(sampled: int) -> Sampling:
@@ -123,9 +122,9 @@ def marginal_of(rollouts: Sequence[Rollout], side: Side) -> float | None:
     Completions that did not parse are left out. One label alone, without a probability, says nothing; of several, the
     share of harmful ones is the mean.
     """
-    found = [one for rollout in rollouts if (one := probability_in(rollout, side)) is not None]
-    scored = any((one.prompt_score if side == "prompt" else one.response_score) is not None for one in rollouts)
-    return sum(found) / len(found) if found and (scored or len(found) > 1) else None
+    labelled = [(one, rollout) for rollout in rollouts if (one := probability_in(rollout, side)) is not None]
+    scored = any(score_of(rollout, side) is not None for _, rollout in labelled)
+    return sum(one for one, _ in labelled) / len(labelled) if scored or len(labelled) > 1 else None
 
 
 def probability_in(rollout: Rollout, side: Side) -> float | None:
@@ -136,12 +135,15 @@ def probability_in(rollout: Rollout, side: Side) -> float | None:
     if rollout.judgement is None:
         return None
     verdict = rollout.judgement.verdict
-    label, score = (
-        (verdict.prompt, rollout.prompt_score) if side == "prompt" else (verdict.response, rollout.response_score)
-    )
+    label, score = verdict.prompt if side == "prompt" else verdict.response, score_of(rollout, side)
     if label is None:
         return None
     return float(label is Harmfulness.HARMFUL) if score is None else score
+
+
+def score_of(rollout: Rollout, side: Side) -> float | None:
+    """P(harmful) at the completion's label, as the engine read it."""
+    return rollout.prompt_score if side == "prompt" else rollout.response_score
 
 
 def contradicts(label: str | None, harm: float | None) -> bool:

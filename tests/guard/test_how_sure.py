@@ -1,5 +1,7 @@
 """The probability of harm: the mean over completions, calibrated, and what it never does."""
 
+from dataclasses import replace
+
 import pytest
 
 from guardapp.guard.actions import HARMFUL, scores_of
@@ -46,6 +48,8 @@ def test_four_rollouts_that_say_the_opposite_pull_the_number_down(side: Side) ->
         ([said(H, 0.8), said(U, None)], 0.4),
         ([said(None, None), said(H, 0.6)], 0.6),
         ([UNREADABLE, UNREADABLE], None),
+        ([replace(UNREADABLE, prompt_score=0.9)], None),  # its label was read, and the rest was not
+        ([replace(UNREADABLE, prompt_score=0.9), said(H, None)], None),
     ],
 )
 def test_the_marginal_is_the_mean_of_the_completions_with_a_label(
@@ -95,7 +99,7 @@ def test_the_greedy_completion_alone_has_a_calibrator_of_its_own() -> None:
         how_sure([said(H, 0.9)], "prompt", calibration),
         how_sure([said(H, 0.9)] * 5, "prompt", calibration),
     )
-    assert (alone.marginal, sampled.marginal) == (0.9, pytest.approx(0.9))
+    assert alone.marginal == 0.9 and sampled.marginal == pytest.approx(0.9)
     assert alone.harm is not None and sampled.harm is not None and alone.harm < sampled.harm < 0.9
     assert how_sure([said(H, 0.9, side="response")], "response", calibration).harm == 0.9, "no fit for the response"
 

@@ -84,7 +84,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _prompts(found: Pool, rows: Sequence[dict[str, Any]], count: int, seed: int) -> Iterator[Prompt]:
     """Prompts, half of them with one or two harmful pieces; those that the baseline does not confirm are redrawn."""
-    # scikit-learn is only in the extra "dev"
+    # scikit-learn takes a while to load
     from training.starter.baseline import Teacher
 
     teacher = Teacher(rows, "prompt", seed)
