@@ -66,7 +66,9 @@ def evaluate(job: Job[EvaluateConfig]) -> dict[str, Any]:
         began = time.perf_counter()
         groups = engine.generate([row.sample for row in batch], decoding)
         ms = 1000 * (time.perf_counter() - began) / len(batch)
-        sampled = sample(engine, [row for row in batch if row.sample.id in drawn], number, config)
+        # serving samples nothing for content in windows either
+        whole = [row for row, (rollout,) in zip(batch, groups, strict=True) if not rollout.parts]
+        sampled = sample(engine, [row for row in whole if row.sample.id in drawn], number, config)
         for row, (rollout,) in zip(batch, groups, strict=True):
             if row in missing:
                 predictions[row.sample.id] = prediction(
