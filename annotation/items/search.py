@@ -19,7 +19,7 @@ from annotation.database.search_text import TRIGRAM, terms_of
 from annotation.database.storable import cleaned
 from annotation.items.skipped import skipped_by_all
 from annotation.models import Author, Item, ModelVersion
-from annotation.status import ItemStatus, Lane
+from annotation.status import TOO_LONG, ItemStatus, Lane
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
 # these reveal the guard's judgement, so they are only for people who may see all judgements
@@ -38,6 +38,7 @@ HOLDS = "EXISTS (SELECT 1 FROM annotation_itemtext AS held WHERE held.item_id = 
 TO_ESCAPE, ESCAPED = re.compile(r"([\\%_])"), r"\\\1"  # in a LIKE
 CHOICES: Mapping[str, list[str]] = {
     "skipped": ["all", "some"],
+    "guard": [TOO_LONG],
     "status": list(ItemStatus.values),
     "lane": list(Lane.values),
     "modality": [modality.value for modality in Modality],
@@ -87,6 +88,7 @@ class ItemSearch:
     source: str = ""
     status: str = ""
     skipped: str = ""  # waiting, and skipped by everybody who may review it ("all") or by somebody ("some")
+    guard: str = ""  # TOO_LONG: not judged, since it is too long for the guard
     queue: str = ""
     lane: str = ""
     modality: str = ""
@@ -161,6 +163,7 @@ class ItemSearch:
             query &= Q(prediction__version__in=list(ModelVersion.objects.filter(name=self.version)))
         for name, lookup in (
             ("status", "status"),
+            ("guard", "error_code"),
             ("queue", "queue__slug"),
             ("lane", "lane"),
             ("modality", "modality"),

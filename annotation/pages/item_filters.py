@@ -18,7 +18,7 @@ from annotation.items.search import OF_THE_JUDGEMENT, ItemSearch
 from annotation.models import ModelVersion, SavedFilter, User
 from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.queues.access import queues_of
-from annotation.status import ItemStatus, Lane
+from annotation.status import TOO_LONG, ItemStatus, Lane
 from annotation.web.permissions import person
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
@@ -29,6 +29,7 @@ WORDS = {
     "source": gettext_lazy("Source"),
     "status": gettext_lazy("Status"),
     "skipped": gettext_lazy("Skipped"),
+    "guard": gettext_lazy("Guard"),
     "queue": gettext_lazy("Queue"),
     "lane": gettext_lazy("Lane"),
     "modality": gettext_lazy("Modality"),
@@ -43,6 +44,7 @@ WORDS = {
     "until": gettext_lazy("To"),
 }
 SKIPPED = {"all": gettext_lazy("by everybody"), "some": gettext_lazy("by somebody")}
+GUARD = {TOO_LONG: gettext_lazy("too long for the guard")}
 # always visible; the others are inside the disclosure
 IN_SIGHT = frozenset({"q", "status"})
 NEWEST_VERSIONS = 50
@@ -74,6 +76,7 @@ def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
     names: dict[str, dict[str, Any]] = {
         "status": dict(ItemStatus.choices),
         "skipped": {value: str(words) for value, words in SKIPPED.items()},
+        "guard": {value: str(words) for value, words in GUARD.items()},
         "lane": dict(Lane.choices),
         "queue": {queue.slug: queue.name for queue in queues},
         "modality": {one.value: _(one.value) for one in Modality},
@@ -91,6 +94,7 @@ def filter_context(user: User, search: ItemSearch) -> dict[str, Any]:
         "statuses": ItemStatus.choices,
         "lanes": Lane.choices,
         "skips": SKIPPED.items(),
+        "unjudged": GUARD.items(),
         "modalities": [one.value for one in Modality],
         "labels": [one.value for one in Harmfulness],
         "saved": saved_for(user),

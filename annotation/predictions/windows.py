@@ -1,10 +1,12 @@
 """Predictions of content that was judged in windows: how many there are, and how they are stored."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
-from annotation.models import Prediction
+from annotation.models import Item, Prediction
+from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Rollout, Sample, Window
 from guardapp.guard.windows import Windowing
 
@@ -30,6 +32,39 @@ def decisive_part(prediction: Prediction, sample: Sample) -> Sample:
             response = row["response"]
             return Window(tuple(row["prompt"]), None if response is None else tuple(response)).of(sample)
     return sample
+
+
+@dataclass(frozen=True, slots=True)
+class ShownWindow:
+    """A window as pages show it. `spans` are the parts of long texts: [{"kind": "span", "field", "start", "end"}]."""
+
+    number: int
+    spans: list[dict[str, Any]]
+    harmful: bool
+    parsed: bool
+    decisive: bool
+
+    @property
+    def place(self) -> dict[str, Any]:
+        return self.spans[0] if self.spans else {}
+
+
+def shown_windows(prediction: Prediction, item: Item) -> list[ShownWindow]:
+    """The windows of a prediction in order, without texts that each of them had as a whole."""
+    return [
+        ShownWindow(
+            number,
+            [
+                {"kind": "span", "field": field, "start": row[field][0], "end": row[field][1]}
+                for field, text in (("response", item.response), ("prompt", item.prompt))
+                if row[field] is not None and row[field] != [0, len(text or "")]
+            ],
+            Harmfulness.HARMFUL in (row["prompt_label"], row["response_label"]),
+            row["parsed"],
+            row["decisive"],
+        )
+        for number, row in enumerate(prediction.windows or (), start=1)
+    ]
 
 
 def _window_row(window: Window, rollout: Rollout, *, decisive: bool) -> dict[str, Any]:

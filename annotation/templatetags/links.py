@@ -1,5 +1,6 @@
 """Filters for the evidence: links of reasoning steps, earlier messages, and text whose characters the page counts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from annotation.media.shown import Medium
 from annotation.models import Item, Prediction
+from annotation.predictions.windows import ShownWindow, shown_windows
 from annotation.review.step_links import REGION, SPAN
 from annotation.templatetags.ui import clock_time
 
@@ -22,6 +24,17 @@ LONGEST = 40
 def exactly(text: str) -> SafeString:
     """Escape text so that the page shows it exactly as stored: a browser would turn a bare CR into a line feed."""
     return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  (escaped here)
+
+
+@register.simple_tag
+def windows_of(prediction: Prediction, item: Item) -> list[ShownWindow]:
+    """The windows in which the guard read a long item; empty for any other."""
+    return shown_windows(prediction, item)
+
+
+@register.filter
+def as_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,9 @@ function start(step, what) {
 }
 
 document.addEventListener("click", (event) => {
+  const part = event.target.closest("[data-show-window]")
+    || (event.target.closest("[data-show-decisive]") && document.querySelector("[data-show-window][aria-current]"));
+  if (part) showWords(JSON.parse(part.dataset.showWindow));
   const step = event.target.closest("[data-step]");
   if (!step) return;
   const tool = event.target.closest("[data-link]");

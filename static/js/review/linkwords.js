@@ -66,4 +66,10 @@ export function showWords(span) {
     document.getSelection().addRange(range);
   }
   text.parentElement.scrollIntoView({ block: "nearest" });
+  // a long text is higher than its pane: the beginning of the words must be seen
+  const pane = text.parentElement.closest(".pane-body");
+  const first = range.getClientRects()[0];
+  if (!pane || !first) return;
+  const frame = pane.getBoundingClientRect();
+  if (first.top < frame.top || first.bottom > frame.bottom) pane.scrollTop += first.top - frame.top - frame.height / 4;
 }

@@ -86,7 +86,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Migrated) -> Iterat
     finally:
         for process in (running.web, running.guard):
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(60) for process in (running.web, running.guard)] == [0, 0], (folder / "log.txt").read_text()
+        assert [process.wait(60) for process in (running.web, running.guard)] == [0, 0], (
+            folder / "log.txt"
+        ).read_text()
 
 
 def wait_until_ready(site: Site) -> None:
