@@ -148,7 +148,7 @@ class ItemsView(APIView):
     )
     def get(self, request: Request) -> Response:
         search, limit = search_of(request), query_value(request, "limit") or str(PAGE)
-        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
+        if not limit.isdecimal() or not 1 <= int(limit[:9]) <= MAX_PAGE:
             raise BodyNotValid("The limit cannot be taken.", [FieldError("/limit", f"must be 1 to {MAX_PAGE:,}.")])
         try:
             page = page_of_items(search, cursor=query_value(request, "cursor"), limit=int(limit))

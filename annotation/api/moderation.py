@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from annotation.api.openai_shape import as_openai, mode_of
 from annotation.api.shapes import moderation as shapes
 from annotation.doorbell import ring
 from annotation.errors import ServiceError
+from annotation.ingest.read_fields import MOST_UNKNOWN
 from annotation.ingest.values import MAX_TEXT_CHARACTERS, FieldError
 from annotation.models import ApiKey
 from annotation.moderation.guard_client import ContentNotReadable
@@ -248,10 +250,9 @@ def _key(request: Request) -> ApiKey | None:
 def _object(given: object, known: frozenset[str]) -> tuple[dict[str, Any], list[FieldError]]:
     if not isinstance(given, dict):
         raise BodyNotValid(NOT_TAKEN, [FieldError("", "must be an object.")])
+    unknown = islice((name for name in given if name not in known), MOST_UNKNOWN)
     return given, [
-        FieldError(f"/{name[:100]}", f"is not known. Known here: {', '.join(sorted(known))}.")
-        for name in given
-        if name not in known
+        FieldError(f"/{name[:100]}", f"is not known. Known here: {', '.join(sorted(known))}.") for name in unknown
     ]
 
 

@@ -14,6 +14,8 @@ from annotation.ingest.values import DEFAULT_SOURCE, FieldError, IncomingItem, R
 from annotation.models import ApiKey, User
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
+# of a file; with more of them than rows that are taken, the file is something else
+MOST_REJECTED = 10_000
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -39,6 +41,11 @@ class IngestReport:
     @property
     def lines(self) -> int:
         return self.created + self.exists + self.rejected_count
+
+    def stop(self, line: int) -> None:
+        """Say first that nothing after this line was read."""
+        words = f"has more than {MOST_REJECTED:,} rows that cannot be taken before it. Nothing after it was read."
+        self.rejected.insert(0, (line, (FieldError("", words),)))
 
     def reject(self, line: int, errors: tuple[FieldError, ...]) -> None:
         self.rejected_count += 1
@@ -76,6 +83,9 @@ def ingest_rows(
                 report.reject(row.number, result.errors)
         if progress is not None:
             progress(report)
+        if report.rejected_count > max(MOST_REJECTED, report.created + report.exists):
+            report.stop(chunk[-1].number)
+            break
     return report
 
 

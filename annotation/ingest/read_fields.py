@@ -25,6 +25,7 @@ NAME_OF_TYPE = {
     list: "a list",
     dict: "an object",
 }
+MOST_UNKNOWN = 10  # fields of an object that are named as unknown
 MODALITIES = frozenset(modality.value for modality in Modality)
 
 
@@ -42,11 +43,18 @@ class FieldReader:
         self.errors.append(FieldError(f"{self.at}/{name}", detail))
 
     def refuse_unknown(self, known: Collection[str]) -> None:
+        """Name the first unknown fields, and of the others how many there are: a sender decides how many."""
+        more = 0
         for name in self.row:
-            if name not in known:
+            if name in known:
+                continue
+            if more < MOST_UNKNOWN:
                 self.refuse(
                     name[:100].replace("~", "~0").replace("/", "~1"), f"is not a known field{_closest(name, known)}"
                 )
+            more += 1
+        if more > MOST_UNKNOWN:
+            self.refuse("", f"has {more - MOST_UNKNOWN:,} more fields that are not known.")
 
     def text(self, name: str, *, limit: int = MAX_TEXT_CHARACTERS) -> str:
         """Return the text, or "" if the field is missing or null."""

@@ -8,11 +8,13 @@ import csv
 import gzip
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import IO, Any
 
 from django.utils.translation import gettext as _
@@ -22,6 +24,9 @@ from annotation.ingest.row_json import encoding_of, read_json_rows
 
 MAX_ROW_CHARACTERS = 64 * 1024 * 1024
 MAX_MEMBERS = 1_000
+MAX_HEADER_CHARACTERS = 1 << 20
+# of an archive: rows of text are packed to a tenth, and nothing but the same line again and again to a hundredth
+UNPACKED_TIMES, UNPACKED_ALWAYS = 100, 1 << 20
 JUDGED_LINES = 50
 HEAD_BYTES = 1 << 16
 PIECE_CHARACTERS = 1 << 16
@@ -31,11 +36,58 @@ DELIMITERS = ",;\t|"
 # column names used by other tools; unrecognised columns go to the row's metadata
 COLUMNS = {"id": "external_id", "text": "prompt", "content": "prompt", "comment": "prompt", "body": "prompt"}
 OWN_COLUMNS = ("external_id", "source", "prompt", "response", "messages", "modality", "language", "reported_at")
+_BLANKS, _BETWEEN = re.compile(r"\s*"), re.compile(r"[ \t\r\n,]*")
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile)
 
 
 class FileNotReadable(ServiceError):
     """This is not a file of rows. Send JSON lines, a JSON array, or CSV with a header line."""
+
+
+class UnpacksTooMuch(FileNotReadable):
+    """This archive unpacks to more than a hundred times its size. Rows read so far are stored; send it unpacked."""
+
+
+@dataclass(slots=True)
+class Limit:
+    """How many bytes the members of an archive may still unpack to, together."""
+
+    left: int
+
+    @classmethod
+    def of(cls, file: IO[bytes]) -> "Limit":
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        return cls(max(UNPACKED_ALWAYS, size * UNPACKED_TIMES))
+
+
+class Bounded(io.BufferedIOBase):
+    """An unpacked file that raises UnpacksTooMuch beyond the limit."""
+
+    def __init__(self, file: Any, limit: Limit) -> None:
+        self._file, self._limit = file, limit
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, to: int, whence: int = io.SEEK_SET) -> int:
+        """Only to the beginning, after a look at the head."""
+        self._limit.left += self._file.tell()
+        return int(self._file.seek(to, whence))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        whole = size is None or size < 0
+        data: bytes = self._file.read(self._limit.left + 1 if whole else min(size, self._limit.left + 1))  # type: ignore[type-var]
+        self._limit.left -= len(data)
+        if self._limit.left < 0:
+            raise UnpacksTooMuch
+        return data
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self.read(HEAD_BYTES if size < 0 else size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +122,9 @@ def _rows(file: IO[bytes], *, packed: bool) -> Iterator[FileRow]:
     if head.startswith((GZIP_MAGIC, ZIP_MAGIC)) and packed:
         raise FileNotReadable(_("This archive holds another archive. Unpack it once and send what is inside."))
     if head.startswith(GZIP_MAGIC):
+        limit = Limit.of(file)
         with gzip.GzipFile(fileobj=file) as unpacked:
-            yield from _rows(unpacked, packed=True)  # type: ignore[arg-type]
+            yield from _rows(Bounded(unpacked, limit), packed=True)  # type: ignore[arg-type]
     elif head.startswith(ZIP_MAGIC):
         yield from _members(file)
     else:
@@ -79,6 +132,7 @@ def _rows(file: IO[bytes], *, packed: bool) -> Iterator[FileRow]:
 
 
 def _members(file: IO[bytes]) -> Iterator[FileRow]:
+    limit = Limit.of(file)
     with zipfile.ZipFile(file) as archive:
         members = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
         if len(members) > MAX_MEMBERS:
@@ -87,7 +141,9 @@ def _members(file: IO[bytes]) -> Iterator[FileRow]:
         for member in members:
             with archive.open(member) as unpacked:
                 try:
-                    yield from _rows(unpacked, packed=True)
+                    yield from _rows(Bounded(unpacked, limit), packed=True)  # type: ignore[arg-type]
+                except UnpacksTooMuch:
+                    raise
                 except FileNotReadable as error:
                     yield FileRow(0, problem=f"{member.filename[:200]}: {error}")
                 except (RuntimeError, NotImplementedError) as error:  # encrypted, or unsupported compression
@@ -159,21 +215,23 @@ def _of_values(text: io.TextIOWrapper) -> Iterator[FileRow]:
 
     Reading stops at the first invalid JSON, because the start of the next row cannot be determined.
     """
-    read, held, number = json.JSONDecoder().raw_decode, "", 0
+    read, held, at, number = json.JSONDecoder().raw_decode, "", 0, 0
     wanted, opened = PIECE_CHARACTERS, False
     while True:
-        held = held.lstrip(" \t\r\n,") if opened or number else held.lstrip()
-        if not opened and not number and held.startswith("["):
-            held, opened = held[1:], True
+        at = (_BETWEEN if opened or number else _BLANKS).match(held, at).end()  # type: ignore[union-attr]
+        if not opened and not number and held.startswith("[", at):
+            at, opened = at + 1, True
             continue
-        if opened and held.startswith("]"):
+        if opened and held.startswith("]", at):
             return
-        piece = ""
+        begins = at
         try:
-            if not held:
+            if at == len(held):
                 raise ValueError("there is more to come")
-            value, end = read(held)
+            value, at = read(held, at)
         except (ValueError, RecursionError) as error:
+            # cut off here only: doing so after each value would copy the rest for each of them
+            held, at = held[at:], 0
             piece = text.read(wanted)
             wanted = min(wanted * 2, MAX_ROW_CHARACTERS)
             if piece and len(held) <= MAX_ROW_CHARACTERS:
@@ -182,18 +240,19 @@ def _of_values(text: io.TextIOWrapper) -> Iterator[FileRow]:
             if held.strip() or opened:
                 yield FileRow(number + 1, problem=f"is not JSON: {error}. Nothing after it was read.")
             return
-        held, wanted = held[end:], PIECE_CHARACTERS
+        wanted = PIECE_CHARACTERS
         inner = value.get("items") if isinstance(value, dict) and not opened and set(value) == {"items"} else None
         for one in inner if isinstance(inner, list) else [value]:
             number += 1
-            yield FileRow(number, one, size=end)
+            yield FileRow(number, one, size=at - begins)
 
 
 def _of_csv(text: io.TextIOWrapper, beginning: str) -> Iterator[FileRow]:
     header = beginning.replace("\r", "\n").split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=header.count)
     csv.field_size_limit(MAX_ROW_CHARACTERS)
-    reader = csv.reader(text, delimiter=delimiter)
+    lengths = chain([MAX_HEADER_CHARACTERS], repeat(MAX_ROW_CHARACTERS))
+    reader = csv.reader(iter(lambda: text.readline(next(lengths)), ""), delimiter=delimiter)
     columns = _columns(next(reader, []))
     while True:
         before = reader.line_num + 1

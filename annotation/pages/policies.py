@@ -93,7 +93,9 @@ def stale(request: HttpRequest) -> HttpResponse:
 @leads_only
 def decide_stale(request: HttpRequest) -> HttpResponse:
     """Send the chosen gold to another review, or confirm it."""
-    chosen = [int(given) for given in request.POST.getlist("gold") if given.isdecimal()][:STALE_SHOWN]
+    chosen = [
+        int(given) for given in request.POST.getlist("gold")[:STALE_SHOWN] if given.isdecimal() and len(given) < 19
+    ]
     if not chosen:
         messages.error(request, _("Choose at least one gold label first."))
     elif request.POST.get("act") == "confirm":

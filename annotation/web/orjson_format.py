@@ -1,5 +1,6 @@
 """JSON parsing and rendering for the API, with orjson."""
 
+import re
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -9,10 +10,13 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
+from annotation.database.storable import DEEPEST, why_not_json
 from annotation.ingest.row_json import read_json_rows
-from annotation.web.problems import BodyTooLarge
+from annotation.ingest.values import FieldError
+from annotation.web.problems import BodyNotValid, BodyTooLarge
 
 MOST_DISCARDED_BYTES = 256 * 1024 * 1024
+_MANY_DIGITS = re.compile(rb"[0-9]{19}")
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 
 
@@ -49,7 +53,11 @@ class OrjsonParser(BaseParser):
         return self.read(body)
 
     def read(self, body: bytes) -> Any:
-        return read_json(body)
+        value = read_json(body)
+        # rare enough in bodies of this kind for the walk to cost nothing
+        if _MANY_DIGITS.search(body) or body.count(b"[") + body.count(b"{") > DEEPEST:
+            refuse_unstorable(value)
+        return value
 
 
 class RowsParser(OrjsonParser):
@@ -60,6 +68,12 @@ class RowsParser(OrjsonParser):
 
     def read(self, body: bytes) -> Any:
         return read_rows(body)
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Refuse numbers of more than 64 bits and deep nesting, by the field. Raises BodyNotValid."""
+    if (found := why_not_json(value)) is not None:
+        raise BodyNotValid("The body cannot be taken.", [FieldError(found.pointer, found.detail)])
 
 
 def discard(stream: IO[Any]) -> None:

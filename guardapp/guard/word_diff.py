@@ -1,6 +1,7 @@
 """Word-level diff of a reviewer's edits."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -8,6 +9,8 @@ from typing import Literal
 _TOKEN = re.compile(r"\s+|\S+")
 # Token pairs. Beyond this, the changed middle is shown as one deletion and one insertion.
 MAX_COMPARED = 4_000_000
+# Equal pairs of words, times the words: a word that comes again and again makes the comparison cubic.
+MAX_EQUAL = 20_000_000
 
 Op = Literal["equal", "insert", "delete"]
 
@@ -36,7 +39,7 @@ def word_diff(before: str, after: str) -> list[Segment]:
 
 
 def _compare(segments: list[Segment], old: list[str], new: list[str]) -> None:
-    if len(old) * len(new) > MAX_COMPARED:
+    if len(old) * len(new) > MAX_COMPARED or _equal_pairs(old, new) * min(len(old), len(new)) > MAX_EQUAL:
         _append(segments, "delete", old)
         _append(segments, "insert", new)
         return
@@ -47,6 +50,11 @@ def _compare(segments: list[Segment], old: list[str], new: list[str]) -> None:
         else:
             _append(segments, "delete", old[i:j])
             _append(segments, "insert", new[k:m])
+
+
+def _equal_pairs(old: list[str], new: list[str]) -> int:
+    counts = Counter(token for token in new if not token.isspace())
+    return sum(counts[token] for token in old)
 
 
 def _append(segments: list[Segment], op: Op, tokens: list[str]) -> None:

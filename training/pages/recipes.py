@@ -56,7 +56,7 @@ def edit(request: HttpRequest) -> HttpResponse:
     """Edit a recipe: `?preset=` or `?run=` selects the start, and `do` in a POST the action."""
     if request.method == "POST":
         return _posted(request)
-    if request.GET.get("run", "").isdecimal():
+    if request.GET.get("run", "").isdecimal() and len(request.GET["run"]) < 19:
         return _again(request, get_object_or_404(runs(), pk=int(request.GET["run"])))
     begun = as_preset(RECIPES.get(request.GET.get("preset", ""), RECIPES[DEFAULT]))
     return _page(request, begun, StartForm(recipe=begun.recipe, initial={"snapshot": request.GET.get("snapshot", "")}))

@@ -55,7 +55,7 @@ def run_state(request: HttpRequest, run_id: int) -> JsonResponse:
     found = get_object_or_404(TrainingRun, pk=run_id)
     evaluations = lists.evaluations_of_run(found)
     cursor = request.GET.get("cursor", "")
-    curve = run_values.curve(found, int(cursor) if cursor.isdecimal() else 0)
+    curve = run_values.curve(found, int(cursor) if cursor.isdecimal() and len(cursor) < 19 else 0)
     return JsonResponse(
         lists.job_state(found).as_json()
         | {

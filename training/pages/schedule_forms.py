@@ -1,7 +1,6 @@
 """The form of the schedule page."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +8,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from training.models import RetrainSchedule
-from training.recipes import DEFAULT, RECIPES
+from training.recipes import DEFAULT, RECIPES, SettingUnknown
 from training.recipes.launch import STRATEGIES
+from training.recipes.toml import read_toml
 from training.schedules.schedules import ScheduleInput
 from training.status import Trigger
 
@@ -72,9 +72,9 @@ class ScheduleForm(forms.Form):
 
     def clean_settings(self) -> dict[str, dict[str, Any]]:
         try:
-            table = tomllib.loads(self.cleaned_data["settings"].replace("\r\n", "\n"))
-        except tomllib.TOMLDecodeError as error:
-            raise forms.ValidationError(_("This is not valid TOML: %(error)s") % {"error": error}) from error
+            table = read_toml(self.cleaned_data["settings"].replace("\r\n", "\n"))
+        except SettingUnknown as error:
+            raise forms.ValidationError(str(error)) from error
         for kind, section in table.items():
             if not isinstance(section, dict):
                 raise forms.ValidationError(

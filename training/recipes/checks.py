@@ -5,6 +5,7 @@ from dataclasses import Field, dataclass, fields
 from math import isfinite
 from typing import Any
 
+from annotation.database.storable import MOST
 from guardapp.guard.engines.kinds import ENGINES
 from guardapp.guard.media.values import PRESETS
 from guardapp.guard.rl.clip_range import SCHEDULES
@@ -143,6 +144,8 @@ def _of_kind(name: str, value: Any, kind: Any) -> Value:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and not _whole(value)):
         raise SettingUnknown(f"{name}={value!r} is not a {'whole ' if kind is int else ''}number.")
+    if abs(value) > MOST:
+        raise SettingUnknown(f"{name} is a number of more than 64 bits.")
     return int(value) if kind is int else float(value)
 
 

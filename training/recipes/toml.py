@@ -14,11 +14,13 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from annotation.database.storable import why_not_json
 from training.recipes.checks import CONFIGS, checked
 from training.recipes.configs import recipe_named
 from training.recipes.launch import STRATEGIES
 from training.recipes.values import Recipe, RecipeUnknown, Setting, SettingUnknown, Value
 
+MOST_CHARACTERS, MOST_DOTS = 100_000, 100
 HEADINGS = ("name", "title", "summary", "preset")
 SHARDING = "sharding"
 THIS_FILE = "set in this recipe"
@@ -45,12 +47,26 @@ def to_toml(recipe: Recipe, overrides: Mapping[str, Mapping[str, Any]] | None = 
     return "\n".join(lines) + "\n"
 
 
-def from_toml(text: str) -> Recipe:
-    """Parse a recipe. Raises RecipeUnknown for an unknown preset, else SettingUnknown with section, field and line."""
+def read_toml(text: str) -> dict[str, Any]:
+    """The table of a TOML text of at most MOST_CHARACTERS. Raises SettingUnknown, whatever the text is."""
+    if len(text) > MOST_CHARACTERS:
+        raise SettingUnknown(f"This text has {len(text):,} characters, the limit is {MOST_CHARACTERS:,}.")
+    # the parser's work grows with the square of a key's parts
+    if any(part.count(".") > MOST_DOTS for part in re.split("[=\n]", text)):
+        raise SettingUnknown(f"This is not valid TOML: a key of more than {MOST_DOTS} parts.")
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingUnknown(f"This is not valid TOML: {error}") from error
+    # ValueError: also numbers of thousands of digits
+    except (ValueError, RecursionError) as error:
+        raise SettingUnknown(f"This is not valid TOML: {str(error)[:500]}") from error
+    if (found := why_not_json(table)) is not None:
+        raise SettingUnknown(f"{found.pointer.strip('/') or 'This text'} {found.detail}")
+    return table
+
+
+def from_toml(text: str) -> Recipe:
+    """Parse a recipe. Raises RecipeUnknown for an unknown preset, else SettingUnknown with section, field and line."""
+    table = read_toml(text)
     base = _base(table, text)
     stages = {kind: dict(settings) for kind, settings in base.stages.items()}
     for name, section in table.items():

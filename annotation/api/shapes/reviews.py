@@ -2,13 +2,18 @@
 
 from typing import Any
 
+import orjson
 from rest_framework import serializers
 
 from annotation.api.shapes.items import LABELS, ContentShape, PredictionShape
 from annotation.database.storable import why_not_json
+from annotation.ingest.read_fields import MOST_UNKNOWN
 from annotation.review.decision import Decision, StepReview
 from annotation.status import AppealState, AssignmentState, Demand, ErrorKind, ReviewKind, ReviewMode, StepMark
 from guardapp.guard.taxonomy import Harmfulness
+
+MOST_STEPS = 1_000
+MOST_DRAFT_BYTES = 1 << 20
 
 
 class StepInput(serializers.Serializer[StepReview]):
@@ -50,13 +55,13 @@ class ReviewInput(serializers.Serializer[Decision]):
         max_length=20,
         help_text="what was wrong with the guard's judgement",
     )
-    steps = StepInput(many=True, default=list)
+    steps = StepInput(many=True, default=list, max_length=MOST_STEPS)
 
     def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        unknown = [name for name in data if name not in self.fields] if isinstance(data, dict) else []
         if unknown:
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError(dict.fromkeys(unknown, f"is not a known field. Known here: {known}"))
+            why = f"is not a known field. Known here: {', '.join(self.fields)}"
+            raise serializers.ValidationError({name[:100]: why for name in unknown[:MOST_UNKNOWN]})
         return super().to_internal_value(data)
 
     def to_decision(self) -> Decision:
@@ -109,6 +114,8 @@ class DraftInput(serializers.Serializer[Any]):
     def validate_payload(self, payload: dict[str, Any]) -> dict[str, Any]:
         if found := why_not_json(payload):
             raise serializers.ValidationError(f"{found.pointer} {found.detail}".strip())
+        if (size := len(orjson.dumps(payload))) > MOST_DRAFT_BYTES:
+            raise serializers.ValidationError(f"is {size:,} bytes of JSON, the limit is {MOST_DRAFT_BYTES:,}.")
         return payload
 
 
