@@ -74,6 +74,8 @@ OF_AN_ITEM = {
     "api-withdraw",
     "appeal",
     "asset",
+    "asset_copy",
+    "asset_frame",
     "bulk",
     "draft",
     "escalate",
