@@ -1,6 +1,7 @@
 """Read a video file's metadata from its packets before decoding. Runs only in the child process."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +37,8 @@ DEMUXERS = {
 SEQUENCES = ("image/avif-sequence", "image/heic-sequence")
 # Their clock begins anywhere, and no browser seeks on it: it is told from the first frame.
 OWN_CLOCK = ("mpegts", "mpeg", "avi")
+# Recordings of broadcasts: they begin and end anywhere, and lack packets that were not received.
+STREAMED = ("mpegts", "mpeg")
 CODECS = {
     "h264",
     "hevc",
@@ -120,7 +123,8 @@ class Packets:
 def open_container(source: Path, mime: str) -> InputContainer:
     """Open with the demuxer of the sniffed type, allowing only local files."""
     # AVI and MPEG streams leave out times that follow from others: genpts fills them in
-    options = {"protocol_whitelist": "file", "fflags": "+genpts"}
+    flags = "+genpts+discardcorrupt" if DEMUXERS[mime] in STREAMED else "+genpts"
+    options = {"protocol_whitelist": "file", "fflags": flags}
     container: InputContainer = av.open(str(source), format=DEMUXERS[mime], options=options)
     return container
 
@@ -139,7 +143,7 @@ def probe(source: Path, mime: str, limits: Limits) -> Clip:
     # opened again: not every format can be wound back to a place before its first time
     with open_container(source, mime) as container:
         stream = video_stream(container, mime)
-        first = next((frame for frame in container.decode(stream) if frame.pts is not None), None)
+        first = next((frame for frame in frames_of(container, stream, mime) if frame.pts is not None), None)
         if first is None:
             raise MediaCorrupt("no frame can be decoded")
         clip = _clip(packets, first, stream, source, mime)
@@ -172,6 +176,18 @@ def video_stream(container: InputContainer, mime: str) -> "av.VideoStream":
         raise MediaCodecNotSupported(stream.codec_context.name if stream.codec_context else "unknown codec")
     stream.codec_context.thread_count = 1
     return stream
+
+
+def frames_of(container: InputContainer, stream: "av.VideoStream", mime: str) -> Iterator["av.VideoFrame"]:
+    """Decode from the present place on. Of a streamed recording, packets that cannot be decoded are left out."""
+    if DEMUXERS[mime] not in STREAMED:
+        yield from container.decode(stream)
+        return
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            continue
 
 
 def _check_header(stream: "av.VideoStream", container: InputContainer, limits: Limits) -> None:
@@ -229,6 +245,9 @@ def _check_complete(
 
 def _clip(packets: Packets, first: "av.VideoFrame", stream: "av.VideoStream", source: Path, mime: str) -> Clip:
     shown = sorted(packets.shown)
+    if DEMUXERS[mime] in STREAMED and first.pts is not None:
+        # what stands before the first keyframe cannot be decoded
+        shown = [one for one in shown if one[0] >= first.pts] or shown
     pts = tuple(dict.fromkeys(time for time, _ in shown))
     return Clip(
         source=source,

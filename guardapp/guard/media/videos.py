@@ -11,7 +11,16 @@ import av
 from av.video.reformatter import Interpolation
 from PIL import Image
 
-from guardapp.guard.media.clip import DEMUXERS, SEQUENCES, Clip, open_container, probe, video_stream
+from guardapp.guard.media.clip import (
+    DEMUXERS,
+    SEQUENCES,
+    STREAMED,
+    Clip,
+    frames_of,
+    open_container,
+    probe,
+    video_stream,
+)
 from guardapp.guard.media.errors import MediaCorrupt, MediaOutOfMemory
 from guardapp.guard.media.images import save_png
 from guardapp.guard.media.orientation import Orientation
@@ -138,7 +147,7 @@ def _in_one_pass(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[fl
     decoded = 0
     with open_container(clip.source, clip.mime) as container:
         stream = video_stream(container, clip.mime)
-        for frame in container.decode(stream):
+        for frame in frames_of(container, stream, clip.mime):
             if next_pts is None:
                 return
             pts = clip.pts[min(decoded, len(clip.pts) - 1)] if clip.counts_frames else frame.pts
@@ -149,7 +158,8 @@ def _in_one_pass(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[fl
             while next_pts is not None and next_pts <= pts:
                 next_pts = next(wanted, None)
     # DivX packs two frames into one packet, and the last packets hold nothing
-    if next_pts is not None and not (clip.counts_frames and decoded >= len(clip.pts) - PACKED):
+    whole = decoded >= len(clip.pts) - PACKED if clip.counts_frames else DEMUXERS[clip.mime] in STREAMED
+    if next_pts is not None and not whole:
         raise MediaCorrupt("it stops decoding before its end")
 
 
@@ -170,9 +180,8 @@ def _keyframes(clip: Clip, keyframes: list[int], size: Size) -> Iterator[tuple[f
         stream.codec_context.skip_frame = "NONKEY"
         for pts in keyframes:
             container.seek(pts, stream=stream, backward=True)
-            frame = next(
-                (frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= pts), None
-            )
+            shown = (frame for frame in frames_of(container, stream, clip.mime) if frame.pts is not None)
+            frame = next((frame for frame in shown if (frame.pts or 0) >= pts), None)
             if frame is not None and frame.pts is not None:
                 yield clip.time(pts if clip.counts_frames else frame.pts), _picture(frame, clip.turn, size)
 
