@@ -5,14 +5,13 @@ from dataclasses import Field, dataclass, fields
 from math import isfinite
 from typing import Any
 
-from annotation.database.storable import MOST
 from guardapp.guard.engines.kinds import ENGINES
 from guardapp.guard.media.values import PRESETS
 from guardapp.guard.rl.clip_range import SCHEDULES
 from guardapp.guard.rl.mining import KeepRule
 from guardapp.guard.rl.rewards import REWARDS
 from training.contract import GENERATIONS, DpoConfig, GrpoConfig, MineConfig, SftConfig
-from training.recipes.values import RecipeUnknown, SettingUnknown, Value
+from training.recipes.values import MOST, RecipeUnknown, SettingUnknown, Value
 
 Config = SftConfig | MineConfig | GrpoConfig | DpoConfig
 CONFIGS: dict[str, type[Config]] = {"sft": SftConfig, "mine": MineConfig, "grpo": GrpoConfig, "dpo": DpoConfig}

@@ -14,13 +14,12 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from annotation.database.storable import why_not_json
 from training.recipes.checks import CONFIGS, checked
 from training.recipes.configs import recipe_named
 from training.recipes.launch import STRATEGIES
-from training.recipes.values import Recipe, RecipeUnknown, Setting, SettingUnknown, Value
+from training.recipes.values import MOST, Recipe, RecipeUnknown, Setting, SettingUnknown, Value
 
-MOST_CHARACTERS, MOST_DOTS = 100_000, 100
+MOST_CHARACTERS, MOST_DOTS, MOST_LEVELS = 100_000, 100, 20
 HEADINGS = ("name", "title", "summary", "preset")
 SHARDING = "sharding"
 THIS_FILE = "set in this recipe"
@@ -59,9 +58,22 @@ def read_toml(text: str) -> dict[str, Any]:
     # ValueError: also numbers of thousands of digits
     except (ValueError, RecursionError) as error:
         raise SettingUnknown(f"This is not valid TOML: {str(error)[:500]}") from error
-    if (found := why_not_json(table)) is not None:
-        raise SettingUnknown(f"{found.pointer.strip('/') or 'This text'} {found.detail}")
+    _check_values(table)
     return table
+
+
+def _check_values(table: Mapping[str, Any]) -> None:
+    todo: list[tuple[str, Any, int]] = [(name, value, 1) for name, value in table.items()]
+    while todo:
+        name, value, depth = todo.pop()
+        if depth > MOST_LEVELS:
+            raise SettingUnknown(f"{name[:100]} is nested more than {MOST_LEVELS} levels deep.")
+        if isinstance(value, dict):
+            todo += [(key, inner, depth + 1) for key, inner in value.items()]
+        elif isinstance(value, list):
+            todo += [(name, inner, depth + 1) for inner in value]
+        elif isinstance(value, int) and abs(value) > MOST:
+            raise SettingUnknown(f"{name[:100]} is a number of more than 64 bits.")
 
 
 def from_toml(text: str) -> Recipe:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Value = int | float | bool | str
+MOST = 2**63 - 1  # of a number, as databases and JSON readers hold it
 
 
 class RecipeUnknown(ValueError):
