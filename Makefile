@@ -1,6 +1,6 @@
 # make run: the product; make test: the suite; make check: lint, types, migrations. Nothing but Python 3.11 or 3.12 is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run setup format test test-all test-rest test-vllm test-gpu check bench bench-console bench-scale bench-training bench-peer demo starter screens
+.PHONY: help run setup format test test-all test-rest test-vllm test-gpu check bench bench-console bench-scale bench-training bench-peer bench-hostile demo starter screens
 
 VENV := .venv
 VLLM := .venv-vllm
@@ -34,6 +34,7 @@ help:
 	@echo "make bench-training  training and mining beside stock TRL and generate"
 	@echo "make bench-peer  the same reviewer's path on Label Studio 1.23 (in an environment of its own) and here"
 	@echo "make bench-serving   moderation beside the bare engine, and the three engines"
+	@echo "make bench-hostile   contents of the worst kinds beside ordinary ones, and a moderation caller beside a long sender (an hour)"
 	@echo "make screens  pictures of every page into docs/screens (Chromium)"
 	@echo "make starter  train the starter guard from nothing"
 
@@ -89,6 +90,10 @@ bench-peer: $(VENV)/.installed-test $(PEER)/.installed
 
 bench-serving: $(VENV)/.installed-test
 	$(ONE_THREAD) $(IN) -m benchmarks.serving
+
+bench-hostile: $(VENV)/.installed-test
+	$(ONE_THREAD) $(IN) -m benchmarks.moderation_beside_long
+	$(ONE_THREAD) $(IN) -m benchmarks.hostile
 
 demo: $(VENV)/.installed-run
 	$(ONE_THREAD) $(IN) manage.py demo_loop --rows 400

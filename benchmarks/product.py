@@ -40,8 +40,11 @@ class Api:
 @contextmanager
 def product(
     folder: Path, port: int, *, names: Sequence[str] = ("broker", "web"), web_threads: int = 4
-) -> Iterator[None]:
-    """Run the broker and web server, or the named programs, as the supervisor would; stop them at the end."""
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Run the broker and web server, or the named programs, as the supervisor would; stop them at the end.
+
+    Provides the processes by name.
+    """
     from guardapp.supervisor.programs import Plan, programs
 
     plan = Plan(
@@ -53,20 +56,20 @@ def product(
         log_level="WARNING",
         broker_socket=folder / "broker.sock",
     )
-    running = []
+    running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for program in programs(plan):
             if program.name in names:
                 log = (folder / f"{program.name}.log").open("wb")
-                running.append(
-                    subprocess.Popen(program.command, stdout=log, stderr=log, env=os.environ | program.environment)
+                running[program.name] = subprocess.Popen(
+                    program.command, stdout=log, stderr=log, env=os.environ | program.environment
                 )
         _wait_until_up(port, folder / "web.log")
-        yield
+        yield running
     finally:
-        for process in running:
+        for process in running.values():
             process.send_signal(signal.SIGTERM)
-        for process in running:
+        for process in running.values():
             try:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:

@@ -56,6 +56,7 @@ class Guarding:
         self._loading = threading.Lock()
         self._version = ""
         self._callers: dict[str, threading.Event] = {}
+        self._counting = threading.Lock()
         self._counter: tuple[weakref.ref[Engine], str | None] | None = None
         self._batcher = Batcher(
             self._answer,
@@ -135,7 +136,9 @@ class Guarding:
             sample = replace(request.sample, policy_text=self._counter[1])
             if len(sample.prompt) + len(sample.response or "") < SHORT and not sample.media:
                 continue
-            error = why_too_long(reader, sample, request.new_tokens(settings.MAX_NEW_TOKENS))
+            # one at a time: many callers with long texts must not take the processors from the others
+            with self._counting:
+                error = why_too_long(reader, sample, request.new_tokens(settings.MAX_NEW_TOKENS))
             if error is not None:
                 raise too_long(error, at)
 

@@ -24,7 +24,8 @@ DENSE = {"Chinese": "这是一段很长的文字。" * 1_500, "Hindi": "यह �
 @pytest.mark.parametrize("text", [ENDLESS, *DENSE.values()], ids=["English", *DENSE])
 def test_the_guard_says_how_long_a_text_is_and_how_long_it_may_be(starter: HfEngine, text: str) -> None:
     error = why_too_long(starter, Sample("long", text), NEW_TOKENS)
-    assert error is not None and error.limit == starter.context - NEW_TOKENS < error.tokens
+    assert error is not None and starter.context is not None
+    assert error.limit == starter.context - NEW_TOKENS < error.tokens
     assert f"{error.tokens:,} tokens, it reads at most {error.limit:,}" in str(error)
     assert why_too_long(starter, Sample("short", text[:200]), NEW_TOKENS) is None
 

@@ -27,7 +27,8 @@ from annotation.models import Item, MediaAsset, ModelVersion
 from annotation.people.api_keys import create_key
 from annotation.predictions import claims
 from annotation.predictions.checkpoints import fetch_checkpoint, share_checkpoint
-from annotation.predictions.predict import Predicted, predict_pending
+from annotation.predictions.predict import predict_pending
+from annotation.predictions.turns import Predicted
 from annotation.status import ApiScope, ItemStatus, Role
 from guardapp.guard.media.errors import MediaNotAFile, MediaStoreAway, MediaTooLarge
 from guardapp.object_store import ObjectStore, parse

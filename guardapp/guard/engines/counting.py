@@ -40,7 +40,7 @@ class TokenCounter:
 
     def _of_texts(self, text: str) -> int:
         if self._tokenizer is not None:
-            return len(self._tokenizer.encode(text, add_special_tokens=False))
+            return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0])
         if self._server_counts:
             try:
                 answer = self._servers.post(

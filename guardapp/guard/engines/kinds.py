@@ -79,7 +79,7 @@ def _vllm(options: EngineOptions) -> Engine:
 
     on_a_cpu = {} if torch.cuda.is_available() else ON_A_CPU
     shorter = {"max_model_len": options.context} if options.context else {}
-    return VllmEngine(options.checkpoint, structured=options.structured, **(on_a_cpu | shorter))
+    return VllmEngine(options.checkpoint, structured=options.structured, **{**on_a_cpu, **shorter})
 
 
 def _server(options: EngineOptions) -> Engine:

@@ -11,7 +11,8 @@ from pytest_django import Settings
 
 from annotation.models import Event, Item, ModelVersion, Prediction
 from annotation.predictions.claims import ItemHasNotFailed, claim_pending, give_back, release_stale_claims, retry_failed
-from annotation.predictions.predict import Predicted, predict_pending
+from annotation.predictions.predict import predict_pending
+from annotation.predictions.turns import Predicted
 from annotation.queues.priority import is_audited
 from annotation.status import EventKind, ItemStatus, Lane, Role
 from guardapp.guard.verdict import Sample

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from annotation.media.store import register, store
 from annotation.models import Item, ItemMedia, MediaAsset, ModelVersion
-from annotation.predictions.predict import Predicted
+from annotation.predictions.turns import Predicted
 from annotation.status import ItemStatus
 from guardapp.guard.media.values import DECODER
 from guardapp.guard.verdict import Sample

@@ -50,7 +50,7 @@ class Lanes:
     def advance(self) -> list[Row]:
         """Generate one token per short row and, if it is their turn, go on with the long ones. Return what ended."""
         began = time.perf_counter()
-        ended = self._short.join(self._that_fit()) + self._short.step()
+        ended: list[Row] = self._short.join(self._that_fit()) + self._short.step()
         now = time.perf_counter()
         if not self._long_busy:
             self._credit = 0.0
@@ -70,7 +70,8 @@ class Lanes:
 
     def _advance_long(self) -> list[Row]:
         if self._long.rows:
-            return self._long.step()
+            ended: list[Row] | None = self._long.step()
+            return ended or []
         if self._reading is None:
             self._reading = self._long.begin_reading(self._long_waiting.popleft())
         ended = self._long.read_on(self._reading)
