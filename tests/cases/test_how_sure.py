@@ -42,15 +42,15 @@ def test_a_verdict_that_four_of_four_rollouts_contradict_is_shown_at_a_fifth(
     page = review_page_of(client)
     assert "probability of harm 0.21" in page and "P(harmful)" not in page
     assert "The verdict on the prompt is harmful, but the probability of harm is 0.21." in page
-    assert "0.990" in page and "5 completions" in page, "the conditional one is in the details"
-    assert "not calibrated" in page
+    assert "0.990" in page and "Mean over 5 completions" in page, "the conditional one is in the details"
+    assert "Not calibrated" in page
 
 
 def test_completions_that_did_not_parse_are_left_out_and_counted(version: ModelVersion, client: Client) -> None:
     prediction = predicted(version, Sure(half_of_it_parses))
     assert prediction.prompt_marginal == pytest.approx((0.99 + 0.99 + 0.01) / 3)
     page = review_page_of(client)
-    assert "3 completions" in page and "2 without a label" in page
+    assert "Mean over 3 completions" in page and "2 more without a label" in page
 
 
 def test_a_prediction_without_any_probability_stays_a_dash(
@@ -69,7 +69,7 @@ def test_the_versions_calibration_is_applied_and_the_prediction_keeps_it(version
     assert before.prompt_harm == pytest.approx(1 / (1 + (0.794 / 0.206) ** 0.5), abs=1e-3)
     assert before.prompt_marginal == pytest.approx(0.206)
     page = review_page_of(client)
-    assert f"probability of harm {before.prompt_harm:.2f}" in page and "temperature, 400 rows" in page
+    assert f"probability of harm {before.prompt_harm:.2f}" in page and "Calibrated: temperature, 400 rows" in page
 
     calibrate(version, sampled=5.0, greedy=5.0, evaluation=13)
     after = predicted(version, Sure(alone_in_its_opinion))
