@@ -1,9 +1,7 @@
 """The reports API: somebody complains about an item that exists, without sending its content again."""
 
-from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.http import Http404
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
@@ -12,14 +10,12 @@ from rest_framework.views import APIView
 
 from annotation.api.authentication import needs_scope
 from annotation.api.shapes import around as shapes
-from annotation.doorbell import ring
 from annotation.ingest.read_context import read_reports
 from annotation.ingest.read_fields import FieldReader
 from annotation.ingest.reports import report_item
 from annotation.ingest.values import FieldError, IncomingReport
 from annotation.models import Item
 from annotation.status import ApiScope
-from annotation.tasks import predict
 from annotation.web.openapi import answers
 from annotation.web.orjson_format import RowsParser
 from annotation.web.problems import BodyNotValid
@@ -48,8 +44,6 @@ class ReportsView(APIView):
             done = report_item(item_id=item_id, reports=reports, actor=actor_of(request))
         except Item.DoesNotExist:
             raise Http404(f"There is no item {item_id}.") from None
-        if done.new:
-            transaction.on_commit(partial(ring, predict))
         body = {
             "item": item_id,
             "reports_added": len(done.new),
@@ -68,7 +62,9 @@ def _reports_of(body: Any) -> tuple[IncomingReport, ...]:
     whole.refuse_unknown(("reports",))
     reports = read_reports(whole, "reports")
     if "reports" not in body:
-        errors = [FieldError(error.pointer.removeprefix("/reports/0"), error.detail) for error in errors]
+        errors = [
+            FieldError(error.pointer.removeprefix("/reports").removeprefix("/0"), error.detail) for error in errors
+        ]
     if not reports and not errors:
         errors.append(FieldError("/reports", "is empty: give at least one report."))
     if errors:

@@ -10,6 +10,8 @@ from django.utils.dateparse import parse_datetime
 
 from annotation.context.author_history import AuthorHistory, history_of
 from annotation.ingest.read_context import is_address
+from annotation.ingest.reports import first_of
+from annotation.ingest.values import IncomingReport
 from annotation.models import Author, Item, Report, User
 from annotation.status import ItemStatus
 
@@ -62,6 +64,7 @@ class ItemContext:
     before: Sequence[Message]
     after: Sequence[Message]
     metadata: Mapping[str, Any]
+    reason_hidden: bool = False
 
     @property
     def author_url(self) -> str:
@@ -85,7 +88,7 @@ class ItemContext:
     @property
     def first_reason(self) -> str:
         """The words of the report that the item came with; "" if there are none or they must stay hidden."""
-        return "" if not self.report_count else str(self.item.reason.get("text") or "")
+        return "" if self.reason_hidden else str(self.item.reason.get("text") or "")
 
 
 def context_of(*, item: Item, user: User, deciding: bool, judgement_hidden: bool = False) -> ItemContext:
@@ -95,7 +98,7 @@ def context_of(*, item: Item, user: User, deciding: bool, judgement_hidden: bool
     status, so that hidden gold looks like any other item. `judgement_hidden` leaves out reports by the guard itself.
     """
     hidden = judgement_hidden and tells_of_the_guard(item)
-    author = item.author
+    author, reports = item.author, [] if hidden else _reports(item)
     thread = item.thread or _coop_thread(item.metadata.get(COOP_CONTEXT))
     messages = [_message(row, author) for row in thread]
     metadata = shown_metadata(user, item, deciding=deciding)
@@ -106,11 +109,12 @@ def context_of(*, item: Item, user: User, deciding: bool, judgement_hidden: bool
         url=item.url if is_address(item.url) else "",
         author=author,
         history=None if author is None else history_of(author=author, item=item, user=user),
-        reports=[] if hidden or not item.report_count else _reports(item),
-        report_count=0 if hidden else item.report_count,
+        reports=reports,
+        report_count=0 if hidden else max(item.report_count, len(reports)),
         before=_ordered([one for one in messages if one.position != "after"]),
-        after=[one for one in messages if one.position == "after"],
+        after=_ordered([one for one in messages if one.position == "after"]),
         metadata=metadata,
+        reason_hidden=hidden,
     )
 
 
@@ -129,21 +133,25 @@ def tells_of_the_guard(item: Item) -> bool:
 
 
 def _reports(item: Item) -> list[ReportLine]:
-    return [_report(row) for row in item.reports.order_by("-id")[:SHOWN_REPORTS]]
+    if item.report_count:
+        return [_report(row, row.created_at) for row in item.reports.order_by("-id")[:SHOWN_REPORTS]]
+    return [_report(first, item.created_at) for first in first_of(item).values()]
 
 
-def _report(row: Report) -> ReportLine:
+def _report(row: Report | IncomingReport, came_in: datetime) -> ReportLine:
     given = dict(row.reason)
     text = given.pop("text", "")
     policy = next((given.pop(name) for name in POLICY_NAMES if name in given), "")
-    return ReportLine(
-        row.reporter, str(text or ""), str(policy or ""), tuple(given.items()), row.reported_at, row.created_at
-    )
+    return ReportLine(row.reporter, str(text or ""), str(policy or ""), tuple(given.items()), row.reported_at, came_in)
 
 
 def _ordered(messages: list[Message]) -> list[Message]:
-    """What the item answers first, then what came before it, each in the order that was given."""
-    return sorted(messages, key=lambda one: one.position != "parent")
+    """By their times if all have one, else in the order that was given."""
+    return sorted(messages, key=_time) if all(one.at for one in messages) else messages
+
+
+def _time(message: Message) -> float:
+    return message.at.timestamp() if message.at else 0.0
 
 
 def _message(row: Mapping[str, Any], author: Author | None) -> Message:

@@ -50,8 +50,11 @@ def read_author(reader: FieldReader, name: str) -> IncomingAuthor | None:
     within = _object(reader, name, {"id": value} if isinstance(value, str) else value, AUTHOR_FIELDS)
     if within is None:
         return None
+    before, known_as = len(reader.errors), _id(within, "id")
+    if not known_as and len(reader.errors) == before:
+        within.refuse("id", "is missing.")
     return IncomingAuthor(
-        id=_id(within, "id") or within.required("id", limit=MAX_PERSON),
+        id=known_as,
         name=within.text("name", limit=MAX_PERSON).strip(),
         url=read_address(within, "url"),
         created_at=within.moment("created_at"),

@@ -14,6 +14,7 @@ from annotation.ingest.values import IncomingReport
 from annotation.models import Event, GoldLabel, Item, Report, User
 from annotation.queues.priority import points_of_reports, points_while_pending
 from annotation.queues.reopen import reopen_item
+from annotation.queues.rules import route_reported
 from annotation.status import EventKind, ItemStatus, Lane, QueueOrder
 
 ASKED = 900  # of a query: SQLite takes 999 parameters
@@ -60,7 +61,7 @@ def add_reports(*, reports: Mapping[int, Reports], actor: User | None = None) ->
     unknown = _unknown(unknown)  # another process may have stored them before the lock was free
     rows, events, done = list[Report](), list[Event](), dict[int, Added]()
     for item in items:
-        first = _first_of(item)
+        first = first_of(item)
         new = {digest: one for digest, one in unknown.get(item.pk, {}).items() if digest not in first}
         rows += [_row(item.pk, digest, one, item.created_at) for digest, one in first.items()]
         rows += [_row(item.pk, digest, one, now) for digest, one in new.items()]
@@ -71,6 +72,7 @@ def add_reports(*, reports: Mapping[int, Reports], actor: User | None = None) ->
     Report.objects.bulk_create(rows)
     Item.objects.bulk_update(items, ["report_count", "priority"], batch_size=ASKED // 3)
     Event.objects.bulk_create(events)
+    route_reported(list(done))
     reopened = [item.pk for item in items if item.pk in done and _reopen(item, actor, now)]
     return done | {item_id: replace(done[item_id], reopened=True) for item_id in reopened}
 
@@ -107,8 +109,8 @@ def _in_parts(ids: Iterable[int]) -> Iterator[list[int]]:
         yield ordered[start : start + ASKED]
 
 
-def _first_of(item: Item) -> dict[str, IncomingReport]:
-    """Return the report that the item came with, if an earlier release stored no row for it."""
+def first_of(item: Item) -> dict[str, IncomingReport]:
+    """Return the report that the item came with, if it was stored without a row for it."""
     if item.report_count or (not item.reason and item.reported_at is None):
         return {}
     first = IncomingReport("", item.reason, item.reported_at)
@@ -121,7 +123,7 @@ def _count(item: Item, count: int) -> None:
     else:
         order = QueueOrder(item.queue.order)
         more = points_of_reports(order, count) - points_of_reports(order, item.report_count)
-    item.report_count, item.priority = count, round(item.priority + more, 6)
+    item.report_count, item.priority = count, item.priority + more
 
 
 def _reopen(item: Item, actor: User | None, now: datetime) -> bool:

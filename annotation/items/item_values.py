@@ -7,7 +7,9 @@ from typing import Any
 
 from django.db.models import F
 
+from annotation.context.item_context import tells_of_the_guard
 from annotation.database.kept_statements import Select
+from annotation.ingest.reports import first_of
 from annotation.ingest.values import ABOUT, ABOUT_FOR_REVIEWERS
 from annotation.items.search import ItemSearch
 from annotation.models import Assignment, Draft, GoldLabel, Item, Prediction
@@ -46,7 +48,7 @@ def item_with_all(item_id: int) -> dict[str, Any]:
     return {
         **content_of(item),
         **facts_of(item, ABOUT),
-        "report_count": item.report_count,
+        "report_count": max(item.report_count, len(first_of(item))),
         "status": item.status,
         "queue": item.queue.slug,
         "lane": item.lane,
@@ -109,13 +111,16 @@ def assignment_of(assignment: Assignment) -> dict[str, Any]:
     item, queue = assignment.item, assignment.queue
     draft = _DRAFT.first(item=item.pk, reviewer=assignment.reviewer_id)
     shown = judgement_shown(assignment, {"first": draft_first(assignment)})
+    content = content_of(item)
+    if not shown and tells_of_the_guard(item):
+        content |= {"reason": {}, "reports": []}
     return {
         "token": assignment.token,
         "expires_at": assignment.expires_at,
         "queue": queue.slug,
         "mode": assignment.review_mode,
         "demands": queue.demands,
-        "item": content_of(item),
+        "item": content,
         "prediction": prediction_of(item.prediction) if shown and item.prediction is not None else None,
         "draft": None if draft is None else draft.payload,
     }
@@ -162,7 +167,8 @@ def _author_of(item: Item) -> dict[str, Any] | None:
 
 def _reports_of(item: Item) -> list[dict[str, Any]]:
     if not item.report_count:
-        return []
+        first = first_of(item).values()
+        return [{"reporter": one.reporter, "reason": one.reason, "reported_at": one.reported_at} for one in first]
     rows = item.reports.order_by("id").values("reporter", "reason", "reported_at")[:MOST_REPORTS]
     return [dict(row) for row in rows]
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import ReviewerGroup, ReviewQueue, RoutingRule
 from annotation.predictions.active_policy import KnownCategory, active_policy_version, offered_categories
-from annotation.queues.conditions import NAMES
+from annotation.queues.conditions import HIGHEST, NAMES
 from annotation.status import Demand
 from guardapp.guard.taxonomy import Harmfulness, Modality
 
@@ -25,6 +25,7 @@ LABELS = {
     "lease_minutes": _("Lease minutes"),
     "fewest_seconds": _("Fewest seconds of a decision"),
     "sla_hours": _("Hours that an item may wait"),
+    "reopen_after_reports": _("New reports that reopen a decided item"),
     "open": _("Open: items are served"),
     "everybody": _("For everybody"),
     "groups": _("Groups"),
@@ -51,6 +52,9 @@ HINTS = {
     "audit_share": _("0 to 1. Always goes to people, whatever the guard says. Empty: as set for the installation."),
     "demands": _("A decision that finds harm is not taken without it."),
     "fewest_seconds": _("A faster decision is asked back once. 0: never."),
+    "reopen_after_reports": _(
+        "Counted since the decision; then people decide again, and the verdict stands until then. 0: never."
+    ),
     "sla_hours": _("An item that waits longer is shown as late. Empty: no limit."),
 }
 
@@ -89,6 +93,7 @@ class ConditionsForm(forms.Form):
 
     prefix = "if"
     sources = _words(_("Sources"), _("Several with commas between."))
+    authors = _words(_("Authors"), _("Ids of the platform, several with commas between."))
     modalities = _boxes(_("Modalities"), [(one.value, _(one.value)) for one in Modality])
     languages = _words(_("Languages"), _("BCP 47 codes as the senders name them: en, de, pt-BR."))
     categories = _boxes(_("Categories"), [])
@@ -103,6 +108,7 @@ class ConditionsForm(forms.Form):
         empty_value=None,
         choices=[("", _("any")), (1, _("1 mild")), (2, _("2 grave")), (3, _("3 severe"))],
     )
+    reports_from = forms.IntegerField(required=False, min_value=1, max_value=HIGHEST["reports_from"])
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -112,6 +118,7 @@ class ConditionsForm(forms.Form):
             ("score_to", _("Probability of harm at most"), _("0 to 1.")),
             ("disagreement_from", _("Disagreement at least"), _("Share of the guard's rollouts, 0 to 1.")),
             ("severity_from", _("Severity at least"), ""),
+            ("reports_from", _("Reports at least"), _("A waiting item is routed again with each report.")),
         ):
             self.fields[name].label, self.fields[name].help_text = label, hint
 
@@ -120,7 +127,7 @@ class ConditionsForm(forms.Form):
         """A form filled with stored conditions."""
         return cls(
             initial={
-                name: ", ".join(value) if name in ("sources", "languages", "versions") else value
+                name: ", ".join(value) if name in ("sources", "authors", "languages", "versions") else value
                 for name, value in conditions.items()
             }
         )
@@ -152,6 +159,7 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
             "fewest_seconds",
             "demands",
             "sla_hours",
+            "reopen_after_reports",
             "open",
             "everybody",
             "groups",

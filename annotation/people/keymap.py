@@ -38,6 +38,7 @@ ACTIONS: tuple[tuple[str, "StrOrPromise"], ...] = (
     ("o", _("Link a region of the frame to the step")),
     (",", _("Previous frame")),
     (".", _("Next frame")),
+    ("i", _("Show or hide the context")),
     ("b", _("Blur")),
     ("g", _("Grey")),
     ("m", _("Mute")),

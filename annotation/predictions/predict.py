@@ -191,7 +191,9 @@ def _store(version: ModelVersion, claim: Claim[Item], answers: dict[int, Answer]
     """Store the answers for items still claimed. Answers for items already predicted by this version are dropped."""
     now = timezone.now()
     with transaction.atomic():
-        held = list(claim.held().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue"))
+        held = list(
+            claim.held().filter(pk__in=answers).select_for_update(of=("self",)).select_related("queue", "author")
+        )
         rules, calibration = enabled_rules(), calibration_of(version)
         # the version is now in production, and its new predictions have rollouts
         Prediction.objects.filter(version=version, item__in=held, shadow=True).delete()

@@ -15,7 +15,8 @@ from guardapp.guard.taxonomy import Harmfulness, Modality
 # the annotations that `as_query` filters on; see `annotations`
 CATEGORIES_AS_TEXT, HARM = "categories_as_text", "harm"
 HARM_COLUMNS = ("prompt_harm", "prompt_score", "response_harm", "response_score")
-NAMES = ("sources", "modalities", "languages", "categories", "versions", "labels")
+NAMES = ("sources", "authors", "modalities", "languages", "categories", "versions", "labels")
+HIGHEST: Mapping[str, int] = {"severity_from": 3, "reports_from": 1_000_000}  # of the others, shares: 1
 CHOICES: Mapping[str, Collection[str]] = {
     "modalities": [modality.value for modality in Modality],
     "labels": [label.value for label in Harmfulness],
@@ -35,10 +36,11 @@ class Conditions:
     """Conditions on an item. All given ones must hold; one match per list is enough. Without any, every item matches.
 
     Scores are probabilities of harm of the prompt, else of the response, 0 to 1; `disagreement_from` is a share of
-    rollouts, 0 to 1; `severity_from` is 0 to 3.
+    rollouts, 0 to 1; `severity_from` is 0 to 3; `reports_from` is a number of reports.
     """
 
     sources: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()  # ids of the platforms
     modalities: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()  # codes named by the guard
@@ -48,6 +50,7 @@ class Conditions:
     score_to: float | None = None
     disagreement_from: float | None = None
     severity_from: int | None = None
+    reports_from: int | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Conditions":
@@ -77,6 +80,7 @@ class Conditions:
         named = set(prediction.categories) if prediction else set()
         return (
             (not self.sources or item.source in self.sources)
+            and (not self.authors or (item.author is not None and item.author.external_id in self.authors))
             and (not self.modalities or item.modality in self.modalities)
             and (not self.languages or item.language in self.languages)
             and (not self.categories or bool(named.intersection(self.categories)))
@@ -89,6 +93,7 @@ class Conditions:
                 or (prediction is not None and prediction.disagreement >= self.disagreement_from)
             )
             and (self.severity_from is None or item.severity >= self.severity_from)
+            and (self.reports_from is None or item.report_count >= self.reports_from)
         )
 
     def as_query(self) -> Q:
@@ -99,6 +104,7 @@ class Conditions:
         query = Q()
         for field, lookup in (
             ("sources", "source__in"),
+            ("authors", "author__external_id__in"),
             ("modalities", "modality__in"),
             ("languages", "language__in"),
             ("versions", "prediction__version__name__in"),
@@ -116,6 +122,8 @@ class Conditions:
             query &= Q(prediction__disagreement__gte=self.disagreement_from)
         if self.severity_from is not None:
             query &= Q(severity__gte=self.severity_from)
+        if self.reports_from is not None:
+            query &= Q(report_count__gte=self.reports_from)
         return query
 
     def annotations(self) -> dict[str, Any]:
@@ -155,7 +163,7 @@ def _words(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _number(name: str, value: Any) -> float:
-    highest = 3 if name == "severity_from" else 1
+    highest = HIGHEST.get(name, 1)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
         raise ConditionNotValid(name, _("must be a number from 0 to %(highest)s.") % {"highest": highest})
     return value

@@ -113,26 +113,42 @@ def reroute_some(*, limit: int = CHUNK) -> int:
             status=ItemStatus.READY,
             pk__gt=queue.rerouted_to,
         )
-        items = list(waiting.select_related("queue", "prediction__version").order_by("id")[:limit])
-        busy = _busy(items)
-        rules = enabled_rules()
-        moved = [
-            item
-            for item in items
-            if item.pk not in busy
-            and place(item=item, prediction=item.prediction, version=_version_of(item), rules=rules)
-        ]
-        free = [item for item in items if item.pk not in busy]
-        Item.objects.bulk_update(free, ["queue", "lane", "priority", "severity", "free_slots"])
-        Event.objects.bulk_create(
-            [
-                Event(kind=EventKind.REROUTED, item=item, detail={"from": queue.slug, "to": item.queue.slug})
-                for item in moved
-            ]
-        )
+        items = list(waiting.select_related("queue", "author", "prediction__version").order_by("id")[:limit])
+        _place_free(items, enabled_rules())
         mark: dict[str, Any] = {"rerouted_to": items[-1].pk if len(items) == limit else None}
         ReviewQueue.objects.filter(pk=queue.pk, rerouted_to=queue.rerouted_to).update(**mark)
     return len(items) or 1
+
+
+def route_reported(item_ids: Sequence[int]) -> None:
+    """Route waiting items whose number of reports has changed, if a rule asks for it.
+
+    Runs in the caller's transaction, which holds the locks on the items.
+    """
+    rules = enabled_rules()
+    if not any(rule.conditions.reports_from is not None for rule in rules):
+        return
+    waiting = Item.objects.filter(pk__in=item_ids, status=ItemStatus.READY)
+    _place_free(list(waiting.select_related("queue", "author", "prediction__version").order_by("id")), rules)
+
+
+def _place_free(items: Sequence[Item], rules: Sequence[Rule]) -> None:
+    """Place the items that nobody holds or has reviewed, and save them."""
+    busy = _busy(items)
+    free = [item for item in items if item.pk not in busy]
+    before = {item.pk: item.queue.slug for item in free}
+    moved = [
+        item
+        for item in free
+        if place(item=item, prediction=item.prediction, version=_version_of(item), rules=rules)
+    ]
+    Item.objects.bulk_update(free, ["queue", "lane", "priority", "severity", "free_slots"])
+    Event.objects.bulk_create(
+        [
+            Event(kind=EventKind.REROUTED, item=item, detail={"from": before[item.pk], "to": item.queue.slug})
+            for item in moved
+        ]
+    )
 
 
 def _busy(items: Sequence[Item]) -> set[int]:

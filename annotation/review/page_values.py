@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from annotation.context.item_context import ItemContext, context_of
 from annotation.media.shown import Medium, media_of
 from annotation.models import (
     Assignment,
@@ -102,6 +103,7 @@ class ReviewPage:
     first: Mapping[str, Any]
     policy: PolicyVersion
     categories: tuple[KnownCategory, ...]  # the policy's, and retired ones that the judgement or the work names
+    around: ItemContext
     history: list[Event]
     waiting: int
     blurred: bool
@@ -154,6 +156,7 @@ def review_page(assignment: Assignment) -> ReviewPage:
         first=payload.get("first") or {},
         policy=policy,
         categories=offered_categories(policy, _named(prediction, work, others)),
+        around=context_of(item=item, user=reviewer, deciding=True, judgement_hidden=not shown),
         history=_history(assignment),
         waiting=Item.objects.filter(queue=assignment.queue_id, status="ready", free_slots__gt=0)[:MOST_COUNTED].count(),
         blurred=_blurred(assignment),
@@ -186,7 +189,7 @@ def _history(assignment: Assignment) -> list[Event]:
     """The item's newest events; for hidden gold, only those of any new item, so that nobody recognises it."""
     events = assignment.item.events.select_related("actor").order_by("-id")
     if assignment.hidden_gold_id is not None:
-        events = events.filter(kind__in=[EventKind.INGESTED, EventKind.PREDICTED])
+        events = events.filter(kind__in=[EventKind.INGESTED, EventKind.PREDICTED, EventKind.REPORTED])
     return list(events[:40])
 
 

@@ -35,10 +35,11 @@ SETTLE_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A page by a name of its own."""
+    """A page by a name of its own. `key` is pressed before the picture is taken."""
 
     name: str
     address: str
+    key: str = ""
 
 
 def build() -> list[Shot]:
@@ -72,6 +73,7 @@ def _review_states() -> list[Shot]:
         "unparsed": scene.unparsed_item,
         "arabic": scene.arabic_item,
         "conversation": scene.conversation_item,
+        "context": scene.context_item,
         "blind": scene.text_item,
         "decide_first": scene.text_item,
     }
@@ -83,7 +85,10 @@ def _review_states() -> list[Shot]:
             )
         )
     ReviewQueue.objects.create(slug="state-empty", name="Reported: nothing")
-    return [Shot(f"review-{name}", f"/review/state-{name}/") for name in (*states, "empty")]
+    return [
+        Shot(f"review-{name}", f"/review/state-{name}/", "i" if name == "context" else "")
+        for name in (*states, "empty")
+    ]
 
 
 @contextmanager
@@ -168,9 +173,12 @@ def sign_in(page: Page) -> None:
     page.wait_for_url("**/")
 
 
-def take(page: Page, address: str, path: Path, *, whole: bool) -> None:
-    page.goto(address)
+def take(page: Page, shot: Shot, path: Path, *, whole: bool) -> None:
+    page.context.clear_cookies(name="guardapp_context")  # what a key has opened before
+    page.goto(shot.address)
     page.wait_for_load_state("networkidle")
+    if shot.key:
+        page.keyboard.press(shot.key)
     page.wait_for_timeout(SETTLE_MS)
     with Image.open(io.BytesIO(page.screenshot(full_page=whole))) as picture:
         picture.convert("RGB").save(path, "WEBP", quality=QUALITY, method=6)
@@ -199,7 +207,7 @@ def take_all(base: str, shots: list[Shot], out: Path, sizes: list[str], *, whole
             for scheme in SCHEMES:
                 page = opened(browser, base, size, scheme)
                 for shot in shots:  # the sign-in page comes first
-                    take(page, shot.address, out / f"{shot.name}-{size}-{scheme}.webp", whole=whole)
+                    take(page, shot, out / f"{shot.name}-{size}-{scheme}.webp", whole=whole)
                     if shot.name == LOGIN:
                         sign_in(page)
                 page.context.close()

@@ -2,6 +2,7 @@
 import "../shell/tabs.js";
 import "./media.js";
 import "./earlier.js";
+import "./context.js";
 import "./verdict.js";
 import "./adjudicate.js";
 import "./steps.js";

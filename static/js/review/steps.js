@@ -71,7 +71,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
-  const native = event.target.matches?.("input[type=radio], video");
+  const native = event.target.matches?.("input[type=radio], video") || event.target.closest?.("[data-scrolls]");
   if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !native && steps().length) {
     event.preventDefault();
     move(event.key === "ArrowDown" ? 1 : -1);

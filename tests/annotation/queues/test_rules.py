@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from annotation.items.move import move_items
-from annotation.models import Item, Prediction, QueueTally, ReviewQueue, RoutingRule
+from annotation.models import Author, Item, Prediction, QueueTally, ReviewQueue, RoutingRule
 from annotation.queues.conditions import ConditionNotValid, Conditions
 from annotation.queues.counts import renew_tallies, tally_is_enough
 from annotation.queues.rules import enabled_rules, move_rule, place, preview, reroute_some, route_again, save_rule
@@ -40,6 +40,8 @@ CAUGHT: list[tuple[dict[str, Any], set[str]]] = [
     ({"score_to": 0.3}, {"image"}),
     ({"disagreement_from": 0.5}, {"plain"}),
     ({"severity_from": 3}, {"severe"}),
+    ({"reports_from": 2}, {"severe"}),
+    ({"authors": ["u-17", "u-18"]}, {"image"}),
     ({"labels": ["harmful"], "score_to": 0.9, "disagreement_from": 0.1}, {"plain"}),
 ]
 CONDITIONS = [conditions for conditions, _ in CAUGHT]
@@ -54,9 +56,10 @@ def test_a_condition_catches_the_same_items_in_memory_and_in_the_database(
         "image": make_item(
             modality="image",
             language="de",
+            author=Author.objects.create(source="test", external_id="u-17"),
             prediction={"prompt_label": "unharmful", "categories": [], "prompt_score": 0.1},
         ),
-        "severe": make_item(severity=3, prediction={"categories": ["S9"], "prompt_score": 0.95}),
+        "severe": make_item(severity=3, report_count=2, prediction={"categories": ["S9"], "prompt_score": 0.95}),
         "none": make_item(predicted=False),
     }
     value = Conditions.of(conditions)
