@@ -4,9 +4,11 @@ Webhooks are posted here; annotation.media.fetch downloads pictures over the sam
 """
 
 import ipaddress
+import queue
 import socket
 import ssl
 import string
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from annotation.errors import ServiceError
+from annotation.outbound.addresses import Address, is_metadata, is_port, is_public, literal_of
 
 TIMEOUT_S = 10.0
 MOST_READ_BYTES = 4_096
@@ -50,13 +53,15 @@ def check_url(url: str) -> SplitResult:
         raise AddressNotAllowed(_("%(url)s is no address.") % {"url": url}) from error
     if place.scheme not in PORTS or not place.hostname:
         raise AddressNotAllowed(_("%(url)s is no http or https address.") % {"url": url})
-    if place.username or place.password or port == 0:
+    if "@" in place.netloc:
         raise AddressNotAllowed(_("An address has no user name and no password."))
-    try:
-        literal = ipaddress.ip_address(place.hostname)
-    except ValueError:
-        return place
-    _refuse_private(literal)
+    if "\\" in url or any(character.isspace() or not character.isprintable() for character in url):
+        raise AddressNotAllowed(_("%(url)s is no address.") % {"url": url})
+    if port is not None and not is_port(port):
+        words = _("Port %(port)s is not one of the web. Use 80, 443, or one from 1024.")
+        raise AddressNotAllowed(words % {"port": port})
+    if (literal := literal_of(_ascii_name(place))) is not None:
+        _refuse_private(literal)
     return place
 
 
@@ -122,19 +127,46 @@ def _ascii_name(place: SplitResult) -> str:
         raise AddressNotAllowed(_("%(url)s is no address.") % {"url": place.geturl()}) from error
 
 
-def address_of(host: str, port: int) -> str:
-    """One of the host's addresses. All must be allowed: a host that also resolves to an internal one is refused."""
-    found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+def address_of(host: str, port: int, deadline: float | None = None) -> str:
+    """One of the host's addresses. All must be allowed: a host that also resolves to an internal one is refused.
+
+    Raises AddressNotAllowed, OSError; TimeoutError if the names' servers do not answer before the deadline.
+    """
+    found = _addresses(host, port, deadline)
     for address in found:
         _refuse_private(ipaddress.ip_address(address.partition("%")[0]))
     return found[0]
 
 
-def _refuse_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    inner = address.ipv4_mapped or address.sixtofour if isinstance(address, ipaddress.IPv6Address) else None
-    if settings.WEBHOOKS_PRIVATE:
-        return
-    if not address.is_global or address.is_multicast or (inner is not None and not inner.is_global):
+def _addresses(host: str, port: int, deadline: float | None) -> list[str]:
+    # getaddrinfo knows no deadline, so it is asked in a thread of its own
+    answers: queue.SimpleQueue[list[str] | OSError | UnicodeError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put([str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        found = answers.get(timeout=None if deadline is None else _left(deadline))
+    except queue.Empty:
+        raise TimeoutError("timed out") from None
+    if isinstance(found, UnicodeError):
+        raise ConnectionError(str(found)) from found
+    if isinstance(found, OSError):
+        raise found
+    return found
+
+
+def _refuse_private(address: Address) -> None:
+    if is_metadata(address):
+        raise AddressNotAllowed(
+            _("%(address)s belongs to the cloud that this machine may run in, and is never called.")
+            % {"address": address}
+        )
+    if not settings.WEBHOOKS_PRIVATE and not is_public(address):
         raise AddressNotAllowed(
             _(
                 "%(address)s is an address of a private network. The operator can allow those: "
@@ -159,7 +191,7 @@ class _CheckedBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        address = address_of(host, port)
+        address = address_of(host, port, self.deadline)
         stream = self.plain.connect_tcp(address, port, _left(self.deadline), local_address, socket_options)
         return _TimedStream(stream, self.deadline)
 

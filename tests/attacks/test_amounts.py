@@ -34,7 +34,7 @@ from training.recipes.toml import MOST_CHARACTERS, from_toml, read_toml
 pytestmark = pytest.mark.django_db
 SMALL, TIMES = 4_000, 8
 # a small body's time is noise: what takes less than this for a large one is quick, however it grows
-QUICK_S = 0.25
+QUICK_S = 0.5
 SLACK = 3
 
 

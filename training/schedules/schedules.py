@@ -45,6 +45,9 @@ class ScheduleInput:
     launch: Mapping[str, Any] = field(default_factory=dict)
 
 
+MOST = {"hard_samples": 1_000_000, "agreement_window": 1_000_000, "min_hours": 24 * 366}
+
+
 def save_schedule(*, given: ScheduleInput, person: User, schedule: RetrainSchedule | None = None) -> RetrainSchedule:
     """Create a schedule, or change the given one. Raises ScheduleNotValid or ScheduleNameTaken."""
     _check(given)
@@ -134,6 +137,9 @@ def _check(given: ScheduleInput) -> None:
         raise ScheduleNotValid("agreement_window", _("at least 1."))
     if given.min_hours < 0:
         raise ScheduleNotValid("min_hours", _("at least 0."))
+    for name, most in MOST.items():
+        if getattr(given, name) > most:
+            raise ScheduleNotValid(name, _("at most %(most)s.") % {"most": f"{most:,}"})
     _check_settings(given)
 
 
