@@ -37,6 +37,8 @@ VALUES: dict[str, Any] = {
     "first": 77,
     "last": 78,
     "up_to": 2**63 - 2,
+    "version": 79,
+    "name": "guard%s",
 }
 SHAPES = [
     (Conditions(), (), False),
