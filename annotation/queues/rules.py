@@ -138,9 +138,7 @@ def _place_free(items: Sequence[Item], rules: Sequence[Rule]) -> None:
     free = [item for item in items if item.pk not in busy]
     before = {item.pk: item.queue.slug for item in free}
     moved = [
-        item
-        for item in free
-        if place(item=item, prediction=item.prediction, version=_version_of(item), rules=rules)
+        item for item in free if place(item=item, prediction=item.prediction, version=_version_of(item), rules=rules)
     ]
     Item.objects.bulk_update(free, ["queue", "lane", "priority", "severity", "free_slots"])
     Event.objects.bulk_create(

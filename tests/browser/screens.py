@@ -65,6 +65,7 @@ def _review_states() -> list[Shot]:
     """One queue a state, with one item in it."""
     from annotation.models import ReviewQueue
     from tests.browser import scene
+    from tests.browser.scene_context import context_item
 
     states = {
         "image": scene.image_item,
@@ -73,7 +74,7 @@ def _review_states() -> list[Shot]:
         "unparsed": scene.unparsed_item,
         "arabic": scene.arabic_item,
         "conversation": scene.conversation_item,
-        "context": scene.context_item,
+        "context": context_item,
         "blind": scene.text_item,
         "decide_first": scene.text_item,
     }

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import scene
+from tests.browser.scene_context import context_item
 from tests.browser.test_review_by_keyboard import next_item, sign_in
 from tests.factories import default_queue, make_user
 
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_the_thread_and_the_authors_history_are_read_by_keys_alone(page: Page) -> None:
-    item = scene.context_item(queue=default_queue())
+    item = context_item(queue=default_queue())
     sign_in(page, make_user())
     page.goto("/review/default/")
     next_item(page, item.external_id)
