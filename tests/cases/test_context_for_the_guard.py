@@ -1,5 +1,6 @@
 """What came before the judged exchange goes to the guard, and from there into training rows and exports, unchanged."""
 
+import hashlib
 import uuid
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import orjson
 import pytest
 from django.conf import settings
+from PIL import Image
 from pytest_django import Settings
 
 from annotation.exporting.formats import ExportFormat
 from annotation.exporting.stream import ExportRequest, export_lines
+from annotation.ingest.read_media import no_files
 from annotation.ingest.read_rows import read_row
 from annotation.ingest.store_items import ingest_items
 from annotation.models import Assignment, GoldLabel, Item
@@ -20,14 +23,20 @@ from annotation.review.assign import assign_next
 from annotation.review.decision import Decision
 from annotation.review.submit import submit_review
 from annotation.status import ReviewKind
+from guardapp.guard.engines.hf.encoding import encode, prompt_tokens
 from guardapp.guard.prompting import chat_messages
 from guardapp.guard.rl.concatenation import Labelled, pair_rows
 from guardapp.guard.splits import link_keys
-from guardapp.guard.taxonomy import Harmfulness
-from guardapp.guard.verdict import ContextMessage, Sample, Verdict
+from guardapp.guard.taxonomy import DEFAULT_CODES, Harmfulness, MediaKind, Task
+from guardapp.guard.verdict import ContextMessage, Decoding, Frame, Sample, SeenMedia, Verdict
 from tests.annotation.scripted_engine import HARMFUL, ScriptedEngine
-from tests.cases.test_conversations import ANSWER, LAST, MESSAGES, USER, image
+from tests.cases.test_conversations import ANSWER, LAST, MESSAGES, USER, image, picture
 from tests.factories import default_policy, default_queue, make_item, make_user, production
+from training.corpora.benchmark_rows import read_benchmark_row
+from training.corpora.corpus_rows import CorpusKind, read_corpus_row
+from training.corpora.decode_rows import DecodedRow, decoded_rows
+from training.corpora.records import Place, Record
+from training.corpora.values import ImportedRow
 from training.learning.rows import Row, read_rows, row_from_json
 from training.snapshots.rows import Drops, gold_rows
 from training.snapshots.split import split_row
@@ -121,6 +130,43 @@ def test_training_rows_and_exports_have_the_very_prompt_of_serving(with_pictures
     )
     record = exported(ExportFormat.CANONICAL)["item"]
     assert (record["text"], record["messages"]) == (user, item.messages)
+
+
+@pytest.mark.django_db
+def test_an_exported_conversation_comes_back_as_a_row_of_a_corpus_with_the_same_prompt() -> None:
+    default_queue()
+    first: dict[str, Any] = {"role": "user", "content": [image("red"), {"type": "text", "text": "a\r\n> b\n"}]}
+    _, sample = judged([MESSAGES[0], first, MESSAGES[2], {"role": "user", "content": [image("blue")]}])
+    shared = exported(ExportFormat.SHAREGPT)
+    files = {f"media/{hashlib.sha256(picture(one)).hexdigest()}.png": picture(one) for one in ("red", "blue")}
+    read = read_corpus_row(
+        Record(Place(1), shared), name="c", kind=CorpusKind.SFT, find=files.__getitem__, codes=DEFAULT_CODES
+    )
+    [found] = decoded_rows([read], source="c")
+    assert isinstance(found, DecodedRow), found
+    assert chat_messages(found.row.sample) == chat_messages(sample)
+    assert [medium.frames for medium in found.row.sample.media] == [medium.frames for medium in sample.media]
+
+
+def test_a_row_of_a_benchmark_keeps_the_messages_before_it() -> None:
+    value = {"id": "bench/1", "messages": MESSAGES, "prompt_label": "harmful"}
+    read = read_benchmark_row(Record(Place(1), value), task=Task.PROMPT, find=no_files)
+    assert isinstance(read, ImportedRow), read
+    assert (read.prompt, read.response, read.context) == (LAST, "With a saw.", CONTEXT)
+
+
+def test_the_starter_guard_reads_pictures_of_earlier_messages_in_their_place(starter: Any, tmp_path: Path) -> None:
+    for colour, size in (("red", (64, 64)), ("blue", (128, 64))):
+        Image.new("RGB", size, colour).save(tmp_path / f"{colour}.png")
+    media = tuple(SeenMedia(MediaKind.IMAGE, (Frame(tmp_path / f"{colour}.png"),)) for colour in ("red", "blue"))
+    context = (ContextMessage("user", "Look at this.", 1), CONTEXT[2])
+    sample = Sample("a", "And this one?", media=media, context=context)
+    encoded = encode(starter.processor, sample)
+    assert 0 <= prompt_tokens(starter.processor, sample) - len(encoded) <= len(media)
+    text = starter.tokenizer.decode(encoded.input_ids)
+    first, second = (text.index("<|image_pad|>"), text.rindex("<|vision_start|>"))
+    assert text.index("[user]") < first < text.index("> Look at this.") < text.index("Human user:") < second
+    assert starter.generate([sample], Decoding(max_new_tokens=8))[0][0].tokens > 0
 
 
 @pytest.mark.django_db

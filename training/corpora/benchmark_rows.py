@@ -12,7 +12,7 @@ from annotation.ingest.read_media import MediaFinder, files_in_folder, no_files
 from annotation.ingest.read_rows import DATASET_FIELDS, LABELS, read_row
 from annotation.ingest.values import FieldError, RowProblem
 from guardapp.guard.taxonomy import Harmfulness, Refusal, Task
-from guardapp.guard.verdict import Verdict
+from guardapp.guard.verdict import ContextMessage, Verdict
 from training.corpora.records import Record, records
 from training.corpora.values import BadRow, ImportedMedium, ImportedRow
 
@@ -88,6 +88,7 @@ def read_benchmark_row(record: Record, *, task: Task, find: MediaFinder) -> Impo
             categories=tuple(categories),
         ),
         media=tuple(ImportedMedium(medium) for medium in item.media),
+        context=tuple(ContextMessage.of(message) for message in item.messages),
         extra={"refusal": refusal} if refusal else {},
         value=value,
     )
