@@ -111,7 +111,12 @@ def _rollout_as_json(rollout: Rollout) -> dict[str, Any]:
     if rollout.parts:
         found["decisive"] = rollout.decisive
         found["parts"] = [
-            {"prompt": window.prompt, "response": window.response, "rollout": _rollout_as_json(part)}
+            {
+                "prompt": window.prompt,
+                "response": window.response,
+                "left_out": window.left_out,
+                "rollout": _rollout_as_json(part),
+            }
             for window, part in rollout.parts
         ]
     return found
@@ -136,7 +141,11 @@ def _rollout_of(given: dict[str, Any]) -> Rollout:
         given["response_score"],
         tuple(
             (
-                Window(tuple(part["prompt"]), None if part["response"] is None else tuple(part["response"])),
+                Window(
+                    tuple(part["prompt"]),
+                    None if part["response"] is None else tuple(part["response"]),
+                    part.get("left_out", 0),
+                ),
                 _rollout_of(part["rollout"]),
             )
             for part in given.get("parts", ())

@@ -30,7 +30,8 @@ def decisive_part(prediction: Prediction, sample: Sample) -> Sample:
     for row in prediction.windows or ():
         if row["decisive"]:
             response = row["response"]
-            return Window(tuple(row["prompt"]), None if response is None else tuple(response)).of(sample)
+            left_out = row.get("left_out", 0)
+            return Window(tuple(row["prompt"]), None if response is None else tuple(response), left_out).of(sample)
     return sample
 
 
@@ -72,6 +73,7 @@ def _window_row(window: Window, rollout: Rollout, *, decisive: bool) -> dict[str
     return {
         "prompt": list(window.prompt),
         "response": None if window.response is None else list(window.response),
+        **({"left_out": window.left_out} if window.left_out else {}),
         "completion": rollout.completion,
         "parsed": verdict is not None,
         "prompt_label": verdict and verdict.prompt,

@@ -45,30 +45,35 @@ class Earlier:
     text: str
     name: str
     media: tuple[Medium, ...]
+    left_out: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The earlier messages, and the media of the judged exchange."""
+    """The earlier messages, and the media of the judged exchange. The guard was not given the first `left_out`."""
 
     earlier: tuple[Earlier, ...]
     judged: tuple[Medium, ...]
+    left_out: int
 
 
 @register.simple_tag
 def conversation(item: Item, media: Sequence[Medium]) -> Conversation:
     """Divide an item's media between its earlier messages and what is judged."""
     by_number = {medium.number: medium for medium in media}
+    windows = item.prediction.windows if item.prediction is not None else None
+    left_out = windows[0].get("left_out", 0) if windows else 0
     earlier = tuple(
         Earlier(
             message["role"],
             message["text"],
             message.get("name", ""),
             tuple(by_number.pop(place) for place in message.get("media", ()) if place in by_number),
+            number < left_out,
         )
-        for message in item.messages
+        for number, message in enumerate(item.messages)
     )
-    return Conversation(earlier, tuple(by_number.values()))
+    return Conversation(earlier, tuple(by_number.values()), left_out)
 
 
 @register.simple_tag

@@ -61,6 +61,11 @@ class Sample:
     def modality(self) -> Modality:
         return modality_of(self.prompt, [medium.kind for medium in self.media])
 
+    def without_oldest(self, count: int) -> Self:
+        """The sample without its oldest messages of the context and their media."""
+        media = sum(message.media for message in self.context[:count])
+        return replace(self, context=self.context[count:], media=self.media[media:])
+
 
 def modality_of(prompt: str, kinds: list[MediaKind]) -> Modality:
     """Return what a sample contains. Video takes precedence over image; an image with a prompt is text-image."""
@@ -91,13 +96,18 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a sample: characters [start, end) of the prompt and of the response; None: none of the response."""
+    """A part of a sample: characters [start, end) of the prompt and of the response; None: none of the response.
+
+    `left_out` is how many of the oldest messages of its context it is judged without.
+    """
 
     prompt: tuple[int, int]
     response: tuple[int, int] | None = None
+    left_out: int = 0
 
     def of(self, sample: "Sample") -> "Sample":
-        """The sample cut down to this part, with all media."""
+        """The sample cut down to this part, with all media but those of messages left out."""
+        sample = sample.without_oldest(self.left_out) if self.left_out else sample
         response = None if self.response is None else (sample.response or "")[slice(*self.response)]
         return replace(sample, prompt=sample.prompt[slice(*self.prompt)], response=response)
 
