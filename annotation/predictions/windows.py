@@ -51,7 +51,13 @@ class ShownWindow:
 
 
 def shown_windows(prediction: Prediction, item: Item) -> list[ShownWindow]:
-    """The windows of a prediction in order, without texts that each of them had as a whole."""
+    """The windows of a prediction in order, without texts that each of them had as a whole; empty if there is one.
+
+    The guard read the whole exchange in one window if only messages before it were left out.
+    """
+    rows = prediction.windows or ()
+    if len(rows) < 2:
+        return []
     return [
         ShownWindow(
             number,
@@ -64,7 +70,7 @@ def shown_windows(prediction: Prediction, item: Item) -> list[ShownWindow]:
             row["parsed"],
             row["decisive"],
         )
-        for number, row in enumerate(prediction.windows or (), start=1)
+        for number, row in enumerate(rows, start=1)
     ]
 
 

@@ -2,15 +2,18 @@
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from guardapp.guard.verdict import Window
+from guardapp.guard.verdict import Sample, Window
 
 # a text up to this share of the room is whole in each window of the other one
 BESIDE = 0.5
 # of the prompt, before each window of the response where both are long
 PROMPT_BEFORE = 0.25
+# of the room, that the context of a conversation takes at most beside an exchange that is cut
+CONTEXT_SHARE = 0.5
 TRIES = 24
 JOINER = "\u200d"
 _REGIONAL = re.compile("[\U0001f1e6-\U0001f1ff]")
@@ -23,6 +26,22 @@ _ENDS = (
     re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*\s+|[\u3002\uff01\uff1f\u0964\u0965\u06d4]"),
     re.compile(r"\s+"),
 )
+
+
+def oldest_left_out(sample: Sample, limit: int, tokens: Callable[[Sample], int]) -> int:
+    """How many of the oldest messages of the context to leave out; 0 if it leaves room enough below `limit` tokens."""
+
+    def has_room(count: int) -> bool:
+        shorter = sample.without_oldest(count)
+        frame = replace(shorter, prompt="", response=None if sample.response is None else "")
+        return tokens(frame) <= CONTEXT_SHARE * limit or tokens(shorter) <= limit
+
+    return bisect_left(range(len(sample.context)), True, key=has_room)
+
+
+def whole(sample: Sample) -> Window:
+    """The window of all of prompt and response."""
+    return Window((0, len(sample.prompt)), None if sample.response is None else (0, len(sample.response)))
 
 
 def cut_before(text: str, at: int, least: int, farthest: int | None = None) -> int:

@@ -5,22 +5,20 @@ and as much text as fits beside them. Where only one of prompt and response is l
 one; where both are, the prompt is judged first, then the response after the end of the prompt.
 
 The context of a conversation is whole in each window. If it leaves too little room, its oldest messages are left out,
-as few as possible: until the exchange fits, or the context takes CONTEXT_SHARE of the room at most.
+as few as possible: until the exchange fits, or the context takes half of the room at most.
 """
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from guardapp.guard.cutting import Cutter
+from guardapp.guard.cutting import Cutter, oldest_left_out, whole
 from guardapp.guard.protocol import Engine, FlowingEngine, MeasuringEngine, Order, SampleTooLong
 from guardapp.guard.taxonomy import Harmfulness
 from guardapp.guard.verdict import Decoding, Judgement, Rollout, Sample, Verdict, Window
 
 # texts are cut by counting tokens of parts, which are a few more than those of the whole
 SPARE_TOKENS = 16
-CONTEXT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +221,10 @@ def windows_of(
     total = engine.prompt_tokens(sample)
     if total <= limit:
         return ()
-    if windowing.most > 1 and (left_out := _left_out(engine, sample, limit)):
+    if windowing.most > 1 and (left_out := oldest_left_out(sample, limit, engine.prompt_tokens)):
         try:
             shorter = sample.without_oldest(left_out)
-            windows = windows_of(engine, shorter, max_new_tokens, windowing) or (_whole(sample),)
+            windows = windows_of(engine, shorter, max_new_tokens, windowing) or (whole(sample),)
         except SampleTooLong as error:
             raise SampleTooLong(total, error.limit) from None
         return tuple(replace(window, left_out=left_out) for window in windows)
@@ -243,21 +241,6 @@ def windows_of(
     if windows is None or any(engine.prompt_tokens(window.of(sample)) > limit for window in windows):
         raise SampleTooLong(total, min(frame + cutter.reads, total - 1))
     return windows
-
-
-def _left_out(engine: MeasuringEngine, sample: Sample, limit: int) -> int:
-    """How many of the oldest messages of the context to leave out; 0 if it leaves room enough."""
-
-    def has_room(count: int) -> bool:
-        shorter = sample.without_oldest(count)
-        frame = replace(shorter, prompt="", response=None if sample.response is None else "")
-        return engine.prompt_tokens(frame) <= CONTEXT_SHARE * limit or engine.prompt_tokens(shorter) <= limit
-
-    return bisect_left(range(len(sample.context)), True, key=has_room)
-
-
-def _whole(sample: Sample) -> Window:
-    return Window((0, len(sample.prompt)), None if sample.response is None else (0, len(sample.response)))
 
 
 def merged(windows: Sequence[Window], rollouts: Sequence[Rollout]) -> Rollout:

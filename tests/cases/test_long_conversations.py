@@ -117,3 +117,4 @@ def test_the_prediction_and_the_page_say_how_many_were_left_out(
         shown = client.get(page).content.decode()
         assert f"it was not given the first {left} of them" in shown
         assert shown.count("not given to the guard") == left
+        assert "Read in" not in shown and "data-show-decisive" not in shown
