@@ -224,10 +224,10 @@ def windows_of(
     if windowing.most > 1 and (left_out := oldest_left_out(sample, limit, engine.prompt_tokens)):
         try:
             shorter = sample.without_oldest(left_out)
-            windows = windows_of(engine, shorter, max_new_tokens, windowing) or (whole(sample),)
+            parts = windows_of(engine, shorter, max_new_tokens, windowing) or (whole(sample),)
         except SampleTooLong as error:
             raise SampleTooLong(total, error.limit) from None
-        return tuple(replace(window, left_out=left_out) for window in windows)
+        return tuple(replace(part, left_out=left_out) for part in parts)
     frame = engine.prompt_tokens(replace(sample, prompt="", response=None if sample.response is None else ""))
     room = limit - frame - SPARE_TOKENS
     overlap = min(windowing.overlap, room // 4)

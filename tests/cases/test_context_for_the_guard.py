@@ -139,9 +139,8 @@ def test_an_exported_conversation_comes_back_as_a_row_of_a_corpus_with_the_same_
     _, sample = judged([MESSAGES[0], first, MESSAGES[2], {"role": "user", "content": [image("blue")]}])
     shared = exported(ExportFormat.SHAREGPT)
     files = {f"media/{hashlib.sha256(picture(one)).hexdigest()}.png": picture(one) for one in ("red", "blue")}
-    read = read_corpus_row(
-        Record(Place(1), shared), name="c", kind=CorpusKind.SFT, find=files.__getitem__, codes=DEFAULT_CODES
-    )
+    record = Record(Place(1), shared)
+    read = read_corpus_row(record, name="c", kind=CorpusKind.SFT, find=lambda name: files[name], codes=DEFAULT_CODES)
     [found] = decoded_rows([read], source="c")
     assert isinstance(found, DecodedRow), found
     assert chat_messages(found.row.sample) == chat_messages(sample)
