@@ -21,7 +21,7 @@ from annotation.status import TOO_LONG, EventKind, ItemStatus
 # delay before retrying an item after a disk or store failure, so that it does not hold up other items
 REST = timedelta(seconds=10)
 WORKER_DIED = "worker_died"
-APART_BATCH = 4
+APART_BATCH = 4  # long items claimed at once while no others wait
 STORED_FIELDS = [
     "status",
     "queue",
@@ -58,12 +58,12 @@ def claim_pending(*, limit: int) -> Claim[Item]:
     The claim is empty if nothing is pending.
     """
     others = _next(~Q(apart=True), limit)
-    return others if others.rows else claim_apart()
+    return others if others.rows else claim_apart(limit=min(limit, APART_BATCH))
 
 
-def claim_apart() -> Claim[Item]:
+def claim_apart(*, limit: int) -> Claim[Item]:
     """Claim the next items that are long, or one that an attempt failed on."""
-    return _next(Q(apart=True), APART_BATCH)
+    return _next(Q(apart=True), limit)
 
 
 def _next(which: Q, limit: int) -> Claim[Item]:

@@ -49,7 +49,7 @@ class Turns:
     def claim(self, limit: int) -> Claim[Item]:
         """Claim the next items, at most `limit`. The claim is empty if nothing is pending."""
         self._on_credit = False
-        if self._credit > 0 and (apart := claim_apart()).rows:
+        if self._credit > 0 and (apart := claim_apart(limit=1)).rows:
             self._on_credit = True
             return apart
         return claim_pending(limit=limit)
