@@ -62,6 +62,8 @@ NO_PAGES = {
     "export_files": "a part of the export page",
     "frame": "a picture",
     "asset": "a medium",
+    "asset_copy": "a picture",
+    "asset_frame": "a picture",
     "training:metrics_file": "a file",
     "training:metrics_csv": "a file",
     "training:chart_csv": "a file",
