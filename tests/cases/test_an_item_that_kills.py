@@ -103,7 +103,7 @@ def test_long_items_do_not_hold_ordinary_ones_that_came_after_them() -> None:
     assert (done.count, done.apart) == (1, 3)
     assert engine.asked == [["How do I bake bread?"]]
     assert Item.objects.filter(pk__in=[item.pk for item in long], apart=True, attempts=0).count() == 3
-    assert predict_pending(engine=engine, version=production_version(), limit=8).count == 3
+    assert sum(predict_pending(engine=engine, version=production_version(), limit=8).count for _ in range(3)) == 3
 
 
 class CountingEngine(ScriptedEngine):
