@@ -3,13 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import Any
 
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from annotation.insights.table import MOST_REVIEWS, Cell, Insight, share, week_of, weeks_since
 from annotation.models import GoldLabel, Review
 from annotation.predictions.active_policy import active_policy_version, known_categories
 from annotation.status import ErrorKind
+from guardapp.guard.measures.calibration import reliability
+from guardapp.guard.taxonomy import Harmfulness
 
 MOST_CATEGORIES = 6  # lines in one chart
 # gold labels in one chart, spread over its weeks
@@ -80,17 +84,39 @@ def errors(since: datetime) -> Insight:
     )
 
 
+def how_sure(since: datetime) -> Insight:
+    """The share of harmful gold of prompts by the guard's probability of harm. Equal shares are perfect calibration."""
+    harm = Coalesce("prediction__prompt_harm", "prediction__prompt_score")
+    known = [(score, label) for label, score in _newest_gold(since, "prompt_label", harm) if score is not None]
+    bins = reliability([score for score, _ in known], [label == Harmfulness.HARMFUL for _, label in known])
+    return Insight(
+        "how-sure",
+        _("How sure, and how right"),
+        _("Share of harmful gold labels of prompts, by the probability of harm that the guard gave them."),
+        (_("probability of harm"), _("mean"), _("harmful"), _("items")),
+        [(f"{one.low:.1f}–{one.high:.1f}", one.mean_score, one.positives, one.n) for one in bins],
+        "bar",
+        (1, 2),
+        (1, 2),
+    )
+
+
 def _against_gold(since: datetime) -> Iterable[tuple[datetime, str | None, str | None, list[str]]]:
+    """When each of the newest gold labels settled, its prompt label, the guard's, and its categories."""
+    return _newest_gold(since, "settled_at", "prompt_label", "prediction__prompt_label", "categories")
+
+
+def _newest_gold(since: datetime, *columns: Any) -> Iterable[tuple[Any, ...]]:
     """The newest gold of each week. A sample of a few thousand is enough to estimate the share."""
     gold = (
         GoldLabel.objects.standing()
         .filter(prediction__isnull=False, prompt_label__isnull=False)
         .order_by("-settled_at")
     )
-    columns = gold.values_list("settled_at", "prompt_label", "prediction__prompt_label", "categories")
+    values = gold.values_list(*columns)
     weeks = weeks_since(since)
     for begin, end in weeks:
-        yield from columns.filter(settled_at__gte=begin, settled_at__lt=end)[: MOST_GOLD // len(weeks)]
+        yield from values.filter(settled_at__gte=begin, settled_at__lt=end)[: MOST_GOLD // len(weeks)]
 
 
 def error_kinds(*, since: datetime) -> dict[str, Counter[str]]:

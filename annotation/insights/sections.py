@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext_noop
 
 from annotation.insights.flow import backlog, exposure, pace, throughput
-from annotation.insights.guard import drift, drift_by_category, errors
+from annotation.insights.guard import drift, drift_by_category, errors, how_sure
 from annotation.insights.quality import (
     agreement_by_category,
     agreement_by_week,
@@ -34,6 +34,7 @@ SECTIONS: Mapping[str, Mapping[str, Callable[[datetime], Insight]]] = {
     gettext_noop("Guard"): {
         "drift": drift,
         "drift-by-category": drift_by_category,
+        "how-sure": how_sure,
         "versions-on-known": versions_on_hidden_gold,
         "errors": errors,
     },

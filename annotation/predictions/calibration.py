@@ -1,6 +1,7 @@
 """The calibration of a version: stored when an evaluation ends, applied to the predictions made from then on."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,8 @@ from annotation.database.kept_statements import Select
 from annotation.models import Calibration, ModelVersion, Prediction
 from guardapp.guard import how_sure
 from guardapp.guard.how_sure import SHIPPED, SIDES, Calibrator, HowSure, Method, Sampling, sampling_of
+
+logger = logging.getLogger(__name__)
 
 _NEWEST = Select(lambda version: Calibration.objects.filter(version=version).order_by("-id")[:1])
 _NEWEST_BY_NAME = Select(
@@ -87,11 +90,28 @@ def store_calibration(
 
 
 def adopt_shipped(version: ModelVersion, folder: Path) -> Calibration | None:
-    """Put the calibration in force that a checkpoint's folder ships with, if the version has none yet."""
+    """Put the calibration in force that a checkpoint's folder ships with, if the version has none yet.
+
+    A file that cannot be used is logged: the guard serves without it.
+    """
     shipped = folder / SHIPPED
     if not shipped.is_file() or Calibration.objects.filter(version=version).exists():
         return None
-    return store_calibration(version=version, evaluation=None, **json.loads(shipped.read_text(encoding="utf-8")))
+    try:
+        given = json.loads(shipped.read_text(encoding="utf-8"))
+        for of_side in given["fits"].values():
+            for fitted in of_side.values():
+                Calibrator.from_json(fitted["calibrator"]).of(0.5)
+        return store_calibration(
+            version=version,
+            evaluation=None,
+            rows_of=str(given["rows_of"]),
+            rollouts=int(given["rollouts"]),
+            fits=given["fits"],
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        logger.warning("%s cannot be used (%s): %s is not calibrated", shipped, error, version)
+        return None
 
 
 def told(prediction: Prediction, side: how_sure.Side) -> Told:

@@ -23,7 +23,7 @@ from guardapp.guard.verdict import Rollout
 Side = Literal["prompt", "response"]
 SIDES: tuple[Side, ...] = ("prompt", "response")
 # in a checkpoint's folder: the calibration that it ships with, as the arguments of `store_calibration`
-SHIPPED = "calibration.json"
+SHIPPED = "harm_calibration.json"
 # a marginal nearer to 0 or 1 counts as this near: its logit must be finite
 NEAREST = 1e-4
 

@@ -135,3 +135,13 @@ def test_a_guard_that_ships_a_calibration_starts_with_it(version: ModelVersion, 
     first = adopt_shipped(version, tmp_path)
     assert first is not None and first.evaluation is None
     assert adopt_shipped(version, tmp_path) is None and Calibration.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["{", "[]", "{}", '{"rows_of": "x", "rollouts": 4, "fits": {"prompt": {"greedy": 1}}}', "\udcff"]
+)
+def test_a_shipped_calibration_that_cannot_be_used_keeps_no_guard_from_serving(
+    version: ModelVersion, tmp_path: Path, words: str
+) -> None:
+    (tmp_path / SHIPPED).write_bytes(words.encode("utf-8", "surrogateescape"))
+    assert adopt_shipped(version, tmp_path) is None and not Calibration.objects.exists()

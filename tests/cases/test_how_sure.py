@@ -22,6 +22,7 @@ from tests.annotation.guard_process import serving
 from tests.annotation.scripted_engine import HARMFUL, ScriptedEngine
 from tests.cases.sure_guard import Sure, alone_in_its_opinion, calibrate, half_of_it_parses, predicted, review_page_of
 from tests.factories import default_policy, default_queue, make_item, make_user, production
+from tests.training.rows import make_gold
 
 pytestmark = pytest.mark.django_db
 
@@ -195,3 +196,14 @@ def test_calibration_costs_one_query_a_batch_and_none_a_prediction(
         read = [query["sql"] for query in asked.captured_queries if 'FROM "annotation_calibration"' in query["sql"]]
         counts.append(len(read))
     assert counts == [1, 1]
+
+
+def test_an_insight_holds_the_number_against_what_people_settled(version: ModelVersion, client: Client) -> None:
+    for label, harm in [("harmful", 0.92), ("harmful", 0.97), ("unharmful", 0.95), ("unharmful", 0.12)]:
+        make_gold(
+            make_user(), label=label, prediction={"prompt_score": 0.5, "prompt_marginal": harm, "prompt_harm": harm}
+        )
+    client.force_login(make_user(Role.LEAD))
+    rows = client.get(reverse("insight_csv", args=["how-sure"])).text.splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == ["0.1–0.2", "0.9–1.0"]
+    assert rows[2].split(",")[3] == "3" and float(rows[2].split(",")[2]) == pytest.approx(2 / 3, abs=1e-3)

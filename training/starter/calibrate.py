@@ -1,7 +1,7 @@
 """Calibrate the shipped starter on the rows that its build holds out, without training it:
 `python -m training.starter.calibrate --data DATA_DIR --out guardapp/starter --seed 17`.
 
-Evaluates the weights in `--out` with the project's evaluation job and writes calibration.json beside them. If
+Evaluates the weights in `--out` with the project's evaluation job and writes its calibration beside them. If
 interrupted, the same command continues.
 """
 
