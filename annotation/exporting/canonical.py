@@ -1,4 +1,4 @@
-"""The canonical format: the complete record of each reviewed item.
+"""The canonical format: the complete record of each reviewed item, which `importing` reads again.
 
 It drops no rows; all other formats are projections of it.
 
@@ -7,6 +7,7 @@ are file names in an archive (`archive=zip`); in the media store, the same files
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,18 +15,40 @@ import orjson
 from orjson import Fragment
 
 from annotation.exporting.projection import Drop, completion_of, texts_of
-from annotation.exporting.values import ExportedReview, Json, ReviewedRow, moment
+from annotation.exporting.values import ExportedReview, History, Json, ReviewedRow, WholeRow, moment, moment_or_none
+from annotation.exporting.whole_rows import rollout_of, version_of
 from annotation.status import StepMark
 
 VALUE_OF_MARK = {StepMark.RIGHT.value: 1, StepMark.UNSURE.value: 0, StepMark.WRONG.value: -1}
 
 
+# Version 1 was the record without "format", whose reviews, prediction and item had fewer fields.
+FORMAT, VERSION = "guardapp.canonical", 2
+# what JSON of any shape becomes: part of the record, or in the columns of Parquet its text
+Free = Callable[[str], Any]
+
+
 def canonical(row: ReviewedRow) -> dict[str, Any]:
+    assert isinstance(row, WholeRow)
+    return _record(row, Fragment)
+
+
+def canonical_in_columns(row: ReviewedRow) -> dict[str, Any]:
+    """The same for Parquet, whose columns have one type: JSON of any shape is text there."""
+    assert isinstance(row, WholeRow)
+    return _record(row, str)
+
+
+def _record(row: WholeRow, free: Free) -> dict[str, Any]:
     media = [{"uri": one.uri, "sha256": one.sha256, "mime": one.mime, "kind": one.kind.value} for one in row.media]
     system, text = texts_of(row, image="<image>", video="<video>")
     completion = completion_of(row)
     rollouts = orjson.loads(row.rollouts) if row.rollouts else []
+    history = row.history or _NO_HISTORY
     return {
+        "format": FORMAT,
+        "version": VERSION,
+        "definitions": None if history.definitions == "null" else free(history.definitions),
         "item": {
             "id": row.item_id,
             "source": row.source,
@@ -36,6 +59,22 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
             "response": row.response,
             "messages": Fragment(row.messages),
             "media": media,
+            "metadata": free(row.metadata),
+            "reason": free(row.item_reason),
+            "reported_at": moment_or_none(row.reported_at),
+            "language": row.language,
+            "url": row.url,
+            "author": None if row.author is None else free(row.author),
+            "thread": free(row.thread),
+            "reports": free(row.reports),
+            "created_at": moment(row.came_in_at),
+            "withdrawn_at": moment_or_none(row.withdrawn_at),
+            "status": row.status,
+            "queue": row.queue,
+            "lane": row.lane,
+            "round": row.round,
+            "severity": row.severity,
+            "priority": row.priority,
         },
         "model_input": {
             "prompt_sha256": _prompt_sha256(system, text),
@@ -43,33 +82,18 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
             "policy_version": row.policy[1],
             "media_seen": Fragment(row.media_seen or "null") if row.media else [],
         },
-        "model": None
-        if row.completion is None
-        else {
-            "version": row.version,
-            "output_raw": row.completion,
-            "steps": Fragment(row.guard_steps or "null"),
-            "verdict": _verdict(row.guard_prompt_label, row.guard_response_label, row.guard_categories)
-            if row.parsed
-            else None,
-            "rollouts": [
-                {
-                    "text": one["completion"],
-                    "verdict": {"prompt": one["prompt_label"], "response": one["response_label"]}
-                    if one["parsed"]
-                    else None,
-                    "parsed": one["parsed"],
-                }
-                for one in rollouts
-            ],
-            "disagreement": row.disagreement,
-        },
-        "review": [_review(review) for review in row.reviews],
+        "model": None if row.completion is None else _model(row, rollouts, free),
+        "review": [_review(review, row, free) for review in row.reviews],
         "final": {
+            "id": row.gold_id,
+            "review": row.review_id,
             "verdict": _verdict(row.prompt_label, row.response_label, row.categories),
             "source": row.gold_source,
+            "policy_id": row.policy[0],
             "policy_version": row.policy[1],
             "at": moment(row.created_at),
+            "settled_at": moment(row.settled_at),
+            "stale_at": moment_or_none(row.stale_at),
         },
         "target": {
             "steps": Fragment(row.target_steps),
@@ -86,108 +110,53 @@ def canonical(row: ReviewedRow) -> dict[str, Any]:
                 for one in rollouts
             ),
         },
+        "events": free(f"[{row.events}]"),
+        "history": {
+            "review": [
+                {**_review(review, row, free), "taken_back_at": moment_or_none(review.retracted_at)}
+                for review in history.taken_back
+            ],
+            "gold": free(history.gold),
+            "predictions": free(history.predictions),
+            "appeals": free(history.appeals),
+            "hidden_gold": None if history.hidden_gold == "null" else free(history.hidden_gold),
+        },
         "split": None,
         "dataset_version": None,
     }
 
 
-def columns(pa: Any, with_media: bool) -> Any:
-    """Return the schema, which is the same with and without media."""
-    text, words, whole, number, moment = (
-        pa.string(),
-        pa.list_(pa.string()),
-        pa.int64(),
-        pa.float64(),
-        pa.timestamp("us", "UTC"),
-    )
-
-    def rows(**fields: Any) -> Any:
-        return pa.list_(pa.struct(fields))
-
-    verdict = pa.struct({"prompt": text, "response": text, "categories": words})
-    labels = pa.struct({"prompt": text, "response": text})
-    seen = rows(
-        asset=text,
-        folder=text,
-        reader=text,
-        kind=text,
-        codec=text,
-        source_frames=whole,
-        whole=pa.bool_(),
-        timestamps=pa.list_(number),
-        width=whole,
-        height=whole,
-    )
-    links = rows(
-        step=whole,
-        kind=text,
-        medium=whole,
-        index=whole,
-        x=number,
-        y=number,
-        w=number,
-        h=number,
-        field=text,
-        start=whole,
-        end=whole,
-    )
-    return pa.schema(
-        {
-            "item": pa.struct(
-                {
-                    "id": whole,
-                    "source": text,
-                    "external_id": text,
-                    "modality": text,
-                    "text": text,
-                    "request": text,
-                    "response": text,
-                    "messages": rows(role=text, text=text, name=text, media=pa.list_(whole)),
-                    "media": rows(uri=text, sha256=text, mime=text, kind=text),
-                }
-            ),
-            "model_input": pa.struct(
-                {"prompt_sha256": text, "policy_id": text, "policy_version": whole, "media_seen": seen}
-            ),
-            "model": pa.struct(
-                {
-                    "version": text,
-                    "output_raw": text,
-                    "steps": words,
-                    "verdict": verdict,
-                    "rollouts": rows(text=text, verdict=labels, parsed=pa.bool_()),
-                    "disagreement": number,
-                }
-            ),
-            "review": rows(
-                reviewer_pseudonym=text,
-                kind=text,
-                verdict=verdict,
-                step_labels=pa.list_(whole),
-                edits=pa.list_(pa.struct({"step": whole, "from": text, "to": text})),
-                links=links,
-                severity=whole,
-                confidence=whole,
-                note=text,
-                reason=text,
-                error_kinds=words,
-                lead_time_ms=whole,
-                mode=text,
-                lane=text,
-                at=moment,
-            ),
-            "final": pa.struct({"verdict": verdict, "source": text, "policy_version": whole, "at": moment}),
-            "target": pa.struct({"steps": words, "source": text, "completion": text}),
-            "hard": pa.struct({"errors": words, "n": whole, "wrong_rollouts": whole}),
-            "split": text,
-            "dataset_version": text,
-        }
-    )
+_NO_HISTORY = History()
 
 
-def _review(review: ExportedReview) -> dict[str, Any]:
+def _model(row: WholeRow, rollouts: list[dict[str, Any]], free: Free) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "output_raw": row.completion,
+        "steps": Fragment(row.guard_steps or "null"),
+        "verdict": _verdict(row.guard_prompt_label, row.guard_response_label, row.guard_categories)
+        if row.parsed
+        else None,
+        "rollouts": [rollout_of(one) for one in rollouts],
+        "disagreement": row.disagreement,
+        "prompt_score": row.prompt_score,
+        "response_score": row.response_score,
+        "prompt_marginal": row.prompt_marginal,
+        "response_marginal": row.response_marginal,
+        "prompt_harm": row.prompt_harm,
+        "response_harm": row.response_harm,
+        "windows": None if row.windows is None else free(row.windows),
+        "tokens": row.tokens,
+        "latency_ms": row.latency_ms,
+        "policy": row.policy_in_prompt,
+        "at": moment_or_none(row.predicted_at),
+    }
+
+
+def _review(review: ExportedReview, row: WholeRow, free: Free) -> dict[str, Any]:
     labels, edits, links = _NO_STEPS if review.steps == "[]" else _steps(orjson.loads(review.steps))
     return {
+        "id": review.review_id,
         "reviewer_pseudonym": review.pseudonym,
         "kind": review.kind,
         "verdict": _verdict(review.prompt_label, review.response_label, review.categories),
@@ -203,7 +172,23 @@ def _review(review: ExportedReview) -> dict[str, Any]:
         "mode": review.mode,
         "lane": review.lane,
         "at": moment(review.created_at),
+        "steps": free(review.steps),
+        "seconds": review.seconds,
+        "round": review.round,
+        "version": _version(review.prediction_id, row),
+        "policy_id": review.policy[0],
+        "policy_version": review.policy[1],
+        "first": {"prompt": review.first_prompt_label, "response": review.first_response_label},
+        "upholds": review.upholds_id,
+        "bulk": review.bulk_id,
+        "hidden_gold": review.hidden_gold_id is not None,
     }
+
+
+def _version(prediction_id: int | None, row: WholeRow) -> str | None:
+    if prediction_id == row.prediction_id:
+        return row.version
+    return None if prediction_id is None else version_of(prediction_id)
 
 
 def _steps(steps: list[dict[str, Any]]) -> tuple[list[Any], list[Any], list[Any]]:

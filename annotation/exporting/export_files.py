@@ -24,7 +24,7 @@ from annotation.database import clock
 from annotation.database.claims import Claim
 from annotation.database.read_ahead import read_ahead
 from annotation.errors import ServiceError
-from annotation.exporting.formats import ExportFormat, UnknownFormat, columns_of, projection_of
+from annotation.exporting.formats import FORMATS, ExportFormat, UnknownFormat, columns_of, projection_of
 from annotation.exporting.reviewed_rows import holds_media, reviewed_rows, standing_gold
 from annotation.exporting.stream import ExportRequest, Tally, lines_of, record_export
 from annotation.exporting.write_file import SUFFIX, ParquetMissing, writer_for
@@ -177,8 +177,11 @@ def _blocks(export: Export, taken: _Taken) -> Iterator[bytes]:
     Reading the database, building lines and compressing them run in separate threads: database waits and zlib release
     the interpreter lock for the building of lines.
     """
-    project, rows = projection_of(ExportFormat(export.format), with_media=export.with_media), 0
-    chunks = reviewed_rows(only_hard=export.only_hard, after=export.done_up_to, up_to=export.top_gold)
+    format, rows = ExportFormat(export.format), 0
+    project = projection_of(format, with_media=export.with_media, in_columns=export.layout == ExportLayout.PARQUET)
+    chunks = reviewed_rows(
+        only_hard=export.only_hard, after=export.done_up_to, up_to=export.top_gold, whole=FORMATS[format].whole
+    )
     with closing(read_ahead(chunks)) as read:
         for chunk in read:
             part = chunk[: export.rows_a_file - rows]

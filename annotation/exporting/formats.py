@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.errors import ServiceError
-from annotation.exporting import canonical, sharegpt, trl
+from annotation.exporting import canonical, canonical_columns, sharegpt, trl
 from annotation.exporting.projection import Drop, Projection
 from annotation.exporting.write_file import ParquetMissing
 
@@ -52,6 +52,10 @@ class Format:
     drops: tuple[Drop, ...] = ()
     # for all rows of an export with media, if their shape differs
     projection_with_media: Projection | None = None
+    # for Parquet, if it differs
+    projection_in_columns: Projection | None = None
+    # it needs the history of the items
+    whole: bool = False
 
 
 FORMATS = {
@@ -62,7 +66,9 @@ FORMATS = {
             "target reasoning."
         ),
         projection=canonical.canonical,
-        columns=canonical.columns,
+        projection_in_columns=canonical.canonical_in_columns,
+        columns=canonical_columns.columns,
+        whole=True,
     ),
     ExportFormat.TRL: Format(
         "TRL",
@@ -84,10 +90,14 @@ FORMATS = {
 }
 
 
-def projection_of(name: ExportFormat, *, with_media: bool) -> Projection:
+def projection_of(name: ExportFormat, *, with_media: bool, in_columns: bool = False) -> Projection:
     """Return the projection of a format. `with_media` is whether any row of the export has media."""
     format = FORMATS[name]
-    return (with_media and format.projection_with_media) or format.projection
+    return (
+        (in_columns and format.projection_in_columns)
+        or (with_media and format.projection_with_media)
+        or format.projection
+    )
 
 
 def columns_of(name: ExportFormat, *, with_media: bool) -> Any:

@@ -4,12 +4,14 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 import orjson
 from django.conf import settings
 
+from annotation.database.read_ahead import read_ahead
 from annotation.exporting.formats import FORMATS, ExportFormat, projection_of
 from annotation.exporting.projection import Drop, Projection
 from annotation.exporting.reviewed_rows import holds_media, reviewed_rows
@@ -62,8 +64,10 @@ def export_lines(
     tally = Tally() if tally is None else tally
     matters = FORMATS[request.format].projection_with_media is not None
     project = projection_of(request.format, with_media=matters and holds_media(only_hard=request.only_hard))
-    for chunk in reviewed_rows(only_hard=request.only_hard):
-        yield from lines_of(chunk, project, tally, media)
+    chunks = reviewed_rows(only_hard=request.only_hard, whole=FORMATS[request.format].whole)
+    with closing(read_ahead(chunks)) as read:
+        for chunk in read:
+            yield from lines_of(chunk, project, tally, media)
 
 
 def lines_of(

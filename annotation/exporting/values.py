@@ -1,7 +1,9 @@
 """Value classes of exports: a reviewed row with its reviews and media."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, get_type_hints
 
 import orjson
@@ -71,12 +73,14 @@ EXTENSIONS = {
 
 @dataclass(slots=True)
 class ExportedReview:
-    """A standing review, with the reviewer's pseudonym only.
+    """A review, with the reviewer's pseudonym only.
 
     Like ReviewedRow, it is not frozen, because many thousands are created per second.
     """
 
     pseudonym: str
+    round: int
+    policy: tuple[Any, ...]  # slug and number
     kind: Annotated[str, Column()]
     prompt_label: Annotated[str | None, Column()]
     response_label: Annotated[str | None, Column()]
@@ -91,6 +95,26 @@ class ExportedReview:
     created_at: Annotated[Moment, Column(raw=True)]
     reason: Annotated[str, Column()]
     error_kinds: Annotated[str, Column(raw=True)]
+    review_id: Annotated[int, Column("pk")]
+    prediction_id: Annotated[int | None, Column()]
+    first_prompt_label: Annotated[str | None, Column()]
+    first_response_label: Annotated[str | None, Column()]
+    upholds_id: Annotated[int | None, Column()]
+    bulk_id: Annotated[int | None, Column()]
+    hidden_gold_id: Annotated[int | None, Column()]
+    retracted_at: Annotated[Moment | None, Column("retraction__at", raw=True)]
+
+
+@dataclass(slots=True)
+class History:
+    """What was taken back, replaced or appealed at an item. All texts are JSON; `taken_back` are reviews."""
+
+    taken_back: Sequence[ExportedReview] = ()
+    gold: str = "[]"
+    predictions: str = "[]"
+    appeals: str = "[]"
+    hidden_gold: str = "null"
+    definitions: str = "null"  # on the first row of an export only
 
 
 @dataclass(slots=True)
@@ -99,9 +123,15 @@ class ReviewedRow:
 
     policy: tuple[Any, ...]  # slug and number
     prompt_policy: str | None  # the policy text in the guard's prompt
+    policy_in_prompt: dict[str, Any] | None  # its id and version
     version: str | None
+    queue: str  # slug
     reviews: list[ExportedReview]
     media: list[ExportedMedia]
+    events: str  # JSON objects with commas between; this and the history are read for whole records only
+    history: History | None  # None where there is none
+    author: str | None  # JSON, and so are the reports
+    reports: str
     gold_id: Annotated[int, Column("pk")]
     item_id: Annotated[int, Column()]
     source: Annotated[str, Column("item__source")]
@@ -141,6 +171,47 @@ class ReviewedRow:
         return tuple(orjson.loads(self.target_steps))
 
 
+@dataclass(slots=True)
+class WholeRow(ReviewedRow):
+    """A reviewed row with all that is known about its item. `queue` is a slug."""
+
+    queue_id: Annotated[int, Column("item__queue_id")]
+    prediction_id: Annotated[int | None, Column()]
+    review_id: Annotated[int, Column()]
+    settled_at: Annotated[Moment, Column(raw=True)]
+    stale_at: Annotated[Moment | None, Column(raw=True)]
+    metadata: Annotated[str, Column("item__metadata", raw=True)]
+    item_reason: Annotated[str, Column("item__reason", raw=True)]
+    reported_at: Annotated[Moment | None, Column("item__reported_at", raw=True)]
+    language: Annotated[str, Column("item__language")]
+    url: Annotated[str, Column("item__url")]
+    thread: Annotated[str, Column("item__thread", raw=True)]
+    report_count: Annotated[int, Column("item__report_count")]
+    author_id: Annotated[int | None, Column("item__author_id")]
+    came_in_at: Annotated[Moment, Column("item__created_at", raw=True)]
+    withdrawn_at: Annotated[Moment | None, Column("item__withdrawn_at", raw=True)]
+    lane: Annotated[str, Column("item__lane")]
+    round: Annotated[int, Column("item__round")]
+    severity: Annotated[int, Column("item__severity")]
+    priority: Annotated[float, Column("item__priority")]
+    prompt_score: Annotated[float | None, Column("prediction__prompt_score")]
+    response_score: Annotated[float | None, Column("prediction__response_score")]
+    prompt_marginal: Annotated[float | None, Column("prediction__prompt_marginal")]
+    response_marginal: Annotated[float | None, Column("prediction__response_marginal")]
+    prompt_harm: Annotated[float | None, Column("prediction__prompt_harm")]
+    response_harm: Annotated[float | None, Column("prediction__response_harm")]
+    windows: Annotated[Json, Column("prediction__windows", raw=True)]
+    tokens: Annotated[int | None, Column("prediction__tokens")]
+    latency_ms: Annotated[int | None, Column("prediction__latency_ms")]
+    predicted_at: Annotated[Moment | None, Column("prediction__created_at", raw=True)]
+
+
+# a review, its gold and often the settling have the same one
+@lru_cache(maxsize=64)
 def moment(stored: Moment) -> datetime:
     """Parse a moment. The result is naive on SQLite and aware on PostgreSQL; both are in UTC."""
     return datetime.fromisoformat(stored)
+
+
+def moment_or_none(stored: Moment | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored)

@@ -71,12 +71,12 @@ def test_the_canonical_record_holds_the_whole_story() -> None:
     ]
     item = review(EDITED, reviewer, prediction={"rollouts": rollouts, "disagreement": 1.0})
     [record] = rows(ExportFormat.CANONICAL)
-    assert record["item"] | {"text": ""} == {
+    content = ("id", "source", "external_id", "modality", "request", "response", "messages", "media")
+    assert {name: record["item"][name] for name in content} == {
         "id": item.pk,
         "source": "test",
         "external_id": item.external_id,
         "modality": "text",
-        "text": "",
         "request": item.prompt,
         "response": None,
         "messages": [],
@@ -87,6 +87,7 @@ def test_the_canonical_record_holds_the_whole_story() -> None:
         "text": "c1",
         "verdict": {"prompt": "unharmful", "response": None},
         "parsed": True,
+        "tokens": 3,
     }
     assert record["model"]["rollouts"][1]["verdict"] is None
     [one] = record["review"]
@@ -229,9 +230,10 @@ def test_an_export_costs_few_queries_and_crosses_chunks(
 ) -> None:
     monkeypatch.setattr("annotation.exporting.reviewed_rows.CHUNK", 2)
     made = [review().pk for _ in range(5)]
-    # ids, rows, reviews; the last two in a transaction without workers
-    a_chunk = 3 + (3 if connection.vendor == "postgresql" else 0)
-    with django_assert_max_num_queries(3 + 3 * a_chunk + 1):  # policies, versions, people
+    # ids, rows, reviews, events; all but the ids in a transaction without workers
+    a_chunk = 4 + (3 if connection.vendor == "postgresql" else 0)
+    # policies, versions, people, queues; which history there is; the definitions
+    with django_assert_max_num_queries(4 + 4 + 6 + 3 * a_chunk + 1):
         assert [record["item"]["id"] for record in rows(ExportFormat.CANONICAL)] == made
 
 

@@ -114,11 +114,23 @@ def test_parquet_holds_what_the_lines_hold(format: ExportFormat, with_media: boo
     [made] = export.files.all()
     rows = parquet.read_table(folder_of(export) / made.name).to_pylist()
     expected = [orjson.loads(line) for line in b"".join(export_lines(request=ExportRequest(format))).splitlines()]
-    assert [pruned(row) for row in rows] == [pruned(row) for row in expected]
+    assert [pruned(row) for row in map(unfolded, rows)] == [pruned(row) for row in expected]
 
 
 def bytes_of(answer: Any) -> bytes:
     return b"".join(answer.streaming_content)
+
+
+def unfolded(row: dict[str, Any]) -> dict[str, Any]:
+    """With JSON of any shape read from its text, as the columns of canonical records hold it."""
+    if row.get("format") != "guardapp.canonical":
+        return row
+    places = [(row, ("definitions", "events")), (row["item"], ("metadata", "reason", "author", "thread", "reports")), (row["model"], ("windows",))]
+    places += [(one, ("steps",)) for one in row["review"]]
+    places.append((row["history"], ("gold", "predictions", "appeals", "hidden_gold")))
+    for place, names in places:
+        place.update({name: orjson.loads(place[name]) for name in names if place[name] is not None})
+    return row
 
 
 def pruned(value: Any) -> Any:
