@@ -210,6 +210,7 @@ class EventKind(TextChoices):
     WEBHOOK_CHANGED = "webhook_changed", _("Webhook changed")
     WEBHOOK_REPLAYED = "webhook_replayed", _("Webhook message sent again")
     WITHDRAWN = "withdrawn", _("Withdrawn")
+    IMPORTED = "imported", _("Records imported")
 
 
 class WebhookEvent(TextChoices):

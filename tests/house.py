@@ -41,6 +41,7 @@ annotation/ingest annotation/predictions
 annotation/context
 annotation/review annotation/exporting annotation/moderation
 annotation/items annotation/insights annotation/policies annotation/operations
+annotation/importing
 annotation/tasks annotation/templatetags
 annotation/web
 annotation/api/shapes

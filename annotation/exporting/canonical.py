@@ -75,6 +75,7 @@ def _record(row: WholeRow, free: Free) -> dict[str, Any]:
             "round": row.round,
             "severity": row.severity,
             "priority": row.priority,
+            "version": _version(row.shown_id, row),
         },
         "model_input": {
             "prompt_sha256": _prompt_sha256(system, text),

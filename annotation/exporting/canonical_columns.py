@@ -103,6 +103,7 @@ def columns(pa: Any, with_media: bool) -> Any:
                     "round": whole,
                     "severity": whole,
                     "priority": number,
+                    "version": text,
                 }
             ),
             "model_input": pa.struct(

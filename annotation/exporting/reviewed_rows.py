@@ -24,7 +24,17 @@ TEXT = Modality.TEXT.value
 _PLACES = {name: place for place, name in enumerate(columns_in(WholeRow))}
 ITEM, MODALITY, POLICY, VERSION, POLICY_IN_PROMPT, QUEUE, ROUND, REPORTS, AUTHOR = (
     _PLACES[name]
-    for name in ("item_id", "modality", "policy_version_id", "version_id", "prompt_policy_id", "queue_id", "round", "report_count", "author_id")
+    for name in (
+        "item_id",
+        "modality",
+        "policy_version_id",
+        "version_id",
+        "prompt_policy_id",
+        "queue_id",
+        "round",
+        "report_count",
+        "author_id",
+    )
 )
 
 

@@ -186,6 +186,7 @@ class WholeRow(ReviewedRow):
     language: Annotated[str, Column("item__language")]
     url: Annotated[str, Column("item__url")]
     thread: Annotated[str, Column("item__thread", raw=True)]
+    shown_id: Annotated[int | None, Column("item__prediction_id")]
     report_count: Annotated[int, Column("item__report_count")]
     author_id: Annotated[int | None, Column("item__author_id")]
     came_in_at: Annotated[Moment, Column("item__created_at", raw=True)]

@@ -117,7 +117,7 @@ def definitions() -> str:
                 for policy in policies
             ],
             "queues": list(ReviewQueue.objects.order_by("pk").values("slug", "name")),
-            "versions": list(ModelVersion.objects.order_by("pk").values("name", "description", "created_at")),
+            "versions": list(ModelVersion.objects.order_by("pk").values("name", "description")),
         }
     )
 
@@ -181,13 +181,15 @@ def _appeals_of(item_ids: Sequence[int]) -> Iterable[dict[str, Any]]:
     names = ("item_id", "id", "gold_id", "outcome_id", "state", "reason", "appellant", "opened_at", "closed_at")
     rows = Appeal.objects.filter(item_id__in=item_ids).order_by("pk")
     for row in rows.values(*names, by=F("opened_by__pseudonym")):
-        yield {**row, "gold": row.pop("gold_id"), "outcome": row.pop("outcome_id"), "opened_by": row.pop("by")}
+        refers = {"gold": row.pop("gold_id"), "outcome": row.pop("outcome_id"), "opened_by": row.pop("by")}
+        yield row | refers
 
 
 def _hidden_gold_of(item_ids: Sequence[int]) -> Iterable[dict[str, Any]]:
     names = ("item_id", "prompt_label", "response_label", "categories", "note", "active", "created_at")
     for row in HiddenGold.objects.filter(item_id__in=item_ids).values(*names, by=F("added_by__pseudonym")):
-        yield {**row, "added_by": row.pop("by")}
+        added_by = row.pop("by")
+        yield row | {"added_by": added_by}
 
 
 _READ: Mapping[str, Callable[[Sequence[int]], Iterable[dict[str, Any]]]] = {

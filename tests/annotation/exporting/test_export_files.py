@@ -125,7 +125,11 @@ def unfolded(row: dict[str, Any]) -> dict[str, Any]:
     """With JSON of any shape read from its text, as the columns of canonical records hold it."""
     if row.get("format") != "guardapp.canonical":
         return row
-    places = [(row, ("definitions", "events")), (row["item"], ("metadata", "reason", "author", "thread", "reports")), (row["model"], ("windows",))]
+    places = [
+        (row, ("definitions", "events")),
+        (row["item"], ("metadata", "reason", "author", "thread", "reports")),
+        (row["model"], ("windows",)),
+    ]
     places += [(one, ("steps",)) for one in row["review"]]
     places.append((row["history"], ("gold", "predictions", "appeals", "hidden_gold")))
     for place, names in places:
