@@ -142,6 +142,8 @@ def said_by(folder: Path, *words: str) -> list[bytes]:
         return done.stdout.read().splitlines()
 
 
+@pytest.mark.faults
+@pytest.mark.slow
 def test_an_import_that_is_killed_goes_on_and_does_nothing_twice(tmp_path: Path) -> None:
     make_item()
     decide(EDITED)
