@@ -22,7 +22,7 @@ from annotation.ingest.read_rows import read_row
 from annotation.ingest.store_items import ingest_items
 from annotation.models import Item
 from annotation.status import ExportLayout, ItemStatus
-from tests.cases.test_canonical_round_trip import (
+from tests.cases.lived_in import (
     EDITED,
     decide,
     differences,

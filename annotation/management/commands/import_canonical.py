@@ -37,8 +37,8 @@ class Command(BaseCommand):
             report = import_canonical(path=path, media=media, without_media=without_media, progress=self._show)
         except (ServiceError, MediaStoreAway) as error:
             raise CommandError(str(error)) from error
-        for file, line, error in report.rejected:
-            self.stderr.write(f"{file}, line {line}: {error.pointer.removeprefix('/') or 'the record'} {error.detail}")
+        for file, line, why in report.rejected:
+            self.stderr.write(f"{file}, line {line}: {why.pointer.removeprefix('/') or 'the record'} {why.detail}")
         self.stdout.write(
             f"{report.created} imported, {report.exists} there already, {report.rejected_count} rejected."
         )
