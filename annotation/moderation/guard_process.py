@@ -85,7 +85,10 @@ class Guarding:
                 self._refuse_too_long(requests)
                 futures = self._batcher.submit(requests, deadline=deadline)
                 try:
-                    return [_answer_of(future, at, deadline, left, gone) for at, future in enumerate(futures)]
+                    return [
+                        replace(_answer_of(future, at, deadline, left, gone), unseen=_unseen(samples[at]))
+                        for at, future in enumerate(futures)
+                    ]
                 finally:
                     # of one refused content the others are not wanted either
                     left.set()
@@ -169,6 +172,10 @@ class Guarding:
                 if isinstance(judged, Exception)
                 else GuardAnswer(judged, version.name, str(policy) if policy else None),
             )
+
+
+def _unseen(sample: Sample) -> int:
+    return sum(medium.unseen for medium in sample.media)
 
 
 @contextmanager

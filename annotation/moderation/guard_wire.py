@@ -72,23 +72,29 @@ class JudgeRequest:
 
 @dataclass(frozen=True, slots=True)
 class GuardAnswer:
-    """The guard's judgement, its version, and the policy version in its prompt, if any."""
+    """The guard's judgement, its version, and the policy version in its prompt, if any.
+
+    `unseen` is the number of pages or pictures in the content's files that the guard did not see.
+    """
 
     judged: Judged
     version: str
     policy_version: str | None = None
+    unseen: int = 0
 
     def as_json(self) -> dict[str, Any]:
         return {
             "version": self.version,
             "policy_version": self.policy_version,
+            "unseen": self.unseen,
             "rollouts": [_rollout_as_json(rollout) for rollout in self.judged.all],
         }
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "GuardAnswer":
         greedy, *sampled = (_rollout_of(rollout) for rollout in given["rollouts"])
-        return cls(Judged(greedy, tuple(sampled)), given["version"], given["policy_version"])
+        judged = Judged(greedy, tuple(sampled))
+        return cls(judged, given["version"], given["policy_version"], given.get("unseen", 0))
 
 
 def _rollout_as_json(rollout: Rollout) -> dict[str, Any]:

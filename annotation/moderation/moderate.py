@@ -129,6 +129,8 @@ def _weighed(
     applied = calibration if calibration is not None and calibration.version.name == answer.version else None
     scores = scores_of(answer.judged.all, values_of(applied))
     action, because = decide(scores, thresholds.by_category)
+    if answer.unseen and action is Action.ALLOW:  # nobody has seen the rest
+        action, because = Action.REVIEW, HARMFUL
     return Moderated(f"modr-{uuid4().hex}", content, answer, scores, action, because, calibration=applied)
 
 
@@ -152,10 +154,14 @@ def _with_items(
 def _incoming(moderated: Moderated) -> IncomingItem:
     content, scores = moderated.content, moderated.scores
     score = scores.unnamed if moderated.because == HARMFUL else scores.categories[moderated.because]
+    if moderated.answer.unseen:
+        why = f"the guard did not see {moderated.answer.unseen} further pages or pictures of a file"
+    elif scores.readable:
+        why = f"{moderated.because} {score:.2f}"
+    else:
+        why = "the guard's answer cannot be read"
     reason: dict[str, Any] = {
-        "text": f"Moderation asks for people: {moderated.because} {score:.2f}"
-        if scores.readable
-        else "Moderation asks for people: the guard's answer cannot be read",
+        "text": f"Moderation asks for people: {why}",
         "moderation": moderated.id,
     }
     return IncomingItem(

@@ -18,11 +18,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SeenMedia:
-    """Media as the guard sees them: decoded, sampled and resized frames in order (one for an image)."""
+    """Media as the guard sees them: decoded, sampled and resized frames in order (one for an image).
+
+    `unseen` is the number of pages or pictures in the file of an image that are not seen.
+    """
 
     kind: MediaKind
     frames: tuple[Frame, ...]
     fps: float | None = None  # of the sampled frames; None for an image
+    unseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

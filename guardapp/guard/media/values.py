@@ -158,7 +158,9 @@ def from_manifest(manifest: dict[str, Any], folder: Path) -> Decoded:
         frames = tuple(
             Frame(folder / name, float(row["timestamp_s"])) for name, row in zip(names, manifest["frames"], strict=True)
         )
-        seen = SeenMedia(MediaKind(manifest["kind"]), frames, manifest["fps"])
+        kind = MediaKind(manifest["kind"])
+        unseen = (manifest.get("source_frames") or 1) - 1 if kind is MediaKind.IMAGE else 0
+        seen = SeenMedia(kind, frames, manifest["fps"], unseen)
         # fields that were added later may be missing
         fields = {name: manifest[name] for name in Decoded.__slots__ if name in manifest}
         return Decoded(seen=seen, **fields)
