@@ -29,6 +29,10 @@ class MediaNotReached(TrainingError):
     """The media store does not answer, so the frames cannot be read. Nothing was kept: try again when it is back."""
 
 
+class CheckpointChanged(TrainingError):
+    """A file of the checkpoint is not the one that the version was registered with. It is not used."""
+
+
 class GoldChanged(TrainingError):
     """Reviews were undone while the snapshot was being written. Nothing was kept: try again."""
 

@@ -25,6 +25,7 @@ class ModelVersion(models.Model):
     checkpoint = models.CharField(
         max_length=500, help_text="local folder or hub id; predictions.loaded_engine reads it"
     )
+    files = models.JSONField(null=True, blank=True, help_text="sha256 by name of the files that it was registered with")
     load_error = models.TextField(blank=True, help_text="why a worker could not load it, as of its last try")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
     status = models.CharField(max_length=16, choices=VersionStatus, default=VersionStatus.CANDIDATE)

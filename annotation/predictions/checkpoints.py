@@ -1,17 +1,50 @@
-"""Shares model checkpoints between machines.
+"""Shares model checkpoints between machines, and pins their files.
 
-If media is stored in a bucket, so are models, and each machine fetches those it needs.
+If media is stored in a bucket, so are models, and each machine fetches those it needs. The sha256 of every file is
+kept where a version is registered, and compared before each load.
 """
 
+import hashlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
 
 from annotation.media import bucket
 from guardapp.guard.media.errors import MediaError
+from guardapp.guard.protocol import CheckpointNotUsable
 
 LARGEST_FILE = 1 << 40  # bytes
+# a file of another kind beside them, such as a model card, changes nothing
+LOADED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".py", ".bin", ".pt", ".pth")
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """The sha256 of each file that a load may read, by its name in the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in LOADED and path.is_file():
+            with path.open("rb") as stream:
+                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def check_files(folder: Path, registered: Mapping[str, str] | None) -> None:
+    """Compare a local checkpoint with what was registered, if that is known. Raises CheckpointNotUsable."""
+    if not registered or not folder.is_dir():
+        return
+    try:
+        found = files_of(folder)
+    except OSError as error:
+        raise CheckpointNotUsable(f"{folder}: {error.strerror}.") from error
+    for name in sorted(found.keys() | registered.keys()):
+        if found.get(name) != registered.get(name):
+            why = "is missing" if name not in found else "was added" if name not in registered else "was changed"
+            raise CheckpointNotUsable(
+                f"{folder}: {name[:200]} {why} since this version was registered. Put the file back, or register the "
+                "folder as a new version."
+            )
 
 
 def share_checkpoint(folder: Path) -> None:

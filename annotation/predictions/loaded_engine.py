@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.models import ModelVersion
 from annotation.predictions.calibration import adopt_shipped
-from annotation.predictions.checkpoints import fetch_checkpoint
+from annotation.predictions.checkpoints import check_files, fetch_checkpoint, files_of
 from annotation.predictions.production import production_version
 from annotation.status import VersionStatus
 from guardapp.guard.engines.adapters import Adapter, adapter_in, names_of, take_off
@@ -141,6 +141,9 @@ def _load_or_record_error(version: ModelVersion) -> Engine:
     """Load the version's engine, recording any error on the version, where leads see why items are waiting."""
     try:
         fetch_checkpoint(version.checkpoint)
+        # the starter comes with the product, whose updates may bring another one
+        if version.checkpoint != STARTER:
+            check_files(Path(checkpoint_of(version)), version.files)
         engine = _load_version(version)
     except (EngineError, MediaError) as error:
         ModelVersion.objects.filter(pk=version.pk).update(load_error=str(error)[:2_000])
@@ -205,6 +208,7 @@ def _production_or_first() -> ModelVersion:
             return ModelVersion.objects.create(
                 name=Path(checkpoint).name[:100],
                 checkpoint=checkpoint,
+                files=files_of(folder) if folder.is_dir() and checkpoint != STARTER else None,
                 status=VersionStatus.PRODUCTION,
                 description="The guard that this installation started with",
             )

@@ -235,7 +235,12 @@ def test_every_address_that_python_calls_private_is_not_public() -> None:
 
 def test_names_servers_that_do_not_answer_are_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: [] if answered.wait(30) else [])
+
+    def wait(*_arguments: object, **_options: object) -> list[object]:
+        answered.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
     monkeypatch.setattr("annotation.outbound.safe_requests.TIMEOUT_S", 0.2)
     began = time.monotonic()
     try:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import ModelVersion
-from annotation.predictions.checkpoints import share_checkpoint
+from annotation.predictions.checkpoints import files_of, share_checkpoint
 from annotation.predictions.loaded_engine import stored_checkpoint
 from annotation.predictions.production import production_or_none
 from annotation.status import VersionStatus
@@ -41,6 +41,7 @@ def _finish_training(run: TrainingRun, run_dir: Path, result: dict[str, Any]) ->
             name=run.name,
             defaults={
                 "checkpoint": stored_checkpoint(checkpoint),
+                "files": files_of(checkpoint),
                 "parent": run.base_version,
                 "status": VersionStatus.CANDIDATE,
                 "takes_policy": run.base_version is not None and run.base_version.takes_policy,

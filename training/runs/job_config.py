@@ -7,12 +7,13 @@ from typing import Any
 from django.conf import settings
 
 from annotation.models import ModelVersion
-from annotation.predictions.checkpoints import fetch_checkpoint
-from annotation.predictions.loaded_engine import checkpoint_of
+from annotation.predictions.checkpoints import check_files, fetch_checkpoint
+from annotation.predictions.loaded_engine import STARTER, checkpoint_of
 from guardapp.guard.engines.kinds import engine_named
 from guardapp.guard.media.errors import MediaError
+from guardapp.guard.protocol import CheckpointNotUsable
 from training.contract import ROWS
-from training.errors import EngineNotInstalled, MediaNotReached, MinedRowsDamaged, MiningNotFinished
+from training.errors import CheckpointChanged, EngineNotInstalled, MediaNotReached, MinedRowsDamaged, MiningNotFinished
 from training.files import directory_of, file_of
 from training.models import DatasetSnapshot, Evaluation, TrainingRun
 from training.models.claims import RUN_CLAIMS
@@ -74,11 +75,15 @@ def address_of(server: str) -> str:
 
 
 def bring_checkpoint(version: ModelVersion) -> None:
-    """Fetch the version's checkpoint if it is remote. Raises MediaNotReached."""
+    """Fetch a remote checkpoint, and compare its files. Raises MediaNotReached, CheckpointChanged."""
     try:
         fetch_checkpoint(version.checkpoint)
+        if version.checkpoint != STARTER:
+            check_files(Path(checkpoint_of(version)), version.files)
     except MediaError as error:
         raise MediaNotReached(str(error)) from error
+    except CheckpointNotUsable as error:
+        raise CheckpointChanged(str(error)) from error
 
 
 def places(
