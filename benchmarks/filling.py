@@ -36,9 +36,11 @@ FROM (
 """
 PREDICTIONS = """
 INSERT INTO annotation_prediction (
-    id, item_id, version_id, completion, parsed, steps, prompt_label, response_label, categories, prompt_score, response_score, rollouts,
+    id, item_id, version_id, completion, parsed, steps, prompt_label, response_label, categories, prompt_score, response_score,
+    prompt_marginal, response_marginal, prompt_harm, response_harm, rollouts,
     disagreement, media_seen, tokens, latency_ms, shadow, created_at)
-SELECT id, id, %(version)s, %(completion)s, true, %(steps)s, 'unharmful', 'unharmful', '[]', 0.01 + id %% 30 / 100.0, 0.01, %(rollouts)s,
+SELECT id, id, %(version)s, %(completion)s, true, %(steps)s, 'unharmful', 'unharmful', '[]', 0.01 + id %% 30 / 100.0, 0.01,
+    0.01 + id %% 30 / 100.0, 0.01, 0.01 + id %% 30 / 100.0, 0.01, %(rollouts)s,
     0, '[]', 60, 100, false, created_at + interval '10 seconds'
 FROM annotation_item WHERE id BETWEEN %(first)s AND %(last)s
 """

@@ -10,6 +10,7 @@ import pytest
 import guardapp.guard.engines.hf.torchvision_shim  # noqa: F401  # isort: skip  (must come before transformers)
 
 from guardapp.guard.engines.hf.hf_engine import HfEngine
+from guardapp.guard.how_sure import SHIPPED
 from guardapp.guard.media.decode import PRESETS, decode
 from guardapp.guard.prompting import INSTRUCTION
 from guardapp.guard.taxonomy import Modality
@@ -105,5 +106,5 @@ def test_the_build_command_goes_through_all_its_steps(tmp_path: Path) -> None:
     assert found["runs"]["smoke"]["dropped"] == 0
     trained = [json.loads(line) for line in (work / "smoke.jsonl").read_text(encoding="utf-8").splitlines()]
     assert sum(row["id"].startswith("starter/long/") for row in trained) == 2
-    assert (out / "model.safetensors").exists()
+    assert (out / "model.safetensors").exists() and (out / SHIPPED).exists()
     assert (out / "MODEL_CARD.md").read_text(encoding="utf-8").startswith("# The starter guard")
