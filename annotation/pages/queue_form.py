@@ -50,7 +50,6 @@ HINTS = {
     "blind_share": _("0 to 1. Blind whatever the mode, to see what people think on their own."),
     "known_share": _("0 to 1. Items whose verdict is known; they score people and the guard."),
     "audit_share": _("0 to 1. Always goes to people, whatever the guard says. Empty: as set for the installation."),
-    "demands": _("A decision that finds harm is not taken without it."),
     "fewest_seconds": _("A faster decision is asked back once. 0: never."),
     "reopen_after_reports": _(
         "Counted since the decision; then people decide again, and the verdict stands until then. 0: never."
@@ -185,6 +184,7 @@ class QueueForm(forms.ModelForm):  # type: ignore[type-arg]
             del self.fields["slug"]
         else:
             self.fields["slug"].help_text = _("Letters, digits and hyphens; it stands in links and cannot be changed.")
+        self.fields["demands"].help_text = _("A decision that finds harm is not taken without it.")
         _offer_categories(self, "blur_categories")
         self.fields["blur_categories"].help_text = _("Media of items in which the guard names one of them.")
 

@@ -24,12 +24,21 @@ function missing() {
   return asked.filter((field) => !given[field.dataset.demands](field));
 }
 
+function made(name, className, text = "") {
+  const element = Object.assign(document.createElement(name), { className, textContent: text });
+  element.dataset.missing = "";
+  return element;
+}
+
+// Above the page, and at each field for those who do not see that.
 function say(fields) {
-  const notice = document.createElement("div");
-  notice.className = "notice error";
-  notice.setAttribute("role", "alert");
-  notice.dataset.missing = "";
-  for (const field of fields) notice.append(Object.assign(document.createElement("p"), { textContent: field.dataset.words }));
+  const notice = made("div", "notice error");
+  const body = made("div", "notice-body");
+  for (const field of fields) {
+    body.append(made("p", "", field.dataset.words));
+    field.append(made("p", "field-error", field.dataset.words));
+  }
+  notice.append(body);
   document.getElementById("review-notice").replaceChildren(notice);
   announce(fields.map((field) => field.dataset.words).join(" "));
   document.querySelector(".decision [role=tab]")?.click(); // the tab with the fields
@@ -40,7 +49,7 @@ function say(fields) {
 // Before the listener that sends decisions behind the next item: what is refused here is never on its way.
 document.addEventListener("htmx:confirm", (event) => {
   if (event.detail.elt !== form()) return;
-  document.querySelector("#review-notice [data-missing]")?.remove();
+  for (const old of document.querySelectorAll("[data-missing]")) old.remove();
   const fields = missing();
   if (!fields.length) return;
   event.preventDefault();
