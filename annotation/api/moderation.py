@@ -32,6 +32,7 @@ from annotation.moderation.read_contents import read_contents, read_input
 from annotation.moderation.stream import EVERY, FEWEST_EVERY, Checked, ResponseTooLong, StreamRequest, check_stream
 from annotation.predictions.active_policy import active_policy_version, policy_categories
 from annotation.predictions.predict import labels_of
+from annotation.predictions.windows import window_rows
 from annotation.status import ApiScope
 from annotation.tasks import predict
 from annotation.web.openapi import answers
@@ -207,6 +208,7 @@ def _as_json(outcome: Moderated) -> dict[str, Any]:
         "id": outcome.id,
         **_action(outcome),
         **_rollout(judged.greedy),
+        "windows": window_rows(judged.greedy),
         "rollouts": [_rollout(rollout) for rollout in judged.sampled],
     }
 

@@ -194,6 +194,7 @@ def prediction_of(prediction: Prediction) -> dict[str, Any]:
         "calibration": prediction.calibration_id,
         "disagreement": prediction.disagreement,
         "completion": prediction.completion,
+        "windows": prediction.windows,
         "created_at": prediction.created_at,
     }
 

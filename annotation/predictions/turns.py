@@ -14,8 +14,8 @@ from annotation.predictions.claims import claim_apart, claim_pending
 
 # seconds for items apart for each second of the others
 APART_RATE = 0.25
-# what can be saved up while none are apart
-MOST_CREDIT_S = 1.0
+# saved up before items apart get their turn, and no more is: one long item may take half a minute
+CREDIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Turns:
     def claim(self, limit: int) -> Claim[Item]:
         """Claim the next items, at most `limit`. The claim is empty if nothing is pending."""
         self._on_credit = False
-        if self._credit > 0 and (apart := claim_apart(limit=1)).rows:
+        if self._credit >= CREDIT_S and (apart := claim_apart(limit=1)).rows:
             self._on_credit = True
             return apart
         return claim_pending(limit=limit)
@@ -65,7 +65,7 @@ class Turns:
             if self._on_credit:
                 self._credit -= seconds
             elif any(not item.apart for item in claim.rows):
-                self._credit = min(MOST_CREDIT_S, self._credit + APART_RATE * seconds)
+                self._credit = min(CREDIT_S, self._credit + APART_RATE * seconds)
 
 
 TURNS = Turns()

@@ -1,4 +1,7 @@
-"""A worker that a poisonous item kills: `python -m tests.cases.dying_worker seed|work`. `work` ends when nothing waits."""
+"""A worker that a poisonous item kills: `python -m tests.cases.dying_worker seed|work`.
+
+`work` ends when nothing waits.
+"""
 
 import os
 import signal

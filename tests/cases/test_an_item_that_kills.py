@@ -13,7 +13,7 @@ from annotation.models import Item
 from annotation.predictions.claims import claim_apart, claim_pending, release_stale_claims
 from annotation.predictions.predict import predict_pending
 from annotation.predictions.production import production_version
-from annotation.predictions.turns import APART_RATE, Turns
+from annotation.predictions.turns import APART_RATE, CREDIT_S, Turns
 from annotation.status import ItemStatus
 from guardapp.guard.verdict import Sample
 from tests.annotation.scripted_engine import ScriptedEngine
@@ -73,24 +73,20 @@ def test_after_a_failed_attempt_items_are_claimed_one_by_one() -> None:
 
 @pytest.mark.django_db
 def test_items_apart_get_a_share_of_the_time_while_others_wait_and_all_of_it_else() -> None:
-    apart = [make_item(status=ItemStatus.PENDING, predicted=False, apart=True) for _ in range(3)]
-    others = [make_item(status=ItemStatus.PENDING, predicted=False) for _ in range(8)]
-    turns, order = Turns(), []
-    clock = 0.0
-
-    def now() -> float:
-        return clock
-
+    apart = {make_item(status=ItemStatus.PENDING, predicted=False, apart=True).pk for _ in range(3)}
+    for _ in range(12):
+        make_item(status=ItemStatus.PENDING, predicted=False)
+    turns, order, clock = Turns(), [], 0.0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("annotation.predictions.turns.time.monotonic", now)
+        patch.setattr("annotation.predictions.turns.time.monotonic", lambda: clock)
         while (claim := turns.claim(1)).rows:
             with turns.spent_on(claim):
-                clock += 1.0
-            order.append(claim.rows[0].pk in {item.pk for item in apart})
+                clock += CREDIT_S
+            order.append(claim.rows[0].pk in apart)
             claim.held().update(status=ItemStatus.READY, claim_token=None)
-    # a second for each four of the others, and the rest once they are done
-    assert order == [False, True, False, False, False, False, True, False, False, False, True]
-    assert sum(order[:-1]) <= 1 + APART_RATE * order.count(False)
+    # as long as four of the others, and the rest once they are done
+    first = round(1 / APART_RATE) * [False]
+    assert order == [*first, True, *first, True, *first, True]
 
 
 @pytest.mark.django_db

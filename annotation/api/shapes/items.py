@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from annotation.api.shapes.around import said_of_items
+from annotation.api.shapes.predictions import LABELS, PredictionShape
 from annotation.ingest.read_messages import MAX_MESSAGES, MAX_NAME, ROLES
 from annotation.ingest.values import (
     ABOUT,
@@ -18,9 +19,8 @@ from annotation.ingest.values import (
 from annotation.items.withdraw import MAX_REASON_CHARACTERS
 from annotation.status import GoldSource, ItemStatus, Lane, ReviewKind, ReviewMode, TargetSource
 from annotation.web.openapi import FieldErrorShape
-from guardapp.guard.taxonomy import Harmfulness, MediaKind, Modality
+from guardapp.guard.taxonomy import MediaKind, Modality
 
-LABELS = [label.value for label in Harmfulness]
 
 
 class SharedFields(serializers.Serializer[Any]):
@@ -159,28 +159,6 @@ class ContentShape(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), **said_of_items(ABOUT_FOR_REVIEWERS)}
-
-
-class PredictionShape(serializers.Serializer[Any]):
-    id = serializers.IntegerField()
-    version = serializers.CharField()
-    parsed = serializers.BooleanField()
-    steps = serializers.ListField(child=serializers.CharField())
-    prompt_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
-    response_label = serializers.ChoiceField(choices=LABELS, allow_null=True)
-    categories = serializers.ListField(child=serializers.CharField())
-    prompt_score = serializers.FloatField(allow_null=True, help_text="P(harmful) after the greedy reasoning")
-    response_score = serializers.FloatField(allow_null=True, help_text="P(harmful) after the greedy reasoning")
-    prompt_marginal = serializers.FloatField(allow_null=True, help_text="mean of P(harmful) over all completions")
-    response_marginal = serializers.FloatField(allow_null=True, help_text="mean of P(harmful) over all completions")
-    prompt_harm = serializers.FloatField(allow_null=True, help_text="the probability of harm: the marginal, calibrated")
-    response_harm = serializers.FloatField(
-        allow_null=True, help_text="the probability of harm: the marginal, calibrated"
-    )
-    calibration = serializers.IntegerField(allow_null=True, help_text="which one was applied; null: none was")
-    disagreement = serializers.FloatField()
-    completion = serializers.CharField()
-    created_at = serializers.DateTimeField()
 
 
 class ReviewShape(serializers.Serializer[Any]):

@@ -4,7 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation.api.shapes.items import LABELS, messages_field
+from annotation.api.shapes.items import messages_field
+from annotation.api.shapes.predictions import LABELS, WindowShape
 from annotation.moderation.read_contents import MAX_CONTENTS
 from guardapp.guard.actions import Action
 from guardapp.guard.judging import Mode
@@ -56,6 +57,7 @@ class ModeratedShape(RolloutShape):
     prompt_harm = serializers.FloatField(allow_null=True, help_text=PROBABILITY)
     response_harm = serializers.FloatField(allow_null=True, help_text=PROBABILITY)
     calibration = serializers.CharField(allow_null=True, help_text="which one was applied; null: none was")
+    windows = WindowShape(many=True, allow_null=True, help_text="of content beyond the guard's context; else null")
     category_scores = serializers.DictField(
         child=serializers.FloatField(), help_text="by code of the policy's categories"
     )

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
-from annotation.api.shapes.items import LABELS, ContentShape, PredictionShape
+from annotation.api.shapes.items import ContentShape
+from annotation.api.shapes.predictions import LABELS, PredictionShape
 from annotation.database.storable import why_not_json
 from annotation.ingest.read_fields import MOST_UNKNOWN
 from annotation.review.decision import Decision, StepReview
