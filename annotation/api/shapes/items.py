@@ -22,7 +22,6 @@ from annotation.web.openapi import FieldErrorShape
 from guardapp.guard.taxonomy import MediaKind, Modality
 
 
-
 class SharedFields(serializers.Serializer[Any]):
     source = serializers.CharField(
         max_length=100, required=False, help_text="where it comes from; ids are unique within a source"
