@@ -59,7 +59,8 @@ WINDOW_OVERLAP = read.integer(
 ROLLOUTS = read.integer(
     "GUARDAPP_ROLLOUTS",
     4,
-    "sampled completions besides the greedy one, for the probability of harm, disagreement and target reasoning; `0` for none",
+    "sampled completions besides the greedy one, for the probability of harm, disagreement and target reasoning; "
+    "`0` for none",
 )
 VLLM_URLS = read.words(
     "GUARDAPP_VLLM_URLS",
