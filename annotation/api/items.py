@@ -11,7 +11,6 @@ from django.db import transaction
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -29,6 +28,7 @@ from annotation.items.search import CHOICES, COUNT, ItemSearch, day_of
 from annotation.models import ApiKey, Item
 from annotation.status import ApiScope
 from annotation.tasks import predict
+from annotation.web.multipart import MultiPartKeepingNames
 from annotation.web.openapi import answers
 from annotation.web.orjson_format import RowsParser, read_rows
 from annotation.web.problems import BodyNotValid, BodyTooLarge
@@ -46,7 +46,13 @@ UPLOAD = {
     "type": "object",
     "required": ["items"],
     "additionalProperties": {"type": "string", "format": "binary"},
-    "properties": {"items": {"type": "string", "description": "JSON of the rows; their media name the uploaded files"}},
+    "properties": {
+        "items": {
+            "type": "string",
+            "description": "JSON of the rows. Their media name the uploaded files by field name or file name; a name "
+            "that several files have is refused.",
+        }
+    },
 }
 
 
@@ -95,7 +101,7 @@ def search_of(request: Request) -> ItemSearch:
 
 
 class ItemsView(APIView):
-    parser_classes = [RowsParser, MultiPartParser]
+    parser_classes = [RowsParser, MultiPartKeepingNames]
 
     def get_permissions(self) -> Sequence[Any]:
         return [needs_scope(ApiScope.ITEMS_READ if self.request.method in ("GET", "HEAD") else ApiScope.ITEMS_WRITE)()]
@@ -186,7 +192,12 @@ def rows_of(request: Request) -> tuple[list[Any], MediaFinder]:
     body: Any = request.data
     find: MediaFinder = with_fetching(no_files)
     if multipart:
-        files = {name: upload for name, upload in request.FILES.items() if name != "items"}
+        given = [*request.FILES.getlist("items"), *body.getlist("items")] if hasattr(body, "getlist") else []
+        if len({id(one) for one in given}) > 1:
+            raise BodyNotValid(
+                "The part `items` comes more than once.", [FieldError("/items", "must be one part with all rows.")]
+            )
+        files = [(name, upload) for name, uploads in request.FILES.lists() for upload in uploads if name != "items"]
         upload = request.FILES.get("items")
         if upload is not None and (upload.size or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise BodyTooLarge

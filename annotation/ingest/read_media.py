@@ -6,7 +6,9 @@ Pictures at https addresses are fetched only through `with_fetching`, and only i
 import base64
 import binascii
 import time
-from collections.abc import Mapping
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -33,14 +35,34 @@ def no_files(name: str) -> bytes | Path:
     )
 
 
-def files_of_upload(files: "Mapping[str, UploadedFile[bytes]]") -> MediaFinder:
-    """Return a finder for files uploaded with the rows, by field name or file name."""
-    by_name = {upload.name: upload for upload in files.values()} | dict(files)
+def files_of_upload(files: "Sequence[tuple[str, UploadedFile[bytes]]]") -> MediaFinder:
+    """Return a finder for files uploaded with the rows: (field name, file).
+
+    A row names a file by its field name or by the file name that the sender gave. Only if no name is exactly the same,
+    names count as the same in another Unicode form or as browsers write them, and then the last part of a path. A name
+    that several files have is refused, since any choice could be the wrong one.
+    """
+    exact, alike, last = (defaultdict[str, list["UploadedFile[bytes]"]](list) for _ in range(3))
+    for field, upload in files:
+        given = str(getattr(upload, "given_name", upload.name))
+        for names, found in (
+            ({field, given}, exact),
+            ({_plain(field), _plain(given)}, alike),
+            ({_last_part(_plain(given)), _plain(str(upload.name))}, last),
+        ):
+            for name in names:
+                found[name].append(upload)
 
     def find(name: str) -> bytes | Path:
-        upload = by_name.get(name)
-        if upload is None:
+        uploads = exact.get(name) or alike.get(_plain(name)) or last.get(_plain(name)) or []
+        if not uploads:
             raise MediaNotFound(f"names the file {name!r}, which is not among the uploaded files.")
+        if len(uploads) > 1:
+            raise MediaNotFound(
+                f"names the file {name!r}, and {len(uploads)} of the uploaded files have this name. "
+                "Give each file a field name of its own, and name it by that."
+            )
+        [upload] = uploads
         if isinstance(upload, TemporaryUploadedFile):
             return Path(upload.temporary_file_path())
         upload.seek(0)
@@ -50,19 +72,57 @@ def files_of_upload(files: "Mapping[str, UploadedFile[bytes]]") -> MediaFinder:
     return find
 
 
+def _plain(name: str) -> str:
+    """The name in one Unicode form, with what browsers escape in it (HTML, multipart/form-data)."""
+    for escaped, character in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
+        name = name.replace(escaped, character)
+    return unicodedata.normalize("NFC", name)
+
+
+def _last_part(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
 def files_in_folder(root: Path) -> MediaFinder:
-    """Return a finder for files below `root`. Names cannot escape it, not even through symbolic links."""
+    """Return a finder for files below `root`. Names cannot escape it, not even through symbolic links.
+
+    A name that no file has exactly is looked for in other Unicode forms, which archives and systems change.
+    """
     root = root.resolve()
 
     def find(name: str) -> bytes | Path:
         path = (root / name).resolve()
         if not path.is_relative_to(root):
             raise MediaNotFound(f"names {name!r}, which is outside the media folder.")
-        if not path.is_file():
+        if path.is_file():
+            return path
+        found = _in_other_forms(root, path)
+        if not found:
             raise MediaNotFound(f"names the file {name!r}, which is not in the media folder.")
-        return path
+        if len(found) > 1:
+            raise MediaNotFound(
+                f"names the file {name!r}, and {len(found)} files in the media folder have this name in other Unicode "
+                "forms. Write it as one of them does."
+            )
+        return found[0]
 
     return find
+
+
+def _in_other_forms(root: Path, path: Path) -> list[Path]:
+    """The files below `root` at the path, if names in another Unicode form count as the same."""
+    places = [root]
+    for part in path.relative_to(root).parts:
+        wanted = unicodedata.normalize("NFC", part)
+        alike = [
+            inner
+            for place in places
+            if place.is_dir()
+            for inner in place.iterdir()
+            if unicodedata.normalize("NFC", inner.name) == wanted and inner.resolve().is_relative_to(root)
+        ]
+        places = [inner for inner in alike if inner.name == part] or alike
+    return [place for place in places if place.is_file()]
 
 
 class Fetching:

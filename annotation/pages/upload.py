@@ -24,6 +24,8 @@ def upload(request: HttpRequest) -> HttpResponse:
     """Store the valid lines and report the others by number."""
     form = UploadForm(request.POST or None, request.FILES or None)
     report = None
+    if len(request.FILES.getlist("file")) > 1:
+        form.add_error("file", _("Several files came at once. Send them one after the other, or in one archive."))
     if request.method == "POST" and form.is_valid():
         queue = form.cleaned_data["queue"]
         try:
