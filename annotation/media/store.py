@@ -16,6 +16,7 @@ from annotation.media import bucket
 from annotation.models import MediaAsset
 from guardapp.guard.media.errors import MediaTooLarge
 from guardapp.guard.media.sniff import file_size, sniff
+from guardapp.guard.media.strip import strip_file
 from guardapp.guard.media.values import Limits
 from guardapp.guard.taxonomy import MediaKind
 
@@ -35,7 +36,7 @@ class StoredMedia:
 
 
 def store(content: bytes | Path) -> StoredMedia:
-    """Store the bytes atomically, unless already stored.
+    """Store the bytes atomically, unless already stored; without metadata such as EXIF, unless the operator keeps it.
 
     Raises MediaError if the content is empty, too large, not a file, or of an unsupported type (named in the message),
     and MediaStoreAway.
@@ -57,6 +58,9 @@ def store(content: bytes | Path) -> StoredMedia:
                 written += target.write(chunk)
                 if written > limit:  # the file grew while it was read
                     raise MediaTooLarge(f"more than {limit:,} bytes")
+        if not settings.KEEP_METADATA and strip_file(partial, mime):
+            with partial.open("rb") as stream:
+                digest, written = hashlib.file_digest(stream, "sha256"), partial.stat().st_size
         sha256 = digest.hexdigest()
         path = f"{FOLDER}/{sha256[:2]}/{sha256[2:]}"
         if bucket.in_use():
@@ -64,7 +68,6 @@ def store(content: bytes | Path) -> StoredMedia:
                 bucket.put(path, partial, mime)
         else:
             (root / path).parent.mkdir(exist_ok=True)
-            partial.chmod(0o640)
             partial.replace(root / path)
     finally:
         partial.unlink(missing_ok=True)

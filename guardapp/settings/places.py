@@ -16,7 +16,21 @@ DATA_DIR = read.path(
     "data folder: database, media, models, runs, snapshots, logs (`log/`), the broker's socket",
     shown="`var/` in the source tree",
 )
+UMASK = read.choice(
+    "GUARDAPP_UMASK",
+    "077",
+    ["077", "027", "022"],
+    "what others on this machine may do with files of the data folder and of backups: nothing; `027` lets their group "
+    "read, such as a proxy that serves static files; `022` everybody",
+)
+os.umask(int(UMASK, 8))
 DATA_DIR.mkdir(parents=True, exist_ok=True)
+BACKUP_KEY = read.text(
+    "GUARDAPP_BACKUP_KEY",
+    "",
+    "signs backups; `manage.py restore` then takes only backups signed with it. Keep it elsewhere than the backups",
+    shown="empty: backups are not signed",
+)
 MODELS_DIR = DATA_DIR / "models"
 RUNS_DIR = DATA_DIR / "runs"
 SNAPSHOTS_DIR = DATA_DIR / "snapshots"
@@ -55,6 +69,12 @@ MEDIA_LINK_SECONDS = min(
         minimum=1,
     ),
     LONGEST_LINK_SECONDS,
+)
+KEEP_METADATA = read.boolean(
+    "GUARDAPP_KEEP_METADATA",
+    False,
+    "`1`: media are stored as sent. Otherwise EXIF, places, names, comments and previews are taken out of JPEG, PNG, "
+    "WebP, GIF, MP4 and QuickTime files before they are stored",
 )
 MEDIA_CACHE_MB = read.integer(
     "GUARDAPP_MEDIA_CACHE_MB",

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,10 +29,11 @@ from annotation.models import Item, User
 from guardapp.guard.media.errors import MediaError
 from training.errors import TrainingError
 from training.installation.bucket_backup import copy_from_bucket, copy_to_bucket
+from training.installation.listed_files import FILES, is_signed, leads_away, listed, places_in, signature
 
 FORMAT = 1
 MEDIA = "media"
-MANIFEST, FILES, SECRET = "manifest.json", "files", "secret_key"
+MANIFEST, SECRET = "manifest.json", "secret_key"
 DATABASE = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
 CHUNK = 1 << 20
 Echo = Callable[[str], None]
@@ -75,11 +77,12 @@ def back_up(target: Path, echo: Echo, *, without_media: bool = False) -> Copied:
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / FILES).mkdir(parents=True)
+    partial.chmod(0o777 & ~int(settings.UMASK, 8))
     vendor = _vendor(BackupNotPossible)
     try:
         echo("copying the database")
         _COPY[vendor](partial / DATABASE[vendor])
-        listed = {DATABASE[vendor]: _sha256(partial / DATABASE[vendor])}
+        digests = {DATABASE[vendor]: _sha256(partial / DATABASE[vendor])}
         for name, folder in folders().items():
             if name == MEDIA and without_media:
                 continue
@@ -89,31 +92,33 @@ def back_up(target: Path, echo: Echo, *, without_media: bool = False) -> Copied:
                 if name == MEDIA and bucket.in_use()
                 else _copy_folder(folder, partial / FILES / name)
             )
-            listed |= {str(path.relative_to(partial)): digest for path, digest in copied}
+            digests |= {str(path.relative_to(partial)): digest for path, digest in copied}
         kept = settings.DATA_DIR / SECRET
         if kept.exists():
-            listed[SECRET] = _copy(kept, partial / SECRET)
+            digests[SECRET] = _copy(kept, partial / SECRET)
         manifest = {
             "format": FORMAT,
             "at": timezone.now().isoformat(),
             "database": vendor,
             "migrations": _migrations(),
-            "sha256": listed,
+            "sha256": digests,
             "media_left_in": bucket.place().url if without_media else "",
         }
+        manifest["signature"] = signature(manifest)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
         partial.rename(target)
     except (OSError, sqlite3.Error, MediaError) as error:
         raise BackupNotPossible(f"{type(error).__name__}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Copied(len(listed) - 1, sum((target / name).stat().st_size for name in listed))
+    return Copied(len(digests) - 1, sum((target / name).stat().st_size for name in digests))
 
 
 def restore(source: Path, echo: Echo, *, replace: bool = False) -> Copied:
     """Replace this installation by a backup; `replace` allows it to be non-empty. The caller migrates afterwards.
 
-    Every file is verified before anything is changed. Raises RestoreNotPossible.
+    Every file is verified before anything is changed, and nothing is taken but what the manifest lists; with
+    GUARDAPP_BACKUP_KEY, the manifest must be signed with it. Raises RestoreNotPossible.
     """
     manifest = _manifest(source)
     vendor = _vendor(RestoreNotPossible)
@@ -121,8 +126,12 @@ def restore(source: Path, echo: Echo, *, replace: bool = False) -> Copied:
         raise RestoreNotPossible(f"The backup is of {manifest['database']}, this installation has {vendor}.")
     if not replace and _in_use():
         raise RestoreNotPossible("This installation is not empty. Restore into a new one, or use --replace.")
+    if DATABASE[vendor] not in manifest["sha256"]:
+        raise RestoreNotPossible(f"The backup does not list its database, {DATABASE[vendor]}.")
     echo("checking the backup")
     for name, digest in manifest["sha256"].items():
+        if leads_away(source, name):
+            raise RestoreNotPossible(f"{name} is a link in the backup. Links are not followed.")
         if not (source / name).is_file() or _sha256(source / name) != digest:
             raise RestoreNotPossible(f"{name} is missing from the backup, or damaged.")
     if manifest.get("media_left_in"):
@@ -134,11 +143,11 @@ def restore(source: Path, echo: Echo, *, replace: bool = False) -> Copied:
         for name, folder in folders().items():
             echo(f"copying {name}")
             if name == MEDIA and bucket.in_use():
-                copy_to_bucket(source / FILES / name)
+                copy_to_bucket(source / FILES / name, listed(manifest["sha256"], name))
                 continue
-            for _ in _copy_folder(source / FILES / name, folder):
-                pass
-        if (source / SECRET).exists():
+            for relative, place in places_in(folder, listed(manifest["sha256"], name)):
+                _copy(source / FILES / name / relative, place)
+        if SECRET in manifest["sha256"]:
             _copy(source / SECRET, settings.DATA_DIR / SECRET)
             (settings.DATA_DIR / SECRET).chmod(0o600)
         echo("restoring the database")
@@ -165,6 +174,8 @@ def _manifest(source: Path) -> dict[str, Any]:
         raise RestoreNotPossible(f"{source} is not a backup ({type(error).__name__}).") from error
     if any(name.is_absolute() or ".." in name.parts for name in names):
         raise RestoreNotPossible("The backup names files outside itself.")
+    if not is_signed(manifest):
+        raise RestoreNotPossible("The backup is not signed with GUARDAPP_BACKUP_KEY, or was changed since.")
     if unknown:
         raise RestoreNotPossible(f"The backup is of a newer version of this program: it has {', '.join(unknown)}.")
     return manifest
@@ -277,6 +288,7 @@ def _copy(source: Path, target: Path) -> str:
             digest.update(chunk)
             written.write(chunk)
     shutil.copystat(source, partial)
+    partial.chmod(stat.S_IMODE(partial.stat().st_mode) & ~int(settings.UMASK, 8))
     partial.replace(target)
     return digest.hexdigest()
 

@@ -1,7 +1,7 @@
 """Copy media between the bucket and a backup folder."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from annotation.media import bucket
@@ -21,9 +21,9 @@ def copy_from_bucket(target: Path) -> Iterator[tuple[Path, str]]:
                 yield target / name, hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def copy_to_bucket(source: Path) -> None:
-    """Copy to the bucket, frame manifests last, since they mark a folder as complete. Raises MediaError."""
-    files = (path for path in source.rglob("*") if path.is_file())
+def copy_to_bucket(source: Path, names: Iterable[Path]) -> None:
+    """Copy these files to the bucket, frame manifests last, since they mark a folder as complete. Raises MediaError."""
+    files = (source / name for name in names)
     for path in sorted(files, key=lambda path: (path.suffix == ".json", path)):
         bucket.put(str(path.relative_to(source)), path, _mime(path))
 

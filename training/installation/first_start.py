@@ -1,6 +1,7 @@
 """Preparations at every start. Each step does nothing if there is nothing to do."""
 
 import hashlib
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ FINGERPRINT = ".fingerprint"
 def prepare(echo: Callable[[str], None]) -> None:
     """Prepare database, static files, first accounts and first guard; `say` receives lines for the console."""
     echo(f"data folder {settings.DATA_DIR}")
+    close_data_folder(Path(settings.DATA_DIR))
     echo("bringing the database up to date")
     call_command("migrate", verbosity=0, interactive=False)
     if bucket.in_use() and bucket.make():
@@ -35,6 +37,15 @@ def prepare(echo: Callable[[str], None]) -> None:
         for account in accounts:
             echo(f"    {account.username:<10} {account.password}")
     echo(f"the guard in production is {ensure_production_version()}")
+
+
+def close_data_folder(folder: Path) -> None:
+    """Take from others what GUARDAPP_UMASK takes, also where an earlier release made the folder."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    try:
+        folder.chmod(mode & ~int(settings.UMASK, 8))
+    except PermissionError:  # another user's, such as a volume of a container
+        pass
 
 
 def demo_is_wanted() -> bool:
