@@ -10,6 +10,7 @@ from annotation.importing.read_history import read_appeals, read_events, read_go
 from annotation.importing.read_reviews import read_reviews, verdict_of
 from annotation.importing.record import GoldFacts, ItemFacts, Medium, Policy, PredictionFacts, Record
 from annotation.ingest.language_codes import LONGEST
+from annotation.ingest.read_messages import MAX_MESSAGES, MAX_NAME, ROLES
 from annotation.ingest.values import MAX_MEDIA_OF_AN_ITEM, MAX_TEXT_CHARACTERS, IncomingAuthor, IncomingReport
 from annotation.status import ItemStatus, Lane
 from guardapp.guard.taxonomy import Modality
@@ -17,6 +18,7 @@ from guardapp.guard.taxonomy import Modality
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # an item with a verdict is never in another state
 STATUSES = (ItemStatus.REVIEWED, ItemStatus.READY, ItemStatus.ESCALATED, ItemStatus.WITHDRAWN)
+MESSAGE_ROLES = sorted(set(ROLES.values()))
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 
 
@@ -135,7 +137,7 @@ def _item(item: Fields, final: Fields, lane: str, predictions: list[PredictionFa
         "modality": item.choice("modality", [one.value for one in Modality]),
         "prompt": item.text("request", MAX_TEXT_CHARACTERS, default=""),
         "response": item.text_or_none("response", MAX_TEXT_CHARACTERS),
-        "messages": [dict(one.value) for one in item.each("messages")],
+        "messages": _messages(item),
         "metadata": item.mapping("metadata"),
         "reason": item.mapping("reason"),
         "reported_at": item.moment_or_none("reported_at"),
@@ -162,6 +164,27 @@ def _item(item: Fields, final: Fields, lane: str, predictions: list[PredictionFa
         None if author is None else _author(author),
         tuple((_report(one), one.moment("created_at")) for one in item.each("reports")),
     )
+
+
+def _messages(item: Fields) -> list[dict[str, Any]]:
+    """What came before prompt and response. Their media are the item's first ones, in order."""
+    rows: list[dict[str, Any]] = []
+    media, place = len(item.listed("media")), 0
+    for one in item.each("messages"):
+        own = one.listed("media")
+        wanted = list(range(place, place + len(own)))
+        place += len(own)
+        if own != wanted or place > media:
+            raise one.wrong("media", "must be the positions of the item's first media, in the order of the messages.")
+        row: dict[str, Any] = {
+            "role": one.choice("role", MESSAGE_ROLES),
+            "text": one.text("text", MAX_TEXT_CHARACTERS, default=""),
+        }
+        name = one.text("name", MAX_NAME, default="")
+        rows.append(row | ({"name": name} if name else {}) | ({"media": wanted} if own else {}))
+    if len(rows) > MAX_MESSAGES:
+        raise item.wrong("messages", f"are more than {MAX_MESSAGES}.")
+    return rows
 
 
 def _medium(one: Fields) -> Medium:

@@ -13,6 +13,8 @@ from pytest_django import Settings
 
 from annotation.exporting.formats import ExportFormat
 from annotation.exporting.stream import ExportRequest, export_lines
+from annotation.importing.fields import RecordNotReadable
+from annotation.importing.read_record import read_record
 from annotation.ingest.read_media import no_files
 from annotation.ingest.read_rows import read_row
 from annotation.ingest.store_items import ingest_items
@@ -145,6 +147,20 @@ def test_an_exported_conversation_comes_back_as_a_row_of_a_corpus_with_the_same_
     assert isinstance(found, DecodedRow), found
     assert chat_messages(found.row.sample) == chat_messages(sample)
     assert [medium.frames for medium in found.row.sample.media] == [medium.frames for medium in sample.media]
+
+
+@pytest.mark.django_db
+def test_an_imported_record_keeps_its_messages_and_one_with_others_is_refused_by_the_place() -> None:
+    default_queue()
+    first: dict[str, Any] = {"role": "user", "name": "Ada", "content": [image("red"), {"type": "text", "text": "a"}]}
+    item, _ = judged([first, MESSAGES[2], MESSAGES[3]])
+    record = exported(ExportFormat.CANONICAL)
+    assert read_record(record).item.columns["messages"] == item.messages
+    for change in ({"role": "bot"}, {"role": None}, {"text": 7}, {"media": [1]}, {"media": ["0"]}, {"name": "a" * 200}):
+        record["item"]["messages"] = [item.messages[0] | change, item.messages[1]]
+        with pytest.raises(RecordNotReadable) as refused:
+            read_record(record)
+        assert refused.value.error.pointer == f"/item/messages/0/{next(iter(change))}"
 
 
 def test_a_row_of_a_benchmark_keeps_the_messages_before_it() -> None:
