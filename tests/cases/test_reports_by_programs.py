@@ -105,6 +105,7 @@ def test_items_are_listed_by_the_number_of_reports_and_by_author(client: Client)
         return {item.pk for item in client.get(reverse("items"), filters).context["page"].items}
 
     assert listed(reports=2) == {many.pk}
+    assert "7 reports" in client.get(reverse("items")).text
     assert listed(reports=1) == {alone.pk, many.pk}
     assert listed(author="u-17") == {theirs.pk} and listed(author="u-17", source="elsewhere") == set()
     assert listed(author="nobody") == set()
