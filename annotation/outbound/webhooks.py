@@ -6,6 +6,7 @@ Signed as required by the Standard Webhooks specification: HMAC-SHA256 over "<id
 import base64
 import hashlib
 import hmac
+import logging
 import random
 import time
 from datetime import timedelta
@@ -19,12 +20,14 @@ from django.utils.translation import gettext as _
 from annotation import prometheus
 from annotation.database import clock
 from annotation.database.kept_statements import Select
+from annotation.database.storable import cleaned
 from annotation.errors import ServiceError
 from annotation.models import Delivery, Event, Item, User, Webhook
 from annotation.models.claims import DELIVERY_CLAIMS
 from annotation.outbound.safe_requests import Answer, NotDelivered, check_url, post
 from annotation.status import DeliveryState, EventKind, WebhookEvent
 
+logger = logging.getLogger(__name__)
 # pauses between attempts; after about a day and a quarter, delivery has failed
 PAUSES_S = (10, 60, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 JITTER = 0.2  # share of a pause, plus or minus
@@ -158,10 +161,11 @@ def _deliver(delivery: Delivery) -> None:
     if not webhook.active:
         mine.update(state=DeliveryState.FAILED, error="The webhook is switched off.", ended_at=clock.now())
         return
-    body, message = body_of(delivery), str(delivery.message)
-    headers = signed_headers(secret=webhook.secret, message=message, timestamp=int(clock.now().timestamp()), body=body)
+    message, now = str(delivery.message), int(clock.now().timestamp())
     answer: Answer | None = None
     try:
+        body = body_of(delivery)
+        headers = signed_headers(secret=webhook.secret, message=message, timestamp=now, body=body)
         answer = post(webhook.url, body, headers)
         error = "" if 200 <= answer.status < 300 else f"It answered {answer.status}: {answer.text}"[:300]
     except NotDelivered as problem:
@@ -170,6 +174,11 @@ def _deliver(delivery: Delivery) -> None:
         # the address is not allowed, so a retry would fail too
         mine.update(state=DeliveryState.FAILED, error=str(problem)[:300], ended_at=clock.now())
         return
+    except Exception as problem:
+        # whatever it is, it counts as a try: else the message would be sent again and again without a pause
+        logger.exception("Message %s to %s", message, webhook.name)
+        error = f"{type(problem).__name__}: {problem}"[:300]
+    error = cleaned(error)
     prometheus.MESSAGES.labels("refused" if error else "taken").inc()
     mine.update(status_code=answer.status if answer else None, **_outcome(error, delivery.attempts + 1))
 

@@ -56,7 +56,7 @@ class ReviewInput(serializers.Serializer[Decision]):
         max_length=20,
         help_text="what was wrong with the guard's judgement",
     )
-    steps = StepInput(many=True, default=list, max_length=MOST_STEPS)
+    steps = StepInput(many=True, default=list, max_length=MOST_STEPS)  # type: ignore[call-arg]  # of the list
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = [name for name in data if name not in self.fields] if isinstance(data, dict) else []
