@@ -16,7 +16,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from annotation.models import Item, MediaAsset
-from guardapp.guard.media.decode import Decoded, Limits, decode
+from guardapp.guard.media.decode import PRESETS, Decoded, Limits, decode
 from guardapp.guard.media.sniff import sniff
 from guardapp.guard.taxonomy import MediaKind, Modality
 from guardapp.guard.verdict import MediaPreset, Sample
@@ -107,6 +107,15 @@ def test_a_long_animation_is_sampled_like_a_long_clip(tmp_path: Path, name: str)
     decoded = seen(tmp_path, made(name, pieces), STARTER)
     assert (len(decoded.seen.frames), decoded.source_frames) == (STARTER.max_frames, 100)
     assert timestamps(decoded)[0] == 0 and timestamps(decoded)[-1] == pytest.approx(9.9)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_no_frame_of_a_short_animation_is_too_short_to_be_seen(tmp_path: Path, name: str) -> None:
+    delays = [4_800, 50, 200, 20, 20]
+    pieces = [Piece(coloured((24, 16), PALETTE[number]), delay_ms=delay) for number, delay in enumerate(delays)]
+    for preset in PRESETS.values():
+        assert len(seen(tmp_path, made(name, pieces), preset).seen.frames) == 5
+        assert len(seen(tmp_path, made(name, pieces[3:] * 8), preset).seen.frames) == 16
 
 
 def test_how_often_it_repeats_does_not_count(tmp_path: Path) -> None:

@@ -141,6 +141,17 @@ def test_a_recording_that_begins_in_the_middle_and_lacks_packets_is_seen(tmp_pat
     assert timestamps(decoded)[0] == 0 and 10 < len(decoded.seen.frames) <= 20
 
 
+def test_two_recordings_joined_into_one_are_both_seen(tmp_path: Path) -> None:
+    first = make_video(tmp_path / "a.ts", frames=20).read_bytes()
+    source = written(tmp_path / "b.ts", first + make_video(tmp_path / "a.ts", frames=30).read_bytes())
+    decoded = decode(source, tmp_path / "out", OMNI)
+    # the frame before the joint may be lost
+    assert decoded.source_frames in (49, 50) and decoded.duration_s == pytest.approx(5, abs=0.2)
+    shown = numbers(decoded)
+    assert shown[:4] == [0, 5, 10, 15] and len(shown) == 10
+    assert [one - 5 * place for place, one in enumerate(shown[4:])] in ([[0] * 6, [1] * 6])
+
+
 @pytest.mark.parametrize("head", [b"RIFF\xff\xff\xff\xffAVI LIST", b"\x00\x00\x01\xba" + bytes(60), b"G" * 4_000])
 def test_junk_behind_the_first_bytes_is_refused(tmp_path: Path, head: bytes) -> None:
     source = written(tmp_path / "a", head + struct.pack("<2000I", *(7_919 * n % 2**32 for n in range(2_000))))

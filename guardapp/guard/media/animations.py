@@ -12,7 +12,7 @@ from guardapp.guard.media.animation_times import frame_delays
 from guardapp.guard.media.errors import MediaCorrupt, MediaTooLong, MediaTruncated
 from guardapp.guard.media.images import FORMATS, check_pixels, exif_turn, on_white, pillow_errors, save_png
 from guardapp.guard.media.orientation import Orientation
-from guardapp.guard.media.sizes import fit_size, pick_frames, sampled_fps
+from guardapp.guard.media.sizes import fewest, fit_size, pick_frames, sampled_fps
 from guardapp.guard.media.values import Decoded, Limits, Reader
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
@@ -25,7 +25,7 @@ def decode_animation(source: Path, mime: str, preset: MediaPreset, limits: Limit
     """
     times = _times(source, mime, limits)
     starts, end = times[:-1], times[-1]
-    picked = pick_frames(starts, end, preset.fps, preset.min_frames, preset.max_frames)
+    picked = pick_frames(starts, end, preset.fps, fewest(preset), preset.max_frames)
     with pillow_errors(source, mime, limits), Image.open(source, formats=FORMATS[mime]) as image:
         check_pixels(image.size, limits.max_video_pixels)
         _check_work(image.size, picked[-1] + 1, len(starts), limits)

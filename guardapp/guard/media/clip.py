@@ -58,6 +58,7 @@ CODECS = {
 }
 # A Matroska file whose data ends this long before its stated end is truncated.
 MISSING_TAIL_S = 1.0
+RESTART_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,9 @@ class Clip:
     pixel_aspect: Fraction  # width over height of a coded pixel
     # some frames follow a keyframe in the file but precede it on screen
     open_gop: bool
-
-    @property
-    def counts_frames(self) -> bool:
-        """AVI has no times of its own: the n-th decoded frame is shown at the n-th time."""
-        return DEMUXERS[self.mime] == "avi"
+    # The n-th decoded frame is shown at the n-th time: AVI has no times of its own, and joined recordings have several
+    # that contradict each other.
+    counts_frames: bool
 
     @property
     def times(self) -> list[float]:
@@ -118,6 +117,16 @@ class Packets:
     keyframes: list[int] = field(default_factory=list)
     last_s: float = 0.0
     open_gop: bool = False
+    latest: int = 0
+    restarts: bool = False  # the clock goes back: recordings were joined
+
+    def follow_clock(self, packet: "av.Packet") -> None:
+        """Note where the clock goes back by more than the order of decoding explains."""
+        if packet.dts is None or packet.time_base is None:
+            return
+        if self.shown and (self.latest - packet.dts) * packet.time_base > RESTART_S:
+            self.restarts = True
+        self.latest = packet.dts
 
 
 def open_container(source: Path, mime: str) -> InputContainer:
@@ -218,6 +227,7 @@ def _read_packets(container: InputContainer, stream: "av.VideoStream", limits: L
             packets.keyframes.append(packet.pts)
         elif packets.keyframes and packet.pts < packets.keyframes[-1]:
             packets.open_gop = True
+        packets.follow_clock(packet)
         packets.shown.append((packet.pts, packet.duration or 0))
         if len(packets.shown) > limits.max_source_frames:
             raise MediaTooLong(f"more than {limits.max_source_frames:,} frames")
@@ -245,7 +255,12 @@ def _check_complete(
 
 def _clip(packets: Packets, first: "av.VideoFrame", stream: "av.VideoStream", source: Path, mime: str) -> Clip:
     shown = sorted(packets.shown)
-    if DEMUXERS[mime] in STREAMED and first.pts is not None:
+    restarts = DEMUXERS[mime] in STREAMED and packets.restarts
+    if restarts:
+        lengths = sorted(duration for _, duration in shown if duration) or [1]
+        step = lengths[len(lengths) // 2]
+        shown = [(number * step, step) for number in range(len(shown))]
+    elif DEMUXERS[mime] in STREAMED and first.pts is not None:
         # what stands before the first keyframe cannot be decoded
         shown = [one for one in shown if one[0] >= first.pts] or shown
     pts = tuple(dict.fromkeys(time for time, _ in shown))
@@ -262,6 +277,7 @@ def _clip(packets: Packets, first: "av.VideoFrame", stream: "av.VideoStream", so
         turn=_turn(first),
         pixel_aspect=_pixel_aspect(stream),
         open_gop=packets.open_gop,
+        counts_frames=restarts or DEMUXERS[mime] == "avi",
     )
 
 

@@ -5,10 +5,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from guardapp.guard.media.errors import MediaTooNarrow
+from guardapp.guard.verdict import MediaPreset
 
 MAX_ASPECT = 200.0
 # A frame that starts up to this long after the wanted time still counts as on display.
 TIME_TOLERANCE_S = 1e-4
+# An animation of so few frames is seen whole.
+WHOLE_ANIMATION = 16
 
 
 def fit_size(width: int, height: int, min_pixels: int, max_pixels: int, multiple: int) -> tuple[int, int]:
@@ -61,6 +64,11 @@ def pick_frames(times: Sequence[float], end_s: float, fps: float, min_frames: in
     if len(picked) < min(min_frames, len(times)):
         return [round(place) for place in spread(0, len(times) - 1, min(min_frames, len(times)))]
     return picked
+
+
+def fewest(preset: MediaPreset) -> int:
+    """The `min_frames` of an animation: it is shown over and over, so none of a few frames is too short to count."""
+    return max(preset.min_frames, min(WHOLE_ANIMATION, preset.max_frames))
 
 
 def spread(first: float, last: float, count: int) -> list[float]:

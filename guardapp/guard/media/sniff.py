@@ -163,7 +163,9 @@ def _is_transport_stream(head: bytes) -> bool:
     """A sync byte at the start of every packet of 188 bytes; of 192, with a time before each, on discs and cameras."""
     for first, step in ((0, TS_PACKET), (4, TS_PACKET + 4)):
         places = range(first, len(head), step)
-        if len(places) > 1 and all(head[place] == TS_SYNC for place in places):
+        marks = [head[place] == TS_SYNC for place in places]
+        # received over the air, a packet may be damaged
+        if len(marks) > 1 and all(marks[:3]) and sum(marks) >= len(marks) * 3 / 4:
             return True
     return False
 

@@ -24,7 +24,7 @@ from guardapp.guard.media.clip import (
 from guardapp.guard.media.errors import MediaCorrupt, MediaOutOfMemory
 from guardapp.guard.media.images import save_png
 from guardapp.guard.media.orientation import Orientation
-from guardapp.guard.media.sizes import fit_size, pick_frames, sampled_fps
+from guardapp.guard.media.sizes import fewest, fit_size, pick_frames, sampled_fps
 from guardapp.guard.media.values import Decoded, Limits, Reader
 from guardapp.guard.taxonomy import MediaKind
 from guardapp.guard.verdict import Frame, MediaPreset, SeenMedia
@@ -53,7 +53,8 @@ def _plain(error: Exception, source: Path) -> str:
 
 def _decode(clip: Clip, preset: MediaPreset, limits: Limits, folder: Path) -> Decoded:
     size = fit_size(*clip.upright, preset.min_pixels_per_frame, preset.max_pixels_per_frame, preset.size_multiple)
-    picked = pick_frames(clip.times, clip.end_s, preset.fps, preset.min_frames, preset.max_frames)
+    min_frames = fewest(preset) if clip.mime in SEQUENCES else preset.min_frames
+    picked = pick_frames(clip.times, clip.end_s, preset.fps, min_frames, preset.max_frames)
     cost = clip.width * clip.height * (picked[-1] + 1)
     keyframes = nearest_keyframes(clip, picked) if cost > limits.sequential_pixels else []
     # A long clip with very few keyframes is decoded in full: the keyframes would show too little of it.
@@ -158,7 +159,7 @@ def _in_one_pass(clip: Clip, picked: list[int], size: Size) -> Iterator[tuple[fl
             while next_pts is not None and next_pts <= pts:
                 next_pts = next(wanted, None)
     # DivX packs two frames into one packet, and the last packets hold nothing
-    whole = decoded >= len(clip.pts) - PACKED if clip.counts_frames else DEMUXERS[clip.mime] in STREAMED
+    whole = DEMUXERS[clip.mime] in STREAMED or (clip.counts_frames and decoded >= len(clip.pts) - PACKED)
     if next_pts is not None and not whole:
         raise MediaCorrupt("it stops decoding before its end")
 
