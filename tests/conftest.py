@@ -136,6 +136,7 @@ def no_kept_rows_of_another_test() -> None:
     active_policy._categories.cache_clear()
     active_policy._known.cache_clear()
     calibration._calibrators.cache_clear()
+    calibration.words_for.cache_clear()
 
 
 @pytest.fixture(autouse=True)

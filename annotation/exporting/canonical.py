@@ -17,6 +17,7 @@ from orjson import Fragment
 from annotation.exporting.projection import Drop, completion_of, texts_of
 from annotation.exporting.values import ExportedReview, History, Json, ReviewedRow, WholeRow, moment, moment_or_none
 from annotation.exporting.whole_rows import rollout_of, version_of
+from annotation.predictions.calibration import words_for
 from annotation.status import StepMark
 
 VALUE_OF_MARK = {StepMark.RIGHT.value: 1, StepMark.UNSURE.value: 0, StepMark.WRONG.value: -1}
@@ -146,6 +147,7 @@ def _model(row: WholeRow, rollouts: list[dict[str, Any]], free: Free) -> dict[st
         "response_marginal": row.response_marginal,
         "prompt_harm": row.prompt_harm,
         "response_harm": row.response_harm,
+        "calibration": None if row.calibration_id is None else words_for(row.calibration_id),
         "windows": None if row.windows is None else free(row.windows),
         "tokens": row.tokens,
         "latency_ms": row.latency_ms,

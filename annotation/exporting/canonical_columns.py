@@ -130,6 +130,7 @@ def columns(pa: Any, with_media: bool) -> Any:
                     "response_marginal": number,
                     "prompt_harm": number,
                     "response_harm": number,
+                    "calibration": text,
                     "windows": text,
                     "tokens": whole,
                     "latency_ms": whole,

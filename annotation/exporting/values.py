@@ -201,6 +201,7 @@ class WholeRow(ReviewedRow):
     response_marginal: Annotated[float | None, Column("prediction__response_marginal")]
     prompt_harm: Annotated[float | None, Column("prediction__prompt_harm")]
     response_harm: Annotated[float | None, Column("prediction__response_harm")]
+    calibration_id: Annotated[int | None, Column("prediction__calibration_id")]
     windows: Annotated[Json, Column("prediction__windows", raw=True)]
     tokens: Annotated[int | None, Column("prediction__tokens")]
     latency_ms: Annotated[int | None, Column("prediction__latency_ms")]

@@ -86,7 +86,8 @@ class Calibration(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.version}, calibration {self.pk}"
+        source = "shipped" if self.evaluation is None else f"evaluation {self.evaluation}"
+        return f"{self.version}, calibration {self.pk} ({source}, {self.rows_of})"
 
 
 class Prediction(models.Model):

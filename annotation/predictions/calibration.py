@@ -136,6 +136,12 @@ def told(prediction: Prediction, side: how_sure.Side) -> Told:
 
 
 @lru_cache(maxsize=64)
+def words_for(calibration_id: int) -> str:
+    """What identifies a calibration to a reader: its version, and what it was fitted on."""
+    return str(Calibration.objects.select_related("version").get(pk=calibration_id))
+
+
+@lru_cache(maxsize=64)
 def _calibrators(calibration_id: int) -> how_sure.Calibration:
     # rows never change, so a process reads each of them once
     return values_of(Calibration.objects.get(pk=calibration_id)) or how_sure.Calibration()

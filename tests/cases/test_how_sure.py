@@ -1,5 +1,6 @@
 """One number for how sure the guard is: the probability of harm, over all completions, calibrated on evaluations."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
+from annotation.exporting.formats import ExportFormat
+from annotation.exporting.stream import ExportRequest, export_lines
 from annotation.models import Item, ModelVersion, ReviewQueue, RoutingRule
 from annotation.people.api_keys import create_key
 from annotation.predictions.calibration import told
@@ -207,3 +210,17 @@ def test_an_insight_holds_the_number_against_what_people_settled(version: ModelV
     rows = client.get(reverse("insight_csv", args=["how-sure"])).text.splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ["0.1–0.2", "0.9–1.0"]
     assert rows[2].split(",")[3] == "3" and float(rows[2].split(",")[2]) == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_canonical_rows_keep_all_three_and_the_calibration(version: ModelVersion, client: Client) -> None:
+    calibration = calibrate(version, sampled=2.0, greedy=4.0)
+    prediction = predicted(version, Sure(alone_in_its_opinion))
+    review_page_of(client)
+    lease = Item.objects.get().assignments.get()
+    decision = {"idempotency_key": "0123456789abcdef", "prompt_label": "unharmful"}
+    client.post(reverse("submit", args=[lease.token]), decision)
+    rows = b"".join(export_lines(request=ExportRequest(ExportFormat.CANONICAL, False))).splitlines()
+    [told] = [row["model"] for row in map(json.loads, rows) if row.get("model")]
+    assert (told["prompt_score"], told["prompt_harm"]) == (0.99, prediction.prompt_harm)
+    assert told["prompt_marginal"] == pytest.approx(0.206) and told["calibration"] == str(calibration)
+    assert [one["prompt_score"] for one in told["rollouts"]] == [0.01] * 4
