@@ -250,9 +250,6 @@ def test_exports_backups_jobs_and_checkpoints_read_the_bucket(
     ] == asset.sha256
     settings.OBJECT_STORE = ObjectStore(BUCKET, f"{tmp_path.name}-restored", s3.endpoint)
     copy_to_bucket(tmp_path / "copy", [place.relative_to(tmp_path / "copy") for place in copied])
-        tmp_path / "copy",
-        [path.relative_to(tmp_path / "copy") for path in (tmp_path / "copy").rglob("*") if path.is_file()],
-    )
     assert files.decoded([asset])[asset.sha256]
 
     model = tmp_path / "models" / "r1"
