@@ -9,8 +9,9 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
-from tests.browser.scene import arabic_item
+from tests.browser.scene import arabic_item, conversation_item
 from tests.browser.scene_pages import everything, make_lead, pages
+from tests.factories import default_queue
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.django_db(transaction=True)]
 AXE = (Path(__file__).parent / "vendor/axe-core-4.10.3/axe.min.js").read_text()
@@ -88,3 +89,16 @@ def test_a_prompt_in_arabic_runs_from_right_to_left(bare_page: Page, live_server
     for text in (bare_page.locator(".said-text").first, bare_page.locator(".plain-steps li").first):
         assert text.evaluate("(one) => getComputedStyle(one).direction") == "rtl"
     assert bare_page.locator("h1").evaluate("(one) => getComputedStyle(one).direction") == "ltr"
+
+
+def test_a_conversation_in_a_queue_with_demands_has_no_serious_fault(
+    bare_page: Page, live_server: LiveServer, client: Client
+) -> None:
+    lead = make_lead()
+    client.force_login(lead)
+    item = conversation_item(queue=default_queue(demands=["category", "severity", "reason"]))
+    assert item.prediction is not None
+    item.prediction.windows = [{"prompt": [0, 1], "response": [0, 1], "left_out": 2, "decisive": True}]
+    item.prediction.save(update_fields=["windows"])
+    sign_in(bare_page, client, live_server)
+    assert not [*wrongs(bare_page, "/review/default/"), *wrongs(bare_page, f"/items/{item.pk}/")]
