@@ -22,6 +22,7 @@ MESSAGE_FIELDS = ("id", "author", "text", "media", "at", "position")
 POSITIONS = ("parent", "before", "after")
 MAX_MEDIA_OF_A_MESSAGE = 16
 MOST_STRIKES = 1_000_000
+MAX_DIGITS = 30  # of an id that is a number
 
 
 def read_address(reader: FieldReader, name: str) -> str:
@@ -161,8 +162,8 @@ def _object(reader: FieldReader, name: str, value: object, known: tuple[str, ...
 def _id(reader: FieldReader, name: str) -> str:
     """Return an id or a name; a whole number is taken as its digits."""
     value = reader.row.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)[:MAX_PERSON]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**MAX_DIGITS:
+        return str(value)
     return reader.text(name, limit=MAX_PERSON).strip()
 
 

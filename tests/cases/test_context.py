@@ -180,6 +180,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"url": "https://a b"}, "/url"),
     ({"url": "https://forum.example/" + "x" * 2_000}, "/url"),
     ({"author": 5}, "/author"),
+    ({"author": {"id": 10**40}}, "/author/id"),
     ({"author": {"name": "Ann"}}, "/author/id"),
     ({"author": {"id": "x" * 201}}, "/author/id"),
     ({"author": {"id": "a", "strikes": -1}}, "/author/strikes"),
