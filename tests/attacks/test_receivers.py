@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -34,7 +33,7 @@ ANSWERS = {
 }
 # stored by an earlier release, or by hand
 SPOILED: dict[str, dict[str, Any]] = {
-    "a path of half a character": {"url": "http://127.0.0.1:9/\ud800"},
+    "a path of line separators": {"url": "http://127.0.0.1:9/\u2028\u00e9"},
     "a host of dots": {"url": "http://a..b/"},
     "a host that is too long": {"url": "http://" + "a" * 70 + ".example/"},
     "no address": {"url": "http://[::1"},
@@ -99,10 +98,6 @@ def test_an_answer_that_nobody_can_read_counts_as_a_try(receiver: int, webhook: 
 
 @pytest.mark.parametrize("spoiled", SPOILED)
 def test_a_webhook_that_cannot_be_called_ends_or_waits(spoiled: str, webhook: Webhook) -> None:
-    if connection.vendor == "postgresql" and "half a character" in spoiled:
-        pytest.skip("PostgreSQL stores no such text")
-    if "half a character" in spoiled:  # the driver writes none either
-        SPOILED[spoiled]["url"] = "http://127.0.0.1:9/\u2028\u00e9"
     Webhook.objects.update(**SPOILED[spoiled])
     delivery = tried(webhook)
     assert delivery.state in (DeliveryState.WAITING, DeliveryState.FAILED)
