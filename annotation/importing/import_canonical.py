@@ -150,7 +150,7 @@ def _asset(job: _Job, medium: Medium) -> int:
     if _sum_of(path) != medium.sha256:
         raise RecordNotReadable(f"{medium.pointer}/sha256", "is not the sum of the file: it was changed or cut off.")
     try:
-        stored = store(path)
+        stored = store(path, as_it_is=True)
     except MediaError as error:
         raise RecordNotReadable(f"{medium.pointer}/uri", str(error)) from error
     return register([stored])[medium.sha256]

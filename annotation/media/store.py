@@ -35,8 +35,10 @@ class StoredMedia:
     path: str
 
 
-def store(content: bytes | Path) -> StoredMedia:
+def store(content: bytes | Path, *, as_it_is: bool = False) -> StoredMedia:
     """Store the bytes atomically, unless already stored; without metadata such as EXIF, unless the operator keeps it.
+
+    `as_it_is` changes no byte: an import must keep the sum by which records name the file.
 
     Raises MediaError if the content is empty, too large, not a file, or of an unsupported type (named in the message),
     and MediaStoreAway.
@@ -58,7 +60,7 @@ def store(content: bytes | Path) -> StoredMedia:
                 written += target.write(chunk)
                 if written > limit:  # the file grew while it was read
                     raise MediaTooLarge(f"more than {limit:,} bytes")
-        if not settings.KEEP_METADATA and strip_file(partial, mime):
+        if not as_it_is and not settings.KEEP_METADATA and strip_file(partial, mime):
             with partial.open("rb") as stream:
                 digest, written = hashlib.file_digest(stream, "sha256"), partial.stat().st_size
         sha256 = digest.hexdigest()

@@ -99,6 +99,22 @@ def test_the_archive_brings_its_media_and_every_sum_is_checked(tmp_path: Path, p
     assert imported(plain, without_media=True).created == 1
 
 
+def test_a_file_that_was_stored_with_its_metadata_keeps_its_sum(tmp_path: Path, png: bytes, settings: Settings) -> None:
+    production()
+    settings.MEDIA_ROOT, settings.KEEP_METADATA = tmp_path / "old", True
+    picture = f"data:image/png;base64,{base64.b64encode(png + b'trailing').decode()}"
+    ingest_items(rows=[read_row({"external_id": "pic", "source": "forum", "prompt": "?", "media": [picture]})])
+    Item.objects.update(status=ItemStatus.READY)
+    decide()
+    with export_archive(request=ExportRequest(ExportFormat.CANONICAL)) as archive:
+        (tmp_path / "rows.zip").write_bytes(archive.read())
+    before = exported()
+    wipe()
+    settings.MEDIA_ROOT, settings.KEEP_METADATA = tmp_path / "new", False
+    assert imported(tmp_path / "rows.zip").rejected == []
+    assert differences(without_local_ids(exported()), without_local_ids(before)) == []
+
+
 @pytest.mark.parametrize(
     "name", ["../evil.jsonl", "/etc/evil", "media\\..\\evil", "C:evil", "media/../../evil", "rows.jsonl"]
 )
