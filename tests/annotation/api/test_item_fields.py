@@ -10,6 +10,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from annotation.api.shapes import items as shapes
+from annotation.api.shapes.predictions import PredictionShape
 from annotation.api.shapes.reviews import AssignmentShape
 from annotation.exporting.formats import ExportFormat
 from annotation.exporting.stream import ExportRequest, export_lines
@@ -130,7 +131,7 @@ def test_the_fields_that_are_shown_are_documented() -> None:
         (shapes.GoldShape, whole["gold"]),
         (AssignmentShape, assignment_of(held)),
         (shapes.ContentShape, content_of(held.item)),
-        (shapes.PredictionShape, prediction_of(held.item.prediction)),
+        (PredictionShape, prediction_of(held.item.prediction)),
         (shapes.ItemSummary, page_of_items(ItemSearch())["items"][0]),
     ):
         assert set(shape().fields) == set(shown)
