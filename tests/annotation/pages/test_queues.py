@@ -19,6 +19,7 @@ SETTINGS = {
     "reviews_per_item": "2",
     "lease_minutes": "5",
     "fewest_seconds": "3",
+    "reopen_after_reports": "0",
     "open": "on",
     "blind_share": "0",
     "known_share": "0.1",
