@@ -8,6 +8,7 @@ from typing import Any
 from annotation.importing.places import Places
 from annotation.importing.record import GoldFacts, PredictionFacts, Record, ReviewFacts
 from annotation.ingest.authors import store_authors
+from annotation.ingest.item_text import write_texts
 from annotation.ingest.store_items import content_hash
 from annotation.models import (
     Appeal,
@@ -108,6 +109,7 @@ def _store_item(record: Record, places: Places, assets: Mapping[str, int]) -> It
         report_count=len(facts.reports),
         free_slots=0,
     )
+    write_texts([item.pk])
     ItemMedia.objects.bulk_create(
         ItemMedia(item=item, asset_id=assets[medium.sha256], position=position)
         for position, medium in enumerate(facts.media)

@@ -5,6 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from annotation.items.search import ItemSearch
 from annotation.models import (
     Event,
     GoldLabel,
@@ -41,6 +42,16 @@ def test_a_fresh_installation_exports_the_same_again(tmp_path: Path) -> None:
     assert (report.created, report.exists, report.rejected) == (len(before), 0, [])
     found = differences(without_local_ids(exported()), without_local_ids(before))
     assert found == [], "\n".join(found)
+
+
+def test_imported_items_are_found_by_their_words(tmp_path: Path) -> None:
+    make_item(prompt="A loaf of sourdough")
+    decide()
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(lines())
+    wipe()
+    imported(path)
+    assert list(ItemSearch(text="sourdough").items()) == [Item.objects.get()]
 
 
 def test_a_second_import_and_one_of_the_second_export_change_nothing(tmp_path: Path) -> None:
