@@ -92,7 +92,7 @@ def pace(since: datetime) -> Insight:
     return Insight(
         "pace",
         _("Pace, skips and escalations"),
-        _("By reviewer. Seconds are the median from sight to submit."),
+        _("By reviewer. Seconds are the median from sight to submit, without times away from the page."),
         (_("reviewer"), _("skipped"), _("escalated"), _("corrected"), _("reviews"), _("seconds"), _("too fast")),
         [
             (one.name, one.skipped, one.escalated, one.corrected, one.reviews, one.seconds, one.too_fast)

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 
 from django.db.models import Count
 
@@ -118,13 +119,12 @@ def _moves(name: str, reviews: Sequence[Review]) -> Moves:
 
 def _pace(name: str, states: Mapping[str, int], seconds: Sequence[float], fast: int, corrected: int) -> Pace:
     total = sum(states.values())
-    ranked = sorted(seconds)
     return Pace(
         name,
-        len(ranked),
-        ranked[len(ranked) // 2] if ranked else None,
+        len(seconds),
+        median(seconds) if seconds else None,
         fast,
         skipped=states.get(AssignmentState.SKIPPED, 0) / total,
         escalated=states.get(AssignmentState.ESCALATED, 0) / total,
-        corrected=corrected / len(ranked) if ranked else 0.0,
+        corrected=corrected / len(seconds) if seconds else 0.0,
     )

@@ -14,6 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
 from annotation.database.id_windows import Row, Scanned, scan_ahead, scan_back
+from annotation.database.lists import begins_with
 from annotation.database.search_index import has_index
 from annotation.database.search_text import TRIGRAM, terms_of
 from annotation.database.storable import cleaned
@@ -168,15 +169,9 @@ class ItemSearch:
             ("lane", "lane"),
             ("modality", "modality"),
             ("language", "language"),
-            ("source", "source__startswith"),
-            ("external_id", "external_id__startswith"),
         ):
             if getattr(self, name):
                 query &= Q(**{lookup: getattr(self, name)})
-        if self.skipped:
-            query &= Q(status=ItemStatus.READY, skipped_at__isnull=False)
-        if self.skipped == "all":
-            query &= Q(pk__in=[pk for pk, _ in skipped_by_all()])
         if self.label:
             query &= Q(prediction__prompt_label=self.label) | Q(prediction__response_label=self.label)
         if self.category:
@@ -189,15 +184,27 @@ class ItemSearch:
             query &= Q(created_at__gte=since)
         if until := day_of(self.until):
             query &= Q(created_at__lt=until + timedelta(days=1))
+        return items.filter(query & self._words())
+
+    def _words(self) -> Q:
+        """The conditions on what was typed: words, and how names begin."""
+        query = Q()
+        for column in ("source", "external_id"):
+            if getattr(self, column):
+                query &= begins_with(column, getattr(self, column))
         if self._by_q is not None:
-            query &= self._by_q.as_query() | Q(external_id__startswith=self.q)
+            query &= self._by_q.as_query() | begins_with("external_id", self.q)
         if self._by_text is not None:
             query &= self._by_text.as_query()
-        return items.filter(query)
+        return query
 
     def _context(self) -> Q:
-        """The conditions on author and reports."""
+        """The conditions on author, reports and skips."""
         query = Q()
+        if self.skipped:
+            query &= Q(status=ItemStatus.READY, skipped_at__isnull=False)
+        if self.skipped == "all":
+            query &= Q(pk__in=[pk for pk, _ in skipped_by_all()])
         if self.author:
             # looked up first, as the versions are: an unknown author matches no item
             query &= Q(author__in=list(Author.objects.filter(external_id=self.author)[:MOST_AUTHORS]))

@@ -25,6 +25,9 @@ class User(AbstractUser):
     opted_out = models.JSONField(default=list, blank=True, help_text="category codes that this person is not given")
     keymap = models.JSONField(default=dict, blank=True, help_text="{action: key} where it differs from the default")
     ui_language = models.CharField(max_length=16, blank=True, help_text="BCP 47; empty: the browser's")
+    time_zone = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="such as Europe/Berlin; empty: the setting"
+    )
     exposure_limit_s = models.PositiveIntegerField(
         null=True, blank=True, help_text="unblurred seconds a day; empty: the setting"
     )

@@ -45,6 +45,7 @@ class Assignment(models.Model):
     opened_at = models.DateTimeField(
         null=True, blank=True, help_text="when the person first saw it; empty: leased early"
     )
+    active_seconds = models.FloatField(null=True, blank=True, help_text="measured by the page; empty: by none")
     takes_slot = models.BooleanField(
         default=True, help_text="False for hidden gold and cool-down items: they wait for nobody"
     )
@@ -130,7 +131,7 @@ class Review(models.Model):
     steps = models.JSONField(default=list)
     mode = models.CharField(max_length=16, choices=ReviewMode)
     lane = models.CharField(max_length=16, choices=Lane)
-    seconds = models.FloatField(help_text="from sight to submit, as the server measured it")
+    seconds = models.FloatField(help_text="from sight to submit, without idle time: review.leases.lead_time")
     first_prompt_label = models.CharField(
         max_length=10, choices=LABELS, null=True, blank=True, help_text="before the reveal"
     )
@@ -196,7 +197,6 @@ class GoldLabel(models.Model):
     """The settled judgement of an item. Only one stands at a time; withdrawn and superseded ones are kept as history.
 
     An appeal or a re-review supersedes gold that a snapshot may have used; unlike an undo, it leaves the snapshot.
-
     `target_steps` is the reasoning used for training, `target_source` its origin. `used_at` is set when a snapshot
     takes the row; from then on it cannot be undone.
     """

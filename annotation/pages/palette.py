@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from annotation.database.lists import begins_with
 from annotation.database.storable import cleaned
 from annotation.models import Item
 from annotation.queues.access import queues_of, visible_items
@@ -30,7 +31,7 @@ def palette(request: HttpRequest) -> JsonResponse:
     if query:
         items = visible_items(user, Item.objects.select_related("queue"))
         by_id = list(items.filter(pk=int(query))) if query.isdecimal() and len(query) < 19 else []
-        shown = list(dict.fromkeys([*by_id, *items.filter(external_id__startswith=query).order_by("-id")[:FOUND]]))
+        shown = list(dict.fromkeys([*by_id, *items.filter(begins_with("external_id", query)).order_by("-id")[:FOUND]]))
         sight_of(user, shown).disguise(shown)
         found += [
             {

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotation.database import clock
@@ -116,6 +117,21 @@ def open_assignment(assignment: Assignment, now: datetime) -> Assignment:
     assignment.opened_at, assignment.expires_at = now, now + timedelta(minutes=assignment.queue.lease_minutes)
     assignment.save(update_fields=["opened_at", "expires_at"])
     return assignment
+
+
+def add_active(assignment: Assignment, seconds: float) -> None:
+    """Add active seconds that the page reports; nothing once the assignment has ended."""
+    if not 0 <= seconds < float("inf"):
+        return
+    held = Assignment.objects.filter(pk=assignment.pk, state=AssignmentState.ACTIVE)
+    held.update(active_seconds=Coalesce(F("active_seconds"), 0.0) + seconds)
+    assignment.active_seconds = (assignment.active_seconds or 0.0) + seconds
+
+
+def lead_time(assignment: Assignment, now: datetime) -> float:
+    """Seconds from sight to `now`: the active ones, if a page reported them, but no more than have passed."""
+    passed = max(0.0, (now - (assignment.opened_at or assignment.created_at)).total_seconds())
+    return passed if assignment.active_seconds is None else min(assignment.active_seconds, passed)
 
 
 def seen(*, user: User, item: Item) -> None:

@@ -20,7 +20,7 @@ from annotation.predictions.active_policy import active_policy_version, known_ca
 from annotation.review.decision import Decision, StepReview, check_decision
 from annotation.review.drafts import save_draft
 from annotation.review.gold import settle, standing_reviews
-from annotation.review.leases import active_assignment, end, give_back_slot
+from annotation.review.leases import active_assignment, end, give_back_slot, lead_time
 from annotation.status import AssignmentState, EventKind, ItemStatus
 
 __all__ = ["Decision", "StepReview", "escalate", "skip", "submit_review"]
@@ -82,7 +82,7 @@ def _submit(reviewer: User, token: uuid.UUID, key: str, decision: Decision, upho
             **decision.columns(),
             mode=mode,
             lane=item.lane,
-            seconds=(now - (assignment.opened_at or assignment.created_at)).total_seconds(),
+            seconds=lead_time(assignment, now),
             policy_version=policy,
             first_prompt_label=assignment.first_prompt_label,
             first_response_label=assignment.first_response_label,

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from django import template
+from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.formats import get_format
+from django.utils.formats import date_format, get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -227,6 +228,26 @@ def ago(moment: datetime | None) -> str:
 
 
 @register.filter
+def moment(at: datetime | None, shape: str = "") -> str:
+    """A time with its zone: 29 Nov 2026, 18:25 CET. `shape` is a date format, without it that of the language."""
+    if at is None:
+        return ""
+    here = timezone.localtime(at)
+    return f"{date_format(here, shape or _('j M Y, H:i'))} {date_format(here, 'T')}"
+
+
+@register.simple_tag
+def when(at: datetime | None, css: str = "") -> SafeString:
+    """How long ago it was; the time itself with its zone stands in the title."""
+    if at is None:
+        return format_html("{}", _("never"))
+    shown = format_html(' class="{}"', css) if css else ""
+    return format_html(
+        '<time{} datetime="{}" title="{}">{}</time>', shown, at.isoformat(timespec="seconds"), moment(at), ago(at)
+    )
+
+
+@register.filter
 def clock_time(seconds: float) -> str:
     """A position in a video, from seconds: 0:07.50."""
     minutes, rest = divmod(float(seconds), 60)
@@ -269,3 +290,9 @@ def event_icon(kind: str) -> str:
 def counted(number: int) -> str | int:
     """Show a count; above COUNTED_UP_TO, show "over" and that limit."""
     return number if number <= COUNTED_UP_TO else _("over %(most)s") % {"most": COUNTED_UP_TO}
+
+
+@register.simple_tag
+def csrf_cookie() -> str:
+    """The name of the cookie with the token that scripts send."""
+    return settings.CSRF_COOKIE_NAME

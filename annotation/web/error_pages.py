@@ -24,7 +24,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     assert isinstance(error, Exception)
     trouble = trouble_of(error)
-    if request.path.startswith(API):
+    if request.path_info.startswith(API):
         return _problem(request, trouble_problem(trouble) if trouble else problem_of(error), trouble)
     return _page(request, trouble) if trouble else plain_server_error(request)
 

@@ -1,13 +1,16 @@
-"""The language of the pages: the user's choice, else the browser's.
+"""The language and the time zone of the pages: the user's choice, else the browser's and the installation's.
 
 The API always uses English, because programs read its messages.
 """
 
+import zoneinfo
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
-from django.utils import translation
+from django.utils import timezone, translation
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
 
@@ -26,10 +29,23 @@ class LanguageMiddleware(LocaleMiddleware):
         language = language_of(request)
         translation.activate(language)
         request.LANGUAGE_CODE = language
+        timezone.activate(zone_of(request))
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        timezone.deactivate()
+        return super().process_response(request, response)
+
+
+def zone_of(request: HttpRequest) -> str:
+    """The time zone that pages show times in: the person's, else the installation's. For programs UTC."""
+    if request.path_info.startswith(API):
+        return "UTC"
+    zone = request.user.time_zone if isinstance(request.user, User) else ""
+    return zone if zone in zoneinfo.available_timezones() else settings.PAGES_TIME_ZONE
 
 
 def language_of(request: HttpRequest) -> str:
-    if request.path.startswith(API):
+    if request.path_info.startswith(API):
         return settings.LANGUAGE_CODE
     if isinstance(request.user, User) and request.user.ui_language in dict(settings.LANGUAGES):
         return request.user.ui_language

@@ -1,5 +1,7 @@
 """The API and its OpenAPI document."""
 
+from guardapp.settings.web import URL_PATH
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "annotation.api.authentication.ApiKeyAuthentication",
@@ -21,6 +23,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVERS": [{"url": URL_PATH}] if URL_PATH else [],
 }
 # Training's enums that several API fields share, by their names in the OpenAPI document.
 API_ENUMS = {

@@ -14,6 +14,13 @@ EXPOSURE_LIMIT_S = read.integer(
 SEVERE_LIMIT = read.integer(
     "GUARDAPP_SEVERE_LIMIT", 100, "items of the highest severity per person and day, with the same effect", minimum=1
 )
+IDLE_SECONDS = read.integer(
+    "GUARDAPP_IDLE_SECONDS",
+    60,
+    "seconds without a key, click or movement after which the time on the review page no longer counts as work on the "
+    "item",
+    minimum=5,
+)
 BREAK_MINUTES = read.integer(
     "GUARDAPP_BREAK_MINUTES", 55, "minutes of work without a pause after which a break is suggested", minimum=1
 )

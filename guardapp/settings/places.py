@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from guardapp import object_store
+from guardapp import object_store, redis_tls
 from guardapp.env import Section
 
 read = Section("Storage and connections")
@@ -47,9 +47,17 @@ Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 REDIS_URL = read.text(
     "REDIS_URL",
     "",
-    "broker and cache of a team installation, for example `redis://host:6379/0`",
+    "broker of a team installation, for example `redis://host:6379/0`, or `rediss://host:6379/0` for TLS "
+    "([team.md](team.md#redis-over-tls))",
     shown="empty: a private Valkey under `manage.py up`",
 )
+REDIS_CA = read.text(
+    "GUARDAPP_REDIS_CA",
+    "",
+    "file with the certificates that sign the one of a `rediss://` server, which is always checked, name included",
+    shown="empty: those of the system",
+)
+REDIS_TLS: dict[str, object] | None = redis_tls.options(REDIS_URL, REDIS_CA)
 # If media are in a bucket, MEDIA_ROOT is a local cache. None: MEDIA_ROOT holds all media.
 OBJECT_STORE = object_store.parse(
     read.text(

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from guardapp.settings.places import BROKER_SOCKET, REDIS_URL
+from guardapp.settings.places import BROKER_SOCKET, REDIS_TLS, REDIS_URL
 
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{BROKER_SOCKET}"
+CELERY_BROKER_USE_SSL = REDIS_TLS
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ROUTES = {
     "annotation.tasks.predict": {"queue": "inference"},

@@ -1,11 +1,15 @@
 """The web: addresses, sessions, security, logs."""
 
+import hashlib
 import os
+import re
 import secrets
 import tempfile
+import zoneinfo
 from pathlib import Path
 
 from csp import constants as csp
+from django.core.exceptions import ImproperlyConfigured
 
 from guardapp.env import Section
 from guardapp.settings.places import DATA_DIR, OBJECT_STORE
@@ -33,6 +37,24 @@ CSRF_TRUSTED_ORIGINS = read.words(
 HTTPS = read.boolean(
     "GUARDAPP_HTTPS", False, "`1` behind a proxy that terminates TLS and sets `X-Forwarded-Proto`: secure cookies, HSTS"
 )
+
+
+def _path() -> str:
+    """Without a slash at its end; "" at the root of the host."""
+    given = read.text(
+        "GUARDAPP_PATH",
+        "",
+        "path under which a proxy serves the product, for example `/guard`; the proxy may pass it on or strip it "
+        "([deploy.md](deploy.md#under-a-path))",
+        shown="empty: the root of the host",
+    ).rstrip("/")
+    if given and not re.fullmatch(r"(/[\w.~-]+)+", given, re.ASCII):
+        raise ImproperlyConfigured(f"GUARDAPP_PATH={given!r} is no path such as /guard.")
+    return given
+
+
+URL_PATH = _path()
+FORCE_SCRIPT_NAME = URL_PATH or None
 
 
 def _secret_key() -> str:
@@ -72,6 +94,14 @@ IMAGE_HOSTS = read.words(
     "hosts from which pictures are fetched by https ([team.md](team.md#pictures-by-address))",
     shown="empty: none are fetched",
 )
+PAGES_TIME_ZONE = read.text(
+    "GUARDAPP_TIME_ZONE",
+    "UTC",
+    "time zone in which pages show times, such as `Europe/Berlin`, unless a person has chosen one; exports and the API "
+    "always have UTC",
+)
+if PAGES_TIME_ZONE not in zoneinfo.available_timezones():
+    raise ImproperlyConfigured(f"GUARDAPP_TIME_ZONE={PAGES_TIME_ZONE!r} is no time zone such as Europe/Berlin.")
 DEBUG = read.boolean("GUARDAPP_DEBUG", False, "Django's debug pages; never on a machine that others can reach")
 LOG_LEVEL = read.choice(
     "GUARDAPP_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"], "minimum severity of logged messages"
@@ -92,9 +122,27 @@ TRACES = read.boolean(
 
 # in the database rather than Redis, so that pages work while Redis is down
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
+# Browsers do not tell ports of one host apart: names of their own keep two installations from signing each other out.
+COOKIES = (
+    read.text(
+        "GUARDAPP_COOKIES",
+        "",
+        "how the names of the cookies begin, the same for all web processes of an installation",
+        shown="`guardapp_` and six digits from the secret key",
+    )
+    or f"guardapp_{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:6]}"
+)
+if not re.fullmatch(r"[\w-]+", COOKIES, re.ASCII):
+    raise ImproperlyConfigured(f"GUARDAPP_COOKIES={COOKIES!r} has other characters than letters, digits, _ and -.")
+SESSION_COOKIE_NAME = f"{COOKIES}_session"
+CSRF_COOKIE_NAME = f"{COOKIES}_csrf"
+LANGUAGE_COOKIE_NAME = f"{COOKIES}_language"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{URL_PATH}/"
+CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000

@@ -243,7 +243,7 @@ class Stack:
         if key:
             sent["Authorization"] = f"Bearer {key}"
         if session:
-            sent["Cookie"] = f"sessionid={self.people['session']}"
+            sent["Cookie"] = self.people["session"]
         if body is not None:
             sent["Content-Type"] = "application/json"
         try:

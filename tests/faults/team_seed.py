@@ -38,7 +38,7 @@ print(
             "reviewers": [
                 create_key(owner=one, name="reviews", scopes=[ApiScope.REVIEWS_WRITE]).secret for one in reviewers
             ],
-            "session": browser.cookies[settings.SESSION_COOKIE_NAME].value,
+            "session": f"{settings.SESSION_COOKIE_NAME}={browser.cookies[settings.SESSION_COOKIE_NAME].value}",
         }
     )
 )

@@ -1,5 +1,6 @@
 """A user's account: how media is shown, excluded categories, exposure by day, and breaks."""
 
+import zoneinfo
 from datetime import date
 
 from django.conf import settings
@@ -30,7 +31,14 @@ def account(request: HttpRequest) -> HttpResponse:
         user.opted_out = [row.code for row in categories if row.code in request.POST.getlist("opted_out")]
         language = request.POST.get("language", user.ui_language)
         user.ui_language = language if language in dict(settings.LANGUAGES) else ""
-        user.save(update_fields=["blur_media", "grey_media", "mute_media", "opted_out", "ui_language"])
+        zone = request.POST.get("time_zone", user.time_zone).strip()
+        if zone and zone not in zoneinfo.available_timezones():
+            messages.error(
+                request, _("%(zone)s is no time zone: choose one such as Europe/Berlin.") % {"zone": zone[:64]}
+            )
+            return redirect("account")
+        user.time_zone = zone
+        user.save(update_fields=["blur_media", "grey_media", "mute_media", "opted_out", "ui_language", "time_zone"])
         with override(language_of(request)):
             messages.success(request, _("Saved. It holds from the next item on."))
         return redirect("account")
@@ -39,7 +47,7 @@ def account(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "annotation/people/account.html",
-        {"categories": categories, "shift": shift_of(user), "rows": rows, "languages": settings.LANGUAGES},
+        {"categories": categories, "shift": shift_of(user), "rows": rows, "languages": settings.LANGUAGES, **_zones()},
     )
 
 
@@ -48,6 +56,10 @@ def rest(request: HttpRequest) -> HttpResponse:
     take_break(reviewer=person(request))
     messages.success(request, _("Enjoy your break. Your item is held for a while, and your work is kept as a draft."))
     return redirect("home")
+
+
+def _zones() -> dict[str, object]:
+    return {"zones": sorted(zoneinfo.available_timezones()), "installation_zone": settings.PAGES_TIME_ZONE}
 
 
 def _of_day(user_id: int, day: date) -> tuple[float, int, int]:

@@ -13,7 +13,14 @@ from annotation.database import clock
 from annotation.errors import DecisionNotValid, ItemWithdrawn, LeaseExpired, ServiceError
 from annotation.models import Assignment
 from annotation.pages.review.form import AdjudicationForm, DecisionForm
-from annotation.pages.review.held import decision_form, held_assignment, keep_draft, keep_work, meter_exposure
+from annotation.pages.review.held import (
+    decision_form,
+    held_assignment,
+    keep_draft,
+    keep_work,
+    meter_active,
+    meter_exposure,
+)
 from annotation.pages.review.responses import (
     ESCALATED,
     back_url,
@@ -30,7 +37,7 @@ from annotation.review.adjudication import adjudicate
 from annotation.review.assign import assign_escalated, assign_next
 from annotation.review.decision import missing_demands
 from annotation.review.drafts import save_draft
-from annotation.review.leases import open_ahead
+from annotation.review.leases import lead_time, open_ahead
 from annotation.review.reveal import store_first_verdict
 from annotation.web.permissions import is_htmx, person
 
@@ -38,6 +45,7 @@ from annotation.web.permissions import is_htmx, person
 @require_POST
 def submit(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     assignment = held_assignment(request, token)
+    meter_active(request, assignment)
     form, first = decision_form(request, assignment)
     if not form.is_valid():
         return not_valid(request, assignment, form.problems())
@@ -146,7 +154,7 @@ def _decide(request: HttpRequest, token: uuid.UUID, form: DecisionForm) -> None:
 
 def _too_fast(request: HttpRequest, assignment: Assignment) -> bool:
     """Whether the decision took less than the queue's minimum time and is not confirmed yet."""
-    taken = (clock.now() - (assignment.opened_at or assignment.created_at)).total_seconds()
+    taken = lead_time(assignment, clock.now())
     return taken < assignment.queue.fewest_seconds and request.POST.get("confirm_fast") != "yes"
 
 

@@ -12,6 +12,7 @@ from annotation.predictions.active_policy import active_policy_version, known_ca
 from annotation.review import exposure
 from annotation.review.adjudication import sides_of
 from annotation.review.drafts import draft_first, save_draft
+from annotation.review.leases import add_active
 from annotation.review.lists import assignment_of
 from annotation.review.page_values import judgement_shown
 from annotation.web.permissions import person
@@ -35,6 +36,15 @@ def meter_exposure(request: HttpRequest, assignment: Assignment) -> None:
             seconds=seconds,
             severity=max(severity, assignment.item.severity),
         )
+
+
+def meter_active(request: HttpRequest, assignment: Assignment) -> None:
+    """Record the active seconds since the page's last report."""
+    try:
+        seconds = float(request.POST["active"])
+    except (KeyError, ValueError):
+        return
+    add_active(assignment, seconds)
 
 
 def held_assignment(request: HttpRequest, token: uuid.UUID) -> Assignment:

@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from annotation.errors import AssignmentNotFound, DecisionNotValid, ItemWithdrawn, LeaseExpired, ServiceError
-from annotation.pages.review.held import held_assignment, keep_draft, meter_exposure
+from annotation.pages.review.held import held_assignment, keep_draft, meter_active, meter_exposure
 from annotation.pages.review.responses import back_url, notice, page_response, seconds_left
 from annotation.review import exposure, leases
 from annotation.review.assign import take_again
@@ -45,6 +45,7 @@ def heartbeat(request: HttpRequest, token: uuid.UUID) -> HttpResponse:
     except LeaseExpired as error:
         return JsonResponse({"detail": str(error), "withdrawn": isinstance(error, ItemWithdrawn)}, status=409)
     meter_exposure(request, assignment)
+    meter_active(request, assignment)
     leases.seen(user=assignment.reviewer, item=assignment.item)
     here = [other.get_username() for other in leases.others_at(user=assignment.reviewer, item=assignment.item)]
     shift = exposure.shift_of(assignment.reviewer)

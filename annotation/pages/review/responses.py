@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -53,6 +54,7 @@ def page_context(assignment: Assignment, queue: ReviewQueue | None, page: Review
         "queue": queue or assignment.queue,
         "idempotency_key": uuid.uuid4().hex,
         "seconds_left": seconds_left(assignment),
+        "idle_seconds": settings.IDLE_SECONDS,
         "elapsed": int((clock.now() - began).total_seconds()),
     }
 

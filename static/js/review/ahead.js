@@ -1,6 +1,7 @@
 // The next item is leased and fetched early. A decision then shows it at once and is sent behind it; the idempotency key makes
 // sending again safe, and what could not be sent yet is kept in this browser until it is: see docs/adr/0006.
 import { announce } from "../shell/announce.js";
+import { takeActive } from "./active.js";
 import { withToken } from "../shell/csrf.js";
 import { newestAside, setAside, show as showAside } from "./aside.js";
 import { takeSeconds } from "./exposure.js";
@@ -66,6 +67,7 @@ function lookSoon() {
   timer = setTimeout(() => sending.then(look), IDLE_MS);
 }
 
+const held = (address) => address.match(/\/assignments\/([^/]+)\//)?.[1]; // the token in an address
 const complete = (data) => [...form().querySelectorAll("[role=radiogroup] input[type=radio]")]
   .every((radio) => data.get(radio.name));
 
@@ -117,7 +119,7 @@ async function replay(letter) {
   const fields = letter.fields.filter(([name]) => name !== "opens");
   const { ok, html } = await deliver({ ...letter, fields });
   if (!ok) tell(html);
-  else if (form()?.getAttribute("action").split("/")[2] === letter.url.split("/")[2]) show(parsed(html)); // its item is on screen
+  else if (form() && held(form().getAttribute("action")) === held(letter.url)) show(parsed(html)); // its item is on screen
 }
 
 function again(letter) {
@@ -179,6 +181,7 @@ document.addEventListener("htmx:confirm", (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();
     data.set("unblurred", takeSeconds());
+    data.set("active", takeActive());
     data.set("opens", next.token);
     const fields = [...data.entries()].filter(([, value]) => typeof value === "string");
     const item = main().dataset.item || "";

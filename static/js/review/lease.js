@@ -1,6 +1,7 @@
 // The hold on the item: counts down, is renewed while the person works, and says so before it ends. Also the case timer.
 import { announce } from "../shell/announce.js";
 import { withToken } from "../shell/csrf.js";
+import { keepActive, takeActive } from "./active.js";
 import { takeSeconds } from "./exposure.js";
 
 const BEAT_MS = 20_000;
@@ -58,10 +59,12 @@ async function beat() {
   const place = lease();
   if (!place || !active || gone) return;
   active = false;
+  const worked = takeActive();
   try {
     const report = withToken(new FormData());
     report.set("unblurred", takeSeconds());
-    const answer = await fetch(place.dataset.url, { method: "POST", body: report });
+    report.set("active", worked);
+    const answer = await fetch(place.dataset.url, { method: "POST", body: report, keepalive: true });
     if (lease() !== place) return;
     if (answer.status === 409) expire((await answer.json()).withdrawn ? "item-withdrawn" : "lease-gone");
     else if (answer.ok) {
@@ -70,7 +73,10 @@ async function beat() {
       warned = false;
       show(said);
     }
-  } catch { active = true; /* offline: the next beat tries again */ }
+  } catch { // offline: the next beat tries again
+    active = true;
+    if (lease() === place) keepActive(worked);
+  }
 }
 
 for (const kind of ["keydown", "pointerdown", "input", "wheel"]) {
@@ -80,6 +86,7 @@ for (const kind of ["keydown", "pointerdown", "input", "wheel"]) {
   }, { passive: true });
 }
 document.addEventListener("item:arrived", start);
+document.addEventListener("visibilitychange", () => { if (document.hidden) beat(); });
 setInterval(tick, 1000);
 setInterval(beat, BEAT_MS);
 start();

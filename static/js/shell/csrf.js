@@ -1,6 +1,7 @@
 // The token of the sign-in that holds now: signing in again in another tab changes it under an open page.
 const NAME = "csrfmiddlewaretoken";
-const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+const COOKIE = `${document.documentElement.dataset.csrfCookie}=`;
+const token = () => document.cookie.split("; ").find((one) => one.startsWith(COOKIE))?.slice(COOKIE.length);
 
 export function withToken(data) {
   const now = token();

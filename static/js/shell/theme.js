@@ -17,6 +17,8 @@
     }
   };
   apply(stored());
+  window.addEventListener("beforeprint", () => root.setAttribute("data-theme", "light")); // charts are drawn anew by it
+  window.addEventListener("afterprint", () => apply(stored()));
   document.addEventListener("DOMContentLoaded", () => apply(stored()));
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-theme-toggle]")) return;
