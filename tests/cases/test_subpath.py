@@ -28,7 +28,8 @@ settings.ALLOWED_HOSTS = ["testserver"]
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 item = make_item()
 client = Client()
-client.force_login(User.objects.create_user("ann", role="lead"))
+User.objects.create_user("ann", password="a long test passphrase", role="lead")
+client.post("/login/", {"username": "ann", "password": "a long test passphrase"})
 pages = {}
 for path in ("/", "/items/", f"/items/{item.pk}/", "/review/default/", "/training/", "/queues/", "/api/docs", "/account/", "/upload/"):
     answer = client.get(path)
