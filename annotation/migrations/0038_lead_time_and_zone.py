@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0036_search_in_item_text'),
+        ('annotation', '0037_files_of_versions'),
     ]
 
     operations = [
