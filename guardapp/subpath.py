@@ -1,9 +1,10 @@
 """Serving under a path of the host: requests arrive with the path or, from a proxy that strips it, without."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+# a WSGI application; its answer may have `close`
+Application = Callable[[dict[str, Any], Any], Any]
 
 
 def under_path(application: Application, path: str) -> Application:
@@ -11,7 +12,7 @@ def under_path(application: Application, path: str) -> Application:
     if not path:
         return application
 
-    def stripped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def stripped(environ: dict[str, Any], start_response: Any) -> Any:
         asked = environ.get("PATH_INFO", "")
         if asked == path or asked.startswith(f"{path}/"):
             environ = {**environ, "PATH_INFO": asked.removeprefix(path) or "/"}

@@ -15,7 +15,7 @@ from benchmarks.serving import middle
 from tests.cases.test_undo_after_skip import decide
 from tests.factories import make_item, make_user
 
-DONE = {AssignmentState.SUBMITTED: 1}
+DONE: dict[str, int] = {AssignmentState.SUBMITTED: 1}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def openssl(*arguments: str | Path) -> None:
 @pytest.fixture
 def authority(tmp_path: Path) -> Path:
     """The folder of an authority: ca.pem and ca.key."""
-    made = ["-keyout", tmp_path / "ca.key", "-out", tmp_path / "ca.pem"]
+    made: list[str | Path] = ["-keyout", tmp_path / "ca.key", "-out", tmp_path / "ca.pem"]
     openssl("req", "-x509", *NEW_KEY, *made, "-days", "2", "-subj", "/CN=authority")
     return tmp_path
 
@@ -39,7 +39,7 @@ def sign(authority: Path, name: str) -> None:
     openssl("req", *NEW_KEY, "-keyout", key, "-out", request, "-subj", "/CN=server")
     names = authority / "names.cnf"
     names.write_text(f"subjectAltName={name}\n")
-    signer = ["-CA", authority / "ca.pem", "-CAkey", authority / "ca.key", "-CAcreateserial"]
+    signer: list[str | Path] = ["-CA", authority / "ca.pem", "-CAkey", authority / "ca.key", "-CAcreateserial"]
     openssl("x509", "-req", "-in", request, *signer, "-out", made, "-days", "2", "-extfile", names)
 
 
