@@ -29,7 +29,7 @@ guardapp/guard/rl guardapp/guard/engines/hf
 guardapp/guard/engines
 
 guardapp/env
-guardapp/tracing guardapp/object_store guardapp/static_files guardapp/logs guardapp/worker_alive
+guardapp/tracing guardapp/object_store guardapp/static_files guardapp/logs guardapp/worker_alive guardapp/redis_tls guardapp/subpath
 guardapp/supervisor guardapp/celery
 
 annotation/status annotation/errors annotation/doorbell annotation/database
