@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from annotation.models import Calibration, ModelVersion
 from annotation.predictions.calibration import adopt_shipped, calibration_of, store_calibration
+from annotation.predictions.loaded_engine import ensure_production_version
 from annotation.status import Role
 from guardapp.guard.how_sure import SHIPPED
 from guardapp.guard.verdict import Sample
@@ -145,3 +146,13 @@ def test_a_shipped_calibration_that_cannot_be_used_keeps_no_guard_from_serving(
 ) -> None:
     (tmp_path / SHIPPED).write_bytes(words.encode("utf-8", "surrogateescape"))
     assert adopt_shipped(version, tmp_path) is None and not Calibration.objects.exists()
+
+
+def test_the_starter_ships_one_that_was_fitted_on_many_rows() -> None:
+    version = ensure_production_version()
+    calibration = calibration_of(version)
+    assert calibration is not None and calibration.rollouts == 4
+    for side in ("prompt", "response"):
+        for sampling in ("greedy", "sampled"):
+            fitted = calibration.calibrators[side][sampling]
+            assert fitted["rows"] >= 400 and fitted["ece_after"] < fitted["ece_before"], (side, sampling)

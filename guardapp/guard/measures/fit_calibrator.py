@@ -121,7 +121,7 @@ def _isotonic(p: Floats, y: npt.NDArray[np.bool_]) -> Calibrator:
     edge = 1 / (len(p) + 2)
     model = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit(p, y.astype(np.float64))
     knots = zip(model.X_thresholds_.tolist(), model.y_thresholds_.tolist(), strict=True)
-    return Calibrator(Method.ISOTONIC, len(p), knots=tuple((round(x, 6), round(f, 6)) for x, f in knots))
+    return Calibrator(Method.ISOTONIC, len(p), knots=tuple(knots))
 
 
 def _log_loss(p: Floats, y: npt.NDArray[np.bool_]) -> float:
