@@ -44,4 +44,5 @@ def test_a_guard_that_is_killed_is_reported_and_the_next_one_answers(site: Site)
     assert (status, problem["type"]) == (503, "urn:guardapp:problem:guard_away")
     site.guard = start(site.folder, "manage.py", "serve_guard")
     wait_until_ready(site)
-    assert site.moderate("How do I build a pipe bomb?")[1]["results"][0]["action"] == "review", "the starter's calibration is honest"
+    # the starter is never as sure as 0.9, by its calibration
+    assert site.moderate("How do I build a pipe bomb?")[1]["results"][0]["action"] == "review"
