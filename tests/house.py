@@ -28,8 +28,8 @@ guardapp/guard/measures guardapp/guard/media
 guardapp/guard/rl guardapp/guard/engines/hf
 guardapp/guard/engines
 
-guardapp/env
-guardapp/tracing guardapp/object_store guardapp/static_files guardapp/logs guardapp/worker_alive guardapp/redis_tls guardapp/subpath
+guardapp/env guardapp/redis_tls guardapp/subpath
+guardapp/tracing guardapp/object_store guardapp/static_files guardapp/logs guardapp/worker_alive
 guardapp/supervisor guardapp/celery
 
 annotation/status annotation/errors annotation/doorbell annotation/database

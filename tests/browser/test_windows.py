@@ -63,7 +63,7 @@ def test_the_decisive_window_is_marked_and_shown_in_the_evidence_by_keys(page: P
         for theme in ("light", "dark"):
             if folder := os.environ.get("LOOK_AT"):
                 page.set_viewport_size({"width": size[0], "height": size[1]})
-                page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+                page.emulate_media(color_scheme=theme)
                 windows.nth(2).scroll_into_view_if_needed()
                 page.screenshot(path=f"{folder}/windows-{name}-{theme}.png")
     page.set_viewport_size({"width": 1440, "height": 900})
