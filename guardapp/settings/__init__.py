@@ -15,7 +15,7 @@ from guardapp.settings.places import *  # noqa: F403
 from guardapp.settings.places import BASE_DIR, DATA_DIR
 from guardapp.settings.queues import *  # noqa: F403
 from guardapp.settings.web import *  # noqa: F403
-from guardapp.settings.web import DEBUG
+from guardapp.settings.web import DEBUG, URL_PATH
 from guardapp.settings.work import *  # noqa: F403
 
 env.refuse_unknown("GUARDAPP_")
@@ -93,7 +93,8 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
-STATIC_URL = "static/"
+# whole, since Django would put the path before it in whichever thread asks first, with what that thread knows of it
+STATIC_URL = f"{URL_PATH}/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {

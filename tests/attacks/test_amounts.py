@@ -154,6 +154,7 @@ def test_a_toml_that_cannot_be_read_is_a_sentence(text: str) -> None:
     assert len(str(caught.value)) < 1_000
 
 
+@pytest.mark.slow
 def test_a_few_bytes_of_an_archive_hold_no_thread() -> None:
     for file in (packed(b"{}\n" * 10_000_000), zipped(1_000_000)):
         assert len(file.getvalue()) < 100_000

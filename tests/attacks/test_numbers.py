@@ -89,6 +89,7 @@ def test_a_number_in_an_address_finds_nothing(lead: Client) -> None:
     assert lead.get(f"/items/{'9' * 5_000}/").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_number_in_a_query_is_refused_or_ignored(lead: Client) -> None:
     key, snapshot = by_key(), make_snapshot()
     item = make_item()

@@ -35,6 +35,7 @@ def test_a_page_in_the_dark_prints_light_and_without_controls(page: Page, choice
     assert "blur" in blurred.evaluate("(element) => getComputedStyle(element).filter")
     page.emulate_media(media="screen", color_scheme="dark")
     page.locator('[data-media="blur"]').first.click()
+    expect(page.locator(".shield").first).to_have_css("filter", "none")
     page.emulate_media(media="print", color_scheme="dark")
     shown = page.locator(".shield").first.evaluate("(element) => getComputedStyle(element).filter")
     assert "blur" not in shown, "what the person uncovered is printed as it is seen"

@@ -1,7 +1,9 @@
 """A policy category is its code: names change freely, and what was decided or begun under an earlier version stays."""
 
+import json
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -57,6 +59,14 @@ def retire(*codes: str) -> PolicyVersion:
 
 def add(code: str, name: str = "Knives", guidance: str = "Blades carried to hurt.") -> PolicyVersion:
     return publish(lambda rows: [*rows, CategoryText(code, name, guidance)])
+
+
+def exported(format: ExportFormat) -> list[Any]:
+    """The rows of the export, without what the first of them says of the present policies."""
+    rows = [json.loads(line) for line in b"".join(export_lines(request=ExportRequest(format, False))).splitlines()]
+    for row in rows:
+        row.pop("definitions", None)
+    return rows
 
 
 @pytest.fixture
@@ -271,8 +281,8 @@ def test_the_page_of_the_policy_keeps_codes_and_lists_the_retired_ones(client: C
 @pytest.mark.parametrize("format", [ExportFormat.CANONICAL, ExportFormat.SHAREGPT, ExportFormat.TRL])
 def test_an_export_keeps_the_codes_of_before(client: Client, held: Assignment, format: ExportFormat) -> None:
     submit(client, held, "S2")
-    before = b"".join(export_lines(request=ExportRequest(format, False)))
+    before = exported(format)
     rename("S2", "Scams")
-    assert b"S2" in before and b"".join(export_lines(request=ExportRequest(format, False))) == before
+    assert "S2" in str(before) and exported(format) == before
     retire("S2")
-    assert b"S2" in b"".join(export_lines(request=ExportRequest(ExportFormat.CANONICAL, False)))
+    assert "S2" in str(exported(ExportFormat.CANONICAL))

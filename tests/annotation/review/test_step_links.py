@@ -80,6 +80,6 @@ def test_a_link_to_nothing_is_refused(link: dict[str, Any]) -> None:
 def test_reason_error_kinds_and_links_are_exported() -> None:
     link = {"kind": "span", "field": "prompt", "start": 2, "end": 7}
     submit(lease(), link, reason="It is a quote.", kinds=(ErrorKind.MISREAD,))
-    ((row,),) = reviewed_rows()
+    ((row,),) = reviewed_rows(whole=True)
     (review,) = canonical(row)["review"]
     assert (review["reason"], review["links"]) == ("It is a quote.", [{"step": 0, **link}])

@@ -25,6 +25,11 @@ def english_again() -> Iterator[None]:
     deactivate()
 
 
+def _root(page: str) -> str:
+    """The start tag of the page, on one line."""
+    return " ".join(page.partition("<html")[2].partition(">")[0].split())
+
+
 @pytest.fixture
 def german_lead(client: Client) -> User:
     lead = make_user(role=Role.LEAD, ui_language="de")
@@ -35,14 +40,14 @@ def german_lead(client: Client) -> User:
 
 def test_nobody_in_particular_is_spoken_to_as_the_browser_asks(client: Client) -> None:
     german = client.get(reverse("login"), headers=GERMAN).text
-    assert '<html lang="de" dir="ltr">' in german
+    assert 'lang="de" dir="ltr"' in _root(german)
     assert "Anmelden" in german
     assert "Sign in" not in german
-    assert '<html lang="en" dir="ltr">' in client.get(reverse("login"), headers={"Accept-Language": "fr"}).text
+    assert 'lang="en"' in _root(client.get(reverse("login"), headers={"Accept-Language": "fr"}).text)
 
 
 def test_a_persons_choice_goes_before_the_browsers(client: Client, german_lead: User) -> None:
-    assert '<html lang="de"' in client.get(reverse("home"), headers={"Accept-Language": "en"}).text
+    assert 'lang="de"' in _root(client.get(reverse("home"), headers={"Accept-Language": "en"}).text)
 
 
 def test_a_person_chooses_on_the_account_page_and_is_answered_in_that_language(client: Client) -> None:
