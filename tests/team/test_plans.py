@@ -21,7 +21,7 @@ SERVED_BY = {
     "claims that ran out": "item_stale_claims",
     "lists of leads": "item_newest_by_status",
     "items {'external_id': 'item-1999'}": "item_external_id_begins",
-    "items {'text': 'zebra'}": "annotation_item_text",
+    "items {'text': 'zebra'}": "annotation_itemtext_trigrams",
     "reviews of a day": "review_by_time",
 }
 SCAN = re.compile(r"Seq Scan on (\w+)")
