@@ -56,6 +56,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated: Migrated) -> Iterat
     migrated(folder)
     assert start(folder, "manage.py", "setup").wait(200) == 0, (folder / "log.txt").read_text()
     environment = os.environ | {"GUARDAPP_DATA": str(folder)}
+    environment.pop("DATABASE_URL", None)
     made = subprocess.run(
         [sys.executable, "manage.py", "create_api_key", "lead", "moderate"],
         cwd=ROOT,
